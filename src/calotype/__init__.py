@@ -1,0 +1,66 @@
+"""Calotype: a learned image codec, and the laboratory and benchmark in which such codecs are made.
+
+::
+
+    import calotype
+
+    data = calotype.encode(image, quality=60)     # a Pillow image or uint8 [H, W, 3] -> bytes of a .calo file
+    image = calotype.decode(data)                 # -> Pillow image
+
+    calotype.save(image, "photo.calo", target_size=40_000)
+    image = calotype.open("photo.calo")
+    fields = calotype.probe("photo.calo")             # every field of the file, without loading a network
+
+    Image.open("photo.calo"); image.save("photo.calo", quality=60)        # Pillow knows the format, too
+
+Everything that is public is in ``__all__``. Importing this package is quick: what does the work (numpy,
+ONNX Runtime) is imported at the first call.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from calotype.errors import CalotypeError, FormatError, ImageError, LimitError, PackError
+from calotype.plugins import pillow as _pillow
+
+if TYPE_CHECKING:
+    from calotype.api import ConversionWarning, decode, encode, open, probe, save
+
+    __version__: str
+
+__all__ = [
+    "CalotypeError",
+    "ConversionWarning",
+    "FormatError",
+    "ImageError",
+    "LimitError",
+    "PackError",
+    "__version__",
+    "decode",
+    "encode",
+    "open",
+    "probe",
+    "save",
+]
+
+_pillow.register()
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("calotype")
+    elif name in __all__:
+        from calotype import api
+
+        value = getattr(api, name)
+    else:
+        raise AttributeError(f"module 'calotype' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

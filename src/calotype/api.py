@@ -1,0 +1,200 @@
+"""The Python interface: pictures in, bytes out, and back. ``import calotype`` shows all of it.
+
+A picture is a Pillow image, or a uint8 array [H, W], [H, W, 1] (grey), [H, W, 3] (RGB) or [H, W, 4] (RGB,
+alpha). Which other kinds of Pillow image are converted and which are refused is in
+:mod:`calotype.codec.convert`.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from calotype import bitstream
+from calotype.codec.convert import ConversionWarning
+from calotype.codec.files import write_file
+from calotype.codec.image import Picture
+from calotype.codec.rate import Target
+from calotype.errors import ImageError
+
+if TYPE_CHECKING:
+    from calotype.codec.decoder import Decoded
+    from calotype.codec.encoder import Encoded
+    from calotype.codec.pack import Pack
+
+ImageLike: TypeAlias = "Image.Image | NDArray[np.uint8] | Picture"
+PathLike: TypeAlias = "str | os.PathLike[str]"
+BytesLike: TypeAlias = "bytes | bytearray | memoryview"
+PackLike: TypeAlias = "str | Path | Pack"
+Region: TypeAlias = tuple[int, int, int, int]
+
+__all__ = ["ConversionWarning", "decode", "encode", "open", "probe", "save"]
+
+
+def encode(
+    image: ImageLike,
+    quality: float | None = None,
+    *,
+    target_size: int | None = None,
+    target_bpp: float | None = None,
+    target_psnr: float | None = None,
+    target_ms_ssim: float | None = None,
+    pack: PackLike | None = None,
+    threads: int | None = None,
+) -> bytes:
+    """Compress a picture and return the bytes of a .calo file. Give a quality, or one target, or neither.
+
+    quality:        0 (smallest) to 100 (best), any real number; 60 by default.
+    target_size:    bytes; the file is never larger, and within 1 % of it.
+    target_bpp:     bits per pixel, counting the whole file; never more, and within 1 % of it.
+    target_psnr:    dB; PSNR of the decoded picture over R, G and B, within 1 %.
+    target_ms_ssim: above 0, below 1; MS-SSIM of the decoded picture, within 1 % on the scale -10 log10(1 -
+                    x).
+    pack:           name or path of the pack to use instead of the one that comes with the package.
+    threads:        how many to use; as many as there are cores by default.
+
+    Raises ImageError when the picture cannot be taken, LimitError when it is too large or the target cannot
+    be met, PackError when the pack is missing or unfit, ValueError for options that are out of range or
+    exclude each other. Gives a ConversionWarning when the picture was converted in a way that loses
+    something, such as 16 bits to 8.
+    """
+    target = to_target(size=target_size, bpp=target_bpp, psnr=target_psnr, ms_ssim=target_ms_ssim)
+    picture = to_picture(image)
+    for note in picture.notes:
+        warnings.warn(note, ConversionWarning, stacklevel=2)
+    return encode_picture(picture, quality, target, pack=pack, threads=threads).data
+
+
+def decode(
+    data: BytesLike,
+    region: Region | None = None,
+    *,
+    pack: PackLike | None = None,
+    threads: int | None = None,
+    max_pixels: int | None = None,
+    damaged: Literal["error", "keep"] = "error",
+) -> Image.Image:
+    """Decompress a .calo file into a Pillow image of mode L, LA, RGB or RGBA, metadata in its ``info``.
+
+    region:     (left, top, right, bottom) in pixels, as in Pillow's ``crop``; only the tiles it needs are
+                decoded.
+    pack:       where to look first for the pack that the file names.
+    threads:    how many to use; as many as there are cores by default.
+    max_pixels: the largest picture to decode; by default Pillow's own limit, twice Image.MAX_IMAGE_PIXELS.
+    damaged:    "error" refuses a damaged file; "keep" decodes what is left and fills damaged tiles.
+
+    The pixels are as they were given to ``encode``: a picture with an EXIF orientation is turned by whoever
+    shows it (``PIL.ImageOps.exif_transpose``).
+
+    Raises FormatError when the data are not a .calo file, or truncated or damaged, LimitError when the
+    picture is too large, PackError when the file needs a pack that is not here, ValueError for a region
+    that is empty or not inside the picture.
+    """
+    decoded = decode_picture(data, region, pack=pack, threads=threads, max_pixels=max_pixels, damaged=damaged)
+    return decoded.picture.to_pil()
+
+
+def open(source: PathLike | IO[bytes], region: Region | None = None, **options: Any) -> Image.Image:
+    """Read and decode a .calo file (a path or a file object), with the options of :func:`decode`."""
+    return decode(_read(source), region, **options)
+
+
+def save(
+    image: ImageLike, target: PathLike | IO[bytes], quality: float | None = None, **options: Any
+) -> None:
+    """Compress a picture into a file (a path or a file object), with the options of :func:`encode`.
+
+    The file appears under its name when all of it is written; a failure leaves what was there before.
+    """
+    data = encode(image, quality, **options)
+    if isinstance(target, (str, os.PathLike)):
+        write_file(target, data)
+    else:
+        target.write(data)
+
+
+def probe(source: PathLike | BytesLike | IO[bytes]) -> dict[str, Any]:
+    """Every field of a .calo file by its name in docs/FORMAT.md, ready for JSON, without loading a network.
+
+    A damaged file is described as far as it can be read; ``error`` then says what is wrong with it, else it
+    is None. Raises FormatError when ``source`` is not a .calo file at all.
+    """
+    data = source if isinstance(source, (bytes, bytearray, memoryview)) else _read(source)
+    return bitstream.probe(data)
+
+
+def to_picture(image: ImageLike) -> Picture:
+    """Bring what people have to what the codec takes. Raises ImageError."""
+    if isinstance(image, Picture):
+        return image
+    if isinstance(image, Image.Image):
+        return Picture.from_pil(image)
+    if hasattr(image, "__array__") or hasattr(image, "__array_interface__"):
+        return Picture.from_array(np.asarray(image))
+    raise ImageError(f"expected a Pillow image or a uint8 array, not {type(image).__name__}")
+
+
+def to_target(**figures: float | None) -> Target | None:
+    """The one target that is given (size, bpp, psnr or ms_ssim), if any. Raises ValueError for two."""
+    given: list[tuple[Any, float]] = [(kind, value) for kind, value in figures.items() if value is not None]
+    if len(given) > 1:
+        raise ValueError("give one target, not " + " and ".join(kind for kind, _ in given))
+    return Target(*given[0]) if given else None
+
+
+def encode_picture(
+    picture: Picture,
+    quality: float | None = None,
+    target: Target | None = None,
+    *,
+    pack: PackLike | None = None,
+    threads: int | None = None,
+) -> Encoded:
+    """As :func:`encode`, for the command line: the file together with the level that it is coded at."""
+    from calotype.codec import encoder  # late: opening and probing need no networks
+
+    return encoder.encode(picture, quality=quality, target=target, pack=pack, threads=threads)
+
+
+def decode_picture(
+    data: BytesLike,
+    region: Region | None = None,
+    *,
+    pack: PackLike | None = None,
+    threads: int | None = None,
+    max_pixels: int | None = None,
+    damaged: Literal["error", "keep"] = "error",
+) -> Decoded:
+    """As :func:`decode`, for the command line: the picture, and what was wrong with a damaged file."""
+    from calotype.codec import decoder  # late: as above
+
+    return decoder.decode(
+        bytes(data) if isinstance(data, bytearray) else data,
+        region=region,
+        pack=pack,
+        threads=threads,
+        damaged=damaged,
+        # A part of a huge picture takes little memory, so the default is for whole pictures.
+        limits=bitstream.Limits() if region is not None and max_pixels is None else limits(max_pixels),
+    )
+
+
+def limits(max_pixels: int | None) -> bitstream.Limits:
+    """What a reader accepts: ``max_pixels``, or when it is None as much as Pillow does."""
+    if max_pixels is not None:
+        return bitstream.Limits(max_pixels=max_pixels)
+    if Image.MAX_IMAGE_PIXELS is None:
+        return bitstream.Limits()
+    return bitstream.Limits(max_pixels=2 * Image.MAX_IMAGE_PIXELS)
+
+
+def _read(source: PathLike | IO[bytes]) -> bytes:
+    if isinstance(source, (str, os.PathLike)):
+        return Path(source).read_bytes()
+    return source.read()

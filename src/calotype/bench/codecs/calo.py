@@ -1,0 +1,54 @@
+"""Our own codec. ``calotype:PATH`` takes another pack."""
+
+from __future__ import annotations
+
+import copy
+from importlib import metadata
+
+import numpy as np
+from PIL import Image
+
+from calotype.bench.codecs.base import Codec
+
+
+class Calotype(Codec):
+    name = family = "calotype"
+    settings = "the pack that ships, default effort; RGB in and out; whole .calo file counted"
+    quality_unit = "calotype quality 0..100"
+    qualities = (0, 14, 28, 42, 57, 71, 85, 100)
+    install = "pip install --force-reinstall calotype"
+    pack: str | None = None
+
+    def missing(self) -> str | None:
+        try:
+            self.decode(self.encode(np.zeros((16, 16, 3), np.uint8), 50))
+        except Exception as error:  # whatever is wrong with the installation is the answer
+            return f"{type(error).__name__}: {error}".splitlines()[0]
+        return None
+
+    def configured(self, argument: str) -> Codec:
+        other = copy.copy(self)
+        other.pack, other.name = argument, f"calotype:{argument}"
+        other.settings = self.settings.replace("the pack that ships", f"pack {argument}")
+        return other
+
+    def version(self) -> str:
+        from calotype.codec import library
+
+        pack = library.load(self.pack).manifest
+        return f"calotype {metadata.version('calotype')}, pack {pack.name} {pack.id[:8]}"
+
+    def encode(self, image: np.ndarray, quality: float) -> bytes:
+        from calotype.codec.encoder import encode
+        from calotype.codec.image import Picture
+
+        picture = Picture.from_pil(Image.fromarray(image))
+        return encode(picture, quality=quality, pack=self.pack, threads=self.threads or None).data
+
+    def decode(self, data: bytes) -> np.ndarray:
+        from calotype.codec.decoder import decode
+
+        return np.asarray(decode(data, pack=self.pack, threads=self.threads or None).picture.to_pil().convert("RGB"))
+
+
+CODECS = [Calotype()]

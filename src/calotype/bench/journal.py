@@ -1,0 +1,97 @@
+"""The journal of a run: one JSON object a line, only ever appended to, so an interrupt costs nothing that was measured.
+
+Each line is ``{"key", "task", "outcome"}``. A line cut short by a crash or a full disk is dropped on reading, and the
+next line starts afresh.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from calotype.bench.errors import BenchError
+from calotype.bench.task import Outcome, Task
+
+NAME = "journal.jsonl"
+
+
+class Journal:
+    """What is already known of a run, and the file to which more is added. One process writes at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / NAME
+        self.lines: dict[str, dict[str, Any]] = {}
+        """The last line of each key."""
+        self.dropped = 0
+        """Lines that could not be read."""
+        for line in _read(self.path) if self.path.exists() else ():
+            if line is None:
+                self.dropped += 1
+            else:
+                self.lines[line["key"]] = line
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("ab")
+        except OSError as error:
+            raise BenchError(f"cannot write to {folder}: {error.strerror}") from error
+        if self._file.tell() and not self.path.read_bytes().endswith(b"\n"):
+            self._file.write(b"\n")  # the last line was cut short
+            self._file.flush()
+        self._lock()
+
+    def has(self, task: Task, retry_failed: bool = False) -> bool:
+        """Whether the task is done: the same key, with at least the metrics asked for."""
+        line = self.lines.get(task.key())
+        if line is None:
+            return False
+        if line["outcome"]["failure"]:
+            return not retry_failed
+        data = line["outcome"]["data"]
+        known = {*data.get("metrics", ()), *data.get("metric_errors", ())}
+        return set(task.metrics) <= known
+
+    def outcome(self, task: Task) -> Outcome | None:
+        line = self.lines.get(task.key())
+        return None if line is None else Outcome(**line["outcome"])
+
+    def add(self, task: Task, outcome: Outcome) -> None:
+        """Write one line to the disk, now."""
+        line = {"key": task.key(), "task": _short(task), "outcome": outcome.to_json()}
+        self._file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self.lines[line["key"]] = line
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _lock(self) -> None:
+        try:
+            import fcntl
+
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:  # Windows: no lock
+            pass
+        except OSError:
+            raise BenchError(f"another run is writing to {self.path.parent}") from None
+
+
+def _short(task: Task) -> dict[str, Any]:
+    return {name: value for name, value in asdict(task).items() if value not in ("", 0.0, (), [])} | {
+        "quality": task.quality,
+        "threads": task.threads,
+    }
+
+
+def _read(path: Path) -> Iterator[dict[str, Any] | None]:
+    for text in path.read_bytes().splitlines():
+        try:
+            line = json.loads(text)
+            if text.strip():
+                yield line if {"key", "task", "outcome"} <= line.keys() else None
+        except (ValueError, AttributeError, UnicodeDecodeError):
+            yield None

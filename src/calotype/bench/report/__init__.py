@@ -1,0 +1,33 @@
+"""The report of a run: one self-contained HTML page, and figures as PNG and PDF.
+
+curves.py makes curves and BD-rates of the results, page.py the page, figures.py the figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from calotype.bench import results
+from calotype.bench.report.curves import Table
+from calotype.bench.report.published import published_curves
+
+
+def build(folder: Path, anchor: str | None = None, progress: Callable[[str], None] = lambda what: None) -> list[Path]:
+    """Write report.html and figures/*.png, *.pdf into the folder of a run; returns what was written.
+
+    anchor: the codec that tables and figures compare with at first; by default the best known baseline of the run.
+    Raises BenchError when the folder holds no results or the anchor is not in them.
+    """
+    from calotype.bench.report import figures, page  # late: plotly and matplotlib are slow to import
+
+    found = results.read(folder)
+    table = Table(found)
+    curves = published_curves(table.images)
+    chosen = page.choose_anchor(found, list(curves), anchor)
+    progress("computing BD-rates")
+    payload = page.payload(folder, found, table, curves, chosen)
+    progress("writing the page")
+    written = [page.write(folder / "report.html", payload)]
+    progress("drawing figures")
+    return written + figures.draw(folder / "figures", payload)

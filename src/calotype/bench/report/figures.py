@@ -1,0 +1,121 @@
+"""Figures for papers and slides: PNG and PDF of the mean curves and of speed against BD-rate."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from calotype.bench.errors import BenchError
+
+STYLE = {
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e8ec",
+    "grid.linewidth": 0.7,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "pdf.fonttype": 42,  # text stays text
+}
+DASHES = {
+    "solid": "-",
+    "dash": (0, (5, 2)),
+    "dot": (0, (1, 1.5)),
+    "dashdot": (0, (5, 2, 1, 2)),
+    "longdash": (0, (8, 2)),
+    "longdashdot": (0, (8, 2, 1, 2)),
+}
+
+
+def draw(folder: Path, data: dict[str, Any]) -> list[Path]:
+    """Draw every figure from the page's data (page.payload) into the folder; returns the files."""
+    try:
+        import matplotlib
+    except ImportError:
+        raise BenchError("figures need matplotlib: pip install 'calotype[bench]'") from None
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    with plt.rc_context(STYLE):
+        for metric in data["metrics"]:
+            written += _save(_rate_distortion(plt, data, metric), folder / f"rd-{metric['id']}")
+        for way in ("encode", "decode"):
+            figure = _speed(plt, data, way)
+            if figure is not None:
+                written += _save(figure, folder / f"speed-{way}")
+        plt.close("all")
+    return written
+
+
+def _rate_distortion(plt: Any, data: dict[str, Any], metric: dict[str, Any]) -> Any:
+    figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+    rightmost = 0.0
+    for name in data["codecs"]:
+        curve = data["mean"].get(name)
+        points = [] if curve is None else [(b, _shown(v, metric)) for b, v in zip(curve["bpp"], curve["values"][metric["id"]])]
+        points = [(b, v) for b, v in points if v is not None]
+        if points:
+            style = data["styles"][name]
+            axes.plot(*zip(*points), label=name, **_line(style), marker="o", markersize=2.6)
+            rightmost = max(rightmost, points[-1][0])
+    axes.set_xlim(0, min(3.0, rightmost * 1.03) or 1)
+    axes.set_xlabel("rate [bits per pixel]")
+    axes.set_ylabel(metric["label"] + (" [dB]" if metric["db"] or metric["unit"] else ""))
+    if metric["better"] == "lower":
+        axes.invert_yaxis()
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def _speed(plt: Any, data: dict[str, Any], way: str) -> Any:
+    """Speed on one thread against BD-rate in the first metric; None where there is nothing to show."""
+    metric = data["metrics"][0]
+    rates = data["bd"][metric["id"]].get(data["anchor"], {})
+    points = []
+    for row in data["speed"]:
+        name = row["codec"]
+        mean = {"rate": 0.0} if name == data["anchor"] else rates.get(name, {}).get("mean")
+        if row["threads"] == "1" and mean:
+            points.append((row[f"{way}_mps"], mean["rate"], name))
+    if not points:
+        return None
+    figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+    for i, (x, y, name) in enumerate(points):
+        style = data["styles"][name]
+        near = sum(abs(math.log10(x / u)) < 0.22 and abs(y - v) < 8 for u, v, _ in points[:i])
+        axes.plot(x, y, "o", color=style["color"], markersize=9 if style["width"] > 3 else 6)
+        axes.annotate(name, (x, y), xytext=(0, (6, -13, 15)[near % 3]), textcoords="offset points", ha="center", **_text(style))
+    axes.set_xscale("log")
+    axes.margins(0.12)
+    axes.axhline(0, color="#9aa1ac", linewidth=0.8)
+    axes.set_xlabel(f"{way} speed, one thread [megapixels per second]")
+    axes.set_ylabel(f"BD-rate against {data['anchor']} [%], {metric['label']}")
+    return figure
+
+
+def _shown(value: float | None, metric: dict[str, Any]) -> float | None:
+    """MS-SSIM and its like are drawn in dB, as in papers."""
+    if value is None or not metric["db"]:
+        return value
+    return -10 * math.log10(1 - value) if value < 1 else None
+
+
+def _line(style: dict[str, Any]) -> dict[str, Any]:
+    return {"color": style["color"], "linestyle": DASHES[style["dash"]], "linewidth": 0.7 * style["width"]}
+
+
+def _text(style: dict[str, Any]) -> dict[str, Any]:
+    return {"fontsize": 8, "color": style["color"]}
+
+
+def _save(figure: Any, stem: Path) -> list[Path]:
+    files = [stem.with_suffix(".png"), stem.with_suffix(".pdf")]
+    figure.savefig(files[0], dpi=200)
+    figure.savefig(files[1])
+    return files

@@ -1,0 +1,42 @@
+"""Curves that others published, to draw under a run's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from calotype.bench.report.curves import Curve
+
+KODAK = tuple(f"kodim{i:02d}" for i in range(1, 25))
+
+
+@dataclass(frozen=True)
+class Published:
+    """A curve and where it comes from."""
+
+    curve: Curve
+    label: str
+    source: str
+    note: str
+    measured: bool
+    """By us, at an earlier time; else by others."""
+
+
+def published_curves(images: list[str]) -> dict[str, Published]:
+    """Reference mean curves on the pictures of this run, by name; none unless the run is on all 24 of Kodak.
+
+    Means over other pictures would not compare.
+    """
+    from calotype.bench.reference import load_reference, reference_names
+
+    if sorted(name.rsplit(".", 1)[0] for name in images) != list(KODAK):
+        return {}
+    found = {}
+    for name in reference_names("kodak"):
+        reference = load_reference(name, "kodak")
+        values = {metric: tuple(points) for metric, points in reference.metrics.items()}
+        if "ms_ssim" not in values and "ms_ssim_db" in values:
+            values["ms_ssim"] = tuple(1 - 10 ** (-db / 10) for db in values["ms_ssim_db"])
+        curve = Curve(tuple(reference.quality), tuple(reference.bpp), values, len(KODAK))
+        measured = reference.kind == "measured"
+        found[f"ref:{name}"] = Published(curve, reference.label, reference.source, reference.note, measured)
+    return found

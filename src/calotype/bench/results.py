@@ -1,0 +1,136 @@
+"""The results of a run: one documented JSON and two CSV tables (docs/benchmark.md, "Results")."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from calotype.bench.errors import BenchError
+from calotype.bench.metrics import METRICS
+from calotype.bench.task import MEASURE, PICTURE, PROBE, TIMING, Outcome, Task
+
+SCHEMA, SCHEMA_VERSION = "calotype-bench", 1
+NAME = "results.json"
+PICTURES = "pictures"  # folder of the decoded pictures for the report
+
+
+def assemble(
+    head: dict[str, Any],
+    codecs: dict[str, Any],
+    missing: list[dict[str, str]],
+    metrics: Sequence[str],
+    pairs: Sequence[tuple[Task, Outcome]],
+    names: dict[str, str],
+) -> dict[str, Any]:
+    """Put the outcomes into the shape of the results file. `names` maps codec specs to names."""
+    images, measurements, timing, pictures, failures = [], [], [], [], []
+    for task, outcome in pairs:
+        image, codec = Path(task.image).name, names.get(task.codec)
+        if outcome.failure:
+            where = {"codec": codec, "image": image, "quality": task.quality if codec else None, "task": task.kind}
+            failures.append({**where, "kind": outcome.failure, "message": outcome.message})
+            continue
+        point = {"codec": codec, "image": image, "quality": task.quality}
+        if task.kind == PROBE:
+            images.append({"name": image, "path": task.image, **outcome.data})
+        elif task.kind == MEASURE:
+            measurements.append({**point, **outcome.data})
+            for metric, message in outcome.data["metric_errors"].items():
+                where = {**point, "task": task.kind, "kind": "metric-error"}
+                failures.append({**where, "message": f"{metric}: {message}"})
+        elif task.kind == TIMING:
+            timing.append({**point, "threads": task.threads or "all", **outcome.data})
+        elif task.kind == PICTURE:
+            pictures.append({**point, **outcome.data})
+    about = {
+        m: {
+            "label": METRICS[m].label,
+            "unit": METRICS[m].unit,
+            "better": METRICS[m].direction,
+            "plane": METRICS[m].plane,
+            "definition": METRICS[m].source,
+        }
+        for m in metrics
+    }
+    return {
+        "schema": SCHEMA,
+        "schema_version": SCHEMA_VERSION,
+        **head,
+        "codecs": codecs,
+        "missing": missing,
+        "metrics": about,
+        "images": images,
+        "measurements": measurements,
+        "timing": timing,
+        "pictures": pictures,
+        "failures": failures,
+    }
+
+
+def write(folder: Path, results: dict[str, Any]) -> dict[str, Any]:
+    """Write results.json, measurements.csv and timing.csv; returns the results."""
+    _replace(folder / NAME, json.dumps(results, indent=1, allow_nan=False) + "\n")
+    _csv(folder / "measurements.csv", [_flat(m) for m in results["measurements"]])
+    _csv(folder / "timing.csv", [_flat(t) for t in results["timing"]])
+    return results
+
+
+def keep_picture(folder: Path, task: Task, codec: str, outcome: Outcome) -> Outcome:
+    """Put the decoded picture of a PICTURE task into a file; the outcome then has its name instead."""
+    if "webp" not in outcome.data:
+        return outcome
+    (folder / PICTURES).mkdir(parents=True, exist_ok=True)
+    safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in f"{Path(task.image).stem}-{codec}-{task.bpp:g}")
+    data = {key: value for key, value in outcome.data.items() if key != "webp"}
+    (folder / PICTURES / f"{safe}.webp").write_bytes(base64.b64decode(outcome.data["webp"]))
+    return Outcome({**data, "file": f"{PICTURES}/{safe}.webp"})
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """The results in a folder; raises BenchError when there are none, or of another schema version."""
+    path = folder / NAME
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise BenchError(f"{folder} has no {NAME}: run `calotype bench ... --out {folder}` first") from None
+    except (OSError, ValueError) as error:
+        raise BenchError(f"{path} cannot be read: {error}") from error
+    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+        raise BenchError(f"{path} is not a results file of this benchmark")
+    if found.get("schema_version") != SCHEMA_VERSION:
+        raise BenchError(f"{path} has schema version {found.get('schema_version')}, this program reads {SCHEMA_VERSION}")
+    return found
+
+
+def _flat(record: dict[str, Any]) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for name, value in record.items():
+        if name == "metric_errors":
+            continue
+        if isinstance(value, dict):
+            prefix = "" if name == "metrics" else f"{name}_"
+            row.update({f"{prefix}{key}": v for key, v in value.items()})
+        else:
+            row[name] = value
+    return row
+
+
+def _csv(path: Path, rows: list[dict[str, Any]]) -> None:
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(temporary, path)
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)

@@ -1,0 +1,156 @@
+"""The fields of a .calo file and their limits; names and values are those of docs/FORMAT.md."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from calotype.errors import CalotypeError
+
+MAGIC: Final = b"\xcaLO"
+VERSION: Final = 1
+
+FLAG_GREY: Final = 0x01
+FLAG_LAB: Final = 0x02
+FLAG_RESERVED: Final = 0x0C
+TILE_SHIFT: Final = 4  # flags bits 4..7 hold log2(tile) - TILE_LOG2_MIN
+TILE_LOG2_MIN: Final = 6
+TILE_LOG2_MAX: Final = TILE_LOG2_MIN + 15
+
+TILE: Final = 0x01
+ALPHA: Final = 0x02
+LATENTS: Final = 0x03
+ICC: Final = 0x81
+EXIF: Final = 0x82
+XMP: Final = 0x83
+OPTIONAL_BIT: Final = 0x80
+NAMES: Final[dict[int, str]] = {
+    TILE: "tile", ALPHA: "alpha", LATENTS: "latents", ICC: "icc", EXIF: "exif", XMP: "xmp"
+}  # fmt: skip
+# The order in which the chunks before the picture data must come.
+LEADING: Final = (ICC, EXIF, XMP, ALPHA)
+
+MAX_VALUE: Final = 2**31 - 1  # of width, height and every length: fits a signed 32-bit integer
+MAX_LEADING: Final = 64  # chunks before the picture data, counting those of unknown type
+CRC_SIZE: Final = 4
+
+Bytes: TypeAlias = "bytes | bytearray | memoryview"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a reader is willing to open and a writer to make; a larger file is a ``LimitError``.
+
+    All are checked before anything of that size is allocated.
+    """
+
+    max_pixels: int = 2**30
+    """Most pixels (width times height) of a picture."""
+    max_tile_pixels: int = 2**24
+    """Most pixels of its largest tile: bounds the memory of a decoder that works tile by tile."""
+    max_tiles: int = 2**16
+    """Most tiles."""
+    max_metadata: int = 2**24
+    """Most bytes of ICC, EXIF and XMP together, after inflation."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """The header of a .calo file. Values out of range are a ``ValueError``."""
+
+    width: int
+    """Pixels per row, 1 to 2**31 - 1."""
+    height: int
+    """Rows, 1 to 2**31 - 1."""
+    level: int
+    """Quality level in 256ths of a trained level (8.8 fixed point), 0 to 65535."""
+    pack_id: bytes
+    """First 4 bytes of the content hash of the pack (of the model, in a lab file)."""
+    tile: int = 1024
+    """Side of a tile in pixels, a power of two from 64 to 2**21."""
+    grey: bool = False
+    """One grey channel instead of RGB."""
+    lab: bool = False
+    """A file of the laboratory: one ``latents`` chunk instead of tiles."""
+
+    def __post_init__(self) -> None:
+        for name in ("width", "height"):
+            value = getattr(self, name)
+            if not 1 <= value <= MAX_VALUE:
+                raise ValueError(f"{name} must be 1 to {MAX_VALUE}, got {value}")
+        if not 0 <= self.level <= 0xFFFF:
+            raise ValueError(f"level must be 0 to 65535, got {self.level}")
+        if not isinstance(self.pack_id, bytes) or len(self.pack_id) != 4:
+            raise ValueError(f"pack_id must be 4 bytes, got {self.pack_id!r}")
+        log2 = self.tile.bit_length() - 1
+        if self.tile != 1 << max(log2, 0) or not TILE_LOG2_MIN <= log2 <= TILE_LOG2_MAX:
+            raise ValueError(f"tile must be a power of two from 64 to {1 << TILE_LOG2_MAX}, got {self.tile}")
+
+    @property
+    def flags(self) -> int:
+        """The ``flags`` byte."""
+        tile_code = self.tile.bit_length() - 1 - TILE_LOG2_MIN
+        return tile_code << TILE_SHIFT | (FLAG_LAB if self.lab else 0) | (FLAG_GREY if self.grey else 0)
+
+    def to_bytes(self) -> bytes:
+        """The header as it stands at the start of a file, 13 to 21 bytes."""
+        fixed = struct.pack("<3sBB4sH", MAGIC, VERSION, self.flags, self.pack_id, self.level)
+        return fixed + varint(self.width) + varint(self.height)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One chunk as found in a file."""
+
+    type: int
+    """Type byte; bit 7 set means that a reader which does not know the type skips the chunk."""
+    name: str
+    """Name of the type, ``unknown`` for one that this version does not define."""
+    offset: int
+    """Offset of the type byte in the file."""
+    length: int
+    """Bytes of payload."""
+    payload: memoryview
+    """The payload, a view of the caller's buffer."""
+    crc_ok: bool
+    """Whether the checksum fits header, type, length, index and payload."""
+    index: int = 0
+    """For a tile, its place in the grid, in raster order; 0 for every other chunk."""
+    crc: int = 0
+    """The checksum as stored."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A parsed .calo file. Views point into the buffer given to ``parse``."""
+
+    header: Header
+    icc: bytes | None
+    """ICC profile, inflated."""
+    exif: bytes | None
+    """EXIF block, inflated."""
+    xmp: bytes | None
+    """XMP packet, inflated."""
+    alpha: bytes | None
+    """8-bit grey PNG of the picture's size."""
+    tiles: list[memoryview]
+    """Payload of each tile in raster order (in a lab file, of its ``latents`` chunk); empty where missing."""
+    chunks: list[Chunk]
+    """Every chunk in file order, with those that were skipped."""
+    tile_ok: list[bool]
+    """For each tile, whether it is present and its checksum holds; all true unless ``damaged="keep"``."""
+    error: CalotypeError | None = None
+    """The first thing wrong with the file; None unless ``damaged="keep"``."""
+
+
+def varint(value: int) -> bytes:
+    """``value`` (0 to 2**31 - 1) as unsigned LEB128 in its shortest form, 1 to 5 bytes."""
+    if not 0 <= value <= MAX_VALUE:
+        raise ValueError(f"a varint holds 0 to {MAX_VALUE}, got {value}")
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)

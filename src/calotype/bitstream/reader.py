@@ -1,0 +1,43 @@
+"""Reading a .calo file."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from calotype.bitstream.fields import EXIF, ICC, MAGIC, XMP, Bytes, File, Limits
+from calotype.bitstream.grid import tile_count
+from calotype.bitstream.scan import scan
+
+
+def is_calo(prefix: Bytes) -> bool:
+    """Whether a file that starts with ``prefix`` (3 bytes or more) is a .calo file, of any version."""
+    return bytes(prefix[: len(MAGIC)]) == MAGIC
+
+
+def parse(data: Bytes, *, limits: Limits | None = None, damaged: Literal["error", "keep"] = "error") -> File:
+    """Take a .calo file apart without copying the tiles.
+
+    ``damaged="error"`` raises the first error. ``damaged="keep"`` saves what can be saved of a damaged or
+    truncated file: ``File.tile_ok`` says which tiles are good, metadata and alpha that are not good are None,
+    and ``File.error`` is the first error. It still raises when the header cannot be trusted (no chunk has a
+    good checksum), and when an intact file breaks the rules or needs a newer reader.
+
+    Raises ``FormatError``; ``LimitError`` for a file larger than ``limits``.
+    """
+    found = scan(data, limits or Limits())
+    if found.error is not None and (damaged == "error" or found.fatal or not found.trusted):
+        raise found.error
+    assert found.header is not None  # or there would be an error
+    missing = tile_count(found.header) - len(found.tiles)
+    tiles = [chunk.payload for chunk in found.tiles] + [memoryview(b"")] * missing
+    return File(
+        header=found.header,
+        icc=found.metadata.get(ICC),
+        exif=found.metadata.get(EXIF),
+        xmp=found.metadata.get(XMP),
+        alpha=found.alpha,
+        tiles=tiles,
+        chunks=found.chunks,
+        tile_ok=[chunk.crc_ok for chunk in found.tiles] + [False] * missing,
+        error=found.error,
+    )

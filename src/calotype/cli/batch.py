@@ -1,0 +1,122 @@
+"""Runs the jobs of a command, several at a time; a file that fails does not stop the others."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from typing import Any
+
+from calotype.cli import FAILURE
+from calotype.cli.jobs import STANDARD, Job, check_output
+from calotype.cli.report import complain, describe, print_json
+from calotype.codec.files import write_file
+from calotype.codec.runtime import default_threads
+from calotype.errors import CalotypeError
+
+Record = dict[str, Any]
+Work = Callable[[Job, int], tuple[bytes, Record]]
+Summary = Callable[[Record], str]
+
+
+def run(
+    jobs: list[Job],
+    work: Work,
+    summary: Summary,
+    *,
+    workers: int | None,
+    force: bool,
+    json: bool,
+    quiet: bool,
+) -> int:
+    """Do every job and return the exit status; ``work`` gives the bytes of the output and a record of it.
+
+    work:    gets the job and how many threads it may use; called for several jobs at a time.
+    summary: one line for people from the record.
+    workers: jobs at a time; by default one per core, for whole files are the best way to share the cores.
+    """
+    cores = default_threads()
+    workers = min(workers or cores, len(jobs))
+    threads = max(1, cores // workers)
+    failed = 0
+
+    def one(job: Job) -> Record:
+        start = time.perf_counter()
+        check_output(job, force)
+        data, record = work(job, threads)
+        _write(job.target, data, force)
+        return {"input": job.source, "output": job.target, **record, "seconds": time.perf_counter() - start}
+
+    with _progress(len(jobs), shown=not json and not quiet) as advance:
+        for job, result in _results(jobs, one, workers):
+            if isinstance(result, BaseException):
+                failed += 1
+                complain(_name(job.source), result)
+                if json:
+                    message = describe(_name(job.source), result)
+                    print_json({"input": job.source, "output": job.target, "error": message})
+            elif json:
+                print_json(result)
+            elif not quiet:
+                print(summary(result), file=sys.stderr if job.target == STANDARD else sys.stdout, flush=True)
+                for note in result.get("notes", ()):
+                    print(f"calotype: {_name(job.source)}: {note}", file=sys.stderr, flush=True)
+            advance()
+    return FAILURE if failed else 0
+
+
+def _results(
+    jobs: list[Job], one: Callable[[Job], Record], workers: int
+) -> Iterator[tuple[Job, Record | BaseException]]:
+    """Each job with its record or its error, as they finish; the rest of what may happen is raised."""
+    if workers == 1:
+        for job in jobs:
+            yield job, _attempt(one, job)
+        return
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="calotype")
+    try:
+        futures: dict[Future[Record | BaseException], Job] = {
+            pool.submit(_attempt, one, job): job for job in jobs
+        }
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _attempt(one: Callable[[Job], Record], job: Job) -> Record | BaseException:
+    try:
+        return one(job)
+    except BrokenPipeError:  # whoever read our output has gone
+        raise
+    except (CalotypeError, OSError, MemoryError) as error:
+        return error
+
+
+def _name(source: str) -> str:
+    return "standard input" if source == STANDARD else source
+
+
+def _write(target: str, data: bytes, force: bool) -> None:
+    if target == STANDARD:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    else:
+        write_file(target, data, overwrite=force)
+
+
+@contextlib.contextmanager
+def _progress(total: int, *, shown: bool) -> Iterator[Callable[[], None]]:
+    """A progress bar on stderr, when there is more than one file and a person to see it."""
+    if not shown or total < 2 or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console  # late: importing rich takes time, and one file needs no bar
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), redirect_stdout=True, transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda: bar.advance(task)

@@ -1,0 +1,106 @@
+"""``calotype decode``: .calo files into pictures."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from calotype.cli.jobs import CALO_SUFFIX, STANDARD, Job, Plan, UsageError, check_terminal
+from calotype.cli.options import add_files, parser, prepare_pillow, region
+from calotype.errors import ImageError
+
+_EPILOG = """\
+examples:
+  calotype decode photo.calo                            writes photo.png
+  calotype decode photo.calo photo.jpg
+  calotype decode photo.calo part.png --region 1024,0,512,512
+  calotype decode *.calo out/ --format webp
+  calotype decode photo.calo - | display -
+
+With two or more paths the last one is the output when it is a folder, ends in '/', does not end in '.calo',
+or is '-'. Metadata are kept where the format holds them. A picture with an EXIF orientation stays as it was
+stored, with its tag; --upright turns it, as do formats that hold no EXIF. JPEG and AVIF are written at
+quality 95, WebP without loss.
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; returns the exit status."""
+    options = _parser()
+    given = options.parse_intermixed_args(arguments)
+    suffix = "." + given.format.lower().lstrip(".") if given.format else ".png"
+    plan = Plan(frozenset([CALO_SUFFIX]), suffix, lambda path: not path.lower().endswith(CALO_SUFFIX))
+    try:
+        jobs = plan.jobs(given.paths, given.output, given.recursive)
+        check_terminal(jobs, given.json)
+    except UsageError as error:
+        options.error(str(error))
+    from calotype.cli import batch  # late: --help and wrong usage need none of what it brings
+
+    prepare_pillow(given.max_pixels)
+    return batch.run(
+        jobs,
+        lambda job, threads: _decode(job, given, suffix, threads),
+        _summary,
+        workers=given.workers,
+        force=given.force,
+        json=given.json,
+        quiet=given.quiet,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    options = parser("decode", "Decompress .calo files into pictures.", _EPILOG)
+    add_files(
+        options, ".calo files", "a picture, a folder or '-'; by default beside the input, ending in .png"
+    )
+    options.add_argument(
+        "--format", metavar="SUFFIX", help="of the output: png (default), jpg, webp, tif, ..."
+    )
+    options.add_argument(
+        "--region", type=region, metavar="X,Y,W,H", help="decode this part only, in stored pixels"
+    )
+    options.add_argument(
+        "--upright", action="store_true", help="turn the pixels as the EXIF orientation asks"
+    )
+    options.add_argument("--keep-damaged", action="store_true", help="decode what is left of a damaged file")
+    options.add_argument("--pack", metavar="PACK", help="folder or .zip of a pack to look into first")
+    return options
+
+
+def _decode(job: Job, given: argparse.Namespace, suffix: str, threads: int) -> tuple[bytes, dict[str, Any]]:
+    from calotype import api
+    from calotype.cli.pictures import format_of, read_bytes, to_file
+
+    named = job.target != STANDARD and Path(job.target).suffix and not given.format
+    form = format_of(job.target if named else suffix)
+    data = read_bytes(job.source)
+    try:
+        decoded = api.decode_picture(
+            data,
+            given.region,
+            pack=given.pack,
+            threads=threads,
+            max_pixels=given.max_pixels,
+            damaged="keep" if given.keep_damaged else "error",
+        )
+    except ValueError as error:  # the region is not inside this picture
+        raise ImageError(str(error)) from error
+    picture = decoded.picture.upright() if given.upright else decoded.picture
+    notes = [] if decoded.error is None else [f"damaged: {decoded.error}"]
+    if decoded.damaged:
+        notes.append(f"{len(decoded.damaged)} damaged tiles are filled in")
+    return to_file(picture, form), {
+        "width": picture.width,
+        "height": picture.height,
+        "format": form,
+        "bytes": len(data),
+        "damaged_tiles": list(decoded.damaged),
+        "notes": notes,
+    }
+
+
+def _summary(record: dict[str, Any]) -> str:
+    source = "standard input" if record["input"] == STANDARD else record["input"]
+    return f"{source} -> {record['output']}  {record['width']} x {record['height']}"

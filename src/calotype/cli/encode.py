@@ -1,0 +1,116 @@
+"""``calotype encode``: pictures into .calo files."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from calotype.cli.jobs import CALO_SUFFIX, PICTURE_SUFFIXES, STANDARD, Job, Plan, UsageError, check_terminal
+from calotype.cli.options import add_files, number, parser, prepare_pillow, size
+
+if TYPE_CHECKING:
+    from calotype.codec.rate import Kind, Target
+
+KINDS: tuple[Kind, ...] = ("size", "bpp", "psnr", "ms_ssim")
+
+_EPILOG = """\
+examples:
+  calotype encode photo.jpg                        writes photo.calo
+  calotype encode photo.jpg small.calo -q 40
+  calotype encode photo.jpg --target-size 40k      the best that fits into 40,000 bytes
+  calotype encode *.jpg out/ --workers 4 --json
+  calotype encode photos/ out/ --recursive
+
+With two or more paths the last one is the output when it is a folder, ends in '/' or '.calo', or is '-'.
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; returns the exit status."""
+    options = _parser()
+    given = options.parse_intermixed_args(arguments)
+    plan = Plan(PICTURE_SUFFIXES, CALO_SUFFIX, lambda path: path.lower().endswith(CALO_SUFFIX))
+    try:
+        target = _target(given)
+        jobs = plan.jobs(given.paths, given.output, given.recursive)
+        check_terminal(jobs, given.json)
+    except (UsageError, ValueError) as error:
+        options.error(str(error))
+    from calotype.cli import batch  # late: --help and wrong usage need none of what it brings
+
+    prepare_pillow(given.max_pixels)
+    return batch.run(
+        jobs,
+        lambda job, threads: _encode(job, given, target, threads),
+        _summary,
+        workers=given.workers,
+        force=given.force,
+        json=given.json,
+        quiet=given.quiet,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    options = parser("encode", "Compress pictures into .calo files.", _EPILOG)
+    add_files(
+        options, "pictures", "a .calo file, a folder or '-'; by default beside the input, ending in .calo"
+    )
+    rate = options.add_mutually_exclusive_group()
+    rate.add_argument(
+        "-q", "--quality", type=number(0, 100), metavar="Q", help="0 (smallest) to 100 (best); default 60"
+    )
+    rate.add_argument(
+        "--target-size", type=size, metavar="SIZE", help="bytes per file, never more: 40k, 1.5M, 40KiB"
+    )
+    rate.add_argument("--target-bpp", type=float, metavar="BPP", help="bits per pixel, never more")
+    rate.add_argument("--target-psnr", type=float, metavar="DB", help="PSNR over R, G, B in dB")
+    rate.add_argument("--target-ms-ssim", type=float, metavar="X", help="MS-SSIM, 0 to 1, such as 0.98")
+    options.add_argument(
+        "--strip",
+        action="store_true",
+        help="leave out EXIF and XMP (camera, place, time); turns the picture upright",
+    )
+    options.add_argument(
+        "--pack", metavar="PACK", help="name, folder or .zip of the pack to use; default: photo"
+    )
+    return options
+
+
+def _target(given: argparse.Namespace) -> Target | None:
+    from calotype.codec.rate import Target
+
+    for kind in KINDS:
+        if (value := getattr(given, f"target_{kind}")) is not None:
+            return Target(kind, value)
+    return None
+
+
+def _encode(
+    job: Job, given: argparse.Namespace, target: Target | None, threads: int
+) -> tuple[bytes, dict[str, Any]]:
+    from calotype import api
+    from calotype.cli.pictures import read_picture
+
+    picture = read_picture(job.source)
+    if given.strip:
+        picture = picture.stripped()
+    coded = api.encode_picture(picture, given.quality, target, pack=given.pack, threads=threads)
+    size = len(coded.data)
+    return coded.data, {
+        "width": picture.width,
+        "height": picture.height,
+        "bytes": size,
+        "bpp": 8 * size / (picture.width * picture.height),
+        "quality": coded.quality,
+        "level": coded.level,
+        "reached": coded.reached,
+        "notes": list(picture.notes),
+    }
+
+
+def _summary(record: dict[str, Any]) -> str:
+    source = "standard input" if record["input"] == STANDARD else record["input"]
+    return (
+        f"{source} -> {record['output']}  {record['width']} x {record['height']}, "
+        f"{record['bytes']:,} bytes, {record['bpp']:.3f} bpp, quality {record['quality']:.1f}"
+    )

@@ -1,0 +1,150 @@
+"""From what stands on the command line to a list of (input, output) pairs.
+
+``IN... [OUT]`` follows ``cp``: with two or more paths, the last one is the output when it is ``-``, a
+folder, ends in a slash, or ends in a suffix that only an output can have. ``--output`` says it outright.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+STANDARD = "-"
+
+#: What is taken for a picture when a folder is searched.
+PICTURE_SUFFIXES = frozenset(
+    [
+        ".avif",
+        ".bmp",
+        ".gif",
+        ".j2k",
+        ".jfif",
+        ".jp2",
+        ".jpe",
+        ".jpeg",
+        ".jpg",
+        ".pbm",
+        ".pgm",
+        ".png",
+        ".pnm",
+        ".ppm",
+        ".tga",
+        ".tif",
+        ".tiff",
+        ".webp",
+    ]
+)
+CALO_SUFFIX = ".calo"
+
+
+class UsageError(Exception):
+    """The command line asks for something that has no meaning; exit status 2."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to turn into another; ``-`` is standard input or output."""
+
+    source: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a command takes and gives.
+
+    wanted:    suffixes of the files that are inputs, when a folder is given.
+    suffix:    that of outputs without a name.
+    is_output: whether a path can only be an output.
+    """
+
+    wanted: frozenset[str]
+    suffix: str
+    is_output: Callable[[str], bool]
+
+    def jobs(self, paths: list[str], output: str | None, recursive: bool) -> list[Job]:
+        """The work to do, in the order given. Raises UsageError."""
+        if output is None and len(paths) > 1 and self._last_is_output(paths[-1]):
+            *paths, output = paths
+        sources = list(self._sources(paths, recursive))
+        if not sources:
+            raise UsageError("no pictures found in " + ", ".join(paths))
+        if output is not None and not _is_folder(output):
+            if len(sources) > 1:
+                raise UsageError(
+                    f"{len(sources)} inputs cannot go into one file {output}; name a folder: {output}/"
+                )
+            return [Job(sources[0][0], output)]
+        if output is not None:
+            Path(output).mkdir(parents=True, exist_ok=True)
+        return self._named(sources, output)
+
+    def _last_is_output(self, path: str) -> bool:
+        return path == STANDARD or _is_folder(path) or (self.is_output(path) and not glob.has_magic(path))
+
+    def _sources(self, paths: list[str], recursive: bool) -> Iterator[tuple[str, Path]]:
+        """Pairs of an input and its place below the output folder."""
+        for path in paths:
+            if path == STANDARD:
+                yield path, Path(path)
+            elif Path(path).is_dir():
+                for found in self._search(Path(path), recursive):
+                    yield str(found), found.relative_to(path)
+            elif not Path(path).exists() and glob.has_magic(path):
+                for match in sorted(glob.glob(path, recursive=True)):  # noqa: PTH207 (absolute patterns, too)
+                    if Path(match).is_file():
+                        yield match, Path(Path(match).name)
+            else:
+                yield path, Path(Path(path).name)
+
+    def _search(self, folder: Path, recursive: bool) -> list[Path]:
+        found = folder.rglob("*") if recursive else folder.iterdir()
+        return sorted(path for path in found if path.suffix.lower() in self.wanted and path.is_file())
+
+    def _named(self, sources: list[tuple[str, Path]], folder: str | None) -> list[Job]:
+        targets = []
+        for source, place in sources:
+            if source == STANDARD:
+                targets.append(Path(STANDARD) if folder is None else Path(folder, "stdin" + self.suffix))
+            else:
+                targets.append(
+                    (Path(source) if folder is None else Path(folder, place)).with_suffix(self.suffix)
+                )
+        taken = Counter(targets)
+        jobs = []
+        for (source, _), target in zip(sources, targets):
+            if (
+                taken[target] > 1 and source != STANDARD
+            ):  # a.jpg and a.png: keep both names, a.jpg.calo, a.png.calo
+                target = target.with_name(Path(source).name + self.suffix)
+            jobs.append(Job(source, str(target)))
+        twice = [name for name, number in Counter(job.target for job in jobs).items() if number > 1]
+        if twice:
+            raise UsageError(f"two inputs would both be written to {twice[0]}")
+        return jobs
+
+
+def _is_folder(path: str) -> bool:
+    return path != STANDARD and (path.endswith(("/", os.sep)) or Path(path).is_dir())
+
+
+def check_output(job: Job, force: bool) -> None:
+    """Refuse early what writing would refuse at the end. Raises OSError."""
+    target = Path(job.target)
+    if job.target != STANDARD and not force and target.is_file():
+        raise FileExistsError(17, "exists already; --force overwrites it", job.target)
+
+
+def check_terminal(jobs: list[Job], json: bool) -> None:
+    """Standard output cannot take bytes and text, nor should it show bytes to people. Raises UsageError."""
+    if all(job.target != STANDARD for job in jobs):
+        return
+    if json:
+        raise UsageError("--json and the output '-' both need standard output")
+    if sys.stdout.isatty():
+        raise UsageError("the output '-' is a terminal; redirect it to a file or a program")

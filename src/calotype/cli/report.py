@@ -1,0 +1,40 @@
+"""What the commands print: one line per file for people, one JSON object per file for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from typing import Any, TextIO
+
+
+def complain(source: str | None, error: BaseException) -> None:
+    """Print one line on stderr: ``calotype: FILE: what is wrong``."""
+    print(f"calotype: {describe(source, error)}", file=sys.stderr, flush=True)
+
+
+def describe(source: str | None, error: BaseException) -> str:
+    """One line for an error: the file that it is about, then what is wrong."""
+    if isinstance(error, OSError) and error.strerror:
+        source = str(error.filename) if error.filename is not None else source
+        text = error.strerror[:1].lower() + error.strerror[1:]
+    elif isinstance(error, MemoryError):
+        text = "not enough memory"
+    else:
+        text = " ".join(str(error).split()) or type(error).__name__
+    return f"{source}: {text}" if source else text
+
+
+def print_json(record: dict[str, Any], stream: TextIO | None = None) -> None:
+    """Print one JSON object on a line. What JSON has no word for (infinity) becomes null."""
+    print(json.dumps(_finite(record), allow_nan=False), file=stream or sys.stdout, flush=True)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

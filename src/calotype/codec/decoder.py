@@ -1,0 +1,123 @@
+"""Decoding: bytes to pixels. Read :func:`decode` from top to bottom.
+
+bytes -parse-> tiles -rANS-> z -scales-> class of each latent -rANS-> r
+                             z, r -latent decoder-> y_hat -synthesis, window by window-> pixels
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calotype.bitstream import Box, File, Limits, parse, tile_box
+from calotype.codec import latents, library, tiles
+from calotype.codec.image import Picture
+from calotype.codec.latents import Floats, Networks
+from calotype.codec.pack import Pack
+from calotype.codec.runtime import default_threads
+from calotype.codec.synthesis import Development
+from calotype.errors import CalotypeError, FormatError
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded picture.
+
+    picture: the pixels of the region (of everything, by default), with alpha and metadata
+    damaged: the tiles that could not be decoded and were filled in (only with ``damaged="keep"``)
+    error:   the first thing wrong with the file, where it was kept going
+    """
+
+    picture: Picture
+    damaged: tuple[int, ...] = ()
+    error: CalotypeError | None = None
+
+
+def decode(
+    data: bytes | memoryview,
+    *,
+    region: tuple[int, int, int, int] | None = None,
+    pack: str | Path | Pack | None = None,
+    threads: int | None = None,
+    damaged: Literal["error", "keep"] = "error",
+    limits: Limits | None = None,
+) -> Decoded:
+    """Decode a .calo file.
+
+    region:  (left, top, right, bottom) in pixels; only the tiles that it needs are decoded
+    pack:    a pack, or where to look for it first; the file says which one it needs
+    threads: how many to use; by default as many as there are cores. Pixels differ by 1 at most with another
+             number.
+    damaged: "error" refuses a damaged file; "keep" decodes the rest and fills damaged tiles with a flat tone
+    limits:  the largest picture that is decoded
+
+    Raises FormatError, LimitError, PackError; ValueError for a region that is not inside the picture.
+    """
+    file = parse(data, limits=limits, damaged=damaged)
+    header = file.header
+    if header.lab:
+        raise FormatError("a file of the laboratory: decode it with `calotype lab decode`", field="flags")
+    box = _region(region, header.width, header.height)
+    found = library.find(header.pack_id, pack)
+    if header.level > found.manifest.max_level:
+        message = f"level {header.level} is beyond those of its pack (0 to {found.manifest.max_level})"
+        raise FormatError(message, field="level")
+
+    windows = sum(len(row) for row in tiles.blocks(tiles.latent_box(box), header.tile // tiles.STRIDE))
+    workers, within = tiles.share(threads or default_threads(), windows)
+    source = _Tiles(file, Networks(found, found.level(header.level), within), keep=damaged == "keep")
+    with tiles.pool(workers) as pool:
+        pixels = Development(header, source.networks, source.y_hat, box).run(pool)
+    alpha = None if file.alpha is None else _read_alpha(file.alpha, box)
+    picture = Picture(pixels, header.grey, alpha, file.icc, file.exif, file.xmp)
+    return Decoded(picture, tuple(sorted(source.failed)), source.error)
+
+
+class _Tiles:
+    """The latents of a file's tiles."""
+
+    def __init__(self, file: File, networks: Networks, *, keep: bool) -> None:
+        self.file, self.networks, self.keep = file, networks, keep
+        self.failed: set[int] = set()
+        self.error = file.error
+
+    def y_hat(self, tile: int) -> Floats:
+        """The latents [1, M, h, w] of a tile. Raises FormatError when it is damaged and not to be kept."""
+        box = tiles.latent_box(tile_box(self.file.header, tile))
+        try:
+            if not self.file.tile_ok[tile]:
+                raise FormatError("the checksum does not match", field=f"tile {tile}")
+            z, r = latents.read(self.networks, self.file.tiles[tile], box.height, box.width)
+        except FormatError as error:
+            error = error if error.field else FormatError(str(error), field=f"tile {tile}")
+            if not self.keep:
+                raise error from None
+            self.failed.add(tile)
+            self.error = self.error or error
+            return np.zeros((1, self.networks.pack.manifest.latents, box.height, box.width), np.float32)
+        return latents.restore(self.networks, z, r, box.height, box.width)
+
+
+def _region(region: tuple[int, int, int, int] | None, width: int, height: int) -> Box:
+    if region is None:
+        return Box(0, 0, width, height)
+    box = Box(*region)
+    if not (0 <= box.left < box.right <= width and 0 <= box.top < box.bottom <= height):
+        raise ValueError(f"region {tuple(box)} is empty or not inside the picture, {width} x {height} pixels")
+    return box
+
+
+def _read_alpha(png: bytes, region: Box) -> NDArray[np.uint8]:
+    from PIL import PngImagePlugin  # not Image.open: the size is known and within the limits
+
+    try:
+        image = PngImagePlugin.PngImageFile(io.BytesIO(png))
+        whole = np.asarray(image.convert("L"), np.uint8)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise FormatError(f"cannot be decoded: {error}", field="alpha") from error
+    return whole[region.top : region.bottom, region.left : region.right]

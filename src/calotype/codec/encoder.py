@@ -1,0 +1,168 @@
+"""Encoding: pixels to bytes. Read :func:`encode` from top to bottom.
+
+pixels -analysis, window by window-> y -latent encoder-> z, r (integers); z -scales-> class of each latent
+z, r -rANS-> payload of the tile
+"""
+
+from __future__ import annotations
+
+import io
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calotype.bitstream import Box, Header, Limits, tile_box, tile_count, write
+from calotype.codec import latents, library, quality, rate, tiles
+from calotype.codec.image import Picture
+from calotype.codec.latents import Floats, Networks
+from calotype.codec.pack import Pack
+from calotype.codec.rate import Target
+from calotype.codec.runtime import default_threads
+from calotype.codec.synthesis import Development
+
+DEFAULT_QUALITY = 60.0
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A file in memory.
+
+    data:    its bytes
+    level:   the level it is coded at
+    quality: the same, 0 to 100
+    reached: the figure that the target asks for (bytes, bits per pixel, dB, MS-SSIM); None without a target
+    """
+
+    data: bytes
+    level: int
+    quality: float
+    reached: float | None = None
+
+
+def encode(
+    picture: Picture,
+    *,
+    quality: float | None = None,
+    target: Target | None = None,
+    pack: str | Path | Pack | None = None,
+    tile: int | None = None,
+    threads: int | None = None,
+    limits: Limits | None = None,
+) -> Encoded:
+    """Encode a picture.
+
+    quality: 0 to 100, continuous; default 60
+    target:  a size or likeness to meet instead of a quality
+    pack:    name, path or Pack; default is the one that comes with the package
+    tile:    side of a tile in pixels, a power of two from 64 to 4096; default is the pack's
+    threads: how many to use; by default as many as there are cores. Another number may give other bytes
+             (rounding noise of the transforms), always ones that decode.
+    limits:  the largest picture that is encoded
+
+    Raises LimitError when the picture is too large or the target cannot be met, PackError; ValueError for
+    arguments that are out of range or exclude each other.
+    """
+    if quality is not None and target is not None:
+        raise ValueError("give a quality or a target, not both")
+    loaded = library.load(pack)
+    level = loaded.level_of(DEFAULT_QUALITY if quality is None else quality)
+    side = loaded.manifest.tile if tile is None else tile
+    header = Header(picture.width, picture.height, level, loaded.key, side, picture.grey)
+
+    workers, within = tiles.share(threads or default_threads(), tile_count(header))
+    with tiles.pool(workers) as pool:
+        exposure = _Exposure(picture, header, loaded, within, limits, pool)
+        if target is None:
+            return Encoded(exposure.file(level), level, loaded.quality_of(level))
+        exposure.keep()
+        return exposure.search(target)
+
+
+class _Exposure:
+    """One picture on its way to a file."""
+
+    def __init__(
+        self,
+        picture: Picture,
+        header: Header,
+        pack: Pack,
+        threads: int,
+        limits: Limits | None,
+        pool: Executor,
+    ) -> None:
+        self.picture, self.header, self.pack, self.threads = picture, header, pack, threads
+        self.limits, self.pool = limits, pool
+        self.alpha = None if picture.alpha is None else _png(picture.alpha)
+        self.kept: list[Floats] = []
+
+    def analyse(self, tile: int) -> Floats:
+        """y [1, M, h, w] of a tile, from a window that overlaps its neighbours."""
+        box = tiles.latent_box(tile_box(self.header, tile))
+        bounds = tiles.latent_box(Box(0, 0, self.header.width, self.header.height))
+        window = tiles.grow(box, self.pack.manifest.analysis_margin, bounds)
+        graph = self.pack.graph("analysis", self.threads)
+        y = graph.run({"pixels": tiles.cut(self.picture.pixels, window)})[0]
+        return y[tiles.inside(box, window)]
+
+    def keep(self) -> None:
+        """Analyse every tile once, for a search over the levels."""
+        self.kept = list(self.pool.map(self.analyse, range(tile_count(self.header))))
+
+    def file(self, level: int) -> bytes:
+        """The whole file at a level."""
+        networks = self.networks(level)
+
+        def payload(tile: int) -> bytes:
+            y = self.kept[tile] if self.kept else self.analyse(tile)
+            return latents.write(networks, latents.quantise(networks, y))
+
+        payloads = self.pool.map(payload, range(tile_count(self.header)))
+        p, header = self.picture, replace(self.header, level=level)
+        return write(header, list(payloads), p.icc, p.exif, p.xmp, self.alpha, limits=self.limits)
+
+    def developed(self, level: int) -> NDArray[np.uint8]:
+        """What a decoder will make of the file at a level: the same latents through the same networks."""
+        networks = self.networks(level)
+
+        def y_hat(tile: int) -> Floats:
+            y = self.kept[tile]
+            coded = latents.quantise(networks, y)
+            return latents.restore(networks, coded.z, coded.r, *y.shape[-2:])
+
+        whole = Box(0, 0, self.header.width, self.header.height)
+        return Development(self.header, networks, y_hat, whole).run(self.pool)
+
+    def networks(self, level: int) -> Networks:
+        return Networks(self.pack, self.pack.level(level), self.threads)
+
+    def search(self, target: Target) -> Encoded:
+        """The file that meets a target. Raises LimitError when none does."""
+        pixels = self.header.width * self.header.height
+        files: dict[int, bytes] = {}
+        reached: dict[int, float] = {}
+
+        def measure(level: int) -> float:
+            if target.limits_size:
+                files[level] = self.file(level)
+                size = len(files[level])
+                figure = float(size) if target.kind == "size" else 8 * size / pixels
+            else:
+                likeness = quality.psnr if target.kind == "psnr" else quality.ms_ssim
+                figure = likeness(self.picture.pixels, self.developed(level))
+            reached[level] = figure
+            return figure
+
+        level = rate.search(measure, target, self.pack.manifest.max_level)
+        data = files.get(level) or self.file(level)
+        return Encoded(data, level, self.pack.quality_of(level), reached[level])
+
+
+def _png(alpha: NDArray[np.uint8]) -> bytes:
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.fromarray(alpha).save(out, "PNG")
+    return out.getvalue()

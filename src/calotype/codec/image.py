@@ -1,0 +1,143 @@
+"""Pictures as the codec sees them: 8-bit pixels, an optional alpha plane and the metadata that go along.
+
+:class:`Picture` is all that the encoder takes and the decoder gives. It is made from a Pillow image
+(:meth:`Picture.from_pil`) or from an array (:meth:`Picture.from_array`). Which kinds of picture are
+converted, by which rule, and which are refused is decided in :mod:`calotype.codec.convert`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from calotype.codec import convert, metadata
+from calotype.errors import ImageError
+
+UInt8Array = NDArray[np.uint8]
+
+#: Rows converted at a time, so that a conversion needs little memory beside its input and its result.
+STRIP = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One 8-bit picture.
+
+    pixels: uint8 [H, W, 3], R G B, in the colour space that ``icc`` names (sRGB when it is None). H, W >= 1.
+    grey:   the picture is grey: the three channels are equal, and it decodes to one channel.
+    alpha:  uint8 [H, W], 0 = transparent, not premultiplied; None when the picture has no alpha channel.
+    icc:    ICC profile, byte for byte.
+    exif:   EXIF data as a TIFF structure ("II*" or "MM*" first), without the ``Exif\\0\\0`` that JPEG puts
+            before. The orientation tag in it holds for ``pixels``: pixels are never turned.
+    xmp:    XMP packet, UTF-8.
+    notes:  one sentence for each lossy conversion that was needed to get here, for people to read.
+
+    Raises ImageError when an array has another shape or type.
+    """
+
+    pixels: UInt8Array
+    grey: bool = False
+    alpha: UInt8Array | None = None
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        shape = self.pixels.shape
+        if self.pixels.dtype != np.uint8 or len(shape) != 3 or shape[2] != 3:
+            raise ImageError(f"pixels must be uint8 [H, W, 3], not {self.pixels.dtype} {list(shape)}")
+        if shape[0] < 1 or shape[1] < 1:
+            raise ImageError(f"the picture is empty ({shape[1]} x {shape[0]} pixels)")
+        if self.alpha is not None and (self.alpha.dtype != np.uint8 or self.alpha.shape != shape[:2]):
+            raise ImageError(
+                f"alpha must be uint8 {list(shape[:2])}, not {self.alpha.dtype} {list(self.alpha.shape)}"
+            )
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return int(self.pixels.shape[0])
+
+    @classmethod
+    def from_array(cls, array: NDArray[np.uint8]) -> Picture:
+        """Make a picture from uint8 [H, W] or [H, W, 1] (grey), [H, W, 2] (grey, alpha), [H, W, 3] (RGB) or
+        [H, W, 4] (RGB, alpha).
+
+        Raises ImageError for any other shape or type: values are never rescaled by guess.
+        """
+        array = np.asarray(array)
+        if array.dtype != np.uint8:
+            raise ImageError(
+                f"an array must be uint8 (0 to 255), not {array.dtype}; scale and convert it first"
+            )
+        if array.ndim == 2:
+            array = array[:, :, None]
+        if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4):
+            raise ImageError(f"an array must be [H, W] or [H, W, C], C from 1 to 4, not {list(array.shape)}")
+        if array.shape[0] < 1 or array.shape[1] < 1:
+            raise ImageError(f"the picture is empty ({array.shape[1]} x {array.shape[0]} pixels)")
+        channels = array.shape[2]
+        grey = channels <= 2
+        pixels = np.repeat(array[:, :, :1], 3, axis=2) if grey else np.ascontiguousarray(array[:, :, :3])
+        alpha = np.ascontiguousarray(array[:, :, -1]) if channels in (2, 4) else None
+        return cls(pixels, grey, alpha)
+
+    @classmethod
+    def from_pil(cls, image: Image.Image) -> Picture:
+        """Make a picture from a Pillow image, with its alpha, ICC profile, EXIF and XMP.
+
+        Raises ImageError when the image cannot be read or is of a kind that Calotype refuses
+        (see :mod:`calotype.codec.convert`).
+        """
+        plain = convert.to_8_bit(image)
+        im = plain.image
+        width, height = im.size
+        if width < 1 or height < 1:
+            raise ImageError(f"the picture is empty ({width} x {height} pixels)")
+        pixels = np.empty((height, width, 3), np.uint8)
+        alpha = np.empty((height, width), np.uint8) if im.mode in ("LA", "RGBA") else None
+        grey = im.mode in ("L", "LA")
+        for top in range(0, height, STRIP):
+            bottom = min(top + STRIP, height)
+            strip = np.asarray(im.crop((0, top, width, bottom)))
+            if strip.ndim == 2:
+                strip = strip[:, :, None]
+            pixels[top:bottom] = strip[:, :, :1] if grey else strip[:, :, :3]
+            if alpha is not None:
+                alpha[top:bottom] = strip[:, :, -1]
+        meta = metadata.read(image)
+        icc = meta.icc if plain.keeps_icc else plain.icc
+        return cls(pixels, grey, alpha, icc, meta.exif, meta.xmp, plain.notes)
+
+    def to_pil(self) -> Image.Image:
+        """Give the picture as a Pillow image of mode L, LA, RGB or RGBA, with the metadata in its ``info``
+        (``icc_profile``, ``exif``, ``xmp``), where Pillow's own readers put it."""
+        colour = Image.fromarray(np.ascontiguousarray(self.pixels[:, :, 0]) if self.grey else self.pixels)
+        if self.alpha is None:
+            image = colour
+        else:
+            image = colour.convert("LA" if self.grey else "RGBA")
+            image.putalpha(Image.fromarray(self.alpha))
+        metadata.attach(image, self.icc, self.exif, self.xmp)
+        return image
+
+    def upright(self) -> Picture:
+        """The picture turned as its EXIF orientation asks, the tag removed; the same one if it is upright."""
+        stub = Image.new("L", (1, 1))
+        metadata.attach(stub, None, self.exif, self.xmp)
+        if metadata.orientation(stub) == 1:
+            return self
+        return replace(Picture.from_pil(metadata.upright(self.to_pil())), notes=self.notes)
+
+    def stripped(self) -> Picture:
+        """The picture without EXIF and XMP, turned upright. The ICC profile stays: it makes the colours."""
+        return replace(self.upright(), exif=None, xmp=None)

@@ -1,0 +1,61 @@
+"""What a pack's tables say at one quality level, between two trained levels where need be.
+
+A level is a whole number 0 .. 256 * (L - 1), L the number of trained levels: 256 steps from each to the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+STEPS = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """The level-dependent inputs of the networks.
+
+    number: the level
+    anchor: the trained level whose tables code z
+    feeds:  float32 arrays by the name of the graph input: gain, inv_gain [M], z_gain, z_mul [Z], bias [M],
+            level [K]; z_mul and bias hold exact integers
+    """
+
+    number: int
+    anchor: int
+    feeds: Mapping[str, NDArray[np.float32]]
+
+
+def at(tables: Mapping[str, NDArray[Any]], number: int) -> Level:
+    """The level `number` of a pack with these tables (names and shapes: calotype.codec.pack)."""
+    feeds = {name: _log(tables[name], number).astype(np.float32) for name in ("gain", "inv_gain", "z_gain")}
+    feeds |= {name: exact(tables[name], number).astype(np.float32) for name in ("z_mul", "bias")}
+    feeds["level"] = _linear(tables["level_vector"].astype(np.float64), number).astype(np.float32)
+    return Level(number, (number + STEPS // 2) // STEPS, feeds)
+
+
+def exact(table: NDArray[Any], number: int) -> NDArray[np.int64]:
+    """Integers interpolated in integers, so that every machine gets the same; int64."""
+    low, high, step = _neighbours(len(table), number)
+    a, b = table[low].astype(np.int64), table[high].astype(np.int64)
+    return np.asarray((a * (STEPS - step) + b * step + STEPS // 2) >> 8, np.int64)
+
+
+def _log(table: NDArray[Any], number: int) -> NDArray[np.float64]:
+    return np.asarray(np.exp(_linear(np.log(table.astype(np.float64)), number)))
+
+
+def _linear(table: NDArray[np.float64], number: int) -> NDArray[np.float64]:
+    low, high, step = _neighbours(len(table), number)
+    return np.asarray((table[low] * (STEPS - step) + table[high] * step) / STEPS)
+
+
+def _neighbours(count: int, number: int) -> tuple[int, int, int]:
+    if not 0 <= number <= STEPS * (count - 1):
+        raise ValueError(f"level {number} is not within 0 to {STEPS * (count - 1)}")
+    low, step = divmod(number, STEPS)
+    return low, min(low + 1, count - 1), step

@@ -1,0 +1,110 @@
+"""Finding packs: those of the package, those in ``CALOTYPE_PACKS``, and those that the caller names.
+
+``CALOTYPE_PACKS`` is a list of paths, separated as in ``PATH``. Each is a pack or a folder of packs. They
+come before the package's own, and packs that the caller names come before both.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from calotype.codec import manifest
+from calotype.codec.pack import Pack
+from calotype.errors import PackError
+
+DEFAULT = "photo"
+VARIABLE = "CALOTYPE_PACKS"
+BUILT_IN = Path(__file__).resolve().parent.parent / "packs"
+
+_opened: dict[Path, Pack] = {}
+_lock = threading.Lock()
+
+
+def load(pack: str | Path | Pack | None = None) -> Pack:
+    """The pack to encode with: one given as such, by path or by name; by default the package's own ``photo``.
+
+    A pack is opened once per process. Raises PackError when there is none of that name or it is unfit for
+    use.
+    """
+    if isinstance(pack, Pack):
+        return pack
+    if pack is not None and _is_pack(Path(pack)):
+        return _open(Path(pack))
+    name = DEFAULT if pack is None else str(pack)
+    for path in paths():
+        if path.stem == name:
+            return _open(path)
+    raise PackError(f"no pack {name}: it is neither a path nor in {_places()}")
+
+
+def find(key: bytes, pack: str | Path | Pack | None = None) -> Pack:
+    """The pack that a file names by the first 4 bytes of its id.
+
+    `pack`: a pack to look at first. Raises PackError that names the id when no pack has it.
+    """
+    if isinstance(pack, Pack):
+        if pack.key == key:
+            return pack
+        candidates = []
+    else:
+        candidates = list(_within(Path(pack))) if pack is not None else []
+    broken: PackError | None = None
+    for path in (*candidates, *paths()):
+        try:
+            if bytes.fromhex(_manifest(path).id[:8]) == key:
+                return _open(path)
+        except PackError as error:
+            broken = broken or error
+    hint = f" ({broken})" if broken else ""
+    raise PackError(
+        f"pack {key.hex()} is needed to decode this file and is not in {_places()}; "
+        f"get it and name its folder in {VARIABLE}{hint}"
+    )
+
+
+def paths() -> Iterator[Path]:
+    """Every pack in ``CALOTYPE_PACKS`` and the package, unopened, in the order of search."""
+    for place in os.environ.get(VARIABLE, "").split(os.pathsep):
+        if place:
+            yield from _within(Path(place))
+    yield from _within(BUILT_IN)
+
+
+def _open(path: Path) -> Pack:
+    path = path.resolve()
+    with _lock:
+        if path not in _opened:
+            _opened[path] = Pack(path)
+        return _opened[path]
+
+
+def _within(path: Path) -> Iterator[Path]:
+    if _is_pack(path):
+        yield path
+    elif path.is_dir():
+        yield from (entry for entry in sorted(path.iterdir()) if _is_pack(entry))
+
+
+def _is_pack(path: Path) -> bool:
+    return (path / manifest.NAME).is_file() or (path.suffix == ".zip" and path.is_file())
+
+
+def _manifest(path: Path) -> manifest.Manifest:
+    try:
+        if path.is_dir():
+            text = (path / manifest.NAME).read_bytes()
+        else:
+            with zipfile.ZipFile(path) as file:
+                text = file.read(manifest.NAME)
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise PackError(f"pack {path}: {manifest.NAME} cannot be read: {error}") from error
+    return manifest.parse(text, str(path))
+
+
+def _places() -> str:
+    variable = os.environ.get(VARIABLE)
+    return f"{BUILT_IN} or {VARIABLE} ({variable})" if variable else f"{BUILT_IN} ({VARIABLE} is not set)"

@@ -1,0 +1,119 @@
+"""``manifest.json`` of a pack: its fields, read and checked. The contract is in calotype.codec.pack."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from calotype.codec.levels import STEPS
+from calotype.errors import PackError
+
+NAME = "manifest.json"
+TABLES = "tables.safetensors"
+GRAPHS = ("analysis", "latent_encoder", "scales", "latent_decoder", "synthesis")
+FILES = (TABLES, *(f"{graph}.onnx" for graph in GRAPHS))
+
+FORMAT = 1
+STRIDE, HYPER_STRIDE = 16, 64
+MAX_MARGIN = 64
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The fields of the manifest under their own names; ``training`` is taken as it is."""
+
+    name: str
+    id: str
+    files: dict[str, str]
+    coder: int
+    latents: int
+    hyper_latents: int
+    levels: int
+    quality: tuple[tuple[float, float], ...]
+    z_limit: int
+    analysis_margin: int
+    synthesis_margin: int
+    tile: int
+    training: Any
+
+    @property
+    def max_level(self) -> int:
+        """The highest level."""
+        return STEPS * (self.levels - 1)
+
+
+def parse(text: bytes, where: str) -> Manifest:
+    """Read a manifest; `where` names the pack in messages. Raises PackError where it breaks the contract."""
+
+    def wrong(message: str) -> PackError:
+        return PackError(f"pack {where}: {NAME}: {message}")
+
+    try:
+        fields = json.loads(text)
+    except ValueError as error:
+        raise wrong(f"not JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise wrong("not an object")
+
+    def integer(name: str, low: int, high: int) -> int:
+        value = fields.get(name)
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise wrong(f"{name} must be a whole number from {low} to {high}, is {value!r}")
+        return value
+
+    integer("format", FORMAT, FORMAT)
+    integer("stride", STRIDE, STRIDE)
+    integer("hyper_stride", HYPER_STRIDE, HYPER_STRIDE)
+    files = fields.get("files")
+    if not isinstance(files, dict) or set(files) != set(FILES) or not all(map(_is_hash, files.values())):
+        raise wrong(f"files must give the SHA-256 of {', '.join(FILES)}")
+    identity = pack_id(files)
+    if fields.get("id") != identity:
+        raise wrong(f"id {fields.get('id')!r} does not follow from the files, which give {identity}")
+    levels = integer("levels", 2, 256)
+    tile = integer("tile", 64, 4096)
+    if tile & (tile - 1):
+        raise wrong(f"tile must be a power of two, is {tile}")
+    try:
+        quality = _quality(fields.get("quality"), STEPS * (levels - 1))
+    except (TypeError, ValueError) as error:
+        raise wrong(f"quality must be pairs (quality, level): {error}") from error
+    return Manifest(
+        name=str(fields.get("name", "")),
+        id=identity,
+        files=files,
+        coder=integer("coder", 1, 2**31),
+        latents=integer("latents", 1, 4096),
+        hyper_latents=integer("hyper_latents", 1, 4096),
+        levels=levels,
+        quality=quality,
+        z_limit=integer("z_limit", 1, 2**20),
+        analysis_margin=integer("analysis_margin", 0, MAX_MARGIN),
+        synthesis_margin=integer("synthesis_margin", 0, MAX_MARGIN),
+        tile=tile,
+        training=fields.get("training"),
+    )
+
+
+def pack_id(files: dict[str, str]) -> str:
+    """The id of a pack with these files (name to SHA-256, in hexadecimal): 64 hexadecimal digits."""
+    listing = "".join(f"{name} {files[name]}\n" for name in sorted(files))
+    return hashlib.sha256(listing.encode()).hexdigest()
+
+
+def _is_hash(value: object) -> bool:
+    return isinstance(value, str) and len(value) == 64 and all(digit in "0123456789abcdef" for digit in value)
+
+
+def _quality(value: Any, max_level: int) -> tuple[tuple[float, float], ...]:
+    points = tuple((float(quality), float(level)) for quality, level in value)
+    if len(points) < 2 or (points[0][0], points[-1][0]) != (0, 100):
+        raise ValueError("they do not lead from 0 to 100")
+    if not all(a[0] < b[0] and a[1] < b[1] for a, b in itertools.pairwise(points)):
+        raise ValueError("they do not rise")
+    if points[0][1] < 0 or points[-1][1] > max_level:
+        raise ValueError(f"they leave the levels 0 to {max_level}")
+    return points

@@ -1,0 +1,221 @@
+"""Packs: the networks and integer tables that turn latents into pixels and back.
+
+A pack is a folder, or one zip file, that holds exactly these files::
+
+    manifest.json            names, sizes, levels, hashes, training record (JSON, UTF-8)
+    tables.safetensors       every array below (safetensors layout; read here by hand, no pickle)
+    analysis.onnx  latent_encoder.onnx  scales.onnx  latent_decoder.onnx  synthesis.onnx
+
+Graphs: opset <= 21, no external data, float32 unless said, N = 1, H W a b h w dynamic, names as here::
+
+    analysis        pixels uint8 [1,H,W,3] (H, W multiples of 16)        -> y [1,M,H/16,W/16]
+    latent_encoder  y [1,M,4a,4b], gain [M], inv_gain [M], z_gain [Z], z_mul [Z], bias [M],
+                    valid [1,1,4a,4b], level [K]                         -> z [1,Z,a,b], r [1,M,4a,4b]
+    scales          z [1,Z,a,b], z_mul [Z], bias [M]                     -> index uint8 [1,M,4a,4b]
+    latent_decoder  z [1,Z,a,b], z_mul [Z], r [1,M,4a,4b], inv_gain [M],
+                    level [K]                                            -> y_hat [1,M,4a,4b]
+    synthesis       y_hat [1,M,h,w], level [K]                           -> pixels uint8 [1,16h,16w,3]
+
+  * A graph may leave out any input listed for it; others are refused.
+  * z and r hold integers: latent_encoder rounds both and clips z to -z_limit .. z_limit (manifest).
+  * valid is 1 inside the picture and 0 in the padding that makes a tile a multiple of 4 latents (where y
+    repeats its edge). After latent_encoder the codec sets r to 0 where valid = 0 or index = 0; a latent encoder
+    with spatial context does the same inside, or encoder and decoder drift apart.
+  * scales computes exact integers in float32 (its inputs are exact integers): for every output channel
+    sum|w| * max|x| + |b| < 2^24, at the entrance with max|x| = the largest z_limit * z_mul of all levels.
+    index 0 is the skip class, never coded.
+  * synthesis rounds and clips to 0..255 itself.
+  * Both transforms are local and do not know where in the picture a window is. At the picture's border they
+    zero-pad, or what they like; elsewhere a window gives, inside its margin, what the whole picture gives.
+
+manifest.json::
+
+    "format"           1; refused if another
+    "name"             for people, "photo"
+    "id"               64 hexadecimal digits: SHA-256 of a text with one line "<file name> <hash>\\n" per
+                       entry of "files", sorted by file name. A .calo file's header has its first 4 bytes.
+    "files"            {"tables.safetensors": "<SHA-256, 64 hexadecimal digits>", "analysis.onnx": ...}:
+                       the six files, all but manifest.json
+    "coder"            1, the version of the entropy coder's stream; refused if newer than ours
+    "latents"          M
+    "hyper_latents"    Z
+    "stride"           16; refused if another
+    "hyper_stride"     64; refused if another
+    "levels"           L >= 2 trained levels; a file's level is 0 .. 256 * (L - 1)
+    "quality"          [[0, 0], [100, 1792]] and points between: quality to level, piecewise linear, strictly
+                       rising in both, from quality 0 to 100
+    "z_limit"          |z| <= z_limit; a file with a larger one is damaged
+    "analysis_margin"  latents (16 pixels) by which an analysis window overlaps its neighbours
+    "synthesis_margin" latents by which a synthesis window does
+    "tile"             side of the encoder's tiles in pixels, 1024
+    "training"         any JSON: data, steps, seed, commit, hardware, curve
+
+tables.safetensors (dtypes as safetensors spells them)::
+
+    gain          F64 [L,M]  > 0, log       what y is multiplied by before rounding
+    inv_gain      F64 [L,M]  > 0, log       what the decoder multiplies r + mean by
+    z_gain        F64 [L,Z]  > 0, log       what z is multiplied by before rounding
+    z_mul         I32 [L,Z]  exact          scales z at the entrance of scales
+    bias          I32 [L,M]  exact          offset of the last layer of scales
+    level_vector  F32 [L,K]  linear         conditions synthesis; K >= 1
+    r_frequencies, r_lengths, r_offsets     TableSet.to_arrays() of the sigma classes, at most 256 tables;
+                                            number 0 (skip) is there but not used
+    z_frequencies, z_lengths, z_offsets     the same for z: L * Z tables; that of trained level a, channel c
+                                            is number a * Z + c
+    golden_level  I32 [G]                   G >= 1 levels, one of them between two trained ones
+    golden_z      I32 [G,Z,a,b]             within -z_limit .. z_limit, some at the limits
+    golden_index  U8  [G,M,4a,4b]           what scales gives for golden_z at golden_level
+
+Interpolation at level 256 * a + f, 0 <= f < 256, u = t[a], v = t[a+1] (at the last level t[a]): exact
+(u * (256 - f) + v * f + 128) >> 8 in int64; linear (u * (256 - f) + v * f) / 256 in float64, then float32;
+log: exp of the linear rule on log u, log v. The z tables are those of trained level (level + 128) >> 8.
+
+Who checks what. ``lab export`` computes hashes and id, proves the 2^24 bound, and makes the golden vectors
+with another program than ONNX Runtime (torch, float64). ``Pack`` checks, before anything is coded: the fields
+of the manifest, that the id follows from the hashes, the hash of every file when it reads it (a decoder never
+opens analysis.onnx), shapes and types of the arrays, inputs and outputs of each graph, and that scales gives
+golden_index without one difference. Any failure is a PackError.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calotype.codec import levels, manifest, tensors
+from calotype.codec.levels import Level
+from calotype.codec.runtime import OPTIMISATION, Graph
+from calotype.coder import TableSet
+from calotype.errors import PackError
+
+CODER_VERSION = 1
+"""The version of the entropy coder's stream that this release reads and writes."""
+
+_EXACT = 1 << 24  # integers of at most this size are exact in float32
+
+
+class Pack:
+    """One pack, opened; networks are read when first asked for. Safe to use from several threads.
+
+    ``manifest``  its fields (calotype.codec.manifest)
+    ``r_tables``  TableSet of the sigma classes
+    ``z_tables``  TableSet of the hyper-latents, number anchor * Z + channel
+
+    Raises PackError (see *Who checks what* above).
+    """
+
+    def __init__(self, path: str | Path, *, optimisation: int = OPTIMISATION) -> None:
+        self.path = Path(path)
+        self.manifest = manifest.parse(self._read(manifest.NAME), str(self.path))
+        if self.manifest.coder > CODER_VERSION:
+            raise self._error(f"needs entropy coder {self.manifest.coder}, this is {CODER_VERSION}: update")
+        self._optimisation = optimisation
+        self._graphs: dict[tuple[str, int], Graph] = {}
+        self._levels: dict[int, Level] = {}
+        self._lock = threading.RLock()
+        try:
+            self._tables = tensors.load(self._verified(manifest.TABLES))
+            self._check_tables()
+            self.r_tables = TableSet.from_arrays(_with_prefix(self._tables, "r_"))
+            self.z_tables = TableSet.from_arrays(_with_prefix(self._tables, "z_"))
+        except (KeyError, ValueError) as error:
+            raise self._error(f"{manifest.TABLES}: {error}") from error
+        if not 1 <= len(self.r_tables) <= 256:
+            raise self._error(f"{len(self.r_tables)} tables for r; 1 to 256 are possible")
+        if len(self.z_tables) != self.manifest.levels * self.manifest.hyper_latents:
+            raise self._error(f"{len(self.z_tables)} tables for z; levels * hyper_latents are needed")
+
+    @property
+    def key(self) -> bytes:
+        """The first 4 bytes of the id, as in the header of a .calo file."""
+        return bytes.fromhex(self.manifest.id[:8])
+
+    def level(self, number: int) -> Level:
+        """The tables at a level, 0 to ``manifest.max_level``. Raises ValueError outside."""
+        with self._lock:
+            if number not in self._levels:
+                self._levels[number] = levels.at(self._tables, number)
+            return self._levels[number]
+
+    def level_of(self, quality: float) -> int:
+        """The level for a quality of 0 to 100. Raises ValueError outside."""
+        if not 0 <= quality <= 100:
+            raise ValueError(f"quality must be 0 to 100, is {quality}")
+        points = np.array(self.manifest.quality)
+        return round(float(np.interp(quality, points[:, 0], points[:, 1])))
+
+    def quality_of(self, level: int) -> float:
+        """The quality that leads to a level (that of the nearest level which has one)."""
+        points = np.array(self.manifest.quality)
+        return float(np.interp(level, points[:, 1], points[:, 0]))
+
+    def graph(self, name: str, threads: int = 1) -> Graph:
+        """The network `name`, for calls that use `threads` threads each. Raises PackError."""
+        with self._lock:
+            if (name, threads) not in self._graphs:
+                graph = Graph(name, self._verified(f"{name}.onnx"), threads, self._optimisation)
+                if name == "scales":
+                    self._check_golden(graph)
+                self._graphs[name, threads] = graph
+            return self._graphs[name, threads]
+
+    def _read(self, name: str) -> bytes:
+        try:
+            if self.path.is_dir():
+                return (self.path / name).read_bytes()
+            with zipfile.ZipFile(self.path) as file:
+                return file.read(name)
+        except (OSError, KeyError, zipfile.BadZipFile) as error:
+            raise self._error(f"{name} cannot be read: {error}") from error
+
+    def _verified(self, name: str) -> bytes:
+        data = self._read(name)
+        if hashlib.sha256(data).hexdigest() != self.manifest.files[name]:
+            raise self._error(f"{name} does not have the hash in {manifest.NAME}: install the pack again")
+        return data
+
+    def _check_tables(self) -> None:
+        fields, tables = self.manifest, self._tables
+        m, z, count = fields.latents, fields.hyper_latents, fields.levels
+        for name, dtype, width in (
+            ("gain", "f8", m),
+            ("inv_gain", "f8", m),
+            ("z_gain", "f8", z),
+            ("z_mul", "i4", z),
+            ("bias", "i4", m),
+            ("level_vector", "f4", tables["level_vector"].shape[-1]),
+        ):
+            table = tables[name]
+            if table.dtype != np.dtype(dtype) or table.shape != (count, width):
+                raise ValueError(f"{name} is {table.dtype} {list(table.shape)}, not {dtype} {[count, width]}")
+            if dtype == "f8" and not (np.isfinite(table).all() and (table > 0).all()):
+                raise ValueError(f"{name} has values that are not above 0")
+            if dtype == "i4" and np.abs(table.astype(np.int64)).max() > _EXACT:
+                raise ValueError(f"{name} has values that float32 does not hold")
+        cases = tables["golden_level"].shape
+        _, _, a, b = tables["golden_z"].shape
+        shapes = [("golden_z", "i4", (*cases, z, a, b)), ("golden_index", "u1", (*cases, m, 4 * a, 4 * b))]
+        for name, dtype, shape in (("golden_level", "i4", cases), *shapes):
+            table = tables[name]
+            if table.dtype != np.dtype(dtype) or table.shape != shape or not table.size:
+                raise ValueError(f"{name} is {table.dtype} {list(table.shape)}, not {dtype} {list(shape)}")
+
+    def _check_golden(self, scales: Graph) -> None:
+        tables = self._tables
+        for number, z, index in zip(tables["golden_level"], tables["golden_z"], tables["golden_index"]):
+            feeds = {**self.level(int(number)).feeds, "z": z[None].astype(np.float32)}
+            if not np.array_equal(scales.run(feeds)[0][0], index):
+                raise self._error("scales.onnx computes other classes here than where the pack was made")
+
+    def _error(self, message: str) -> PackError:
+        return PackError(f"pack {self.path}: {message}")
+
+
+def _with_prefix(tables: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+    return {name[len(prefix) :]: table for name, table in tables.items() if name.startswith(prefix)}

@@ -1,0 +1,154 @@
+"""Finding the quality level that meets a target: a file size, or a likeness to the original.
+
+Size and likeness rise with the level, smoothly but for a little noise: log(size) is nearly a straight line in
+it, and so is PSNR. The search keeps a bracket and steps to where the line through the two nearest
+measurements meets the target.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from calotype.errors import LimitError
+
+Kind = Literal["size", "bpp", "psnr", "ms_ssim"]
+
+UNITS: dict[Kind, str] = {
+    "size": " bytes", "bpp": " bits per pixel", "psnr": " dB PSNR", "ms_ssim": " MS-SSIM"
+}  # fmt: skip
+
+TOLERANCE = 0.01
+"""A target is met by a value within 1 % of it; for a size, that is not above it."""
+
+NEIGHBOURS = 8
+"""How many levels beside the crossing are tried when, by the noise of small files, the crossing does not
+fit."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a file is to reach.
+
+    kind:  "size" (bytes, never above), "bpp" (bits per pixel of the file, never above), "psnr" (dB over R, G,
+           B), "ms_ssim" (0 to 1; its 1 % is taken on the scale -10 log10(1 - x))
+    value: the figure; above 0, below 1 for ms_ssim. ValueError otherwise.
+    """
+
+    kind: Kind
+    value: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.value) and self.value > 0 and (self.kind != "ms_ssim" or self.value < 1)):
+            raise ValueError(f"a target of {self.value}{UNITS[self.kind]} is not possible")
+
+    @property
+    def limits_size(self) -> bool:
+        """Whether the target is an upper limit of the file's size."""
+        return self.kind in ("size", "bpp")
+
+    def __str__(self) -> str:
+        return f"{self.value:.10g}{UNITS[self.kind]}"
+
+    def accepts(self, value: float) -> bool:
+        """Whether a file with this figure meets the target: within 1 %, and for sizes not above."""
+        if self.limits_size:
+            return (1 - TOLERANCE) * self.value <= value <= self.value
+        return abs(self._scale(value) - self._scale(self.value)) <= TOLERANCE * self._scale(self.value)
+
+    def is_close(self, value: float) -> bool:
+        """Whether it is not worth looking for a better one."""
+        if self.limits_size:
+            return (1 - TOLERANCE / 2) * self.value <= value <= self.value
+        return 0 <= self._scale(value) - self._scale(self.value) <= TOLERANCE / 4 * self._scale(self.value)
+
+    def miss(self, value: float) -> float:
+        """How far off a figure is, on the scale that is straight in the level; below 0 is too little."""
+        return self._straight(value) - self._straight(self.value)
+
+    def _straight(self, value: float) -> float:
+        return math.log(value) if self.limits_size else self._scale(value)
+
+    def _scale(self, value: float) -> float:
+        if self.kind == "ms_ssim":
+            return -10 * math.log10(max(1 - value, 1e-10))
+        return min(value, 200.0)  # equal pictures have an infinite PSNR
+
+
+def search(measure: Callable[[int], float], target: Target, highest: int) -> int:
+    """The level, 0 to `highest`, whose measured figure meets the target.
+
+    `measure` is called once per level tried, commonly four times. Among levels that meet the target any may
+    be returned. Raises LimitError that says what can be reached when none does.
+    """
+    known: dict[int, float] = {}
+
+    def value(level: int) -> float:
+        if level not in known:
+            known[level] = measure(level)
+        return known[level]
+
+    low, high = -1, highest + 1  # too little below or at low, enough at or above high
+    level = highest // 2
+    while True:
+        figure = value(level)
+        if target.is_close(figure):
+            return level
+        if target.miss(figure) < 0:
+            low = level
+        else:
+            high = level
+        if high - low <= 1:
+            break
+        level = _next(target, known, low, high, highest)
+    around = range(max(0, low - NEIGHBOURS), min(highest, high + NEIGHBOURS) + 1)
+    near = sorted(around, key=lambda n: abs(n - low))
+    good = [n for n in near if n in known and target.accepts(known[n])]
+    for candidate in near:
+        if not good and target.accepts(value(candidate)):
+            good = [candidate]
+    if good:
+        return min(good, key=lambda n: abs(target.miss(known[n])))
+    raise LimitError(_refusal(target, value, low, highest, known))
+
+
+def _next(target: Target, known: dict[int, float], low: int, high: int, highest: int) -> int:
+    """A level strictly between low and high, where the line through the nearest figures meets the target."""
+    if low < 0 and high > highest:  # cannot be: the first level tried is one or the other
+        return highest // 2
+    slope = 3.0 / highest  # what log(size) rises by over all levels, more or less
+    if not target.limits_size:
+        slope = 20.0 / highest
+    nearest = sorted(known, key=lambda level: abs(target.miss(known[level])))[:2]
+    if len(nearest) == 2:
+        (x0, y0), (x1, y1) = ((level, target.miss(known[level])) for level in nearest)
+        if (y1 - y0) / (x1 - x0) > slope / 10:
+            slope = (y1 - y0) / (x1 - x0)
+    x, y = nearest[0], target.miss(known[nearest[0]])
+    aim = -TOLERANCE / 4 if target.limits_size else 0.0
+    guess = round(x + (aim - y) / slope)
+    if len(known) > 8:  # noise has led the line astray: halve
+        guess = (low + high) // 2
+    return min(max(guess, low + 1), high - 1)
+
+
+def _refusal(
+    target: Target, value: Callable[[int], float], low: int, highest: int, known: dict[int, float]
+) -> str:
+    least, most = value(0), value(highest)
+    unit = UNITS[target.kind]
+    if target.miss(least) > 0:
+        return f"cannot reach {target}: the lowest quality already has {_figure(least)}{unit}"
+    if target.miss(most) < 0:
+        return f"cannot reach {target}: the highest quality has {_figure(most)}{unit}"
+    nearest = min((n for n in known if target.miss(known[n]) <= 0), key=lambda n: -target.miss(known[n]))
+    return (
+        f"cannot reach {target} within 1 %: the nearest below is {_figure(known[nearest])}{unit} "
+        f"(the qualities 0 to 100 give {_figure(least)} to {_figure(most)})"
+    )
+
+
+def _figure(value: float) -> str:
+    return f"{value:.6g}" if value < 1e5 else f"{value:.0f}"

@@ -1,0 +1,112 @@
+"""Running the networks of a pack with ONNX Runtime, on the CPU."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calotype.errors import PackError
+
+#: What each graph may ask for, and what it must give: the signatures in calotype.codec.pack.
+INPUTS: dict[str, tuple[str, ...]] = {
+    "analysis": ("pixels",),
+    "latent_encoder": ("y", "gain", "inv_gain", "z_gain", "z_mul", "bias", "valid", "level"),
+    "scales": ("z", "z_mul", "bias"),
+    "latent_decoder": ("z", "z_mul", "r", "inv_gain", "level"),
+    "synthesis": ("y_hat", "level"),
+}
+OUTPUTS: dict[str, tuple[str, ...]] = {
+    "analysis": ("y",),
+    "latent_encoder": ("z", "r"),
+    "scales": ("index",),
+    "latent_decoder": ("y_hat",),
+    "synthesis": ("pixels",),
+}
+_BYTES = ("pixels", "index")
+
+OPTIMISATION = 99
+"""ONNX Runtime's graph optimisation: 0 none, 1 basic, 2 extended, 99 all. scales is exact at every one."""
+
+
+class Graph:
+    """One network, ready to run; ``run`` may be called from several threads at once.
+
+    name:    one of ``INPUTS``
+    data:    the ONNX file
+    threads: how many threads one call of ``run`` uses
+
+    Raises PackError when the file is not a network of the signature that `name` asks for.
+    """
+
+    def __init__(self, name: str, data: bytes, threads: int = 1, optimisation: int = OPTIMISATION) -> None:
+        import onnxruntime as ort  # late: probing a file or listing packs needs no networks
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        options.graph_optimization_level = _level(ort, optimisation)
+        # Threads that wait for the next layer by spinning would take the cores from the other tiles' threads.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session: Any = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime has a dozen exception types without a common base
+            raise PackError(f"{name}.onnx does not load: {_first_line(error)}") from error
+        self.name = name
+        self.inputs = tuple(node.name for node in self._session.get_inputs())
+        self._check(self._session.get_inputs(), INPUTS[name], "input")
+        outputs = {node.name: node for node in self._session.get_outputs()}
+        if missing := [output for output in OUTPUTS[name] if output not in outputs]:
+            raise PackError(f"{name}.onnx has no output {missing[0]}")
+        self._check([outputs[output] for output in OUTPUTS[name]], OUTPUTS[name], "output")
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """The outputs, in the order of ``OUTPUTS``. `feeds` holds at least what the graph asks for.
+
+        Raises PackError when the network fails (it asks for more memory than there is, or is broken).
+        """
+        try:
+            outputs: list[NDArray[Any]] = self._session.run(
+                OUTPUTS[self.name], {name: feeds[name] for name in self.inputs}
+            )
+        except Exception as error:
+            raise PackError(f"{self.name}.onnx fails: {_first_line(error)}") from error
+        return outputs
+
+    def _check(self, nodes: list[Any], known: tuple[str, ...], what: str) -> None:
+        for node in nodes:
+            if node.name not in known:
+                raise PackError(f"{self.name}.onnx has an unknown {what}, {node.name}")
+            expected = "tensor(uint8)" if node.name in _BYTES else "tensor(float)"
+            if node.type != expected:
+                raise PackError(f"{self.name}.onnx: {what} {node.name} is {node.type}, not {expected}")
+
+
+def default_threads() -> int:
+    """The number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def float32(values: NDArray[Any]) -> NDArray[np.float32]:
+    """`values` as contiguous float32, copied only if they are not."""
+    return np.ascontiguousarray(values, np.float32)
+
+
+def _level(ort: Any, optimisation: int) -> Any:
+    levels = ort.GraphOptimizationLevel
+    return {
+        0: levels.ORT_DISABLE_ALL,
+        1: levels.ORT_ENABLE_BASIC,
+        2: levels.ORT_ENABLE_EXTENDED,
+        99: levels.ORT_ENABLE_ALL,
+    }[optimisation]
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -1,0 +1,100 @@
+"""Boxes of latents and pixels: windows with margins, padding, and a pool of workers for them.
+
+A box of latents counts latents from the picture's top left corner, 16 pixels each; ``Box`` is
+(left, top, right, bottom) with right and bottom one past the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from types import EllipsisType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calotype.bitstream import Box
+
+STRIDE = 16
+
+MAX_WORKERS = 4
+"""Most windows at a time: each takes some 100 MB, and a picture of 100 megapixels is to fit into 1.5 GiB."""
+
+
+def latent_box(pixels: Box) -> Box:
+    """The smallest box of latents that covers a box of pixels."""
+    return Box(
+        pixels.left // STRIDE, pixels.top // STRIDE, -(-pixels.right // STRIDE), -(-pixels.bottom // STRIDE)
+    )
+
+
+def grow(box: Box, margin: int, bounds: Box) -> Box:
+    """`box` with `margin` more on each side, cut at `bounds`."""
+    return Box(
+        max(box.left - margin, bounds.left),
+        max(box.top - margin, bounds.top),
+        min(box.right + margin, bounds.right),
+        min(box.bottom + margin, bounds.bottom),
+    )
+
+
+def common(a: Box, b: Box) -> Box:
+    """What two boxes share; width or height may come out as 0 or less."""
+    return Box(max(a.left, b.left), max(a.top, b.top), min(a.right, b.right), min(a.bottom, b.bottom))
+
+
+def inside(box: Box, outer: Box) -> tuple[EllipsisType, slice, slice]:
+    """Where `box` is in an array [..., h, w] that holds `outer`."""
+    return (
+        ...,
+        slice(box.top - outer.top, box.bottom - outer.top),
+        slice(box.left - outer.left, box.right - outer.left),
+    )
+
+
+def scaled(box: Box, factor: int) -> Box:
+    """`box` with every coordinate times `factor`."""
+    return Box(box.left * factor, box.top * factor, box.right * factor, box.bottom * factor)
+
+
+def cut(pixels: NDArray[np.uint8], latents: Box) -> NDArray[np.uint8]:
+    """The pixels under a box of latents as [1, 16h, 16w, 3]; beyond the picture its edge is repeated."""
+    box = scaled(latents, STRIDE)
+    part = pixels[box.top : box.bottom, box.left : box.right]
+    below, right = box.height - part.shape[0], box.width - part.shape[1]
+    if below or right:
+        part = np.pad(part, ((0, below), (0, right), (0, 0)), mode="edge")
+    return np.ascontiguousarray(part)[None]
+
+
+def pad_to_multiple(array: NDArray[Any], multiple: int) -> NDArray[Any]:
+    """[..., h, w] extended below and to the right, by repeating the edge, until h and w are multiples."""
+    below, right = (-size % multiple for size in array.shape[-2:])
+    if not (below or right):
+        return array
+    return np.pad(array, [(0, 0)] * (array.ndim - 2) + [(0, below), (0, right)], mode="edge")
+
+
+def blocks(box: Box, size: int) -> list[list[Box]]:
+    """`box` cut along the lines at multiples of `size`, as rows of boxes."""
+    lefts = range(box.left // size * size, box.right, size)
+    tops = range(box.top // size * size, box.bottom, size)
+    return [[common(Box(left, top, left + size, top + size), box) for left in lefts] for top in tops]
+
+
+def share(threads: int, jobs: int) -> tuple[int, int]:
+    """How to use `threads` threads for `jobs` windows: (windows at a time, threads within each)."""
+    workers = max(1, min(threads, jobs, MAX_WORKERS))
+    return workers, max(1, threads // workers)
+
+
+@contextmanager
+def pool(workers: int) -> Iterator[Executor]:
+    """A pool of threads which, when the block is left by an error, drops the jobs that have not begun."""
+    executor = ThreadPoolExecutor(workers, thread_name_prefix="calotype")
+    try:
+        yield executor
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)

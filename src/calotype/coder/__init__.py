@@ -1,0 +1,33 @@
+"""Probability tables and the rANS entropy coder: integers in, bytes out.
+
+The layout of a coded stream is normative: docs/FORMAT.md, "rANS stream". Everything is exact
+integer arithmetic, so the same symbols and tables give the same bytes on every machine.
+
+    tables = gaussian_tables(log_scales())
+    data = encode(values, index, tables, skip=0)
+    assert (decode(data, index, tables, skip=0) == values).all()
+
+``Encoder`` and ``Decoder`` put several arrays into one stream. Tables and their arithmetic work everywhere;
+only coding itself needs the native module ``calotype._rans``, which is loaded at the first use.
+"""
+
+from __future__ import annotations
+
+from calotype.coder.gaussian import gaussian_tables, log_scales
+from calotype.coder.quantise import PRECISION, TOTAL, cdf_rows, quantise
+from calotype.coder.stream import Decoder, Encoder, decode, encode
+from calotype.coder.tables import TableSet
+
+__all__ = [
+    "PRECISION",
+    "TOTAL",
+    "Decoder",
+    "Encoder",
+    "TableSet",
+    "cdf_rows",
+    "decode",
+    "encode",
+    "gaussian_tables",
+    "log_scales",
+    "quantise",
+]

@@ -1,0 +1,116 @@
+"""Real files from laboratory models: the project's container and rANS coder around a model's walk.
+
+    codec = ModelCodec(model)
+    data = codec.encode(image)         # uint8 [H, W, 3]
+    image = codec.decode(data)
+
+Everything that a probability depends on runs in float64 on a copy of the model, so that a file survives a change of
+machine in practice; the product's codec guarantees it (docs/FORMAT.md, "Lab files").
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from calotype.bitstream import Header, parse, write
+from calotype.errors import FormatError
+from calotype.lab.entropy.coders import FileDecoder, FileEncoder
+from calotype.lab.entropy.factorized import FactorizedPrior
+from calotype.lab.models.base import LabModel
+
+
+def exact(model: LabModel) -> LabModel:
+    """A copy for coding: shares the parts that only touch pixels, holds the others in float64."""
+    memo: dict[int, Any] = {}
+    for name in model.encoder_only:
+        part = getattr(model, name, None)
+        if part is not None:
+            memo[id(part)] = part
+    shared = {id(p) for part in list(memo.values()) for p in [*part.parameters(), *part.buffers()]}
+    for p in [*model.parameters(), *model.buffers()]:
+        if id(p) in shared or not p.is_floating_point():
+            memo[id(p)] = p
+        elif isinstance(p, nn.Parameter):
+            memo[id(p)] = nn.Parameter(p.detach().double(), requires_grad=False)
+        else:
+            memo[id(p)] = p.detach().double()
+    twin = copy.deepcopy(model, memo)
+    for module in twin.modules():
+        if isinstance(module, FactorizedPrior):
+            module.frozen = True
+    return twin
+
+
+def model_id(model: LabModel) -> bytes:
+    """4 bytes: the start of a SHA-256 over configuration and weights."""
+    digest = hashlib.sha256(json.dumps([type(model).__name__, model.config], sort_keys=True).encode())
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if value.ndim else b"")
+    return digest.digest()[:4]
+
+
+class ModelCodec:
+    """A model as a codec.  Holds a snapshot: weights changed afterwards are not seen."""
+
+    def __init__(self, model: LabModel) -> None:
+        self.model = exact(model)
+        self.training = model.training
+        self.id = model_id(model)
+        self.device = next(model.parameters()).device
+
+    @torch.inference_mode()
+    def compress(self, x: Tensor) -> bytes:
+        """Write one picture ``[1, 3, H, W]`` in 0..1.
+
+        Raises:
+            ValueError: for a batch, or pixels that are not RGB.
+        """
+        if x.ndim != 4 or x.shape[:2] != (1, 3):
+            raise ValueError(f"one RGB picture [1, 3, H, W] makes one file, got shape {tuple(x.shape)}")
+        height, width = x.shape[2:]
+        padded = self.model.pad(x.to(self.device, torch.float32))
+        coder = FileEncoder(*padded.shape[2:])
+        self.model.walk(coder, self.model.analyse(padded))
+        return write(Header(width, height, 0, self.id, lab=True), [coder.finish()])
+
+    @torch.inference_mode()
+    def decompress(self, data: bytes) -> Tensor:
+        """Pixels ``[1, 3, H, W]`` in 0..1.
+
+        Raises:
+            FormatError: for a damaged file, a file of the product, or one of another model.
+        """
+        file = parse(data)
+        header = file.header
+        if not header.lab:
+            raise FormatError("not a laboratory file; open it with calotype decode")
+        if header.pack_id != self.id:
+            raise FormatError(f"the file was written by model {header.pack_id.hex()}, this is {self.id.hex()}")
+        m = self.model.multiple
+        coder = FileDecoder(file.tiles[0], header.height + -header.height % m, header.width + -header.width % m)
+        coder.device = self.device
+        y_hat = self.model.walk(coder)
+        coder.finish()
+        pixels = self.model.synthesise(y_hat.float())[:, :, : header.height, : header.width]
+        return pixels.clamp(0, 1).clone()
+
+    def encode(self, image: np.ndarray) -> bytes:
+        """Write an image, uint8 ``[H, W, 3]`` (or ``[H, W]``, taken as grey)."""
+        if image.ndim == 2:
+            image = np.repeat(image[:, :, None], 3, 2)
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise ValueError(f"an image is uint8 [H, W, 3], got {image.dtype} {image.shape}")
+        return self.compress(torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None] / 255.0)
+
+    def decode(self, data: bytes) -> np.ndarray:
+        """Pixels uint8 ``[H, W, 3]``."""
+        x = self.decompress(data)[0]
+        return (x * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()

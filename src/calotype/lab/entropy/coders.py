@@ -1,0 +1,192 @@
+"""The three coders that a model's walk is handed: estimate, write a file, read a file.
+
+A model states its coding order once, as a walk that calls
+
+    ``values_hat = coder.code(name, values, distribution, at=None)``
+
+for one group of latents after the other.  `Estimate` counts bits and lets gradients through, `FileEncoder` writes,
+`FileDecoder` ignores ``values`` (they are None) and reads.  So a file cannot drift from the forward pass.
+
+``values`` is a whole map ``[B, C, h, w]``; ``at``, int64 ``[n]``, chooses positions of the flattened grid, and then the
+distribution and the result are ``[B, C, n]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from calotype.lab.entropy.distributions import Mixture
+from calotype.lab.entropy.quantize import Quantizer, noise, plain, shifted
+from calotype.lab.entropy.stream import Reader, Writer
+
+
+class Coder(Protocol):
+    """What a walk may ask for."""
+
+    def grid(self, stride: int) -> tuple[int, int, int]:
+        """(batch, rows, columns) of a map at 1/stride of the padded picture."""
+        ...
+
+    def code(self, name: str, values: Tensor | None, p: Any, at: Tensor | None = None) -> Tensor:
+        """Code one group under ``name`` ("y", "z", ...); returns what the decoder knows of it."""
+        ...
+
+    def ahead(self, values: Tensor | None) -> Tensor | None:
+        """``values_hat``, if it does not depend on the distributions (training with noise); else None."""
+        ...
+
+    def count(self, name: str, values: Tensor, values_hat: Tensor, p: Any) -> None:
+        """Count the bits of values that `ahead` has quantised."""
+        ...
+
+
+def take(t: Tensor, at: Tensor) -> Tensor:
+    """``[B, C, h, w]`` at positions ``[n]`` of its flattened grid: ``[B, C, n]``."""
+    return t.flatten(2).index_select(2, at)
+
+
+def place(t: Tensor, at: Tensor, part: Tensor) -> Tensor:
+    """A copy of ``t`` ``[B, C, h, w]`` that holds ``part`` ``[B, C, n]`` at positions ``[n]``."""
+    return t.flatten(2).index_copy(2, at, part).view(t.shape)
+
+
+def given(f: Callable[..., Tensor], *values: Tensor | None) -> Tensor | None:
+    """``f(*values)``, or None when decoding, where the values are not known."""
+    return None if any(v is None for v in values) else f(*values)
+
+
+def parts(values: Tensor | None, sizes: list[int]) -> list[Tensor | None]:
+    """Slices of the channels, or as many Nones."""
+    return [None] * len(sizes) if values is None else list(values.split(sizes, 1))
+
+
+# name: (quantizer that the rate is counted on, quantizer that the decoder sees)
+MODES: dict[str, tuple[Quantizer, Quantizer]] = {
+    "noise": (noise, noise),  # Balle 2017, 2018, Minnen 2018: the same noisy latent for both
+    "mixed": (noise, shifted),  # Minnen 2020 and later: noise for the rate, straight-through for the rest
+    "round": (shifted, shifted),  # what a file holds; for evaluation and for the last stage of training
+    "parallel": (shifted, plain),  # as "round" but with contexts of plainly rounded latents, in one pass
+}
+
+
+class Estimate:
+    """Counts bits per picture, ``bits[name]`` ``[B]``, and remembers the distributions for analyses."""
+
+    def __init__(self, mode: str = "round", *, generator: torch.Generator | None = None) -> None:
+        if mode not in MODES:
+            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+        self.rate, self.value = MODES[mode]
+        self.generator = generator
+        self.begin(1, 0, 0)
+
+    def begin(self, batch: int, height: int, width: int) -> None:
+        """Start a picture of that padded size; called by the model."""
+        self.size = (batch, height, width)
+        self.bits: dict[str, Tensor] = {}
+        self.coded: list[tuple[str, Tensor, Any, Tensor | None]] = []
+
+    def grid(self, stride: int) -> tuple[int, int, int]:
+        batch, height, width = self.size
+        return batch, height // stride, width // stride
+
+    def code(self, name: str, values: Tensor | None, p: Any, at: Tensor | None = None) -> Tensor:
+        assert values is not None
+        v = values if at is None else take(values, at)
+        rated = self.rate(v, p.centre, self.generator)
+        self._add(name, values, rated, p, at)
+        return rated if self.value is self.rate else self.value(v, p.centre, self.generator)
+
+    def ahead(self, values: Tensor | None) -> Tensor | None:
+        if values is None or self.value.centred:  # type: ignore[attr-defined]
+            return None
+        return self.value(values, 0.0, self.generator)
+
+    def count(self, name: str, values: Tensor, values_hat: Tensor, p: Any) -> None:
+        same = self.value is self.rate
+        self._add(name, values, values_hat if same else self.rate(values, p.centre, self.generator), p, None)
+
+    def _add(self, name: str, values: Tensor, rated: Tensor, p: Any, at: Tensor | None) -> None:
+        bits = -torch.log2(p.likelihood(rated)).flatten(1).sum(1)
+        self.bits[name] = self.bits[name] + bits if name in self.bits else bits
+        self.coded.append((name, values, p, at))
+
+    def maps(self, name: str) -> tuple[Tensor, Tensor, Tensor] | None:
+        """Whole maps (values, mu, sigma) ``[B, C, h, w]`` of what was coded under a name; None if not Gaussian."""
+        whole: dict[int, list[Tensor]] = {}
+        for key, values, p, at in self.coded:
+            if key != name:
+                continue
+            if getattr(p, "sigma", None) is None or isinstance(p, Mixture):
+                return None
+            mu = torch.zeros_like(p.sigma) if p.mu is None else p.mu
+            if at is None:
+                whole[id(values)] = [values, mu, p.sigma]
+                continue
+            entry = whole.setdefault(id(values), [values, torch.zeros_like(values), torch.zeros_like(values)])
+            entry[1:] = place(entry[1], at, mu), place(entry[2], at, p.sigma)
+        if not whole:
+            return None
+        values, mu, sigma = (torch.cat(maps, 1) for maps in zip(*whole.values()))
+        return values, mu, sigma
+
+
+class FileEncoder:
+    """Rounds and writes.  One picture."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self.size = (height, width)
+        self.writer = Writer()
+        self._ranged: Tensor | None = None
+
+    def grid(self, stride: int) -> tuple[int, int, int]:
+        return 1, self.size[0] // stride, self.size[1] // stride
+
+    def ahead(self, values: Tensor | None) -> None:
+        return None
+
+    def count(self, name: str, values: Tensor, values_hat: Tensor, p: Any) -> None:
+        raise NotImplementedError("a file's latents are never known ahead")
+
+    def code(self, name: str, values: Tensor | None, p: Any, at: Tensor | None = None) -> Tensor:
+        assert values is not None
+        v = (values if at is None else take(values, at)).to(p.dtype)
+        symbols = torch.round(v - p.centre)
+        if isinstance(p, Mixture):
+            symbols = symbols.clamp(-p.RANGE, p.RANGE)
+            if self._ranged is not values:  # the first group of a map: one range for all of its groups
+                whole = torch.round(values).clamp(-p.RANGE, p.RANGE)
+                self.writer.set_range(int(whole.min()), int(whole.max()))
+                self._ranged = values
+        p.write(self.writer, symbols)
+        return symbols + p.centre
+
+    def finish(self) -> bytes:
+        return self.writer.finish()
+
+
+class FileDecoder:
+    """Reads what `FileEncoder` wrote, given the same sequence of distributions."""
+
+    def __init__(self, payload: bytes | memoryview, height: int, width: int) -> None:
+        self.size = (height, width)
+        self.reader = Reader(payload)
+        self._ranged: set[str] = set()
+
+    grid = FileEncoder.grid
+    ahead = FileEncoder.ahead
+    count = FileEncoder.count
+
+    def code(self, name: str, values: Tensor | None, p: Any, at: Tensor | None = None) -> Tensor:
+        if isinstance(p, Mixture) and name not in self._ranged:
+            self.reader.set_range(p.RANGE)
+            self._ranged.add(name)
+        centre = p.centre
+        device = centre.device if isinstance(centre, Tensor) else p.mu.device if p.mu is not None else p.sigma.device
+        return p.read(self.reader).to(device=device, dtype=p.dtype) + centre
+
+    def finish(self) -> None:
+        self.reader.finish()

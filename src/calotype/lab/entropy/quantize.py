@@ -1,0 +1,90 @@
+"""Quantizers: how a real latent becomes what the rate is counted on, and what the decoder sees.
+
+A quantizer is called as ``q(v, centre, generator) -> v_hat`` with tensors of one shape; ``centre`` is the mean that
+rounding is aligned to (0 where none is known), and ``generator`` drives the noise.  `centred` says whether the result
+depends on ``centre``: if not, all of a picture's latents can be quantised before any parameter is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from calotype.lab.layers.bounds import round_ste
+
+Centre = Tensor | float
+Quantizer = Callable[[Tensor, Centre, "torch.Generator | None"], Tensor]
+
+
+def _uniform(v: Tensor, generator: torch.Generator | None) -> Tensor:
+    return torch.rand(v.shape, generator=generator, device=v.device, dtype=v.dtype)
+
+
+def noise(v: Tensor, centre: Centre, generator: torch.Generator | None = None) -> Tensor:
+    """``v + u``, ``u`` uniform in -1/2 .. 1/2: the density that equals the rounded probability (Balle et al. 2017)."""
+    return v + (_uniform(v, generator) - 0.5)
+
+
+def shifted(v: Tensor, centre: Centre, generator: torch.Generator | None = None) -> Tensor:
+    """``round(v - centre) + centre``, gradient straight-through: what a file holds (Minnen et al. 2018)."""
+    return round_ste(v - centre) + centre
+
+
+def plain(v: Tensor, centre: Centre, generator: torch.Generator | None = None) -> Tensor:
+    """``round(v)``, gradient straight-through, whatever the centre."""
+    return round_ste(v)
+
+
+def stochastic(v: Tensor, centre: Centre, generator: torch.Generator | None = None) -> Tensor:
+    """``floor(v)`` or one more, with probabilities that keep the mean; straight-through (Theis et al. 2017)."""
+    return v + (torch.floor(v + _uniform(v, generator)) - v).detach()
+
+
+noise.centred = plain.centred = stochastic.centred = False  # type: ignore[attr-defined]
+shifted.centred = True  # type: ignore[attr-defined]
+
+
+@dataclass
+class Annealed:
+    """``floor(v) + 1/2 + tanh(alpha r) / (2 tanh(alpha / 2))`` with ``r = v - floor(v) - 1/2`` (Agustsson, Theis 2020).
+
+    ``alpha`` near 0 is the identity, large is rounding; raise it during training.  Acts on ``v - centre``.
+    """
+
+    alpha: float = 4.0
+    centred = True
+
+    def __call__(self, v: Tensor, centre: Centre, generator: torch.Generator | None = None) -> Tensor:
+        if self.alpha < 1e-4:
+            return v
+        low = torch.floor(v - centre)
+        r = v - centre - low - 0.5
+        half = 0.5 * torch.tanh(self.alpha * r) / torch.tanh(torch.tensor(self.alpha / 2))
+        return low + 0.5 + half + centre
+
+
+class VectorQuantizer(nn.Module):
+    """Soft-to-hard scalar quantisation to L learned centres (Agustsson et al. 2017; Mentzer et al. 2018).
+
+    Forward takes the nearest centre; the gradient is that of ``sum_j softmax_j(-sharpness |v - c_j|^2) c_j``.
+    ``sharpness`` grows in training (2017) or stays 1 (2018).  Centres start uniform in -2 .. 2.
+    """
+
+    def __init__(self, levels: int = 6, sharpness: float = 1.0) -> None:
+        super().__init__()
+        self.centres = nn.Parameter(torch.empty(levels).uniform_(-2, 2).sort().values)
+        self.sharpness = sharpness
+
+    def forward(self, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the quantised ``v`` and the index of its centre (int64), both of its shape."""
+        distance = (v[..., None] - self.centres).square()
+        soft = (torch.softmax(-self.sharpness * distance, -1) * self.centres).sum(-1)
+        index = distance.argmin(-1)
+        return soft + (self.centres[index] - soft).detach(), index
+
+    def penalty(self, weight: float = 0.1) -> Tensor:
+        """L2 penalty on the centres, which keeps them from drifting (2018)."""
+        return weight * self.centres.square().sum()

@@ -1,0 +1,1 @@
+"""Network parts, each a small module with its shapes and its source."""

@@ -1,0 +1,84 @@
+"""Attention blocks: the simplified one of Cheng et al. 2020, and non-local attention (Liu et al. 2019, Chen et al. 2021)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from calotype.lab.layers.conv import conv
+
+
+class _Unit(nn.Module):
+    """``relu(x + conv1(relu(conv3(relu(conv1(x))))))``, half the width inside."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1 = conv(width, width // 2, 1, 1)
+        self.conv2 = conv(width // 2, width // 2, 3, 1)
+        self.conv3 = conv(width // 2, width, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.conv3(F.relu(self.conv2(F.relu(self.conv1(x))))))
+
+
+class SimplifiedAttention(nn.Module):
+    """``x + a(x) sigmoid(b(x))``: a trunk of three residual units, a mask of three and a 1x1 convolution.
+
+    ``[B, C, H, W]`` to the same shape (Cheng et al. 2020: non-local attention without the non-local part).
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(*(_Unit(width) for _ in range(3)))
+        self.mask = nn.Sequential(*(_Unit(width) for _ in range(3)), conv(width, width, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.trunk(x) * torch.sigmoid(self.mask(x))
+
+
+class NonLocal(nn.Module):
+    """Embedded-Gaussian non-local block: every position attends to every other (Wang et al. 2018).
+
+    ``[B, C, H, W]`` to the same shape; the output projection starts at zero, so the block starts as the identity.
+    Time grows with ``(H W)^2``; memory does not, because attention is computed blockwise by torch.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        inner = width // 2
+        self.query, self.key, self.value = (conv(width, inner, 1, 1) for _ in range(3))
+        self.out = conv(inner, width, 1, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, _, h, w = x.shape
+        q, k, v = (f(x).flatten(2).transpose(1, 2) for f in (self.query, self.key, self.value))
+        t = F.scaled_dot_product_attention(q, k, v, scale=1.0)
+        return x + self.out(t.transpose(1, 2).reshape(b, -1, h, w))
+
+
+class _Plain(nn.Module):
+    """``x + conv3(relu(conv3(x)))``."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = conv(width, width, 3, 1), conv(width, width, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv2(F.relu(self.conv1(x)))
+
+
+class NonLocalAttention(nn.Module):
+    """``x + trunk(x) sigmoid(mask(x))`` with a non-local block at the head of the mask (NLAM, Chen et al. 2021)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(*(_Plain(width) for _ in range(3)))
+        self.mask = nn.Sequential(
+            NonLocal(width), *(_Plain(width) for _ in range(3)), conv(width, width, 1, 1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.trunk(x) * torch.sigmoid(self.mask(x))

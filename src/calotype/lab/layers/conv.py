@@ -1,0 +1,37 @@
+"""Convolutions as the literature abbreviates them: ``conv5/2`` is kernel 5, stride 2, padding 2."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def conv(cin: int, cout: int, kernel: int = 5, stride: int = 2, *, bias: bool = True) -> nn.Conv2d:
+    """``[B, cin, H, W]`` to ``[B, cout, ceil(H / stride), ceil(W / stride)]``, zero padding, odd kernel."""
+    return nn.Conv2d(cin, cout, kernel, stride, kernel // 2, bias=bias)
+
+
+def deconv(cin: int, cout: int, kernel: int = 5, stride: int = 2, *, bias: bool = True) -> nn.ConvTranspose2d:
+    """``[B, cin, h, w]`` to ``[B, cout, stride h, stride w]``: transposed convolution, odd kernel."""
+    return nn.ConvTranspose2d(cin, cout, kernel, stride, kernel // 2, stride - 1, bias=bias)
+
+
+def subpixel(cin: int, cout: int, factor: int = 2, kernel: int = 3) -> nn.Sequential:
+    """``[B, cin, h, w]`` to ``[B, cout, factor h, factor w]``: convolution, then pixel shuffle (Shi et al., 2016)."""
+    return nn.Sequential(conv(cin, cout * factor**2, kernel, 1), nn.PixelShuffle(factor))
+
+
+class Pointwise(nn.Conv2d):
+    """1x1 convolution ``[B, cin, H, W]`` to ``[B, cout, H, W]``.
+
+    Lists of positions, ``[B, cin, n, 1]``, go through a matrix product, which is twice as fast for the few positions that
+    an autoregressive decoder has at a time.
+    """
+
+    def __init__(self, cin: int, cout: int) -> None:
+        super().__init__(cin, cout, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[3] != 1:
+            return super().forward(x)
+        return F.linear(x[..., 0].transpose(1, 2), self.weight[:, :, 0, 0], self.bias).transpose(1, 2)[..., None]

@@ -1,0 +1,107 @@
+"""What all systems share: padding, the three uses of a walk, the result of a forward pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from calotype.lab.entropy.coders import Coder, Estimate
+from calotype.lab.entropy.factorized import FactorizedPrior
+
+
+@dataclass
+class Output:
+    """What a forward pass gives.  Bits are estimates, summed per picture."""
+
+    x_hat: Tensor
+    """Pixels ``[B, 3, H, W]``, 0..1 but not clipped."""
+    bits: dict[str, Tensor]
+    """Bits of each latent map, ``[B]``."""
+    pixels: int
+    """Pixels of one picture."""
+    y_hat: Tensor
+    """What the synthesis saw."""
+    aux: Tensor
+    """Loss of the quantiles of the factorized priors, scaled to disturb nothing else; add it to the training loss."""
+    y: Tensor | None = None
+    """Latents before quantisation, ``[B, M, h, w]``, with ..."""
+    mu: Tensor | None = None
+    """... the mean ..."""
+    sigma: Tensor | None = None
+    """... and the (bounded) scale predicted for each; None where the entropy model is not Gaussian."""
+
+    @property
+    def bpp(self) -> Tensor:
+        """Estimated bits per pixel, ``[B]``."""
+        return sum(self.bits.values()) / self.pixels  # type: ignore[return-value]
+
+
+class LabModel(nn.Module):
+    """A transform codec with an entropy model that is a walk over groups of latents.
+
+    A system defines ``g_a`` (pixels to latents), ``g_s`` (latents to pixels) and `walk`; and the three class attributes.
+    ``config`` holds the keyword arguments that rebuild it.
+    """
+
+    multiple: ClassVar[int] = 64
+    """Pictures are padded to multiples of this: the stride of the coarsest latents."""
+    quantisation: ClassVar[str] = "noise"
+    """How the paper quantises in training, one of `calotype.lab.entropy.coders.MODES`."""
+    encoder_only: ClassVar[tuple[str, ...]] = ("g_a", "g_s", "h_a")
+    """Parts that no probability depends on: they stay float32 in coding, all others run in float64."""
+    config: dict[str, Any]
+
+    def walk(self, coder: Coder, y: Tensor | None = None) -> Tensor:
+        """Code the latents ``y`` ``[B, M, h, w]`` (None: decode them) and return ``y_hat``."""
+        raise NotImplementedError
+
+    def analyse(self, x: Tensor) -> Tensor:
+        """Padded pixels to latents."""
+        return self.g_a(x)
+
+    def synthesise(self, y_hat: Tensor) -> Tensor:
+        """Latents to padded pixels."""
+        return self.g_s(y_hat)
+
+    def pad(self, x: Tensor) -> Tensor:
+        """Repeat the right and bottom edges up to the next multiple."""
+        h, w = x.shape[2:]
+        extra = (0, -w % self.multiple, 0, -h % self.multiple)
+        return F.pad(x, extra, mode="replicate") if any(extra) else x
+
+    def forward(self, x: Tensor, *, coder: Estimate | None = None) -> Output:
+        """``x`` ``[B, 3, H, W]`` in 0..1, any size.  ``coder``: how to quantise and count; see the class attributes."""
+        coder = coder or Estimate(self.quantisation if self.training else "round")
+        h, w = x.shape[2:]
+        padded = self.pad(x)
+        coder.begin(len(x), *padded.shape[2:])
+        y_hat = self.walk(coder, self.analyse(padded))
+        x_hat = self.synthesise(y_hat)[:, :, :h, :w]
+        y, mu, sigma = coder.maps("y") or (None, None, None)
+        return Output(x_hat, coder.bits, h * w, y_hat, self.aux(), y, mu, sigma)
+
+    def aux(self) -> Tensor:
+        """Loss of all quantiles.  Small, so that clipping the norm of the gradient does not feel it; Adam does not mind."""
+        priors = [m for m in self.modules() if isinstance(m, FactorizedPrior)]
+        losses = [p.quantile_loss() for p in priors]
+        return 1e-4 * torch.stack(losses).sum() if losses else torch.zeros(())
+
+    def compress(self, x: Tensor) -> bytes:
+        """Write one picture ``[1, 3, H, W]`` in 0..1 as a file."""
+        from calotype.lab.codec import ModelCodec
+
+        return ModelCodec(self).compress(x)
+
+    def decompress(self, data: bytes) -> Tensor:
+        """Pixels ``[1, 3, H, W]``, clipped to 0..1, of a file that this model wrote.
+
+        Raises:
+            FormatError: for a damaged file or one of another model.
+        """
+        from calotype.lab.codec import ModelCodec
+
+        return ModelCodec(self).decompress(data)

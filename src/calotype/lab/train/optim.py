@@ -1,0 +1,97 @@
+"""Optimisers of the laboratory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .config import TrainConfig
+
+
+class Soap(torch.optim.Optimizer):
+    """SOAP: Adam in the eigenbasis of Shampoo's preconditioner (Vyas et al. 2024, arXiv 2409.11321).
+
+    A weight is seen as a matrix ``[out, in * k * k]``.  Sides longer than ``largest`` keep their own axes, and vectors
+    get plain Adam.  The eigenbasis is refreshed by one step of orthogonal iteration every ``every`` steps.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float,
+        betas: tuple[float, float] = (0.95, 0.95),
+        eps: float = 1e-8,
+        every: int = 10,
+        largest: int = 600,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "every": every, "largest": largest})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    self._update(p, group)
+
+    def _update(self, p: Tensor, group: dict[str, Any]) -> None:
+        state = self.state[p]
+        grad = p.grad.contiguous().reshape(p.shape[0], -1) if p.dim() > 1 else p.grad
+        if not state:
+            state["step"] = 0
+            state["m"], state["v"] = torch.zeros_like(grad), torch.zeros_like(grad)
+            sides = [n if p.dim() > 1 and 1 < n <= group["largest"] else 0 for n in grad.shape]
+            for side, n in zip("lr", sides, strict=False):
+                if n:
+                    state["c" + side] = torch.zeros(n, n, device=p.device)
+        beta1, beta2 = group["betas"]
+        self._basis(state, grad, beta2, group["every"])
+        state["step"] += 1
+        t = state["step"]
+        state["m"].lerp_(grad, 1 - beta1)
+        rotated = self._rotate(grad, state)
+        state["v"].mul_(beta2).addcmul_(rotated, rotated, value=1 - beta2)
+        denominator = (state["v"] / (1 - beta2**t)).sqrt_().add_(group["eps"])
+        update = self._rotate(state["m"], state) / denominator
+        update = self._rotate(update, state, back=True)
+        p.add_(update.reshape(p.shape), alpha=-group["lr"] / (1 - beta1**t))
+
+    @staticmethod
+    def _basis(state: dict[str, Any], grad: Tensor, beta2: float, every: int) -> None:
+        t = state["step"]
+        for side in "lr":
+            if "c" + side not in state:
+                continue
+            c = state["c" + side]
+            c.lerp_(grad @ grad.T if side == "l" else grad.T @ grad, 1 - beta2)
+            if t == 0:
+                state["q" + side] = torch.linalg.eigh(c)[1]
+            elif t % every == 0:
+                state["q" + side] = torch.linalg.qr(c @ state["q" + side])[0]
+
+    @staticmethod
+    def _rotate(x: Tensor, state: dict[str, Any], back: bool = False) -> Tensor:
+        if "ql" in state:
+            x = (state["ql"] if back else state["ql"].T) @ x
+        if "qr" in state:
+            x = x @ (state["qr"].T if back else state["qr"])
+        return x
+
+
+def build_optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:
+    """The optimiser that ``config.optimizer`` names.
+
+    A model may set the pace of some parameters: ``learning_rate_factors() -> {prefix: factor}``.
+    """
+    factors = model.learning_rate_factors() if hasattr(model, "learning_rate_factors") else {}
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            factor = next((f for prefix, f in factors.items() if name.startswith(prefix)), 1.0)
+            groups.setdefault(factor, []).append(parameter)
+    options = [{"params": params, "factor": factor} for factor, params in groups.items()]
+    if config.optimizer == "soap":
+        return Soap(options, lr=config.lr)
+    return torch.optim.Adam(options, lr=config.lr, betas=(0.9, 0.99))

@@ -1,0 +1,1 @@
+"""Calotype inside other libraries. ``import calotype`` registers the Pillow plugin."""

@@ -1,0 +1,245 @@
+"""Opening packs, finding them, and refusing those that are not fit for use."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import struct
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from calotype.bitstream import Header, write
+from calotype.codec import library, manifest, tensors
+from calotype.codec.decoder import decode
+from calotype.codec.encoder import encode
+from calotype.codec.image import Picture
+from calotype.codec.pack import Pack
+from calotype.errors import PackError
+
+
+@pytest.fixture
+def copy(pack: Pack, tmp_path: Path) -> Path:
+    """A copy of the shipped pack that a test may change."""
+    return Path(shutil.copytree(pack.path, tmp_path / "copy"))
+
+
+def sealed(folder: Path, **changes: Any) -> Path:
+    """Write hashes, id and `changes` into the manifest, as an exporter does."""
+    fields = json.loads((folder / "manifest.json").read_text())
+    fields["files"] = {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in manifest.FILES
+    }
+    fields["id"] = manifest.pack_id(fields["files"])
+    fields.update(changes)
+    (folder / "manifest.json").write_text(json.dumps(fields))
+    return folder
+
+
+def save_tables(folder: Path, change: Callable[[dict[str, np.ndarray]], None]) -> None:
+    """Rewrite tables.safetensors after `change`, in the layout that the safetensors README gives."""
+    tables = {
+        name: array.copy() for name, array in tensors.load((folder / manifest.TABLES).read_bytes()).items()
+    }
+    change(tables)
+    names = {"<f8": "F64", "<f4": "F32", "<i4": "I32", "<u4": "U32", "|u1": "U8", "<i8": "I64"}
+    header, body = {}, b""
+    for name, array in tables.items():
+        start, body = len(body), body + array.tobytes()
+        header[name] = {
+            "dtype": names[array.dtype.str],
+            "shape": list(array.shape),
+            "data_offsets": [start, len(body)],
+        }
+    text = json.dumps(header).encode()
+    (folder / manifest.TABLES).write_bytes(struct.pack("<Q", len(text)) + text + body)
+
+
+def test_a_copy_is_the_same_pack(pack: Pack, copy: Path) -> None:
+    assert Pack(sealed(copy)).key == pack.key
+    save_tables(copy, lambda tables: None)
+    assert Pack(sealed(copy)).graph("scales").name == "scales"
+
+
+def test_a_changed_file_is_refused(pack: Pack, copy: Path, scene: Callable[..., np.ndarray]) -> None:
+    for name in manifest.FILES:
+        folder = copy.parent / name
+        shutil.copytree(copy, folder)
+        content = bytearray((folder / name).read_bytes())
+        content[len(content) // 2] ^= 1
+        (folder / name).write_bytes(content)
+        with pytest.raises(PackError, match=f"{name}.* hash"):
+            _use(Pack(folder))
+
+
+def _use(pack: Pack) -> None:
+    for name in manifest.GRAPHS:
+        pack.graph(name)
+
+
+def test_a_decoder_does_not_need_the_encoders_networks(
+    pack: Pack, copy: Path, scene: Callable[..., np.ndarray]
+) -> None:
+    data = encode(Picture(scene(30, 30)), pack=pack).data
+    (copy / "analysis.onnx").unlink()
+    (copy / "latent_encoder.onnx").unlink()
+    assert decode(data, pack=Pack(copy)).picture.width == 30
+
+
+def test_other_classes_than_the_golden_ones_are_refused(copy: Path) -> None:
+    def change(tables: dict[str, np.ndarray]) -> None:
+        tables["golden_index"][0, 3, 1, 1] ^= 1
+
+    save_tables(copy, change)
+    opened = Pack(sealed(copy))
+    with pytest.raises(PackError, match=r"scales\.onnx computes other classes"):
+        opened.graph("scales")
+
+
+def test_decoding_runs_the_golden_vector(copy: Path, scene: Callable[..., np.ndarray]) -> None:
+    data = encode(Picture(scene(30, 30)), pack=Pack(sealed(copy))).data
+
+    def change(tables: dict[str, np.ndarray]) -> None:
+        tables["golden_index"][-1, 0, 0, 0] ^= 1
+
+    save_tables(copy, change)
+    other = Pack(sealed(copy))
+    renamed = data[:5] + other.key + data[9:]
+    with pytest.raises(PackError, match="other classes"):
+        decode(_with_checksums(renamed, other, data), pack=other)
+
+
+def _with_checksums(_: bytes, pack: Pack, data: bytes) -> bytes:
+    from dataclasses import replace
+
+    from calotype.bitstream import parse
+
+    file = parse(data)
+    return write(replace(file.header, pack_id=pack.key), file.tiles)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": 2}, "format"),
+        ({"stride": 8}, "stride"),
+        ({"id": "0" * 64}, "does not follow"),
+        ({"levels": 1}, "levels"),
+        ({"levels": True}, "levels"),
+        ({"latents": "many"}, "latents"),
+        ({"z_limit": 0}, "z_limit"),
+        ({"synthesis_margin": -1}, "synthesis_margin"),
+        ({"tile": 1000}, "power of two"),
+        ({"coder": 99}, "entropy coder 99"),
+        ({"quality": [[0, 0], [50, 300], [100, 200]]}, "rise"),
+        ({"quality": [[0, 0], [90, 200]]}, "0 to 100"),
+        ({"quality": [[0, 0], [100, 10**6]]}, "levels 0 to"),
+        ({"quality": "high"}, "pairs"),
+        ({"files": {}}, "SHA-256"),
+    ],
+)
+def test_a_manifest_that_breaks_the_contract(copy: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(PackError, match=message):
+        Pack(sealed(copy, **changes))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "\xff"])
+def test_a_manifest_that_is_none(copy: Path, text: str) -> None:
+    (copy / "manifest.json").write_text(text, encoding="latin-1")
+    with pytest.raises(PackError, match=r"manifest\.json"):
+        Pack(copy)
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("gain", lambda t: t[:, :-1].copy()),
+        ("gain", lambda t: -t),
+        ("inv_gain", lambda t: t * np.inf),
+        ("z_mul", lambda t: t.astype(np.int64)),
+        ("bias", lambda t: t + (1 << 25)),
+        ("golden_index", lambda t: t[:, :, :-1].copy()),
+        ("r_frequencies", lambda t: t[:-1].copy()),
+        ("z_lengths", lambda t: t[::-1].copy() + 1),
+        ("z_offsets", None),
+        ("level_vector", None),
+    ],
+)
+def test_tables_that_break_the_contract(copy: Path, name: str, table: Any) -> None:
+    def change(tables: dict[str, np.ndarray]) -> None:
+        if table is None:
+            del tables[name]
+        else:
+            tables[name] = table(tables[name])
+
+    save_tables(copy, change)
+    with pytest.raises(PackError, match=manifest.TABLES):
+        Pack(sealed(copy))
+
+
+def test_a_graph_of_another_signature_is_refused(copy: Path) -> None:
+    shutil.copy(copy / "analysis.onnx", copy / "synthesis.onnx")
+    with pytest.raises(PackError, match=r"synthesis\.onnx has"):
+        Pack(sealed(copy)).graph("synthesis")
+    (copy / "synthesis.onnx").write_bytes(b"no network")
+    with pytest.raises(PackError, match=r"synthesis\.onnx does not load"):
+        Pack(sealed(copy)).graph("synthesis")
+
+
+def test_a_zip_is_a_pack(pack: Pack, tmp_path: Path, scene: Callable[..., np.ndarray]) -> None:
+    with zipfile.ZipFile(tmp_path / "zipped.zip", "w") as file:
+        for path in pack.path.iterdir():
+            file.write(path, path.name)
+    data = encode(Picture(scene(30, 30)), pack=tmp_path / "zipped.zip").data
+    assert np.array_equal(decode(data, pack=tmp_path).picture.pixels, decode(data, pack=pack).picture.pixels)
+
+
+def test_packs_are_found_by_environment_path_and_name(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, scene: Callable[..., np.ndarray]
+) -> None:
+    save_tables(copy, lambda tables: tables.update(extra=np.zeros(1, np.uint8)))
+    other = Pack(sealed(copy))
+    assert other.key != library.load().key
+    data = encode(Picture(scene(30, 30)), pack=copy).data
+    monkeypatch.delenv(library.VARIABLE, raising=False)
+    with pytest.raises(PackError, match=other.key.hex()):
+        decode(data)
+    with pytest.raises(PackError, match="no pack copy"):
+        library.load("copy")
+    monkeypatch.setenv(library.VARIABLE, str(copy.parent))
+    assert decode(data).picture.width == 30
+    assert library.load("copy").key == other.key
+    monkeypatch.setenv(library.VARIABLE, str(copy))
+    assert library.find(other.key).key == other.key
+
+
+def test_a_missing_pack_is_named(pack: Pack) -> None:
+    file = write(Header(16, 16, 0, b"\xde\xad\xbe\xef"), [b"12345678"])
+    with pytest.raises(PackError, match=r"deadbeef.*CALOTYPE_PACKS"):
+        decode(file)
+    with pytest.raises(PackError, match="deadbeef"):
+        decode(file, pack=pack)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff" * 8,
+        struct.pack("<Q", 2) + b"[]",
+        struct.pack("<Q", 3) + b"{x}",
+        struct.pack("<Q", 60) + b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}      ',
+        struct.pack("<Q", 60) + b'{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}      ' + bytes(8),
+        struct.pack("<Q", 60) + b'{"a":{"dtype":"F32","shape":[-2],"data_offsets":[8,0]}}     ' + bytes(8),
+        struct.pack("<Q", 60) + b'{"a":{"dtype":"F99","shape":[2],"data_offsets":[0,8]}}      ' + bytes(8),
+        struct.pack("<Q", 60) + b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0]}}        ' + bytes(8),
+    ],
+)
+def test_malformed_arrays(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        tensors.load(data)

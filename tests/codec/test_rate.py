@@ -1,0 +1,136 @@
+"""Targets: met, or refused with what can be reached."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calotype.codec import quality, rate
+from calotype.codec.decoder import decode
+from calotype.codec.encoder import encode
+from calotype.codec.image import Picture
+from calotype.codec.pack import Pack
+from calotype.codec.rate import Target
+from calotype.errors import LimitError
+
+HIGHEST = 1792
+
+
+@given(st.floats(500, 1e7), st.floats(4, 40), st.floats(0.5, 2), st.floats(0, 1), st.integers(0, 2**32))
+def test_size_is_found(smallest: float, ratio: float, bend: float, where: float, seed: int) -> None:
+    """Any curve that rises with the level, with a little noise on each step."""
+    jitter = np.random.default_rng(seed).uniform(0, 0.002, HIGHEST + 1)
+
+    def size(level: int) -> float:
+        return round(smallest * ratio ** ((level / HIGHEST) ** bend) * (1 + jitter[level]))
+
+    aim = size(0) * (size(HIGHEST) / size(0)) ** where
+    calls = []
+    level = rate.search(lambda n: calls.append(n) or size(n), Target("size", aim), HIGHEST)  # type: ignore[func-returns-value]
+    assert 0.99 * aim <= size(level) <= aim
+    assert len(calls) == len(set(calls)) <= 24
+
+
+def test_few_measurements_are_needed() -> None:
+    for aim in np.geomspace(1100, 19000, 40):
+        calls = []
+
+        def size(level: int, calls: list[int] = calls) -> float:
+            calls.append(level)
+            return round(1000 * 20 ** ((level / HIGHEST) ** 0.9))
+
+        rate.search(size, Target("size", float(aim)), HIGHEST)
+        assert len(calls) <= 6
+
+
+@given(st.floats(24, 44))
+def test_psnr_is_found(aim: float) -> None:
+    def psnr(level: int) -> float:
+        return 22 + 24 * (level / HIGHEST) ** 0.8
+
+    level = rate.search(psnr, Target("psnr", aim), HIGHEST)
+    assert abs(psnr(level) - aim) <= 0.01 * aim
+
+
+def test_out_of_reach_says_what_is() -> None:
+    def size(level: int) -> float:
+        return 1000 + level
+
+    with pytest.raises(LimitError, match="lowest quality already has 1000 bytes"):
+        rate.search(size, Target("size", 999), HIGHEST)
+    with pytest.raises(LimitError, match="highest quality has 2792 bytes"):
+        rate.search(size, Target("size", 2900), HIGHEST)
+
+
+def test_steps_too_coarse_are_refused_with_the_nearest() -> None:
+    def size(level: int) -> float:
+        return 100 if level < 900 else 200
+
+    with pytest.raises(LimitError, match="nearest below is 100 bytes"):
+        rate.search(size, Target("size", 150), HIGHEST)
+
+
+def test_the_last_level_counts() -> None:
+    assert rate.search(lambda n: 1000 + n, Target("size", 1000), HIGHEST) <= 5
+    assert rate.search(lambda n: 1000.0 + n, Target("size", 1000 + HIGHEST), HIGHEST) >= HIGHEST - 28
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [("size", 0), ("size", -3), ("bpp", math.nan), ("psnr", math.inf), ("ms_ssim", 1.0), ("ms_ssim", 1.5)],
+)
+def test_impossible_targets(kind: rate.Kind, value: float) -> None:
+    with pytest.raises(ValueError, match="target"):
+        Target(kind, value)
+
+
+@pytest.fixture(scope="module")
+def picture(scene: Callable[..., np.ndarray]) -> Picture:
+    return Picture(scene(170, 230))
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.97])
+@pytest.mark.parametrize("kind", ["size", "bpp"])
+def test_real_files_meet_a_size(pack: Pack, picture: Picture, kind: rate.Kind, share: float) -> None:
+    least, most = (len(encode(picture, quality=q, pack=pack).data) for q in (0, 100))
+    aim = round(least * (most / least) ** share)
+    pixels = picture.width * picture.height
+    target = Target(kind, aim if kind == "size" else 8 * aim / pixels)
+    encoded = encode(picture, target=target, pack=pack)
+    assert 0.99 * aim <= len(encoded.data) <= aim
+    assert encoded.reached == pytest.approx(
+        len(encoded.data) if kind == "size" else 8 * len(encoded.data) / pixels
+    )
+
+
+@pytest.mark.parametrize("kind", ["psnr", "ms_ssim"])
+@pytest.mark.parametrize("share", [0.1, 0.8])
+def test_real_files_meet_a_likeness(pack: Pack, picture: Picture, kind: rate.Kind, share: float) -> None:
+    def likeness(data: bytes) -> float:
+        decoded = decode(data, pack=pack).picture.pixels
+        return (quality.psnr if kind == "psnr" else quality.ms_ssim)(picture.pixels, decoded)
+
+    def scale(value: float) -> float:
+        return value if kind == "psnr" else quality.to_db(value)
+
+    low, high = (scale(likeness(encode(picture, quality=q, pack=pack).data)) for q in (0, 100))
+    aim = low + share * (high - low)
+    value = aim if kind == "psnr" else 1 - 10 ** (-aim / 10)
+    encoded = encode(picture, target=Target(kind, value), pack=pack)
+    # The figure is that of the file as it is decoded, not an estimate.
+    assert likeness(encoded.data) == pytest.approx(encoded.reached, rel=1e-6)
+    assert abs(scale(likeness(encoded.data)) - aim) <= 0.01 * aim
+
+
+def test_a_target_out_of_reach_is_refused(pack: Pack, picture: Picture) -> None:
+    with pytest.raises(LimitError, match="cannot reach 60 bytes: the lowest quality"):
+        encode(picture, target=Target("size", 60), pack=pack)
+    with pytest.raises(LimitError, match="cannot reach 99 dB PSNR: the highest quality"):
+        encode(picture, target=Target("psnr", 99), pack=pack)
+    with pytest.raises(ValueError, match="not both"):
+        encode(picture, quality=3, target=Target("size", 60), pack=pack)

@@ -1,0 +1,150 @@
+"""Windows and tiles give what the whole picture in one piece gives; a region needs few tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calotype.bitstream import Box, Header, parse, tile_box, tile_count, write
+from calotype.codec import encoder, latents, tiles
+from calotype.codec.decoder import decode
+from calotype.codec.encoder import encode
+from calotype.codec.image import Picture
+from calotype.codec.latents import Networks
+from calotype.codec.pack import Pack
+from calotype.codec.synthesis import Development
+from calotype.errors import FormatError
+
+SIZE = (333, 411)  # neither side a multiple of 16; 6 x 7 tiles of 64
+TILE = 64
+
+
+@pytest.fixture(scope="module")
+def pixels(scene: Callable[..., np.ndarray]) -> np.ndarray:
+    return scene(*SIZE)
+
+
+def whole_y(pack: Pack, pixels: np.ndarray) -> np.ndarray:
+    """Analysis of the whole picture in one piece."""
+    box = tiles.latent_box(Box(0, 0, pixels.shape[1], pixels.shape[0]))
+    return pack.graph("analysis").run({"pixels": tiles.cut(pixels, box)})[0]
+
+
+def test_analysis_in_windows_equals_the_whole(pack: Pack, pixels: np.ndarray) -> None:
+    header = Header(SIZE[1], SIZE[0], 0, pack.key, TILE)
+    whole = whole_y(pack, pixels)
+    with ThreadPoolExecutor(1) as pool:
+        exposure = encoder._Exposure(Picture(pixels), header, pack, 1, None, pool)
+        for tile in range(tile_count(header)):
+            box = tiles.latent_box(tile_box(header, tile))
+            expected = whole[tiles.inside(box, tiles.latent_box(Box(0, 0, *SIZE[::-1])))]
+            assert np.allclose(exposure.analyse(tile), expected, rtol=1e-4, atol=1e-4 * np.abs(whole).max())
+
+
+def test_synthesis_in_windows_equals_the_whole(pack: Pack, pixels: np.ndarray) -> None:
+    networks = Networks(pack, pack.level(pack.level_of(80)))
+    y_hat = whole_y(pack, pixels)  # any latents will do; these give a picture
+    whole = networks.run("synthesis", y_hat=y_hat)[0][0][: SIZE[0], : SIZE[1]].astype(int)
+    header = Header(SIZE[1], SIZE[0], 0, pack.key, TILE)
+
+    def of_tile(tile: int) -> np.ndarray:
+        box = tiles.latent_box(tile_box(header, tile))
+        return y_hat[..., box.top : box.bottom, box.left : box.right]
+
+    with ThreadPoolExecutor(2) as pool:
+        got = Development(header, networks, of_tile, Box(0, 0, SIZE[1], SIZE[0])).run(pool)
+    assert np.abs(got - whole).max() <= 1
+    assert whole.std() > 10
+
+
+def test_tile_size_shows_no_seams(pack: Pack, pixels: np.ndarray) -> None:
+    """The same latents, tiled and not, end to end through decode: the transforms see no tile borders."""
+    data = encode(Picture(pixels), quality=70, pack=pack, tile=TILE).data
+    file = parse(data)
+    networks = Networks(pack, pack.level(file.header.level))
+    rows, columns = tiles.latent_box(Box(0, 0, SIZE[1], SIZE[0]))[3:1:-1]
+    y_hat = np.zeros((1, pack.manifest.latents, rows, columns), np.float32)
+    for tile, payload in enumerate(file.tiles):
+        box = tiles.latent_box(tile_box(file.header, tile))
+        z, r = latents.read(networks, payload, box.height, box.width)
+        y_hat[..., box.top : box.bottom, box.left : box.right] = latents.restore(
+            networks, z, r, box.height, box.width
+        )
+    whole = networks.run("synthesis", y_hat=y_hat)[0][0][: SIZE[0], : SIZE[1]].astype(int)
+    assert np.abs(decode(data, pack=pack).picture.pixels - whole).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "region", [(0, 0, 1, 1), (60, 60, 70, 70), (100, 20, 411, 333), (410, 332, 411, 333)]
+)
+def test_region_equals_the_crop(pack: Pack, pixels: np.ndarray, region: tuple[int, int, int, int]) -> None:
+    data = encode(Picture(pixels), quality=70, pack=pack, tile=TILE).data
+    left, top, right, bottom = region
+    whole = decode(data, pack=pack).picture.pixels[top:bottom, left:right].astype(int)
+    part = decode(data, pack=pack, region=region).picture.pixels
+    assert part.shape == whole.shape
+    assert np.abs(part - whole).max() <= 1
+
+
+def test_region_decodes_only_the_tiles_it_needs(pack: Pack, pixels: np.ndarray) -> None:
+    file = parse(encode(Picture(pixels), quality=70, pack=pack, tile=256).data)
+    # The last tile's payload is nonsense with a good checksum: whoever decodes it fails.
+    assert len(file.tiles) == 4
+    broken = write(file.header, [*file.tiles[:-1], b"\x55" * 40])
+    with pytest.raises(FormatError, match="tile 3"):
+        decode(broken, pack=pack)
+    margin = 16 * pack.manifest.synthesis_margin
+    assert margin < 256
+    part = decode(broken, pack=pack, region=(0, 0, 256 - margin, 333)).picture.pixels
+    whole = decode(write(file.header, file.tiles), pack=pack).picture.pixels
+    assert np.abs(part.astype(int) - whole[:, : 256 - margin]).max() <= 1
+
+
+@given(
+    st.integers(0, 50),
+    st.integers(0, 50),
+    st.integers(1, 50),
+    st.integers(1, 50),
+    st.sampled_from([4, 16, 64]),
+)
+def test_blocks_cover_a_box_once(left: int, top: int, width: int, height: int, size: int) -> None:
+    box = Box(left, top, left + width, top + height)
+    count = np.zeros((120, 120), int)
+    for row in tiles.blocks(box, size):
+        for block in row:
+            assert block.width >= 1
+            assert block.height >= 1
+            assert block.left // size == (block.right - 1) // size
+            count[block.top : block.bottom, block.left : block.right] += 1
+    expected = np.zeros_like(count)
+    expected[top : top + height, left : left + width] = 1
+    assert np.array_equal(count, expected)
+
+
+@given(st.integers(1, 40), st.integers(1, 40))
+def test_cut_repeats_the_edge(height: int, width: int) -> None:
+    pixels = np.arange(height * width * 3, dtype=np.uint32).astype(np.uint8).reshape(height, width, 3)
+    box = tiles.latent_box(Box(0, 0, width, height))
+    got = tiles.cut(pixels, box)[0]
+    assert got.shape == (16 * box.height, 16 * box.width, 3)
+    rows = np.minimum(np.arange(got.shape[0]), height - 1)
+    columns = np.minimum(np.arange(got.shape[1]), width - 1)
+    assert np.array_equal(got, pixels[rows][:, columns])
+
+
+def test_errors_in_a_worker_arrive_and_stop_the_rest(pack: Pack) -> None:
+    header = Header(640, 640, 0, pack.key, TILE)
+    asked = []
+
+    def of_tile(tile: int) -> np.ndarray:
+        asked.append(tile)
+        raise FormatError("damaged")
+
+    with pytest.raises(FormatError, match="damaged"), tiles.pool(1) as pool:
+        Development(header, Networks(pack, pack.level(0)), of_tile, Box(0, 0, 640, 640)).run(pool)
+    assert len(asked) < tile_count(header)
