@@ -3,9 +3,9 @@
     python benchmarks/coder.py [--symbols 2000000] [--repeats 7] [--json]
 
 Symbols are rounded Gaussians over 64 log-spaced scales, drawn so that small ones prevail, as the latents of
-a hyperprior codec are. The peer is constriction (Rust; its ANS coder with a quantised Gaussian per symbol, the
-usual way to code such latents with it); it is left out if it is not installed. Times are CPU seconds of one
-thread, the best of the repeats; the two coders take turns, so that a busy machine disturbs both alike.
+a hyperprior codec are. The peer is constriction (Rust): its ANS coder with a quantised Gaussian per symbol,
+the usual way to code such latents with it. It is left out if it is not installed. Times are CPU seconds of
+one thread, the best of the repeats; the coders take turns, so that a busy machine disturbs both alike.
 """
 
 from __future__ import annotations
@@ -122,9 +122,7 @@ def main() -> None:
     if args.json:
         print(json.dumps(rows, indent=1))
         return
-    print(
-        f"{args.symbols} symbols, best of {args.repeats}, CPU time of one thread; excess is over the tables' entropy"
-    )
+    print(f"{args.symbols} symbols, best of {args.repeats}; CPU time of one thread; excess over the entropy")
     print(f"{'source':38}{'coder':14}{'bit/sym':>8}{'excess %':>10}{'enc M/s':>9}{'dec M/s':>9}")
     for r in rows:
         print(

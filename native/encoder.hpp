@@ -22,13 +22,8 @@ inline const std::array<std::uint64_t, total + 1>& inverses() {
 }
 
 inline std::uint32_t divide(std::uint32_t x, std::uint64_t inverse) {
-#ifdef __SIZEOF_INT128__
-    __extension__ using u128 = unsigned __int128;
-    return static_cast<std::uint32_t>(static_cast<u128>(static_cast<std::uint64_t>(x) << 16) * inverse >> 64);
-#else
-    const std::uint64_t low = x * (inverse & 0xffffffffu);
+    const std::uint64_t low = x * (inverse & 0xffffffffu);  // in two halves: 64-bit products everywhere
     return static_cast<std::uint32_t>((x * (inverse >> 32) + (low >> 32)) >> 16);
-#endif
 }
 
 class Encoder {

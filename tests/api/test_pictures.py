@@ -17,7 +17,10 @@ ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 def scene(width: int, height: int, channels: int = 3) -> np.ndarray:
     """A smooth picture with edges and some texture: uint8 [H, W, C]."""
     y, x = np.mgrid[0:height, 0:width]
-    planes = [128 + 80 * np.sin((x + 2 * c * y) / (9 + 4 * c)) + 40 * ((x // 16 + y // 16) % 2) for c in range(channels)]
+    planes = [
+        128 + 80 * np.sin((x + 2 * c * y) / (9 + 4 * c)) + 40 * ((x // 16 + y // 16) % 2)
+        for c in range(channels)
+    ]
     return np.clip(np.stack(planes, -1), 0, 255).astype(np.uint8)
 
 

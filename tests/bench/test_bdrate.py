@@ -39,7 +39,7 @@ def test_pchip_against_scipy(rise: list[float], data: st.DataObject) -> None:
 
 
 def test_pchip_by_hand() -> None:
-    # Slopes 1 and 3 over steps 1 and 1: harmonic mean 1.5 in the middle; ends (3*1-3)/2 = 0 and (3*3-1)/2 = 4.
+    # Slopes 1 and 3 over unit steps: harmonic mean 1.5 in the middle; ends (3*1-3)/2 = 0, (3*3-1)/2 = 4.
     x, y = np.array([0.0, 1.0, 2.0]), np.array([0.0, 1.0, 4.0])
     np.testing.assert_allclose(pchip_slopes(x, y), [0.0, 1.5, 4.0])
     # Cubic Hermite over a unit step: (y0 + y1) / 2 + (m0 - m1) / 12.
@@ -77,13 +77,14 @@ def test_swapping_the_curves() -> None:
 
 
 def test_span_narrows_the_range() -> None:
-    # Twice the rate above 33 dB only: the narrow range sees all of it.
-    test = Curve([r * (2 if q > 33 else 1) for r, q in zip(RATES, PSNRS)], PSNRS)
-    narrow = bd_rate(BASE, test, span=(36.0, 39.5))
-    assert (narrow.low, narrow.high) == (36.0, 39.5)
-    assert narrow.value == pytest.approx(100.0, abs=1.0)
-    assert bd_rate(BASE, test).value < 60
-    assert math.isnan(bd_rate(BASE, test, span=(50.0, 60.0)).value)
+    # Log rate rises in straight lines, q/6 and q/5 - 6, so their mean difference is the one at mid-range.
+    anchor = Curve([math.exp(q / 6) for q in PSNRS], PSNRS)
+    test = Curve([math.exp(q / 5 - 6) for q in PSNRS], PSNRS)
+    narrow = bd_rate(anchor, test, span=(31.0, 33.0))
+    assert (narrow.low, narrow.high) == (31.0, 33.0)
+    assert narrow.value == pytest.approx(100 * math.expm1(32 / 30 - 6))
+    assert bd_rate(anchor, test).value == pytest.approx(100 * math.expm1(33.25 / 30 - 6))
+    assert math.isnan(bd_rate(anchor, test, span=(50.0, 60.0)).value)
 
 
 def test_distances_count_downwards() -> None:

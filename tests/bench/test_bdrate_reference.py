@@ -14,8 +14,8 @@ from calotype.bench.reference import load_reference, reference_datasets, referen
 KODAK = "kodak"
 CLIC = "clic-professional-valid"
 
-# Percent against VTM and against BPG 4:4:4 (both as CompressAI published them), PSNR, PCHIP, whole common range.
-# ELIC and TCM large against VTM are the values of the table of LALIC (CVPR 2025).
+# Percent against VTM and against BPG 4:4:4 (both as CompressAI published them), PSNR, PCHIP, whole common
+# range. ELIC and TCM large against VTM are the values of the table of LALIC (CVPR 2025).
 KNOWN = {
     "paper-elic2022_mse": (-7.02, -26.58),
     "tcm-large": (-11.73, None),

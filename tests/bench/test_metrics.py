@@ -1,4 +1,4 @@
-"""What every metric owes: a number for any pair of pictures, the right order, the stated planes and scales."""
+"""What every metric owes: a number for any pair of pictures, the right order, the stated scale."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Our metrics against independent implementations.
 
-The pictures are made by formulas; ``tests/data/metric_peers.json`` holds what other programs say of them. To measure
-anew, run this file as a script where torch, pytorch-msssim 1.0.0, piq 0.8.0, IQA-pytorch 0.1 and psnr-hvsm 0.3.0 are
-installed (some of them need torchvision): ``python tests/bench/test_metrics_peers.py``.
+The pictures are made by formulas; ``tests/data/metric_peers.json`` holds what other programs say of them.
+To measure anew, run this file as a script where torch, pytorch-msssim 1.0.0, piq 0.8.0, IQA-pytorch 0.1 and
+psnr-hvsm 0.3.0 are installed (some of them need torchvision): ``python tests/bench/test_metrics_peers.py``.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ DATA = Path(__file__).parents[1] / "data" / "metric_peers.json"
 SIZES = {"even": (288, 320), "odd": (259, 301), "large": (400, 421)}  # the last is shrunk by 2 in FSIM
 DISTORTIONS = ("blocks", "steps", "noise", "blur")
 
-# Largest difference that the definition leaves open, absolute: 32-bit windows in the peers (MS-SSIM), weights that piq
-# divides by their sum 1.0001 (IW-SSIM), border and median conventions (FSIM).
+# Largest difference that the definition leaves open, absolute: 32-bit windows in the peer (MS-SSIM), weights
+# that piq divides by their sum 1.0001 (IW-SSIM), how the median is taken (FSIM).
 TOLERANCE = {
     "ms_ssim": 2e-6,
     "ms_ssim_y": 2e-6,

@@ -1,4 +1,4 @@
-"""PSNR and MS-SSIM in numpy alone (`calotype.codec.quality`). Agreement with pytorch-msssim: test_metrics_peers.py."""
+"""PSNR and MS-SSIM of `calotype.codec.quality`. Agreement with pytorch-msssim: test_metrics_peers.py."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,7 @@ def test_absence_is_an_error_that_says_what_to_do(monkeypatch: pytest.MonkeyPatc
         module.vmaf_missing.cache_clear()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="stands in a shell script for ffmpeg")
 def test_a_program_without_libvmaf_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     program = tmp_path / "ffmpeg"
     program.write_text("#!/bin/sh\necho ' T. xpsnr'\n")

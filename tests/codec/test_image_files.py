@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 import subprocess
 import sys
@@ -14,10 +13,14 @@ import pytest
 from calotype.codec.files import atomic_write, write_file
 
 
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def test_writes(tmp_path: Path) -> None:
     write_file(tmp_path / "a", b"one")
     assert (tmp_path / "a").read_bytes() == b"one"
-    assert os.listdir(tmp_path) == ["a"]
+    assert names(tmp_path) == ["a"]
 
 
 def test_overwrites_only_when_told(tmp_path: Path) -> None:
@@ -33,11 +36,16 @@ def test_overwrites_only_when_told(tmp_path: Path) -> None:
 
 def test_a_file_that_appears_in_the_meantime_is_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "a"
-    with pytest.raises(FileExistsError), atomic_write(path, overwrite=False) as stream:
-        stream.write(b"ours")
-        path.write_bytes(b"theirs")
+
+    def race() -> None:
+        with atomic_write(path, overwrite=False) as stream:
+            stream.write(b"ours")
+            path.write_bytes(b"theirs")
+
+    with pytest.raises(FileExistsError):
+        race()
     assert path.read_bytes() == b"theirs"
-    assert os.listdir(tmp_path) == ["a"]
+    assert names(tmp_path) == ["a"]
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
@@ -54,7 +62,7 @@ def test_a_failure_leaves_nothing_and_destroys_nothing(tmp_path: Path, error: ty
         with pytest.raises(error):
             fail(target)
     assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["a"]
+    assert names(tmp_path) == ["a"]
 
 
 def test_errors_name_the_file_that_was_asked_for(tmp_path: Path) -> None:
@@ -88,9 +96,9 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
 def test_a_device_stays_a_device(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space"):
         write_file("/dev/full", b"x" * 100_000)
-    assert stat.S_ISCHR(os.stat("/dev/full").st_mode)
+    assert Path("/dev/full").is_char_device()
     write_file("/dev/null", b"x")
-    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+    assert Path("/dev/null").is_char_device()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs limits on file sizes")
@@ -109,10 +117,13 @@ def test_no_room_leaves_nothing(tmp_path: Path) -> None:
                 print(error.filename == f"{sys.argv[1]}/{name}")
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.split() == ["True", "True"]
-    assert os.listdir(tmp_path) == ["a"]
+    assert names(tmp_path) == ["a"]
     assert (tmp_path / "a").read_bytes() == b"old"
 
 
@@ -141,6 +152,9 @@ def test_stopping_removes_unfinished_files_of_other_threads(tmp_path: Path) -> N
         print(os.listdir(sys.argv[1]), results)
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.splitlines() == ["[]", "[] ['InterruptedError']"]

@@ -225,7 +225,7 @@ def test_cmyk_goes_through_its_profile() -> None:
     assert picture.icc is None  # the pixels are sRGB now; the CMYK profile must not come along
     assert any("CMYK" in note for note in picture.notes)
     assert picture.pixels[0, 0].min() >= 250  # no ink: white
-    # The profile's table says that cyan ink is Lab (60, -40, -40), which is this sRGB, whatever naive rules say.
+    # The profile says that cyan ink is Lab (60, -40, -40), which is this sRGB, whatever naive rules say.
     expected = np.asarray(_lab_to_srgb(60, -40, -40))
     assert np.abs(picture.pixels[0, 7].astype(int) - expected).max() <= 3
 
@@ -305,7 +305,7 @@ def _lab_to_srgb(lightness: float, a: float, b: float) -> list[int]:
 
 
 def cmyk_profile() -> bytes:
-    """A small ICC v2 output profile: a 2x2x2x2 table from CMYK to Lab, where full cyan is Lab (60, -40, -40) and
+    """A small ICC v2 output profile: a 2x2x2x2 table from CMYK to Lab. Full cyan is Lab (60, -40, -40), and
     each other ink darkens."""
 
     def lab(c: int, m: int, y: int, k: int) -> bytes:
@@ -328,6 +328,11 @@ def cmyk_profile() -> bytes:
         body += data
     size = offset + len(body)
     header = struct.pack(">I4sI4s4s4s", size, b"test", 0x02400000, b"prtr", b"CMYK", b"Lab ")
-    header += struct.pack(">6H", 2024, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + struct.pack(">3i", 63190, 65536, 54061)
+    header += (
+        struct.pack(">6H", 2024, 1, 1, 0, 0, 0)
+        + b"acsp"
+        + bytes(28)
+        + struct.pack(">3i", 63190, 65536, 54061)
+    )
     header += bytes(128 - len(header))
     return header + struct.pack(">I", len(tags)) + entries + body

@@ -1,4 +1,4 @@
-"""ICC, EXIF and XMP come through byte for byte, and a picture with an EXIF orientation is shown the right way."""
+"""ICC, EXIF and XMP come through byte for byte; a picture with an EXIF orientation is shown upright."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageOps, features
 
 from calotype.codec import metadata
 from calotype.codec.image import Picture
@@ -34,7 +34,17 @@ def reopened(form: str, **options: object) -> Image.Image:
     return Image.open(stream)
 
 
-@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "AVIF"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "JPEG",
+        "PNG",
+        "WEBP",
+        pytest.param(
+            "AVIF", marks=pytest.mark.skipif(not features.check("avif"), reason="Pillow without AVIF")
+        ),
+    ],
+)
 def test_metadata_come_through_byte_for_byte(form: str) -> None:
     options: dict[str, object] = {"exif": exif(), "icc_profile": ICC}
     if form != "PNG":
@@ -91,7 +101,7 @@ def test_malformed_exif_is_carried_along() -> None:
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "WEBP"])
 def test_orientation_is_shown_the_right_way(orientation: int, form: str) -> None:
-    """What a viewer makes of our picture is what it makes of the original, and upright() makes it so in pixels."""
+    """What a viewer makes of our picture is what it makes of the original; upright() does it in pixels."""
     options: dict[str, object] = {"quality": 95, "subsampling": 0} if form == "JPEG" else {}
     if form == "WEBP":
         options = {"lossless": True}

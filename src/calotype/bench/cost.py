@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import statistics
@@ -28,7 +29,9 @@ class Cost:
     seconds: float
     cpu_seconds: float
     peak_mib: float | None
-    """Peak memory above what the process held before the call, of the first run; None where it cannot be known."""
+    """Peak memory above what the process held before the call, of the first run; None where it cannot be
+    known.
+    """
     runs: int
 
     def to_json(self, pixels: int) -> dict[str, float | int | None]:
@@ -44,8 +47,8 @@ class Cost:
 def measured(call: Callable[[], T], repeats: int, long: float) -> tuple[T, Cost]:
     """Run `call` and return its result and cost.
 
-    The first run gives the result and the memory. When it took less than `long` seconds it also warmed caches up: it
-    is followed by `repeats` runs and only those are timed.
+    The first run gives the result and the memory. When it took less than `long` seconds it also warmed caches
+    up: it is followed by `repeats` runs and only those are timed.
     """
     before = _start_peak()
     _children.clear()
@@ -89,11 +92,11 @@ def wait(child: subprocess.Popen[bytes]) -> int:
 
 
 def _start_peak() -> float | None:
-    """Give freed memory back, reset the kernel's high-water mark, and return the memory held, MiB. Linux only."""
-    try:
+    """Give freed memory back, reset the kernel's high-water mark, and return the memory held, MiB. Linux
+    only.
+    """
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # not glibc: the peak is a little too low
         ctypes.CDLL(None).malloc_trim(0)
-    except (OSError, AttributeError, TypeError):
-        pass  # not glibc: the peak is then a little too low
     try:
         Path("/proc/self/clear_refs").write_text("5")
         return _status("VmRSS")

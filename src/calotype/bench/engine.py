@@ -1,4 +1,6 @@
-"""Where tasks run: on the cores of this machine, or on a Ray cluster. Both use the same crash-proof workers."""
+"""Where tasks run: on the cores of this machine, or on a Ray cluster. Both use the same crash-proof
+workers.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ class LocalEngine:
         self._pool = [Worker(one_thread, one_core) for _ in range(workers)]
 
     def run(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Outcome]]:
-        """Yield (task, outcome) as they are done, in no particular order. Every task gets exactly one outcome."""
+        """Yield (task, outcome) as they are done, in no particular order. Every task gets exactly one
+        outcome.
+        """
         waiting = deque(tasks)
         idle = list(self._pool)
         busy: dict[Any, tuple[Worker, Task, float]] = {}
@@ -63,8 +67,8 @@ class LocalEngine:
 class RayEngine:
     """Workers on a Ray cluster: one actor per core, each with a crash-proof worker of its own.
 
-    Pictures are sent through Ray's object store, so the nodes need no common file system; they need this package and
-    the codecs.
+    Pictures are sent through Ray's object store, so the nodes need no common file system; they need this
+    package and the codecs.
     """
 
     ATTEMPTS = 3  # a task whose node was lost is given to another this many times in all
@@ -78,7 +82,9 @@ class RayEngine:
         self.ray, self.timeout, self.address = ray, timeout, address
         self._mine = not ray.is_initialized()
         if self._mine:
-            local: dict[str, Any] = {"num_cpus": workers, "include_dashboard": False} if address is None else {}
+            local: dict[str, Any] = (
+                {"num_cpus": workers, "include_dashboard": False} if address is None else {}
+            )
             try:
                 ray.init(address=address, logging_level="error", log_to_driver=False, **local)
             except (ConnectionError, ValueError, RuntimeError) as error:
@@ -113,7 +119,12 @@ class RayEngine:
                     if attempt < self.ATTEMPTS:
                         waiting.append((task, attempt + 1))
                     else:
-                        yield task, Outcome(failure="lost-node", message=f"{type(error).__name__}, {attempt} attempts")
+                        yield (
+                            task,
+                            Outcome(
+                                failure="lost-node", message=f"{type(error).__name__}, {attempt} attempts"
+                            ),
+                        )
 
     def _picture(self, path: str) -> Any:
         if path not in self._pictures:

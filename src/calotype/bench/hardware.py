@@ -9,7 +9,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-LIBRARIES = ("calotype", "numpy", "Pillow", "onnxruntime", "torch", "imagecodecs", "pillow-heif", "imageio-ffmpeg")
+LIBRARIES = (
+    "calotype",
+    "numpy",
+    "Pillow",
+    "onnxruntime",
+    "torch",
+    "imagecodecs",
+    "pillow-heif",
+    "imageio-ffmpeg",
+)
 
 
 def hardware() -> dict[str, Any]:
@@ -43,7 +52,10 @@ def commit() -> str | None:
         told = ["git", "-C", str(here), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
         done = subprocess.run(told, capture_output=True, text=True, check=False, timeout=20)
         tracked = subprocess.run(
-            ["git", "-C", str(here), "ls-files", "--error-unmatch", __file__], capture_output=True, check=False, timeout=20
+            ["git", "-C", str(here), "ls-files", "--error-unmatch", __file__],
+            capture_output=True,
+            check=False,
+            timeout=20,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

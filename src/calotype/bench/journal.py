@@ -1,7 +1,8 @@
-"""The journal of a run: one JSON object a line, only ever appended to, so an interrupt costs nothing that was measured.
+"""The journal of a run: one JSON object a line, only ever appended to, so an interrupt costs nothing that was
+measured.
 
-Each line is ``{"key", "task", "outcome"}``. A line cut short by a crash or a full disk is dropped on reading, and the
-next line starts afresh.
+Each line is ``{"key", "task", "outcome"}``. A line cut short by a crash or a full disk is dropped on reading,
+and the next line starts afresh.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import io
 import math
@@ -18,6 +19,7 @@ from calotype.bench.cost import Cost, measured
 from calotype.bench.task import MEASURE, PICTURE, PROBE, Outcome, Task
 
 LONG = 2.0  # seconds: a call that takes longer is not repeated
+INFINITE = "infinite: the decoded picture equals the original"
 PICTURE_SIDE = (768, 768)  # the report shows at most this much of a picture, from its middle
 
 
@@ -26,7 +28,9 @@ class WrongSize(Exception):
 
 
 def perform(task: Task, data: bytes | None = None) -> Outcome:
-    """Do the task. `data` holds the picture's file when it was sent here (Ray); else it is read from its path."""
+    """Do the task. `data` holds the picture's file when it was sent here (Ray); else it is read from its
+    path.
+    """
     try:
         image, digest, note = load(task.image, data)
     except Exception as error:  # Pillow raises many kinds on damaged files
@@ -37,14 +41,15 @@ def perform(task: Task, data: bytes | None = None) -> Outcome:
     stage = "setup"
     try:
         codec = _codec(task.codec, task.threads)
-        stage = "warm-up"
-        _warm_up(task.codec, task.threads)
+        _warm_up(task, codec)
         if task.kind == PICTURE:
             return Outcome(_picture(codec, image, task))
         stage = "encode"
         stream, encode = measured(lambda: codec.encode(image, task.quality), task.repeats, LONG)
         if not isinstance(stream, bytes) or not stream:
-            raise TypeError(f"encode returned {type(stream).__name__} of {len(stream) if stream else 0} bytes")
+            raise TypeError(
+                f"encode returned {type(stream).__name__} of {len(stream) if stream else 0} bytes"
+            )
         stage = "decode"
         decoded, decode = measured(lambda: codec.decode(stream), task.repeats, LONG)
         _check(decoded, image)
@@ -69,7 +74,9 @@ def _record(image: np.ndarray, stream: bytes, encode: Cost, decode: Cost) -> dic
     }
 
 
-def _compare(image: np.ndarray, decoded: np.ndarray, names: tuple[str, ...]) -> tuple[dict[str, float], dict[str, str]]:
+def _compare(
+    image: np.ndarray, decoded: np.ndarray, names: tuple[str, ...]
+) -> tuple[dict[str, float], dict[str, str]]:
     values: dict[str, float] = {}
     errors: dict[str, str] = {}
     for name in names:
@@ -78,14 +85,16 @@ def _compare(image: np.ndarray, decoded: np.ndarray, names: tuple[str, ...]) -> 
             if math.isfinite(value):
                 values[name] = value
             else:  # JSON has no infinity
-                errors[name] = "infinite: the decoded picture equals the original"
+                errors[name] = INFINITE
         except Exception as error:  # a metric that fails costs its own number, not the measurement
             errors[name] = _line(error)
     return values, errors
 
 
 def _picture(codec: codecs.Codec, image: np.ndarray, task: Task) -> dict[str, Any]:
-    """Search the quality whose bpp is nearest to task.bpp, and return that decoded picture as lossless WebP."""
+    """Search the quality whose bpp is nearest to task.bpp, and return that decoded picture as lossless
+    WebP.
+    """
     known = dict(task.ladder)
     pixels = image.shape[0] * image.shape[1]
     streams: dict[float, bytes] = {}
@@ -135,7 +144,9 @@ def middle(image: np.ndarray) -> np.ndarray:
 
 def _check(decoded: object, image: np.ndarray) -> None:
     if not isinstance(decoded, np.ndarray) or decoded.dtype != np.uint8:
-        raise WrongSize(f"decode returned {getattr(decoded, 'dtype', type(decoded).__name__)}, not a uint8 array")
+        raise WrongSize(
+            f"decode returned {getattr(decoded, 'dtype', type(decoded).__name__)}, not a uint8 array"
+        )
     if decoded.shape != image.shape:
         raise WrongSize(f"decoded picture is {decoded.shape}, the original {image.shape}")
 
@@ -160,14 +171,20 @@ def _codec(spec: str, threads: int) -> codecs.Codec:
     return codec
 
 
-@lru_cache(maxsize=64)
-def _warm_up(spec: str, threads: int) -> None:
+_warm: set[tuple[str, int]] = set()
+
+
+def _warm_up(task: Task, codec: codecs.Codec) -> None:
     """Once per process and codec: imports, tables and weights are not part of a codec's time."""
-    codec = _codec(spec, threads)
+    if codec.slow or (task.codec, task.threads) in _warm:
+        return
     rows, columns = np.mgrid[0:64, 0:64]
     tiny = np.stack([rows * 4, columns * 4, rows + columns], axis=-1).astype(np.uint8)
-    if not codec.slow:
-        codec.decode(codec.encode(tiny, codec.qualities[len(codec.qualities) // 2]))
+    with contextlib.suppress(
+        Exception
+    ):  # too small for it, perhaps; if it is broken, the measurement will tell
+        codec.decode(codec.encode(tiny, task.quality or codec.qualities[0]))
+    _warm.add((task.codec, task.threads))
 
 
 def _line(error: BaseException) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import csv
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from calotype.bench.errors import BenchError
+from calotype.bench.measure import INFINITE
 from calotype.bench.metrics import METRICS
 from calotype.bench.task import MEASURE, PICTURE, PROBE, TIMING, Outcome, Task
 
@@ -32,7 +32,12 @@ def assemble(
     for task, outcome in pairs:
         image, codec = Path(task.image).name, names.get(task.codec)
         if outcome.failure:
-            where = {"codec": codec, "image": image, "quality": task.quality if codec else None, "task": task.kind}
+            where = {
+                "codec": codec,
+                "image": image,
+                "quality": task.quality if codec else None,
+                "task": task.kind,
+            }
             failures.append({**where, "kind": outcome.failure, "message": outcome.message})
             continue
         point = {"codec": codec, "image": image, "quality": task.quality}
@@ -41,6 +46,8 @@ def assemble(
         elif task.kind == MEASURE:
             measurements.append({**point, **outcome.data})
             for metric, message in outcome.data["metric_errors"].items():
+                if message == INFINITE:  # lossless: nothing has failed
+                    continue
                 where = {**point, "task": task.kind, "kind": "metric-error"}
                 failures.append({**where, "message": f"{metric}: {message}"})
         elif task.kind == TIMING:
@@ -85,7 +92,9 @@ def keep_picture(folder: Path, task: Task, codec: str, outcome: Outcome) -> Outc
     if "webp" not in outcome.data:
         return outcome
     (folder / PICTURES).mkdir(parents=True, exist_ok=True)
-    safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in f"{Path(task.image).stem}-{codec}-{task.bpp:g}")
+    safe = "".join(
+        c if c.isalnum() or c in "-_." else "_" for c in f"{Path(task.image).stem}-{codec}-{task.bpp:g}"
+    )
     data = {key: value for key, value in outcome.data.items() if key != "webp"}
     (folder / PICTURES / f"{safe}.webp").write_bytes(base64.b64decode(outcome.data["webp"]))
     return Outcome({**data, "file": f"{PICTURES}/{safe}.webp"})
@@ -103,7 +112,9 @@ def read(folder: Path) -> dict[str, Any]:
     if not isinstance(found, dict) or found.get("schema") != SCHEMA:
         raise BenchError(f"{path} is not a results file of this benchmark")
     if found.get("schema_version") != SCHEMA_VERSION:
-        raise BenchError(f"{path} has schema version {found.get('schema_version')}, this program reads {SCHEMA_VERSION}")
+        raise BenchError(
+            f"{path} has schema version {found.get('schema_version')}, this program reads {SCHEMA_VERSION}"
+        )
     return found
 
 
@@ -127,10 +138,10 @@ def _csv(path: Path, rows: list[dict[str, Any]]) -> None:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def _replace(path: Path, text: str) -> None:
     temporary = path.with_suffix(".tmp")
     temporary.write_text(text)
-    os.replace(temporary, path)
+    temporary.replace(path)

@@ -96,7 +96,9 @@ class Run:
         self.images = find_images(images)
         self.codecs, self.missing = self._codecs()
         if (settings.out / NAME).exists() and not settings.resume:
-            raise BenchError(f"{settings.out} already holds a run: add --resume to go on with it, or choose another --out")
+            raise BenchError(
+                f"{settings.out} already holds a run: add --resume to go on with it, or choose another --out"
+            )
         self.journal = Journal(settings.out)
         self.started = _now()
         self.measured = 0
@@ -116,7 +118,9 @@ class Run:
             if self.settings.timing_images:
                 # Alone on the machine, in fresh processes: on one core, then with all threads.
                 for threads in (1, 0):
-                    alone = LocalEngine(1, self.settings.timeout, one_thread=threads == 1, one_core=threads == 1)
+                    alone = LocalEngine(
+                        1, self.settings.timeout, one_thread=threads == 1, one_core=threads == 1
+                    )
                     with closing(alone):
                         what = "timing, one thread" if threads == 1 else "timing, all threads"
                         self._do(alone, what, self._timing_tasks(good, threads))
@@ -125,9 +129,18 @@ class Run:
     # ---- tasks ----
 
     def _measure_tasks(self, good: list[str]) -> list[Task]:
-        # Picture by picture: the time left is then well estimated, and a part of a run is a run on fewer pictures.
+        # Picture by picture: the time left is then well estimated, and a part of a run is a run on fewer
+        # pictures.
         return [
-            Task(MEASURE, image, spec, q, self.settings.metrics, self.settings.repeats, identity=self._identity(image, spec))
+            Task(
+                MEASURE,
+                image,
+                spec,
+                q,
+                self.settings.metrics,
+                self.settings.repeats,
+                identity=self._identity(image, spec),
+            )
             for image in good
             for spec in self.codecs
             for q in self._qualities(spec)
@@ -140,9 +153,15 @@ class Run:
             for spec in self.codecs:
                 ladder = tuple(sorted(self._rates(image, spec).items()))
                 bpp = self.settings.picture_bpp
-                if ladder and min(b for _, b in ladder) <= bpp * 1.2 and max(b for _, b in ladder) >= bpp / 1.2:
+                if (
+                    ladder
+                    and min(b for _, b in ladder) <= bpp * 1.2
+                    and max(b for _, b in ladder) >= bpp / 1.2
+                ):
                     identity = self._identity(image, spec)
-                    tasks.append(Task(PICTURE, image, spec, 0.0, metrics, bpp=bpp, ladder=ladder, identity=identity))
+                    tasks.append(
+                        Task(PICTURE, image, spec, 0.0, metrics, bpp=bpp, ladder=ladder, identity=identity)
+                    )
         return tasks
 
     def _timing_tasks(self, good: list[str], threads: int) -> list[Task]:
@@ -187,7 +206,9 @@ class Run:
             else:
                 missing.append({"codec": codec.name, "reason": reason, "install": codec.install})
         if not usable:
-            raise BenchError(f"none of the codecs can run here: {missing[0]['codec']}: {missing[0]['reason']}")
+            raise BenchError(
+                f"none of the codecs can run here: {missing[0]['codec']}: {missing[0]['reason']}"
+            )
         self._versions = {spec: codec.version() for spec, codec in usable.items()}
         return usable, missing
 
@@ -221,10 +242,14 @@ class Run:
 
     def _results(self, engine: dict[str, Any], workers: int) -> dict[str, Any]:
         good = list(self._probed)
-        tasks = [Task(PROBE, str(p)) for p in self.images] + self._measure_tasks(good) + self._picture_tasks(good)
+        tasks = (
+            [Task(PROBE, str(p)) for p in self.images] + self._measure_tasks(good) + self._picture_tasks(good)
+        )
         if self.settings.timing_images:
             tasks += [t for threads in (1, 0) for t in self._timing_tasks(good, threads)]
-        pairs: list[tuple[Task, Outcome]] = [(t, o) for t in tasks if (o := self.journal.outcome(t)) is not None]
+        pairs: list[tuple[Task, Outcome]] = [
+            (t, o) for t in tasks if (o := self.journal.outcome(t)) is not None
+        ]
         head = {
             "started": self.started,
             "finished": _now(),
@@ -257,7 +282,9 @@ class Run:
 
 
 def run(images: Sequence[Path], settings: Settings, progress: Progress | None = None) -> dict[str, Any]:
-    """Run the benchmark and return the results, which are also in ``settings.out`` as results.json and *.csv."""
+    """Run the benchmark and return the results, which are also in ``settings.out`` as results.json and
+    *.csv.
+    """
     return Run(images, settings, progress)()
 
 

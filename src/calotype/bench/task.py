@@ -1,4 +1,6 @@
-"""A task is one measurement to make; an outcome is what came of it. Both are plain data that cross processes."""
+"""A task is one measurement to make; an outcome is what came of it. Both are plain data that cross
+processes.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +39,17 @@ class Task:
     """Hash of the picture and the codec's version and settings, set by the planner."""
 
     def key(self) -> str:
-        """Equal keys mean the same measurement: a resumed run does not repeat it. Metrics are compared apart."""
-        parts = [self.kind, self.image if self.kind == PROBE else "", self.codec, self.quality, self.threads, self.bpp]
+        """Equal keys mean the same measurement: a resumed run does not repeat it. Metrics are compared
+        apart.
+        """
+        parts = [
+            self.kind,
+            self.image if self.kind == PROBE else "",
+            self.codec,
+            self.quality,
+            self.threads,
+            self.bpp,
+        ]
         return hashlib.sha256(json.dumps([*parts, self.identity]).encode()).hexdigest()[:20]
 
 

@@ -1,4 +1,6 @@
-"""A worker: one child process that does tasks, and can be killed or can crash without harm to anybody else."""
+"""A worker: one child process that does tasks, and can be killed or can crash without harm to anybody
+else.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +16,17 @@ from pathlib import Path
 from calotype.bench.task import Outcome, Task
 
 # One thread per codec instance while several run: these are read by libraries when they load.
-_ONE_THREAD = {
-    name: "1"
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-}
+_LIBRARIES = ("OMP_NUM", "OPENBLAS_NUM", "MKL_NUM", "NUMEXPR_NUM", "VECLIB_MAXIMUM")
+_ONE_THREAD = dict.fromkeys((f"{library}_THREADS" for library in _LIBRARIES), "1")
 
 
 class Worker:
     """A child process and the pipe to it. It is started when first needed and again after it died."""
 
     def __init__(self, one_thread: bool = True, one_core: bool = False) -> None:
-        """`one_thread`: libraries that read OMP_NUM_THREADS and the like use one. `one_core`: pin to one core."""
+        """`one_thread`: libraries that read OMP_NUM_THREADS and the like use one. `one_core`: pin to one
+        core.
+        """
         self.one_thread, self.one_core = one_thread, one_core
         self.process: multiprocessing.process.BaseProcess | None = None
         self.pipe: Connection | None = None
@@ -52,7 +54,11 @@ class Worker:
             assert self.process is not None
             self.process.join(5)
             code = self.process.exitcode
-            how = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit status {code}"
+            how = (
+                f"signal {signal.Signals(-code).name}"
+                if code is not None and code < 0
+                else f"exit status {code}"
+            )
             self.kill()
             return Outcome(failure="crash", message=f"the process died: {how}{self._last_words()}")
 
@@ -100,7 +106,11 @@ class Worker:
 
     def _last_words(self) -> str:
         lines = Path(self._log.name).read_text(errors="replace").strip().splitlines()
-        fatal = [line for line in lines if line.startswith(("Fatal", "free()", "malloc", "double free", "terminate"))]
+        fatal = [
+            line
+            for line in lines
+            if line.startswith(("Fatal", "free()", "malloc", "double free", "terminate"))
+        ]
         told = (fatal or lines)[-1:]
         return f" ({told[0][:200]})" if told else ""
 

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from pathlib import Path
 from typing import Any
 
 from calotype.cli import FAILURE
@@ -17,7 +18,8 @@ from calotype.codec.runtime import default_threads
 from calotype.errors import CalotypeError
 
 Record = dict[str, Any]
-Work = Callable[[Job, int], tuple[bytes, Record]]
+Buffer = bytes | memoryview
+Work = Callable[[Job, int], tuple[Buffer, Record]]
 Summary = Callable[[Record], str]
 
 
@@ -46,7 +48,7 @@ def run(
         start = time.perf_counter()
         check_output(job, force)
         data, record = work(job, threads)
-        _write(job.target, data, force)
+        _write(job, data, force)
         return {"input": job.source, "output": job.target, **record, "seconds": time.perf_counter() - start}
 
     with _progress(len(jobs), shown=not json and not quiet) as advance:
@@ -99,12 +101,15 @@ def _name(source: str) -> str:
     return "standard input" if source == STANDARD else source
 
 
-def _write(target: str, data: bytes, force: bool) -> None:
-    if target == STANDARD:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-    else:
-        write_file(target, data, overwrite=force)
+def _write(job: Job, data: Buffer, force: bool) -> None:
+    if job.target == STANDARD:
+        # Not sys.stdout.buffer: where Python runs unbuffered, that may write a part and return.
+        with open(sys.stdout.fileno(), "wb", closefd=False) as stream:
+            stream.write(data)
+        return
+    if job.makes_folders:
+        Path(job.target).parent.mkdir(parents=True, exist_ok=True)
+    write_file(job.target, data, overwrite=force)
 
 
 @contextlib.contextmanager
@@ -117,6 +122,8 @@ def _progress(total: int, *, shown: bool) -> Iterator[Callable[[], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), redirect_stdout=True, transient=True) as bar:
+    console = Console(stderr=True)
+    # Lines for people go above the bar, but only from a terminal: a redirected stdout must stay one.
+    with Progress(*columns, console=console, redirect_stdout=sys.stdout.isatty(), transient=True) as bar:
         task = bar.add_task("", total=total)
         yield lambda: bar.advance(task)

@@ -1,4 +1,6 @@
-"""``calotype bench``: measure codecs on pictures; ``bench list`` names codecs and metrics; ``bench report`` redraws."""
+"""``calotype bench``: measure codecs on pictures; ``bench list`` names codecs and metrics; ``bench report``
+redraws.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ other forms:
 examples:
   calotype bench photos/ --codecs calotype,avif,jpeg --out results
   calotype bench a.png b.png --codecs webp,jxl --qualities webp=20,50,80 --qualities jxl=1,2,4 --out results
-  calotype bench photos/ --codecs default,vvc,lab:runs/a/last.pt --metrics psnr_rgb,ms_ssim,vmaf --out results --resume
+  calotype bench photos/ --codecs default,vvc,lab:runs/a/last.pt --metrics psnr_rgb,ms_ssim,vmaf --out results
+  --resume
 """
 
 
@@ -129,8 +132,15 @@ def _bench(arguments: list[str]) -> int:
 def _run(images: list[Path], settings: Settings, anchor: str | None, *, report: bool) -> int:
     from calotype.bench import runner
 
+    if report:
+        from calotype.bench.report import check
+
+        check()  # now, not after hours of measuring
     with _progress() as progress:
         run = runner.Run(images, settings, progress)
+        names = [codec.name for codec in run.codecs.values()]
+        if anchor is not None and anchor not in names and not anchor.startswith("ref:"):
+            raise CalotypeError(f"--anchor {anchor} is not among the codecs of this run: {', '.join(names)}")
         for m in run.missing:
             _note(f"{m['codec']} is left out: {m['reason']}; {m['install']}")
         try:
@@ -138,9 +148,8 @@ def _run(images: list[Path], settings: Settings, anchor: str | None, *, report: 
         except KeyboardInterrupt:
             _note(f"interrupted; go on with: {_again(settings.command)}")
             raise
-    print(
-        f"{settings.out / 'results.json'}: {len(results['measurements'])} measurements, {run.measured} tasks done now"
-    )
+    made = len(results["measurements"])
+    print(f"{settings.out / 'results.json'}: {made} measurements, {run.measured} tasks done now")
     if report:
         _write_report(settings.out, anchor)
     for failure in results["failures"][:10]:

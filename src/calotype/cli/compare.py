@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from calotype.cli.jobs import STANDARD
 from calotype.cli.options import add_max_pixels, parser, prepare_pillow
 from calotype.cli.report import print_json
 from calotype.errors import CalotypeError, ImageError
@@ -23,6 +24,8 @@ def main(arguments: list[str]) -> int:
     options.add_argument("--json", action="store_true", help="print one JSON object")
     add_max_pixels(options)
     given = options.parse_args(arguments)
+    if STANDARD in (given.a, given.b):
+        options.error("compare needs files, not standard input")
     prepare_pillow(given.max_pixels)
     record = compare(given.a, given.b)
     if given.json:

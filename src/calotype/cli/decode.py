@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from calotype.cli.jobs import CALO_SUFFIX, STANDARD, Job, Plan, UsageError, check_terminal
 from calotype.cli.options import add_files, parser, prepare_pillow, region
 from calotype.errors import ImageError
+
+if TYPE_CHECKING:
+    from calotype.cli.batch import Buffer
 
 _EPILOG = """\
 examples:
@@ -69,9 +72,10 @@ def _parser() -> argparse.ArgumentParser:
     return options
 
 
-def _decode(job: Job, given: argparse.Namespace, suffix: str, threads: int) -> tuple[bytes, dict[str, Any]]:
+def _decode(job: Job, given: argparse.Namespace, suffix: str, threads: int) -> tuple[Buffer, dict[str, Any]]:
     from calotype import api
     from calotype.cli.pictures import format_of, read_bytes, to_file
+    from calotype.codec import metadata
 
     named = job.target != STANDARD and Path(job.target).suffix and not given.format
     form = format_of(job.target if named else suffix)
@@ -87,16 +91,20 @@ def _decode(job: Job, given: argparse.Namespace, suffix: str, threads: int) -> t
         )
     except ValueError as error:  # the region is not inside this picture
         raise ImageError(str(error)) from error
-    picture = decoded.picture.upright() if given.upright else decoded.picture
-    notes = [] if decoded.error is None else [f"damaged: {decoded.error}"]
-    if decoded.damaged:
-        notes.append(f"{len(decoded.damaged)} damaged tiles are filled in")
-    return to_file(picture, form), {
-        "width": picture.width,
-        "height": picture.height,
+    damaged, problem = list(decoded.damaged), decoded.error
+    image = decoded.picture.to_pil()
+    del decoded  # the pixels, which image has a copy of; they may be large
+    if given.upright:
+        image = metadata.upright(image)
+    file, notes = to_file(image, form)
+    if problem is not None:
+        notes.append(f"damaged ({problem}); tiles filled in: {len(damaged)}")
+    return file, {
+        "width": image.width,
+        "height": image.height,
         "format": form,
         "bytes": len(data),
-        "damaged_tiles": list(decoded.damaged),
+        "damaged_tiles": damaged,
         "notes": notes,
     }
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PHOTO = Path(__file__).parent / "photos" / "lake-sherburne.jpg"
 FOLDER = "calotype-demo"
-QUALITY = 40.0
+QUALITY = 30.0
 
 _EPILOG = """\
 The photograph is compressed and decoded again by Calotype. JPEG and AVIF (as Pillow writes them, AVIF at
@@ -75,18 +75,19 @@ def _folder(asked: str | None, force: bool) -> Path:
 
 def run(photo: str, folder: Path, quality: float, force: bool = False) -> dict[str, Any]:
     """Do it all; returns what was measured, codec by codec. Raises ImageError, PackError and OSError."""
+    from PIL import Image
+
     from calotype.cli import rivals
     from calotype.cli.pictures import read_picture, to_file
     from calotype.cli.sheet import draw
     from calotype.codec.files import write_file
-    from calotype.codec.image import Picture
 
     pixels = read_picture(photo).upright().pixels
     results = [_ours(pixels, quality)]
     results += [rivals.match(name, pixels, len(results[0].data)) for name in rivals.names()]
     stem = Path(photo).stem
     files = {f"{stem}{result.suffix}": result.data for result in results}
-    files[f"{stem}.calo.png"] = to_file(Picture(results[0].pixels), "PNG")
+    files[f"{stem}.calo.png"] = to_file(Image.fromarray(results[0].pixels), "PNG")[0]
     files["comparison.png"] = draw(pixels, results)
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():

@@ -9,6 +9,7 @@ from calotype.cli.jobs import CALO_SUFFIX, PICTURE_SUFFIXES, STANDARD, Job, Plan
 from calotype.cli.options import add_files, number, parser, prepare_pillow, size
 
 if TYPE_CHECKING:
+    from calotype.cli.batch import Buffer
     from calotype.codec.rate import Kind, Target
 
 KINDS: tuple[Kind, ...] = ("size", "bpp", "psnr", "ms_ssim")
@@ -87,7 +88,7 @@ def _target(given: argparse.Namespace) -> Target | None:
 
 def _encode(
     job: Job, given: argparse.Namespace, target: Target | None, threads: int
-) -> tuple[bytes, dict[str, Any]]:
+) -> tuple[Buffer, dict[str, Any]]:
     from calotype import api
     from calotype.cli.pictures import read_picture
 

@@ -17,28 +17,10 @@ from pathlib import Path
 STANDARD = "-"
 
 #: What is taken for a picture when a folder is searched.
-PICTURE_SUFFIXES = frozenset(
-    [
-        ".avif",
-        ".bmp",
-        ".gif",
-        ".j2k",
-        ".jfif",
-        ".jp2",
-        ".jpe",
-        ".jpeg",
-        ".jpg",
-        ".pbm",
-        ".pgm",
-        ".png",
-        ".pnm",
-        ".ppm",
-        ".tga",
-        ".tif",
-        ".tiff",
-        ".webp",
-    ]
-)
+PICTURE_SUFFIXES = frozenset({
+    ".avif", ".bmp", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm",
+    ".ppm", ".tga", ".tif", ".tiff", ".webp",
+})  # fmt: skip
 CALO_SUFFIX = ".calo"
 
 
@@ -48,10 +30,13 @@ class UsageError(Exception):
 
 @dataclass(frozen=True)
 class Job:
-    """One file to turn into another; ``-`` is standard input or output."""
+    """One file to turn into another; ``-`` is standard input or output.
+
+    Folders on the way to the target are made if ``makes_folders``, that is, if a folder was asked for."""
 
     source: str
     target: str
+    makes_folders: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,23 +54,29 @@ class Plan:
 
     def jobs(self, paths: list[str], output: str | None, recursive: bool) -> list[Job]:
         """The work to do, in the order given. Raises UsageError."""
-        if output is None and len(paths) > 1 and self._last_is_output(paths[-1]):
+        if output is None and len(paths) > 1 and self._last_is_output(paths):
             *paths, output = paths
+        elif output is None and len(paths) > 1 and not _may_be_input(paths[-1]):
+            raise UsageError(f"there is no {paths[-1]}; to write into a new folder, say {paths[-1]}/")
         sources = list(self._sources(paths, recursive))
         if not sources:
             raise UsageError("no pictures found in " + ", ".join(paths))
-        if output is not None and not _is_folder(output):
+        into_folder = output != STANDARD and any(map(_is_folder, [*paths, output or ""]))
+        if output is not None and not into_folder:
             if len(sources) > 1:
                 raise UsageError(
                     f"{len(sources)} inputs cannot go into one file {output}; name a folder: {output}/"
                 )
             return [Job(sources[0][0], output)]
-        if output is not None:
-            Path(output).mkdir(parents=True, exist_ok=True)
         return self._named(sources, output)
 
-    def _last_is_output(self, path: str) -> bool:
-        return path == STANDARD or _is_folder(path) or (self.is_output(path) and not glob.has_magic(path))
+    def _last_is_output(self, paths: list[str]) -> bool:
+        *others, path = paths
+        if path == STANDARD or _is_folder(path):
+            return True
+        if glob.has_magic(path):
+            return False
+        return self.is_output(path) or (any(map(_is_folder, others)) and not Path(path).exists())
 
     def _sources(self, paths: list[str], recursive: bool) -> Iterator[tuple[str, Path]]:
         """Pairs of an input and its place below the output folder."""
@@ -118,19 +109,21 @@ class Plan:
         taken = Counter(targets)
         jobs = []
         for (source, _), target in zip(sources, targets):
-            if (
-                taken[target] > 1 and source != STANDARD
-            ):  # a.jpg and a.png: keep both names, a.jpg.calo, a.png.calo
+            if taken[target] > 1 and source != STANDARD:  # a.jpg, a.png: a.jpg.calo, a.png.calo
                 target = target.with_name(Path(source).name + self.suffix)
-            jobs.append(Job(source, str(target)))
+            jobs.append(Job(source, str(target), makes_folders=folder is not None))
         twice = [name for name, number in Counter(job.target for job in jobs).items() if number > 1]
         if twice:
             raise UsageError(f"two inputs would both be written to {twice[0]}")
         return jobs
 
 
+def _may_be_input(path: str) -> bool:
+    return path == STANDARD or glob.has_magic(path) or Path(path).exists()
+
+
 def _is_folder(path: str) -> bool:
-    return path != STANDARD and (path.endswith(("/", os.sep)) or Path(path).is_dir())
+    return path not in (STANDARD, "") and (path.endswith(("/", os.sep)) or Path(path).is_dir())
 
 
 def check_output(job: Job, force: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,42 +71,53 @@ def format_of(name: str) -> str:
     )
 
 
-def to_file(picture: Picture, form: str) -> bytes:
-    """The picture as a file of Pillow's format ``form``, with its metadata as far as the format holds them.
+def to_file(image: Image.Image, form: str) -> tuple[memoryview, list[str]]:
+    """The picture as a file of Pillow's format ``form``, and notes on what was left out of it.
 
-    Raises ImageError when the format cannot hold the picture.
+    EXIF, XMP and ICC profile go along where the format holds them. Raises ImageError when the picture
+    itself does not fit.
     """
-    image = picture.to_pil()
-    if form == "JPEG" and picture.alpha is not None:
+    if form == "JPEG" and image.mode in ("LA", "RGBA"):
         raise ImageError("the picture has alpha, which JPEG cannot hold; decode to .png, .webp or .avif")
     if form not in _WITH_EXIF:
         image = metadata.upright(image)
-    stream = io.BytesIO()
     try:
-        image.save(stream, form, **_OPTIONS.get(form, {}), **_metadata(image, form))
-    except (OSError, ValueError, KeyError) as error:
+        return _saved(image, form, _metadata(image, form)), []
+    except _UNFIT as error:
+        if "exif" not in image.info and "xmp" not in image.info:
+            raise ImageError(f"{form} cannot hold this picture: {error}") from error
+        problem = str(error)
+    try:  # metadata that are malformed or too long must not keep anyone from the picture
+        image = metadata.upright(image)
+        plain = {key: value for key, value in image.info.items() if key == "icc_profile"}
+        return _saved(image, form, plain), [f"EXIF and XMP are left out, {form} cannot hold them: {problem}"]
+    except _UNFIT as error:
         raise ImageError(f"{form} cannot hold this picture: {error}") from error
-    return stream.getvalue()
+
+
+# What Pillow's writers raise for pictures and metadata that they cannot write.
+_UNFIT = (OSError, ValueError, KeyError, TypeError, SyntaxError, struct.error)
+
+
+def _saved(image: Image.Image, form: str, fields: dict[str, Any]) -> memoryview:
+    stream = io.BytesIO()
+    image.save(stream, form, **_OPTIONS.get(form, {}), **fields)
+    return stream.getbuffer()  # no copy: it may be large
 
 
 def _metadata(image: Image.Image, form: str) -> dict[str, Any]:
-    exif, xmp = image.info.get("exif"), image.info.get("xmp")
-    options: dict[str, Any] = {}
+    """The options of Pillow's writer that carry the metadata in ``image.info``."""
     if form not in _WITH_EXIF:
-        return options
-    if exif:
-        options["exif"] = exif
-    if xmp and form == "PNG":
+        return {}
+    names = ("icc_profile", "exif", "xmp")
+    options: dict[str, Any] = {name: image.info[name] for name in names if name in image.info}
+    if "xmp" in options and form == "PNG":
         text = PngImagePlugin.PngInfo()
-        text.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
+        text.add_itxt("XML:com.adobe.xmp", options.pop("xmp").decode("utf-8"))
         options["pnginfo"] = text
-    elif xmp and form == "TIFF":
+    if "xmp" in options and form == "TIFF":
         fields = Image.Exif()
-        fields.load(exif or b"")
-        fields[0x02BC] = xmp
+        fields.load(options.get("exif", b""))
+        fields[0x02BC] = options.pop("xmp")  # a tag of its own
         options["exif"] = fields
-    elif xmp:
-        options["xmp"] = xmp
-    if icc := image.info.get("icc_profile"):
-        options["icc_profile"] = icc
     return options

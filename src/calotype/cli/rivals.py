@@ -74,7 +74,7 @@ def names() -> list[str]:
 
 
 def match(codec: str, pixels: UInt8Array, size: int) -> Result:
-    """The file of ``codec`` nearest to ``size`` bytes, with 4:2:0 or 4:4:4 colour, whichever has more PSNR."""
+    """The file of ``codec`` nearest to ``size`` bytes, with the colour (4:2:0, 4:4:4) of higher PSNR."""
     return max((_matched(codec, pixels, size, colour) for colour in ("4:2:0", "4:4:4")), key=lambda r: r.psnr)
 
 

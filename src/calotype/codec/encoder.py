@@ -7,6 +7,7 @@ z, r -rANS-> payload of the tile
 from __future__ import annotations
 
 import io
+import math
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from calotype.bitstream import Box, Header, Limits, tile_box, tile_count, write
+from calotype.bitstream import Box, Header, Limits, StreamWriter, tile_box, tile_count
 from calotype.codec import latents, library, quality, rate, tiles
 from calotype.codec.image import Picture
 from calotype.codec.latents import Floats, Networks
@@ -97,6 +98,7 @@ class _Exposure:
         self.limits, self.pool = limits, pool
         self.alpha = None if picture.alpha is None else _png(picture.alpha)
         self.kept: list[Floats] = []
+        self.writer(io.BytesIO(), header)  # refuses at once what could not be written at the end
 
     def analyse(self, tile: int) -> Floats:
         """y [1, M, h, w] of a tile, from a window that overlaps its neighbours."""
@@ -105,7 +107,7 @@ class _Exposure:
         window = tiles.grow(box, self.pack.manifest.analysis_margin, bounds)
         graph = self.pack.graph("analysis", self.threads)
         y = graph.run({"pixels": tiles.cut(self.picture.pixels, window)})[0]
-        return y[tiles.inside(box, window)]
+        return np.ascontiguousarray(y[tiles.inside(box, window)])  # a view would keep the margins in memory
 
     def keep(self) -> None:
         """Analyse every tile once, for a search over the levels."""
@@ -119,12 +121,36 @@ class _Exposure:
             y = self.kept[tile] if self.kept else self.analyse(tile)
             return latents.write(networks, latents.quantise(networks, y))
 
-        payloads = self.pool.map(payload, range(tile_count(self.header)))
-        p, header = self.picture, replace(self.header, level=level)
-        return write(header, list(payloads), p.icc, p.exif, p.xmp, self.alpha, limits=self.limits)
+        out = io.BytesIO()
+        with self.writer(out, replace(self.header, level=level)) as writer:
+            for tile in self.pool.map(payload, range(tile_count(self.header))):
+                writer.tile(tile)
+        return out.getvalue()
 
-    def developed(self, level: int) -> NDArray[np.uint8]:
-        """What a decoder will make of the file at a level: the same latents through the same networks."""
+    def writer(self, out: io.BytesIO, header: Header) -> StreamWriter:
+        """The file up to its first tile."""
+        p = self.picture
+        return StreamWriter(out, header, p.icc, p.exif, p.xmp, self.alpha, limits=self.limits)
+
+    def psnr(self, level: int) -> float:
+        """The decoded picture's PSNR in dB, measured window by window: the picture itself is not kept."""
+        errors: list[int] = []
+
+        def compare(box: Box, pixels: NDArray[np.uint8]) -> None:
+            original = self.picture.pixels[box.top : box.bottom, box.left : box.right]
+            difference = original.astype(np.int32) - pixels
+            errors.append(int(np.square(difference).sum(dtype=np.int64)))
+
+        self.development(level).each(self.pool, compare)
+        error = sum(errors) / self.picture.pixels.size
+        return 10 * math.log10(255**2 / error) if error else math.inf
+
+    def ms_ssim(self, level: int) -> float:
+        """The decoded picture's MS-SSIM."""
+        return quality.ms_ssim(self.picture.pixels, self.development(level).run(self.pool))
+
+    def development(self, level: int) -> Development:
+        """What a decoder does with the file at a level: the same latents through the same networks."""
         networks = self.networks(level)
 
         def y_hat(tile: int) -> Floats:
@@ -133,7 +159,7 @@ class _Exposure:
             return latents.restore(networks, coded.z, coded.r, *y.shape[-2:])
 
         whole = Box(0, 0, self.header.width, self.header.height)
-        return Development(self.header, networks, y_hat, whole).run(self.pool)
+        return Development(self.header, networks, y_hat, whole)
 
     def networks(self, level: int) -> Networks:
         return Networks(self.pack, self.pack.level(level), self.threads)
@@ -148,12 +174,10 @@ class _Exposure:
             if target.limits_size:
                 files[level] = self.file(level)
                 size = len(files[level])
-                figure = float(size) if target.kind == "size" else 8 * size / pixels
+                reached[level] = float(size) if target.kind == "size" else 8 * size / pixels
             else:
-                likeness = quality.psnr if target.kind == "psnr" else quality.ms_ssim
-                figure = likeness(self.picture.pixels, self.developed(level))
-            reached[level] = figure
-            return figure
+                reached[level] = self.psnr(level) if target.kind == "psnr" else self.ms_ssim(level)
+            return reached[level]
 
         level = rate.search(measure, target, self.pack.manifest.max_level)
         data = files.get(level) or self.file(level)

@@ -33,24 +33,19 @@ def atomic_write(path: str | os.PathLike[str], *, overwrite: bool = True) -> Ite
     if mode is not None and not stat.S_ISREG(mode):
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(21, "is a folder", str(path))
-        with target.open("wb") as stream:
+        with _named(path), target.open("wb") as stream:
             yield stream
         return
     if mode is not None and not overwrite:
         raise FileExistsError(17, "exists already", str(path))
     temporary = target.with_name(f".{target.name[:100]}.{os.urandom(4).hex()}.tmp")
-    try:
+    with _named(path, temporary), _discarded(temporary):
         with _create(temporary) as stream:
             yield stream
         _finish(temporary, target, mode, overwrite)
-    except BaseException as error:
-        _discard(temporary)
-        if isinstance(error, OSError) and (error.filename is None or error.filename == str(temporary)):
-            error.filename = str(path)  # people know this name, not the temporary one
-        raise
 
 
-def write_file(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = True) -> None:
+def write_file(path: str | os.PathLike[str], data: bytes | memoryview, *, overwrite: bool = True) -> None:
     """Write ``data`` to ``path`` by :func:`atomic_write`."""
     with atomic_write(path, overwrite=overwrite) as stream:
         stream.write(data)
@@ -95,7 +90,24 @@ def _finish(temporary: Path, target: Path, mode: int | None, overwrite: bool) ->
         _unfinished.discard(temporary)
 
 
-def _discard(temporary: Path) -> None:
-    with _lock:
-        temporary.unlink(missing_ok=True)
-        _unfinished.discard(temporary)
+@contextlib.contextmanager
+def _discarded(temporary: Path) -> Iterator[None]:
+    """Remove the temporary file on any failure."""
+    try:
+        yield
+    except BaseException:
+        with _lock, contextlib.suppress(OSError):
+            _unfinished.discard(temporary)
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def _named(path: str | os.PathLike[str], temporary: Path | None = None) -> Iterator[None]:
+    """Let errors name the file that people know, not a temporary one and not none at all."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or error.filename == str(temporary):
+            error.filename = str(path)
+        raise

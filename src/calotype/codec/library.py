@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import threading
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,12 +94,8 @@ def _is_pack(path: Path) -> bool:
 
 def _manifest(path: Path) -> manifest.Manifest:
     try:
-        if path.is_dir():
-            text = (path / manifest.NAME).read_bytes()
-        else:
-            with zipfile.ZipFile(path) as file:
-                text = file.read(manifest.NAME)
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        text = manifest.read(path, manifest.NAME)
+    except (OSError, KeyError) as error:
         raise PackError(f"pack {path}: {manifest.NAME} cannot be read: {error}") from error
     return manifest.parse(text, str(path))
 

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from calotype.codec.levels import STEPS
@@ -43,6 +44,19 @@ class Manifest:
     def max_level(self) -> int:
         """The highest level."""
         return STEPS * (self.levels - 1)
+
+
+def read(path: Path, name: str) -> bytes:
+    """The file `name` of the pack at `path`, a folder or a zip file. Raises OSError or KeyError."""
+    if path.is_dir():
+        return (path / name).read_bytes()
+    import zipfile  # late: packs are folders, as a rule
+
+    try:
+        with zipfile.ZipFile(path) as file:
+            return file.read(name)
+    except zipfile.BadZipFile as error:
+        raise OSError(str(error)) from error
 
 
 def parse(text: bytes, where: str) -> Manifest:

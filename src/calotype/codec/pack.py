@@ -19,8 +19,8 @@ Graphs: opset <= 21, no external data, float32 unless said, N = 1, H W a b h w d
   * A graph may leave out any input listed for it; others are refused.
   * z and r hold integers: latent_encoder rounds both and clips z to -z_limit .. z_limit (manifest).
   * valid is 1 inside the picture and 0 in the padding that makes a tile a multiple of 4 latents (where y
-    repeats its edge). After latent_encoder the codec sets r to 0 where valid = 0 or index = 0; a latent encoder
-    with spatial context does the same inside, or encoder and decoder drift apart.
+    repeats its edge). After latent_encoder the codec sets r to 0 where valid = 0 or index = 0; a latent
+    encoder with spatial context does the same inside, or encoder and decoder drift apart.
   * scales computes exact integers in float32 (its inputs are exact integers): for every output channel
     sum|w| * max|x| + |b| < 2^24, at the entrance with max|x| = the largest z_limit * z_mul of all levels.
     index 0 is the skip class, never coded.
@@ -81,7 +81,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -167,11 +166,8 @@ class Pack:
 
     def _read(self, name: str) -> bytes:
         try:
-            if self.path.is_dir():
-                return (self.path / name).read_bytes()
-            with zipfile.ZipFile(self.path) as file:
-                return file.read(name)
-        except (OSError, KeyError, zipfile.BadZipFile) as error:
+            return manifest.read(self.path, name)
+        except (OSError, KeyError) as error:
             raise self._error(f"{name} cannot be read: {error}") from error
 
     def _verified(self, name: str) -> bytes:

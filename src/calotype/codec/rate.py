@@ -103,21 +103,18 @@ def search(measure: Callable[[int], float], target: Target, highest: int) -> int
         if high - low <= 1:
             break
         level = _next(target, known, low, high, highest)
-    around = range(max(0, low - NEIGHBOURS), min(highest, high + NEIGHBOURS) + 1)
-    near = sorted(around, key=lambda n: abs(n - low))
-    good = [n for n in near if n in known and target.accepts(known[n])]
-    for candidate in near:
-        if not good and target.accepts(value(candidate)):
-            good = [candidate]
+    good = [level for level in known if target.accepts(known[level])]
+    if not good and low >= 0 and high <= highest:
+        around = range(max(0, low - NEIGHBOURS), min(highest, high + NEIGHBOURS) + 1)
+        near = sorted(around, key=lambda level: abs(level - low))
+        good = [level for level in near if target.accepts(value(level))]
     if good:
-        return min(good, key=lambda n: abs(target.miss(known[n])))
+        return min(good, key=lambda level: abs(target.miss(known[level])))
     raise LimitError(_refusal(target, value, low, highest, known))
 
 
 def _next(target: Target, known: dict[int, float], low: int, high: int, highest: int) -> int:
     """A level strictly between low and high, where the line through the nearest figures meets the target."""
-    if low < 0 and high > highest:  # cannot be: the first level tried is one or the other
-        return highest // 2
     slope = 3.0 / highest  # what log(size) rises by over all levels, more or less
     if not target.limits_size:
         slope = 20.0 / highest

@@ -51,6 +51,15 @@ class Development:
     def run(self, pool: Executor) -> NDArray[np.uint8]:
         """The region's pixels, uint8 [H, W, 3]."""
         out = np.empty((self.region.height, self.region.width, 3), np.uint8)
+
+        def paint(box: Box, pixels: NDArray[np.uint8]) -> None:
+            out[tiles.inside(box, self.region)[1:]] = pixels
+
+        self.each(pool, paint)
+        return out
+
+    def each(self, pool: Executor, use: Callable[[Box, NDArray[np.uint8]], None]) -> None:
+        """Call ``use(box, pixels)`` from the workers, for boxes that make up the region."""
         latents: dict[int, Future[Floats]] = {}
         before: list[Future[None]] = []
         for row in self.windows():
@@ -58,23 +67,27 @@ class Development:
             # In this order, so that no worker waits for a tile that none has begun.
             for tile in sorted(needed - latents.keys()):
                 latents[tile] = pool.submit(self.y_hat, tile)
-            jobs = [pool.submit(self._paint, out, window, dict(latents)) for window in row]
+            jobs = [pool.submit(self._develop, window, dict(latents), use) for window in row]
             for job in before:
                 job.result()
             before = jobs
             latents = {tile: latents[tile] for tile in needed}
         for job in before:
             job.result()
-        return out
 
-    def _paint(self, out: NDArray[np.uint8], window: Box, latents: dict[int, Future[Floats]]) -> None:
+    def _develop(
+        self,
+        window: Box,
+        latents: dict[int, Future[Floats]],
+        use: Callable[[Box, NDArray[np.uint8]], None],
+    ) -> None:
         grown = self._grown(window)
         pixels = self.networks.run("synthesis", y_hat=self._gather(grown, window, latents))[0][0]
         target = tiles.common(tiles.scaled(window, STRIDE), self.region)
         part = pixels[tiles.inside(target, tiles.scaled(grown, STRIDE))[1:]]
         if self.header.grey:
             part = ((part.sum(axis=2, dtype=np.uint16, keepdims=True) + 1) // 3).astype(np.uint8)
-        out[tiles.inside(target, self.region)[1:]] = part
+        use(target, part)
 
     def _gather(self, grown: Box, window: Box, latents: dict[int, Future[Floats]]) -> Floats:
         """The latents [1, M, h, w] of a grown window, put together from its tiles."""

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from calotype.coder.native import load
 from calotype.coder.tables import TableSet
 from calotype.errors import FormatError
 
 if TYPE_CHECKING:
-    from calotype import _rans
+    import calotype._rans as _rans
 
 Bytes = bytes | bytearray | memoryview
 
@@ -42,7 +43,7 @@ class Encoder:
     """
 
     def __init__(self) -> None:
-        self._coder: _rans.Encoder = _native().Encoder()
+        self._coder: _rans.Encoder = load().Encoder()
 
     def put(self, values: ArrayLike, index: ArrayLike, tables: TableSet, skip: int | None = None) -> None:
         """Append ``values``, any int32, each coded with the table that ``index`` names; same shape, C order.
@@ -77,7 +78,7 @@ class Decoder:
 
     def __init__(self, data: Bytes) -> None:
         """Open a stream. Raises FormatError if it is too short to be one or starts impossibly."""
-        native = _native()
+        native = load()
         self._error: type[Exception] = native.StreamError
         stream = np.frombuffer(data, np.uint8) if len(data) else np.zeros(0, np.uint8)
         try:
@@ -121,12 +122,6 @@ class Decoder:
             self._coder.finish()
         except self._error as error:
             raise FormatError(str(error)) from None
-
-
-def _native() -> Any:
-    from calotype import _rans
-
-    return _rans
 
 
 def _checked(array: ArrayLike, dtype: type[np.generic]) -> NDArray[Any]:

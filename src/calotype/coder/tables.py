@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from calotype.coder.native import load
 from calotype.coder.quantise import TOTAL, quantise
 
 if TYPE_CHECKING:
-    from calotype import _rans
+    import calotype._rans as _rans
 
 MAX_TABLES = 65536
 MAX_OFFSET = 1 << 30
@@ -128,9 +129,8 @@ class TableSet:
     @cached_property
     def native(self) -> _rans.Tables:
         """The same tables in the native coder's layout (built at the first use)."""
-        from calotype import _rans
-
-        return _rans.Tables(self.frequencies, self.lengths, self.offsets)
+        tables: _rans.Tables = load().Tables(self.frequencies, self.lengths, self.offsets)
+        return tables
 
 
 def _integers(array: ArrayLike, *, flat: bool = True) -> NDArray[np.int64]:

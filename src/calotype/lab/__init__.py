@@ -8,17 +8,20 @@ A model is an ``nn.Module`` built from `calotype.lab.models.base.LabModel`:
     data = model.compress(x[:1])         # a real file (needs the native coder)
     x_hat = model.decompress(data)       # the same pixels in any process
 
-**One walk.**  The coding order of a model is its method ``walk(coder, y)``.  It calls ``coder.code(name, values,
-distribution)`` for one group of latents after the other.  In training the coder estimates bits (`entropy.coders.Estimate`),
-in ``compress`` it writes, in ``decompress`` it reads (then all values are None, and ``given(f, y)`` passes the None on).
-There is no ``update()``: integer tables come from fixed lists of scales, or are evaluated when a file is coded.
+**One walk.**  The coding order of a model is its method ``walk(coder, y)``.  It calls ``coder.code(name,
+values, distribution)`` for one group of latents after the other.  In training the coder estimates bits
+(`entropy.coders.Estimate`), in ``compress`` it writes, in ``decompress`` it reads (then all values are None,
+and ``given(f, y)`` passes the None on). There is no ``update()``: integer tables come from fixed lists of
+scales, or are evaluated when a file is coded.
 
-**Training.**  ``out = model(x, coder=Estimate("noise", generator=g))``; the loss is ``out.bpp.mean() + lam * 255**2 * mse
-+ out.aux``.  Without a coder, a model in ``train()`` uses the quantisation of its paper (``model.quantisation``) and one in
-``eval()`` what a file would hold ("round").  ``out.y``, ``out.mu``, ``out.sigma`` are the maps for the correlation loss
-(None where the entropy model is not Gaussian).  `objective.RateDistortion` wraps model, lambda and distortion.
+**Training.**  ``out = model(x, coder=Estimate("noise", generator=g))``; the loss is ``out.bpp.mean() + lam *
+255**2 * mse + out.aux``.  Without a coder, a model in ``train()`` uses the quantisation of its paper
+(``model.quantisation``) and one in ``eval()`` what a file would hold ("round").  ``out.y``, ``out.mu``,
+``out.sigma`` are the maps for the correlation loss (None where the entropy model is not Gaussian).
+`objective.RateDistortion` wraps model, lambda and distortion.
 
-**Many pictures.**  `codec.ModelCodec(model)` makes the float64 copy of the entropy part and the model's id once.
+**Many pictures.**  `codec.ModelCodec(model)` makes the float64 copy of the entropy part and the model's id
+once.
 
 Torch is needed; the native coder only for files.
 """

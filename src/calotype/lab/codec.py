@@ -4,8 +4,8 @@
     data = codec.encode(image)         # uint8 [H, W, 3]
     image = codec.decode(data)
 
-Everything that a probability depends on runs in float64 on a copy of the model, so that a file survives a change of
-machine in practice; the product's codec guarantees it (docs/FORMAT.md, "Lab files").
+Everything that a probability depends on runs in float64 on a copy of the model, so that a file survives a
+change of machine in practice; the product's codec guarantees it (docs/FORMAT.md, "Lab files").
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from calotype.bitstream import Header, parse, write
 from calotype.errors import FormatError
 from calotype.lab.entropy.coders import FileDecoder, FileEncoder
 from calotype.lab.entropy.factorized import FactorizedPrior
-from calotype.lab.models.base import LabModel
+from calotype.lab.models.base import LabModel, as_tuple
+
+FORMAT = torch.channels_last  # a quarter faster on CPUs
 
 
 def exact(model: LabModel) -> LabModel:
@@ -53,7 +55,9 @@ def model_id(model: LabModel) -> bytes:
     digest = hashlib.sha256(json.dumps([type(model).__name__, model.config], sort_keys=True).encode())
     for name, value in sorted(model.state_dict().items()):
         digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if value.ndim else b"")
+        digest.update(
+            value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if value.ndim else b""
+        )
     return digest.digest()[:4]
 
 
@@ -76,7 +80,7 @@ class ModelCodec:
         if x.ndim != 4 or x.shape[:2] != (1, 3):
             raise ValueError(f"one RGB picture [1, 3, H, W] makes one file, got shape {tuple(x.shape)}")
         height, width = x.shape[2:]
-        padded = self.model.pad(x.to(self.device, torch.float32))
+        padded = self.model.pad(x.to(self.device, torch.float32)).contiguous(memory_format=FORMAT)
         coder = FileEncoder(*padded.shape[2:])
         self.model.walk(coder, self.model.analyse(padded))
         return write(Header(width, height, 0, self.id, lab=True), [coder.finish()])
@@ -93,13 +97,17 @@ class ModelCodec:
         if not header.lab:
             raise FormatError("not a laboratory file; open it with calotype decode")
         if header.pack_id != self.id:
-            raise FormatError(f"the file was written by model {header.pack_id.hex()}, this is {self.id.hex()}")
+            raise FormatError(
+                f"the file was written by model {header.pack_id.hex()}, this is {self.id.hex()}"
+            )
         m = self.model.multiple
-        coder = FileDecoder(file.tiles[0], header.height + -header.height % m, header.width + -header.width % m)
-        coder.device = self.device
-        y_hat = self.model.walk(coder)
+        coder = FileDecoder(
+            file.tiles[0], header.height + -header.height % m, header.width + -header.width % m
+        )
+        known = as_tuple(self.model.walk(coder))
         coder.finish()
-        pixels = self.model.synthesise(y_hat.float())[:, :, : header.height, : header.width]
+        maps = [t.float().contiguous(memory_format=FORMAT) for t in known]
+        pixels = self.model.synthesise(*maps)[:, :, : header.height, : header.width]
         return pixels.clamp(0, 1).clone()
 
     def encode(self, image: np.ndarray) -> bytes:

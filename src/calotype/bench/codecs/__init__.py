@@ -1,4 +1,6 @@
-"""The codecs of the benchmark: every file of this folder that has a list CODECS. No other registration is needed."""
+"""The codecs of the benchmark: every file of this folder that has a list CODECS. No other registration is
+needed.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,8 @@ def _from_file(path: str) -> list[Codec]:
     if not Path(path).is_file():
         raise BenchError(f"no such codec file: {path}")
     spec = importlib.util.spec_from_file_location(f"calotype_bench_{Path(path).stem}", path)
-    assert spec is not None and spec.loader is not None  # a .py file always has a loader
+    assert spec is not None  # a .py file always has a loader
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

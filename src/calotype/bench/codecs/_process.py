@@ -70,12 +70,27 @@ def ffmpeg_encode(image: np.ndarray, options: list[str], muxer: str) -> bytes:
 def ffmpeg_decode(data: bytes, demuxer: str, threads: int) -> np.ndarray:
     odd, stream = split_odd(data)
     count = ["-threads", str(threads)]
-    command = [ffmpeg(), "-v", "error", *count, "-f", demuxer, "-i", "-", "-f", "yuv4mpegpipe", "-strict", "-1", "-"]
+    command = [
+        ffmpeg(),
+        "-v",
+        "error",
+        *count,
+        "-f",
+        demuxer,
+        "-i",
+        "-",
+        "-f",
+        "yuv4mpegpipe",
+        "-strict",
+        "-1",
+        "-",
+    ]
     return crop_odd(_yuv.to_rgb(_yuv.from_y4m(run(command, stream))), odd)
 
 
-# 4:2:0 streams hold even sizes only. The stream of an odd-sized picture gets one byte in front, 1 to 3 (column, row or
-# both to drop); no raw video stream starts with one of these, so even-sized pictures cost nothing.
+# 4:2:0 streams hold even sizes only. The stream of an odd-sized picture gets one byte in front, 1 to 3
+# (column, row or both to drop); no raw video stream starts with one of these, so even-sized pictures cost
+# nothing.
 
 
 def mark_odd(image: np.ndarray, stream: bytes) -> bytes:

@@ -32,10 +32,20 @@ class Avif(Codec):
 
     def encode(self, image: np.ndarray, quality: float) -> bytes:
         # The number of threads changes libaom's bytes slightly, so it is always given.
-        threads = self.threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        threads = (
+            self.threads or len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count()
+        )
         options = {"advanced": {"tune": self.tune}} if self.tune else {}
         return _pillow.encode(
-            image, "AVIF", quality=int(quality), subsampling=self.chroma, speed=6, max_threads=threads, **options
+            image,
+            "AVIF",
+            quality=int(quality),
+            subsampling=self.chroma,
+            speed=6,
+            max_threads=threads,
+            **options,
         )
 
     def decode(self, data: bytes) -> np.ndarray:

@@ -79,7 +79,10 @@ class Codec:
         return other
 
     def complexity(self) -> dict[str, object] | None:
-        """``{"parameters", "kmac_per_pixel": {"encode", "decode"}, "rule"}`` of a learned codec, if known."""
+        """``{"parameters", "kmac_per_pixel": {part: kMAC}, "rule"}`` of a learned codec, if known.
+
+        Parts are ``encode`` and ``decode``, or ``total``, and whatever else helps.
+        """
         return None
 
 

@@ -28,7 +28,20 @@ class Bpg(Codec):
     def encode(self, image: np.ndarray, quality: float) -> bytes:
         with _process.scratch() as folder:
             Image.fromarray(image).save(Path(folder, "in.png"), compress_level=1)
-            command = ["bpgenc", "-m", "8", "-b", "8", "-f", "444", "-q", str(int(quality)), "-o", "out.bpg", "in.png"]
+            command = [
+                "bpgenc",
+                "-m",
+                "8",
+                "-b",
+                "8",
+                "-f",
+                "444",
+                "-q",
+                str(int(quality)),
+                "-o",
+                "out.bpg",
+                "in.png",
+            ]
             _process.run(command, cwd=folder)
             return Path(folder, "out.bpg").read_bytes()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -28,7 +29,7 @@ class Calotype(Codec):
 
     def configured(self, argument: str) -> Codec:
         other = copy.copy(self)
-        other.pack, other.name = argument, f"calotype:{argument}"
+        other.pack, other.name = argument, f"calotype:{Path(argument).stem}"
         other.settings = self.settings.replace("the pack that ships", f"pack {argument}")
         return other
 
@@ -48,7 +49,18 @@ class Calotype(Codec):
     def decode(self, data: bytes) -> np.ndarray:
         from calotype.codec.decoder import decode
 
-        return np.asarray(decode(data, pack=self.pack, threads=self.threads or None).picture.to_pil().convert("RGB"))
+        return np.asarray(
+            decode(data, pack=self.pack, threads=self.threads or None).picture.to_pil().convert("RGB")
+        )
+
+    def complexity(self) -> dict[str, object] | None:
+        from calotype.bench.codecs import _onnx
+        from calotype.codec import library
+
+        try:
+            return _onnx.of_pack(library.load(self.pack))
+        except (ImportError, ValueError):  # no onnx (it is in calotype[lab]), or a graph it cannot follow
+            return None
 
 
 CODECS = [Calotype()]

@@ -24,7 +24,9 @@ class Hevc(Codec):
         self.chroma = chroma.replace(":", "")
         self.name = f"hevc-{self.chroma}"
         told = ", ".join(f"{key.removeprefix('x265:')}={value}" for key, value in PARAMETERS.items())
-        self.settings = f"x265 intra, {chroma}, 8 bit, {told}; BT.601 full range by libheif; whole HEIC counted"
+        self.settings = (
+            f"x265 intra, {chroma}, 8 bit, {told}; BT.601 full range by libheif; whole HEIC counted"
+        )
 
     def version(self) -> str:
         import pillow_heif

@@ -10,7 +10,9 @@ from calotype.bench.codecs.base import Codec
 
 class Jpeg2000(Codec):
     name = family = "jpeg2000"
-    settings = "9/7 wavelet, irreversible colour transform, one layer, rate mode, raw codestream (no JP2 boxes)"
+    settings = (
+        "9/7 wavelet, irreversible colour transform, one layer, rate mode, raw codestream (no JP2 boxes)"
+    )
     quality_unit = "target bits per pixel"
     qualities = (0.05, 0.1, 0.2, 0.32, 0.5, 0.8, 1.3, 2.0)
     quality_step = 0

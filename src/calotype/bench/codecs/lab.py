@@ -1,53 +1,73 @@
-"""A model of the laboratory with a checkpoint: ``lab:PATH`` on the command line.
-
-`calotype.lab.use` does the work: ``use.open(path)`` returns an object with `encode(image, quality) -> bytes`,
-`decode(bytes) -> image` (uint8 [h, w, 3]), and, if it likes, `name`, `settings`, `qualities`, `quality_unit` and
-`complexity()`.
+"""Models of the laboratory: ``lab:CHECKPOINT``, or ``lab:FOLDER`` for one curve through all checkpoints in
+it.
 """
 
 from __future__ import annotations
 
 import copy
-import importlib
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from calotype.bench.codecs.base import Codec
+from calotype.bench.errors import BenchError
 
 
 class Lab(Codec):
     name = family = "lab"
-    settings = "a checkpoint of the laboratory: ask for it as lab:PATH; real bitstream, no estimate"
-    quality_unit = "the model's rate point"
-    qualities = (0,)
-    requires, install = ("torch", "calotype.lab.use"), "pip install 'calotype[lab]'"
-    path = ""
-    model: Any = None
+    settings = "checkpoints of the laboratory, with real bitstreams: lab:CHECKPOINT or lab:FOLDER"
+    quality_unit, qualities = "number of the checkpoint", (0,)
+    requires, install = ("torch", "safetensors"), "pip install 'calotype[lab]'"
+    infos: tuple[Any, ...] = ()  # of the checkpoints, by quality
 
     def missing(self) -> str | None:
-        if self.path:
-            return None  # configured() has opened it
-        return super().missing() or "needs a checkpoint: lab:PATH"
+        return super().missing() or (
+            None if self.infos else "needs a checkpoint: lab:CHECKPOINT or lab:FOLDER"
+        )
 
     def configured(self, argument: str) -> Codec:
-        other = copy.copy(self)
-        other.path, other.name = argument, f"lab:{Path(argument).stem}"
-        other.model = importlib.import_module("calotype.lab.use").open(argument)
-        for field in ("name", "settings", "quality_unit", "qualities", "complexity"):
-            if hasattr(other.model, field):
-                setattr(other, field, getattr(other.model, field))
+        from calotype.lab import use
+
+        path, other = Path(argument), copy.copy(self)
+        infos = list(use.checkpoints([path])) if path.is_dir() else [use.open(path).info]
+        if not infos:
+            raise BenchError(f"no checkpoint in {path}")
+        other.infos = tuple(sorted(infos, key=lambda i: (i.training.get("lambda", 0), i.path.name)))
+        other.qualities, other.name = tuple(range(len(infos))), f"lab:{path.stem or path.resolve().stem}"
+        other.quality_unit = ", ".join(f"{n} = {i.path.stem}" for n, i in enumerate(other.infos))
+        other.settings = f"{use.open(other.infos[0].path).settings}; real bitstream"
+        other._open: dict[bytes, Any] = {}
         return other
 
     def version(self) -> str:
-        return f"torch {importlib.import_module('torch').__version__}, {self.path}"
+        import torch
+
+        return f"torch {torch.__version__}, checkpoints {' '.join(i.id.hex() for i in self.infos)}"
+
+    def _model(self, info: Any) -> Any:
+        import torch
+
+        from calotype.lab import use
+
+        torch.set_num_threads(self.threads or os.cpu_count() or 1)
+        if info.id not in self._open:
+            self._open[info.id] = use.open(info.path)
+        return self._open[info.id]
 
     def encode(self, image: np.ndarray, quality: float) -> bytes:
-        return self.model.encode(image, quality)
+        return self._model(self.infos[int(quality)]).encode(image)
 
     def decode(self, data: bytes) -> np.ndarray:
-        return self.model.decode(data)
+        from calotype.bitstream import parse
+
+        key = parse(data).header.pack_id
+        return self._model(next(info for info in self.infos if info.id == key)).decode(data)
+
+    def complexity(self) -> dict[str, object] | None:
+        found = self._model(self.infos[0]).complexity()
+        return {"kmac_per_pixel" if k == "kmacs_per_pixel" else k: v for k, v in found.items()}
 
 
 CODECS = [Lab()]

@@ -1,4 +1,6 @@
-"""The reference encoders VTM (VVC) and HM (HEVC) in 4:4:4, when they are on PATH with their configuration file."""
+"""The reference encoders VTM (VVC) and HM (HEVC) in 4:4:4, when they are on PATH with their configuration
+file.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ class ReferenceModel(Codec):
         self.programs = (encoder, decoder)
         self.variable = f"CALOTYPE_{name.upper()}_CFG"  # path of the configuration file
         self.install = f"build {source}, put {encoder} and {decoder} on PATH, set {self.variable} to {config}"
-        self.settings = f"{config}, 4:4:4 10 bit; {_yuv.TOLD}; raw bytes + 4 for the size; times include files"
+        self.settings = (
+            f"{config}, 4:4:4 10 bit; {_yuv.TOLD}; raw bytes + 4 for the size; times include files"
+        )
 
     def _config(self) -> str | None:
         program = shutil.which(self.programs[0])
@@ -32,7 +36,9 @@ class ReferenceModel(Codec):
         return str(found[0]) if found else None
 
     def missing(self) -> str | None:
-        return super().missing() or (None if self._config() else f"{self.config} not found: set {self.variable}")
+        return super().missing() or (
+            None if self._config() else f"{self.config} not found: set {self.variable}"
+        )
 
     def version(self) -> str:
         return f"{self.programs[0]} at {shutil.which(self.programs[0])}"
@@ -42,7 +48,7 @@ class ReferenceModel(Codec):
         with _process.scratch() as folder:
             Path(folder, "in.yuv").write_bytes(_yuv.to_bytes(_yuv.from_rgb(image, "444")))
             size = f"-wdt {width} -hgt {height} -fr 1 -f 1 -q {int(quality)} --ConformanceWindowMode=1"
-            form = "--InputBitDepth=10 --InternalBitDepth=10 --InputChromaFormat=444 --ChromaFormatIDC=444 --Level=6.2"
+            form = "--InputBitDepth=10 --InternalBitDepth=10 --InputChromaFormat=444 --Level=6.2"
             command = [self.programs[0], "-c", str(self._config()), *size.split(), *form.split()]
             _process.run([*command, "-i", "in.yuv", "-b", "out.bin", "-o", "rec.yuv"], cwd=folder)
             return struct.pack("<HH", width, height) + Path(folder, "out.bin").read_bytes()
@@ -56,6 +62,10 @@ class ReferenceModel(Codec):
 
 
 CODECS = [
-    ReferenceModel("vtm", "EncoderApp", "DecoderApp", "encoder_intra_vtm.cfg", "the VVC reference software VTM"),
-    ReferenceModel("hm", "TAppEncoder", "TAppDecoder", "encoder_intra_main_rext.cfg", "the HEVC reference software HM"),
+    ReferenceModel(
+        "vtm", "EncoderApp", "DecoderApp", "encoder_intra_vtm.cfg", "the VVC reference software VTM"
+    ),
+    ReferenceModel(
+        "hm", "TAppEncoder", "TAppDecoder", "encoder_intra_main_rext.cfg", "the HEVC reference software HM"
+    ),
 ]

@@ -11,7 +11,7 @@ from calotype.bench.codecs.base import Codec
 class Vvenc(Codec):
     name, family = "vvc", "vvc"
     settings = (
-        f"VVenC preset medium, one intra frame (GOP 1), perceptual QPA off, 4:2:0 (it has no 4:4:4); {_yuv.TOLD}; "
+        f"VVenC preset medium, one intra frame (GOP 1), QPA off, 4:2:0 (it has no 4:4:4); {_yuv.TOLD}; "
         "raw .266 bytes; times include the start of ffmpeg"
     )
     quality_unit = "QP 0..63, lower is better"

@@ -24,7 +24,9 @@ class VvencApp(Codec):
 
     def missing(self) -> str | None:
         decoder = None if shutil.which("vvdecapp") else _process.ffmpeg_lacks("libvvenc")
-        return super().missing() or (f"no VVC decoder: vvdecapp is not on PATH and {decoder}" if decoder else None)
+        return super().missing() or (
+            f"no VVC decoder: vvdecapp is not on PATH and {decoder}" if decoder else None
+        )
 
     def version(self) -> str:
         return _process.run(["vvencapp", "--version"]).decode(errors="replace").strip().splitlines()[0]
@@ -36,7 +38,16 @@ class VvencApp(Codec):
             source, stream = Path(folder, "in.yuv"), Path(folder, "out.266")
             source.write_bytes(_yuv.to_bytes(planes))
             command = f"vvencapp -s {width}x{height} --format yuv420_10 -r 25 -f 1 --preset slower --qpa 0"
-            told = ["-i", str(source), "-o", str(stream), "-q", str(int(quality)), "-t", str(self.threads or -1)]
+            told = [
+                "-i",
+                str(source),
+                "-o",
+                str(stream),
+                "-q",
+                str(int(quality)),
+                "-t",
+                str(self.threads or -1),
+            ]
             intra = ["--intraperiod", "1", "--additional", "gopsize=1"]
             _process.run([*command.split(), *told, *intra])
             return _process.mark_odd(image, stream.read_bytes())
@@ -48,7 +59,9 @@ class VvencApp(Codec):
         with _process.scratch() as folder:
             source, out = Path(folder, "in.266"), Path(folder, "out.y4m")
             source.write_bytes(stream)
-            _process.run(["vvdecapp", "-b", str(source), "-o", str(out), "--y4m", "-t", str(self.threads or -1)])
+            _process.run(
+                ["vvdecapp", "-b", str(source), "-o", str(out), "-t", str(self.threads or -1)]
+            )
             return _process.crop_odd(_yuv.to_rgb(_yuv.from_y4m(out.read_bytes())), odd)
 
 

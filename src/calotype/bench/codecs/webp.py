@@ -10,7 +10,7 @@ from calotype.bench.codecs.base import Codec
 
 class Webp(Codec):
     name = family = "webp"
-    settings = "lossy, method 6, default (not sharp) YUV; 4:2:0, BT.601 limited range, 8 bit (the format has no other)"
+    settings = "lossy, method 6, default (not sharp) YUV; 4:2:0 BT.601 limited range, 8 bit: it has no other"
     quality_unit = "libwebp quality 0..100"
     qualities = (0, 4, 12, 28, 50, 72, 85, 93)
     requires, install = ("PIL",), "pip install Pillow"

@@ -38,7 +38,7 @@ class ReferenceCurve:
     metrics: dict[str, list[float]]
     """By the names of `calotype.bench.metrics`: ``psnr_rgb``, ``psnr_y``, ``ms_ssim``, ``ms_ssim_db``.
 
-    ``ms_ssim_db`` is the dB value of the mean MS-SSIM, except for papers that report dB only (their own mean).
+    ``ms_ssim_db`` is the dB value of the mean MS-SSIM; papers that report dB only took their own mean.
     """
     quality: list[str] = field(default_factory=list)
     """The codec's quality setting at each point, where known."""

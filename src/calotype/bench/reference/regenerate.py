@@ -22,8 +22,8 @@ from typing import Any
 HERE = Path(__file__).parent
 
 _HARNESS = (
-    "PSNR and MS-SSIM of 2020 were taken between colour-converted originals and decoded pictures without 8-bit RGB "
-    "rounding; against it, codecs measured on 8-bit RGB carry that rounding as a handicap"
+    "its harness of June 2020 reads as comparing colour-converted original and decoded picture without "
+    "rounding to 8-bit RGB; a codec measured on 8-bit RGB carries that rounding as a handicap"
 )
 _SUSPECT = "out of line with the other MS-SSIM-optimised models of its family; treat as suspect"
 NOTES = {
@@ -69,7 +69,7 @@ def _measured(name: str, c: dict[str, Any]) -> dict[str, Any]:
         "quality": [str(p["q"]) for p in points],
         "encode_s": [p["enc_cpu_median"] for p in points],
         "decode_s": [p["dec_cpu_median"] for p in points],
-        "note": f"{points[0]['n']} pictures; seconds are CPU seconds, median over pictures; bpp: {meta['bpp']}",
+        "note": f"{points[0]['n']} pictures; CPU seconds, median over pictures; bpp: {meta['bpp']}",
     }
     source = f"measured by the Calotype authors: {meta['lib']}; {meta['settings']}"
     return _curve(name, c["dataset"], name, "measured", source, [p["bpp"] for p in points], metrics, extra)

@@ -1,4 +1,6 @@
-"""From the results to curves: mean rate-distortion curves, curves of single pictures, and BD-rates between them."""
+"""From the results to curves: mean rate-distortion curves, curves of single pictures, and BD-rates between
+them.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,12 @@ class Curve:
 
     def to_json(self) -> dict[str, Any]:
         values = {metric: [_round(v) for v in points] for metric, points in self.values.items()}
-        return {"q": list(self.qualities), "bpp": [_round(b) for b in self.bpp], "values": values, "n": self.pictures}
+        return {
+            "q": list(self.qualities),
+            "bpp": [_round(b) for b in self.bpp],
+            "values": values,
+            "n": self.pictures,
+        }
 
 
 class Table:
@@ -34,7 +41,9 @@ class Table:
     def __init__(self, results: dict[str, Any]) -> None:
         self.metrics = list(results["metrics"])
         self.codecs = list(results["codecs"])
-        self._points: dict[str, dict[str, dict[float, dict[str, Any]]]] = defaultdict(lambda: defaultdict(dict))
+        self._points: dict[str, dict[str, dict[float, dict[str, Any]]]] = defaultdict(
+            lambda: defaultdict(dict)
+        )
         for m in results["measurements"]:
             self._points[m["codec"]][m["image"]][m["quality"]] = m
         self.images = [i["name"] for i in results["images"]]
@@ -69,27 +78,36 @@ class Table:
 
 
 def bd(anchor: bdrate.Curve | None, other: bdrate.Curve | None) -> dict[str, Any] | None:
-    """BD-rate in % of `other` against `anchor`, with the range it was taken over; None where they share none."""
+    """BD-rate in % of `other` against `anchor`, with the range it was taken over; None where they share
+    none.
+    """
     if anchor is None or other is None:
         return None
     found = bdrate.bd_rate(anchor, other)
     if not math.isfinite(found.value):
         return None
     coverage = round(found.coverage, 3)
-    return {"rate": _round(found.value), "low": _round(found.low), "high": _round(found.high), "coverage": coverage}
+    return {
+        "rate": _round(found.value),
+        "low": _round(found.low),
+        "high": _round(found.high),
+        "coverage": coverage,
+    }
 
 
 def bd_tables(table: Table, published: Mapping[str, Curve]) -> dict[str, Any]:
     """BD-rates: metric -> anchor -> codec -> {"mean", "images", "average", "sd", "n"}.
 
-    "mean" is taken between mean curves over the pictures that both codecs have; "images" has one per picture, "average"
-    and "sd" are over those. Published curves are means and have no pictures; they are not compared among themselves.
+    "mean" is taken between mean curves over the pictures that both codecs have; "images" has one per picture,
+    "average" and "sd" are over those. Published curves are means and have no pictures; they are not compared
+    among themselves.
     """
     full = {codec: table.complete(codec) for codec in table.codecs}
     tables: dict[str, Any] = {}
     for metric in table.metrics:
         single = {
-            codec: {i: usable(table.image_curve(codec, i), metric) for i in full[codec]} for codec in table.codecs
+            codec: {i: usable(table.image_curve(codec, i), metric) for i in full[codec]}
+            for codec in table.codecs
         }
         mean = {codec: usable(table.mean_curve(codec), metric) for codec in table.codecs}
         known = {name: usable(curve, metric) for name, curve in published.items()}
@@ -114,7 +132,9 @@ def _entry(
 ) -> dict[str, Any]:
     anchor, codec = pair
     shared = [image for image in full[anchor] if image in single[codec]]
-    mean = bd(usable(table.mean_curve(anchor, shared), metric), usable(table.mean_curve(codec, shared), metric))
+    mean = bd(
+        usable(table.mean_curve(anchor, shared), metric), usable(table.mean_curve(codec, shared), metric)
+    )
     found = {image: bd(single[anchor][image], single[codec][image]) for image in shared}
     images = {image: value["rate"] for image, value in found.items() if value is not None}
     rates = list(images.values())

@@ -6,8 +6,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-from calotype.bench.errors import BenchError
-
 STYLE = {
     "font.family": "sans-serif",
     "font.size": 9,
@@ -33,10 +31,8 @@ DASHES = {
 
 def draw(folder: Path, data: dict[str, Any]) -> list[Path]:
     """Draw every figure from the page's data (page.payload) into the folder; returns the files."""
-    try:
-        import matplotlib
-    except ImportError:
-        raise BenchError("figures need matplotlib: pip install 'calotype[bench]'") from None
+    import matplotlib
+
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
@@ -58,7 +54,11 @@ def _rate_distortion(plt: Any, data: dict[str, Any], metric: dict[str, Any]) -> 
     rightmost = 0.0
     for name in data["codecs"]:
         curve = data["mean"].get(name)
-        points = [] if curve is None else [(b, _shown(v, metric)) for b, v in zip(curve["bpp"], curve["values"][metric["id"]])]
+        points = (
+            []
+            if curve is None
+            else [(b, _shown(v, metric)) for b, v in zip(curve["bpp"], curve["values"][metric["id"]])]
+        )
         points = [(b, v) for b, v in points if v is not None]
         if points:
             style = data["styles"][name]
@@ -86,12 +86,13 @@ def _speed(plt: Any, data: dict[str, Any], way: str) -> Any:
     if not points:
         return None
     figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
-    for i, (x, y, name) in enumerate(points):
+    for (x, y, name), (offset, side) in zip(points, _places(points)):
         style = data["styles"][name]
-        near = sum(abs(math.log10(x / u)) < 0.22 and abs(y - v) < 8 for u, v, _ in points[:i])
         axes.plot(x, y, "o", color=style["color"], markersize=9 if style["width"] > 3 else 6)
-        axes.annotate(name, (x, y), xytext=(0, (6, -13, 15)[near % 3]), textcoords="offset points", ha="center", **_text(style))
+        text = {"fontsize": 8, "color": style["color"], "ha": side, "va": "center"}
+        axes.annotate(name, (x, y), xytext=offset, textcoords="offset points", **text)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.margins(0.12)
     axes.axhline(0, color="#9aa1ac", linewidth=0.8)
     axes.set_xlabel(f"{way} speed, one thread [megapixels per second]")
@@ -110,8 +111,23 @@ def _line(style: dict[str, Any]) -> dict[str, Any]:
     return {"color": style["color"], "linestyle": DASHES[style["dash"]], "linewidth": 0.7 * style["width"]}
 
 
-def _text(style: dict[str, Any]) -> dict[str, Any]:
-    return {"fontsize": 8, "color": style["color"]}
+def _places(points: list[tuple[float, float, str]]) -> list[tuple[tuple[int, int], str]]:
+    """Where each label goes: above its point; below or to the right where a neighbour's would be in the
+    way.
+    """
+    span = max(20.0, max(y for _, y, _ in points) - min(y for _, y, _ in points))
+    places = []
+    for x, y, name in points:
+        near = [
+            (v, n)
+            for u, v, n in points
+            if n != name and abs(math.log10(u / x)) < 0.24 and abs(v - y) < 0.09 * span
+        ]
+        above, below = any((v, n) > (y, name) for v, n in near), any((v, n) < (y, name) for v, n in near)
+        places.append(
+            ((8, 0), "left") if above and below else ((0, -10), "center") if above else ((0, 10), "center")
+        )
+    return places
 
 
 def _save(figure: Any, stem: Path) -> list[Path]:

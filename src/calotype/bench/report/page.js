@@ -4,13 +4,13 @@ const $ = id => document.getElementById(id);
 const codecs = Object.keys(D.codecs), published = Object.keys(D.published);
 const metrics = Object.fromEntries(D.metrics.map(m => [m.id, m]));
 const esc = s => String(s ?? "").replace(/[&<>"']/g, c => "&#" + c.charCodeAt(0) + ";");
-const label = name => D.published[name] ? D.published[name].label : name;
+const label = name => D.published[name] ? `${D.published[name].label} (${D.published[name].measured ? "measured before" : "published"})` : name;
 const num = (v, digits = 2) => v === null || v === undefined ? "" : v.toFixed(digits);
 const sig = v => v === null || v === undefined ? "" : v >= 100 ? v.toFixed(0) : v >= 10 ? v.toFixed(1) : v >= 1 ? v.toFixed(2) : v.toPrecision(2);
 const percent = v => (v > 0 ? "+" : v < 0 ? "\u2212" : "") + Math.abs(v).toFixed(1) + "\u2009%";
 const wordy = m => m.label + (m.unit ? " [" + m.unit + "]" : "") + (m.better === "lower" ? " (lower is better)" : "");
 const shown = new Set(published.filter(p => /^ref:(vtm|elic2022_mse|paper-elic2022_mse)$/.test(p)));
-const PUBLISHED_COLORS = ["#5b6770", "#8a6d3b", "#3b6e8a", "#6b8a3b", "#8a3b6e", "#3b8a7a", "#7a5fa0", "#a05f5f"];
+const PUBLISHED_COLORS = ["#000000", "#c2571a", "#2a6fb0", "#5f8f2f", "#a8327d", "#1f8a78", "#7450b8", "#b58a00"];
 
 function options(select, values, chosen, text = v => v) {
   select.innerHTML = values.map(v => `<option value="${esc(v)}"${v === chosen ? " selected" : ""}>${esc(text(v))}</option>`).join("");
@@ -32,7 +32,7 @@ function trace(name, curve, metric, db) {
   const m = metrics[metric], values = curve.values[metric];
   if (!values || values.every(v => v === null)) return null;
   const y = db ? values.map(v => v === null || v >= 1 ? null : -10 * Math.log10(1 - v)) : values;
-  const style = D.styles[name] || {color: PUBLISHED_COLORS[published.indexOf(name) % PUBLISHED_COLORS.length], dash: "dot", width: 1.4};
+  const style = D.styles[name] || {color: PUBLISHED_COLORS[[...shown].indexOf(name) % PUBLISHED_COLORS.length], dash: "dot", width: 1.4};
   return {
     name: label(name), meta: name, x: curve.bpp, y, mode: "lines+markers", type: "scatter", visible: hidden.has(name) ? "legendonly" : true,
     line: {color: style.color, dash: style.dash, width: style.width, shape: "linear"},
@@ -91,9 +91,12 @@ function drawSpeed() {
   // A label goes below its point where a neighbour's label is above.
   const place = points.map(s => ({x: 10 * Math.log10(s[way + "_mps"]), y: s.codec === anchor ? 0 : row[s.codec].mean.rate}));
   const span = Math.max(20, ...place.map(p => p.y)) - Math.min(0, ...place.map(p => p.y));
-  const near = (p, q) => Math.abs(p.x - q.x) < 2.2 && Math.abs(p.y - q.y) / span < 0.06;
-  const spots = ["top center", "bottom center", "middle right", "middle left"], taken = [];
-  place.forEach((p, i) => { const used = new Set(place.slice(0, i).map((q, j) => near(p, q) ? taken[j] : "")); taken.push(spots.find(t => !used.has(t)) || spots[0]); });
+  const near = (p, q) => p !== q && Math.abs(p.x - q.x) < 2.4 && Math.abs(p.y - q.y) / span < 0.09;
+  const taken = place.map((p, i) => {
+    const close = place.map((q, j) => [q, j]).filter(([q]) => near(p, q));
+    const above = close.some(([q, j]) => q.y > p.y || (q.y === p.y && j > i)), below = close.some(([q, j]) => q.y < p.y || (q.y === p.y && j < i));
+    return above && below ? "middle right" : above ? "bottom center" : "top center";
+  });
   const traces = points.map((s, i) => ({
     name: s.codec, x: [s[way + "_mps"]], y: [s.codec === anchor ? 0 : row[s.codec].mean.rate], mode: "markers+text", type: "scatter", text: [s.codec],
     textposition: taken[i], textfont: {size: 12, color: D.styles[s.codec].color}, cliponaxis: false,
@@ -112,9 +115,9 @@ function drawSpeedTable() {
   const body = D.speed.map(s => { const c = D.codecs[s.codec].complexity, k = c && c.kmac_per_pixel; return `<tr><td class="name">${swatch(s.codec)}${esc(s.codec)}</td><td>${s.threads}</td><td class="n">${num(s.bpp)}</td>
     <td class="n">${sig(s.encode_mps)}</td><td class="n">${sig(s.decode_mps)}</td><td class="n">${sig(s.encode_cpu_mps)}</td><td class="n">${sig(s.decode_cpu_mps)}</td>
     <td class="n">${num(s.encode_mib, 0)}</td><td class="n">${num(s.decode_mib, 0)}</td>
-    ${!learned ? "" : `<td class="n">${c && c.parameters ? (c.parameters / 1e6).toFixed(2) + " M" : ""}</td><td class="n">${k ? sig(k.encode) + " / " + sig(k.decode) : ""}</td>`}</tr>`; }).join("");
-  $("speed-table").innerHTML = `<div class="scroll"><table><tr><th>codec</th><th>threads</th><th class="n">bpp</th><th class="n">encode MP/s</th><th class="n">decode MP/s</th>
-    <th class="n">encode MP/CPU s</th><th class="n">decode MP/CPU s</th><th class="n">encode MiB</th><th class="n">decode MiB</th>${learned ? '<th class="n">parameters</th><th class="n">kMAC/px enc / dec</th>' : ""}</tr>${body}</table></div>`;
+    ${!learned ? "" : `<td class="n">${c && c.parameters ? (c.parameters / 1e6).toFixed(2) + " M" : ""}</td><td class="n">${!k ? "" : k.encode === undefined ? sig(k.total) + " in all" : sig(k.encode) + " / " + sig(k.decode)}</td>`}</tr>`; }).join("");
+  const heads = ["encode<br>MP/s", "decode<br>MP/s", "encode<br>MP/CPU s", "decode<br>MP/CPU s", "encode<br>MiB", "decode<br>MiB"].concat(learned ? ["para-<br>meters", "kMAC/pixel<br>enc / dec"] : []);
+  $("speed-table").innerHTML = `<div class="scroll"><table><tr><th>codec</th><th>threads</th><th class="n">bpp</th>${heads.map(h => `<th class="n">${h}</th>`).join("")}</tr>${body}</table></div>`;
   const cpu = D.speed.some(s => s.clock === "cpu_seconds");
   const rules = [...new Set(codecs.map(c => (D.codecs[c].complexity || {}).rule).filter(r => r))];
   $("speed-hint").textContent = (cpu ? "No timing pass was made: speeds are by processor time of the main pass. " : "Medians over pictures of medians over runs, warm, alone on the machine, at each codec's point nearest to 0.5 bpp. ")
@@ -138,7 +141,7 @@ function drawSingle() {
 }
 
 // ---- side by side ----
-let split = 0.5;
+let split = 0.5, focus = "50% 50%";
 const versions = () => (D.pictures[$("cmp-image").value] || {versions: []}).versions;
 function caption(v) {
   const m = v.metrics && v.metrics.psnr_rgb;
@@ -150,7 +153,8 @@ function chooseVersions() {
   const left = keep("cmp-left", names.includes("calotype") ? "calotype" : names[1]), right = keep("cmp-right", D.anchor);
   const text = n => { const v = picture.versions.find(x => x.name === n); return v.bpp === undefined ? n : `${n} (${v.bpp.toFixed(3)} bpp)`; };
   options($("cmp-left"), names, left, text); options($("cmp-right"), names, right === left ? names[0] : right, text);
-  $("cmp-crop").textContent = picture.width >= picture.side || picture.height >= picture.side ? ", the middle of the picture" : "";
+  const whole = D.images.find(i => i.name === picture.image) || picture;
+  $("cmp-crop").textContent = whole.width > picture.width || whole.height > picture.height ? " of the middle of the picture" : "";
   drawCompare();
 }
 function drawCompare() {
@@ -158,7 +162,7 @@ function drawCompare() {
   $("cmp-a").src = a.src; $("cmp-b").src = b.src;
   $("cmp-tag-a").textContent = caption(a); $("cmp-tag-b").textContent = caption(b);
   const zoom = +$("cmp-zoom").value;
-  for (const id of ["cmp-a", "cmp-b"]) { $(id).style.transform = `scale(${zoom})`; $(id).style.transformOrigin = "50% 50%"; $(id).style.imageRendering = zoom > 1 ? "pixelated" : "auto"; }
+  for (const id of ["cmp-a", "cmp-b"]) { $(id).style.transform = `scale(${zoom})`; $(id).style.transformOrigin = focus; $(id).style.imageRendering = zoom > 1 ? "pixelated" : "auto"; }
   $("cmp-inner").style.overflow = "hidden";
   moveSplit(split);
 }
@@ -174,6 +178,12 @@ function setUpCompare() {
   const stage = $("cmp-stage"), at = e => { const r = stage.getBoundingClientRect(); moveSplit((e.clientX - r.left) / r.width); };
   stage.onpointerdown = e => { stage.setPointerCapture(e.pointerId); at(e); };
   stage.onpointermove = e => { if (e.buttons) at(e); };
+  stage.ondblclick = e => {
+    const r = stage.getBoundingClientRect();
+    focus = `${100 * (e.clientX - r.left) / r.width}% ${100 * (e.clientY - r.top) / r.height}%`;
+    if ($("cmp-zoom").value === "1") $("cmp-zoom").value = "2";
+    drawCompare();
+  };
   stage.onkeydown = e => { const d = {ArrowLeft: -0.02, ArrowRight: 0.02}[e.key]; if (d) { moveSplit(split + d); e.preventDefault(); } };
   $("cmp-image").onchange = chooseVersions;
   for (const id of ["cmp-left", "cmp-right", "cmp-zoom"]) $(id).onchange = drawCompare;
@@ -194,11 +204,14 @@ function drawTables() {
     engine: `${e.engine}, ${e.workers} workers`, libraries: Object.entries(D.run.libraries || {}).map(x => x.join(" ")).join(", ")};
   $("run-table").innerHTML = "<table>" + Object.entries(rows).map(([k, v]) => `<tr><th>${k}</th><td><code>${esc(v ?? "unknown")}</code></td></tr>`).join("") + "</table>";
   const f = D.failures.length;
-  $("summary").textContent = `${codecs.length} codecs, ${D.images.length} pictures, ${f ? f + " failures" : "no failures"} \u00b7 ${(D.run.finished || "").slice(0, 10)} \u00b7 ${h.processor}`;
+  $("summary").textContent = `${(D.run.finished || "").slice(0, 10)} \u00b7 ${h.processor} \u00b7 ${f ? f + (f > 1 ? " failures" : " failure") : "no failures"}`;
 }
 function drawPublished() {
   if (!published.length) { $("published").style.display = "none"; return; }
-  $("published-list").innerHTML = published.map(p => `<label title="${esc(D.published[p].source + " " + D.published[p].note)}"><input type="checkbox" value="${esc(p)}"${shown.has(p) ? " checked" : ""}> ${esc(D.published[p].label)}${D.published[p].measured ? " (measured before)" : ""}</label>`).join("");
+  const box = p => `<label title="${esc(D.published[p].source + " " + D.published[p].note)}"><input type="checkbox" value="${esc(p)}"${shown.has(p) ? " checked" : ""}> ${esc(D.published[p].label)}</label>`;
+  const group = (title, names) => names.length ? `<h3>${title}</h3><div class="checks">${names.map(box).join("")}</div>` : "";
+  $("published-list").innerHTML = group("Published by others", published.filter(p => !D.published[p].measured))
+    + group("Measured with this benchmark's settings before", published.filter(p => D.published[p].measured));
   $("published-list").onchange = e => { shown[e.target.checked ? "add" : "delete"](e.target.value); drawCurves(); drawBd(); };
 }
 

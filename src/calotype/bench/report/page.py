@@ -1,4 +1,6 @@
-"""The report page: gathers everything it shows into one JSON and puts it, the script and Plotly into one file."""
+"""The report page: gathers everything it shows into one JSON and puts it, the script and Plotly into one
+file.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,6 @@ import base64
 import html
 import io
 import json
-import os
 import statistics
 from importlib import resources
 from pathlib import Path
@@ -18,12 +19,22 @@ from calotype.bench.report.curves import Table, bd_tables
 from calotype.bench.report.published import Published
 from calotype.bench.report.style import styles
 
-ANCHORS = ("vtm-444", "vvc", "avif-444-psnr", "avif-444", "hevc-444", "webp", "jpeg-420")  # first of these in the run
+ANCHORS = (
+    "vtm-444",
+    "vvc",
+    "avif-444-psnr",
+    "avif-444",
+    "hevc-444",
+    "webp",
+    "jpeg-420",
+)  # first of these in the run
 MAX_IMAGES = 300  # pictures with curves of their own in the page
 
 
 def choose_anchor(found: dict[str, Any], published: list[str], wanted: str | None) -> str:
-    """The anchor asked for, else the best known codec of the run. Raises BenchError for one that is not there."""
+    """The anchor asked for, else the best known codec of the run. Raises BenchError for one that is not
+    there.
+    """
     names = [*found["codecs"], *published]
     if wanted is not None:
         if wanted not in names:
@@ -32,7 +43,9 @@ def choose_anchor(found: dict[str, Any], published: list[str], wanted: str | Non
     return next((a for a in ANCHORS if a in names), names[0])
 
 
-def payload(folder: Path, found: dict[str, Any], table: Table, published: dict[str, Published], anchor: str) -> dict[str, Any]:
+def payload(
+    folder: Path, found: dict[str, Any], table: Table, published: dict[str, Published], anchor: str
+) -> dict[str, Any]:
     """Everything the page shows."""
     families = {name: about["family"] for name, about in found["codecs"].items()}
     images = table.images[:MAX_IMAGES]
@@ -40,9 +53,14 @@ def payload(folder: Path, found: dict[str, Any], table: Table, published: dict[s
     references = {name: p.curve for name, p in published.items()}
     return {
         "anchor": anchor,
-        "run": {key: found.get(key) for key in ("started", "finished", "commit", "hardware", "libraries", "engine")},
+        "run": {
+            key: found.get(key)
+            for key in ("started", "finished", "commit", "hardware", "libraries", "engine")
+        },
         "command": _command(found),
-        "metrics": [{"id": m, **about, "db": METRICS[m].to_db is not None} for m, about in found["metrics"].items()],
+        "metrics": [
+            {"id": m, **about, "db": METRICS[m].to_db is not None} for m, about in found["metrics"].items()
+        ],
         "codecs": found["codecs"],
         "published": {
             name: {"label": p.label, "source": p.source, "note": p.note, "measured": p.measured}
@@ -54,7 +72,8 @@ def payload(folder: Path, found: dict[str, Any], table: Table, published: dict[s
         "images": [{k: i[k] for k in ("name", "width", "height", "note")} for i in found["images"]],
         "mean": {name: curve.to_json() for name, curve in {**mean, **references}.items()},
         "single": {
-            image: {c: curve.to_json() for c in table.codecs if (curve := table.image_curve(c, image))} for image in images
+            image: {c: curve.to_json() for c in table.codecs if (curve := table.image_curve(c, image))}
+            for image in images
         },
         "bd": bd_tables(table, references),
         "speed": speed(found),
@@ -65,8 +84,8 @@ def payload(folder: Path, found: dict[str, Any], table: Table, published: dict[s
 def speed(found: dict[str, Any]) -> list[dict[str, Any]]:
     """Medians over pictures of the timing pass, for each codec and thread setting.
 
-    Without a timing pass: processor time of the main pass at the point nearest to 0.5 bpp, which other work on the
-    machine disturbs least.
+    Without a timing pass: processor time of the main pass at the point nearest to 0.5 bpp, which other work
+    on the machine disturbs least.
     """
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for point in found["timing"]:
@@ -88,7 +107,9 @@ def speed(found: dict[str, Any]) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"codec": codec, "threads": threads, "clock": clock, "pictures": len(points)}
         row["bpp"] = statistics.fmean(p["bpp"] for p in points)
         for way in ("encode", "decode"):
-            row[f"{way}_mps"] = statistics.median(pixels[p["image"]] / max(p[way][clock], 1e-6) for p in points)
+            row[f"{way}_mps"] = statistics.median(
+                pixels[p["image"]] / max(p[way][clock], 1e-6) for p in points
+            )
             row[f"{way}_cpu_mps"] = statistics.median(
                 pixels[p["image"]] / max(p[way]["cpu_seconds"], 1e-6) for p in points
             )
@@ -100,10 +121,7 @@ def speed(found: dict[str, Any]) -> list[dict[str, Any]]:
 
 def write(path: Path, data: dict[str, Any]) -> Path:
     """Write the page: no file beside it and no network is needed to read it."""
-    try:
-        from plotly.offline import get_plotlyjs
-    except ImportError:
-        raise BenchError("the report needs plotly: pip install 'calotype[bench]'") from None
+    from plotly.offline import get_plotlyjs
 
     def part(name: str) -> str:
         return resources.files(__package__).joinpath(name).read_text("utf-8")
@@ -116,13 +134,13 @@ def write(path: Path, data: dict[str, Any]) -> Path:
         "%%STYLE%%": part("page.css"),
         "%%SCRIPT%%": part("page.js"),
         "%%PLOTLY%%": get_plotlyjs(),
-        # "</" would end the script element, whatever it stands in. Last, so that no mark in it is taken for one.
-        "%%DATA%%": json.dumps(data, allow_nan=False, separators=(",", ":")).replace("</", "<\\/"),
+        # "<" could end the script element, or begin another. Last, so that no mark in it is taken for one.
+        "%%DATA%%": json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
     }.items():
         text = text.replace(mark, value)
     temporary = path.with_suffix(".tmp")
     temporary.write_text(text, "utf-8")
-    os.replace(temporary, path)
+    temporary.replace(path)
     return path
 
 
@@ -136,7 +154,7 @@ def _pictures(folder: Path, found: dict[str, Any]) -> list[dict[str, Any]]:
     """The pictures to set side by side, as data URIs; the originals come from where they were read."""
     from PIL import Image
 
-    from calotype.bench.measure import PICTURE_SIDE, load, middle
+    from calotype.bench.measure import load, middle
 
     paths = {i["name"]: i["path"] for i in found["images"]}
     shown: dict[str, dict[str, Any]] = {}
@@ -152,7 +170,7 @@ def _pictures(folder: Path, found: dict[str, Any]) -> list[dict[str, Any]]:
                 original = middle(load(paths[name])[0])
                 Image.fromarray(original).save(out, "WEBP", lossless=True, quality=60, method=4)
                 height, width = original.shape[:2]
-                shown[name].update(width=width, height=height, side=max(PICTURE_SIDE))
+                shown[name].update(width=width, height=height)
                 shown[name]["versions"].append({"name": "original", "src": _uri(out.getvalue())})
             except OSError:
                 pass  # the pictures have been moved since the run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from calotype.bench.report.curves import Curve
@@ -30,13 +31,15 @@ def published_curves(images: list[str]) -> dict[str, Published]:
 
     if sorted(name.rsplit(".", 1)[0] for name in images) != list(KODAK):
         return {}
+    references = {name: load_reference(name, "kodak") for name in reference_names("kodak")}
+    labels = Counter(reference.label for reference in references.values())
     found = {}
-    for name in reference_names("kodak"):
-        reference = load_reference(name, "kodak")
+    for name, reference in sorted(references.items(), key=lambda item: (item[1].kind == "measured", item[0])):
         values = {metric: tuple(points) for metric, points in reference.metrics.items()}
         if "ms_ssim" not in values and "ms_ssim_db" in values:
             values["ms_ssim"] = tuple(1 - 10 ** (-db / 10) for db in values["ms_ssim_db"])
         curve = Curve(tuple(reference.quality), tuple(reference.bpp), values, len(KODAK))
         measured = reference.kind == "measured"
-        found[f"ref:{name}"] = Published(curve, reference.label, reference.source, reference.note, measured)
+        label = reference.label if labels[reference.label] == 1 else name
+        found[f"ref:{name}"] = Published(curve, label, reference.source, reference.note, measured)
     return found

@@ -4,11 +4,12 @@ A model states its coding order once, as a walk that calls
 
     ``values_hat = coder.code(name, values, distribution, at=None)``
 
-for one group of latents after the other.  `Estimate` counts bits and lets gradients through, `FileEncoder` writes,
-`FileDecoder` ignores ``values`` (they are None) and reads.  So a file cannot drift from the forward pass.
+for one group of latents after the other.  `Estimate` counts bits and lets gradients through, `FileEncoder`
+writes, `FileDecoder` ignores ``values`` (they are None) and reads.  So a file cannot drift from the forward
+pass.
 
-``values`` is a whole map ``[B, C, h, w]``; ``at``, int64 ``[n]``, chooses positions of the flattened grid, and then the
-distribution and the result are ``[B, C, n]``.
+``values`` is a whole map ``[B, C, h, w]``; ``at``, int64 ``[n]``, chooses positions of the flattened grid,
+and then the distribution and the result are ``[B, C, n]``.
 """
 
 from __future__ import annotations
@@ -115,19 +116,24 @@ class Estimate:
         self.coded.append((name, values, p, at))
 
     def maps(self, name: str) -> tuple[Tensor, Tensor, Tensor] | None:
-        """Whole maps (values, mu, sigma) ``[B, C, h, w]`` of what was coded under a name; None if not Gaussian."""
+        """Whole maps (values, mu, sigma) ``[B, C, h, w]`` of what was coded under a name; None if not
+        Gaussian.
+        """
         whole: dict[int, list[Tensor]] = {}
         for key, values, p, at in self.coded:
             if key != name:
                 continue
-            if getattr(p, "sigma", None) is None or isinstance(p, Mixture):
+            if getattr(p, "sigma", None) is None or (isinstance(p, Mixture) and p.mu.shape[1] > 1):
                 return None
-            mu = torch.zeros_like(p.sigma) if p.mu is None else p.mu
+            if isinstance(p, Mixture):
+                mu, sigma = p.mu[:, 0], p.sigma[:, 0]
+            else:
+                mu, sigma = torch.zeros_like(p.sigma) if p.mu is None else p.mu, p.sigma
             if at is None:
-                whole[id(values)] = [values, mu, p.sigma]
+                whole[id(values)] = [values, mu, sigma]
                 continue
             entry = whole.setdefault(id(values), [values, torch.zeros_like(values), torch.zeros_like(values)])
-            entry[1:] = place(entry[1], at, mu), place(entry[2], at, p.sigma)
+            entry[1:] = place(entry[1], at, mu), place(entry[2], at, sigma)
         if not whole:
             return None
         values, mu, sigma = (torch.cat(maps, 1) for maps in zip(*whole.values()))
@@ -159,7 +165,7 @@ class FileEncoder:
             symbols = symbols.clamp(-p.RANGE, p.RANGE)
             if self._ranged is not values:  # the first group of a map: one range for all of its groups
                 whole = torch.round(values).clamp(-p.RANGE, p.RANGE)
-                self.writer.set_range(int(whole.min()), int(whole.max()))
+                self.writer.put_range(int(whole.min()), int(whole.max()))
                 self._ranged = values
         p.write(self.writer, symbols)
         return symbols + p.centre
@@ -182,11 +188,12 @@ class FileDecoder:
 
     def code(self, name: str, values: Tensor | None, p: Any, at: Tensor | None = None) -> Tensor:
         if isinstance(p, Mixture) and name not in self._ranged:
-            self.reader.set_range(p.RANGE)
+            self.reader.get_range(p.RANGE)
             self._ranged.add(name)
+        symbols = p.read(self.reader)
         centre = p.centre
-        device = centre.device if isinstance(centre, Tensor) else p.mu.device if p.mu is not None else p.sigma.device
-        return p.read(self.reader).to(device=device, dtype=p.dtype) + centre
+        device = centre.device if isinstance(centre, Tensor) else p.sigma.device
+        return symbols.to(device=device, dtype=p.dtype) + centre
 
     def finish(self) -> None:
         self.reader.finish()

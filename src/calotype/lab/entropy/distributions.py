@@ -7,15 +7,16 @@ A distribution offers
     ``write(stream, s)``  code the integer symbols ``s = v_hat - centre`` (same shape)
     ``read(stream)``      the inverse
 
-Tensors are ``[B, C, ...]``.  Coding needs B = 1 and takes its integer tables from fixed lists of scales, so there is
-nothing to update after training.
+Tensors are ``[B, C, ...]``.  Coding needs B = 1 and takes its integer tables from fixed lists of scales, so
+there is nothing to update after training.
 """
 
 from __future__ import annotations
 
+import atexit
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +33,9 @@ SCALE_MIN, SCALE_MAX, SCALES = 0.11, 256.0, 64
 
 
 def log_scales(low: float = SCALE_MIN, high: float = SCALE_MAX, count: int = SCALES) -> np.ndarray:
-    """``count`` scales from ``low`` to ``high``, evenly spaced in the logarithm (ratio 1.13095 by default)."""
+    """``count`` scales from ``low`` to ``high``, evenly spaced in the logarithm (ratio 1.13095 by
+    default).
+    """
     return low * np.exp(np.arange(count) / (count - 1) * math.log(high / low))
 
 
@@ -41,7 +44,9 @@ def _normal_cdf(x: Tensor) -> Tensor:
 
 
 class _Located:
-    """A symmetric law of location ``mu`` (None: 0) and scale ``sigma``, coded with one integer table per scale."""
+    """A symmetric law of location ``mu`` (None: 0) and scale ``sigma``, coded with one integer table per
+    scale.
+    """
 
     mu: Tensor | None
     sigma: Tensor
@@ -68,7 +73,9 @@ class _Located:
         """Nearest entry, in the logarithm, of the list of scales: uint8, of sigma's shape."""
         scales = log_scales(*self.scales)
         middles = torch.from_numpy(np.sqrt(scales[1:] * scales[:-1])).to(self.sigma.device)
-        return torch.bucketize(self.sigma.detach().double().contiguous(), middles).to(torch.uint8).cpu().numpy()
+        return (
+            torch.bucketize(self.sigma.detach().double().contiguous(), middles).to(torch.uint8).cpu().numpy()
+        )
 
     def write(self, stream: Writer, symbols: Tensor) -> None:
         stream.put(symbols, self.index(), self.tables())
@@ -83,7 +90,9 @@ class _Located:
 
 @dataclass
 class Gaussian(_Located):
-    """Normal law with mean ``mu`` and standard deviation ``max(sigma, 0.11)``, integrated over unit intervals."""
+    """Normal law with mean ``mu`` and standard deviation ``max(sigma, 0.11)``, integrated over unit
+    intervals.
+    """
 
     mu: Tensor | None
     sigma: Tensor
@@ -107,7 +116,7 @@ class Logistic(_Located):
         self.sigma = lower_bound(self.sigma, self.scales[0])
 
 
-@lru_cache(maxsize=None)
+@cache
 def _scale_tables(law: type[_Located]) -> Any:
     """Integer tables of a law's scales, made once per process from constants."""
     from calotype.coder import TableSet, gaussian_tables
@@ -123,12 +132,15 @@ def _scale_tables(law: type[_Located]) -> Any:
     return TableSet(pmfs, [-r for r in radii])
 
 
+atexit.register(_scale_tables.cache_clear)  # before the native module goes
+
+
 @dataclass
 class Mixture:
     """``sum_k softmax(logits)_k Normal(mu_k, max(sigma_k, 0.11))`` (Cheng et al. 2020, K = 3).
 
-    All three are ``[B, K, C, ...]``.  A mixture has no single mean, so latents round to plain integers, and every
-    latent is coded with a distribution of its own over the range of integers that occur.
+    All three are ``[B, K, C, ...]``.  A mixture has no single mean, so latents round to plain integers, and
+    every latent is coded with a distribution of its own over the range of integers that occur.
     """
 
     logits: Tensor
@@ -140,6 +152,13 @@ class Mixture:
 
     def __post_init__(self) -> None:
         self.sigma = lower_bound(self.sigma, SCALE_MIN)
+
+    @classmethod
+    def single(cls, mu: Tensor, sigma: Tensor) -> Mixture:
+        """One Gaussian ``[B, C, ...]`` over plainly rounded latents: its mean may lie anywhere between the
+        integers.
+        """
+        return cls(torch.zeros_like(mu).unsqueeze(1), mu.unsqueeze(1), sigma.unsqueeze(1))
 
     @property
     def dtype(self) -> torch.dtype:
@@ -166,15 +185,15 @@ class Mixture:
             yield part, cdf_rows(np.maximum(pmf, 0.0))
 
     def write(self, stream: Writer, symbols: Tensor) -> None:
-        low, high = stream.range()
+        low, high = stream.range
         s = symbols.reshape(-1).cpu().numpy().astype(np.int64) - low
         for part, rows in self._rows(low, high):
             i, j = np.arange(len(rows)), s[part]
             start = rows[i, j]
-            stream.put_ranges(start, rows[i, j + 1] - start)
+            stream.put_slots(start, rows[i, j + 1] - start)
 
     def read(self, stream: Reader) -> Tensor:
-        low, high = stream.range()
+        low, high = stream.range
         found = [stream.get_search(rows) for _, rows in self._rows(low, high)]
         s = np.concatenate(found) + low
         shape = (self.mu.shape[0], *self.mu.shape[2:])

@@ -1,7 +1,10 @@
-"""The factorized prior: one learned distribution per channel, the same at every position (Balle et al. 2018, appendix)."""
+"""The factorized prior: one learned distribution per channel, the same at every position (Balle et al. 2018,
+appendix).
+"""
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,18 +28,20 @@ RADIUS = 1 << 12  # widest table
 class FactorizedPrior(nn.Module):
     """A monotone network per channel that maps a value to the logit of its cumulative probability.
 
-    61 parameters per channel with the usual filters (3, 3, 3, 3), three of which are the quantiles at 1e-9 / 2, 1/2 and
-    1 - 1e-9 / 2.  The middle one, the median, aligns the rounding; `quantile_loss` pulls all three into place.  A file
-    is right whatever they hold.
+    61 parameters per channel with the usual filters (3, 3, 3, 3), three of which are the quantiles at 1e-9 /
+    2, 1/2 and 1 - 1e-9 / 2.  The middle one, the median, aligns the rounding; `quantile_loss` pulls all
+    three into place.  A file is right whatever they hold.
     """
 
-    def __init__(self, channels: int, filters: tuple[int, ...] = (3, 3, 3, 3), init_scale: float = 10.0) -> None:
+    def __init__(
+        self, channels: int, filters: tuple[int, ...] = (3, 3, 3, 3), init_scale: float = 10.0
+    ) -> None:
         super().__init__()
         self.channels = channels
         widths = (1, *filters, 1)
         scale = init_scale ** (1 / (len(filters) + 1))
         self.matrices, self.biases, self.factors = nn.ParameterList(), nn.ParameterList(), nn.ParameterList()
-        for i, (cin, cout) in enumerate(zip(widths, widths[1:])):
+        for i, (cin, cout) in enumerate(itertools.pairwise(widths)):
             start = math.log(math.expm1(1 / scale / cout))
             self.matrices.append(nn.Parameter(torch.full((channels, cout, cin), start)))
             self.biases.append(nn.Parameter(torch.empty(channels, cout, 1).uniform_(-0.5, 0.5)))
@@ -72,7 +77,9 @@ class FactorizedPrior(nn.Module):
         return lower_bound(p, P_MIN)
 
     def quantile_loss(self) -> Tensor:
-        """Distance of the three quantiles from where they should be, in logits; has no gradient to the network."""
+        """Distance of the three quantiles from where they should be, in logits; has no gradient to the
+        network.
+        """
         t = math.log(2 / TAIL - 1)
         target = torch.tensor([-t, 0.0, t], device=self.quantiles.device)
         return (self.logits(self.quantiles, detach=True) - target).abs().sum()

@@ -16,15 +16,17 @@ from calotype.lab.entropy.coders import Coder, place, take
 from calotype.lab.layers.masked import MaskedConv
 
 Parameters = Callable[[Tensor, Tensor], Any]
-"""(side ``[B, S, n, 1]``, context ``[B, K, n, 1]``) to a distribution over ``[B, C, n, 1]``; pointwise over n."""
+"""(side ``[B, S, n, 1]``, context ``[B, K, n, 1]``) to a distribution over ``[B, C, n, 1]``; pointwise over
+n.
+"""
 
 
 def wavefronts(height: int, width: int, reach: int) -> list[Tensor]:
     """Groups of positions (flat, int64) that a raster scan with a context of ``reach`` may code together.
 
-    A position's context ends ``reach`` columns to the right in the row above, so row i can follow row i - 1 at a
-    distance of reach + 1 columns: group t holds all positions with ``column + (reach + 1) row = t``.  That makes
-    ``width + (reach + 1) (height - 1)`` steps instead of ``width * height``, with the same result.
+    A position's context ends ``reach`` columns to the right in the row above, so row i can follow row i - 1
+    at a distance of reach + 1 columns: group t holds all positions with ``column + (reach + 1) row = t``.
+    That makes ``width + (reach + 1) (height - 1)`` steps instead of ``width * height``, with the same result.
     """
     slope = reach + 1
     groups = []
@@ -34,8 +36,11 @@ def wavefronts(height: int, width: int, reach: int) -> list[Tensor]:
     return groups
 
 
-def raster(coder: Coder, name: str, y: Tensor | None, side: Tensor, context: MaskedConv, parameters: Parameters) -> Tensor:
-    """Code a map position by position, all channels of a position together.  Returns ``y_hat`` ``[B, C, h, w]``.
+def raster(
+    coder: Coder, name: str, y: Tensor | None, side: Tensor, context: MaskedConv, parameters: Parameters
+) -> Tensor:
+    """Code a map position by position, all channels of a position together.  Returns ``y_hat`` ``[B, C, h,
+    w]``.
 
     Where every ``y_hat`` is known before the parameters (noise in training), one pass does the same.
     """
@@ -53,7 +58,9 @@ def raster(coder: Coder, name: str, y: Tensor | None, side: Tensor, context: Mas
     reach = len(context.mask) // 2
     wide = w + 2 * reach
     side = side.flatten(2)
-    seen = side.new_zeros(b, (h + 2 * reach) * wide, context.in_channels)  # y_hat with a border, channels last
+    seen = side.new_zeros(
+        b, (h + 2 * reach) * wide, context.in_channels
+    )  # y_hat with a border, channels last
     shift = (offsets[:, 0] * wide + offsets[:, 1]).to(side.device)
     for group in wavefronts(h, w, reach):
         group = group.to(side.device)
@@ -62,8 +69,12 @@ def raster(coder: Coder, name: str, y: Tensor | None, side: Tensor, context: Mas
         c = F.linear(patch, weight, context.bias)
         part = coder.code(name, y, at_points(side.index_select(2, group), c.transpose(1, 2)), at=group)
         part = part.transpose(1, 2)
-        seen = seen.index_copy(1, inner, part) if torch.is_grad_enabled() else seen.index_copy_(1, inner, part)
-    return seen.view(b, -1, wide, seen.shape[2])[:, reach:-reach, reach:-reach].permute(0, 3, 1, 2).contiguous()
+        seen = (
+            seen.index_copy(1, inner, part) if torch.is_grad_enabled() else seen.index_copy_(1, inner, part)
+        )
+    return (
+        seen.view(b, -1, wide, seen.shape[2])[:, reach:-reach, reach:-reach].permute(0, 3, 1, 2).contiguous()
+    )
 
 
 def checkerboard(height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -72,8 +83,12 @@ def checkerboard(height: int, width: int) -> tuple[Tensor, Tensor]:
     return (odd == 0).nonzero()[:, 0], odd.nonzero()[:, 0]
 
 
-def two_pass(coder: Coder, name: str, y: Tensor | None, side: Tensor, context: MaskedConv, parameters: Parameters) -> Tensor:
-    """Code the anchors from ``side`` alone, then the others from the anchors too (He et al. 2021).  Returns ``y_hat``."""
+def two_pass(
+    coder: Coder, name: str, y: Tensor | None, side: Tensor, context: MaskedConv, parameters: Parameters
+) -> Tensor:
+    """Code the anchors from ``side`` alone, then the others from the anchors too (He et al. 2021).  Returns
+    ``y_hat``.
+    """
     b, _, h, w = side.shape
     anchors, others = (group.to(side.device) for group in checkerboard(h, w))
     nothing = side.new_zeros(b, context.out_channels, len(anchors), 1)

@@ -1,8 +1,9 @@
 """Quantizers: how a real latent becomes what the rate is counted on, and what the decoder sees.
 
-A quantizer is called as ``q(v, centre, generator) -> v_hat`` with tensors of one shape; ``centre`` is the mean that
-rounding is aligned to (0 where none is known), and ``generator`` drives the noise.  `centred` says whether the result
-depends on ``centre``: if not, all of a picture's latents can be quantised before any parameter is known.
+A quantizer is called as ``q(v, centre, generator) -> v_hat`` with tensors of one shape; ``centre`` is the
+mean that rounding is aligned to (0 where none is known), and ``generator`` drives the noise.  `centred` says
+whether the result depends on ``centre``: if not, all of a picture's latents can be quantised before any
+parameter is known.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ def _uniform(v: Tensor, generator: torch.Generator | None) -> Tensor:
 
 
 def noise(v: Tensor, centre: Centre, generator: torch.Generator | None = None) -> Tensor:
-    """``v + u``, ``u`` uniform in -1/2 .. 1/2: the density that equals the rounded probability (Balle et al. 2017)."""
+    """``v + u``, ``u`` uniform in -1/2 .. 1/2: the density that equals the rounded probability (Balle et al.
+    2017).
+    """
     return v + (_uniform(v, generator) - 0.5)
 
 
@@ -39,7 +42,9 @@ def plain(v: Tensor, centre: Centre, generator: torch.Generator | None = None) -
 
 
 def stochastic(v: Tensor, centre: Centre, generator: torch.Generator | None = None) -> Tensor:
-    """``floor(v)`` or one more, with probabilities that keep the mean; straight-through (Theis et al. 2017)."""
+    """``floor(v)`` or one more, with probabilities that keep the mean; straight-through (Theis et al.
+    2017).
+    """
     return v + (torch.floor(v + _uniform(v, generator)) - v).detach()
 
 
@@ -49,7 +54,8 @@ shifted.centred = True  # type: ignore[attr-defined]
 
 @dataclass
 class Annealed:
-    """``floor(v) + 1/2 + tanh(alpha r) / (2 tanh(alpha / 2))`` with ``r = v - floor(v) - 1/2`` (Agustsson, Theis 2020).
+    """``floor(v) + 1/2 + tanh(alpha r) / (2 tanh(alpha / 2))`` with ``r = v - floor(v) - 1/2`` (Agustsson,
+    Theis 2020).
 
     ``alpha`` near 0 is the identity, large is rounding; raise it during training.  Acts on ``v - centre``.
     """

@@ -1,4 +1,6 @@
-"""Attention blocks: the simplified one of Cheng et al. 2020, and non-local attention (Liu et al. 2019, Chen et al. 2021)."""
+"""Attention blocks: the simplified one of Cheng et al. 2020, and non-local attention (Liu et al. 2019, Chen
+et al. 2021).
+"""
 
 from __future__ import annotations
 
@@ -40,8 +42,8 @@ class SimplifiedAttention(nn.Module):
 class NonLocal(nn.Module):
     """Embedded-Gaussian non-local block: every position attends to every other (Wang et al. 2018).
 
-    ``[B, C, H, W]`` to the same shape; the output projection starts at zero, so the block starts as the identity.
-    Time grows with ``(H W)^2``; memory does not, because attention is computed blockwise by torch.
+    ``[B, C, H, W]`` to the same shape; the output projection starts at zero, so the block starts as the
+    identity. Time grows with ``(H W)^2``; memory does not, because attention is computed blockwise by torch.
     """
 
     def __init__(self, width: int) -> None:
@@ -71,7 +73,9 @@ class _Plain(nn.Module):
 
 
 class NonLocalAttention(nn.Module):
-    """``x + trunk(x) sigmoid(mask(x))`` with a non-local block at the head of the mask (NLAM, Chen et al. 2021)."""
+    """``x + trunk(x) sigmoid(mask(x))`` with a non-local block at the head of the mask (NLAM, Chen et al.
+    2021).
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()

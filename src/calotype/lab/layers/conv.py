@@ -17,15 +17,17 @@ def deconv(cin: int, cout: int, kernel: int = 5, stride: int = 2, *, bias: bool 
 
 
 def subpixel(cin: int, cout: int, factor: int = 2, kernel: int = 3) -> nn.Sequential:
-    """``[B, cin, h, w]`` to ``[B, cout, factor h, factor w]``: convolution, then pixel shuffle (Shi et al., 2016)."""
+    """``[B, cin, h, w]`` to ``[B, cout, factor h, factor w]``: convolution, then pixel shuffle (Shi et al.,
+    2016).
+    """
     return nn.Sequential(conv(cin, cout * factor**2, kernel, 1), nn.PixelShuffle(factor))
 
 
 class Pointwise(nn.Conv2d):
     """1x1 convolution ``[B, cin, H, W]`` to ``[B, cout, H, W]``.
 
-    Lists of positions, ``[B, cin, n, 1]``, go through a matrix product, which is twice as fast for the few positions that
-    an autoregressive decoder has at a time.
+    Lists of positions, ``[B, cin, n, 1]``, go through a matrix product, which is twice as fast for the few
+    positions that an autoregressive decoder has at a time.
     """
 
     def __init__(self, cin: int, cout: int) -> None:
@@ -34,4 +36,6 @@ class Pointwise(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[3] != 1:
             return super().forward(x)
-        return F.linear(x[..., 0].transpose(1, 2), self.weight[:, :, 0, 0], self.bias).transpose(1, 2)[..., None]
+        return F.linear(x[..., 0].transpose(1, 2), self.weight[:, :, 0, 0], self.bias).transpose(1, 2)[
+            ..., None
+        ]

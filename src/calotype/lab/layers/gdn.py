@@ -14,8 +14,9 @@ PEDESTAL = 2.0**-36
 class GDN(nn.Module):
     """``y_i = x_i / sqrt(beta_i + sum_j gamma_ij x_j^2)``; the inverse form multiplies by the root.
 
-    ``[B, C, H, W]`` to the same shape.  ``beta >= 1e-6`` starts at 1 and ``gamma >= 0`` at 0.1 I.  The parameters hold
-    their square roots (plus a pedestal), which keeps gradients alive near zero; CompressAI and TFC store the same.
+    ``[B, C, H, W]`` to the same shape.  ``beta >= 1e-6`` starts at 1 and ``gamma >= 0`` at 0.1 I.  The
+    parameters hold their square roots (plus a pedestal), which keeps gradients alive near zero; CompressAI
+    and TFC store the same.
     """
 
     def __init__(self, channels: int, *, inverse: bool = False, beta_min: float = 1e-6) -> None:

@@ -2,12 +2,15 @@
 
 Weights and activations are integers stored in float32.  While ``sum|w| * max|x| + |b| < 2**24`` every partial sum is an
 integer that float32 holds exactly, so the result does not depend on the order of summation, the library, the number of
-threads or the machine (DESIGN section 3).  Requantisation is ``floor(acc * 2**-shift + 0.5)`` followed by a clip.
+threads or the machine.  Requantisation is ``floor(acc * 2**-shift + 0.5)`` followed by a clip.
 
 The same arithmetic runs in training; gradients pass the roundings as if they were not there (straight-through).
 """
 
 from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +22,16 @@ EXACT = 2**24
 def round_through(x: Tensor) -> Tensor:
     """``floor(x + 0.5)`` with the gradient of the identity."""
     return x + (torch.floor(x + 0.5) - x).detach()
+
+
+@contextlib.contextmanager
+def exact_arithmetic() -> Iterator[None]:
+    """Convolutions in full float32 inside: a GPU rounds their inputs to TF32 (11 bits) or lower where it may."""
+    if not torch.cuda.is_available():
+        yield
+        return
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        yield
 
 
 class IntConv(nn.Module):

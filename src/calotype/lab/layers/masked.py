@@ -1,4 +1,6 @@
-"""Convolutions that see only part of their window: the past in raster order, or the other colour of a checkerboard."""
+"""Convolutions that see only part of their window: the past in raster order, or the other colour of a
+checkerboard.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ from torch.nn import functional as F
 
 
 def raster_mask(kernel: int, kind: str = "A") -> Tensor:
-    """``[kernel, kernel]`` of 0 and 1: rows above, and the row's columns to the left; kind B adds the centre."""
+    """``[kernel, kernel]`` of 0 and 1: rows above, and the row's columns to the left; kind B adds the
+    centre.
+    """
     if kind not in ("A", "B"):
         raise ValueError(f"mask kind must be 'A' or 'B', got {kind!r}")
     mask = torch.zeros(kernel, kernel)
@@ -18,7 +22,9 @@ def raster_mask(kernel: int, kind: str = "A") -> Tensor:
 
 
 def checkerboard_mask(kernel: int) -> Tensor:
-    """``[kernel, kernel]`` of 0 and 1: 1 where row + column is odd.  The centre's own colour is 0 (kernel 5 or 3)."""
+    """``[kernel, kernel]`` of 0 and 1: 1 where row + column is odd.  The centre's own colour is 0 (kernel 5
+    or 3).
+    """
     i = torch.arange(kernel)
     return ((i[:, None] + i[None, :]) % 2).float()
 
@@ -39,14 +45,18 @@ class MaskedConv(nn.Conv2d):
         return F.conv2d(x, self.weight * self.mask, self.bias, padding=self.padding)
 
     def taps(self) -> tuple[Tensor, Tensor]:
-        """The live taps as a matrix ``[cout, taps * cin]``, tap-major, and their (row, column) offsets ``[taps, 2]``."""
+        """The live taps as a matrix ``[cout, taps * cin]``, tap-major, and their (row, column) offsets
+        ``[taps, 2]``.
+        """
         live = self.mask.nonzero()
         weight = self.weight[:, :, live[:, 0], live[:, 1]]  # [cout, cin, taps]
         return weight.transpose(1, 2).reshape(len(weight), -1), live - len(self.mask) // 2
 
 
 def RasterConv(cin: int, cout: int, kernel: int = 5, kind: str = "A") -> MaskedConv:
-    """Context of the positions before this one in raster order (van den Oord et al. 2016): 12 of 25 taps for kind A."""
+    """Context of the positions before this one in raster order (van den Oord et al. 2016): 12 of 25 taps for
+    kind A.
+    """
     return MaskedConv(cin, cout, raster_mask(kernel, kind))
 
 

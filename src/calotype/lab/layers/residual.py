@@ -1,4 +1,6 @@
-"""Residual blocks of Cheng et al. 2020 and He et al. 2022.  All map ``[B, cin, H, W]`` to ``[B, cout, H', W']``."""
+"""Residual blocks of Cheng et al. 2020 and He et al. 2022.  All map ``[B, cin, H, W]`` to ``[B, cout, H',
+W']``.
+"""
 
 from __future__ import annotations
 

@@ -2,9 +2,9 @@
 
 ::
 
-    x --conv9/4 GDN--conv5/2 GDN--conv5/2--> y --round--> y_hat --deconv5/2 IGDN--deconv5/2 IGDN--deconv9/4--> x_hat
-                                             |
-                                  one learned distribution per channel
+    x --conv9/4 GDN, conv5/2 GDN, conv5/2--> y -- round --> y_hat --mirrored, with inverse GDN--> x_hat
+                                                    :
+                                   one learned distribution per channel
 
 Coding order: all of y at once, channel after channel; nothing is conditioned on anything.
 """

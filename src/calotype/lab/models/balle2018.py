@@ -1,4 +1,5 @@
-"""Balle, Minnen, Singh, Hwang, Johnston: Variational image compression with a scale hyperprior.  ICLR 2018, arXiv 1802.01436.
+"""Balle, Minnen, Singh, Hwang, Johnston: Variational image compression with a scale hyperprior.  ICLR 2018,
+arXiv 1802.01436.
 
 ::
 

@@ -26,7 +26,9 @@ class Output:
     y_hat: Tensor
     """What the synthesis saw."""
     aux: Tensor
-    """Loss of the quantiles of the factorized priors, scaled to disturb nothing else; add it to the training loss."""
+    """Loss of the quantiles of the factorized priors, scaled to disturb nothing else; add it to the training
+    loss.
+    """
     y: Tensor | None = None
     """Latents before quantisation, ``[B, M, h, w]``, with ..."""
     mu: Tensor | None = None
@@ -40,11 +42,16 @@ class Output:
         return sum(self.bits.values()) / self.pixels  # type: ignore[return-value]
 
 
+def as_tuple(known: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """What a walk returned, as a tuple."""
+    return (known,) if isinstance(known, Tensor) else known
+
+
 class LabModel(nn.Module):
     """A transform codec with an entropy model that is a walk over groups of latents.
 
-    A system defines ``g_a`` (pixels to latents), ``g_s`` (latents to pixels) and `walk`; and the three class attributes.
-    ``config`` holds the keyword arguments that rebuild it.
+    A system defines ``g_a`` (pixels to latents), ``g_s`` (latents to pixels) and `walk`; and the three class
+    attributes. ``config`` holds the keyword arguments that rebuild it.
     """
 
     multiple: ClassVar[int] = 64
@@ -53,18 +60,26 @@ class LabModel(nn.Module):
     """How the paper quantises in training, one of `calotype.lab.entropy.coders.MODES`."""
     encoder_only: ClassVar[tuple[str, ...]] = ("g_a", "g_s", "h_a")
     """Parts that no probability depends on: they stay float32 in coding, all others run in float64."""
+    name: str = ""
+    """Name in the registry, set by `calotype.lab.registry.build`."""
     config: dict[str, Any]
 
-    def walk(self, coder: Coder, y: Tensor | None = None) -> Tensor:
-        """Code the latents ``y`` ``[B, M, h, w]`` (None: decode them) and return ``y_hat``."""
+    def walk(self, coder: Coder, y: Tensor | None = None) -> Tensor | tuple[Tensor, ...]:
+        """Code the latents ``y`` ``[B, M, h, w]`` (None: decode them); return ``y_hat``, and what else
+        `synthesise` takes.
+        """
         raise NotImplementedError
 
     def analyse(self, x: Tensor) -> Tensor:
         """Padded pixels to latents."""
         return self.g_a(x)
 
-    def synthesise(self, y_hat: Tensor) -> Tensor:
-        """Latents to padded pixels."""
+    def analyse_part(self) -> nn.Module:
+        """The network behind `analyse`, for measurements on it."""
+        return self.g_a
+
+    def synthesise(self, y_hat: Tensor, *more: Tensor) -> Tensor:
+        """What the walk returned to padded pixels."""
         return self.g_s(y_hat)
 
     def pad(self, x: Tensor) -> Tensor:
@@ -74,18 +89,22 @@ class LabModel(nn.Module):
         return F.pad(x, extra, mode="replicate") if any(extra) else x
 
     def forward(self, x: Tensor, *, coder: Estimate | None = None) -> Output:
-        """``x`` ``[B, 3, H, W]`` in 0..1, any size.  ``coder``: how to quantise and count; see the class attributes."""
+        """``x`` ``[B, 3, H, W]`` in 0..1, any size.  ``coder``: how to quantise and count; see the class
+        attributes.
+        """
         coder = coder or Estimate(self.quantisation if self.training else "round")
         h, w = x.shape[2:]
         padded = self.pad(x)
         coder.begin(len(x), *padded.shape[2:])
-        y_hat = self.walk(coder, self.analyse(padded))
-        x_hat = self.synthesise(y_hat)[:, :, :h, :w]
+        known = as_tuple(self.walk(coder, self.analyse(padded)))
+        x_hat = self.synthesise(*known)[:, :, :h, :w]
         y, mu, sigma = coder.maps("y") or (None, None, None)
-        return Output(x_hat, coder.bits, h * w, y_hat, self.aux(), y, mu, sigma)
+        return Output(x_hat, coder.bits, h * w, known[0], self.aux(), y, mu, sigma)
 
     def aux(self) -> Tensor:
-        """Loss of all quantiles.  Small, so that clipping the norm of the gradient does not feel it; Adam does not mind."""
+        """Loss of all quantiles.  Small, so that clipping the norm of the gradient does not feel it; Adam
+        does not mind.
+        """
         priors = [m for m in self.modules() if isinstance(m, FactorizedPrior)]
         losses = [p.quantile_loss() for p in priors]
         return 1e-4 * torch.stack(losses).sum() if losses else torch.zeros(())

@@ -14,18 +14,23 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .calotype import LOG_STEP, SCALE_MIN, Calotype, split_phases
+from calotype.lab.models.calotype import Calotype
+from calotype.lab.models.calotype_parts import BANDS, HYPER, LOG_STEP, SCALE_MIN, split_phases
 
-BANDS = (0, 12, 48, 120)  # first channels of the four energy-sorted bands
-Sampler = Callable[[int], Tensor]  # seed -> pictures [B, 3, H, W] in 0..1, H and W multiples of 64
+BAND_STARTS = (0, 12, 48, 120)
+"""First channels of the energy-sorted bands in a model of 256 latents; others are divided in proportion."""
+STEP = 4.5
+"""A step of ``STEP / sqrt(lambda)`` on a 0..255 scale is where the uniform quantiser's slope meets lambda."""
+Sampler = Callable[[int], Tensor]
+"""Seed to pictures ``[B, 3, H, W]`` in 0..1, H and W multiples of 64."""
 
 
 @torch.no_grad()
 def start(model: Calotype, sample: Sampler, batches: int = 24) -> None:
     """Set every parameter of ``model`` to its closed-form value, from ``batches`` batches of ``sample``."""
     model.eval()
-    _transforms(model, sample, batches)
-    _gains(model)
+    spread = _transforms(model, sample, batches)
+    _gains(model, spread)
     _bands(model)
     _means(model, sample, batches)
     _scales(model, sample, batches)
@@ -37,7 +42,11 @@ def _basis(moment: Tensor) -> tuple[Tensor, Tensor]:
     return vectors.flip(1).T.float(), values.flip(0).clamp_min(1e-7).sqrt().float()
 
 
-def _transforms(model: Calotype, sample: Sampler, batches: int) -> None:
+def _transforms(model: Calotype, sample: Sampler, batches: int) -> Tensor:
+    """Set the linear path; returns what the latents were divided by, ``[M]``.
+
+    Each feature is divided by the root of its standard deviation: half-way to white.
+    """
     width, m = model.config.width, model.config.latents
     second = torch.zeros(192, 192, dtype=torch.float64)
     count = 0
@@ -46,7 +55,7 @@ def _transforms(model: Calotype, sample: Sampler, batches: int) -> None:
         second += p.T @ p
         count += len(p)
     basis, std = _basis(second / count)
-    s = std.sqrt()  # each feature is divided by the root of its deviation: half-way to white
+    s = std.sqrt()
     model.analysis.patch.weight.copy_((basis / s[:, None])[:width].reshape(width, 3, 8, 8))
     model.analysis.patch.bias.zero_()
 
@@ -65,13 +74,12 @@ def _transforms(model: Calotype, sample: Sampler, batches: int) -> None:
     model.synthesis.split.bias.zero_()
     model.synthesis.patch.weight.copy_((basis * s[:, None])[:width].T[:, :, None, None])
     model.synthesis.patch.bias.zero_()
-    model.start_scale = t
+    return t
 
 
-def _gains(model: Calotype) -> None:
-    """Step sizes 4.5 / sqrt(lambda) on a 0..255 scale: where the uniform quantiser's slope meets lambda."""
+def _gains(model: Calotype, spread: Tensor) -> None:
     for level, lam in enumerate(model.config.lambdas):
-        gain = (model.start_scale * (255.0 / 4.5) * lam**0.5).log()
+        gain = (spread * (255.0 / STEP) * lam**0.5).log()
         model.levels.log_gain[level] = gain
         model.levels.log_inv_gain[level] = -gain
     model.levels.vector.zero_()
@@ -79,8 +87,9 @@ def _gains(model: Calotype) -> None:
 
 def _bands(model: Calotype) -> None:
     m = model.config.latents
-    weight = torch.zeros(4, m)
-    for band, (low, high) in enumerate(zip(BANDS, (*BANDS[1:], m), strict=True)):
+    starts = [round(first * m / 256) for first in BAND_STARTS]
+    weight = torch.zeros(BANDS, m)
+    for band, (low, high) in enumerate(zip(starts, (*starts[1:], m), strict=True)):
         weight[band, low:high] = 1.0 / (high - low)
     model.hyper.bands.weight.copy_(weight[:, :, None, None])
     model.hyper.bands.bias.zero_()
@@ -89,22 +98,26 @@ def _bands(model: Calotype) -> None:
 def _means(model: Calotype, sample: Sampler, batches: int, leading: int = 16, predicted: int = 60) -> None:
     """Predict the first ``predicted`` channels from the first ``leading`` ones in a 3x3 neighbourhood."""
     mean, reduced = model.mean, model.mean.REDUCED
+    predicted = min(predicted, model.config.latents)
     for layer in mean.reduce:
         layer.weight.zero_()
         layer.bias.zero_()
         layer.weight[range(leading), range(leading)] = 1.0
     parts = [split_phases(model.analysis(sample(seed))) for seed in range(batches)]
     for p in range(1, 4):
-        a = torch.cat(
-            [F.unfold(F.pad(torch.cat([q[:, :leading] for q in ps[:p]], 1), (1, 1, 1, 1)), 3)
-             .transpose(1, 2).reshape(-1, leading * p * 9) for ps in parts]).double()  # fmt: skip
-        b = torch.cat([ps[p][:, :predicted].permute(0, 2, 3, 1).reshape(-1, predicted) for ps in parts]).double()
-        gram = a.T @ a
+        gram = torch.zeros(leading * p * 9, leading * p * 9, dtype=torch.float64)
+        moment = torch.zeros(leading * p * 9, predicted, dtype=torch.float64)
+        for phases in parts:
+            known = F.pad(torch.cat([q[:, :leading] for q in phases[:p]], 1), (1, 1, 1, 1))
+            a = F.unfold(known, 3).transpose(1, 2).reshape(-1, leading * p * 9).double()
+            b = phases[p][:, :predicted].permute(0, 2, 3, 1).reshape(-1, predicted).double()
+            gram += a.T @ a
+            moment += a.T @ b
         gram.diagonal().add_(1e-2 * gram.diagonal().mean())
-        w = torch.linalg.solve(gram, a.T @ b).T.float().reshape(predicted, p, leading, 3, 3)
+        w = torch.linalg.solve(gram, moment).T.float().reshape(predicted, p, leading, 3, 3)
+        mean.conv[p].weight[:predicted].zero_()
         for q in range(p):
             begin = reduced * (1 + q)
-            mean.conv[p].weight[:predicted].zero_() if q == 0 else None
             mean.conv[p].weight[:predicted, begin : begin + leading] = w[:, q]
         mean.conv[p].bias.zero_()
         mean.out[p].weight.zero_()
@@ -113,19 +126,20 @@ def _means(model: Calotype, sample: Sampler, batches: int, leading: int = 16, pr
 
 def _scales(model: Calotype, sample: Sampler, batches: int) -> None:
     """Least squares of log|residual| on the dequantised bands and the level, over all levels at once."""
-    anchors, m, hyper = len(model.config.lambdas), model.config.latents, model.config.hyper
-    gram = torch.zeros(4 + anchors, 4 + anchors, dtype=torch.float64)
-    moment = torch.zeros(4 + anchors, m, dtype=torch.float64)
-    v_sum, v_square, v_count = (torch.zeros(anchors, hyper) for _ in range(3))
+    anchors, m = len(model.config.lambdas), model.config.latents
+    gram = torch.zeros(BANDS + anchors, BANDS + anchors, dtype=torch.float64)
+    moment = torch.zeros(BANDS + anchors, m, dtype=torch.float64)
+    v_sum, v_square, v_count = (torch.zeros(anchors, HYPER) for _ in range(3))
     for seed in range(batches):
         x = sample(seed)
-        level = torch.rand(len(x), generator=torch.Generator().manual_seed(seed)) * (anchors - 1)
-        out = model(x, level)
+        generator = torch.Generator().manual_seed(seed)
+        level = torch.rand(len(x), generator=generator) * (anchors - 1)
+        out = model(x, level, generator=generator)
         knobs = model.levels(level)
         d = F.pixel_shuffle(model.scales.dequantise(out.z, knobs.z_mul), 4)
         hats = (1 - (level[:, None] - torch.arange(anchors)).abs()).clamp_min(0)
         hats = hats[:, :, None, None].expand(-1, -1, *d.shape[2:])
-        a = torch.cat((d, hats), 1).permute(0, 2, 3, 1).reshape(-1, 4 + anchors).double()
+        a = torch.cat((d, hats), 1).permute(0, 2, 3, 1).reshape(-1, BANDS + anchors).double()
         log_sigma = (out.residual.abs() + 0.05).log() + 0.5
         b = ((log_sigma - torch.tensor(SCALE_MIN).log()) / LOG_STEP).permute(0, 2, 3, 1).reshape(-1, m).double()
         gram += a.T @ a
@@ -139,9 +153,9 @@ def _scales(model: Calotype, sample: Sampler, batches: int) -> None:
     gram.diagonal().add_(1.0)
     w = torch.linalg.solve(gram, moment).T.float()
     model.scales.out.weight.zero_()
-    model.scales.out.weight[:, 64:, 0, 0] = w[:, :4]
+    model.scales.out.weight[:, 64:, 0, 0] = w[:, :BANDS]
     model.scales.out.bias.zero_()
-    model.levels.bias.copy_(w[:, 4:].T)
+    model.levels.bias.copy_(w[:, BANDS:].T)
     loc = v_sum / v_count.clamp_min(1)
     var = (v_square / v_count.clamp_min(1) - loc.square()).clamp_min(0.05)
     model.levels.z_loc.copy_(loc)

@@ -1,5 +1,5 @@
-"""Minnen, Balle, Toderici: Joint autoregressive and hierarchical priors for learned image compression.  NeurIPS 2018,
-arXiv 1809.02736.
+"""Minnen, Balle, Toderici: Joint autoregressive and hierarchical priors for learned image compression.
+NeurIPS 2018, arXiv 1809.02736.
 
 ::
 
@@ -11,8 +11,9 @@ arXiv 1809.02736.
 
 `MeanScale` has no masked convolution: h_s gives sigma and mu.
 
-Coding order: z; then y.  MeanScale: all of y at once.  Autoregressive: position after position in raster order, the
-channels of a position together; `raster` takes the positions that do not see each other in one step.
+Coding order: z; then y.  MeanScale: all of y at once.  Autoregressive: position after position in raster
+order, the channels of a position together; `raster` takes the positions that do not see each other in one
+step.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ def hyper_synthesis(n: int, m: int) -> nn.Sequential:
 
 
 def joint_parameters(m: int, outputs: int | None = None) -> nn.Sequential:
-    """1x1 convolutions from side information and context, ``4m`` channels, to parameters (``2m`` unless given)."""
+    """1x1 convolutions from side information and context, ``4m`` channels, to parameters (``2m`` unless
+    given).
+    """
     a, b = m * 10 // 3, m * 8 // 3
     return nn.Sequential(
         Pointwise(4 * m, a), nn.LeakyReLU(), Pointwise(a, b), nn.LeakyReLU(), Pointwise(b, outputs or 2 * m)

@@ -1,6 +1,7 @@
-"""Photographs for training: a folder, decoded once into one flat file of bytes that is then memory-mapped.
+"""Training crops of photographs.
 
-A crop depends only on (seed, step, position in the batch), so a resumed run sees exactly what an uninterrupted one would.
+A crop depends only on (seed, step, position in the batch), so a resumed run, or one shared by several processes, sees
+exactly what an uninterrupted one would.
 """
 
 from __future__ import annotations
@@ -8,127 +9,151 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".ppm")
-Pixels = npt.NDArray[np.uint8]
+from calotype.lab.train.stores import Decoded, Encoded, Pixels, Store, open_store
 
 
-@dataclass
-class Entry:
-    """One decoded picture in the flat file."""
+class Cut(NamedTuple):
+    """Where a crop comes from, and how it is turned."""
 
-    name: str
-    offset: int
-    height: int
-    width: int
+    picture: int
+    top: int
+    left: int
+    turns: int
+    """Quarter turns, anticlockwise."""
+    flip: bool
+    """Left and right exchanged, after the turns."""
 
 
 class Photos:
-    """Decoded photographs: ``PACKED.u8`` (pixels, row by row, RGB) beside ``PACKED.json`` (names, offsets, sizes)."""
+    """Photographs from one or several stores, counted through."""
 
-    def __init__(self, packed: Path) -> None:
-        index = json.loads(packed.with_suffix(".json").read_text())
-        self.entries = [Entry(*e) for e in index]
-        self.pixels: Pixels = np.memmap(packed.with_suffix(".u8"), np.uint8, "r")
-        if not self.entries:
-            raise ValueError(f"{packed}: no photographs")
-        last = self.entries[-1]
-        if last.offset + last.height * last.width * 3 != len(self.pixels):
-            raise ValueError(f"{packed}.u8: size does not match the index; pack the photographs again")
+    def __init__(self, stores: Sequence[Store]) -> None:
+        self.stores = list(stores)
+        self.where = [(s, i) for s in self.stores for i in range(len(s.names))]
+        self.names = [s.names[i] for s, i in self.where]
+        self.sizes = [s.sizes[i] for s, i in self.where]
+        self.skipped = [entry for s in self.stores for entry in s.skipped]
+        encoded = any(isinstance(s, Encoded) for s in self.stores)
+        self._pool = ThreadPoolExecutor(os.cpu_count() or 1) if encoded else None
 
     @classmethod
-    def open(cls, source: Path, cache: Path | None = None) -> Photos:
-        """Photographs of a folder (decoded on first use into ``cache``) or of a packed file."""
-        if source.with_suffix(".u8").is_file():
-            return cls(source)
-        if not source.is_dir():
-            raise ValueError(f"{source}: neither a folder nor a packed file of photographs")
-        files = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES)
-        if not files:
-            raise ValueError(f"{source}: no photographs (looked for {', '.join(SUFFIXES)})")
-        stamp = "".join(f"{p}{p.stat().st_size}{p.stat().st_mtime_ns}" for p in files)
-        cache = cache or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "calotype"
-        packed = cache / f"photos-{hashlib.sha256(stamp.encode()).hexdigest()[:16]}"
-        if not packed.with_suffix(".json").is_file():
-            skipped = pack(files, packed)
-            for name, why in skipped:
-                print(f"skipped {name}: {why}")
-            if skipped:
-                print(f"skipped {len(skipped)} of {len(files)} files")
-        return cls(packed)
+    def open(cls, *sources: Path, stream: bool = False, cache: Path | None = None) -> Photos:
+        """Folders, WebDataset shards or packed files; see `calotype.lab.train.stores`."""
+        return cls([open_store(Path(s), stream=stream, cache=cache) for s in sources])
+
+    def describe(self) -> dict[str, Any]:
+        """For the record of a run: how many photographs and pixels, and a hash of their names and sizes."""
+        listing = json.dumps(sorted(zip(self.names, self.sizes)))
+        return {
+            "photographs": len(self.names),
+            "megapixels": round(sum(h * w for h, w in self.sizes) / 1e6, 1),
+            "sha256": hashlib.sha256(listing.encode()).hexdigest()[:16],
+        }
 
     def picture(self, i: int) -> Pixels:
-        e = self.entries[i]
-        return self.pixels[e.offset : e.offset + e.height * e.width * 3].reshape(e.height, e.width, 3)
+        """uint8 ``[H, W, 3]``, read-only."""
+        store, k = self.where[i]
+        return store.picture(k)
 
     def split(self, held_out: int) -> tuple[list[int], list[int]]:
         """Indices for training and, evenly spread, for validation."""
-        n = len(self.entries)
+        n = len(self.names)
         count = min(held_out, n // 2)
         valid = {(2 * k + 1) * n // (2 * count) for k in range(count)} if count else set()
         return [i for i in range(n) if i not in valid], sorted(valid)
 
-    def crops(self, indices: list[int], key: Iterable[int], count: int, size: int) -> Tensor:
-        """``count`` random crops as uint8 ``[count, 3, size, size]``, decided by ``key`` alone.
+    def plan(self, indices: Sequence[int], key: Sequence[int], count: int, size: int) -> list[Cut]:
+        """``count`` random crops of ``size`` x ``size``, decided by ``key`` (whole numbers from 0) alone.
 
-        Every pixel is as likely as any other; smaller pictures are repeated by reflection.  Flips and quarter turns.
+        Every pixel is as likely as any other; smaller pictures are extended by reflection.  Flips and quarter turns.
         """
         rng = np.random.default_rng(list(key))
-        areas = np.array([self.entries[i].height * self.entries[i].width for i in indices], np.float64)
-        chosen = rng.choice(len(indices), count, p=areas / areas.sum())
-        out = np.empty((count, size, size, 3), np.uint8)
-        for k, which in enumerate(chosen):
-            picture = self.picture(indices[which])
-            h, w = picture.shape[:2]
-            if h < size or w < size:
-                pad = ((0, max(0, size - h)), (0, max(0, size - w)), (0, 0))
-                picture = np.pad(picture, pad, mode="symmetric")
-                h, w = picture.shape[:2]
-            top, left = rng.integers(h - size + 1), rng.integers(w - size + 1)
-            crop = picture[top : top + size, left : left + size]
-            crop = np.rot90(crop, rng.integers(4))
-            out[k] = crop[:, ::-1] if rng.integers(2) else crop
+        areas = np.array([self.sizes[i][0] * self.sizes[i][1] for i in indices], np.float64)
+        cuts = []
+        for which in rng.choice(len(indices), count, p=areas / areas.sum()):
+            h, w = (max(side, size) for side in self.sizes[indices[which]])
+            top, left = int(rng.integers(h - size + 1)), int(rng.integers(w - size + 1))
+            turns, flip = int(rng.integers(4)), bool(rng.integers(2))
+            cuts.append(Cut(indices[which], top, left, turns, flip))
+        return cuts
+
+    def cut(self, cuts: Sequence[Cut], size: int) -> Tensor:
+        """The crops of a plan, uint8 ``[n, 3, size, size]``."""
+        out = np.empty((len(cuts), size, size, 3), np.uint8)
+
+        def fill(k: int) -> None:
+            c = cuts[k]
+            crop = _enlarge(self.picture(c.picture), size)[c.top : c.top + size, c.left : c.left + size]
+            crop = np.rot90(crop, c.turns)
+            out[k] = crop[:, ::-1] if c.flip else crop
+
+        for _ in (self._pool.map if self._pool else map)(fill, range(len(cuts))):
+            pass
         return torch.from_numpy(out).permute(0, 3, 1, 2)
 
-    def centres(self, indices: list[int], size: int) -> Tensor:
+    def crops(self, indices: Sequence[int], key: Sequence[int], count: int, size: int) -> Tensor:
+        """`plan` and `cut` in one."""
+        return self.cut(self.plan(indices, key, count, size), size)
+
+    def centres(self, indices: Sequence[int], size: int) -> Tensor:
         """The central crop of each picture, uint8 ``[n, 3, size, size]``."""
         out = []
         for i in indices:
-            p = self.picture(i)
-            p = np.pad(p, ((0, max(0, size - p.shape[0])), (0, max(0, size - p.shape[1])), (0, 0)), mode="symmetric")
+            p = _enlarge(self.picture(i), size)
             top, left = (p.shape[0] - size) // 2, (p.shape[1] - size) // 2
             out.append(p[top : top + size, left : left + size])
         return torch.from_numpy(np.stack(out)).permute(0, 3, 1, 2)
 
 
-def pack(files: list[Path], packed: Path) -> list[tuple[str, str]]:
-    """Decode ``files`` into ``packed.u8`` and ``packed.json``; returns (name, reason) of those that could not be read."""
-    from PIL import Image
+class DevicePhotos:
+    """The pixels of decoded photographs in the memory of a GPU, and crops made there."""
 
-    packed.parent.mkdir(parents=True, exist_ok=True)
-    index: list[tuple[str, int, int, int]] = []
-    skipped: list[tuple[str, str]] = []
-    offset = 0
-    with tempfile.NamedTemporaryFile(dir=packed.parent, delete=False) as out:
-        for path in files:
-            try:
-                with Image.open(path) as image:
-                    pixels = np.asarray(image.convert("RGB"))
-            except Exception as error:  # any decoder may raise anything on a broken file
-                skipped.append((path.name, str(error)))
-                continue
-            out.write(pixels.tobytes())
-            index.append((path.name, offset, *pixels.shape[:2]))
-            offset += pixels.size
-    os.replace(out.name, packed.with_suffix(".u8"))
-    packed.with_suffix(".json").write_text(json.dumps(index))
-    return skipped
+    def __init__(self, photos: Photos, device: torch.device) -> None:
+        pixels, self.offsets, start = [], [], 0
+        for store in photos.stores:
+            assert isinstance(store, Decoded)
+            pixels.append(torch.from_numpy(np.asarray(store.pixels).copy()).to(device))
+            self.offsets += [start + offset for offset in store.offsets]
+            start += len(store.pixels)
+        self.pixels, self.sizes, self.device = torch.cat(pixels), photos.sizes, device
+
+    @staticmethod
+    def fit(photos: Photos, device: torch.device) -> bool:
+        """Whether the photographs are decoded and take less than a third of the free memory of a CUDA device."""
+        if device.type != "cuda" or not all(isinstance(s, Decoded) for s in photos.stores):
+            return False
+        return 3 * 3 * sum(h * w for h, w in photos.sizes) < torch.cuda.mem_get_info(device)[0]
+
+    def cut(self, cuts: Sequence[Cut], size: int) -> Tensor:
+        """As `Photos.cut`, on the device."""
+        places = []
+        for c in cuts:
+            h, w = self.sizes[c.picture]
+            rows, columns = _reflect(h, size)[c.top : c.top + size], _reflect(w, size)[c.left : c.left + size]
+            r, k = (torch.from_numpy(t).to(self.device, non_blocking=True) for t in (rows, columns))
+            place = torch.rot90(self.offsets[c.picture] + 3 * (r[:, None] * w + k[None]), c.turns)
+            places.append(place.flip(1) if c.flip else place)
+        place = torch.stack(places)
+        return torch.stack([self.pixels[place + channel] for channel in range(3)], 1)
+
+
+def _reflect(side: int, size: int) -> np.ndarray:
+    """Positions 0 .. side-1, extended by reflection to ``size`` when there are fewer."""
+    return np.pad(np.arange(side), (0, max(0, size - side)), mode="symmetric")
+
+
+def _enlarge(picture: Pixels, size: int) -> Pixels:
+    """Extended by reflection to at least ``size`` x ``size``."""
+    h, w = picture.shape[:2]
+    if h >= size and w >= size:
+        return picture
+    return picture[np.ix_(_reflect(h, size), _reflect(w, size))]

@@ -1,195 +1,313 @@
 """The training loop: one process or many (`torchrun`), CPU or CUDA, resumed exactly.
 
-A model to be trained is a module with
-
-    ``training_loss(x, generator, hard) -> (loss, {name: value})``   x uint8 [B, 3, S, S]
-    ``validate(x) -> {name: value}``                                 x uint8 [n, 3, S, S], weights: the moving average
-
-Many processes average their gradients, so N processes with batch B/N equal one process with batch B.
+Everything random in a step is decided by (seed, step, part of the batch).  So a run that is resumed equals one that was
+not interrupted, and N processes that share the parts of a batch equal one process that works through them all.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import os
+import platform
+import signal
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from .config import TrainConfig
-from .data import Photos
-from .optim import build_optimizer
+from calotype.lab.train.config import TrainConfig
+from calotype.lab.train.data import DevicePhotos, Photos
+from calotype.lab.train.optim import build_optimizer
+from calotype.lab.train.report import Reporter
+from calotype.lab.train.state import NAME, State, load_weights, optimizer_state, restore_optimizer
+from calotype.lab.train.subject import Subject, mixed_precision, transforms
 
-
-class Trainable(Protocol):
-    """What the loop asks of a model, besides being an ``nn.Module``."""
-
-    def training_loss(self, x: Tensor, generator: torch.Generator, hard: bool) -> tuple[Tensor, dict[str, float]]: ...
-    def validate(self, x: Tensor) -> dict[str, Any]: ...
+VALIDATION_SIZE = 256
+"""Side of the central crops that a validation scores."""
 
 
 class Diverged(RuntimeError):
-    """The loss or a gradient is not finite."""
+    """The loss or the gradient is not finite; the message names the step and the last good checkpoint."""
 
 
 class Trainer:
-    """State of a run: weights, their moving average, optimiser, step."""
+    """A run: weights, their moving average, optimiser, step.
 
-    def __init__(self, model: nn.Module, photos: Photos, config: TrainConfig, folder: Path, device: str = "cpu") -> None:
-        self.config, self.photos, self.folder, self.device = config, photos, folder, torch.device(device)
-        self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-        if config.batch % self.world:
-            raise ValueError(f"batch {config.batch} is not a multiple of the {self.world} processes")
-        if self.world > 1 and not dist.is_initialized():
-            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
-        self.model = model.to(self.device).to(memory_format=torch.channels_last)
+    Raises:
+        ValueError: when the batch cannot be shared by the processes.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        photos: Photos,
+        config: TrainConfig,
+        folder: Path,
+        *,
+        device: str | torch.device = "cpu",
+        reporter: Reporter | None = None,
+    ) -> None:
+        self.subject, self.photos, self.config, self.folder = subject, photos, config, folder
+        self.device, self.reporter = torch.device(device), reporter or Reporter()
+        self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        self.parts = config.parts or self.world
+        if self.parts % self.world or config.batch % self.parts:
+            raise ValueError(
+                f"a batch of {config.batch} in {self.parts} parts cannot be shared evenly by {self.world} processes"
+            )
+        torch.manual_seed(config.seed)  # the same first weights everywhere
+        self.objective = subject.build()
+        self.model: nn.Module = self.objective.model.to(self.device).to(memory_format=torch.channels_last)
         self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = build_optimizer(config, self.model)
-        self.step, self.seconds = 0, 0.0
+        self.step, self.seconds, self.last_validation, self.stopped = 0, 0.0, 0.0, False
+        self.machine, self.machines = _machine(self.device, self.world), dict[str, float]()
         self.train_set, self.valid_set = photos.split(config.held_out)
-        if config.bf16 and hasattr(self.model, "mixed_precision"):
-            self.model.mixed_precision(True)
+        self.resident = DevicePhotos(photos, self.device) if DevicePhotos.fit(photos, self.device) else None
+        # The first step whose gradient was not finite, or infinity.  It stays on the device: looking at it at every
+        # step would make a GPU wait.
+        self.broken = torch.full((), math.inf, device=self.device)
+        if config.bf16:
+            mixed_precision(self.model)
+        if self.device.type == "cuda":
+            torch.set_float32_matmul_precision("high")
+        if config.compile:
+            for part in transforms(self.model):
+                part.compile()
 
     # -- checkpoints ---------------------------------------------------------------------------------------------
 
     @property
     def checkpoint(self) -> Path:
-        return self.folder / "checkpoint.pt"
+        return self.folder / NAME
 
     def save(self) -> None:
-        """Write the checkpoint: weights, moving average, optimiser, step, configuration.  Atomic."""
+        """Write the checkpoint.
+
+        Raises:
+            Diverged: instead of replacing a good checkpoint by a broken one.
+        """
+        self._guard()
         if self.rank:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        state = {
-            "step": self.step,
-            "seconds": self.seconds,
-            "config": self.config.to_dict(),
-            "model": {k: v.contiguous() for k, v in self.model.state_dict().items()},
-            "ema": {k: v.contiguous() for k, v in self.ema.items()},
-            "optimizer": self.optimizer.state_dict(),
-        }
-        temporary = self.checkpoint.with_suffix(".tmp")
-        torch.save(state, temporary)
-        os.replace(temporary, self.checkpoint)
+        State(
+            self.step, self.seconds, self.config.to_dict(), self.subject.to_dict(),
+            self.model.state_dict(), self.ema, optimizer_state(self.optimizer, self.model), self.photos.describe(),
+            self.machines,
+        ).save(self.checkpoint)  # fmt: skip
 
-    def resume(self, path: Path | None = None, *, optimizer: bool = True) -> None:
-        """Go on from a checkpoint; ``optimizer=False`` takes only the weights and starts a fresh optimiser."""
-        state = torch.load(path or self.checkpoint, map_location=self.device, weights_only=True)
-        self.model.load_state_dict(state["model"])
-        for k, v in state["ema"].items():
+    def resume(self, state: State) -> None:
+        """Go on exactly where ``state`` was taken.
+
+        Raises:
+            CheckpointError: when it is of another model.
+        """
+        self.start_from(state)
+        for k, v in state.ema.items():
             self.ema[k].copy_(v)
-        self.step, self.seconds = state["step"], state["seconds"]
-        if optimizer and "optimizer" in state:
-            self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds, self.machines = state.step, state.seconds, dict(state.machines)
+        restore_optimizer(self.optimizer, self.model, state.optimizer)
+
+    def start_from(self, state: State, *, averaged: bool = False) -> None:
+        """Take only the weights (or their moving average): a new run that begins where another one got to."""
+        load_weights(self.model, state.ema if averaged else state.weights, "the checkpoint")
+        self.restart_average()
+
+    def restart_average(self) -> None:
+        """Set the moving average to the weights as they are, in all processes to those of the first."""
+        if self.world > 1:
+            for v in self.model.state_dict().values():
+                dist.broadcast(v, 0)
+        for k, v in self.model.state_dict().items():
+            self.ema[k].copy_(v)
 
     # -- the run -------------------------------------------------------------------------------------------------
 
-    def learning_rate(self, step: int) -> float:
-        """Warm-up, plateau, cosine decay to 1 %."""
-        c = self.config
-        rate = c.lr * min(1.0, (step + 1) / max(1, c.warmup))
-        begin = c.steps * (1 - c.decay)
-        if step > begin:
-            t = min(1.0, (step - begin) / max(1.0, c.steps - begin))
-            rate *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * t))
-        return rate
+    def run(self, seconds: float = math.inf, saved: Callable[[], None] = lambda: None) -> dict[str, Any]:
+        """Train to ``config.steps``, or for so many seconds (that of the last validation included), or until a signal.
 
-    def crops(self, step: int) -> Tensor:
-        count = self.config.batch // self.world
-        x = self.photos.crops(self.train_set, (self.config.seed, step, self.rank), count, self.config.crop)
-        return x.pin_memory() if self.device.type == "cuda" else x
+        Leaves a checkpoint, calls ``saved``, and returns the last validation.
 
-    def run(self, minutes: float | None = None) -> None:
-        """Train to ``config.steps``, or for so many minutes; the checkpoint is written at the end in any case."""
-        start, begun = time.monotonic(), self.seconds
+        Raises:
+            Diverged: the checkpoint is then the last good one.
+        """
+        start, begun, before = time.monotonic(), self.seconds, self.machines.get(self.machine, 0.0)
         self.model.train()
-        with ThreadPoolExecutor(1) as pool:
-            ahead = pool.submit(self.crops, self.step)
-            try:
-                while self.step < self.config.steps:
-                    if self._time_is_up(start, minutes):
-                        break
-                    x = ahead.result().to(self.device, non_blocking=True)
-                    ahead = pool.submit(self.crops, self.step + 1)
-                    self._one_step(x)
-                    self.seconds = begun + time.monotonic() - start
-                    if self.step % self.config.save_every == 0:
-                        self.save()
-                    if self.step % self.config.validate_every == 0:
-                        self.validate()
-            finally:
-                self.save()
-        self.validate()
+        self.reporter.begin(self.step, self.config.steps, seconds)
+        with _signals() as caught, ThreadPoolExecutor(1) as pool:
+            ahead = pool.submit(self._crops, self.step)
+            while self.step < self.config.steps:
+                reserve = min(1.3 * self.last_validation or 0.1 * seconds, 0.5 * seconds)
+                if self._stop(bool(caught) or time.monotonic() - start + reserve > seconds):
+                    break
+                ahead = self._step(ahead, pool)
+                self.seconds = begun + time.monotonic() - start
+                self.machines[self.machine] = before + self.seconds - begun
+                if self.step % self.config.save_every == 0:
+                    self.save()
+                if self.step % self.config.validate_every == 0 and self.step < self.config.steps:
+                    self.validate()
+            self.stopped = bool(caught)
+            self.save()
+        saved()
+        return self.validate()
 
-    def _time_is_up(self, start: float, minutes: float | None) -> bool:
-        if minutes is None:
-            return False
-        up = torch.tensor(float(time.monotonic() - start > 60 * minutes))
-        if self.world > 1:
-            up = up.to(self.device)
-            dist.broadcast(up, 0)  # all processes must stop at the same step
-        return bool(up.item())
-
-    def _one_step(self, x: Tensor) -> None:
+    def _crops(self, step: int) -> list[Tensor]:
+        """This process's parts of a batch, uint8 ``[batch / parts, 3, S, S]`` each."""
         c = self.config
+        cuts = self.photos.plan(self.train_set, (c.seed, step, 0), c.batch, c.crop)
+        size, share = c.batch // self.parts, self.parts // self.world
+        parts = [cuts[k * size : (k + 1) * size] for k in range(self.rank * share, (self.rank + 1) * share)]
+        if self.resident is not None:
+            return [self.resident.cut(part, c.crop) for part in parts]
+        crops = [self.photos.cut(part, c.crop) for part in parts]
+        return [x.contiguous().pin_memory() for x in crops] if self.device.type == "cuda" else crops
+
+    def _step(self, ahead: Future[list[Tensor]], pool: ThreadPoolExecutor) -> Future[list[Tensor]]:
+        """One optimiser step on the crops that were made ahead; returns the next ones, in the making."""
+        c = self.config
+        crops = [x.to(self.device, non_blocking=True) for x in ahead.result()]
+        ahead = pool.submit(self._crops, self.step + 1)
         hard = self.step >= c.steps * (1 - c.hard)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate(self.step) * group["factor"]
-        generator = torch.Generator(self.device).manual_seed(hash((c.seed, self.step, self.rank)) & 0x7FFFFFFF)
+            group["lr"] = c.learning_rate(self.step) * group["factor"]
         self.optimizer.zero_grad(set_to_none=False)
-        loss, values = self.model.training_loss(x, generator, hard)
-        loss.backward()
+        total, figures = torch.zeros((), device=self.device), {}
+        for k, x in enumerate(crops):
+            generator = self._generator(self.rank * len(crops) + k)
+            loss, figures = self.objective.training_loss(x, generator, hard)
+            (loss / self.parts).backward()  # type: ignore[no-untyped-call]
+            total += loss.detach() / self.parts
         if self.world > 1:
-            self._average_gradients()
+            total = self._sum_gradients(total)
         norm = nn.utils.clip_grad_norm_(self.parameters, c.clip)
-        if self.step % 50 == 0:
-            if not (torch.isfinite(loss) and torch.isfinite(norm)):
-                raise Diverged(f"loss {loss.item()} at step {self.step}; last good checkpoint: {self.checkpoint}")
-            self.log({"step": self.step, "loss": loss.item(), "norm": norm.item(), "seconds": self.seconds, **values})
+        bad = ~(torch.isfinite(norm) & torch.isfinite(total))
+        self.broken = torch.where(bad & (self.broken == math.inf), float(self.step), self.broken)
+        if self.device.type != "cuda" or self.step % c.log_every == 0:
+            self._guard()
+        if self.step % c.log_every == 0:
+            numbers = {"loss": total, **figures, "norm": norm}
+            values = {k: float(v) for k, v in numbers.items()}
+            self.reporter.log({"step": self.step, **values, "seconds": self.seconds})
         self.optimizer.step()
         self.step += 1
         self._average_weights(min(c.ema, (1 + self.step) / (10 + self.step)))
+        self.reporter.advance(self.step)
+        return ahead
 
-    def _average_gradients(self) -> None:
+    def _generator(self, part: int) -> torch.Generator:
+        """The randomness of a part of a step; also seeds torch's global generators, for models that use those."""
+        words = np.random.SeedSequence([self.config.seed, self.step, part]).generate_state(1, np.uint64)
+        seed = int(words[0] >> np.uint64(1))
+        torch.manual_seed(seed)
+        return torch.Generator(self.device).manual_seed(seed)
+
+    def _guard(self) -> None:
+        step = self.broken.item()
+        if step != math.inf:
+            last = self.checkpoint if self.checkpoint.is_file() else "there is none"
+            raise Diverged(
+                f"the loss or its gradient is not finite at step {step:.0f}; last good checkpoint: {last}.  "
+                "Go on from there with a lower learning rate (--set lr=...)"
+            )
+
+    def _stop(self, wish: bool) -> bool:
+        """Whether any process wants to stop: all must do so after the same step."""
+        if self.world == 1:
+            return wish
+        flag = torch.tensor(float(wish), device=self.device)
+        dist.all_reduce(flag, dist.ReduceOp.MAX)
+        return bool(flag.item())
+
+    def _sum_gradients(self, total: Tensor) -> Tensor:
         grads = [p.grad for p in self.parameters if p.grad is not None]
-        flat = torch.cat([g.reshape(-1) for g in grads])
+        flat = torch.cat([total.reshape(1), *(g.reshape(-1) for g in grads)])
         dist.all_reduce(flat)
-        flat /= self.world
-        for g, part in zip(grads, flat.split([g.numel() for g in grads]), strict=True):
+        for g, part in zip(grads, flat[1:].split([g.numel() for g in grads]), strict=True):
             g.copy_(part.view_as(g))
+        return flat[0]
 
     @torch.no_grad()
     def _average_weights(self, decay: float) -> None:
-        pairs = [(self.ema[k], v) for k, v in self.model.state_dict().items() if v.is_floating_point()]
-        torch._foreach_lerp_([a for a, _ in pairs], [b.detach() for _, b in pairs], 1 - decay)
+        pairs = [(self.ema[k], v.detach()) for k, v in self.model.state_dict().items()]
+        floats = [(a, v) for a, v in pairs if v.is_floating_point()]
+        torch._foreach_lerp_([a for a, _ in floats], [v for _, v in floats], 1 - decay)
+        for a, v in pairs:
+            if not v.is_floating_point():
+                a.copy_(v)
+
+    @contextmanager
+    def averaged(self) -> Iterator[nn.Module]:
+        """The model with its averaged weights, in ``eval()``, for the time of a ``with``."""
+        raw = {k: v.clone() for k, v in self.model.state_dict().items()}
+        try:
+            self.model.load_state_dict(self.ema)
+            yield self.model.eval()
+        finally:
+            self.model.load_state_dict(raw)
+            self.model.train()
 
     @torch.no_grad()
     def validate(self) -> dict[str, Any]:
-        """Score the moving average on the held-out photographs; rank 0 logs and returns the result."""
+        """Score the moving average on the held-out photographs; the first process reports and returns the figures."""
         if self.rank or not self.valid_set:
             return {}
-        raw = {k: v.clone() for k, v in self.model.state_dict().items()}
-        self.model.load_state_dict(self.ema)
-        self.model.eval()
-        result = self.model.validate(self.photos.centres(self.valid_set, 256).to(self.device))
-        self.model.train()
-        self.model.load_state_dict(raw)
-        self.log({"step": self.step, "seconds": self.seconds, "validation": result})
+        start = time.monotonic()
+        pictures = self.photos.centres(self.valid_set, VALIDATION_SIZE).to(self.device)
+        with self.averaged():
+            result = self.objective.validate(pictures)
+        self.last_validation = time.monotonic() - start
+        self.reporter.validation({"step": self.step, "seconds": self.seconds, "validation": result})
         return result
 
-    def log(self, values: dict[str, Any]) -> None:
-        if self.rank:
-            return
-        line = json.dumps({k: round(v, 5) if isinstance(v, float) else v for k, v in values.items()})
-        print(line, flush=True)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self.folder / "log.jsonl", "a") as log:
-            log.write(line + "\n")
+
+def processes(device: str) -> str:
+    """Join the processes that `torchrun` started, if it did; returns the device of this one."""
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    if device == "cuda":
+        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
+        torch.cuda.set_device(device)
+    return device
+
+
+def _machine(device: torch.device, world: int) -> str:
+    """What a step is computed on, in words."""
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    else:
+        cpuinfo = Path("/proc/cpuinfo")
+        lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+        models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        name = f"{models[0] if models else platform.machine()}, {torch.get_num_threads()} threads"
+    return name if world == 1 else f"{world} x {name}"
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Collects SIGINT and SIGTERM, so that a step is finished and a checkpoint written; the second one acts at once."""
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
+
+    def catch(number: int, frame: Any) -> None:
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+
+    previous = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

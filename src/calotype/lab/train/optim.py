@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .config import TrainConfig
+from calotype.lab.train.config import TrainConfig
 
 
 class Soap(torch.optim.Optimizer):
@@ -67,7 +67,7 @@ class Soap(torch.optim.Optimizer):
             c = state["c" + side]
             c.lerp_(grad @ grad.T if side == "l" else grad.T @ grad, 1 - beta2)
             if t == 0:
-                state["q" + side] = torch.linalg.eigh(c)[1]
+                state["q" + side] = _eigenvectors(c)
             elif t % every == 0:
                 state["q" + side] = torch.linalg.qr(c @ state["q" + side])[0]
 
@@ -78,6 +78,15 @@ class Soap(torch.optim.Optimizer):
         if "qr" in state:
             x = x @ (state["qr"].T if back else state["qr"])
         return x
+
+
+def _eigenvectors(c: Tensor) -> Tensor:
+    """Orthonormal eigenvectors; a ridge keeps the solver going on gradients that are partly zero."""
+    size = c.diagonal().mean()
+    if size == 0:
+        return torch.eye(len(c), device=c.device)
+    ridge = torch.linspace(1e-6, 2e-6, len(c), dtype=torch.float64, device=c.device)
+    return torch.linalg.eigh((c / size).double() + torch.diag(ridge))[1].to(c.dtype)
 
 
 def build_optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:

@@ -1,0 +1,59 @@
+# Tasks. Each makes the virtual environment that it needs first; VENV and PYTHON can be set from outside:
+#   make test PYTHON=python3.12 VENV=/tmp/venv
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+NATIVE = pyproject.toml CMakeLists.txt $(wildcard native/*.cpp native/*.hpp)
+
+.PHONY: help demo setup test lint format bench sanitize clean
+
+help:
+	@echo "make demo      install the codec and compare it with JPEG and AVIF on a photograph"
+	@echo "make setup     install everything that developers need into $(VENV)"
+	@echo "make test      setup, lint, and all tests"
+	@echo "make lint      ruff, mypy --strict, import contracts"
+	@echo "make format    format the code"
+	@echo "make bench     speed and size of the entropy coder, beside a peer"
+	@echo "make sanitize  the entropy coder under sanitizers and a fuzzer"
+	@echo "make clean     remove environments, builds and caches"
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# The codec alone: a few seconds, no PyTorch.
+$(VENV)/.codec: $(BIN)/python $(NATIVE)
+	$(BIN)/python -m pip install -q .
+	@touch $@
+
+# The codec, laboratory, benchmark and tools, editable.
+$(VENV)/.setup: $(BIN)/python $(NATIVE) constraints.txt
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev,lab,bench]"
+	@touch $@ $(VENV)/.codec
+
+demo: $(VENV)/.codec
+	$(BIN)/calotype demo
+
+setup: $(VENV)/.setup
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup
+	$(BIN)/python benchmarks/coder.py
+
+sanitize: setup
+	PATH="$(abspath $(BIN)):$$PATH" native/sanitize.sh
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,87 @@
+"""Parameters and multiply-accumulates of an ONNX graph, in the exact rule.
+
+Exact: one multiply-accumulate for each product that a convolution or matrix product needs for its output (for
+a transposed convolution: for its input), biases and everything pointwise not counted. Quantised graphs count
+as the layers that they stand for.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+RULE = "exact: products of convolutions and matrix products"
+STORED = ("Cast", "DequantizeLinear")  # between weights as they are stored and as they are used
+LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+
+
+def count(data: bytes, sizes: dict[str, tuple[int, ...]]) -> tuple[int, int]:
+    """(parameters, multiply-accumulates) of one call with inputs of these shapes.
+
+    Parameters are the numbers of weights and biases of its layers. Raises ImportError without the package
+    onnx, ValueError where the size of a layer does not follow from those of the inputs.
+    """
+    import onnx
+
+    model = onnx.load_model_from_string(data)
+    for value in model.graph.input:
+        if value.name in sizes:
+            dimensions = value.type.tensor_type.shape.dim
+            for dimension, size in zip(dimensions, sizes[value.name]):
+                dimension.Clear()
+                dimension.dim_value = size
+    for value in model.graph.output:  # shapes that were written for other inputs
+        for dimension in value.type.tensor_type.shape.dim:
+            dimension.Clear()
+    del model.graph.value_info[:]
+    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    weights = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    shapes: dict[str, tuple[int, ...]] = dict(weights)
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        shapes[value.name] = tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
+    source = {node.output[0]: node for node in graph.node if node.op_type in STORED}
+
+    parameters = macs = 0
+    for node in graph.node:
+        if node.op_type in LAYERS:
+            inputs = [source[name].input[0] if name in source else name for name in node.input]
+            parameters += sum(prod(weights[name]) for name in inputs[1:] if name in weights)
+            macs += _macs(node, shapes)
+    return parameters, macs
+
+
+def _macs(node: Any, shapes: dict[str, tuple[int, ...]]) -> int:
+    weight, out = shapes[node.input[1]], shapes[node.output[0]]
+    if not out or 0 in out:
+        raise ValueError(f"the size of {node.output[0]} does not follow from the sizes of the inputs")
+    if node.op_type == "Conv":  # weight: [out, in / groups, rows, columns]
+        return prod(out) * prod(weight[1:])
+    if node.op_type == "ConvTranspose":  # weight: [in, out / groups, rows, columns]
+        return prod(shapes[node.input[0]]) * prod(weight[1:])
+    return prod(out) * shapes[node.input[0]][-1]
+
+
+def of_pack(pack: Any) -> dict[str, Any]:
+    """Parameters and kMAC per pixel of a pack, on a picture of 512 x 512; the keys of Codec.complexity."""
+    from calotype.codec import manifest
+
+    latents, hyper = (1, pack.manifest.latents, 32, 32), (1, pack.manifest.hyper_latents, 8, 8)
+    sizes = {
+        "pixels": (1, 512, 512, 3),
+        "y": latents,
+        "r": latents,
+        "y_hat": latents,
+        "z": hyper,
+        "valid": (1, 1, 32, 32),
+    }
+    counts = {name: count(manifest.read(pack.path, f"{name}.onnx"), sizes) for name in manifest.GRAPHS}
+    kmac = {name: macs / (512 * 512 * 1000) for name, (_, macs) in counts.items()}
+    return {
+        "parameters": sum(parameters for parameters, _ in counts.values()),
+        "kmac_per_pixel": {
+            "encode": kmac["analysis"] + kmac["latent_encoder"] + kmac["scales"],
+            "decode": kmac["scales"] + kmac["latent_decoder"] + kmac["synthesis"],
+            **kmac,
+        },
+        "rule": RULE,
+    }

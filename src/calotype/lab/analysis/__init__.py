@@ -1,0 +1,1 @@
+"""Measurements on models: complexity, receptive fields, statistics of latents."""

@@ -1,0 +1,159 @@
+"""What a network costs: multiply-accumulates per pixel in three counting rules, parameters, shapes,
+receptive field.
+
+The literature counts in ways that disagree; always say which (`RULES`).
+
+    exact      every product of convolutions and matrix products, attention and GDN too; a transposed
+    convolution costs
+               one product per *input* position and tap
+    layers     convolution and linear layers only, as hook-based counters do: no GDN, no attention products
+    ptflops    as ptflops 0.6.5: layers only; a transposed convolution is counted per *output* position, and
+    each bias
+               adds one operation per output
+
+Models run on torch's meta device: shapes are computed, values are not.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+RULES = ("exact", "layers", "ptflops")
+
+
+def parameters(model: nn.Module) -> int:
+    """Number of trained numbers."""
+    return sum(p.numel() for p in model.parameters())
+
+
+def part_parameters(model: nn.Module) -> dict[str, int]:
+    """Parameters of each direct part, and of the model's own ("self") if it has any."""
+    counts = {name: parameters(part) for name, part in model.named_children()}
+    own = sum(p.numel() for p in model.parameters(recurse=False))
+    return {name: n for name, n in {**counts, "self": own}.items() if n}
+
+
+def _layer_macs(layer: nn.Module, x: Tensor, out: Tensor, rule: str) -> int:
+    if isinstance(layer, nn.Linear):
+        per = layer.in_features
+        macs = out.numel() * per
+    else:
+        taps = layer.kernel_size[0] * layer.kernel_size[1]
+        if isinstance(layer, nn.ConvTranspose2d):
+            if rule == "ptflops":
+                macs = out.numel() * taps * layer.in_channels // layer.groups
+            else:
+                macs = x.numel() * taps * layer.out_channels // layer.groups
+        else:
+            macs = out.numel() * taps * layer.in_channels // layer.groups
+    if rule == "ptflops" and layer.bias is not None:
+        macs += out.numel()
+    return macs
+
+
+def macs(model: nn.Module, run: Callable[[nn.Module], Any], rule: str = "exact") -> dict[str, int]:
+    """Multiply-accumulates of each direct part of a model while ``run(copy of the model on the meta
+    device)``.
+
+    The key "self" holds what no part does.
+    """
+    if rule not in RULES:
+        raise ValueError(f"rule must be one of {', '.join(RULES)}, got {rule!r}")
+    twin = copy.deepcopy(model).to("meta").eval()
+    counts: dict[str, int] = defaultdict(int)
+    if rule == "exact":
+        counter = FlopCounterMode(display=False)
+        with torch.no_grad(), counter:
+            run(twin)
+        by_module = counter.get_flop_counts()
+        root = type(twin).__name__
+        for name, _ in twin.named_children():
+            counts[name] = sum(by_module.get(f"{root}.{name}", {}).values()) // 2
+            if not counts[name]:  # a list of modules is never called itself
+                prefix = f"{root}.{name}."
+                children = [k for k in by_module if k.startswith(prefix) and "." not in k[len(prefix) :]]
+                counts[name] = sum(sum(by_module[k].values()) for k in children) // 2
+        counts["self"] = counter.get_total_flops() // 2 - sum(counts.values())
+        return {k: v for k, v in counts.items() if v}
+    handles = []
+    for name, layer in twin.named_modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            part = name.split(".")[0] if "." in name or name in dict(twin.named_children()) else "self"
+
+            def hook(layer: nn.Module, args: tuple[Tensor, ...], out: Tensor, part: str = part) -> None:
+                counts[part] += _layer_macs(layer, args[0], out, rule)
+
+            handles.append(layer.register_forward_hook(hook))
+    with torch.no_grad():
+        run(twin)
+    return dict(counts)
+
+
+def kmacs_per_pixel(
+    model: nn.Module, rule: str = "exact", size: tuple[int, int] = (256, 256)
+) -> dict[str, float]:
+    """Thousands of multiply-accumulates per pixel of each part of a laboratory model, and their "total"."""
+    from calotype.lab.entropy import Estimate
+
+    h, w = size
+
+    def run(twin: nn.Module) -> None:
+        twin(torch.empty(1, 3, h, w, device="meta"), coder=Estimate(_mode(model)))
+
+    counts = {k: v / (h * w * 1000) for k, v in macs(model, run, rule).items()}
+    return {**counts, "total": sum(counts.values())}
+
+
+def _mode(model: nn.Module) -> str:
+    """A way to run all groups without looking at values, and without a step per position."""
+    return getattr(model, "quantisation", "noise")
+
+
+def latent_shapes(model: nn.Module, size: tuple[int, int] = (256, 256)) -> dict[str, tuple[int, int, int]]:
+    """(channels, rows, columns) of every latent map of a picture of that size, by name."""
+    from calotype.lab.entropy import Estimate
+
+    coder = Estimate(_mode(model))
+    twin = copy.deepcopy(model).to("meta").eval()
+    with torch.no_grad():
+        twin(torch.empty(1, 3, *size, device="meta"), coder=coder)
+    shapes: dict[str, tuple[int, int, int]] = {}
+    seen: set[int] = set()
+    for name, values, _, _ in coder.coded:
+        if id(values) in seen:
+            continue
+        seen.add(id(values))
+        c, h, w = values.shape[1:]
+        shapes[name] = (c + shapes.get(name, (0, 0, 0))[0], h, w)
+    return shapes
+
+
+def receptive_field(
+    part: Callable[[Tensor], Tensor], channels: int, size: int = 256, stride: int = 16
+) -> tuple[int, int]:
+    """(rows, columns) of input that one output position in the middle can depend on; ``size`` where it sees
+    everything.
+
+    ``part`` should have few channels: its weights are replaced by positive ones in a float64 copy, so that
+    nothing cancels, and the gradient's support is measured.  ``stride``: input positions per output position
+    (analysis), or 1.
+    """
+    twin = copy.deepcopy(part).double().eval()  # type: ignore[union-attr]
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for p in twin.parameters():  # type: ignore[union-attr]
+            fan = max(1, p[0].numel()) if p.ndim > 1 else 1
+            p.copy_((0.5 + torch.rand(p.shape, generator=generator, dtype=torch.float64)) / fan)
+    x = (0.5 + torch.rand(1, channels, size, size, generator=generator, dtype=torch.float64)).requires_grad_()
+    out = twin(x)
+    out[0, :, out.shape[2] // 2, out.shape[3] // 2].sum().backward()
+    support = x.grad[0].abs().sum(0) > 0
+    rows, columns = support.any(1).nonzero()[:, 0], support.any(0).nonzero()[:, 0]
+    return int(rows[-1] - rows[0] + 1), int(columns[-1] - columns[0] + 1)

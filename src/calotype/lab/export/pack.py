@@ -1,0 +1,115 @@
+"""Writes a pack: graphs, tables, manifest (contract: calotype.codec.pack)."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from calotype.lab.export.exact import Array, check_bounds, check_golden, golden
+from calotype.lab.export.graphs import graphs
+from calotype.lab.export.tables import Statistics, r_tables, z_tables
+from calotype.lab.layers.integer import EXACT
+from calotype.lab.models.calotype import Calotype
+from calotype.lab.models.calotype_parts import Z_UNIT
+
+MARGIN_SLACK = 1
+"""Latents added to each receptive field, for the sub-pixel layers at its edge."""
+TILE = 1024
+
+
+def export(
+    model: Calotype,
+    statistics: Statistics,
+    folder: Path,
+    *,
+    name: str = "photo",
+    training: dict[str, Any] | None = None,
+) -> str:
+    """Write a pack and return its id.  ``folder`` appears whole or not at all; an existing pack is replaced.
+
+    Raises:
+        ExportError: if the exactness bound or a golden vector fails.
+        ValueError: when ``folder`` is there and is not a pack.
+    """
+    from safetensors.numpy import save
+
+    _check_target(folder)
+    model = copy.deepcopy(model).cpu().float().eval().to(memory_format=torch.contiguous_format)
+    arrays, z_limit = _level_arrays(model)
+    bounds = check_bounds(model, arrays["z_mul"], arrays["bias"], z_limit)
+    for prefix, tables in (("r_", r_tables(statistics)), ("z_", z_tables(model, statistics))):
+        arrays |= {prefix + key: value for key, value in tables.to_arrays().items()}
+    vectors = golden(model, arrays["z_mul"], arrays["bias"], z_limit)
+    files = graphs(model, z_limit)
+    check_golden(files["scales"], vectors, arrays["z_mul"], arrays["bias"])
+
+    contents = {f"{graph}.onnx": data for graph, data in files.items()}
+    contents["tables.safetensors"] = save({k: np.ascontiguousarray(v) for k, v in {**arrays, **vectors}.items()})
+    hashes = {file: hashlib.sha256(data).hexdigest() for file, data in contents.items()}
+    identity = hashlib.sha256("".join(f"{f} {hashes[f]}\n" for f in sorted(hashes)).encode()).hexdigest()
+    fields = manifest(model, z_limit) | {"name": name, "id": identity, "files": hashes}
+    fields["training"] = {**(training or {}), "integer_bounds": bounds}
+    contents["manifest.json"] = (json.dumps(fields, indent=1) + "\n").encode()
+    _publish(contents, folder)
+    return identity
+
+
+def manifest(model: Calotype, z_limit: int) -> dict[str, Any]:
+    """The fields of the manifest that follow from the model."""
+    c, anchors = model.config, len(model.config.lambdas)
+    return {
+        "format": 1, "name": "", "id": "", "files": {}, "coder": 1,
+        "latents": c.latents, "hyper_latents": c.hyper, "stride": 16, "hyper_stride": 64, "levels": anchors,
+        "quality": [[0, 0], [100, 256 * (anchors - 1)]], "z_limit": z_limit,
+        "analysis_margin": -(-c.analysis_blocks[0] // 2) + c.analysis_blocks[1] + MARGIN_SLACK,
+        "synthesis_margin": c.synthesis_blocks[0] + -(-c.synthesis_blocks[1] // 2) + MARGIN_SLACK,
+        "tile": TILE,
+    }  # fmt: skip
+
+
+def _level_arrays(model: Calotype) -> tuple[dict[str, Array], int]:
+    """The arrays that a level interpolates, and the largest magnitude of z for which they stay exact."""
+    levels = model.levels
+    with torch.no_grad():
+        z_mul, bias = (t.numpy().astype(np.int32) for t in levels.integers())
+        arrays: dict[str, Array] = {
+            "gain": levels.log_gain.double().exp().numpy(),
+            "inv_gain": levels.log_inv_gain.double().exp().numpy(),
+            "z_gain": 256.0 * Z_UNIT / z_mul.astype(np.float64),
+            "z_mul": z_mul,
+            "bias": bias,
+            "level_vector": levels.vector.numpy().astype(np.float32),
+        }
+    return arrays, min(1023, (EXACT - 2**12) // int(z_mul.max()))
+
+
+def _check_target(folder: Path) -> None:
+    if folder.exists() and not (folder / "manifest.json").is_file():
+        raise ValueError(f"{folder}: is there and is not a pack; give another name")
+
+
+def _publish(contents: dict[str, bytes], folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=folder.name + "-", dir=folder.parent))
+    try:
+        for file, data in contents.items():
+            (temporary / file).write_bytes(data)
+        temporary.chmod(0o755)
+        if folder.exists():
+            old = temporary.with_name(temporary.name + "-old")
+            folder.replace(old)
+            temporary.replace(folder)
+            shutil.rmtree(old)
+        else:
+            temporary.replace(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise

@@ -1,0 +1,90 @@
+"""A training run's averaged weights to a pack, with the record of the training inside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from calotype.lab.export.pack import export
+from calotype.lab.export.tables import Statistics
+from calotype.lab.models.calotype import Calotype
+from calotype.lab.train.data import Photos
+from calotype.lab.train.loop import VALIDATION_SIZE
+from calotype.lab.train.state import State, load_weights
+from calotype.lab.train.subject import PRODUCT, AllQualities, Subject
+
+BATCH, CROP = 8, 256
+CALIBRATION = 2
+"""Last number of the crops' key: apart from those of the steps (0) and of the linear start (1)."""
+
+
+def export_run(
+    run: Path,
+    folder: Path,
+    *,
+    data: list[Path] | None = None,
+    batches: int = 64,
+    name: str = "photo",
+    record: dict[str, Any] | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[str, dict[str, Any]]:
+    """Write the pack of a run (a run's folder, its checkpoint, or a folder of pieces); returns id and training record.
+
+    data:     the photographs; by default those that the run names.  The tables are calibrated on ``batches`` batches of
+              eight crops of those it trained on, the curve measured on those it held out.
+    record:   what else the record should say: sources of the photographs, commit.
+    progress: called with batches done and to do.
+
+    Raises:
+        CheckpointError: when there is no checkpoint, or it is damaged.
+        ValueError: when the run is of another model, or the photographs are missing.
+        ExportError: when the integer bound or a golden vector fails.
+    """
+    state = State.load(run)
+    subject = Subject.from_dict(state.model)
+    if subject.model != PRODUCT:
+        raise ValueError(f"{run}: a run of {subject.model}; packs are made of calotype only")
+    objective = subject.build()
+    model = objective.model
+    assert isinstance(model, Calotype)
+    load_weights(model, state.ema, run)
+    model.eval()
+    photos = Photos.open(*(data or _sources(run)))
+    config = state.config
+    train_set, valid_set = photos.split(config["held_out"])
+
+    statistics = Statistics(model)
+    anchors = len(model.config.lambdas)
+    for k in range(batches):
+        x = photos.crops(train_set, (config["seed"], k, CALIBRATION), BATCH, CROP) / 255.0
+        shift = torch.rand(1, generator=torch.Generator().manual_seed(k))
+        statistics.add(model, x, (torch.arange(BATCH) + shift) / BATCH * (anchors - 1))
+        progress(k + 1, batches)
+    curve = {}
+    if valid_set:
+        assert isinstance(objective, AllQualities)
+        curve = objective.validate(photos.centres(valid_set, VALIDATION_SIZE))
+    training = {
+        "steps": state.step,
+        "minutes": round(state.seconds / 60, 1),
+        "hardware": {name: round(seconds / 60, 1) for name, seconds in state.machines.items()},
+        "seed": config["seed"],
+        "torch": torch.__version__,
+        "data": photos.describe() | {"held out": len(valid_set)},
+        "config": config,
+        "options": subject.options,
+        "validation": {"lambda": list(model.config.lambdas), **curve},
+        **(record or {}),
+    }
+    return export(model, statistics, folder, name=name, training=training), training
+
+
+def _sources(run: Path) -> list[Path]:
+    notes = run / "run.json"
+    if not notes.is_file():
+        raise ValueError(f"{run}: does not name its photographs; give --data")
+    return [Path(p) for p in json.loads(notes.read_text())["data"]]

@@ -1,0 +1,178 @@
+"""``calotype lab train``, which is also ``python -m calotype.lab.train``."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from calotype.errors import CalotypeError
+from calotype.lab.checkpoint import save_checkpoint
+from calotype.lab.models.calotype import Calotype
+from calotype.lab.train import options
+from calotype.lab.train.config import TrainConfig
+from calotype.lab.train.data import Photos
+from calotype.lab.train.loop import Diverged, Trainer, processes
+from calotype.lab.train.report import Console, Reporter
+from calotype.lab.train.state import NAME, State, split
+from calotype.lab.train.subject import PRODUCT, Subject
+
+RUN = "run.json"
+"""What a run was asked for, for people and for the commands that follow."""
+MODEL = "model.safetensors"
+"""The averaged weights of a published system, ready to use."""
+START_CROPS, START_SIZE = 16, 256
+
+
+def main(arguments: Sequence[str] | None = None, *, prog: str = "calotype lab train", begun: float | None = None) -> int:
+    """Run the command.  Returns 0 done, 1 failed, 2 wrong usage, 130 stopped by a signal.
+
+    begun: `time.monotonic` when the process began, from which ``--minutes`` counts.
+    """
+    begun = time.monotonic() if begun is None else begun
+    given = options.parser(prog).parse_args(arguments)
+    try:
+        return _main(given, begun)
+    except (CalotypeError, ValueError, Diverged, OSError) as error:
+        print(f"{prog}: {error}", file=sys.stderr, flush=True)
+        return 1
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def _main(given: Any, begun: float) -> int:
+    if given.out is None:
+        if not (given.prepare or given.print_config):
+            raise ValueError("--out RUN is needed")
+        given.out = Path()
+    todo = options.jobs(given)
+    for job in todo:
+        job.config  # noqa: B018  (mistakes show before anything is decoded)
+    if given.print_config:
+        print(json.dumps(options.to_json(todo), indent=1))
+        return 0
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    if given.device == "auto":
+        given.device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = processes(given.device)
+    first = not dist.is_initialized() or dist.get_rank() == 0
+    photos = _photos(given, todo, first)
+    if given.prepare:
+        return 0
+    deadline = begun + 60 * given.minutes if given.minutes is not None else math.inf
+    stopped, before = False, given.origin
+    for job in todo:
+        reporter = Console(job.folder, tensorboard=given.tensorboard, quiet=given.quiet) if first else Reporter()
+        with reporter:
+            trainer = _trainer(given, job, photos, device, reporter, before)
+            _train(given, trainer, deadline)
+        stopped |= trainer.stopped
+        before = job.folder if given.chain else given.origin
+        if stopped or time.monotonic() > deadline:
+            break
+    return 130 if stopped else 0
+
+
+def _photos(given: Any, todo: list[options.Job], first: bool) -> Photos:
+    """The photographs; the first process decodes them, the others wait for the cache."""
+    sources = given.data
+    if not sources:
+        notes = todo[0].folder / RUN
+        if not notes.is_file():
+            raise ValueError("--data FOLDER is needed")
+        sources = [Path(p) for p in json.loads(notes.read_text())["data"]]
+    given.data = [p.resolve() for p in sources]
+    if not first:
+        dist.barrier()
+    photos = Photos.open(*given.data, stream=given.stream, cache=given.cache)
+    if first:
+        if photos.skipped:
+            total = len(photos.skipped) + len(photos.names)
+            print(f"skipped {len(photos.skipped)} of {total} files that could not be read:", file=sys.stderr)
+            for name, why in photos.skipped:
+                print(f"  {name}: {why}", file=sys.stderr)
+        if dist.is_initialized():
+            dist.barrier()
+    return photos
+
+
+def _trainer(
+    given: Any, job: options.Job, photos: Photos, device: str, reporter: Reporter, before: Path | None
+) -> Trainer:
+    """A trainer at its first step, or where its checkpoint left it."""
+    state = _state(given, job.folder)
+    if state is None:
+        subject, config = job.subject, job.config
+    else:
+        subject, config = Subject.from_dict(state.model), TrainConfig.from_dict({**state.config, **job.explicit})
+        if subject.model != job.subject.model or job.subject.lam not in (None, subject.lam):
+            was = f"{subject.model}, lambda {subject.lam}" if subject.lam else subject.model
+            raise ValueError(f"{job.folder}: is a run of {was}; give --out another folder")
+    trainer = Trainer(subject, photos, config, job.folder, device=device, reporter=reporter)
+    if state is not None:
+        trainer.resume(state)
+        if state.data and state.data != photos.describe():
+            reporter.say("the photographs are not those that the run began with: it does not go on exactly")
+        reporter.say(f"going on from step {trainer.step}")
+    elif before is not None:
+        trainer.start_from(State.load(before), averaged=True)
+    elif subject.model == PRODUCT and given.start != "random":
+        reporter.say("starting from the best linear codec")
+        linear_start(trainer)
+    if trainer.rank == 0:
+        notes = {"data": [str(p) for p in given.data], **options.to_json([job]), "train": config.to_dict()}
+        job.folder.mkdir(parents=True, exist_ok=True)
+        (job.folder / RUN).write_text(json.dumps(notes, indent=1) + "\n")
+    return trainer
+
+
+def _state(given: Any, folder: Path) -> State | None:
+    if (folder / NAME).is_file():
+        if given.resume is None:
+            raise ValueError(f"{folder}: has a run already; go on with --resume, or give --out another folder")
+        return State.load(folder)
+    return State.load(Path(given.resume)) if given.resume else None
+
+
+def linear_start(trainer: Trainer) -> None:
+    """Set the product's model to the best linear codec, measured on training crops."""
+    from calotype.lab.models.calotype_start import start
+
+    model = trainer.model
+    assert isinstance(model, Calotype)
+
+    def sample(seed: int) -> torch.Tensor:
+        key = (trainer.config.seed, seed, 1)  # the last number keeps them apart from the crops of the steps
+        return trainer.photos.crops(trainer.train_set, key, START_CROPS, START_SIZE) / 255.0
+
+    start(model.cpu(), sample)
+    model.to(trainer.device)
+    trainer.restart_average()
+
+
+def _train(given: Any, trainer: Trainer, deadline: float) -> None:
+    def saved() -> None:
+        if trainer.rank:
+            return
+        if given.pieces:
+            pieces = split(trainer.checkpoint, given.pieces)
+            trainer.reporter.say(f"checkpoint at step {trainer.step} in {len(pieces)} pieces in {given.pieces}")
+        if trainer.subject.model != PRODUCT:
+            subject, config = trainer.subject, trainer.config
+            notes = {"lambda": subject.lam, "distortion": subject.distortion, "steps": trainer.step,
+                     "batch": config.batch, "crop": config.crop, "seconds": round(trainer.seconds)}  # fmt: skip
+            with trainer.averaged() as model:
+                save_checkpoint(trainer.folder / MODEL, model, notes)  # type: ignore[arg-type]
+
+    trainer.run(max(0.0, deadline - time.monotonic()), saved)
+    if trainer.stopped:
+        trainer.reporter.say(f"stopped at step {trainer.step}; go on with --resume")

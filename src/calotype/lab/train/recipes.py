@@ -1,0 +1,71 @@
+"""Training recipes: how the published systems were trained, as far as this loop can say it.
+
+Schedules that wait for a plateau of the validation loss are given a cosine of the same length.  Set anything else with
+``--set``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from calotype.lab.objective import LAMBDAS
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Multipliers and options of a publication."""
+
+    source: str
+    """Where it is from, and what differs."""
+    train: dict[str, Any]
+    """Fields of `calotype.lab.train.config.TrainConfig`."""
+    lambdas: dict[str, tuple[float, ...]] = field(default_factory=lambda: dict(LAMBDAS))
+    """Multipliers by distortion, from the lowest rate up; of MSE on a 0..255 scale."""
+
+
+_COMMON = {"crop": 256, "lr": 1e-4, "warmup": 0, "clip": 1.0, "hard": 0.0, "optimizer": "adam"}
+
+RECIPES: dict[str, Recipe] = {
+    "short": Recipe(
+        "ours: minutes on a CPU, to see that a system learns; not for figures",
+        {"steps": 2000, "batch": 8, "crop": 128, "lr": 1e-3, "warmup": 50, "decay": 0.5, "hard": 0.0, "ema": 0.99},
+    ),
+    "compressai": Recipe(
+        "CompressAI 1.2: batch 16, 4 to 5 million steps; the learning rate halves on plateaus after 1 to 2 million.  "
+        "Its MS-SSIM models are fine-tuned from those for MSE (--from, --set lr=1e-5)",
+        {**_COMMON, "steps": 4_500_000, "batch": 16, "decay": 0.65, "final": 0.01},
+    ),
+    "minnen2020": Recipe(
+        "tensorflow/compression, ms2020.py: 1000 x 1000 steps at a constant rate",
+        {**_COMMON, "steps": 1_000_000, "batch": 8, "decay": 0.0},
+        {"mse": (0.01,), "ms-ssim": LAMBDAS["ms-ssim"]},
+    ),
+    "cheng2020": Recipe(
+        "Cheng et al. 2020, section 4: the last 80,000 steps at a tenth of the rate; n=128 for the lower three",
+        {**_COMMON, "steps": 1_000_000, "batch": 8, "decay": 0.08, "final": 0.1, "shape": "step"},
+        {"mse": (0.0016, 0.0032, 0.0075, 0.015, 0.03, 0.045), "ms-ssim": (3.0, 12.0, 40.0, 120.0)},
+    ),
+    "hu2020": Recipe(
+        "Coarse2Fine-PyTorch: 5500 epochs of 1600 pictures; halved four times; its lambda 0.004 is of a range twice as "
+        "wide.  Its four stages with auxiliary losses are not repeated",
+        {**_COMMON, "steps": 550_000, "batch": 16, "clip": 10.0, "decay": 0.5, "final": 0.06},
+        {"mse": (0.016,), "ms-ssim": LAMBDAS["ms-ssim"]},
+    ),
+}  # fmt: skip
+
+
+def default(model: str) -> str:
+    """The recipe of a model of `calotype.lab.registry`."""
+    return next((name for name in RECIPES if model.startswith(name)), "compressai")
+
+
+def recipe(name: str) -> Recipe:
+    """A recipe by name.
+
+    Raises:
+        ValueError: when there is none.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"no recipe is called {name!r}; there are {', '.join(RECIPES)}")
+    return RECIPES[name]

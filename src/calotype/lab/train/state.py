@@ -1,0 +1,179 @@
+"""The state of a training run on disk: one safetensors file with JSON inside; no pickle.
+
+Not to be confused with a model's checkpoint (`calotype.lab.checkpoint`), which holds weights to use and nothing else.
+
+    "format"             metadata: "calotype-training-1"
+    "state"              metadata, JSON: the fields of `State` that are not tensors
+    model/NAME           weights, as they are trained
+    ema/NAME             their moving average, which is what gets exported
+    optimizer/NAME/KEY   the optimiser's tensors of the parameter NAME
+
+For places that take only small files, `split` makes pieces of it, and `find` takes a folder of pieces as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from calotype.lab.checkpoint import CheckpointError
+
+FORMAT = "calotype-training-1"
+NAME = "checkpoint.safetensors"
+KEYS = ("step", "seconds", "config", "model", "data", "machines")
+PIECE = re.compile(r"checkpoint-([0-9a-f]{12})-(\d+)of(\d+)\.piece")
+
+
+@dataclass
+class State:
+    """What a run is continued from."""
+
+    step: int
+    seconds: float
+    config: dict[str, Any]
+    """`TrainConfig` as a mapping."""
+    model: dict[str, Any]
+    """What was trained; `calotype.lab.train.subject.Subject` as a mapping."""
+    weights: dict[str, Tensor]
+    ema: dict[str, Tensor]
+    optimizer: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The optimiser's state by parameter: tensors and numbers."""
+    data: dict[str, Any] = field(default_factory=dict)
+    """`Photos.describe`."""
+    machines: dict[str, float] = field(default_factory=dict)
+    """Seconds of training by processor or GPU."""
+
+    def save(self, path: Path) -> None:
+        """Write the file; it appears whole or not at all."""
+        from safetensors.torch import save_file
+
+        tensors = {f"model/{k}": v for k, v in self.weights.items()} | {f"ema/{k}": v for k, v in self.ema.items()}
+        numbers: dict[str, dict[str, Any]] = {}
+        for name, entry in self.optimizer.items():
+            tensors |= {f"optimizer/{name}/{k}": v for k, v in entry.items() if isinstance(v, Tensor)}
+            numbers[name] = {k: v for k, v in entry.items() if not isinstance(v, Tensor)}
+        state = {k: getattr(self, k) for k in KEYS} | {"optimizer": numbers}
+        tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".checkpoint-") as folder:
+            temporary = Path(folder) / NAME
+            save_file(tensors, temporary, {"format": FORMAT, "state": json.dumps(state)})
+            temporary.chmod(0o644)
+            temporary.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> State:
+        """Read a checkpoint: a file, a run's folder, or a folder of pieces; tensors on the CPU.
+
+        Raises:
+            CheckpointError: when it is missing, damaged, or something else.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        data = find(path)
+        try:
+            size = int.from_bytes(data[:8], "little")
+            metadata = json.loads(data[8 : 8 + size]).get("__metadata__", {})
+            tensors = load(data)
+        except (SafetensorError, ValueError, AttributeError) as error:
+            raise CheckpointError(f"{path}: not a safetensors file, or a damaged one: {error}") from error
+        if metadata.get("format") != FORMAT:
+            raise CheckpointError(f"{path}: a safetensors file, but not the state of a training run ({FORMAT})")
+        state = json.loads(metadata["state"])
+        optimizer: dict[str, dict[str, Any]] = {k: dict(v) for k, v in state.pop("optimizer").items()}
+        for key in [k for k in tensors if k.startswith("optimizer/")]:
+            _, name, entry = key.split("/")
+            optimizer.setdefault(name, {})[entry] = tensors.pop(key)
+        weights, ema = (
+            {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)} for prefix in ("model/", "ema/")
+        )
+        return cls(**state, weights=weights, ema=ema, optimizer=optimizer)
+
+
+def find(path: Path) -> bytes:
+    """The bytes of a checkpoint: a file, a run's folder, or a folder of pieces.
+
+    Raises:
+        CheckpointError: when there is none, or pieces are missing or damaged.
+    """
+    if path.is_file():
+        return path.read_bytes()
+    if (path / NAME).is_file():
+        return (path / NAME).read_bytes()
+    found = [(match, p) for p in path.iterdir() if (match := PIECE.fullmatch(p.name))] if path.is_dir() else []
+    if not found:
+        raise CheckpointError(f"{path}: no checkpoint")
+    digests = {match[1] for match, _ in found}
+    if len(digests) > 1:
+        raise CheckpointError(f"{path}: pieces of {len(digests)} checkpoints; keep those of one")
+    pieces = {int(match[2]): p for match, p in found}
+    missing = set(range(1, int(found[0][0][3]) + 1)) - set(pieces)
+    if missing:
+        raise CheckpointError(f"{path}: piece {min(missing)} of {found[0][0][3]} is missing")
+    data = b"".join(pieces[k].read_bytes() for k in sorted(pieces))
+    if hashlib.sha256(data).hexdigest()[:12] not in digests:
+        raise CheckpointError(f"{path}: the pieces are damaged")
+    return data
+
+
+def split(path: Path, folder: Path, limit: int = 15 << 20) -> list[Path]:
+    """Write a checkpoint file as pieces of at most ``limit`` bytes, in the place of those that were in ``folder``."""
+    data = path.read_bytes()
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in [p for p in folder.iterdir() if PIECE.fullmatch(p.name)]:
+        old.unlink()
+    count, digest = -(-len(data) // limit), hashlib.sha256(data).hexdigest()[:12]
+    pieces = [folder / f"checkpoint-{digest}-{k + 1}of{count}.piece" for k in range(count)]
+    for k, piece in enumerate(pieces):
+        piece.write_bytes(data[k * limit : (k + 1) * limit])
+    return pieces
+
+
+def load_weights(module: nn.Module, weights: Mapping[str, Tensor], where: object) -> None:
+    """As ``load_state_dict``, with an error of one line.
+
+    Raises:
+        CheckpointError: when names or shapes differ: the checkpoint is of another model.
+    """
+    own = module.state_dict()
+    for name in sorted(set(own) | set(weights)):
+        if name not in own or name not in weights:
+            raise CheckpointError(f"{where}: of another model ({name} is only in {'it' if name in weights else 'this one'})")
+        if own[name].shape != weights[name].shape:
+            shapes = f"{list(weights[name].shape)}, not {list(own[name].shape)}"
+            raise CheckpointError(f"{where}: of another model ({name} is {shapes})")
+    module.load_state_dict(dict(weights))
+
+
+def optimizer_state(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, dict[str, Any]]:
+    """The optimiser's state by the names of the parameters."""
+    return {name: dict(optimizer.state[p]) for name, p in module.named_parameters() if p in optimizer.state}
+
+
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, module: nn.Module, state: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Inverse of `optimizer_state`.  Tensors of a parameter's shape take its device and memory format."""
+    for name, p in module.named_parameters():
+        if name not in state:
+            continue
+        entry: dict[str, Any] = {}
+        for key, value in state[name].items():
+            if isinstance(value, Tensor) and value.shape == p.shape and value.ndim:
+                value = torch.empty_like(p.detach()).copy_(value)
+            elif isinstance(value, Tensor) and value.ndim:
+                value = value.to(p.device)
+            entry[key] = value  # numbers, and counters that are tensors of no dimension, stay on the CPU
+        optimizer.state[p] = entry
+
+

@@ -1,0 +1,158 @@
+"""What is trained: a model by name, its sizes, and the objective."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from calotype.lab.models.calotype import Calotype, Config
+
+PRODUCT = "calotype"
+"""Name of the product's own model."""
+Values = dict[str, Any]
+"""Names to numbers, or to tensors of one number."""
+
+
+class Objective(Protocol):
+    """What the loop asks for; `calotype.lab.objective.RateDistortion` is another one."""
+
+    model: Any
+
+    def training_loss(
+        self, x: Tensor, generator: torch.Generator | None, hard: bool
+    ) -> tuple[Tensor, Values]:
+        """Loss and figures for the log, of crops uint8 ``[B, 3, S, S]``; ``generator`` drives all noise."""
+        ...
+
+    def validate(self, x: Tensor) -> Values:
+        """Figures of the model as it is, on pictures uint8 ``[n, 3, S, S]``, rounded as in a file."""
+        ...
+
+
+class AllQualities:
+    """The product's objective: ``bpp + lambda * MSE`` at every level of one model at once."""
+
+    def __init__(self, model: Calotype) -> None:
+        self.model = model
+
+    def rate_distortion(
+        self, x: Tensor, level: Tensor, *, hard: bool, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Estimated bpp, MSE on a 0..255 scale, and the part of the bpp that is z's, each ``[B]``; ``x`` in 0..1."""
+        out = self.model(x, level, hard=hard, generator=generator)
+        pixels = x.shape[2] * x.shape[3]
+        x_hat = out.x_hat if self.model.training else (out.x_hat.clamp(0, 1) * 255).round() / 255
+        mse = (x_hat - x).square().mean((1, 2, 3)) * 255.0**2
+        return (out.r_bits + out.z_bits) / pixels, mse, out.z_bits / pixels
+
+    def training_loss(self, x: Tensor, generator: torch.Generator | None, hard: bool) -> tuple[Tensor, Values]:
+        """Mean over the batch of ``(bpp + lambda * MSE) / sqrt(lambda)``, so that every level weighs alike.
+
+        Levels are drawn evenly over the trained range, one for each crop.
+        """
+        n, device = len(x), x.device
+        shift = torch.rand(1, generator=generator, device=device)
+        level = ((torch.arange(n, device=device) / n + shift) % 1.0) * (len(self.model.config.lambdas) - 1)
+        bpp, mse, z = self.rate_distortion(_unit(x), level, hard=hard, generator=generator)
+        lam = self.model.lam(level)
+        loss = ((bpp + lam * mse) / lam.sqrt()).mean()
+        return loss, {"bpp": bpp.detach().mean(), "z": z.detach().mean()}
+
+    @torch.no_grad()
+    def validate(self, x: Tensor) -> Values:
+        """Curve over the trained levels: bpp, PSNR, bpp of z, and loss of each; and the mean of the losses."""
+        curve: dict[str, list[float]] = {"bpp": [], "psnr": [], "z_bpp": [], "loss": []}
+        for anchor, lam in enumerate(self.model.config.lambdas):
+            parts = []
+            for chunk in x.split(8):
+                level = torch.full((len(chunk),), float(anchor), device=x.device)
+                parts.append(torch.stack(self.rate_distortion(_unit(chunk), level, hard=True)))
+            bpp, mse, z = torch.cat(parts, 1)
+            psnr, loss = 10 * torch.log10(255.0**2 / mse), (bpp + lam * mse) / lam**0.5
+            for name, value in zip(curve, (bpp, psnr, z, loss), strict=True):
+                curve[name].append(round(float(value.mean()), 4))
+        return {**curve, "mean_loss": round(sum(curve["loss"]) / len(curve["loss"]), 4)}
+
+
+def _unit(x: Tensor) -> Tensor:
+    return (x.float() / 255.0).contiguous(memory_format=torch.channels_last)
+
+
+@dataclass
+class Subject:
+    """A model to train and what for; kept in every checkpoint."""
+
+    model: str = PRODUCT
+    """``calotype``, or a name from ``calotype lab list``."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Sizes of the model that are not the default ones."""
+    lam: float | None = None
+    """Rate-distortion multiplier; None for the product, which has its own list."""
+    distortion: str = "mse"
+    """`mse` or `ms-ssim`."""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Subject:
+        """Build from a mapping.
+
+        Raises:
+            ValueError: for a key that is not a field.
+        """
+        unknown = sorted(set(values) - {f.name for f in fields(cls)})
+        if unknown:
+            raise ValueError(f"unknown option {unknown[0]!r}")
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields, ready for JSON."""
+        return asdict(self)
+
+    def build(self) -> Objective:
+        """The objective around a model with fresh weights.
+
+        Raises:
+            ValueError: for options that the model does not have or that do not fit.
+            UnknownModel: for a name that is not known.
+        """
+        if self.model == PRODUCT:
+            if self.lam is not None or self.distortion != "mse":
+                raise ValueError("calotype trains all its lambdas at once, for MSE; set model.lambdas instead")
+            return AllQualities(Calotype(Config.from_dict(self.options)))
+        from calotype.lab import registry
+        from calotype.lab.objective import RateDistortion
+
+        if self.lam is None:
+            raise ValueError(f"{self.model} needs a lambda (--lambda)")
+        return RateDistortion(registry.build(self.model, **self.options), self.lam, self.distortion)
+
+
+def transforms(model: nn.Module) -> list[nn.Module]:
+    """The parts of a model that most of the work is in, and that no probability depends on."""
+    names = getattr(model, "transforms", None) or getattr(model, "encoder_only", ())
+    return [getattr(model, name) for name in names if hasattr(model, name)]
+
+
+def mixed_precision(model: nn.Module) -> None:
+    """Run the heavy parts of a model in bfloat16 from now on; what they return is float32 again."""
+    if isinstance(model, Calotype):
+        model.mixed_precision(True)
+        return
+    for part in transforms(model):
+        part.register_forward_pre_hook(_enter)
+        part.register_forward_hook(_leave, always_call=True)
+
+
+def _enter(part: nn.Module, args: Any) -> None:
+    context = torch.autocast(args[0].device.type, torch.bfloat16)
+    context.__enter__()
+    part._autocast = context  # type: ignore[assignment]
+
+
+def _leave(part: nn.Module, args: Any, out: Any) -> Any:
+    part._autocast.__exit__(None, None, None)  # type: ignore[operator]
+    del part._autocast
+    return out.float() if isinstance(out, Tensor) else out

@@ -1,0 +1,152 @@
+"""Codecs: every one that can run here gives back the picture, whatever its size; the others say what they
+lack.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.bench.conftest import scene
+
+from calotype.bench import codecs
+from calotype.bench.codecs import _process, _yuv
+from calotype.bench.codecs.base import Codec
+from calotype.bench.errors import BenchError
+
+ALL = codecs.every()
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    return float(10 * np.log10(255**2 / max(1e-9, np.mean((a.astype(float) - b) ** 2))))
+
+
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_round_trip(name: str) -> None:
+    codec = ALL[name]
+    if (reason := codec.missing()) is not None:
+        assert codec.install, "a codec that is missing says how to get it"
+        pytest.skip(reason)
+    assert codec.version()
+    assert len(codec.qualities) >= 4
+    assert len(codec.settings) > 10
+    image = scene(128, 160)
+    sizes, likeness = [], []
+    for quality in (codec.qualities[1], codec.qualities[-2]):
+        data = codec.encode(image, quality)
+        decoded = codec.decode(data)
+        assert decoded.shape == image.shape
+        assert decoded.dtype == np.uint8
+        sizes.append(len(data))
+        likeness.append(psnr(image, decoded))
+    assert sizes[0] < sizes[1] < image.size / 2
+    assert likeness[0] < likeness[1]
+    assert likeness[1] > 30
+
+
+@pytest.mark.parametrize("name", sorted(name for name in ALL if not ALL[name].slow))
+def test_odd_sizes(name: str) -> None:
+    codec = ALL[name]
+    if not codec.available():
+        pytest.skip(str(codec.missing()))
+    image = scene(67, 93)
+    decoded = codec.decode(codec.encode(image, codec.qualities[-2]))
+    assert decoded.shape == image.shape
+    assert psnr(image, decoded) > 25
+
+
+def test_threads_are_a_copy() -> None:
+    codec = ALL["avif-444"]
+    assert codec.with_threads(0).threads == 0
+    assert codec.threads == 1
+
+
+def test_each_codec_is_one_short_file() -> None:
+    for path in Path(codecs.__file__).parent.glob("[a-z]*.py"):
+        if path.name != "base.py":
+            assert len(path.read_text().splitlines()) < 75, path.name
+
+
+def test_expand_families_and_files(bad_codecs: Path) -> None:
+    assert codecs.expand(["jpeg"]) == ["jpeg-420", "jpeg-420-prog", "jpeg-444"]
+    assert codecs.expand(["webp", "jpeg-444", "webp"]) == ["webp", "jpeg-444"]
+    assert "vvc" not in codecs.expand(["default"])
+    assert set(codecs.expand(["default"])) <= set(codecs.expand(["all"]))
+    specs = codecs.expand([str(bad_codecs)])
+    assert [codecs.get(s).name for s in specs][:2] == ["raises", "crashes"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("jpg", "unknown codec 'jpg'"),
+        ("webp:3", "webp takes no argument"),
+        ("/no/such/file.py", "no such codec file"),
+        ("lab:/no/such/checkpoint", "lab:/no/such/checkpoint"),
+    ],
+)
+def test_wrong_names(spec: str, message: str) -> None:
+    with pytest.raises(BenchError, match=message) as caught:
+        codecs.get(spec)
+    assert "\n" not in str(caught.value)
+
+
+def test_file_that_is_no_codec_file(tmp_path: Path) -> None:
+    path = tmp_path / "broken.py"
+    path.write_text("CODECS = [undefined]")
+    with pytest.raises(BenchError, match="NameError"):
+        codecs.expand([str(path)])
+
+
+def test_missing_names_module_and_program() -> None:
+    class Absent(Codec):
+        requires, programs = ("no_such_module_x", "calotype.no_such_part.x"), ("no-such-program-x",)
+
+    told = Absent().missing()
+    assert told is not None
+    for word in ("no_such_module_x", "calotype.no_such_part.x", "no-such-program-x"):
+        assert word in told
+
+
+def test_colour_conversion_known_values() -> None:
+    # BT.709 full range, 10 bit: white, black, and the corners that reach the ends of Cb and Cr.
+    colours = np.array([[[255, 255, 255], [0, 0, 0], [0, 0, 255], [255, 0, 0]]], np.uint8)
+    y, cb, cr = _yuv.from_rgb(colours, "444")
+    assert y.tolist() == [[1023, 0, round(1023 * 0.0722), round(1023 * 0.2126)]]
+    assert cb.tolist()[0][:3] == [512, 512, 1023]
+    assert cr.tolist()[0][3] == 1023
+
+
+@pytest.mark.parametrize(("chroma", "least"), [("444", 58.0), ("420", 36.0)])
+def test_colour_conversion_round_trip(chroma: str, least: float) -> None:
+    image = scene(66, 94)
+    planes = _yuv.from_rgb(image, chroma)
+    height, width = planes[0].shape
+    again = _yuv.from_bytes(_yuv.to_bytes(planes), width, height, chroma)
+    assert all((a == b).all() for a, b in zip(planes, again))
+    assert psnr(image, _yuv.to_rgb(again)) > least
+
+
+def test_y4m_round_trip_and_refusal() -> None:
+    planes = _yuv.from_rgb(scene(34, 50))
+    assert all((a == b).all() for a, b in zip(planes, _yuv.from_y4m(_yuv.to_y4m(planes))))
+    with pytest.raises(ValueError, match="10-bit"):
+        _yuv.from_y4m(b"YUV4MPEG2 W50 H34 C420jpeg\nFRAME\n" + bytes(50))
+    with pytest.raises(ValueError, match="samples"):
+        _yuv.from_y4m(_yuv.to_y4m(planes)[:-2])
+
+
+def test_odd_size_marks() -> None:
+    for height, width in ((4, 4), (4, 5), (5, 4), (5, 5)):
+        image = scene(height, width)
+        marked = _process.mark_odd(image, b"\0\0\1stream")
+        assert len(marked) == 9 + bool(height % 2 or width % 2)
+        odd, stream = _process.split_odd(marked)
+        assert stream == b"\0\0\1stream"
+        assert _process.crop_odd(scene(height + height % 2, width + width % 2), odd).shape == image.shape
+
+
+def test_failed_program_tells_its_last_line() -> None:
+    with pytest.raises(_process.ProcessError, match="status 3: bad news"):
+        _process.run(["sh", "-c", "echo first; echo bad news >&2; exit 3"])

@@ -1,0 +1,157 @@
+"""Learned codecs in the benchmark: our own, and the laboratory's checkpoints; what a network costs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.bench.conftest import scene
+
+from calotype.bench import codecs
+from calotype.bench.codecs import _onnx
+from calotype.bench.errors import BenchError
+from calotype.bench.runner import Settings, run
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two untrained models of one kind, of different rates."""
+    torch = pytest.importorskip("torch")
+    from calotype.lab import registry
+    from calotype.lab.checkpoint import save_checkpoint
+
+    folder = tmp_path_factory.mktemp("models") / "hyperprior"
+    folder.mkdir()
+    for name, seed, weight in (("b", 1, 0.01), ("a", 2, 0.05)):
+        torch.manual_seed(seed)
+        model = registry.build("balle2018-hyperprior", n=8, m=12)
+        save_checkpoint(folder / f"{name}.safetensors", model, {"lambda": weight})
+    return folder
+
+
+def test_folder_of_checkpoints_is_one_curve(checkpoints: Path) -> None:
+    codec = codecs.get(f"lab:{checkpoints}")
+    assert codec.name == "lab:hyperprior"
+    assert codec.qualities == (0, 1)
+    assert codec.quality_unit == "0 = b, 1 = a", "sorted by lambda, from low to high rate"
+    assert codec.available()
+    image = scene(64, 64)
+    streams = [codec.encode(image, q) for q in codec.qualities]
+    pictures = [codec.decode(s) for s in reversed(streams)]
+    single = codecs.get(f"lab:{checkpoints / 'a.safetensors'}")
+    assert single.qualities == (0,)
+    assert single.encode(image, 0) == streams[1]
+    assert (single.decode(streams[1]) == pictures[0]).all()
+    complexity = codec.complexity()
+    assert complexity is not None
+    assert complexity["parameters"] > 10_000
+    assert complexity["kmac_per_pixel"]["total"] > 0.1
+
+
+def test_another_checkpoint_is_another_codec(checkpoints: Path, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    shutil.copy(checkpoints / "a.safetensors", path)
+    before = codecs.get(f"lab:{path}").version()
+    shutil.copy(checkpoints / "b.safetensors", path)
+    assert codecs.get(f"lab:{path}").version() != before
+
+
+def test_no_checkpoint(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    with pytest.raises(BenchError, match="no checkpoint in"):
+        codecs.get(f"lab:{tmp_path}")
+
+
+def test_run_with_a_checkpoint(checkpoints: Path, pictures: Path, tmp_path: Path) -> None:
+    settings = Settings(
+        out=tmp_path / "out",
+        codecs=(f"lab:{checkpoints}",),
+        metrics=("psnr_rgb",),
+        timing_images=1,
+        pictures=0,
+    )
+    found = run([pictures / "a.png"], settings)
+    assert not found["failures"]
+    assert len(found["measurements"]) == 2
+    assert {t["threads"] for t in found["timing"]} == {1, "all"}
+    assert found["codecs"]["lab:hyperprior"]["complexity"]["parameters"] > 10_000
+
+
+def test_our_own_codec() -> None:
+    codec = codecs.get("calotype")
+    if not codec.available():
+        pytest.skip(str(codec.missing()))
+    image = scene(70, 90)
+    data = codec.encode(image, 60)
+    assert codec.decode(data).shape == image.shape
+    assert codec.with_threads(0).decode(data).shape == image.shape
+    from calotype.codec import library
+
+    path = library.load(None).path
+    other = codecs.get(f"calotype:{path}")
+    assert other.name == f"calotype:{Path(path).stem}"
+    assert other.encode(image, 60) == data
+    if os.environ.get("CALOTYPE_PACKS") is None:
+        assert "no pack" in str(codecs.get("calotype:no-such-pack").missing())
+
+
+def test_complexity_of_a_pack() -> None:
+    pytest.importorskip("onnx")
+    codec = codecs.get("calotype")
+    if not codec.available():
+        pytest.skip(str(codec.missing()))
+    found = codec.complexity()
+    assert found is not None
+    kmac = found["kmac_per_pixel"]
+    assert kmac["encode"] == pytest.approx(kmac["analysis"] + kmac["latent_encoder"] + kmac["scales"])
+    assert kmac["decode"] == pytest.approx(kmac["scales"] + kmac["latent_decoder"] + kmac["synthesis"])
+    assert min(kmac.values()) > 0
+
+
+def network() -> bytes:
+    """A strided convolution, a grouped one, a transposed one (weights stored as halves), and a matrix
+    product.
+    """
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper, numpy_helper
+
+    def weight(name: str, *shape: int, dtype: type = np.float32) -> object:
+        return numpy_helper.from_array(np.zeros(shape, dtype), name)
+
+    nodes = [
+        helper.make_node(
+            "Conv", ["x", "w1", "b1"], ["a"], strides=[2, 2], pads=[2, 2, 2, 2], kernel_shape=[5, 5]
+        ),
+        helper.make_node("Conv", ["a", "w2"], ["b"], group=4, pads=[1, 1, 1, 1]),
+        helper.make_node("Cast", ["w3.half"], ["w3"], to=TensorProto.FLOAT),
+        helper.make_node("ConvTranspose", ["b", "w3"], ["c"], strides=[2, 2]),
+        helper.make_node("MatMul", ["c", "w4"], ["y"]),
+    ]
+    weights = [
+        weight("w1", 8, 3, 5, 5),
+        weight("b1", 8),
+        weight("w2", 8, 2, 3, 3),
+        weight("w3.half", 8, 6, 2, 2, dtype=np.float16),
+        weight("w4", 32, 10),
+    ]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, "h", "w"])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 6, "h", 10])
+    graph = helper.make_graph(nodes, "g", [x], [y], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def test_counting_rule_by_hand() -> None:
+    parameters, macs = _onnx.count(network(), {"x": (1, 3, 64, 32)})
+    assert parameters == 8 * 3 * 25 + 8 + 8 * 2 * 9 + 8 * 6 * 4 + 32 * 10
+    small = 32 * 16  # positions after the stride
+    assert macs == small * 8 * 3 * 25 + small * 8 * 2 * 9 + small * 8 * 6 * 4 + 6 * 64 * 10 * 32
+
+
+def test_unknown_sizes_are_refused() -> None:
+    with pytest.raises(ValueError, match="size"):
+        _onnx.count(network(), {})

@@ -1,0 +1,174 @@
+"""Bad input of every kind: one clear line, status 1, no partial output, and what existed stays as it was."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+Run = Callable[..., Any]
+HOSTILE = Path(__file__).parents[1] / "data" / "hostile"
+REFUSED = {
+    name: case
+    for name, case in json.loads((HOSTILE / "index.json").read_text()).items()
+    if case.get("exception")
+}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def assert_refused(run: Run, folder: Path, *arguments: object, says: str) -> None:
+    """The command fails in the one right way, with and without an output that exists already."""
+    before = contents(folder)
+    complaint = run(*arguments).complaint
+    assert says in complaint
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_hostile_files(run: Run, tmp_path: Path, name: str) -> None:
+    (tmp_path / "out.png").write_bytes(b"precious")
+    source = HOSTILE / name
+    case = REFUSED[name]
+    limit = ("--max-pixels", 2**30)  # the reader's own, which the index of these files goes by
+    assert_refused(run, tmp_path, "decode", source, tmp_path / "new.png", *limit, says=case["message"])
+    assert_refused(run, tmp_path, "decode", source, tmp_path / "out.png", "-f", *limit, says=case["message"])
+    assert_refused(run, tmp_path, "decode", source, tmp_path / "new.png", says=f"{source}: ")
+    assert run("probe", source).status == 1
+
+
+def test_every_truncation(run: Run, coded: Path, tmp_path: Path) -> None:
+    data = coded.read_bytes()
+    cut = tmp_path / "cut.calo"
+    for length in [*range(24), len(data) // 2, len(data) - 1]:
+        cut.write_bytes(data[:length])
+        assert_refused(run, tmp_path, "decode", cut, says="cut.calo: ")
+
+
+def test_every_flipped_byte(run: Run, coded: Path, tmp_path: Path) -> None:
+    data = coded.read_bytes()
+    bad = tmp_path / "bad.calo"
+    for position in [*range(24), *range(24, len(data), max(1, len(data) // 20)), len(data) - 1]:
+        bad.write_bytes(data[:position] + bytes([data[position] ^ 0x41]) + data[position + 1 :])
+        assert_refused(run, tmp_path, "decode", bad, says="bad.calo: ")
+
+
+def test_a_file_that_needs_another_pack(run: Run, tmp_path: Path) -> None:
+    from calotype import bitstream
+
+    path = tmp_path / "other.calo"
+    path.write_bytes(bitstream.write(bitstream.Header(8, 8, 0, bytes.fromhex("0badcafe")), [b"\0"]))
+    assert_refused(run, tmp_path, "decode", path, says="pack 0badcafe is needed")
+
+
+def test_missing_files(run: Run, tmp_path: Path) -> None:
+    for command in ("encode", "decode", "probe"):
+        assert_refused(run, tmp_path, command, tmp_path / "no.calo", says="no.calo: no such file")
+    assert_refused(
+        run, tmp_path, "compare", tmp_path / "a.png", tmp_path / "b.png", says="a.png: no such file"
+    )
+    assert_refused(
+        run, tmp_path, "demo", tmp_path / "a.png", "-o", tmp_path / "d", says="a.png: no such file"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "says"),
+    [
+        ("empty.png", b"", "the file is empty"),
+        ("text.jpg", b"Dear Sir or Madam,\n" * 20, "not a picture"),
+        ("cut.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", ""),
+        ("cut.jpg", b"\xff\xd8\xff\xe0\0\x10JFIF\0", ""),
+    ],
+)
+def test_files_that_are_no_pictures(run: Run, tmp_path: Path, name: str, data: bytes, says: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    assert_refused(run, tmp_path, "encode", tmp_path / name, says=f"{name}: {says}")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif", "gif", "bmp"])
+def test_truncated_pictures(run: Run, tmp_path: Path, make_scene: Any, suffix: str) -> None:
+    path = tmp_path / f"cut.{suffix}"
+    make_scene(200, 150).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert_refused(run, tmp_path, "encode", path, says=f"cut.{suffix}: ")
+
+
+def test_a_picture_that_is_a_bomb(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "bomb.png"
+    Image.new("1", (6000, 5000)).save(path)
+    assert_refused(run, tmp_path, "encode", path, "--max-pixels", "20M", says="--max-pixels")
+
+
+def test_a_calo_file_larger_than_allowed(run: Run, coded: Path, tmp_path: Path) -> None:
+    assert_refused(run, tmp_path, "decode", coded, tmp_path / "o.png", "--max-pixels", 1000, says="1536")
+    assert run("decode", coded, tmp_path / "o.png", "--max-pixels", 1536).status == 0
+
+
+@pytest.mark.parametrize("mode", ["F", "I", "CMYK"])
+def test_kinds_that_are_refused(run: Run, tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "x.tif"
+    Image.new(mode, (8, 8)).save(path)
+    assert_refused(run, tmp_path, "encode", path, says="x.tif: the picture ")
+
+
+def test_animations_are_refused(run: Run, tmp_path: Path, make_scene: Any) -> None:
+    path = tmp_path / "x.gif"
+    make_scene().save(path, save_all=True, append_images=[make_scene(seed=1)])
+    assert_refused(run, tmp_path, "encode", path, says="2 frames")
+
+
+def test_unreachable_targets(run: Run, photo: Path, tmp_path: Path) -> None:
+    assert_refused(run, tmp_path, "encode", photo, "--target-size", 20, says="cannot reach 20 bytes")
+
+
+def test_outputs_that_cannot_be(run: Run, photo: Path, tmp_path: Path) -> None:
+    assert_refused(run, tmp_path, "encode", photo, tmp_path / "no" / "x.calo", says="x.calo: no such file")
+    assert_refused(run, tmp_path, "encode", photo, photo / "x.calo", says="x.calo: not a directory")
+    assert_refused(run, tmp_path, "encode", photo, "-o", photo / "deep" / "x.calo", says="not a directory")
+
+
+def test_outputs_that_pillow_cannot_write(run: Run, coded: Path, tmp_path: Path) -> None:
+    assert_refused(run, tmp_path, "decode", coded, tmp_path / "x.docx", says="cannot write .docx")
+    assert_refused(run, tmp_path, "decode", coded, "--format", "docx", says="cannot write .docx")
+    assert_refused(run, tmp_path, "decode", coded, "-o", tmp_path / "x.calo", says="cannot write .calo")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk(run: Run, photo: Path, coded: Path, tmp_path: Path) -> None:
+    assert_refused(
+        run, tmp_path, "encode", photo, "-o", "/dev/full", says="/dev/full: no space left on device"
+    )
+    assert_refused(
+        run, tmp_path, "decode", coded, "-o", "/dev/full", says="/dev/full: no space left on device"
+    )
+    assert Path("/dev/full").is_char_device()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits on file sizes")
+@pytest.mark.parametrize("command", ["encode", "decode"])
+def test_a_disk_that_fills_up_half_way(coded: Path, photo: Path, tmp_path: Path, command: str) -> None:
+    """The size of files is limited, so that a write fails after its first part, as on a full disk."""
+    source, target = (photo, tmp_path / "o.calo") if command == "encode" else (coded, tmp_path / "o.png")
+    target.write_bytes(b"old")
+    before = contents(tmp_path)
+    script = """
+        import resource, sys
+        from calotype.cli import main
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+        sys.exit(main(sys.argv[1:]))
+    """
+    line = [sys.executable, "-c", textwrap.dedent(script), command, str(source), "-o", str(target), "--force"]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1, done
+    assert done.stderr == f"calotype: {target}: file too large\n"
+    assert contents(tmp_path) == before

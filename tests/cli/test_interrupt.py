@@ -1,0 +1,84 @@
+"""An interrupt at any time: no unfinished file stays, every finished one is whole, and the status says so."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import calotype
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
+
+
+def start(*arguments: object) -> subprocess.Popen[bytes]:
+    line = [sys.executable, "-m", "calotype", *map(str, arguments)]
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    for _ in range(6000):
+        if condition() or process.poll() is not None:
+            return
+        time.sleep(0.01)
+    process.kill()
+    raise AssertionError("the command did nothing for a minute")
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_in_the_middle_of_many(
+    tmp_path: Path, make_scene: Any, workers: int, number: int, status: int
+) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    make_scene(400, 300).save(photos / "000.png")
+    for index in range(1, 200):
+        os.link(photos / "000.png", photos / f"{index:03}.png")
+    process = start("encode", photos, out, "--workers", workers, "-q", 20)
+    wait_for(lambda: out.is_dir() and len(list(out.glob("*.calo"))) >= 2, process)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert errors == b"calotype: interrupted\n"
+    files = list(out.iterdir())
+    assert 2 <= len(files) < 200
+    for path in files:
+        assert path.suffix == ".calo"
+        assert calotype.probe(path)["error"] is None
+
+
+def test_while_writing(tmp_path: Path, make_scene: Any) -> None:
+    """The output is a pipe that nobody reads, so the command hangs in its write when the signal comes."""
+    make_scene(400, 300).save(tmp_path / "photo.png")
+    assert start("encode", tmp_path / "photo.png", "-q", 100).wait(timeout=120) == 0
+    os.mkfifo(tmp_path / "pipe")
+    process = start("decode", tmp_path / "photo.calo", "-o", tmp_path / "pipe", "--format", "bmp")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY)  # returns when the command has opened it to write
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    os.close(reader)
+    assert process.returncode == 130
+    assert errors == b"calotype: interrupted\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photo.calo", "photo.png", "pipe"]
+
+
+def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path, make_scene: Any) -> None:
+    make_scene(1200, 1000).save(tmp_path / "photo.png")  # more than a pipe holds
+    assert start("encode", tmp_path / "photo.png", "-q", 0).wait(timeout=120) == 0
+    process = start("decode", tmp_path / "photo.calo", "-", "--format", "bmp", "--quiet")
+    assert process.stdout is not None
+    assert process.stdout.read(2) == b"BM"
+    process.stdout.close()
+    assert process.stderr is not None
+    errors = process.stderr.read()
+    assert process.wait(timeout=60) == 1
+    assert b"Traceback" not in errors
+    assert errors.count(b"\n") <= 1

@@ -1,0 +1,96 @@
+"""Helpers for the laboratory's tests: thin models, a picture, short training, CompressAI without its heavy neighbours."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import types
+from functools import cache
+from importlib.machinery import ModuleSpec
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from calotype.lab import registry
+from calotype.lab.models.base import LabModel
+from calotype.lab.objective import RateDistortion
+
+torch.set_num_threads(1)
+
+
+def picture(height: int, width: int, seed: int = 0) -> Tensor:
+    """Waves and a little texture, uint8 ``[3, H, W]``."""
+    generator = torch.Generator().manual_seed(seed)
+    i, j = torch.arange(height)[:, None] / 64, torch.arange(width)[None] / 64
+    waves = torch.stack([0.5 + 0.3 * torch.sin(2 * i + 3 * j + c) * torch.cos(i * j + c) for c in range(3)])
+    texture = F.avg_pool2d(torch.randn(1, 3, height + 4, width + 4, generator=generator), 5, 1)[0] / 4
+    return ((waves + texture).clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def thin(name: str, seed: int = 0) -> LabModel:
+    """A system with few channels and weights far enough from their start that latents are not all zero."""
+    torch.manual_seed(seed)
+    model = registry.build(name, **registry.entry(name).thin)
+    with torch.no_grad():
+        for key, p in model.named_parameters():
+            if not key.startswith(("prior", "g_s")):
+                p += 0.05 * torch.randn_like(p)
+    return model.eval()
+
+
+@cache
+def trained(name: str, steps: int = 60) -> LabModel:
+    """A thin system after a few steps on crops of `picture`."""
+    torch.manual_seed(0)
+    model = registry.build(name, **registry.entry(name).thin).train()
+    objective = RateDistortion(model, 0.02)
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    generator, source = torch.Generator().manual_seed(1), picture(256, 256)
+    for _ in range(steps):
+        corners = torch.randint(0, 193, (4, 2), generator=generator).tolist()
+        x = torch.stack([source[:, i : i + 64, j : j + 64] for i, j in corners])
+        loss, _ = objective.training_loss(x, generator, hard=False)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+    return model.eval()
+
+
+class _Stubs:
+    """Importer of empty modules in place of those that CompressAI imports but its image models never use."""
+
+    names = ("torchvision", "torch_geometric", "pandas", "tqdm", "einops", "matplotlib", "pytorch_msssim")
+
+    def __init__(self) -> None:
+        self.missing = {name for name in self.names if importlib.util.find_spec(name) is None}
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        return ModuleSpec(name, self, is_package=True) if name.split(".")[0] in self.missing else None  # type: ignore[arg-type]
+
+    def create_module(self, spec: ModuleSpec) -> types.ModuleType:
+        module = types.ModuleType(spec.name)
+        module.__path__ = []  # type: ignore[attr-defined]
+        module.__getattr__ = lambda name: type(name, (), {})  # type: ignore[method-assign]
+        return module
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def compressai() -> types.ModuleType:
+    """CompressAI, or skip; `make setup` installs it with --no-deps, without torchvision."""
+    if importlib.util.find_spec("compressai") is None:
+        pytest.skip("compressai is not installed (make setup)")
+    stubs = _Stubs()
+    sys.meta_path.append(stubs)  # type: ignore[arg-type]
+    try:
+        importlib.import_module("compressai.models")
+        return importlib.import_module("compressai")
+    finally:
+        sys.meta_path.remove(stubs)  # type: ignore[arg-type]
+        for name in [n for n in sys.modules if n.split(".")[0] in stubs.missing]:
+            del sys.modules[name]  # others must not find the empty ones

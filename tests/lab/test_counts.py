@@ -1,0 +1,117 @@
+"""Parameters, multiply-accumulates and shapes of the published sizes, to the last digit (CompressAI, official code)."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from calotype.lab import registry
+from calotype.lab.analysis import complexity
+from calotype.lab.entropy import FactorizedPrior
+from calotype.lab.models.base import LabModel
+
+PARAMETERS = [
+    ("balle2018-factorized", {}, 2_998_147),
+    ("balle2018-factorized", {"n": 192, "m": 320}, 7_030_531),
+    ("balle2018-hyperprior", {}, 5_075_843),
+    ("balle2018-hyperprior", {"n": 192, "m": 320}, 11_816_323),
+    ("minnen2018-mean-scale", {}, 7_028_003),
+    ("minnen2018-mean-scale", {"n": 192, "m": 320}, 17_561_699),
+    ("minnen2018-autoregressive", {}, 14_130_467),
+    ("minnen2018-autoregressive", {"m": 320}, 25_504_596),
+    ("cheng2020-anchor", {}, 11_833_149),
+    ("cheng2020-anchor", {"n": 192}, 26_598_956),
+    ("cheng2020-attention", {}, 13_183_293),
+    ("cheng2020-attention", {"n": 192}, 29_631_788),
+    ("he2021-cheng", {"n": 192}, 26_598_956),
+    ("he2021-minnen", {}, 14_130_467),
+    ("he2022-elic", {}, 32_074_200),
+    ("he2022-elic-chandelier", {}, 33_792_771),
+    ("hu2020-low", {}, 21_142_979),
+    ("hu2020-high", {}, 72_694_659),
+]
+
+# kMAC per pixel at 256 x 256, exact rule
+MACS = [
+    ("balle2018-factorized", {}, {"g_a": 42.18, "g_s": 42.18}),
+    ("balle2018-factorized", {"n": 192, "m": 320}, {"g_a": 93.70, "g_s": 93.70}),
+    ("balle2018-hyperprior", {}, {"total": 87.1}),
+    ("minnen2018-mean-scale", {}, {"total": 91.1}),
+    ("minnen2018-autoregressive", {}, {"g_a": 91.30, "total": 201.7}),
+    ("minnen2018-autoregressive", {"m": 320}, {"total": 236.6}),
+    ("cheng2020-anchor", {}, {"g_a": 164.86, "g_s": 251.90, "total": 426.6}),
+    ("cheng2020-anchor", {"n": 192}, {"g_a": 370.22, "g_s": 564.19, "total": 956.6}),
+    ("cheng2020-attention", {}, {"g_a": 187.17, "g_s": 274.21, "total": 471.2}),
+    ("he2022-elic", {}, {"g_a": 254.97, "g_s": 254.97}),
+    ("hu2020-low", {}, {"g_a": 91.30, "predict2": 25.92, "predict3": 58.32, "aggregate": 660.1, "total": 934.5}),
+    ("hu2020-high", {}, {"total": 3648.1}),
+]
+
+LATENTS = [
+    ("balle2017", {}, {"y": (128, 16, 16)}),
+    ("balle2018-hyperprior", {"n": 192, "m": 320}, {"y": (320, 16, 16), "z": (192, 4, 4)}),
+    ("minnen2020-charm", {}, {"y": (320, 16, 16), "z": (192, 4, 4)}),
+    ("he2022-elic", {}, {"y": (320, 16, 16), "z": (192, 4, 4)}),
+    ("hu2020-low", {}, {"y": (192, 16, 16), "z2": (256, 8, 8), "z1": (128, 4, 4)}),
+]
+
+
+def on_meta(name: str, config: dict[str, int]) -> LabModel:
+    with torch.device("meta"):
+        return registry.build(name, **config)
+
+
+@pytest.mark.parametrize(("name", "config", "count"), PARAMETERS)
+def test_parameters(name: str, config: dict[str, int], count: int) -> None:
+    assert complexity.parameters(on_meta(name, config)) == count
+
+
+def test_charm_without_its_prior() -> None:
+    counts = complexity.part_parameters(on_meta("minnen2020-charm", {}))
+    assert counts.pop("prior") == 61 * 192
+    assert sum(counts.values()) == 113_976_323
+
+
+@pytest.mark.parametrize("channels", [1, 128, 192])
+def test_prior_has_61_per_channel(channels: int) -> None:
+    assert complexity.parameters(FactorizedPrior(channels)) == 61 * channels
+
+
+@pytest.mark.parametrize(("name", "config", "expected"), MACS)
+def test_macs(name: str, config: dict[str, int], expected: dict[str, float]) -> None:
+    found = complexity.kmacs_per_pixel(on_meta(name, config))
+    for part, value in expected.items():
+        assert found[part] == pytest.approx(value, abs=0.006 if round(value, 1) != value else 0.06), part
+
+
+def test_charm_entropy_macs() -> None:
+    found = complexity.kmacs_per_pixel(on_meta("minnen2020-charm", {}))
+    assert round(found["total"] - found["g_a"] - found["g_s"], 1) == 393.3
+
+
+def test_counting_rules_differ_as_stated() -> None:
+    """One transposed convolution and one GDN, counted by hand."""
+    net = torch.nn.Sequential(torch.nn.ConvTranspose2d(4, 6, 5, 2, 2, 1), torch.nn.Linear(10, 7))
+
+    def run(t: torch.nn.Module) -> None:
+        t(torch.empty(1, 4, 5, 5, device="meta"))
+
+    taps = 4 * 6 * 25
+    linear = 6 * 10 * 10 * 7
+    assert complexity.macs(net, run, "exact") == {"0": taps * 25, "1": linear}
+    assert complexity.macs(net, run, "layers") == {"0": taps * 25, "1": linear}
+    assert complexity.macs(net, run, "ptflops") == {"0": taps * 100 + 600, "1": linear + 6 * 10 * 7}
+    with pytest.raises(ValueError, match="rule"):
+        complexity.macs(net, run, "guess")
+
+
+@pytest.mark.parametrize(("name", "config", "shapes"), LATENTS)
+def test_latent_shapes(name: str, config: dict[str, int], shapes: dict[str, tuple[int, int, int]]) -> None:
+    assert complexity.latent_shapes(on_meta(name, config)) == shapes
+
+
+def test_receptive_field_of_strided_convolutions() -> None:
+    """Four conv5/2: 1 + 4 (1 + 2 + 4 + 8) = 61; Balle 2017: 9 + 4 (4 + 8) = 57."""
+    build = registry.build
+    assert complexity.receptive_field(build("balle2018-factorized", n=4, m=4).g_a, 3) == (61, 61)
+    assert complexity.receptive_field(build("balle2017", n=4).g_a, 3) == (57, 57)
