@@ -28,6 +28,8 @@ $(VENV)/.codec: $(BIN)/python $(NATIVE)
 # The codec, laboratory, benchmark and tools, editable.
 $(VENV)/.setup: $(BIN)/python $(NATIVE) constraints.txt
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev,lab,bench]"
+# A peer for the laboratory's parity tests, without its dependencies (torchvision, numpy<2); no wheel, no parity tests.
+	-$(BIN)/python -m pip install -q --no-deps --only-binary :all: "compressai>=1.2.8,<1.3"
 	@touch $@ $(VENV)/.codec
 
 demo: $(VENV)/.codec

@@ -64,7 +64,7 @@ def test_a_truncated_file_keeps_its_beginning(pack: Pack, data: bytes) -> None:
 
 
 def complaint(pack: Pack, data: bytes) -> str:
-    """What decode says about a file; empty when it gives a picture. Anything but FormatError fails the test."""
+    """What decode says about a file; empty when it gives a picture. Other errors fail the test."""
     try:
         decode(data, pack=pack)
     except FormatError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -148,3 +150,23 @@ def test_errors_in_a_worker_arrive_and_stop_the_rest(pack: Pack) -> None:
     with pytest.raises(FormatError, match="damaged"), tiles.pool(1) as pool:
         Development(header, Networks(pack, pack.level(0)), of_tile, Box(0, 0, 640, 640)).run(pool)
     assert len(asked) < tile_count(header)
+
+
+def test_only_a_few_rows_of_tiles_are_in_memory(pack: Pack) -> None:
+    header = Header(64, 64 * 20, 0, pack.key, TILE)
+    reach = -(-pack.manifest.synthesis_margin // 4)  # rows of tiles that a window needs on either side
+    alive: list[weakref.ref[np.ndarray]] = []
+    most = 0
+
+    def of_tile(tile: int) -> np.ndarray:
+        nonlocal most
+        y_hat = np.zeros((1, pack.manifest.latents, 4, 4), np.float32)
+        alive.append(weakref.ref(y_hat))
+        gc.collect()
+        most = max(most, sum(ref() is not None for ref in alive))
+        return y_hat
+
+    with tiles.pool(1) as pool:
+        Development(header, Networks(pack, pack.level(0)), of_tile, Box(0, 0, 64, 64 * 20)).run(pool)
+    assert len(alive) == 20
+    assert most <= 2 * reach + 3

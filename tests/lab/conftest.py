@@ -1,4 +1,6 @@
-"""Helpers for the laboratory's tests: thin models, a picture, short training, CompressAI without its heavy neighbours."""
+"""Helpers for the laboratory's tests: thin models, a picture, short training, CompressAI without its heavy
+neighbours.
+"""
 
 from __future__ import annotations
 
@@ -59,6 +61,14 @@ def trained(name: str, steps: int = 60) -> LabModel:
     return model.eval()
 
 
+def _anything(name: str) -> type:
+    """A class that can be built with anything, subclassed, and used as a decorator."""
+    if name.startswith("__"):
+        raise AttributeError(name)
+    members = {"__init__": lambda self, *a, **k: None, "__call__": lambda self, f=None, *a, **k: f}
+    return type(name, (), members)
+
+
 class _Stubs:
     """Importer of empty modules in place of those that CompressAI imports but its image models never use."""
 
@@ -73,7 +83,7 @@ class _Stubs:
     def create_module(self, spec: ModuleSpec) -> types.ModuleType:
         module = types.ModuleType(spec.name)
         module.__path__ = []  # type: ignore[attr-defined]
-        module.__getattr__ = lambda name: type(name, (), {})  # type: ignore[method-assign]
+        module.__getattr__ = _anything  # type: ignore[method-assign]
         return module
 
     def exec_module(self, module: types.ModuleType) -> None:

@@ -1,4 +1,6 @@
-"""Parameters, multiply-accumulates and shapes of the published sizes, to the last digit (CompressAI, official code)."""
+"""Parameters, multiply-accumulates and shapes of the published sizes, to the last digit (CompressAI,
+official code).
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,11 @@ MACS = [
     ("cheng2020-anchor", {"n": 192}, {"g_a": 370.22, "g_s": 564.19, "total": 956.6}),
     ("cheng2020-attention", {}, {"g_a": 187.17, "g_s": 274.21, "total": 471.2}),
     ("he2022-elic", {}, {"g_a": 254.97, "g_s": 254.97}),
-    ("hu2020-low", {}, {"g_a": 91.30, "predict2": 25.92, "predict3": 58.32, "aggregate": 660.1, "total": 934.5}),
+    (
+        "hu2020-low",
+        {},
+        {"g_a": 91.30, "predict2": 25.92, "predict3": 58.32, "aggregate": 660.1, "total": 934.5},
+    ),
     ("hu2020-high", {}, {"total": 3648.1}),
 ]
 

@@ -157,13 +157,13 @@ def test_quantile_loss_finds_the_median_and_moves_nothing_else() -> None:
         for b in prior.biases:
             b += torch.randn_like(b)
     optimizer = torch.optim.Adam(prior.parameters(), 0.1)
-    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.99)
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [250, 300], 0.2)
     before = [p.clone() for p in prior.matrices]
-    for _ in range(600):
+    for _ in range(350):
         optimizer.zero_grad()
         prior.quantile_loss().backward()
         optimizer.step()
         schedule.step()
     at_median = prior.logits(prior.quantiles[:, :, 1:2])
-    assert at_median.abs().max() < 0.1
+    assert at_median.abs().max() < 0.2
     assert all(torch.equal(a, b) for a, b in zip(before, prior.matrices, strict=True))

@@ -1,4 +1,6 @@
-"""Orders over positions: wavefronts are the raster scan, the checkerboard is two steps, estimates and files agree."""
+"""Orders over positions: wavefronts are the raster scan, the checkerboard is two steps, estimates and files
+agree.
+"""
 
 from __future__ import annotations
 

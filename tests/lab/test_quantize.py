@@ -42,7 +42,9 @@ def test_annealed_goes_from_identity_to_rounding() -> None:
     r, alpha = 0.2, 5.0  # v = 3.7: floor 3, r = 0.2
     expected = 3.5 + 0.5 * torch.tanh(torch.tensor(alpha * r)) / torch.tanh(torch.tensor(alpha / 2))
     torch.testing.assert_close(Annealed(alpha)(torch.tensor(3.7), 0.0), expected)
-    assert float(Annealed(alpha)(torch.tensor(3.7), 0.7)) == pytest.approx(3.7, abs=1e-5)  # at a step's middle
+    assert float(Annealed(alpha)(torch.tensor(3.7), 0.7)) == pytest.approx(
+        3.7, abs=1e-5
+    )  # at a step's middle
 
 
 def test_vector_quantizer() -> None:
@@ -59,7 +61,7 @@ def test_vector_quantizer() -> None:
     soft = (torch.softmax(-(x[..., None] - q.centres.detach()).square(), -1) * q.centres.detach()).sum()
     soft.backward()
     torch.testing.assert_close(v.grad, x.grad)
-    assert q.penalty(0.1).item() == pytest.approx(0.1 * float(q.centres.square().sum()))
+    assert q.penalty(0.1).item() == pytest.approx(0.1 * float(q.centres.detach().square().sum()))
 
 
 @pytest.mark.parametrize("mode", ["noise", "mixed", "round", "parallel"])

@@ -1,8 +1,8 @@
 """The TCM authors' checkpoints to ours (github.com/jmliu206/LIC_TCM), name by name.
 
-    config, weights = from_official(torch.load(path, weights_only=True))
-    model = registry.build("liu2023-tcm", **config)
-    model.load_state_dict(weights)
+config, weights = from_official(torch.load(path, weights_only=True))
+model = registry.build("liu2023-tcm", **config)
+model.load_state_dict(weights)
 """
 
 from __future__ import annotations
@@ -65,4 +65,8 @@ def from_official(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, T
         m, width = weights["g_a.9.weight"].shape[:2]
     except (KeyError, ValueError):
         raise CheckpointError("these are not the weights of a TCM: 'g_a.9.weight' is missing") from None
-    return {"n": width // 2, "m": m, "slices": len({k.split(".")[1] for k in weights if k[:4] == "lrp."})}, weights
+    return {
+        "n": width // 2,
+        "m": m,
+        "slices": len({k.split(".")[1] for k in weights if k[:4] == "lrp."}),
+    }, weights

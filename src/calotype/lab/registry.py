@@ -46,6 +46,13 @@ _CHENG20 = "Cheng, Sun, Takeuchi, Katto, CVPR 2020, arXiv 2001.01568"
 _HE21 = "He, Zheng, Sun, Wang, Qin, CVPR 2021, arXiv 2103.15306"
 _HE22 = "He, Yang, Peng, Ma, Qin, Wang, CVPR 2022, arXiv 2203.10886"
 _HU20 = "Hu, Yang, Liu, AAAI 2020; Hu, Yang, Ma, Liu, TPAMI 2021, arXiv 2002.03711"
+_ZHU22 = "Zhu, Yang, Cohen, ICLR 2022, openreview IDwN6xjHnK8"
+_LIU23 = "Liu, Sun, Katto, CVPR 2023, arXiv 2303.14978"
+_VCIP23 = "Low-complexity transform network architecture for JPEG AI image codec, VCIP 2023 (reconstruction)"
+_JPEGAI = "ISO/IEC 6048, JPEG AI; Esenlik et al., IEEE TCSVT 36(2), 2026, arXiv 2510.13867"
+_THIN_VCIP = {"luma": 16, "chroma": 8, "hidden": [8, 8]}
+_THIN_SWIN = {"widths": [8, 8, 12, 12], "depths": [1, 1, 2, 1], "hyper": 8, "hyper_depths": [2, 1]}
+_THIN_TCM = {"n": 8, "m": 20, "z": 8, "inner": 16, "widths": [8, 8]}
 _LOW, _HIGH, _THIN = {"n": 128, "m": 192}, {"n": 192, "m": 320}, {"n": 8, "m": 12}
 
 ENTRIES: dict[str, Entry] = {
@@ -161,6 +168,49 @@ ENTRIES: dict[str, Entry] = {
         {"n": 384, "wide": 2},
         {},
         {"n": 12, "z2": 16, "wide": 2},
+    ),
+    "zhu2022-hyperprior": Entry(
+        "zhu2022:SwinHyperprior", "Swin transforms, mean-scale hyperprior", _ZHU22, {}, {}, _THIN_SWIN
+    ),
+    "zhu2022-charm": Entry(
+        "zhu2022:SwinChARM",
+        "Swin transforms, channel-wise autoregression",
+        _ZHU22,
+        {},
+        {},
+        {**_THIN_SWIN, "slices": 3},
+    ),
+    "liu2023-tcm-small": Entry(
+        "liu2023:TCM", "mixed Transformer-CNN blocks, SWAtten slices", _LIU23, {"n": 64}, {}, _THIN_TCM
+    ),
+    "liu2023-tcm-medium": Entry("liu2023:TCM", "the same, wider", _LIU23, {"n": 96}, {}, _THIN_TCM),
+    "liu2023-tcm-large": Entry("liu2023:TCM", "the same, widest", _LIU23, {"n": 128}, {}, _THIN_TCM),
+    **{
+        f"jpegai2023-{variant}": Entry(
+            "jpegai2023:JpegAI2023",
+            f"JPEG AI's transform in 2023, {what}",
+            _VCIP23,
+            {"variant": variant},
+            {},
+            {"variant": variant, **_THIN_VCIP},
+        )
+        for variant, what in (
+            ("baseline", "two mask attentions per branch"),
+            ("attention-cs", "attention over half of the channels"),
+            ("attention-ds", "attention at half the resolution"),
+            ("shuffle", "1x1 convolution and pixel shuffle for upsampling"),
+            ("activation", "activation without tanh and product"),
+            ("combination", "all three simplifications"),
+        )
+    },
+    "jpegai-hop": Entry(
+        "jpegai:JpegAI", "JPEG AI, high operating point", _JPEGAI, {"point": "hop"}, {}, {"point": "hop", "divide": 8}
+    ),
+    "jpegai-bop": Entry(
+        "jpegai:JpegAI", "JPEG AI, base operating point", _JPEGAI, {"point": "bop"}, {}, {"point": "bop", "divide": 8}
+    ),
+    "jpegai-sop": Entry(
+        "jpegai:JpegAI", "JPEG AI, simple operating point", _JPEGAI, {"point": "sop"}, {}, {"point": "sop", "divide": 8}
     ),
 }
 

@@ -140,6 +140,11 @@ class Estimate:
         return values, mu, sigma
 
 
+def _canonical(t: Tensor) -> Tensor:
+    """The same memory layout in encoder and decoder: kernels for another one may sum in another order."""
+    return t.clone(memory_format=torch.contiguous_format)
+
+
 class FileEncoder:
     """Rounds and writes.  One picture."""
 
@@ -168,7 +173,7 @@ class FileEncoder:
                 self.writer.put_range(int(whole.min()), int(whole.max()))
                 self._ranged = values
         p.write(self.writer, symbols)
-        return symbols + p.centre
+        return _canonical(symbols + p.centre)
 
     def finish(self) -> bytes:
         return self.writer.finish()
@@ -193,7 +198,7 @@ class FileDecoder:
         symbols = p.read(self.reader)
         centre = p.centre
         device = centre.device if isinstance(centre, Tensor) else p.sigma.device
-        return symbols.to(device=device, dtype=p.dtype) + centre
+        return _canonical(symbols.to(device=device, dtype=p.dtype) + centre)
 
     def finish(self) -> None:
         self.reader.finish()

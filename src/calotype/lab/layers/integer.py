@@ -1,10 +1,12 @@
 """Exact integer convolutions carried by floating point.
 
-Weights and activations are integers stored in float32.  While ``sum|w| * max|x| + |b| < 2**24`` every partial sum is an
-integer that float32 holds exactly, so the result does not depend on the order of summation, the library, the number of
-threads or the machine.  Requantisation is ``floor(acc * 2**-shift + 0.5)`` followed by a clip.
+Weights and activations are integers stored in float32.  While ``sum|w| * max|x| + |b| < 2**24`` every partial
+sum is an integer that float32 holds exactly, so the result does not depend on the order of summation, the
+library, the number of threads or the machine.  Requantisation is ``floor(acc * 2**-shift + 0.5)`` followed by
+a clip.
 
-The same arithmetic runs in training; gradients pass the roundings as if they were not there (straight-through).
+The same arithmetic runs in training; gradients pass the roundings as if they were not there
+(straight-through).
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ def round_through(x: Tensor) -> Tensor:
 
 @contextlib.contextmanager
 def exact_arithmetic() -> Iterator[None]:
-    """Convolutions in full float32 inside: a GPU rounds their inputs to TF32 (11 bits) or lower where it may."""
+    """Convolutions in full float32 inside: a GPU rounds their inputs to TF32 (11 bits) or lower where it
+    may.
+    """
     if not torch.cuda.is_available():
         yield
         return
@@ -37,13 +41,16 @@ def exact_arithmetic() -> Iterator[None]:
 class IntConv(nn.Module):
     """Convolution with integer weights ``round(weight * 2**shift)`` clipped to ``+-limit``.
 
-    Input: integers ``[B, cin, H, W]``.  Output: the integer accumulator ``[B, cout, H, W]``, scale ``2**shift``.
+    Input: integers ``[B, cin, H, W]``.  Output: the integer accumulator ``[B, cout, H, W]``, scale
+    ``2**shift``.
     """
 
     def __init__(self, cin: int, cout: int, kernel: int, *, shift: int, limit: int) -> None:
         super().__init__()
         self.shift, self.limit, self.padding = shift, limit, kernel // 2
-        self.weight = nn.Parameter(torch.randn(cout, cin, kernel, kernel) * (2.0 / (cin * kernel * kernel)) ** 0.5)
+        self.weight = nn.Parameter(
+            torch.randn(cout, cin, kernel, kernel) * (2.0 / (cin * kernel * kernel)) ** 0.5
+        )
         self.bias = nn.Parameter(torch.zeros(cout))
 
     def integers(self) -> tuple[Tensor, Tensor]:

@@ -1,8 +1,9 @@
-"""Attention within windows, plain and shifted, and what Swin transformers are made of (Liu et al., arXiv 2103.14030).
+"""Attention within windows, plain and shifted, and what Swin transformers are made of (Liu et al., arXiv
+2103.14030).
 
-All modules map ``[B, C, H, W]``.  Any size works: a map that its windows do not tile is filled up at the right and bottom,
-and what fills it is masked, so that no position sees it.  For maps that windows tile, results equal those of the usual
-implementations.
+All modules map ``[B, C, H, W]``.  Any size works: a map that its windows do not tile is filled up at the
+right and bottom, and what fills it is masked, so that no position sees it.  For maps that windows tile,
+results equal those of the usual implementations.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ Span = tuple[int, int, "tuple[int, ...] | None"]
 def spans(size: int, window: int, shift: int) -> tuple[Span, ...]:
     """Runs of windows along one axis: (first, last + 1, labels).
 
-    The axis of ``size`` positions is filled up to a multiple of ``window`` and rolled by ``shift`` towards 0.  Positions of
-    a window see each other if their labels are equal: the last window joins both ends of the axis, which are no
-    neighbours, and positions that fill up are no pixels at all.  Labels of None: all see all.  Only the last two windows
-    can have labels, so most windows form one run.
+    The axis of ``size`` positions is filled up to a multiple of ``window`` and rolled by ``shift`` towards 0.
+    Positions of a window see each other if their labels are equal: the last window joins both ends of the
+    axis, which are no neighbours, and positions that fill up are no pixels at all.  Labels of None: all see
+    all.  Only the last two windows can have labels, so most windows form one run.
     """
     count = -(-size // window)
     runs: list[Span] = []
@@ -45,12 +46,15 @@ def _allowed(rows: tuple[int, ...] | None, columns: tuple[int, ...] | None, wind
     if rows is None and columns is None:
         return None
     r, c = (torch.tensor(labels or (0,) * window) for labels in (rows, columns))
-    same = (r[:, None, None, None] == r[None, None, :, None]) & (c[None, :, None, None] == c[None, None, None, :])
+    same = (r[:, None, None, None] == r[None, None, :, None]) & (
+        c[None, :, None, None] == c[None, None, None, :]
+    )
     return same.reshape(window * window, -1)
 
 
 class WindowAttention(nn.Module):
-    """Multi-head self-attention within windows of ``window`` x ``window``, with a learned bias per relative position.
+    """Multi-head self-attention within windows of ``window`` x ``window``, with a learned bias per relative
+    position.
 
     ``shifted`` moves the windows by half their size (SW-MSA), which lets neighbours exchange what they know.
     Parameters: 4 C² + 4 C + heads (2 window - 1)².
@@ -103,7 +107,9 @@ class WindowAttention(nn.Module):
         if allowed is not None:
             bias = bias.masked_fill(~allowed.to(bias.device), float("-inf"))
         y = F.scaled_dot_product_attention(q, k, v, bias.to(q.dtype))
-        return y.view(b, m, n, heads, p, p, d).permute(0, 1, 4, 2, 5, 3, 6).reshape(b, m * p, n * p, heads * d)
+        return (
+            y.view(b, m, n, heads, p, p, d).permute(0, 1, 4, 2, 5, 3, 6).reshape(b, m * p, n * p, heads * d)
+        )
 
 
 class SwinBlock(nn.Module):
@@ -128,7 +134,9 @@ def swin_blocks(depth: int, width: int, head_width: int = 32, window: int = 8) -
 
 
 class PatchMerging(nn.Module):
-    """2x2 positions become one: LayerNorm over their 4C channels, linear without bias to ``cout``.  Even H and W."""
+    """2x2 positions become one: LayerNorm over their 4C channels, linear without bias to ``cout``.  Even H
+    and W.
+    """
 
     def __init__(self, cin: int, cout: int) -> None:
         super().__init__()
@@ -137,7 +145,9 @@ class PatchMerging(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         b, c, h, w = x.shape
-        patches = x.reshape(b, c, h // 2, 2, w // 2, 2).permute(0, 2, 4, 5, 3, 1).reshape(b, h // 2, w // 2, 4 * c)
+        patches = (
+            x.reshape(b, c, h // 2, 2, w // 2, 2).permute(0, 2, 4, 5, 3, 1).reshape(b, h // 2, w // 2, 4 * c)
+        )
         return self.linear(self.norm(patches)).permute(0, 3, 1, 2)
 
 

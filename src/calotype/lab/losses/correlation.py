@@ -1,19 +1,22 @@
 """The correlation loss: spatial correlation that a hyperprior leaves in the latents is punished in training.
 
-Ali et al., "Towards efficient image compression without autoregressive models", NeurIPS 2023, openreview 1ihGy9vAIg.
+Ali et al., "Towards efficient image compression without autoregressive models", NeurIPS 2023, openreview
+1ihGy9vAIg.
 
-With ``u = (y - mu) / sigma`` of the latents that the entropy model sees, and all windows of k x k positions inside
-the map (no padding: zeros would bias the map):
+With ``u = (y - mu) / sigma`` of the latents that the entropy model sees, and all windows of k x k positions
+inside the map (no padding: zeros would bias the map):
 
     map[i] = E[u_i u_centre]                     over batch, channels and windows
     L_corr = sum_i (mask_i map[i])^2             L = R + lambda D + alpha L_corr
 
-Networks, files and decoding stay as they are.  An autoregressive decoder uses that correlation; this keeps it out.
+Networks, files and decoding stay as they are.  An autoregressive decoder uses that correlation; this keeps it
+out.
 
     loss = rate_distortion + CorrelationLoss()(out)
 
-Whether the published ``alpha = 1e-13`` belongs to sums or averages is not said; only with sums is it of a sensible size.
-Averages do not depend on the size of the batch, so they are the default; `convert_alpha` goes from one to the other.
+Whether the published ``alpha = 1e-13`` belongs to sums or averages is not said; only with sums is it of a
+sensible size. Averages do not depend on the size of the batch, so they are the default; `convert_alpha` goes
+from one to the other.
 """
 
 from __future__ import annotations
@@ -34,9 +37,9 @@ REDUCTIONS = ("mean", "sum")
 def window_mask(kind: str, window: int = 3) -> Tensor:
     """``[window, window]`` of 0 and 1: the entries of the map that count.
 
-    "point": all but the centre, whose entry is 1 by normalisation (the published one).  Our names for others: "cross":
-    the centre's row and column; "diagonal": the two diagonals; "causal": what comes before the centre in raster order,
-    half of the window (the map is symmetric up to the borders).
+    "point": all but the centre, whose entry is 1 by normalisation (the published one).  Our names for others:
+    "cross": the centre's row and column; "diagonal": the two diagonals; "causal": what comes before the
+    centre in raster order, half of the window (the map is symmetric up to the borders).
     """
     if window < 3 or window % 2 == 0:
         raise ValueError(f"the window must be odd and at least 3, got {window}")
@@ -56,20 +59,26 @@ def window_mask(kind: str, window: int = 3) -> Tensor:
 
 
 def normalised(out: Any, *, stop_gradient: bool = False) -> Tensor:
-    """``(y - mu) / sigma`` ``[B, M, h, w]`` of a forward pass: a laboratory model's Output or the product's Coded.
+    """``(y - mu) / sigma`` ``[B, M, h, w]`` of a forward pass: a laboratory model's Output or the product's
+    Coded.
 
-    ``stop_gradient``: mu and sigma count as given, so that only the analysis transform learns from what follows.
+    ``stop_gradient``: mu and sigma count as given, so that only the analysis transform learns from what
+    follows.
 
     Raises:
         ValueError: if the entropy model is not Gaussian.
     """
-    if hasattr(out, "residual"):  # the product's: (y - mean) * gain, and an index on a logarithmic scale of sigmas
+    if hasattr(
+        out, "residual"
+    ):  # the product's: (y - mean) * gain, and an index on a logarithmic scale of sigmas
         from calotype.lab.models.calotype_parts import LOG_STEP, SCALE_MIN
 
         sigma = SCALE_MIN * torch.exp(out.index * LOG_STEP)
         return out.residual / (sigma.detach() if stop_gradient else sigma)
     if out.y is None or out.mu is None or out.sigma is None:
-        raise ValueError("this entropy model has no Gaussian mean and scale, so there is nothing to normalise by")
+        raise ValueError(
+            "this entropy model has no Gaussian mean and scale, so there is nothing to normalise by"
+        )
     mu, sigma = (out.mu.detach(), out.sigma.detach()) if stop_gradient else (out.mu, out.sigma)
     return (out.y - mu) / sigma
 
@@ -130,7 +139,9 @@ class CorrelationLoss(nn.Module):
         u = u.to(torch.promote_types(u.dtype, torch.float32))
         r, (h, w) = self.window // 2, u.shape[2:]
         centre = u[..., r : h - r, r : w - r]
-        return torch.stack([(centre * u[..., r + i : h - r + i, r + j : w - r + j]).sum() for i, j in self.offsets])
+        return torch.stack(
+            [(centre * u[..., r + i : h - r + i, r + j : w - r + j]).sum() for i, j in self.offsets]
+        )
 
     def forward(self, out: Any) -> Tensor:
         u = normalised(out, stop_gradient=self.stop_gradient)
@@ -145,7 +156,8 @@ class CorrelationLoss(nn.Module):
 class WithCorrelation:
     """A training objective plus the correlation loss of the same forward pass, for `calotype.lab.train.loop`.
 
-    ``objective``: anything that offers ``model``, ``training_loss`` and ``validate``; validation stays as it is.
+    ``objective``: anything that offers ``model``, ``training_loss`` and ``validate``; validation stays as it
+    is.
     """
 
     def __init__(self, objective: Any, correlation: CorrelationLoss) -> None:
@@ -157,7 +169,9 @@ class WithCorrelation:
         if model.training:
             self._out = out
 
-    def training_loss(self, x: Tensor, generator: torch.Generator | None, hard: bool) -> tuple[Tensor, dict[str, Any]]:
+    def training_loss(
+        self, x: Tensor, generator: torch.Generator | None, hard: bool
+    ) -> tuple[Tensor, dict[str, Any]]:
         """The objective's loss plus ``alpha L_corr``; the log gains "correlation", the latter."""
         loss, values = self.objective.training_loss(x, generator, hard)
         out, self._out = self._out, None
@@ -165,5 +179,7 @@ class WithCorrelation:
         return loss + extra, {**values, "correlation": extra.detach()}
 
     def validate(self, x: Tensor) -> dict[str, Any]:
-        """Figures of the objective alone, so that they compare with those of a model trained without the loss."""
+        """Figures of the objective alone, so that they compare with those of a model trained without the
+        loss.
+        """
         return self.objective.validate(x)

@@ -11,9 +11,9 @@
 
     B: residual bottleneck 1x1 -> 3x3 -> 1x1 with ReLU, on a wide stream.
 
-The probability of ``r`` depends on ``z`` alone, so a decoder reads all symbols before any mean is computed (Minnen
-et al. 2018 for the mean-scale hyperprior, JPEG AI for the split and the four-phase mean context, Cui et al. 2021 for
-gain pairs).
+The probability of ``r`` depends on ``z`` alone, so a decoder reads all symbols before any mean is computed
+(Minnen et al. 2018 for the mean-scale hyperprior, JPEG AI for the split and the four-phase mean context, Cui
+et al. 2021 for gain pairs).
 
 The networks are in `calotype_parts`, what the level sets in `calotype_levels`, the closed-form start in
 `calotype_start`.  The shipped codec runs the same parts as ONNX graphs (`calotype.lab.export`).
@@ -78,7 +78,9 @@ class Config:
         if self.hyper != HYPER:
             raise ValueError(f"hyper must be {HYPER}, got {self.hyper}")
         if not 16 <= self.latents <= 4 * self.width or not 4 <= self.width <= 192:
-            raise ValueError(f"width must be 4..192 and latents 16..4*width, got {self.width} and {self.latents}")
+            raise ValueError(
+                f"width must be 4..192 and latents 16..4*width, got {self.width} and {self.latents}"
+            )
         if min(self.narrow, self.narrow16) < 1:
             raise ValueError("narrow and narrow16 must be at least 1")
         if len(self.lambdas) < 2 or any(not 0 < a < b for a, b in pairwise(self.lambdas)):
@@ -140,7 +142,8 @@ class Calotype(nn.Module):
     def learning_rate_factors() -> dict[str, float]:
         """Pace of some parameters, by prefix of their names; the first that fits counts.
 
-        The linear path starts at its closed-form optimum and moves slowly; sigma biases are in index steps (~0.1).
+        The linear path starts at its closed-form optimum and moves slowly; sigma biases are in index steps
+        (~0.1).
         """
         linear = ("analysis.patch", "analysis.merge", "synthesis.split", "synthesis.patch")
         return {**dict.fromkeys(linear, 0.1), "levels.bias": 30.0, "levels.": 3.0}
@@ -155,16 +158,18 @@ class Calotype(nn.Module):
         """Multiplier of continuous levels ``[B]``, log-interpolated."""
         low = level.floor().clamp(max=len(self.config.lambdas) - 2).long()
         f = level - low
-        return (self.log_lambda[low] * (1 - f) + self.log_lambda[low + 1] * f).exp()
+        mixed: Tensor = self.log_lambda[low] * (1 - f) + self.log_lambda[low + 1] * f
+        return mixed.exp()
 
     def forward(
         self, x: Tensor, level: Tensor, *, hard: bool = False, generator: torch.Generator | None = None
     ) -> Coded:
         """``x`` ``[B, 3, H, W]`` in 0..1 with H, W multiples of 64; ``level`` ``[B]``, 0 .. anchors-1.
 
-        ``hard=False``: rate on noisy residuals (``generator`` drives the noise), reconstruction on rounded ones (mixed
-        quantisation, Minnen and Singh 2020).
-        ``hard=True``: both on rounded residuals with the skip class forced to zero: exactly what a file holds.
+        ``hard=False``: rate on noisy residuals (``generator`` drives the noise), reconstruction on rounded
+        ones (mixed quantisation, Minnen and Singh 2020).
+        ``hard=True``: both on rounded residuals with the skip class forced to zero: exactly what a file
+        holds.
         """
         k, y = self.levels(level), self.analysis(x)
         v = self.hyper(y, k.gain) * (256 * Z_UNIT / k.z_mul)

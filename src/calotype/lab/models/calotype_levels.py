@@ -39,10 +39,11 @@ class Knobs:
 
 
 class Levels(nn.Module):
-    """Per-level parameters at the trained anchors; between them gains are interpolated in log, the rest linearly.
+    """Per-level parameters at the trained anchors; between them gains are interpolated in log, the rest
+    linearly.
 
-    ``z_mul`` and ``bias`` are rounded at the anchors and again after interpolation, so at every level that a file can
-    have (multiples of 1/256) they are the very integers that the codec computes.
+    ``z_mul`` and ``bias`` are rounded at the anchors and again after interpolation, so at every level that a
+    file can have (multiples of 1/256) they are the very integers that the codec computes.
     """
 
     def __init__(self, c: Config) -> None:
@@ -82,7 +83,9 @@ class Levels(nn.Module):
 
 
 def gaussian_bits(v: Tensor, sigma: Tensor) -> Tensor:
-    """Bits of a zero-mean Gaussian of scale sigma integrated over a unit interval around v; all of one shape."""
+    """Bits of a zero-mean Gaussian of scale sigma integrated over a unit interval around v; all of one
+    shape.
+    """
     v = v.abs()
     scale = 2**-0.5 / sigma
     p = 0.5 * (torch.erfc((v - 0.5) * scale) - torch.erfc((v + 0.5) * scale))

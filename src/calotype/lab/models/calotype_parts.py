@@ -1,4 +1,6 @@
-"""The networks of the product's model (`calotype.lab.models.calotype`): two transforms and three latent networks."""
+"""The networks of the product's model (`calotype.lab.models.calotype`): two transforms and three latent
+networks.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
     from calotype.lab.models.calotype import Config
 
 SCALE_MIN, SCALE_MAX, SCALES = 0.11, 256.0, 64
-"""Standard deviations that the sigma indices stand for: 64 from 0.11 to 256 quantisation steps, even in the logarithm."""
+"""Standard deviations that the sigma indices stand for: 64 from 0.11 to 256 quantisation steps, even in the
+logarithm.
+"""
 LOG_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALES - 1)
 Z_PEAK = 127
 """Largest magnitude of a dequantised hyper-latent, in 1/16 of a natural-log unit."""
@@ -32,8 +36,15 @@ PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
 class Pointwise(nn.Conv2d):
     """1x1 convolution; in training a matrix product over channels-last memory, which is faster on CPUs."""
 
+    bias: Tensor
+
     def __init__(self, cin: int, cout: int) -> None:
         super().__init__(cin, cout, 1)
+
+    def silence(self) -> None:
+        """Set weights and biases to zero."""
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
@@ -54,8 +65,7 @@ class Bottleneck(nn.Module):
         self.reduce = Pointwise(width, narrow)
         self.conv = nn.Conv2d(narrow, narrow, 3, padding=1)
         self.expand = Pointwise(narrow, width)
-        nn.init.zeros_(self.expand.weight)
-        nn.init.zeros_(self.expand.bias)
+        self.expand.silence()
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
@@ -83,7 +93,9 @@ class Analysis(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """Latents ``[B, M, h, w]`` and level vector ``[B, M, 1, 1]`` to pixels ``[B, 3, 16h, 16w]`` (0..1, not clipped)."""
+    """Latents ``[B, M, h, w]`` and level vector ``[B, M, 1, 1]`` to pixels ``[B, 3, 16h, 16w]`` (0..1, not
+    clipped).
+    """
 
     def __init__(self, c: Config) -> None:
         super().__init__()
@@ -98,7 +110,9 @@ class Synthesis(nn.Module):
 
 
 class HyperAnalysis(nn.Module):
-    """Gained latents ``[B, M, 4a, 4b]`` to hyper-latents ``[B, 64, a, b]`` in natural-log units, before rounding."""
+    """Gained latents ``[B, M, 4a, 4b]`` to hyper-latents ``[B, 64, a, b]`` in natural-log units, before
+    rounding.
+    """
 
     def __init__(self, c: Config) -> None:
         super().__init__()
@@ -106,8 +120,7 @@ class HyperAnalysis(nn.Module):
         self.reduce = Pointwise(2 * c.latents, 64)
         self.conv = nn.Conv2d(64, 64, 3, padding=1)
         self.out = Pointwise(16 * 64, HYPER)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        self.out.silence()
 
     def forward(self, y: Tensor, gain: Tensor) -> Tensor:
         energy = torch.log((y * gain).abs() + 0.2)
@@ -119,8 +132,9 @@ class HyperAnalysis(nn.Module):
 class Scales(nn.Module):
     """Hyper-latents and level bias to sigma indices, in integers throughout.
 
-    ``z`` ``[B, 64, a, b]`` integers, ``mul`` ``[B, 64, 1, 1]`` integers (1/256 of 1/16 log unit per step), ``bias``
-    ``[B, M, 1, 1]`` integers in units of ``2**-8`` index steps.  Returns ``[B, M, 4a, 4b]``, integers 0..63.
+    ``z`` ``[B, 64, a, b]`` integers, ``mul`` ``[B, 64, 1, 1]`` integers (1/256 of 1/16 log unit per step),
+    ``bias`` ``[B, M, 1, 1]`` integers in units of ``2**-8`` index steps.  Returns ``[B, M, 4a, 4b]``,
+    integers 0..63.
     """
 
     HIDDEN, OUT = 7, 8  # shifts
@@ -165,8 +179,7 @@ class Mean(nn.Module):
         self.conv = nn.ModuleList(nn.Conv2d(r * (1 + p), h, 3, padding=1) for p in range(4))
         self.out = nn.ModuleList(Pointwise(2 * h, c.latents) for _ in range(4))
         for layer in self.out:
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+            layer.silence()  # type: ignore[operator]
 
     def features(self, z: Tensor) -> Tensor:
         """Dequantised hyper-latents ``[B, 64, a, b]`` (natural-log units) to features ``[B, 64, 2a, 2b]``."""
@@ -179,7 +192,8 @@ class Mean(nn.Module):
         return mean
 
     def walk(self, z: Tensor, code: Callable[[int, Tensor], Tensor]) -> Tensor:
-        """The four phases in coding order; ``code(p, mean) -> y_hat`` of that phase.  Returns ``y_hat`` whole.
+        """The four phases in coding order; ``code(p, mean) -> y_hat`` of that phase.  Returns ``y_hat``
+        whole.
 
         Encoder, decoder and training differ only in what ``code`` does.
         """

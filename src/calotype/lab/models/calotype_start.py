@@ -1,9 +1,10 @@
 """Starting point of the product's model: the best linear codec, in closed form.
 
-The patch transform is the Karhunen-Loeve basis of 8x8 patches, the merge that of four neighbours' coefficients, the
-synthesis their transposes; residual branches are zero.  Hyper-latents are mean log magnitudes over energy-sorted bands;
-sigma indices an affine map of them, and the means of phases 1 to 3 linear predictions from the phases before, both by
-least squares.  Step 0 is then a transform codec with prediction and adaptive entropy coding.
+The patch transform is the Karhunen-Loeve basis of 8x8 patches, the merge that of four neighbours'
+coefficients, the synthesis their transposes; residual branches are zero.  Hyper-latents are mean log
+magnitudes over energy-sorted bands; sigma indices an affine map of them, and the means of phases 1 to 3
+linear predictions from the phases before, both by least squares.  Step 0 is then a transform codec with
+prediction and adaptive entropy coding.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from calotype.lab.models.calotype import Calotype
-from calotype.lab.models.calotype_parts import BANDS, HYPER, LOG_STEP, SCALE_MIN, split_phases
+from calotype.lab.models.calotype_parts import BANDS, HYPER, LOG_STEP, SCALE_MIN, Pointwise, split_phases
 
 BAND_STARTS = (0, 12, 48, 120)
 """First channels of the energy-sorted bands in a model of 256 latents; others are divided in proportion."""
@@ -57,7 +58,7 @@ def _transforms(model: Calotype, sample: Sampler, batches: int) -> Tensor:
     basis, std = _basis(second / count)
     s = std.sqrt()
     model.analysis.patch.weight.copy_((basis / s[:, None])[:width].reshape(width, 3, 8, 8))
-    model.analysis.patch.bias.zero_()
+    _unbiased(model.analysis.patch)
 
     second = torch.zeros(4 * width, 4 * width, dtype=torch.float64)
     scale = s[:width].repeat_interleave(4)[None]
@@ -69,12 +70,17 @@ def _transforms(model: Calotype, sample: Sampler, batches: int) -> Tensor:
     merged, t = merged[:m], std2[:m].sqrt()
     forward = merged * scale / t[:, None]
     model.analysis.merge.weight.copy_(forward.reshape(m, width, 2, 2))
-    model.analysis.merge.bias.zero_()
+    _unbiased(model.analysis.merge)
     model.synthesis.split.weight.copy_((merged * t[:, None] / scale).T[:, :, None, None])
     model.synthesis.split.bias.zero_()
     model.synthesis.patch.weight.copy_((basis * s[:, None])[:width].T[:, :, None, None])
     model.synthesis.patch.bias.zero_()
     return t
+
+
+def _unbiased(layer: nn.Conv2d) -> None:
+    assert layer.bias is not None
+    layer.bias.zero_()
 
 
 def _gains(model: Calotype, spread: Tensor) -> None:
@@ -100,8 +106,8 @@ def _means(model: Calotype, sample: Sampler, batches: int, leading: int = 16, pr
     mean, reduced = model.mean, model.mean.REDUCED
     predicted = min(predicted, model.config.latents)
     for layer in mean.reduce:
-        layer.weight.zero_()
-        layer.bias.zero_()
+        assert isinstance(layer, Pointwise)
+        layer.silence()
         layer.weight[range(leading), range(leading)] = 1.0
     parts = [split_phases(model.analysis(sample(seed))) for seed in range(batches)]
     for p in range(1, 4):
@@ -115,13 +121,16 @@ def _means(model: Calotype, sample: Sampler, batches: int, leading: int = 16, pr
             moment += a.T @ b
         gram.diagonal().add_(1e-2 * gram.diagonal().mean())
         w = torch.linalg.solve(gram, moment).T.float().reshape(predicted, p, leading, 3, 3)
-        mean.conv[p].weight[:predicted].zero_()
+        conv, out = mean.conv[p], mean.out[p]
+        assert isinstance(conv, nn.Conv2d)
+        assert isinstance(out, nn.Conv2d)
+        conv.weight[:predicted].zero_()
         for q in range(p):
             begin = reduced * (1 + q)
-            mean.conv[p].weight[:predicted, begin : begin + leading] = w[:, q]
-        mean.conv[p].bias.zero_()
-        mean.out[p].weight.zero_()
-        mean.out[p].weight[range(predicted), range(predicted)] = 1.0
+            conv.weight[:predicted, begin : begin + leading] = w[:, q]
+        _unbiased(conv)
+        out.weight.zero_()
+        out.weight[range(predicted), range(predicted)] = 1.0
 
 
 def _scales(model: Calotype, sample: Sampler, batches: int) -> None:
@@ -141,7 +150,12 @@ def _scales(model: Calotype, sample: Sampler, batches: int) -> None:
         hats = hats[:, :, None, None].expand(-1, -1, *d.shape[2:])
         a = torch.cat((d, hats), 1).permute(0, 2, 3, 1).reshape(-1, BANDS + anchors).double()
         log_sigma = (out.residual.abs() + 0.05).log() + 0.5
-        b = ((log_sigma - torch.tensor(SCALE_MIN).log()) / LOG_STEP).permute(0, 2, 3, 1).reshape(-1, m).double()
+        b = (
+            ((log_sigma - torch.tensor(SCALE_MIN).log()) / LOG_STEP)
+            .permute(0, 2, 3, 1)
+            .reshape(-1, m)
+            .double()
+        )
         gram += a.T @ a
         moment += a.T @ b
         near = level.round().long()

@@ -1,4 +1,5 @@
-"""Liu, Sun, Katto: Learned image compression with mixed Transformer-CNN architectures.  CVPR 2023, arXiv 2303.14978.
+"""Liu, Sun, Katto: Learned image compression with mixed Transformer-CNN architectures.  CVPR 2023, arXiv
+2303.14978.
 
 ::
 
@@ -6,15 +7,15 @@
                h_a--> z --> z_hat --h_mean--> means                                    ^
                                   `-h_scale-> scales                                   |
     slice i:   SWAtten_i(means,  y_hat_0..i-1) --mean_i-->  mu    |  round(y_i - mu) + mu
-               SWAtten_i(scales, y_hat_0..i-1) --scale_i--> sigma |   + tanh(lrp_i(attended means, ..)) / 2 = y_hat_i
+               SWAtten_i(scales, y_hat_0..i-1) --scale_i--> sigma |   + tanh(lrp_i(attended means, ..)) / 2
 
     TCM block:  x --1x1--+-- N channels: 2 x + f(x), two conv3 -----+--1x1-- + x
                          `-- N channels: Swin block, window 8 or 4 --'
     SWAtten:    1x1 to 128, then x + units(x) sigmoid(units(Swin, shifted Swin)), 1x1 back
 
-Coding order: z; then the slices of y, 0 to 4, each from side information and all slices before it, which carry their
-latent residual prediction (lrp), an estimate of the rounding error.  `minnen2020` with attention in front of each
-context network.  N = 64, 96 and 128 are the paper's small, medium and large.
+Coding order: z; then the slices of y, 0 to 4, each from side information and all slices before it, which
+carry their latent residual prediction (lrp), an estimate of the rounding error.  `minnen2020` with attention
+in front of each context network.  N = 64, 96 and 128 are the paper's small, medium and large.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ BLOCKS = ("tcm", "conv", "swin")
 class MixedBlock(nn.Module):
     """One TCM block on ``2n`` channels: half of them through convolutions, half through a Swin block.
 
-    ``kind`` "conv" or "swin" sends all channels one way: the paper's counterparts with one kind of branch (our reading).
+    ``kind`` "conv" or "swin" sends all channels one way: the paper's counterparts with one kind of branch
+    (our reading).
     """
 
     def __init__(self, n: int, head_width: int, window: int, *, shifted: bool, kind: str = "tcm") -> None:
@@ -56,7 +58,9 @@ class MixedBlock(nn.Module):
 
 
 class SwinAttention(nn.Module):
-    """SWAtten: `SimplifiedAttention` whose mask sees a pair of Swin blocks, at ``inner`` channels to be cheap."""
+    """SWAtten: `SimplifiedAttention` whose mask sees a pair of Swin blocks, at ``inner`` channels to be
+    cheap.
+    """
 
     def __init__(self, width: int, inner: int) -> None:
         super().__init__()
@@ -77,7 +81,8 @@ def _slice_net(cin: int, cout: int, widths: tuple[int, int]) -> nn.Sequential:
 class TCM(LabModel):
     """y is ``[B, m, H/16, W/16]`` in ``slices`` of equal width, z ``[B, z, H/64, W/64]``.
 
-    ``attention=False`` leaves out SWAtten, ``blocks`` "conv" or "swin" one branch of all TCM blocks: the paper's ablations.
+    ``attention=False`` leaves out SWAtten, ``blocks`` "conv" or "swin" one branch of all TCM blocks: the
+    paper's ablations.
     """
 
     multiple = 64
@@ -105,28 +110,37 @@ class TCM(LabModel):
         self.sizes = [m // slices] * slices
 
         def pair(head_width: int, window: int = 8) -> list[nn.Module]:
-            return [MixedBlock(n, head_width, window, shifted=shifted, kind=blocks) for shifted in (False, True)]
+            return [
+                MixedBlock(n, head_width, window, shifted=shifted, kind=blocks) for shifted in (False, True)
+            ]
 
+        c = 2 * n
         self.g_a = nn.Sequential(
-            ResidualDown(3, 2 * n), *pair(8), ResidualDown(2 * n, 2 * n), *pair(16), ResidualDown(2 * n, 2 * n), *pair(32),
-            conv(2 * n, m, 3, 2),
+            ResidualDown(3, c), *pair(8), ResidualDown(c, c), *pair(16), ResidualDown(c, c), *pair(32),
+            conv(c, m, 3, 2),
         )  # fmt: skip
         self.g_s = nn.Sequential(
-            ResidualUp(m, 2 * n), *pair(32), ResidualUp(2 * n, 2 * n), *pair(16), ResidualUp(2 * n, 2 * n), *pair(8),
-            subpixel(2 * n, 3),
-        )  # fmt: skip
-        self.h_a = nn.Sequential(ResidualDown(m, 2 * n), *pair(32, 4), conv(2 * n, z, 3, 2))
-        self.h_mean = nn.Sequential(ResidualUp(z, 2 * n), *pair(32, 4), subpixel(2 * n, m))
-        self.h_scale = nn.Sequential(ResidualUp(z, 2 * n), *pair(32, 4), subpixel(2 * n, m))
+            ResidualUp(m, c),
+            *pair(32),
+            ResidualUp(c, c),
+            *pair(16),
+            ResidualUp(c, c),
+            *pair(8),
+            subpixel(c, 3),
+        )
+        self.h_a = nn.Sequential(ResidualDown(m, c), *pair(32, 4), conv(c, z, 3, 2))
+        self.h_mean = nn.Sequential(ResidualUp(z, c), *pair(32, 4), subpixel(c, m))
+        self.h_scale = nn.Sequential(ResidualUp(z, c), *pair(32, 4), subpixel(c, m))
         self.prior = FactorizedPrior(z)
         width = m // slices
         seen = [m + width * i for i in range(slices)]
         self.mean_attention, self.scale_attention = (
-            nn.ModuleList(SwinAttention(c, inner) if attention else nn.Identity() for c in seen) for _ in range(2)
+            nn.ModuleList(SwinAttention(w, inner) if attention else nn.Identity() for w in seen)
+            for _ in range(2)
         )
-        self.mean = nn.ModuleList(_slice_net(c, width, widths) for c in seen)
-        self.scale = nn.ModuleList(_slice_net(c, width, widths) for c in seen)
-        self.lrp = nn.ModuleList(_slice_net(c + width, width, widths) for c in seen)
+        self.mean = nn.ModuleList(_slice_net(w, width, widths) for w in seen)
+        self.scale = nn.ModuleList(_slice_net(w, width, widths) for w in seen)
+        self.lrp = nn.ModuleList(_slice_net(w + width, width, widths) for w in seen)
 
     def walk(self, coder: Coder, y: Tensor | None = None) -> Tensor:
         z_hat = coder.code("z", given(self.h_a, y), self.prior(coder.grid(64)))

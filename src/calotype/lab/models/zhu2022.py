@@ -2,17 +2,17 @@
 
 ::
 
-    x --2x2 patches--> 128 --> 192 --> 256 --> 320 = y         Swin blocks: 2, 2, 6, 2, window 8; merging between
-    y --2x2 patches--> 192 --> 192 = z                         Swin blocks: 5, 1, window 4
-    z_hat --> 192 --> 640 = means, scales                      Swin blocks: 1, 5, window 4; splitting between
-    y_hat --> 256 --> 192 --> 128 --> x_hat                    Swin blocks: 2, 6, 2, 2, window 8
+    x --2x2 patches--> 128 --> 192 --> 256 --> 320 = y      Swin blocks: 2, 2, 6, 2, window 8; merging between
+    y --2x2 patches--> 192 --> 192 = z                      Swin blocks: 5, 1, window 4
+    z_hat --> 192 --> 640 = means, scales                   Swin blocks: 1, 5, window 4; splitting between
+    y_hat --> 256 --> 192 --> 128 --> x_hat                 Swin blocks: 2, 6, 2, 2, window 8
 
     SwinT-Hyperprior:  mu, sigma = means, scales
     SwinT-ChARM:       slice i:  means_i,  y_hat_0 .. y_hat_i-1 --mean_i-->  mu
-                                 scales_i, y_hat_0 .. y_hat_i-1 --scale_i--> sigma       (no residual prediction)
+                                 scales_i, y_hat_0 .. y_hat_i-1 --scale_i--> sigma    (no residual prediction)
 
-Coding order of the hyperprior: z; then all of y at once.  Of ChARM: z; then the slices of y, 32 channels each, 0 to 9;
-a slice sees its own part of the side information and all slices before it.
+Coding order of the hyperprior: z; then all of y at once.  Of ChARM: z; then the slices of y, 32 channels
+each, 0 to 9; a slice sees its own part of the side information and all slices before it.
 """
 
 from __future__ import annotations
@@ -98,7 +98,9 @@ class SwinChARM(SwinHyperprior):
         def net(i: int) -> nn.Sequential:
             seen = width * (i + 1)
             a, b = slice_widths(i, width)
-            return nn.Sequential(conv(seen, a, 3, 1), nn.ReLU(), conv(a, b, 3, 1), nn.ReLU(), conv(b, width, 3, 1))
+            return nn.Sequential(
+                conv(seen, a, 3, 1), nn.ReLU(), conv(a, b, 3, 1), nn.ReLU(), conv(b, width, 3, 1)
+            )
 
         self.mean = nn.ModuleList(net(i) for i in range(slices))
         self.scale = nn.ModuleList(net(i) for i in range(slices))
@@ -108,7 +110,10 @@ class SwinChARM(SwinHyperprior):
         means, scales = (t.split(self.sizes, 1) for t in self.h_s(z_hat).chunk(2, 1))
         done: list[Tensor] = []
         for i, y_i in enumerate(parts(y, self.sizes)):
-            mu, sigma = self.mean[i](torch.cat((means[i], *done), 1)), self.scale[i](torch.cat((scales[i], *done), 1))
+            mu, sigma = (
+                self.mean[i](torch.cat((means[i], *done), 1)),
+                self.scale[i](torch.cat((scales[i], *done), 1)),
+            )
             done.append(coder.code("y", y_i, Gaussian(mu, sigma)))
         return torch.cat(done, 1)
 
@@ -116,7 +121,8 @@ class SwinChARM(SwinHyperprior):
 def slice_widths(i: int, width: int) -> tuple[int, int]:
     """Hidden widths of slice i: two thirds and one third of i + 2 slices, at least two slices and one.
 
-    At 32 channels a slice these are the authors' numbers: (64, 32) twice, (85, 42), (106, 53), ... (234, 117).
+    At 32 channels a slice these are the authors' numbers: (64, 32) twice, (85, 42), (106, 53), ... (234,
+    117).
     """
     total = max(i + 2, 3) * width
     return 2 * total // 3, total // 3

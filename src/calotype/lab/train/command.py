@@ -16,10 +16,10 @@ import torch.distributed as dist
 from calotype.errors import CalotypeError
 from calotype.lab.checkpoint import save_checkpoint
 from calotype.lab.models.calotype import Calotype
-from calotype.lab.train import options
+from calotype.lab.train import options, process
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
-from calotype.lab.train.loop import Diverged, Trainer, processes
+from calotype.lab.train.loop import Diverged, Trainer
 from calotype.lab.train.report import Console, Reporter
 from calotype.lab.train.state import NAME, State, split
 from calotype.lab.train.subject import PRODUCT, Subject
@@ -31,7 +31,9 @@ MODEL = "model.safetensors"
 START_CROPS, START_SIZE = 16, 256
 
 
-def main(arguments: Sequence[str] | None = None, *, prog: str = "calotype lab train", begun: float | None = None) -> int:
+def main(
+    arguments: Sequence[str] | None = None, *, prog: str = "calotype lab train", begun: float | None = None
+) -> int:
     """Run the command.  Returns 0 done, 1 failed, 2 wrong usage, 130 stopped by a signal.
 
     begun: `time.monotonic` when the process began, from which ``--minutes`` counts.
@@ -63,15 +65,17 @@ def _main(given: Any, begun: float) -> int:
         torch.set_num_threads(given.threads)
     if given.device == "auto":
         given.device = "cuda" if torch.cuda.is_available() else "cpu"
-    device = processes(given.device)
-    first = not dist.is_initialized() or dist.get_rank() == 0
+    device = process.join(given.device)
+    first = process.place()[0] == 0
     photos = _photos(given, todo, first)
     if given.prepare:
         return 0
     deadline = begun + 60 * given.minutes if given.minutes is not None else math.inf
     stopped, before = False, given.origin
     for job in todo:
-        reporter = Console(job.folder, tensorboard=given.tensorboard, quiet=given.quiet) if first else Reporter()
+        reporter = (
+            Console(job.folder, tensorboard=given.tensorboard, quiet=given.quiet) if first else Reporter()
+        )
         with reporter:
             trainer = _trainer(given, job, photos, device, reporter, before)
             _train(given, trainer, deadline)
@@ -113,7 +117,10 @@ def _trainer(
     if state is None:
         subject, config = job.subject, job.config
     else:
-        subject, config = Subject.from_dict(state.model), TrainConfig.from_dict({**state.config, **job.explicit})
+        subject, config = (
+            Subject.from_dict(state.model),
+            TrainConfig.from_dict({**state.config, **job.explicit}),
+        )
         if subject.model != job.subject.model or job.subject.lam not in (None, subject.lam):
             was = f"{subject.model}, lambda {subject.lam}" if subject.lam else subject.model
             raise ValueError(f"{job.folder}: is a run of {was}; give --out another folder")
@@ -138,7 +145,9 @@ def _trainer(
 def _state(given: Any, folder: Path) -> State | None:
     if (folder / NAME).is_file():
         if given.resume is None:
-            raise ValueError(f"{folder}: has a run already; go on with --resume, or give --out another folder")
+            raise ValueError(
+                f"{folder}: has a run already; go on with --resume, or give --out another folder"
+            )
         return State.load(folder)
     return State.load(Path(given.resume)) if given.resume else None
 
@@ -165,11 +174,13 @@ def _train(given: Any, trainer: Trainer, deadline: float) -> None:
             return
         if given.pieces:
             pieces = split(trainer.checkpoint, given.pieces)
-            trainer.reporter.say(f"checkpoint at step {trainer.step} in {len(pieces)} pieces in {given.pieces}")
+            trainer.reporter.say(
+                f"checkpoint at step {trainer.step} in {len(pieces)} pieces in {given.pieces}"
+            )
         if trainer.subject.model != PRODUCT:
             subject, config = trainer.subject, trainer.config
-            notes = {"lambda": subject.lam, "distortion": subject.distortion, "steps": trainer.step,
-                     "batch": config.batch, "crop": config.crop, "seconds": round(trainer.seconds)}  # fmt: skip
+            notes = {"lambda": subject.lam, "distortion": subject.distortion, "steps": trainer.step}
+            notes |= {"batch": config.batch, "crop": config.crop, "seconds": round(trainer.seconds)}
             with trainer.averaged() as model:
                 save_checkpoint(trainer.folder / MODEL, model, notes)  # type: ignore[arg-type]
 

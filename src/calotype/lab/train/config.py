@@ -20,8 +20,8 @@ class TrainConfig:
     batch: int = 16
     """Crops per step over all processes."""
     parts: int = 0
-    """Equal parts in which a batch is worked through, shared by the processes; 0: one for each process.  The same
-    number of parts gives the same run on any number of processes, and more parts need less memory."""
+    """Equal parts in which a batch is worked through, shared by the processes; 0: one for each process.  The
+    same number of parts gives the same run on any number of processes, and more parts need less memory."""
     crop: int = 128
     """Side of a training crop in pixels, a multiple of 64."""
     lr: float = 1e-3

@@ -1,7 +1,7 @@
 """Training crops of photographs.
 
-A crop depends only on (seed, step, position in the batch), so a resumed run, or one shared by several processes, sees
-exactly what an uninterrupted one would.
+A crop depends only on (seed, step, position in the batch), so a resumed run, or one shared by several
+processes, sees exactly what an uninterrupted one would.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ class Photos:
     def plan(self, indices: Sequence[int], key: Sequence[int], count: int, size: int) -> list[Cut]:
         """``count`` random crops of ``size`` x ``size``, decided by ``key`` (whole numbers from 0) alone.
 
-        Every pixel is as likely as any other; smaller pictures are extended by reflection.  Flips and quarter turns.
+        Every pixel is as likely as any other; smaller pictures are extended by reflection.  Flips and quarter
+        turns.
         """
         rng = np.random.default_rng(list(key))
         areas = np.array([self.sizes[i][0] * self.sizes[i][1] for i in indices], np.float64)
@@ -128,7 +129,9 @@ class DevicePhotos:
 
     @staticmethod
     def fit(photos: Photos, device: torch.device) -> bool:
-        """Whether the photographs are decoded and take less than a third of the free memory of a CUDA device."""
+        """Whether the photographs are decoded and take less than a third of the free memory of a CUDA
+        device.
+        """
         if device.type != "cuda" or not all(isinstance(s, Decoded) for s in photos.stores):
             return False
         return 3 * 3 * sum(h * w for h, w in photos.sizes) < torch.cuda.mem_get_info(device)[0]
@@ -156,4 +159,5 @@ def _enlarge(picture: Pixels, size: int) -> Pixels:
     h, w = picture.shape[:2]
     if h >= size and w >= size:
         return picture
-    return picture[np.ix_(_reflect(h, size), _reflect(w, size))]
+    enlarged: Pixels = picture[np.ix_(_reflect(h, size), _reflect(w, size))]
+    return enlarged

@@ -1,16 +1,13 @@
 """The training loop: one process or many (`torchrun`), CPU or CUDA, resumed exactly.
 
-Everything random in a step is decided by (seed, step, part of the batch).  So a run that is resumed equals one that was
-not interrupted, and N processes that share the parts of a batch equal one process that works through them all.
+Everything random in a step is decided by (seed, step, part of the batch).  So a run that is resumed equals
+one that was not interrupted, and N processes that share the parts of a batch equal one process that works
+through them all.
 """
 
 from __future__ import annotations
 
 import math
-import os
-import platform
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,6 +20,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from calotype.lab.train import process
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import DevicePhotos, Photos
 from calotype.lab.train.optim import build_optimizer
@@ -57,12 +55,11 @@ class Trainer:
     ) -> None:
         self.subject, self.photos, self.config, self.folder = subject, photos, config, folder
         self.device, self.reporter = torch.device(device), reporter or Reporter()
-        self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        self.rank, self.world = process.place()
         self.parts = config.parts or self.world
         if self.parts % self.world or config.batch % self.parts:
-            raise ValueError(
-                f"a batch of {config.batch} in {self.parts} parts cannot be shared evenly by {self.world} processes"
-            )
+            shared = f"{config.batch} in {self.parts} parts"
+            raise ValueError(f"a batch of {shared} cannot be shared evenly by {self.world} processes")
         torch.manual_seed(config.seed)  # the same first weights everywhere
         self.objective = subject.build()
         self.model: nn.Module = self.objective.model.to(self.device).to(memory_format=torch.channels_last)
@@ -70,11 +67,11 @@ class Trainer:
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = build_optimizer(config, self.model)
         self.step, self.seconds, self.last_validation, self.stopped = 0, 0.0, 0.0, False
-        self.machine, self.machines = _machine(self.device, self.world), dict[str, float]()
+        self.machine, self.machines = process.machine(self.device, self.world), dict[str, float]()
         self.train_set, self.valid_set = photos.split(config.held_out)
         self.resident = DevicePhotos(photos, self.device) if DevicePhotos.fit(photos, self.device) else None
-        # The first step whose gradient was not finite, or infinity.  It stays on the device: looking at it at every
-        # step would make a GPU wait.
+        # The first step whose gradient was not finite, or infinity.  It stays on the device: looking at it at
+        # every step would make a GPU wait.
         self.broken = torch.full((), math.inf, device=self.device)
         if config.bf16:
             mixed_precision(self.model)
@@ -84,7 +81,7 @@ class Trainer:
             for part in transforms(self.model):
                 part.compile()
 
-    # -- checkpoints ---------------------------------------------------------------------------------------------
+    # -- checkpoints ---------------------------------------------------------------
 
     @property
     def checkpoint(self) -> Path:
@@ -100,10 +97,16 @@ class Trainer:
         if self.rank:
             return
         State(
-            self.step, self.seconds, self.config.to_dict(), self.subject.to_dict(),
-            self.model.state_dict(), self.ema, optimizer_state(self.optimizer, self.model), self.photos.describe(),
+            self.step,
+            self.seconds,
+            self.config.to_dict(),
+            self.subject.to_dict(),
+            self.model.state_dict(),
+            self.ema,
+            optimizer_state(self.optimizer, self.model),
+            self.photos.describe(),
             self.machines,
-        ).save(self.checkpoint)  # fmt: skip
+        ).save(self.checkpoint)
 
     def resume(self, state: State) -> None:
         """Go on exactly where ``state`` was taken.
@@ -130,10 +133,11 @@ class Trainer:
         for k, v in self.model.state_dict().items():
             self.ema[k].copy_(v)
 
-    # -- the run -------------------------------------------------------------------------------------------------
+    # -- the run -------------------------------------------------------------------
 
     def run(self, seconds: float = math.inf, saved: Callable[[], None] = lambda: None) -> dict[str, Any]:
-        """Train to ``config.steps``, or for so many seconds (that of the last validation included), or until a signal.
+        """Train to ``config.steps``, or for so many seconds (that of the last validation included), or until
+        a signal.
 
         Leaves a checkpoint, calls ``saved``, and returns the last validation.
 
@@ -143,7 +147,7 @@ class Trainer:
         start, begun, before = time.monotonic(), self.seconds, self.machines.get(self.machine, 0.0)
         self.model.train()
         self.reporter.begin(self.step, self.config.steps, seconds)
-        with _signals() as caught, ThreadPoolExecutor(1) as pool:
+        with process.signals() as caught, ThreadPoolExecutor(1) as pool:
             ahead = pool.submit(self._crops, self.step)
             while self.step < self.config.steps:
                 reserve = min(1.3 * self.last_validation or 0.1 * seconds, 0.5 * seconds)
@@ -181,7 +185,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = c.learning_rate(self.step) * group["factor"]
         self.optimizer.zero_grad(set_to_none=False)
-        total, figures = torch.zeros((), device=self.device), {}
+        total, figures = torch.zeros((), device=self.device), dict[str, Any]()
         for k, x in enumerate(crops):
             generator = self._generator(self.rank * len(crops) + k)
             loss, figures = self.objective.training_loss(x, generator, hard)
@@ -205,7 +209,9 @@ class Trainer:
         return ahead
 
     def _generator(self, part: int) -> torch.Generator:
-        """The randomness of a part of a step; also seeds torch's global generators, for models that use those."""
+        """The randomness of a part of a step; also seeds torch's global generators, for models that use
+        those.
+        """
         words = np.random.SeedSequence([self.config.seed, self.step, part]).generate_state(1, np.uint64)
         seed = int(words[0] >> np.uint64(1))
         torch.manual_seed(seed)
@@ -258,7 +264,9 @@ class Trainer:
 
     @torch.no_grad()
     def validate(self) -> dict[str, Any]:
-        """Score the moving average on the held-out photographs; the first process reports and returns the figures."""
+        """Score the moving average on the held-out photographs; the first process reports and returns the
+        figures.
+        """
         if self.rank or not self.valid_set:
             return {}
         start = time.monotonic()
@@ -268,46 +276,3 @@ class Trainer:
         self.last_validation = time.monotonic() - start
         self.reporter.validation({"step": self.step, "seconds": self.seconds, "validation": result})
         return result
-
-
-def processes(device: str) -> str:
-    """Join the processes that `torchrun` started, if it did; returns the device of this one."""
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if device == "cuda" else "gloo")
-    if device == "cuda":
-        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
-        torch.cuda.set_device(device)
-    return device
-
-
-def _machine(device: torch.device, world: int) -> str:
-    """What a step is computed on, in words."""
-    if device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
-    else:
-        cpuinfo = Path("/proc/cpuinfo")
-        lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-        models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-        name = f"{models[0] if models else platform.machine()}, {torch.get_num_threads()} threads"
-    return name if world == 1 else f"{world} x {name}"
-
-
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM, so that a step is finished and a checkpoint written; the second one acts at once."""
-    caught: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught
-        return
-
-    def catch(number: int, frame: Any) -> None:
-        if caught:
-            raise KeyboardInterrupt
-        caught.append(number)
-
-    previous = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield caught
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

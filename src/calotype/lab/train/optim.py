@@ -14,8 +14,9 @@ from calotype.lab.train.config import TrainConfig
 class Soap(torch.optim.Optimizer):
     """SOAP: Adam in the eigenbasis of Shampoo's preconditioner (Vyas et al. 2024, arXiv 2409.11321).
 
-    A weight is seen as a matrix ``[out, in * k * k]``.  Sides longer than ``largest`` keep their own axes, and vectors
-    get plain Adam.  The eigenbasis is refreshed by one step of orthogonal iteration every ``every`` steps.
+    A weight is seen as a matrix ``[out, in * k * k]``.  Sides longer than ``largest`` keep their own axes,
+    and vectors get plain Adam.  The eigenbasis is refreshed by one step of orthogonal iteration every
+    ``every`` steps.
     """
 
     def __init__(

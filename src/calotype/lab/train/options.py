@@ -6,6 +6,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from calotype.lab.train.subject import PRODUCT, Subject
 KEYS = ("model", "options", "recipe", "lambda", "distortion", "train")
 EPILOG = """\
 examples:
-  calotype lab train --data photos --out runs/photo                         the codec's own model, all qualities
-  calotype lab train --data photos --out runs/photo --minutes 30 --resume   go on for half an hour
+  calotype lab train --data photos --out runs/a                         the codec's own model, all qualities
+  calotype lab train --data photos --out runs/a --minutes 30 --resume   go on for half an hour
   calotype lab train balle2018-hyperprior --data photos --out runs/b --lambda 0.0067,0.013 --chain
   calotype lab train cheng2020-anchor --data photos --out runs/c --lambda all --set model.n=192 --set lr=5e-5
   torchrun --nproc-per-node 2 -m calotype.lab.train --data photos --out runs/photo
@@ -33,35 +34,84 @@ def parser(prog: str) -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         prog=prog,
         description="Train a model on photographs.  A run's folder holds its checkpoint and its log.",
-        epilog="fields of --set:\n" + "\n".join(lines) + "\n  model.NAME      A size of the model.\n\n" + EPILOG,
+        epilog="fields of --set:\n"
+        + "\n".join(lines)
+        + "\n  model.NAME      A size of the model.\n\n"
+        + EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add = options.add_argument
     add("target", nargs="?", default=PRODUCT, metavar="MODEL|CONFIG.json", help="default: calotype")
-    add("--data", nargs="+", type=Path, metavar="FOLDER", help="photographs: folders, WebDataset shards (.tar)")
+    add(
+        "--data",
+        nargs="+",
+        type=Path,
+        metavar="FOLDER",
+        help="photographs: folders, WebDataset shards (.tar)",
+    )
     add("--out", type=Path, metavar="RUN", help="the run's folder")
-    add("--minutes", type=float, metavar="N", help="stop after so long, everything included; go on with --resume")
+    add(
+        "--minutes",
+        type=float,
+        metavar="N",
+        help="stop after so long, everything included; go on with --resume",
+    )
     add("--resume", nargs="?", const="", metavar="STATE",
-        help="go on from the checkpoint in RUN, or if there is none from STATE (file, run, folder of pieces), "
-        "or if that is not given start")  # fmt: skip
+        help="go on from the checkpoint in RUN; if there is none, from STATE (file, run, folder of pieces); "
+        "if that is not given, start")  # fmt: skip
     add("--from", dest="origin", type=Path, metavar="STATE",
         help="begin a new run with the averaged weights of another one")  # fmt: skip
-    add("--start", choices=("linear", "random"), help="first weights of calotype: best linear codec (default), or random")
-    add("--recipe", metavar="NAME", help=f"how others were trained: {', '.join(recipes.RECIPES)}; default by model")
-    add("--lambda", dest="lambdas", metavar="LIST", help="multipliers, one run each: 0.0067,0.013, or 'all' of the recipe")
+    add(
+        "--start",
+        choices=("linear", "random"),
+        help="first weights of calotype: best linear codec (default), or random",
+    )
+    add(
+        "--recipe",
+        metavar="NAME",
+        help=f"how others were trained: {', '.join(recipes.RECIPES)}; default by model",
+    )
+    add(
+        "--lambda",
+        dest="lambdas",
+        metavar="LIST",
+        help="multipliers, one run each: 0.0067,0.013, or 'all' of the recipe",
+    )
     add("--distortion", choices=("mse", "ms-ssim"), help="default: mse")
     add("--chain", action="store_true", help="begin each lambda from the result of the one before")
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help="a field of the configuration, see below")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a field of the configuration, see below",
+    )
     add("--device", default="auto", help="cpu, cuda, or auto (default)")
     add("--threads", type=int, metavar="N", help="CPU threads for torch")
-    add("--stream", action="store_true", help="decode photographs each time, not once into a cache: for large sets")
-    add("--cache", type=Path, metavar="DIR", help="where decoded photographs are kept; default: ~/.cache/calotype")
+    add(
+        "--stream",
+        action="store_true",
+        help="decode photographs each time, not once into a cache: for large sets",
+    )
+    add(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="where decoded photographs are kept; default: ~/.cache/calotype",
+    )
     add("--prepare", action="store_true", help="decode the photographs into the cache and stop")
-    add("--pieces", type=Path, metavar="DIR", help="also leave the checkpoint in DIR, in pieces of less than 16 MiB")
+    add(
+        "--pieces",
+        type=Path,
+        metavar="DIR",
+        help="also leave the checkpoint in DIR, in pieces of less than 16 MiB",
+    )
     add("--tensorboard", action="store_true", help="write event files into RUN")
     add("--quiet", action="store_true", help="print nothing but errors")
-    add("--print-config", action="store_true", help="print the configuration as JSON (a CONFIG.json) and stop")
+    add(
+        "--print-config", action="store_true", help="print the configuration as JSON (a CONFIG.json) and stop"
+    )
     return options
 
 
@@ -97,7 +147,9 @@ def jobs(given: argparse.Namespace) -> list[Job]:
             options[key.removeprefix("model.")] = _value(value)
         else:
             explicit[key] = value
-    subject = Subject(file.get("model", PRODUCT), options, distortion=given.distortion or file.get("distortion", "mse"))
+    subject = Subject(
+        file.get("model", PRODUCT), options, distortion=given.distortion or file.get("distortion", "mse")
+    )
     name = given.recipe or file.get("recipe")
     wanted = given.lambdas or file.get("lambda")
     if subject.model == PRODUCT:
@@ -107,7 +159,10 @@ def jobs(given: argparse.Namespace) -> list[Job]:
     recipe = recipes.recipe(name or recipes.default(subject.model))
     lambdas = _lambdas(wanted, recipe.lambdas[subject.distortion])
     folders = [given.out] if len(lambdas) == 1 else [given.out / f"{lam:g}" for lam in lambdas]
-    return [Job(replace(subject, lam=lam), recipe.train, explicit, f) for lam, f in zip(lambdas, folders, strict=True)]
+    return [
+        Job(replace(subject, lam=lam), recipe.train, explicit, f)
+        for lam, f in zip(lambdas, folders, strict=True)
+    ]
 
 
 def to_json(todo: Sequence[Job]) -> dict[str, Any]:
@@ -134,11 +189,15 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _lambdas(wanted: Any, published: tuple[float, ...]) -> list[float]:
     if wanted is None:
-        raise ValueError(f"--lambda is needed, such as --lambda {published[len(published) // 2]:g}, or --lambda all")
+        raise ValueError(
+            f"--lambda is needed, such as --lambda {published[len(published) // 2]:g}, or --lambda all"
+        )
     if wanted == "all":
         return list(published)
     try:
-        values = wanted.split(",") if isinstance(wanted, str) else wanted if isinstance(wanted, list) else [wanted]
+        values = (
+            wanted.split(",") if isinstance(wanted, str) else wanted if isinstance(wanted, list) else [wanted]
+        )
         return [float(v) for v in values]
     except (TypeError, ValueError):
         raise ValueError(f"lambda must be numbers with commas between, or 'all', got {wanted!r}") from None
@@ -159,7 +218,7 @@ def _sentence(name: str) -> str:
     import textwrap
 
     body = ast.parse(textwrap.dedent(inspect.getsource(TrainConfig))).body[0].body  # type: ignore[attr-defined]
-    for field, note in zip(body, body[1:]):
+    for field, note in pairwise(body):
         if isinstance(field, ast.AnnAssign) and getattr(field.target, "id", "") == name:
             return " ".join(str(note.value.value).split())
     return ""

@@ -1,7 +1,7 @@
 """Training recipes: how the published systems were trained, as far as this loop can say it.
 
-Schedules that wait for a plateau of the validation loss are given a cosine of the same length.  Set anything else with
-``--set``.
+Schedules that wait for a plateau of the validation loss are given a cosine of the same length.  Set anything
+else with ``--set``.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _COMMON = {"crop": 256, "lr": 1e-4, "warmup": 0, "clip": 1.0, "hard": 0.0, "opti
 RECIPES: dict[str, Recipe] = {
     "short": Recipe(
         "ours: minutes on a CPU, to see that a system learns; not for figures",
-        {"steps": 2000, "batch": 8, "crop": 128, "lr": 1e-3, "warmup": 50, "decay": 0.5, "hard": 0.0, "ema": 0.99},
+        {"steps": 2000, "batch": 8, "lr": 1e-3, "warmup": 50, "decay": 0.5, "hard": 0.0, "ema": 0.99},
     ),
     "compressai": Recipe(
-        "CompressAI 1.2: batch 16, 4 to 5 million steps; the learning rate halves on plateaus after 1 to 2 million.  "
-        "Its MS-SSIM models are fine-tuned from those for MSE (--from, --set lr=1e-5)",
+        "CompressAI 1.2: batch 16, 4 to 5 million steps; the learning rate halves on plateaus after 1 to 2 "
+        "million.  Its MS-SSIM models are fine-tuned from those for MSE (--from, --set lr=1e-5)",
         {**_COMMON, "steps": 4_500_000, "batch": 16, "decay": 0.65, "final": 0.01},
     ),
     "minnen2020": Recipe(
@@ -42,13 +42,13 @@ RECIPES: dict[str, Recipe] = {
         {"mse": (0.01,), "ms-ssim": LAMBDAS["ms-ssim"]},
     ),
     "cheng2020": Recipe(
-        "Cheng et al. 2020, section 4: the last 80,000 steps at a tenth of the rate; n=128 for the lower three",
+        "Cheng et al. 2020: the last 80,000 steps at a tenth of the rate; n=128 for the lower three",
         {**_COMMON, "steps": 1_000_000, "batch": 8, "decay": 0.08, "final": 0.1, "shape": "step"},
         {"mse": (0.0016, 0.0032, 0.0075, 0.015, 0.03, 0.045), "ms-ssim": (3.0, 12.0, 40.0, 120.0)},
     ),
     "hu2020": Recipe(
-        "Coarse2Fine-PyTorch: 5500 epochs of 1600 pictures; halved four times; its lambda 0.004 is of a range twice as "
-        "wide.  Its four stages with auxiliary losses are not repeated",
+        "Coarse2Fine-PyTorch: 5500 epochs of 1600 pictures; halved four times; its lambda 0.004 is of a "
+        "range twice as wide.  Its four stages with auxiliary losses are not repeated",
         {**_COMMON, "steps": 550_000, "batch": 16, "clip": 10.0, "decay": 0.5, "final": 0.06},
         {"mse": (0.016,), "ms-ssim": LAMBDAS["ms-ssim"]},
     ),

@@ -1,4 +1,6 @@
-"""What a run tells: a line per event in ``log.jsonl``, a progress bar or plain lines, TensorBoard if wanted."""
+"""What a run tells: a line per event in ``log.jsonl``, a progress bar or plain lines, TensorBoard if
+wanted.
+"""
 
 from __future__ import annotations
 
@@ -108,7 +110,13 @@ class Console(Reporter):
             return ""
         left = min((self.steps - step) * passed / done, self.limit - passed)
         hours, minutes = divmod(max(0, round(left / 60)), 60)
-        time_left = f"{hours} h {minutes:02} min" if hours else f"{minutes} min" if left > 90 else f"{max(left, 0):.0f} s"
+        time_left = (
+            f"{hours} h {minutes:02} min"
+            if hours
+            else f"{minutes} min"
+            if left > 90
+            else f"{max(left, 0):.0f} s"
+        )
         return f"{done / passed:.2f} steps/s  {time_left} left"
 
 
@@ -128,7 +136,12 @@ def _bar() -> Any:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     except ImportError:
         return None
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[figures]}"), TextColumn("{task.fields[left]}"))
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[figures]}"),
+        TextColumn("{task.fields[left]}"),
+    )
     return Progress(*columns, console=RichConsole(stderr=True))
 
 
@@ -151,5 +164,7 @@ def _trim(log: Path, step: int) -> None:
 
 
 def _done(entry: dict[str, Any], step: int) -> bool:
-    """Whether a run at ``step`` has this line behind it: steps are logged before they count, validations after."""
+    """Whether a run at ``step`` has this line behind it: steps are logged before they count, validations
+    after.
+    """
     return bool(entry["step"] < step or (entry["step"] == step and "validation" in entry))

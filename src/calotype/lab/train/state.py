@@ -1,6 +1,7 @@
 """The state of a training run on disk: one safetensors file with JSON inside; no pickle.
 
-Not to be confused with a model's checkpoint (`calotype.lab.checkpoint`), which holds weights to use and nothing else.
+Not to be confused with a model's checkpoint (`calotype.lab.checkpoint`), which holds weights to use and
+nothing else.
 
     "format"             metadata: "calotype-training-1"
     "state"              metadata, JSON: the fields of `State` that are not tensors
@@ -8,7 +9,8 @@ Not to be confused with a model's checkpoint (`calotype.lab.checkpoint`), which 
     ema/NAME             their moving average, which is what gets exported
     optimizer/NAME/KEY   the optimiser's tensors of the parameter NAME
 
-For places that take only small files, `split` makes pieces of it, and `find` takes a folder of pieces as well.
+For places that take only small files, `split` makes pieces of it, and `find` takes a folder of pieces as
+well.
 """
 
 from __future__ import annotations
@@ -56,7 +58,9 @@ class State:
         """Write the file; it appears whole or not at all."""
         from safetensors.torch import save_file
 
-        tensors = {f"model/{k}": v for k, v in self.weights.items()} | {f"ema/{k}": v for k, v in self.ema.items()}
+        tensors = {f"model/{k}": v for k, v in self.weights.items()} | {
+            f"ema/{k}": v for k, v in self.ema.items()
+        }
         numbers: dict[str, dict[str, Any]] = {}
         for name, entry in self.optimizer.items():
             tensors |= {f"optimizer/{name}/{k}": v for k, v in entry.items() if isinstance(v, Tensor)}
@@ -88,14 +92,17 @@ class State:
         except (SafetensorError, ValueError, AttributeError) as error:
             raise CheckpointError(f"{path}: not a safetensors file, or a damaged one: {error}") from error
         if metadata.get("format") != FORMAT:
-            raise CheckpointError(f"{path}: a safetensors file, but not the state of a training run ({FORMAT})")
+            raise CheckpointError(
+                f"{path}: a safetensors file, but not the state of a training run ({FORMAT})"
+            )
         state = json.loads(metadata["state"])
         optimizer: dict[str, dict[str, Any]] = {k: dict(v) for k, v in state.pop("optimizer").items()}
         for key in [k for k in tensors if k.startswith("optimizer/")]:
             _, name, entry = key.split("/")
             optimizer.setdefault(name, {})[entry] = tensors.pop(key)
         weights, ema = (
-            {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)} for prefix in ("model/", "ema/")
+            {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
+            for prefix in ("model/", "ema/")
         )
         return cls(**state, weights=weights, ema=ema, optimizer=optimizer)
 
@@ -110,7 +117,9 @@ def find(path: Path) -> bytes:
         return path.read_bytes()
     if (path / NAME).is_file():
         return (path / NAME).read_bytes()
-    found = [(match, p) for p in path.iterdir() if (match := PIECE.fullmatch(p.name))] if path.is_dir() else []
+    found = (
+        [(match, p) for p in path.iterdir() if (match := PIECE.fullmatch(p.name))] if path.is_dir() else []
+    )
     if not found:
         raise CheckpointError(f"{path}: no checkpoint")
     digests = {match[1] for match, _ in found}
@@ -127,7 +136,9 @@ def find(path: Path) -> bytes:
 
 
 def split(path: Path, folder: Path, limit: int = 15 << 20) -> list[Path]:
-    """Write a checkpoint file as pieces of at most ``limit`` bytes, in the place of those that were in ``folder``."""
+    """Write a checkpoint file as pieces of at most ``limit`` bytes, in the place of those that were in
+    ``folder``.
+    """
     data = path.read_bytes()
     folder.mkdir(parents=True, exist_ok=True)
     for old in [p for p in folder.iterdir() if PIECE.fullmatch(p.name)]:
@@ -148,7 +159,9 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], where: object
     own = module.state_dict()
     for name in sorted(set(own) | set(weights)):
         if name not in own or name not in weights:
-            raise CheckpointError(f"{where}: of another model ({name} is only in {'it' if name in weights else 'this one'})")
+            raise CheckpointError(
+                f"{where}: of another model ({name} is only in {'it' if name in weights else 'this one'})"
+            )
         if own[name].shape != weights[name].shape:
             shapes = f"{list(weights[name].shape)}, not {list(own[name].shape)}"
             raise CheckpointError(f"{where}: of another model ({name} is {shapes})")
@@ -175,5 +188,3 @@ def restore_optimizer(
                 value = value.to(p.device)
             entry[key] = value  # numbers, and counters that are tensors of no dimension, stay on the CPU
         optimizer.state[p] = entry
-
-

@@ -1,7 +1,8 @@
 """Where photographs come from: decoded once into one flat file, or decoded each time they are asked for.
 
-A folder of photographs is decoded into a cache on first use.  Sets that are too large for that (WebDataset shards: tar
-files of photographs) are indexed instead, and a photograph is decoded whenever a crop of it is wanted.
+A folder of photographs is decoded into a cache on first use.  Sets that are too large for that (WebDataset
+shards: tar files of photographs) are indexed instead, and a photograph is decoded whenever a crop of it is
+wanted.
 """
 
 from __future__ import annotations
@@ -65,7 +66,9 @@ class Decoded:
         self.names: list[str] = [p[0] for p in pictures]
         self.offsets: list[int] = [p[1] for p in pictures]
         self.sizes: list[Size] = [(p[2], p[3]) for p in pictures]
-        self.skipped: list[tuple[str, str]] = [tuple(s) for s in index["skipped"]] if isinstance(index, dict) else []
+        self.skipped: list[tuple[str, str]] = (
+            [tuple(s) for s in index["skipped"]] if isinstance(index, dict) else []
+        )
         if not pictures:
             raise ValueError(f"{packed}: no photographs could be read{_first(self.skipped)}")
         self.pixels: Pixels = np.memmap(packed.with_suffix(".u8"), np.uint8, "r")
@@ -133,7 +136,9 @@ def open_store(source: Path, *, stream: bool = False, cache: Path | None = None)
 
 
 def pack(sources: list[Source], packed: Path) -> None:
-    """Decode into ``packed.u8`` and ``packed.json``.  The index is written last, so there is one only of whole files."""
+    """Decode into ``packed.u8`` and ``packed.json``.  The index is written last, so there is one only of
+    whole files.
+    """
     packed.parent.mkdir(parents=True, exist_ok=True)
     pictures: list[tuple[str, int, int, int]] = []
     skipped: list[tuple[str, str]] = []

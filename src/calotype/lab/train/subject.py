@@ -42,14 +42,18 @@ class AllQualities:
     def rate_distortion(
         self, x: Tensor, level: Tensor, *, hard: bool, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Estimated bpp, MSE on a 0..255 scale, and the part of the bpp that is z's, each ``[B]``; ``x`` in 0..1."""
+        """Estimated bpp, MSE on a 0..255 scale, and the part of the bpp that is z's, each ``[B]``; ``x`` in
+        0..1.
+        """
         out = self.model(x, level, hard=hard, generator=generator)
         pixels = x.shape[2] * x.shape[3]
         x_hat = out.x_hat if self.model.training else (out.x_hat.clamp(0, 1) * 255).round() / 255
         mse = (x_hat - x).square().mean((1, 2, 3)) * 255.0**2
         return (out.r_bits + out.z_bits) / pixels, mse, out.z_bits / pixels
 
-    def training_loss(self, x: Tensor, generator: torch.Generator | None, hard: bool) -> tuple[Tensor, Values]:
+    def training_loss(
+        self, x: Tensor, generator: torch.Generator | None, hard: bool
+    ) -> tuple[Tensor, Values]:
         """Mean over the batch of ``(bpp + lambda * MSE) / sqrt(lambda)``, so that every level weighs alike.
 
         Levels are drawn evenly over the trained range, one for each crop.
@@ -64,7 +68,9 @@ class AllQualities:
 
     @torch.no_grad()
     def validate(self, x: Tensor) -> Values:
-        """Curve over the trained levels: bpp, PSNR, bpp of z, and loss of each; and the mean of the losses."""
+        """Curve over the trained levels: bpp, PSNR, bpp of z, and loss of each; and the mean of the
+        losses.
+        """
         curve: dict[str, list[float]] = {"bpp": [], "psnr": [], "z_bpp": [], "loss": []}
         for anchor, lam in enumerate(self.model.config.lambdas):
             parts = []
@@ -120,7 +126,9 @@ class Subject:
         """
         if self.model == PRODUCT:
             if self.lam is not None or self.distortion != "mse":
-                raise ValueError("calotype trains all its lambdas at once, for MSE; set model.lambdas instead")
+                raise ValueError(
+                    "calotype trains all its lambdas at once, for MSE; set model.lambdas instead"
+                )
             return AllQualities(Calotype(Config.from_dict(self.options)))
         from calotype.lab import registry
         from calotype.lab.objective import RateDistortion
@@ -132,7 +140,7 @@ class Subject:
 
 def transforms(model: nn.Module) -> list[nn.Module]:
     """The parts of a model that most of the work is in, and that no probability depends on."""
-    names = getattr(model, "transforms", None) or getattr(model, "encoder_only", ())
+    names: tuple[str, ...] = getattr(model, "transforms", ()) or getattr(model, "encoder_only", ())
     return [getattr(model, name) for name in names if hasattr(model, name)]
 
 
@@ -146,13 +154,12 @@ def mixed_precision(model: nn.Module) -> None:
         part.register_forward_hook(_leave, always_call=True)
 
 
-def _enter(part: nn.Module, args: Any) -> None:
-    context = torch.autocast(args[0].device.type, torch.bfloat16)
-    context.__enter__()
-    part._autocast = context  # type: ignore[assignment]
+def _enter(part: Any, args: Any) -> None:
+    part.autocast = torch.autocast(args[0].device.type, torch.bfloat16)
+    part.autocast.__enter__()
 
 
-def _leave(part: nn.Module, args: Any, out: Any) -> Any:
-    part._autocast.__exit__(None, None, None)  # type: ignore[operator]
-    del part._autocast
+def _leave(part: Any, args: Any, out: Any) -> Any:
+    part.autocast.__exit__(None, None, None)
+    del part.autocast
     return out.float() if isinstance(out, Tensor) else out

@@ -87,7 +87,9 @@ class LatentDecoderGraph(nn.Module):
 
 
 class LatentEncoderGraph(nn.Module):
-    """The encoder's side of the walk; what is not coded (skip class, padding) it takes as zero, as a decoder does."""
+    """The encoder's side of the walk; what is not coded (skip class, padding) it takes as zero, as a decoder
+    does.
+    """
 
     def __init__(self, model: Calotype, z_limit: int) -> None:
         super().__init__()
@@ -95,7 +97,14 @@ class LatentEncoderGraph(nn.Module):
         self.z_limit = z_limit
 
     def forward(
-        self, y: Tensor, gain: Tensor, inv_gain: Tensor, z_gain: Tensor, z_mul: Tensor, bias: Tensor, valid: Tensor
+        self,
+        y: Tensor,
+        gain: Tensor,
+        inv_gain: Tensor,
+        z_gain: Tensor,
+        z_mul: Tensor,
+        bias: Tensor,
+        valid: Tensor,
     ) -> tuple[Tensor, Tensor]:
         gain, inv_gain, mul = _column(gain), _column(inv_gain), _column(z_mul)
         z = torch.round(self.hyper(y, gain) * _column(z_gain)).clamp(-self.z_limit, self.z_limit)
@@ -140,7 +149,14 @@ def graphs(model: Calotype, z_limit: int) -> dict[str, bytes]:
     vector, z_vector, pixels = torch.ones(m), torch.ones(k), torch.zeros(1, 128, 192, 3, dtype=torch.uint8)
     hw, ab, size = {2: "h", 3: "w"}, {2: "a", 3: "b"}, {1: "H", 2: "W"}
     valid = torch.ones(1, 1, 8, 12)
-    encoder = {"y": y, "gain": vector, "inv_gain": vector, "z_gain": z_vector, "z_mul": z_vector, "bias": vector}
+    encoder = {
+        "y": y,
+        "gain": vector,
+        "inv_gain": vector,
+        "z_gain": z_vector,
+        "z_mul": z_vector,
+        "bias": vector,
+    }
     return {
         "analysis": _onnx(AnalysisGraph(model), {"pixels": pixels}, ["y"], {"pixels": size, "y": hw}),
         "latent_encoder": _onnx(
@@ -160,7 +176,9 @@ def graphs(model: Calotype, z_limit: int) -> dict[str, bytes]:
     }  # fmt: skip
 
 
-def _onnx(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str], dynamic: dict[str, dict[int, str]]) -> bytes:
+def _onnx(
+    module: nn.Module, inputs: dict[str, Tensor], outputs: list[str], dynamic: dict[str, dict[int, str]]
+) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -172,7 +190,8 @@ def _onnx(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str], dyna
 
 
 def half_stored(data: bytes) -> bytes:
-    """Keep large weights as float16 behind a Cast, which a runtime folds away when it loads the graph: half the size.
+    """Keep large weights as float16 behind a Cast, which a runtime folds away when it loads the graph: half
+    the size.
 
     Integer weights below 2048 in magnitude are exact in float16, so the scales graph does not change.
     """

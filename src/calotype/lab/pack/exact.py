@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from calotype.lab.export.graphs import frozen_scales
 from calotype.lab.layers.integer import EXACT
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.models.calotype_parts import Z_PEAK
+from calotype.lab.pack.graphs import frozen_scales
 
 Array = npt.NDArray[Any]
 STEPS = 256
@@ -23,7 +23,8 @@ class ExportError(ValueError):
 
 
 def check_bounds(model: Calotype, z_mul: Array, bias: Array, z_limit: int) -> dict[str, float]:
-    """Largest accumulator that each integer layer can reach; ``z_mul`` ``[L, 64]`` and ``bias`` ``[L, M]`` integers.
+    """Largest accumulator that each integer layer can reach; ``z_mul`` ``[L, 64]`` and ``bias`` ``[L, M]``
+    integers.
 
     Raises:
         ExportError: if one reaches 2^24, where float32 stops being exact.
@@ -39,13 +40,16 @@ def check_bounds(model: Calotype, z_mul: Array, bias: Array, z_limit: int) -> di
     for name, bound in bounds.items():
         if bound + 2.0**10 >= EXACT:  # room for the half that rounding adds, before the shift
             raise ExportError(
-                f"scales layer {name}: sums can reach {bound:.0f}, exact only below {EXACT}; its weights are too large"
+                f"scales layer {name}: sums can reach {bound:.0f} and are exact only below {EXACT}: "
+                "its weights are too large"
             )
     return bounds
 
 
 def at(table: Array, level: int) -> npt.NDArray[np.int64]:
-    """Exact interpolation of integers ``[L, n]`` between trained levels, as in calotype.codec.levels: ``[n]``."""
+    """Exact interpolation of integers ``[L, n]`` between trained levels, as in calotype.codec.levels:
+    ``[n]``.
+    """
     a, f = divmod(level, STEPS)
     b = min(a + 1, len(table) - 1)
     mixed = table[a].astype(np.int64) * (STEPS - f) + table[b].astype(np.int64) * f
@@ -80,15 +84,22 @@ def check_golden(graph: bytes, vectors: dict[str, Array], z_mul: Array, bias: Ar
     """
     import onnxruntime as ort
 
-    for optimisation in (ort.GraphOptimizationLevel.ORT_DISABLE_ALL, ort.GraphOptimizationLevel.ORT_ENABLE_ALL):
+    for optimisation in (
+        ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+        ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+    ):
         options = ort.SessionOptions()
         options.graph_optimization_level, options.intra_op_num_threads = optimisation, 1
         session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         for k, level in enumerate(vectors["golden_level"]):
-            feeds = {"z": vectors["golden_z"][k : k + 1], "z_mul": at(z_mul, int(level)), "bias": at(bias, int(level))}
+            feeds = {
+                "z": vectors["golden_z"][k : k + 1],
+                "z_mul": at(z_mul, int(level)),
+                "bias": at(bias, int(level)),
+            }
             (got,) = session.run(None, {name: value.astype(np.float32) for name, value in feeds.items()})
             wrong = int((got[0] != vectors["golden_index"][k]).sum())
             if wrong:
                 raise ExportError(
-                    f"golden vector {k}: {wrong} of {got[0].size} sigma indices differ between torch and ONNX Runtime"
+                    f"golden vector {k}: {wrong} of {got[0].size} sigma indices differ in ONNX Runtime"
                 )

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from calotype.lab.export.exact import Array, check_bounds, check_golden, golden
-from calotype.lab.export.graphs import graphs
-from calotype.lab.export.tables import Statistics, r_tables, z_tables
 from calotype.lab.layers.integer import EXACT
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.models.calotype_parts import Z_UNIT
+from calotype.lab.pack.exact import Array, check_bounds, check_golden, golden
+from calotype.lab.pack.graphs import graphs
+from calotype.lab.pack.tables import Statistics, r_tables, z_tables
 
 MARGIN_SLACK = 1
 """Latents added to each receptive field, for the sub-pixel layers at its edge."""
@@ -42,7 +42,8 @@ def export(
     from safetensors.numpy import save
 
     _check_target(folder)
-    model = copy.deepcopy(model).cpu().float().eval().to(memory_format=torch.contiguous_format)
+    model = copy.deepcopy(model).cpu().float().eval()
+    model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     arrays, z_limit = _level_arrays(model)
     bounds = check_bounds(model, arrays["z_mul"], arrays["bias"], z_limit)
     for prefix, tables in (("r_", r_tables(statistics)), ("z_", z_tables(model, statistics))):
@@ -52,7 +53,9 @@ def export(
     check_golden(files["scales"], vectors, arrays["z_mul"], arrays["bias"])
 
     contents = {f"{graph}.onnx": data for graph, data in files.items()}
-    contents["tables.safetensors"] = save({k: np.ascontiguousarray(v) for k, v in {**arrays, **vectors}.items()})
+    contents["tables.safetensors"] = save(
+        {k: np.ascontiguousarray(v) for k, v in {**arrays, **vectors}.items()}
+    )
     hashes = {file: hashlib.sha256(data).hexdigest() for file, data in contents.items()}
     identity = hashlib.sha256("".join(f"{f} {hashes[f]}\n" for f in sorted(hashes)).encode()).hexdigest()
     fields = manifest(model, z_limit) | {"name": name, "id": identity, "files": hashes}

@@ -16,7 +16,9 @@ Counts = npt.NDArray[np.float64]
 
 
 class Statistics:
-    """Counts of coded symbols: ``r`` ``[64, 801]`` by sigma index, ``z`` ``[L, 64, 801]`` by level and channel."""
+    """Counts of coded symbols: ``r`` ``[64, 801]`` by sigma index, ``z`` ``[L, 64, 801]`` by level and
+    channel.
+    """
 
     RADIUS = 400
     """Symbols beyond are counted with it."""
@@ -28,7 +30,9 @@ class Statistics:
 
     @torch.no_grad()
     def add(self, model: Calotype, x: Tensor, level: Tensor) -> None:
-        """Count what coding ``x`` ``[B, 3, H, W]`` (0..1, sides multiples of 64) at ``level`` ``[B]`` would write."""
+        """Count what coding ``x`` ``[B, 3, H, W]`` (0..1, sides multiples of 64) at ``level`` ``[B]`` would
+        write.
+        """
         out = model(x, level, hard=True)
         radius, span = self.RADIUS, 2 * self.RADIUS + 1
         r = out.r.clamp(-radius, radius).long() + radius
@@ -58,7 +62,9 @@ def r_tables(statistics: Statistics, prior: float = 3000.0) -> TableSet:
 
 
 def z_tables(model: Calotype, statistics: Statistics, prior: float = 200.0) -> TableSet:
-    """Tables of the hyper-latents, level by level: the trained logistic worth ``prior`` samples, plus counts."""
+    """Tables of the hyper-latents, level by level: the trained logistic worth ``prior`` samples, plus
+    counts.
+    """
     pmfs, offsets = [], []
     middle = Statistics.RADIUS
     loc = model.levels.z_loc.detach().double().numpy()

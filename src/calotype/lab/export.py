@@ -1,4 +1,14 @@
-"""A training run's averaged weights to a pack, with the record of the training inside."""
+"""Lab model -> pack: the product's model as ONNX graphs, integer tables and a manifest (calotype.codec.pack).
+
+Nothing is published unless it holds: every integer layer's bound stays under 2^24, and the exported scales
+graph gives, in ONNX Runtime, exactly the indices that torch computes in float64.
+
+    identity, record = export_run(run, folder)    # the averaged weights of a training run
+
+    statistics = Statistics(model)                # or any weights
+    statistics.add(model, crops, levels)          # what coding photographs would write, for the tables
+    identity = export(model, statistics, folder)
+"""
 
 from __future__ import annotations
 
@@ -9,13 +19,16 @@ from typing import Any
 
 import torch
 
-from calotype.lab.export.pack import export
-from calotype.lab.export.tables import Statistics
 from calotype.lab.models.calotype import Calotype
+from calotype.lab.pack.exact import ExportError
+from calotype.lab.pack.tables import Statistics
+from calotype.lab.pack.write import export
 from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import VALIDATION_SIZE
 from calotype.lab.train.state import State, load_weights
 from calotype.lab.train.subject import PRODUCT, AllQualities, Subject
+
+__all__ = ["ExportError", "Statistics", "export", "export_run"]
 
 BATCH, CROP = 8, 256
 CALIBRATION = 2
@@ -32,10 +45,11 @@ def export_run(
     record: dict[str, Any] | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[str, dict[str, Any]]:
-    """Write the pack of a run (a run's folder, its checkpoint, or a folder of pieces); returns id and training record.
+    """Write the pack of a run (a run's folder, its checkpoint, or a folder of pieces); returns id and
+    training record.
 
-    data:     the photographs; by default those that the run names.  The tables are calibrated on ``batches`` batches of
-              eight crops of those it trained on, the curve measured on those it held out.
+    data:     the photographs; by default those that the run names.  The tables are calibrated on ``batches``
+              batches of eight crops of those it trained on, the curve measured on those it held out.
     record:   what else the record should say: sources of the photographs, commit.
     progress: called with batches done and to do.
 

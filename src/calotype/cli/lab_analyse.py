@@ -1,0 +1,193 @@
+"""``calotype lab analyse erf|deviation|correlation``: figures (PNG) and numbers (JSON) for any model of the
+laboratory.
+
+A MODEL is a name from ``calotype lab list``, perhaps with options (``liu2023-tcm-small:blocks=conv,n=32``), a
+checkpoint (``.safetensors``), or the folder of a training run.  Several models make one figure.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+
+from calotype.errors import CalotypeError
+
+app = typer.Typer(
+    name="analyse",
+    help="Figures and numbers: effective receptive field, latent deviation, correlation map.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Models = Annotated[
+    list[str], typer.Argument(metavar="MODEL...", help="names, NAME:option=value, or checkpoints")
+]
+Pictures = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--pictures", "-p", metavar="PATH", help="a picture or a folder; may be given several times"
+    ),
+]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", metavar="DIR", help="folder for the figure and the numbers")
+]
+Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="look at the first N pictures only")]
+Level = Annotated[
+    float | None, typer.Option(min=0.0, help="quality level of the product's model; default: the middle")
+]
+NumbersOnly = Annotated[bool, typer.Option("--numbers-only", help="no figure (matplotlib is not needed)")]
+
+
+@app.command()
+def erf(
+    models: Models,
+    output: Output = Path("analysis"),
+    pictures: Pictures = None,
+    half: Annotated[
+        str, typer.Option(help="analysis (pixels to a latent) or synthesis (latents to a pixel)")
+    ] = "analysis",
+    size: Annotated[int, typer.Option(min=64, help="side of the part of a picture that is looked at")] = 256,
+    position: Annotated[
+        str | None, typer.Option(metavar="ROW,COLUMN", help="output position; default: middle")
+    ] = None,
+    threshold: Annotated[list[float] | None, typer.Option(help="default: 0.01 and 0.0001")] = None,
+    limit: Limit = 8,
+    level: Level = None,
+    numbers_only: NumbersOnly = False,
+) -> None:
+    """Effective receptive field: how far away pixels move one latent, or latents one pixel."""
+    from calotype.lab.analysis import erf as analysis
+
+    if half not in analysis.HALVES:
+        raise click.UsageError(f"--half must be one of {', '.join(analysis.HALVES)}, got {half!r}")
+    thresholds = tuple(threshold or analysis.THRESHOLDS)
+    if any(not 0 < t <= 1 for t in thresholds):
+        raise click.UsageError("--threshold must lie between 0 and 1")
+    subjects, shown = _subjects(models, level), _pictures(pictures, limit, size)
+    fields = [analysis.effective_field(s, shown, half, _position(position), size) for s in subjects]
+    _write(output / "erf.json", {"thresholds": thresholds, "models": [f.numbers(thresholds) for f in fields]})
+    for f in fields:
+        reach = f.numbers(thresholds)["extent"]
+        print(f"{f.label}: " + "; ".join(f"above {t}: {_reach(e)}" for t, e in reach.items()))
+    if not numbers_only:
+        from calotype.lab.analysis.figures import draw_fields
+
+        draw_fields(fields, thresholds, output / "erf.png")
+
+
+@app.command()
+def deviation(
+    models: Models,
+    output: Output = Path("analysis"),
+    pictures: Pictures = None,
+    limit: Limit = 8,
+    level: Level = None,
+    numbers_only: NumbersOnly = False,
+) -> None:
+    """Latent deviation: what rounding takes from the latents, against their size (epsilon_s)."""
+    from calotype.lab.analysis import deviation as analysis
+
+    subjects, shown = _subjects(models, level), _pictures(pictures, limit)
+    results = [[analysis.measure(s, name, x) for name, x in shown] for s in subjects]
+    summaries = [analysis.summary(model) for model in results]
+    _write(output / "deviation.json", {"models": summaries})
+    for s in summaries:
+        printed = f"as printed in the paper: {s['epsilon_s_literal']:.2f}"
+        print(f"{s['model']}: epsilon_s {s['epsilon_s']:.4f} ({printed})")
+    if not numbers_only:
+        from calotype.lab.analysis.figures import draw_deviations
+
+        draw_deviations([x for _, x in shown], results, output / "deviation.png")
+
+
+@app.command()
+def correlation(
+    models: Models,
+    output: Output = Path("analysis"),
+    pictures: Pictures = None,
+    radius: Annotated[int, typer.Option(min=1, help="largest offset")] = 2,
+    limit: Limit = None,
+    level: Level = None,
+    numbers_only: NumbersOnly = False,
+) -> None:
+    """Correlation map: what a latent still says about its neighbours once mean and scale are known."""
+    from calotype.lab.analysis import correlation as analysis
+
+    subjects, shown = _subjects(models, level), _pictures(pictures, limit)
+    maps = [analysis.measure(s, shown, radius) for s in subjects]
+    _write(output / "correlation.json", {"models": [m.numbers() for m in maps]})
+    for m in maps:
+        n = m.numbers()
+        around = f"off-centre {n['off_centre']:.4f}, per channel {n['channel_off_centre']:.4f}"
+        print(f"{m.label}: centre {n['centre']:.3f}, {around}")
+    if not numbers_only:
+        from calotype.lab.analysis.figures import draw_channels, draw_correlations
+
+        draw_correlations(maps, output / "correlation.png")
+        for k, m in enumerate(maps, 1):
+            draw_channels(m, output / f"correlation-channels-{k}.png")
+
+
+def main(arguments: list[str]) -> int:
+    """Run one analysis; returns the exit status."""
+    try:
+        return int(app(args=arguments, prog_name="calotype lab analyse", standalone_mode=False) or 0)
+    except click.UsageError as error:
+        error.show()
+        return 2
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.Abort:
+        return 130
+    except (CalotypeError, ValueError) as error:
+        print(f"calotype: {error}", file=sys.stderr, flush=True)
+        return 1
+
+
+def _subjects(models: list[str], level: float | None) -> list[Any]:
+    from calotype.lab.analysis.subjects import open_subject
+
+    return [open_subject(name, level) for name in models]
+
+
+def _pictures(paths: list[Path] | None, limit: int | None, size: int = 256) -> list[tuple[str, Any]]:
+    from calotype.lab.analysis import subjects
+
+    if not paths:
+        return [("synthetic", subjects.synthetic(size))]
+    return list(subjects.pictures(paths, limit))
+
+
+def _position(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    try:
+        row, column = (int(part) for part in text.split(","))
+    except ValueError:
+        raise click.UsageError(f"--position is ROW,COLUMN, got {text!r}") from None
+    return row, column
+
+
+def _reach(e: dict[str, Any]) -> str:
+    if e["rows"] is None:
+        return "nothing"
+    (top, bottom), (left, right) = e["rows"], e["columns"]
+    return f"rows {top}..{bottom}, columns {left}..{right}, {100 * e['share']:.2f} %"
+
+
+def _write(path: Path, record: dict[str, Any]) -> None:
+    import torch
+
+    import calotype
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"calotype": calotype.__version__, "torch": torch.__version__, **record}, indent=1)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text + "\n")
+    temporary.replace(path)

@@ -1,0 +1,108 @@
+"""Correlation map: how much a latent still says about its neighbours once mean and scale are known (SYSTEMS
+4.5).
+
+    map[i, j] = mean of u(c, h, w) u(c, h + i, w + j)        u = (y - mu) / sigma
+
+over channels, positions and pictures, for |i|, |j| <= r, without padding.  The centre is 1 where sigma is
+right; what is left around it, a context model could use, and the correlation loss (`calotype.lab.losses`)
+removes.  Averages over channels hide signs that cancel, so maps are kept per channel too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from calotype.lab.analysis.subjects import Subject
+
+
+def channel_maps(u: Tensor, radius: int = 2) -> tuple[Tensor, Tensor]:
+    """Sums of products per channel ``[C, 2r + 1, 2r + 1]`` and their counts ``[2r + 1, 2r + 1]``, of ``[B, C,
+    h, w]``.
+
+    Offsets that do not fit into the map have a count of 0.
+    """
+    b, c, h, w = u.shape
+    u = u.double()
+    size = 2 * radius + 1
+    sums, counts = u.new_zeros(c, size, size), u.new_zeros(size, size)
+    for i in range(-radius, radius + 1):
+        for j in range(-radius, radius + 1):
+            height, width = h - abs(i), w - abs(j)
+            if height < 1 or width < 1:
+                continue
+            top, left = max(0, -i), max(0, -j)
+            here = u[:, :, top : top + height, left : left + width]
+            there = u[:, :, top + i : top + i + height, left + j : left + j + width]
+            sums[:, radius + i, radius + j] = torch.einsum("bchw,bchw->c", here, there)
+            counts[radius + i, radius + j] = b * height * width
+    return sums, counts
+
+
+class CorrelationMap:
+    """Collects pictures of one model."""
+
+    def __init__(self, label: str, radius: int = 2) -> None:
+        if radius < 1:
+            raise ValueError(f"radius must be at least 1, got {radius}")
+        self.label, self.radius = label, radius
+        self.sums: Tensor | None = None
+        self.counts: Tensor | None = None
+        self.pictures: list[str] = []
+
+    def add(self, u: Tensor, name: str = "") -> None:
+        """``u`` ``[B, C, h, w]``; the number of channels must stay the same."""
+        sums, counts = channel_maps(u, self.radius)
+        self.sums = sums if self.sums is None else self.sums + sums
+        self.counts = counts if self.counts is None else self.counts + counts
+        self.pictures.append(name)
+
+    @property
+    def channels(self) -> Tensor:
+        """``[C, 2r + 1, 2r + 1]``; nan where no pair of positions had that offset."""
+        if self.sums is None or self.counts is None:
+            raise ValueError("no pictures were added")
+        return self.sums / self.counts
+
+    @property
+    def map(self) -> Tensor:
+        """The mean over channels, ``[2r + 1, 2r + 1]``."""
+        return self.channels.mean(0)
+
+    def numbers(self) -> dict[str, Any]:
+        """For JSON.  ``off_centre``: root mean square of the map around its centre; ``channel_off_centre``:
+        the same over all channels' maps, where signs cannot cancel.
+        """
+        r = self.radius
+        around = torch.ones(2 * r + 1, 2 * r + 1, dtype=torch.bool)
+        around[r, r] = False
+        each = self.channels[:, around].square().mean(1).sqrt()
+        return {
+            "model": self.label,
+            "radius": r,
+            "map": _rounded(self.map),
+            "centre": float(self.map[r, r]),
+            "off_centre": float(self.map[around].square().mean().sqrt()),
+            "channel_off_centre": float(self.channels[:, around].square().mean().sqrt()),
+            "strongest_channels": each.argsort(descending=True)[:8].tolist(),
+            "channels": _rounded(self.channels),
+            "pictures": self.pictures,
+        }
+
+
+def _rounded(t: Tensor) -> Any:
+    return (t * 1e5).round().div(1e5).tolist()
+
+
+def measure(subject: Subject, pictures: list[tuple[str, Tensor]], radius: int = 2) -> CorrelationMap:
+    """The correlation map of a model over pictures ``[1, 3, H, W]``, with means and scales of test time.
+
+    Raises:
+        AnalysisError: if the entropy model is not Gaussian.
+    """
+    result = CorrelationMap(subject.label, radius)
+    for name, x in pictures:
+        result.add(subject.latents(x).u, name)
+    return result

@@ -1,0 +1,88 @@
+"""What the tests of the product's model, its training and its export share: generated photographs, thin models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from calotype.lab.models.calotype import Calotype, Config
+from calotype.lab.train.config import TrainConfig
+from calotype.lab.train.data import Photos
+from calotype.lab.train.loop import Trainer
+from calotype.lab.train.subject import Subject
+
+torch.set_num_threads(1)
+
+THIN: dict[str, Any] = {"latents": 48, "width": 48, "narrow": 8, "narrow16": 8}
+THIN |= {"analysis_blocks": (1, 1), "synthesis_blocks": (1, 1), "lambdas": (0.001, 0.01, 0.1)}
+
+
+def photograph(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """Shading, edges, texture and colour, uint8 ``[H, W, 3]``."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
+    planes = []
+    edges = 40 * ((x // 37 + (y + 0.3 * x) // 53) % 2) + 15 * np.sin(x * y / 900)
+    for phase in rng.uniform(0, 6.28, 3):
+        plane = 110 + 50 * np.sin(x / 61 + phase) * np.cos(y / 47 - phase) + edges
+        planes.append(plane + rng.normal(0, 4, plane.shape))
+    return np.clip(np.stack(planes, axis=2), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def picture() -> Callable[..., np.ndarray]:
+    return photograph
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of photographs of several sizes, one smaller than a crop."""
+    folder = tmp_path_factory.mktemp("photographs")
+    for k, (height, width) in enumerate([(160, 200), (96, 240), (300, 130), (40, 50), (128, 128), (200, 160)]):
+        Image.fromarray(photograph(height, width, k)).save(folder / f"{k}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def photos(folder: Path, cache: Path) -> Photos:
+    return Photos.open(folder, cache=cache)
+
+
+@pytest.fixture
+def thin() -> Callable[..., Calotype]:
+    """thin(seed=0, **sizes): a small model with weights far from their start, in ``eval()``."""
+
+    def make(seed: int = 0, **sizes: Any) -> Calotype:
+        torch.manual_seed(seed)
+        model = Calotype(Config.from_dict({**THIN, **sizes}))
+        with torch.no_grad():
+            for name, p in model.named_parameters():
+                if not name.startswith("levels"):
+                    p += 0.02 * torch.randn_like(p)
+        return model.eval()
+
+    return make
+
+
+@pytest.fixture
+def trainer(photos: Photos, tmp_path: Path) -> Callable[..., Trainer]:
+    """trainer(folder="run", subject=..., **fields): a trainer of a thin model, three steps a second or faster."""
+
+    def make(folder: str = "run", subject: Subject | None = None, reporter: Any = None, **fields: Any) -> Trainer:
+        options = {"steps": 6, "batch": 4, "crop": 64, "warmup": 2, "held_out": 1, "log_every": 1, **fields}
+        config = TrainConfig.from_dict({"save_every": 3, "validate_every": 1000, **options})
+        subject = subject or Subject(options=THIN)
+        return Trainer(subject, photos, config, tmp_path / folder, reporter=reporter)
+
+    return make

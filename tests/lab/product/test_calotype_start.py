@@ -1,0 +1,57 @@
+"""The closed-form start: a linear codec with prediction and adaptive entropy coding."""
+
+from __future__ import annotations
+
+import torch
+
+from calotype.lab.models.calotype import Calotype, Config
+from calotype.lab.models.calotype_start import start
+from calotype.lab.train.data import Photos
+from calotype.lab.train.subject import AllQualities
+
+SIZES = {"latents": 192, "width": 96, "narrow": 8, "narrow16": 8}
+
+
+def _started(photos: Photos) -> tuple[Calotype, Calotype]:
+    torch.manual_seed(0)
+    random, linear = (Calotype(Config.from_dict(SIZES)) for _ in range(2))
+
+    def sample(seed: int) -> torch.Tensor:
+        return photos.crops(list(range(len(photos.names))), (7, seed), 6, 128) / 255.0
+
+    start(linear, sample, batches=6)
+    return random.eval(), linear.eval()
+
+
+def test_the_start_is_far_ahead_of_random_weights_at_every_level(photos: Photos) -> None:
+    x = photos.centres([0, 2, 4, 5], 128)
+    random, linear = (AllQualities(model).validate(x) for model in _started(photos))
+    for level, (a, b) in enumerate(zip(linear["loss"], random["loss"], strict=True)):
+        assert a < 0.5 * b, level
+    assert all(a < b for a, b in zip(linear["bpp"], linear["bpp"][1:]))
+    assert all(a < b for a, b in zip(linear["psnr"], linear["psnr"][1:]))
+    assert linear["psnr"][-1] > 30
+
+
+def test_without_quantisation_the_start_is_a_transform_and_its_inverse(photos: Photos) -> None:
+    _, model = _started(photos)
+    x = photos.centres([0, 5], 128) / 255.0
+    with torch.no_grad():
+        y = model.analysis(x)
+        x_hat = model.synthesis(y, torch.zeros(1, SIZES["latents"], 1, 1))
+    # 192 of 768 coefficients: what is lost is little more than the noise of the pictures.
+    assert float((x_hat - x).square().mean().sqrt()) * 255 < 6
+
+
+def test_the_means_predict_and_the_scales_fit(photos: Photos) -> None:
+    _, model = _started(photos)
+    x, level = photos.centres([0, 2, 5], 128) / 255.0, torch.full((3,), 4.0)
+    with torch.no_grad():
+        out = model(x, level, hard=True)
+        gained = model.analysis(x) * model.levels(level).gain
+        sigma = 0.11 * torch.exp(out.index * torch.log(torch.tensor(256 / 0.11)) / 63)
+    predicted = out.residual[:, :16, 1::2, 1::2].square().mean()
+    assert predicted < 0.8 * gained[:, :16, 1::2, 1::2].square().mean()
+    # Residuals over their sigma have about unit spread where there is something to code.
+    ratio = (out.residual / sigma)[out.index > 20].square().mean().sqrt()
+    assert 0.5 < float(ratio) < 2
