@@ -1,13 +1,14 @@
-"""The ablation of the VCIP 2023 paper at the size that a machine allows: train every variant of JPEG AI's decoder with the
-same budget, write real files, and compare by the seven metrics of JPEG AI.
+"""The ablation of the VCIP 2023 paper at the size that a machine allows: train every variant of JPEG AI's
+decoder with the same budget, write real files, and compare by the seven metrics of JPEG AI.
 
     python benchmarks/jpegai_ablation.py --data PHOTOS --images KODAK --out runs/jpegai-ablation
 
-All variants see the same crops in the same order for the same number of steps at each lambda; each lambda begins from the
-result of the one before.  A run that was stopped goes on.  The BD-rate of a metric is the mean over pictures of their
-BD-rates against the baseline; the average is over the seven metrics.  Short training with narrow widths (the JSON file
-beside this one): the order of the variants may hold, absolute numbers do not.  Published, after full training: CS or DS
-alone lose 0.8 %, shuffle 0.2 %, activation 0.1 %; the combination gains 0.2 %; trainings differ by 0.5 %.
+All variants see the same crops in the same order for the same number of steps at each lambda; each lambda
+begins from the result of the one before.  A run that was stopped goes on.  The BD-rate of a metric is the
+mean over pictures of their BD-rates against the baseline; the average is over the seven metrics.  Short
+training with narrow widths (the JSON file beside this one): the order of the variants may hold, absolute
+numbers do not.  Published, after full training: CS or DS alone lose 0.8 %, shuffle 0.2 %, activation 0.1 %;
+the combination gains 0.2 %; trainings differ by 0.5 %.
 """
 
 from __future__ import annotations
@@ -76,12 +77,10 @@ def train(config: Config, variant: str, data: Sequence[Path], out: Path, threads
     folder = out / variant
     folder.mkdir(parents=True, exist_ok=True)
     asked = folder / "config.json"
-    wanted = {
-        "model": f"jpegai2023-{variant}", "options": config.options, "lambda": config.lambdas, "train": config.train,
-    }  # fmt: skip
-    asked.write_text(json.dumps(wanted, indent=1) + "\n")
-    arguments = [str(asked), "--recipe", "short", "--out", str(folder), "--data", *map(str, data), "--chain", "--resume"]
-    status = main([*arguments, "--threads", str(threads)])
+    wanted = {"model": f"jpegai2023-{variant}", "options": config.options, "lambda": config.lambdas}
+    asked.write_text(json.dumps({**wanted, "train": config.train}, indent=1) + "\n")
+    arguments = [asked, "--recipe", "short", "--chain", "--resume", "--threads", threads, "--out", folder]
+    status = main([str(a) for a in [*arguments, "--data", *data]])
     if status:
         raise SystemExit(status)
 
@@ -113,7 +112,8 @@ def points(config: Config, out: Path, images: Sequence[Path], metrics: tuple[str
 
 
 def summary(found: Points, metrics: Sequence[str]) -> dict[str, dict[str, float | None]]:
-    """BD-rate in percent of each variant against the baseline, by metric, and the "average" over those of JPEG AI.
+    """BD-rate in percent of each variant against the baseline, by metric, and the "average" over those of
+    JPEG AI.
 
     None where a metric's curves have nothing in common; then there is no average either.
     """
@@ -122,7 +122,10 @@ def summary(found: Points, metrics: Sequence[str]) -> dict[str, dict[str, float 
         row: dict[str, float | None] = {}
         for name in metrics:
             anchor, test = (
-                {p: Curve([q["bpp"] for q in c], [METRICS[name].for_bd(q[name]) for q in c]) for p, c in source.items()}
+                {
+                    p: Curve([q["bpp"] for q in c], [METRICS[name].for_bd(q[name]) for q in c])
+                    for p, c in source.items()
+                }
                 for source in (found[BASE], pictures)
             )
             rate = bd_rate_per_image(anchor, test)
@@ -145,9 +148,9 @@ def render(results: Mapping[str, Any]) -> str:
     lines += [
         "",
         f"BD-rate in percent against the baseline, {len(results['pictures'])} pictures, "
-        f"{len(results['config']['lambdas'])} lambdas of {train['steps']} steps each with {train['batch']} crops of "
-        f"{train['crop']} pixels; widths {results['config']['options']}.  Short training: differences of a few percent "
-        "are chance.",
+        f"{len(results['config']['lambdas'])} lambdas of {train['steps']} steps each with {train['batch']} "
+        f"crops of {train['crop']} pixels; widths {results['config']['options']}.  Short training: "
+        "differences of a few percent are chance.",
     ]
     return "\n".join(lines)
 
@@ -166,13 +169,15 @@ def costs(config: Config) -> dict[str, float]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train, measure, store ``OUT/results.json`` and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", nargs="+", type=Path, required=True, metavar="FOLDER", help="photographs to train on")
-    parser.add_argument("--images", nargs="+", type=Path, required=True, metavar="PATH", help="pictures to measure on")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the runs and of results.json")
-    parser.add_argument("--config", type=Path, default=CONFIG, metavar="FILE", help=f"default: {CONFIG.name} beside this")
-    parser.add_argument("--limit", type=int, metavar="N", help="measure on the first N pictures only")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads for torch; default: 1")
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
+    add = parser.add_argument
+    add("--data", nargs="+", type=Path, required=True, metavar="FOLDER", help="photographs to train on")
+    add("--images", nargs="+", type=Path, required=True, metavar="PATH", help="pictures to measure on")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder of the runs and of results.json")
+    add("--config", type=Path, default=CONFIG, metavar="FILE", help=f"default: {CONFIG.name} beside this")
+    add("--limit", type=int, metavar="N", help="measure on the first N pictures only")
+    add("--threads", type=int, default=1, metavar="N", help="CPU threads for torch; default: 1")
     given = parser.parse_args(arguments)
     try:
         config = Config.load(given.config)
@@ -187,9 +192,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         train(config, variant, given.data, given.out, given.threads)
     found = points(config, given.out, images, metrics)
     results = {
-        "config": asdict(config), "machine": hardware(), "libraries": libraries(), "metrics": metrics,
-        "pictures": [p.name for p in images], "kmacs": costs(config), "points": found, "summary": summary(found, metrics),
-    }  # fmt: skip
+        "config": asdict(config),
+        "machine": hardware(),
+        "libraries": libraries(),
+        "metrics": metrics,
+        "pictures": [p.name for p in images],
+        "kmacs": costs(config),
+        "points": found,
+        "summary": summary(found, metrics),
+    }
     (given.out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     print(render(results))
     return 0

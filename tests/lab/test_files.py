@@ -53,7 +53,7 @@ def test_any_size_comes_back_exactly(name: str) -> None:
         ("minnen2018-mean-scale", 60),
         ("minnen2018-autoregressive", 60),
         ("he2021-minnen", 150),
-        ("he2022-elic", 60),
+        ("he2022-elic", 40),
         ("hu2020-low", 60),
     ],
 )

@@ -23,8 +23,8 @@ def test_wavefronts_respect_the_scan(height: int, width: int, reach: int) -> Non
         i, j = divmod(p, width)
         for di in range(-reach, 1):
             for dj in range(-reach, reach + 1):
-                before = di < 0 or dj < 0
-                if before and 0 <= i + di and 0 <= j + dj < width and (di < 0 or dj < 0):
+                before = di < 0 or dj < 0  # the live taps of the mask
+                if before and i + di >= 0 and 0 <= j + dj < width:
                     assert step[(i + di) * width + j + dj] < t
     assert len(groups) == width + (reach + 1) * (height - 1)
 

@@ -143,7 +143,9 @@ def test_the_authors_code_gives_the_same() -> None:
     assert found["y"]["picked"] == pytest.approx(known["y"]["picked"], abs=1e-4)
 
 
-@pytest.mark.parametrize("size", [(64, 64), (128, 128), (128, 256), (192, 256), (320, 256), (1, 1), (65, 130)])
+@pytest.mark.parametrize(
+    "size", [(64, 64), (128, 128), (128, 256), (192, 256), (320, 256), (1, 1), (65, 130)]
+)
 def test_sizes_that_the_official_code_refuses(size: tuple[int, int]) -> None:
     """It takes multiples of 128 from 256 only; these raise there."""
     model = thin("liu2023-tcm-small")
@@ -217,7 +219,7 @@ def test_untrained_side_information_costs_what_it_should(small: LabModel) -> Non
 
 
 def test_size_is_the_estimate_once_trained() -> None:
-    model = trained("liu2023-tcm-small", 60)
+    model = trained("liu2023-tcm-small", 30)
     x = picture(200, 330, seed=7)[None] / 255
     with torch.no_grad():
         bits = float(sum(model(x, coder=Estimate("round")).bits.values()))
@@ -276,8 +278,13 @@ def test_official_checkpoints_fit() -> None:
     """Names of every kind of weight find their place and shape; derived tables are dropped."""
     state = on_meta("medium").state_dict()
     theirs = {old: torch.zeros(state[new].shape) for old, new in NAMES.items()}
-    extra = {"gaussian_conditional.scale_table": torch.zeros(64), "g_a.3.gdn.beta_reparam.pedestal": torch.zeros(1)}
-    config, weights = from_official({"state_dict": {f"module.{k}": v for k, v in {**theirs, **extra}.items()}})
+    extra = {
+        "gaussian_conditional.scale_table": torch.zeros(64),
+        "g_a.3.gdn.beta_reparam.pedestal": torch.zeros(1),
+    }
+    config, weights = from_official(
+        {"state_dict": {f"module.{k}": v for k, v in {**theirs, **extra}.items()}}
+    )
     assert set(weights) == set(NAMES.values())
     assert config == {"n": 96, "m": 320, "slices": 1}  # of the keys above, only one slice's
     with pytest.raises(CheckpointError, match="not the weights of a TCM"):

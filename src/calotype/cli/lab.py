@@ -22,6 +22,8 @@ COMMANDS = {
     "complexity": "multiply-accumulates per pixel, part by part",
     "eval": "rate, distortion and times of checkpoints on pictures, with real files",
     "convert": "take over weights of CompressAI",
+    "analyse": "receptive field, latent deviation, correlation map: figures and numbers",
+    "experiment": "check a published claim: train, measure, report",
 }
 NEEDS = ("torch", "safetensors")
 
@@ -49,6 +51,8 @@ def main(arguments: list[str]) -> int:
         "complexity": _complexity,
         "eval": _eval,
         "convert": _convert,
+        "analyse": _analyse,
+        "experiment": _experiment,
     }
     try:
         return run[name](arguments[1:])
@@ -196,7 +200,15 @@ def _describe(arguments: list[str]) -> int:
 
 
 def _complexity(arguments: list[str]) -> int:
-    options = parser("lab complexity", "Thousands of multiply-accumulates per pixel, part by part.")
+    if arguments[:1] == ["jpegai"]:
+        from calotype.lab.analysis.jpegai_table import main as table
+
+        return table(arguments[1:])
+    options = parser(
+        "lab complexity",
+        "Thousands of multiply-accumulates per pixel, part by part. 'lab complexity jpegai' sets JPEG AI's "
+        "decoders beside their published costs.",
+    )
     _add_model(options)
     given = options.parse_args(arguments)
 
@@ -246,6 +258,18 @@ def _convert(arguments: list[str]) -> int:
     model = convert(given.model, given.source, given.out)
     print(f"{given.out}: {model.name} {model.config}")
     return 0
+
+
+def _analyse(arguments: list[str]) -> int:
+    from calotype.cli.lab_analyse import main as analyse
+
+    return analyse(arguments)
+
+
+def _experiment(arguments: list[str]) -> int:
+    from calotype.cli.lab_experiment import main as experiment
+
+    return experiment(arguments)
 
 
 def _add_model(options: Any) -> None:

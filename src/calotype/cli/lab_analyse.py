@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
 from calotype.errors import CalotypeError
@@ -22,6 +21,7 @@ app = typer.Typer(
     help="Figures and numbers: effective receptive field, latent deviation, correlation map.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 
@@ -65,10 +65,10 @@ def erf(
     from calotype.lab.analysis import erf as analysis
 
     if half not in analysis.HALVES:
-        raise click.UsageError(f"--half must be one of {', '.join(analysis.HALVES)}, got {half!r}")
+        raise typer.BadParameter(f"--half must be one of {', '.join(analysis.HALVES)}, got {half!r}")
     thresholds = tuple(threshold or analysis.THRESHOLDS)
     if any(not 0 < t <= 1 for t in thresholds):
-        raise click.UsageError("--threshold must lie between 0 and 1")
+        raise typer.BadParameter("--threshold must lie between 0 and 1")
     subjects, shown = _subjects(models, level), _pictures(pictures, limit, size)
     fields = [analysis.effective_field(s, shown, half, _position(position), size) for s in subjects]
     _write(output / "erf.json", {"thresholds": thresholds, "models": [f.numbers(thresholds) for f in fields]})
@@ -137,17 +137,13 @@ def correlation(
 def main(arguments: list[str]) -> int:
     """Run one analysis; returns the exit status."""
     try:
-        return int(app(args=arguments, prog_name="calotype lab analyse", standalone_mode=False) or 0)
-    except click.UsageError as error:
-        error.show()
-        return 2
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
-    except click.Abort:
-        return 130
+        app(args=arguments, prog_name="calotype lab analyse")
+    except SystemExit as stop:  # the only way out of a typer application
+        return stop.code if isinstance(stop.code, int) else 0
     except (CalotypeError, ValueError) as error:
         print(f"calotype: {error}", file=sys.stderr, flush=True)
         return 1
+    return 0
 
 
 def _subjects(models: list[str], level: float | None) -> list[Any]:
@@ -170,7 +166,7 @@ def _position(text: str | None) -> tuple[int, int] | None:
     try:
         row, column = (int(part) for part in text.split(","))
     except ValueError:
-        raise click.UsageError(f"--position is ROW,COLUMN, got {text!r}") from None
+        raise typer.BadParameter(f"--position is ROW,COLUMN, got {text!r}") from None
     return row, column
 
 

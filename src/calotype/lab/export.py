@@ -26,7 +26,7 @@ from calotype.lab.pack.write import export
 from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import VALIDATION_SIZE
 from calotype.lab.train.state import State, load_weights
-from calotype.lab.train.subject import PRODUCT, AllQualities, Subject
+from calotype.lab.train.subject import PRODUCT, Subject
 
 __all__ = ["ExportError", "Statistics", "export", "export_run"]
 
@@ -80,7 +80,6 @@ def export_run(
         progress(k + 1, batches)
     curve = {}
     if valid_set:
-        assert isinstance(objective, AllQualities)
         curve = objective.validate(photos.centres(valid_set, VALIDATION_SIZE))
     training = {
         "steps": state.step,

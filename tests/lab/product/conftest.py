@@ -1,4 +1,4 @@
-"""What the tests of the product's model, its training and its export share: generated photographs, thin models."""
+"""What the tests of the product's model, its training and its export share: photographs, thin models."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def picture() -> Callable[..., np.ndarray]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of photographs of several sizes, one smaller than a crop."""
     folder = tmp_path_factory.mktemp("photographs")
-    for k, (height, width) in enumerate([(160, 200), (96, 240), (300, 130), (40, 50), (128, 128), (200, 160)]):
+    for k, (height, width) in enumerate(
+        [(160, 200), (96, 240), (300, 130), (40, 50), (128, 128), (200, 160)]
+    ):
         Image.fromarray(photograph(height, width, k)).save(folder / f"{k}.png")
     return folder
 
@@ -77,9 +79,11 @@ def thin() -> Callable[..., Calotype]:
 
 @pytest.fixture
 def trainer(photos: Photos, tmp_path: Path) -> Callable[..., Trainer]:
-    """trainer(folder="run", subject=..., **fields): a trainer of a thin model, three steps a second or faster."""
+    """trainer(folder="run", subject=..., **fields): a trainer of a thin model."""
 
-    def make(folder: str = "run", subject: Subject | None = None, reporter: Any = None, **fields: Any) -> Trainer:
+    def make(
+        folder: str = "run", subject: Subject | None = None, reporter: Any = None, **fields: Any
+    ) -> Trainer:
         options = {"steps": 6, "batch": 4, "crop": 64, "warmup": 2, "held_out": 1, "log_every": 1, **fields}
         config = TrainConfig.from_dict({"save_every": 3, "validate_every": 1000, **options})
         subject = subject or Subject(options=THIN)

@@ -62,7 +62,7 @@ def test_noise_comes_from_the_generator_alone(thin: Thin) -> None:
 
     def bits(seed: int) -> float:
         torch.manual_seed(99 + seed)  # must not matter
-        return float(model(x, level, generator=torch.Generator().manual_seed(seed)).r_bits)
+        return float(model(x, level, generator=torch.Generator().manual_seed(seed)).r_bits.detach())
 
     assert bits(1) == bits(1) != bits(2)
 
@@ -76,14 +76,18 @@ def test_hard_and_noisy_rates_agree_on_average(thin: Thin) -> None:
     x, level = torch.rand(2, 3, 128, 128), torch.tensor([2.0, 2.0])
     hard = model(x, level, hard=True).r_bits.sum()
     soft = model(x, level, generator=torch.Generator().manual_seed(0)).r_bits.sum()
-    assert abs(float(soft / hard) - 1) < 0.1
+    assert abs(float((soft / hard).detach()) - 1) < 0.1
 
 
 def test_every_parameter_learns(thin: Thin) -> None:
     model = thin().train()
+    with torch.no_grad():
+        model.levels.log_gain += 3.0  # else all residuals round to 0
     out = model(torch.rand(2, 3, 64, 64), torch.tensor([0.5, 1.5]), generator=torch.Generator())
     (out.r_bits.sum() + out.z_bits.sum() + 1e4 * out.x_hat.square().mean()).backward()
-    still = [n for n, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
+    still = [
+        n for n, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())
+    ]
     assert still == []
 
 
@@ -94,6 +98,9 @@ def test_levels_are_interpolated_as_the_codec_does(thin: Thin) -> None:
         for p in model.levels.parameters():
             p += 0.3 * torch.randn(p.shape, generator=torch.Generator().manual_seed(p.numel()))
         model.levels.bias *= 20
+        model.levels.log_z_step.copy_(
+            model.levels.log_z_step[:1].clone() - torch.tensor([[0.0], [0.15], [0.3]])
+        )
         z_mul, bias = model.levels.integers()
     tables = {
         "gain": model.levels.log_gain.double().exp().detach().numpy(),
@@ -113,7 +120,9 @@ def test_levels_are_interpolated_as_the_codec_does(thin: Thin) -> None:
         for name, ours in (("gain", knobs.gain), ("inv_gain", knobs.inv_gain), ("level", knobs.vector)):
             np.testing.assert_allclose(feeds[name], ours[number, :, 0, 0].numpy(), rtol=2e-6, atol=1e-6)
     # Training takes the step of z from its integer, the codec interpolates it: a choice of the encoder alone.
-    np.testing.assert_allclose(levels.at(tables, 77).feeds["z_gain"], 4096 / knobs.z_mul[77, :, 0, 0], rtol=0.05)
+    np.testing.assert_allclose(
+        levels.at(tables, 77).feeds["z_gain"], 4096 / knobs.z_mul[77, :, 0, 0], rtol=0.01
+    )
 
 
 def test_probabilities_sum_to_one() -> None:
@@ -127,13 +136,15 @@ def test_probabilities_sum_to_one() -> None:
 
 
 def test_scales_network_is_exact_in_float32(thin: Thin) -> None:
-    """Float32, float64 and another order of summation give the same integers, at the largest weights and inputs."""
+    """Float32, float64 and another order of sums give the same integers, with the largest weights."""
     model = thin()
     scales = model.scales
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for layer in (scales.wide, scales.up, scales.near, scales.out):
-            layer.weight.copy_(4 * torch.rand(layer.weight.shape, generator=generator) - 2)  # clipped to the limit
+            layer.weight.copy_(
+                4 * torch.rand(layer.weight.shape, generator=generator) - 2
+            )  # clipped to the limit
             layer.bias.copy_(torch.randn(layer.bias.shape, generator=generator))
     z = torch.randint(-1023, 1024, (3, 64, 5, 7), generator=generator).float()
     mul = torch.randint(500, 9000, (3, 64, 1, 1), generator=generator).float()

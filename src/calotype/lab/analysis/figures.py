@@ -45,7 +45,9 @@ def draw_fields(fields: list[Field], thresholds: tuple[float, ...], path: Path) 
     for k, field in enumerate(fields):
         axes[0][k].set_title(field.label, fontsize=8)
         for row, threshold in enumerate(thresholds):
-            axes[row][k].imshow(field.map.clamp(max=threshold) / threshold, cmap="inferno", vmin=0, vmax=1)
+            axes[row][k].imshow(
+                (field.map.clamp(max=threshold) / threshold).numpy(), cmap="inferno", vmin=0, vmax=1
+            )
             axes[row][0].set_ylabel(f"clipped at {threshold:g}", fontsize=8)
     _save(figure, path)
 
@@ -57,11 +59,11 @@ def draw_deviations(pictures: list[Tensor], results: list[list[Deviation]], path
     top = max(float(r.map.max()) for model in results for r in model)
     image = None
     for row, x in enumerate(pictures):
-        axes[row][0].imshow(x[0].permute(1, 2, 0).clamp(0, 1))
+        axes[row][0].imshow(x[0].permute(1, 2, 0).clamp(0, 1).numpy())
         axes[row][0].set_ylabel(results[0][row].picture, fontsize=8)
         for k, model in enumerate(results):
             r = model[row]
-            image = axes[row][k + 1].imshow(r.map, cmap="viridis", vmin=0, vmax=top)
+            image = axes[row][k + 1].imshow(r.map.numpy(), cmap="viridis", vmin=0, vmax=top)
             axes[row][k + 1].set_title(f"{r.label}\nepsilon_s = {r.epsilon / r.gamma:.3f}", fontsize=8)
     figure.colorbar(image, ax=axes[:, 1:].ravel().tolist(), shrink=0.8)
     _save(figure, path)
@@ -69,11 +71,16 @@ def draw_deviations(pictures: list[Tensor], results: list[list[Deviation]], path
 
 def draw_correlations(maps: list[CorrelationMap], path: Path) -> None:
     """The mean map of each model with its numbers, on one scale."""
+    draw_maps([(m.label, m.map) for m in maps], path)
+
+
+def draw_maps(maps: list[tuple[str, Tensor]], path: Path) -> None:
+    """Correlation maps ``[k, k]`` with their titles, on one scale."""
     figure, axes = _grid(1, len(maps), 3.2)
     image = None
-    for axis, m in zip(axes[0], maps):
-        image = _numbered(axis, m.map)
-        axis.set_title(m.label, fontsize=8)
+    for axis, (title, m) in zip(axes[0], maps):
+        image = _numbered(axis, m)
+        axis.set_title(title, fontsize=8)
     figure.colorbar(image, ax=axes.ravel().tolist(), shrink=0.8)
     _save(figure, path)
 
@@ -86,13 +93,13 @@ def draw_channels(m: CorrelationMap, path: Path, columns: int = 16) -> None:
         if k >= len(maps):
             axis.set_axis_off()
             continue
-        axis.imshow(torch.nan_to_num(maps[k]), cmap="RdBu", vmin=-1, vmax=1)
+        axis.imshow(torch.nan_to_num(maps[k]).numpy(), cmap="RdBu", vmin=-1, vmax=1)
         axis.set_title(str(k), fontsize=5, pad=1)
     _save(figure, path)
 
 
 def _numbered(axis: Any, t: Tensor) -> Any:
-    image = axis.imshow(torch.nan_to_num(t), cmap="RdBu", vmin=-1, vmax=1)
+    image = axis.imshow(torch.nan_to_num(t).numpy(), cmap="RdBu", vmin=-1, vmax=1)
     for i, row in enumerate(t.tolist()):
         for j, v in enumerate(row):
             axis.text(

@@ -11,7 +11,9 @@ GREEN = 1 - RED - BLUE
 
 
 def to_ycbcr(x: Tensor) -> tuple[Tensor, Tensor]:
-    """RGB ``[B, 3, H, W]`` in 0..1 to luma ``[B, 1, H, W]`` in 0..1 and chroma (Cb, Cr) ``[B, 2, H, W]`` in -1/2..1/2."""
+    """RGB ``[B, 3, H, W]`` in 0..1 to luma ``[B, 1, H, W]`` in 0..1 and chroma (Cb, Cr) ``[B, 2, H, W]`` in
+    -1/2..1/2.
+    """
     r, g, b = x.split(1, 1)
     y = RED * r + GREEN * g + BLUE * b
     return y, torch.cat(((b - y) / (2 * (1 - BLUE)), (r - y) / (2 * (1 - RED))), 1)

@@ -1,5 +1,6 @@
-"""Blocks of JPEG AI: of the verification model that the VCIP 2023 paper starts from, of that paper, and of the final
-reference software (SYSTEMS 3.2 to 3.6).  All map ``[B, C, H, W]`` to the same shape unless they say otherwise.
+"""Blocks of JPEG AI: of the verification model that the VCIP 2023 paper starts from, of that paper, and of
+the final reference software (SYSTEMS 3.2 to 3.6).  All map ``[B, C, H, W]`` to the same shape unless they say
+otherwise.
 """
 
 from __future__ import annotations
@@ -12,11 +13,25 @@ from torch.nn import functional as F
 
 from calotype.lab.layers.conv import conv, deconv
 
-__all__ = ["CAB", "RNAB", "Combine", "LightRB", "RB", "ResA", "ResAU", "ResAUTanh", "SlimmedRNAB", "Shuffle2", "deconv4"]
+__all__ = [
+    "CAB",
+    "RB",
+    "RNAB",
+    "Combine",
+    "LightRB",
+    "ResA",
+    "ResAU",
+    "ResAUTanh",
+    "Shuffle2",
+    "SlimmedRNAB",
+    "deconv4",
+]
 
 
 def full_precision(x: Tensor) -> contextlib.AbstractContextManager[None]:
-    """Products in the input's own precision inside: gates and masks do not survive bfloat16 (the reference does so too)."""
+    """Products in the input's own precision inside: gates and masks do not survive bfloat16 (the reference
+    does so too).
+    """
     if x.device.type == "meta":  # where costs are counted
         return contextlib.nullcontext()
     return torch.autocast(x.device.type, enabled=False)
@@ -84,7 +99,9 @@ class ResAUTanh(nn.Module):
 
 
 class ResA(nn.Module):
-    """The simplified activation of the VCIP 2023 paper, without tanh and product: ``x + conv1(lrelu(x))``, no bias."""
+    """The simplified activation of the VCIP 2023 paper, without tanh and product: ``x + conv1(lrelu(x))``, no
+    bias.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -121,14 +138,15 @@ def _row(width: int, count: int) -> nn.Sequential:
 class RNAB(nn.Module):
     """Residual non-local attention block: ``x + gain trunk(x) sigmoid(mask(x))``.  Any H, W.
 
-    trunk: 3 RB.  mask: 2 RB, conv3/2, 2 RB, transposed conv3/2, 2 RB, conv3.  Exactly 16.5 x 9 C^2 multiply-accumulates
-    per position.  (There is nothing non-local in it but the name.)
+    trunk: 3 RB.  mask: 2 RB, conv3/2, 2 RB, transposed conv3/2, 2 RB, conv3.  Exactly 16.5 x 9 C^2
+    multiply-accumulates per position.  (There is nothing non-local in it but the name.)
     """
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.trunk, self.mask1, self.mask2, self.mask3 = (_row(width, n) for n in (3, 2, 2, 2))
-        self.down, self.up, self.out = conv(width, width, 3, 2), deconv(width, width, 3, 2), conv(width, width, 3, 1)
+        self.down, self.up = conv(width, width, 3, 2), deconv(width, width, 3, 2)
+        self.out = conv(width, width, 3, 1)
 
     def gated(self, x: Tensor) -> Tensor:
         """``trunk(x) sigmoid(mask(x))``."""
@@ -142,7 +160,9 @@ class RNAB(nn.Module):
 
 
 class SlimmedRNAB(nn.Module):
-    """RNAB at half the resolution in 3/2 of the channels: conv3/2, RNAB, transposed conv3/2.  Any H, W; no bypass."""
+    """RNAB at half the resolution in 3/2 of the channels: conv3/2, RNAB, transposed conv3/2.  Any H, W; no
+    bypass.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -176,8 +196,8 @@ class CAB(nn.Module):
         return x + gain * self.gated(x)
 
 
-# -- upsampling by 2: [B, cin, h, w] to [B, cout, 2h, 2w]; the plain transposed conv3/2 is `conv.deconv(cin, cout, 3)`,
-#    the simplified conv1 and pixel shuffle is `conv.subpixel(cin, cout, 2, 1)`
+# -- upsampling by 2: [B, cin, h, w] to [B, cout, 2h, 2w].  The plain transposed conv3/2 is
+#    `conv.deconv(cin, cout, 3)`, the simplified conv1 and pixel shuffle is `conv.subpixel(cin, cout, 2, 1)`
 
 
 def deconv4(cin: int, cout: int) -> nn.ConvTranspose2d:

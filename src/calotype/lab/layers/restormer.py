@@ -1,8 +1,8 @@
-"""Transformer blocks that attend over channels (Zamir et al., Restormer, CVPR 2022, arXiv 2111.09881) and the attention
-modules that JPEG AI builds from them.
+"""Transformer blocks that attend over channels (Zamir et al., Restormer, CVPR 2022, arXiv 2111.09881) and the
+attention modules that JPEG AI builds from them.
 
-Attention over channels compares whole maps with each other: its matrix is (C / heads)^2 whatever the picture's size, and
-time and memory grow with the number of pixels, not with its square.
+Attention over channels compares whole maps with each other: its matrix is (C / heads)^2 whatever the
+picture's size, and time and memory grow with the number of pixels, not with its square.
 """
 
 from __future__ import annotations
@@ -15,11 +15,15 @@ from calotype.lab.layers.conv import conv, deconv
 
 
 class ChannelNorm(nn.Module):
-    """Layer normalisation over the channels of each position, never over positions: ``[B, C, H, W]``, affine."""
+    """Layer normalisation over the channels of each position, never over positions: ``[B, C, H, W]``,
+    affine.
+    """
 
     def __init__(self, width: int, eps: float = 1e-5) -> None:
         super().__init__()
-        self.weight, self.bias, self.eps = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width)), eps
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
+        self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
         t = F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, self.eps)
@@ -34,8 +38,8 @@ def depthwise(width: int) -> nn.Conv2d:
 class MDTA(nn.Module):
     """Multi-head attention between channels: ``[B, C, H, W]`` to the same shape, C a multiple of ``heads``.
 
-    ``q, k, v = depthwise3(conv1(x))``; q and k have unit length along the *pixels*; ``softmax(q k^T t) v`` with one
-    learned factor t per head; conv1.  No biases.
+    ``q, k, v = depthwise3(conv1(x))``; q and k have unit length along the *pixels*; ``softmax(q k^T t) v``
+    with one learned factor t per head; conv1.  No biases.
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -58,7 +62,8 @@ class MDTA(nn.Module):
 
 
 class GDFN(nn.Module):
-    """Gated feed-forward: ``conv1(act(a) * b)`` with ``a, b = depthwise3(conv1(x))``, ``int(gamma C)`` channels each.
+    """Gated feed-forward: ``conv1(act(a) * b)`` with ``a, b = depthwise3(conv1(x))``, ``int(gamma C)``
+    channels each.
 
     ``[B, C, H, W]`` to the same shape, no biases.  Restormer gates with GELU, JPEG AI with ELU.
     """
@@ -77,7 +82,9 @@ class GDFN(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """``x + MDTA(norm(x))``, then ``x + GDFN(norm(x))``.  Restormer: gamma 2.66, GELU; JPEG AI: 4 heads, gamma 4, ELU."""
+    """``x + MDTA(norm(x))``, then ``x + GDFN(norm(x))``.  Restormer: gamma 2.66, GELU; JPEG AI: 4 heads,
+    gamma 4, ELU.
+    """
 
     def __init__(self, width: int, heads: int = 4, gamma: float = 2.66, act: str = "gelu") -> None:
         super().__init__()
@@ -95,9 +102,10 @@ class TAM(nn.Module):
     ``memory`` says how the maps are made smaller where the resolution is high:
 
         "plain"  they are not
-        "ds"     conv3/2 before and a transposed conv3/2 after: a quarter of the positions (final standard; no bypass)
-        "cs"     only the first half of the channels goes through, the other half passes by (our reading of the
-                 channel split of the VCIP 2023 paper)
+        "ds"     conv3/2 before and a transposed conv3/2 after: a quarter of the positions (final standard; no
+                 bypass)
+        "cs"     only the first half of the channels goes through, the other half passes by (our reading of
+                 the channel split of the VCIP 2023 paper)
     """
 
     def __init__(self, width: int, memory: str = "plain") -> None:

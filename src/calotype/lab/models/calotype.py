@@ -30,7 +30,13 @@ import torch
 from torch import Tensor, nn
 
 from calotype.lab.layers.integer import round_through
-from calotype.lab.models.calotype_levels import Levels, gaussian_bits, logistic_bits
+from calotype.lab.models.calotype_levels import (
+    Levels,
+    frugal_round,
+    gaussian_bits,
+    logistic_bits,
+    shrinkage,
+)
 from calotype.lab.models.calotype_parts import (
     HYPER,
     LOG_STEP,
@@ -136,7 +142,9 @@ class Calotype(nn.Module):
         self.hyper, self.scales, self.mean = HyperAnalysis(c), Scales(c), Mean(c)
         self.levels = Levels(c)
         self.log_lambda: Tensor
+        self.shrink: Tensor
         self.register_buffer("log_lambda", torch.tensor(c.lambdas).log())
+        self.register_buffer("shrink", shrinkage(), persistent=False)
 
     @staticmethod
     def learning_rate_factors() -> dict[str, float]:
@@ -168,8 +176,8 @@ class Calotype(nn.Module):
 
         ``hard=False``: rate on noisy residuals (``generator`` drives the noise), reconstruction on rounded
         ones (mixed quantisation, Minnen and Singh 2020).
-        ``hard=True``: both on rounded residuals with the skip class forced to zero: exactly what a file
-        holds.
+        ``hard=True``: both on residuals rounded as the encoder does (`frugal_round`) with the skip class
+        forced to zero: exactly what a file holds.
         """
         k, y = self.levels(level), self.analysis(x)
         v = self.hyper(y, k.gain) * (256 * Z_UNIT / k.z_mul)
@@ -179,13 +187,11 @@ class Calotype(nn.Module):
         coded = index > 0.5
         residuals: list[Tensor] = []
         rounded: list[Tensor] = []
-        gates, parts = split_phases(coded), split_phases(y)
+        gates, parts, shrink = split_phases(coded), split_phases(y), split_phases(self.shrink[index.long()])
 
         def code(p: int, mean: Tensor) -> Tensor:
             residual = (parts[p] - mean) * k.gain
-            r = round_through(residual)
-            if hard:
-                r = r * gates[p]
+            r = frugal_round(residual, shrink[p]) * gates[p] if hard else round_through(residual)
             residuals.append(residual)
             rounded.append(r)
             return mean + r * k.inv_gain

@@ -1,24 +1,26 @@
-"""JPEG AI, the transforms of the final reference software (ISO/IEC 6048; Esenlik et al., IEEE TCSVT 36(2), 2026, arXiv
-2510.13867): high, base and simple operating point.
+"""JPEG AI, the transforms of the final reference software (ISO/IEC 6048; Esenlik et al., IEEE TCSVT 36(2),
+2026, arXiv 2510.13867): high, base and simple operating point.
 
 ::
 
-    HOP  luma    RB, up, act, up, CAB, act, conv1 + shuffle 2, TAM at half resolution, act, up              3,341,769
-         chroma  combine, up, CAB, act, conv1 + shuffle 2, TAM, act, up, shuffle 2                            647,912
-    BOP  luma    LightRB, up4, act, up4, act, conv3, act, conv1, shuffle 4                                     566,656
-         chroma  combine, up4, act, conv3, act, conv1, shuffle 8                                               257,112
-    SOP  luma    LightRB, up2, act, up2, act, conv3, act, conv1, shuffle 4                                     461,504
-         chroma  combine, up2, act, conv3, act, conv1, shuffle 8                                               106,424
+    HOP  luma    RB, up, act, up, CAB, act, conv1 + shuffle 2, TAM at half resolution, act, up       3,341,769
+         chroma  combine, up, CAB, act, conv1 + shuffle 2, TAM, act, up, shuffle 2                     647,912
+    BOP  luma    LightRB, up4, act, up4, act, conv3, act, conv1, shuffle 4                             566,656
+         chroma  combine, up4, act, conv3, act, conv1, shuffle 8                                       257,112
+    SOP  luma    LightRB, up2, act, up2, act, conv3, act, conv1, shuffle 4                             461,504
+         chroma  combine, up2, act, conv3, act, conv1, shuffle 8                                       106,424
 
     up: transposed conv3/2      up4: transposed conv4/2      up2: conv2 + shuffle 2
     act: x (1 + conv1(grouped conv3(relu6(x))))              combine: luma latents join the chroma latents
 
-    encoder 1 (HOP)  conv3/2, act, TAM, conv3/2, act, CAB, conv3/2, act, (luma: conv3/2,) conv1   2,987,944 + 2,501,512
-    encoder 0 (BOP)  the same without TAM and CAB                                                   666,272 +   475,008
+    encoder 1 (HOP)  conv3/2, act, TAM, conv3/2, act, CAB, conv3/2, act, (luma: conv3/2,) conv1
+    encoder 0 (BOP)  the same without TAM and CAB
 
-One bitstream serves all three decoders in the standard; here each model has its own.  SOP has no encoder of its own and
-takes the small one.  The chroma branch works on the full grid: 2x2 luma and chroma samples are its input channels (4:2:0
-chroma is repeated), and of its output 4:2:0 keeps every second sample.
+    parameters: encoder 1 2,987,944 + 2,501,512; encoder 0 666,272 + 475,008; decoders at the right
+
+One bitstream serves all three decoders in the standard; here each model has its own.  SOP has no encoder of
+its own and takes the small one.  The chroma branch works on the full grid: 2x2 luma and chroma samples are
+its input channels (4:2:0 chroma is repeated), and of its output 4:2:0 keeps every second sample.
 
 Coding order and entropy model: `jpegai_entropy`.
 """
@@ -44,7 +46,9 @@ def _narrow(width: int) -> ResAU:
 
 
 def luma_synthesis(point: str, latents: int = 160, divide: int = 1) -> nn.Sequential:
-    """``[B, latents, h, w]`` to ``[B, 1, 16h, 16w]``; ``divide`` makes the hidden widths that many times smaller."""
+    """``[B, latents, h, w]`` to ``[B, 1, 16h, 16w]``; ``divide`` makes the hidden widths that many times
+    smaller.
+    """
     if point == "hop":
         c = 128 // divide
         return nn.Sequential(
@@ -125,7 +129,9 @@ class Synthesis(nn.Module):
         self.chroma = chroma_synthesis(point, luma, chroma, divide)
 
     def planes(self, y_hat: Tensor) -> tuple[Tensor, Tensor]:
-        """Luma ``[B, 1, H, W]`` and chroma ``[B, 2, H, W]``, both in -1..1: what the decoder's transform makes."""
+        """Luma ``[B, 1, H, W]`` and chroma ``[B, 2, H, W]``, both in -1..1: what the decoder's transform
+        makes.
+        """
         return self.luma(y_hat[:, : self.latents]), self.chroma(y_hat)
 
     def forward(self, y_hat: Tensor) -> Tensor:
@@ -138,7 +144,8 @@ class Synthesis(nn.Module):
 class JpegAI(TwoBranches):
     """``point``: hop, bop or sop; ``encoder``: hop or bop (by default the point's own, or bop).
 
-    ``subsampled``: chroma 4:2:0 (else 4:4:4, at the same cost).  ``divide`` makes all widths that many times smaller.
+    ``subsampled``: chroma 4:2:0 (else 4:4:4, at the same cost).  ``divide`` makes all widths that many times
+    smaller.
     """
 
     def __init__(
@@ -154,11 +161,14 @@ class JpegAI(TwoBranches):
         super().__init__()
         encoder = encoder or ("hop" if point == "hop" else "bop")
         if point not in POINTS or encoder not in POINTS[:2]:
-            raise ValueError(f"point must be hop, bop or sop and encoder hop or bop, got {point!r} and {encoder!r}")
+            raise ValueError(
+                f"point must be hop, bop or sop and encoder hop or bop, got {point!r} and {encoder!r}"
+            )
         if divide not in (1, 2, 4, 8):
             raise ValueError(f"divide must be 1, 2, 4 or 8, got {divide}")
         self.config = {
-            "point": point, "encoder": encoder, "luma": luma, "chroma": chroma, "subsampled": subsampled, "divide": divide,
+            "point": point, "encoder": encoder, "luma": luma, "chroma": chroma,
+            "subsampled": subsampled, "divide": divide,
         }  # fmt: skip
         self.g_a = Analysis(encoder, luma // divide, chroma // divide, subsampled, divide)
         self.g_s = Synthesis(point, luma // divide, chroma // divide, subsampled, divide)

@@ -1,20 +1,21 @@
 """Low-complexity transform network architecture for JPEG AI image codec.  VCIP 2023.
 
-The paper makes the *decoder's transform* of the JPEG AI verification model cheaper in three ways.  Neither its text nor
-its tables could be had: this is a reconstruction, see docs/lab-jpegai.md for what is known and what is not.
+The paper makes the *decoder's transform* of the JPEG AI verification model cheaper in three ways.  Neither
+its text nor its tables could be had: this is a reconstruction, see docs/lab-jpegai.md for what is known and
+what is not.
 
 ::
 
     luma    y 160 --2 RB--up--act--up--RNAB--act--up--RNAB--act--up--> Y              1/16 .. 1
     chroma  y 96, luma y --conv3--2 RB--up--RNAB--act--up--RNAB--act--up--> Cb, Cr    1/16 .. 1/2 (4:2:0)
 
-      variant        RNAB at the higher resolution   up                                  act
-      baseline       RNAB                            transposed conv3/2                  x + x tanh(conv1(lrelu(x)))
-      attention-cs   TAM on half of the channels     ''                                  ''
-      attention-ds   TAM at half the resolution      ''                                  ''
-      shuffle        RNAB                            conv1 + pixel shuffle before it     ''
-      activation     RNAB                            transposed conv3/2                  x + conv1(lrelu(x))
-      combination    TAM on half of the channels     conv1 + pixel shuffle before it     x + conv1(lrelu(x))
+      variant       at the higher resolution     up                               act
+      baseline      RNAB                         transposed conv3/2               x + x tanh(conv1(lrelu(x)))
+      attention-cs  TAM on half of the channels  ''                               ''
+      attention-ds  TAM at half the resolution   ''                               ''
+      shuffle       RNAB                         conv1 + pixel shuffle before it  ''
+      activation    RNAB                         transposed conv3/2               x + conv1(lrelu(x))
+      combination   TAM on half of the channels  conv1 + pixel shuffle before it  x + conv1(lrelu(x))
 
 The encoder mirrors the baseline in every variant: only the decoder changes.
 
@@ -41,12 +42,15 @@ class Design:
     """What a decoder branch is made of."""
 
     low: str = "rnab"
-    """Attention at the lower of its two resolutions (luma 1/4, chroma 1/8): rnab, cab, tam, tam-cs or tam-ds."""
+    """Attention at the lower of its two resolutions (luma 1/4, chroma 1/8): rnab, cab, tam, tam-cs or
+    tam-ds.
+    """
     high: str = "rnab"
     """Attention at the higher one (luma 1/2, chroma 1/4)."""
     up: str = "deconv"
-    """``deconv`` everywhere; ``shuffle``: conv1 and pixel shuffle into the higher resolution, where the final standard has
-    it; ``shuffle-all``: everywhere."""
+    """``deconv`` everywhere; ``shuffle``: conv1 and pixel shuffle into the higher resolution, where the final
+    standard has it; ``shuffle-all``: everywhere.
+    """
     act: str = "resau"
     """``resau`` or ``resa``."""
 
@@ -57,7 +61,12 @@ class Design:
 
 
 _ATTENTION = ("rnab", "cab", "tam", "tam-cs", "tam-ds")
-CHOICES = {"low": _ATTENTION, "high": _ATTENTION, "up": ("deconv", "shuffle", "shuffle-all"), "act": ("resau", "resa")}
+CHOICES = {
+    "low": _ATTENTION,
+    "high": _ATTENTION,
+    "up": ("deconv", "shuffle", "shuffle-all"),
+    "act": ("resau", "resa"),
+}
 
 VARIANTS: dict[str, Design] = {
     "baseline": Design(),
@@ -87,7 +96,9 @@ def upsampling(cin: int, cout: int, shuffle: bool) -> nn.Module:
 
 
 def synthesis(latents: int, hidden: int, out: int, ups: int, design: Design) -> nn.Sequential:
-    """One branch: ``[B, latents, h, w]`` to ``[B, out, 2**ups h, 2**ups w]``; attention after the last two but one."""
+    """One branch: ``[B, latents, h, w]`` to ``[B, out, 2**ups h, 2**ups w]``; attention after the last two
+    but one.
+    """
     layers: list[nn.Module] = [RB(latents), RB(latents)]
     for i in range(ups):
         last, high, low = (i == ups - k for k in (1, 2, 3))
@@ -101,7 +112,9 @@ def synthesis(latents: int, hidden: int, out: int, ups: int, design: Design) -> 
 
 
 def analysis(cin: int, hidden: int, latents: int, downs: int) -> nn.Sequential:
-    """One branch of the encoder, the baseline's mirror: ``[B, cin, H, W]`` to ``[B, latents, H/2**downs, W/2**downs]``."""
+    """One branch of the encoder, the baseline's mirror: ``[B, cin, H, W]`` to ``[B, latents, H/2**downs,
+    W/2**downs]``.
+    """
     layers: list[nn.Module] = []
     for i in range(downs - 1):
         layers.append(conv(hidden if i else cin, hidden, 3, 2))
@@ -135,7 +148,9 @@ class Synthesis(nn.Module):
         self.chroma = synthesis(chroma, hidden[1], 2, 3, design)
 
     def planes(self, y_hat: Tensor) -> tuple[Tensor, Tensor]:
-        """Luma ``[B, 1, H, W]`` and chroma ``[B, 2, H/2, W/2]``, both in -1..1: what the decoder's transform makes."""
+        """Luma ``[B, 1, H, W]`` and chroma ``[B, 2, H/2, W/2]``, both in -1..1: what the decoder's transform
+        makes.
+        """
         return self.luma(y_hat[:, : self.latents]), self.chroma(self.combine(y_hat))
 
     def forward(self, y_hat: Tensor) -> Tensor:

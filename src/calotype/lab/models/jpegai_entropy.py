@@ -1,19 +1,22 @@
-"""The entropy model that all versions of JPEG AI share here (SYSTEMS 3.7), for each of two branches, luma and chroma.
+"""The entropy model that all versions of JPEG AI share here (SYSTEMS 3.7), for each of two branches, luma and
+chroma.
 
 ::
 
     y --|y|, h_a--> z -- round --> z_hat, clipped to +-31
-                                     |--- h_scale, integers only --> index of sigma          (all of y at once)
-                                     `--- h_mean --> side --> context --> mu                 (phase by phase)
+                                     |--- h_scale, integers only --> index of sigma         (all of y at once)
+                                     `--- h_mean --> side --> context --> mu                (phase by phase)
                                                                 ^
       0 2 0 2                             y_hat of the phases before it
       3 1 3 1      y_hat = round(y - mu) + mu
       0 2 0 2
 
-Coding order: luma, then chroma; in each z, then y in the four phases of a 2x2 grid, all channels of a phase together.
-The probability of ``round(y - mu)`` depends on z alone: a decoder can read all symbols before it computes any mean.
+Coding order: luma, then chroma; in each z, then y in the four phases of a 2x2 grid, all channels of a phase
+together. The probability of ``round(y - mu)`` depends on z alone: a decoder can read all symbols before it
+computes any mean.
 
-Layers as in the reference software, multiply-accumulates too; no gain units, no skipping of blocks, no lossless tricks.
+Layers as in the reference software, multiply-accumulates too; no gain units, no skipping of blocks, no
+lossless tricks.
 """
 
 from __future__ import annotations
@@ -53,7 +56,9 @@ class Indexed(Gaussian):
 
     @classmethod
     def of(cls, mu: Tensor, index: Tensor) -> Indexed:
-        """From indices, integers in floating point (anything between them interpolates: training passes gradients)."""
+        """From indices, integers in floating point (anything between them interpolates: training passes
+        gradients).
+        """
         low, high, count = SCALES
         return cls(mu, low * (high / low) ** (index / (count - 1)))
 
@@ -65,7 +70,8 @@ class Indexed(Gaussian):
 def hyper_analysis(c: int) -> nn.Sequential:
     """``|y|`` ``[B, c, h, w]`` to ``[B, c, h/4, w/4]``."""
     return nn.Sequential(
-        conv(c, c, 3, 1), nn.LeakyReLU(), conv(c, c, 3, 1), conv(c, c, 3, 2), nn.LeakyReLU(), conv(c, c, 3, 1),
+        conv(c, c, 3, 1), nn.LeakyReLU(), conv(c, c, 3, 1),
+        conv(c, c, 3, 2), nn.LeakyReLU(), conv(c, c, 3, 1),
         conv(c, c, 3, 2),
     )  # fmt: skip
 
@@ -73,16 +79,21 @@ def hyper_analysis(c: int) -> nn.Sequential:
 def hyper_mean(c: int) -> nn.Sequential:
     """z ``[B, c, a, b]`` to side information ``[B, 4 c, 2a, 2b]``: c channels for each of the four phases."""
     return nn.Sequential(
-        conv(c, c, 1, 1, bias=False), deconv4(c, c), nn.ReLU6(), conv(c, c, 3, 1), nn.ReLU6(), conv(c, 4 * c, 3, 1)
+        conv(c, c, 1, 1, bias=False),
+        deconv4(c, c),
+        nn.ReLU6(),
+        conv(c, c, 3, 1),
+        nn.ReLU6(),
+        conv(c, 4 * c, 3, 1),
     )
 
 
 class ScaleIndices(nn.Module):
     """z, integers ``[B, c, a, b]`` within +-31, to indices of sigma ``[B, c, 4a, 4b]``, integers 0..34.
 
-    conv1, conv3, conv1 with ReLU, then pixel shuffle 4, all in integers: activations in 1/8 from 0 to 255/8.  The limits
-    on the weights keep every sum below 2**24 up to 160 channels, so it is exact in float32 as well; a file runs it in
-    float64 anyway.  Starts at index 12 (sigma 1.2) everywhere.
+    conv1, conv3, conv1 with ReLU, then pixel shuffle 4, all in integers: activations in 1/8 from 0 to 255/8.
+    The limits on the weights keep every sum below 2**24 up to 160 channels, so it is exact in float32 as
+    well; a file runs it in float64 anyway.  Starts at index 12 (sigma 1.2) everywhere.
     """
 
     def __init__(self, c: int) -> None:
@@ -116,13 +127,9 @@ class PhaseMeans(nn.Module):
         self.context, self.joint = nn.ModuleList(), nn.ModuleList()
         for p in range(4):
             grouped = nn.Conv2d(c, c, 3, padding=1, groups=groups)
-            self.context.append(nn.Sequential(conv(p * c, c, 1, 1, bias=False), grouped) if p else nn.Identity())
-            self.joint.append(
-                nn.Sequential(
-                    conv(c * (1 + (p > 0)), c, 1, 1, bias=False), nn.ReLU(), conv(c, c, 1, 1, bias=False), nn.ReLU(),
-                    conv(c, c, 1, 1, bias=False),
-                )
-            )  # fmt: skip
+            mixes = [conv(n * c, c, 1, 1, bias=False) for n in (p, 1 + (p > 0), 1, 1) if n]
+            self.context.append(nn.Sequential(mixes.pop(0), grouped) if p else nn.Identity())
+            self.joint.append(nn.Sequential(mixes[0], nn.ReLU(), mixes[1], nn.ReLU(), mixes[2]))
 
     def forward(self, p: int, side: Tensor, earlier: list[Tensor]) -> Tensor:
         seen = [self.context[p](torch.cat(earlier, 1))] if p else []
@@ -130,7 +137,9 @@ class PhaseMeans(nn.Module):
 
 
 class TwoBranches(LabModel):
-    """A codec with ``channels`` = (luma, chroma) latents at 1/16, kept in one map, luma first; z at 1/64 likewise."""
+    """A codec with ``channels`` = (luma, chroma) latents at 1/16, kept in one map, luma first; z at 1/64
+    likewise.
+    """
 
     multiple = 64
     quantisation = "mixed"

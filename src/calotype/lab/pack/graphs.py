@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from calotype.lab.layers.integer import IntConv
 from calotype.lab.models.calotype import Calotype
+from calotype.lab.models.calotype_levels import frugal_round
 from calotype.lab.models.calotype_parts import Z_UNIT, Scales, join_phases, split_phases
 
 OPSET = 17
@@ -94,7 +95,7 @@ class LatentEncoderGraph(nn.Module):
     def __init__(self, model: Calotype, z_limit: int) -> None:
         super().__init__()
         self.hyper, self.mean, self.scales = model.hyper, model.mean, frozen_scales(model)
-        self.z_limit = z_limit
+        self.z_limit, self.shrink = z_limit, model.shrink
 
     def forward(
         self,
@@ -110,10 +111,11 @@ class LatentEncoderGraph(nn.Module):
         z = torch.round(self.hyper(y, gain) * _column(z_gain)).clamp(-self.z_limit, self.z_limit)
         index = self.scales(z, mul, _column(bias))
         gates, parts = split_phases((index > 0.5).to(y.dtype) * valid), split_phases(y)
+        shrink = split_phases(self.shrink[index.long()])
         rounded: list[Tensor] = []
 
         def code(p: int, mean: Tensor) -> Tensor:
-            rounded.append(torch.round((parts[p] - mean) * gain) * gates[p])
+            rounded.append(frugal_round((parts[p] - mean) * gain, shrink[p]) * gates[p])
             return mean + rounded[p] * inv_gain
 
         self.mean.walk(self.scales.dequantise(z, mul) / Z_UNIT, code)

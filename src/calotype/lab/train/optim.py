@@ -39,6 +39,7 @@ class Soap(torch.optim.Optimizer):
 
     def _update(self, p: Tensor, group: dict[str, Any]) -> None:
         state = self.state[p]
+        assert p.grad is not None
         grad = p.grad.contiguous().reshape(p.shape[0], -1) if p.dim() > 1 else p.grad
         if not state:
             state["step"] = 0
@@ -70,7 +71,7 @@ class Soap(torch.optim.Optimizer):
             if t == 0:
                 state["q" + side] = _eigenvectors(c)
             elif t % every == 0:
-                state["q" + side] = torch.linalg.qr(c @ state["q" + side])[0]
+                state["q" + side] = torch.linalg.qr(c @ state["q" + side])[0].contiguous()
 
     @staticmethod
     def _rotate(x: Tensor, state: dict[str, Any], back: bool = False) -> Tensor:
@@ -87,7 +88,8 @@ def _eigenvectors(c: Tensor) -> Tensor:
     if size == 0:
         return torch.eye(len(c), device=c.device)
     ridge = torch.linspace(1e-6, 2e-6, len(c), dtype=torch.float64, device=c.device)
-    return torch.linalg.eigh((c / size).double() + torch.diag(ridge))[1].to(c.dtype)
+    # By rows in memory, as a checkpoint stores it: products must not change when a run is resumed.
+    return torch.linalg.eigh((c / size).double() + torch.diag(ridge))[1].to(c.dtype).contiguous()
 
 
 def build_optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:

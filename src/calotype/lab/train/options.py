@@ -14,7 +14,7 @@ from calotype.lab.train import recipes
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.subject import PRODUCT, Subject
 
-KEYS = ("model", "options", "recipe", "lambda", "distortion", "train")
+KEYS = ("model", "options", "recipe", "lambda", "distortion", "correlation", "train")
 EPILOG = """\
 examples:
   calotype lab train --data photos --out runs/a                         the codec's own model, all qualities
@@ -36,7 +36,8 @@ def parser(prog: str) -> argparse.ArgumentParser:
         description="Train a model on photographs.  A run's folder holds its checkpoint and its log.",
         epilog="fields of --set:\n"
         + "\n".join(lines)
-        + "\n  model.NAME      A size of the model.\n\n"
+        + "\n  model.NAME      A size of the model."
+        + "\n  correlation.NAME  The correlation loss: alpha, window, mask, reduction, stop_gradient.\n\n"
         + EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -139,16 +140,22 @@ def jobs(given: argparse.Namespace) -> list[Job]:
     """
     file = _read(Path(given.target)) if given.target.endswith(".json") else {"model": given.target}
     explicit, options = dict(file.get("train", {})), dict(file.get("options", {}))
+    correlation = dict(file.get("correlation", {}))
     for text in given.set:
         key, equals, value = text.partition("=")
         if not equals:
             raise ValueError(f"--set takes KEY=VALUE, got {text!r}")
         if key.startswith("model."):
             options[key.removeprefix("model.")] = _value(value)
+        elif key.startswith("correlation."):
+            correlation[key.removeprefix("correlation.")] = _value(value)
         else:
             explicit[key] = value
     subject = Subject(
-        file.get("model", PRODUCT), options, distortion=given.distortion or file.get("distortion", "mse")
+        file.get("model", PRODUCT),
+        options,
+        distortion=given.distortion or file.get("distortion", "mse"),
+        correlation=correlation,
     )
     name = given.recipe or file.get("recipe")
     wanted = given.lambdas or file.get("lambda")
@@ -171,6 +178,8 @@ def to_json(todo: Sequence[Job]) -> dict[str, Any]:
     found: dict[str, Any] = {"model": subject.model, "options": subject.options}
     if subject.lam is not None:
         found |= {"lambda": [job.subject.lam for job in todo], "distortion": subject.distortion}
+    if subject.correlation:
+        found["correlation"] = subject.correlation
     return {**found, "train": todo[0].config.to_dict()}
 
 

@@ -100,6 +100,8 @@ class Subject:
     """Rate-distortion multiplier; None for the product, which has its own list."""
     distortion: str = "mse"
     """`mse` or `ms-ssim`."""
+    correlation: dict[str, Any] = field(default_factory=dict)
+    """Options of `calotype.lab.losses.CorrelationLoss`; without any, the loss is not used."""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Subject:
@@ -124,6 +126,17 @@ class Subject:
             ValueError: for options that the model does not have or that do not fit.
             UnknownModel: for a name that is not known.
         """
+        if not self.correlation:
+            return self._rate_distortion()
+        from calotype.lab.losses import CorrelationLoss, WithCorrelation
+
+        try:
+            loss = CorrelationLoss(**self.correlation)
+        except TypeError as error:
+            raise ValueError(f"correlation loss: {str(error).split('() ')[-1]}") from None
+        return WithCorrelation(self._rate_distortion(), loss)
+
+    def _rate_distortion(self) -> Objective:
         if self.model == PRODUCT:
             if self.lam is not None or self.distortion != "mse":
                 raise ValueError(

@@ -1,0 +1,258 @@
+"""The correlation-loss experiment: trains, measures and reports; each part goes on where it was stopped.
+
+calotype lab experiment correlation all --budget short --data photos --pictures kodak --out
+runs/correlation python -m calotype.lab.experiments.correlation train ...        where only torch is
+installed
+
+OUT/budget.json                    what was asked for
+OUT/ROW/LAMBDA/model.safetensors   a trained model; training goes on with the first that is missing
+OUT/ROW/LAMBDA/measures.json       real files, times and the correlation map on the pictures
+OUT/results.json, table.md, maps.png
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from calotype.errors import CalotypeError
+from calotype.lab.checkpoint import load_checkpoint, save_checkpoint
+from calotype.lab.experiments.correlation_plan import BUDGETS, Budget, Row, plan
+from calotype.lab.train.data import Photos
+from calotype.lab.train.loop import Diverged, Trainer
+from calotype.lab.train.report import Console
+from calotype.lab.train.state import NAME, State
+from calotype.lab.train.subject import Subject
+
+MODEL, MEASURES, RESULTS, BUDGET = "model.safetensors", "measures.json", "results.json", "budget.json"
+PARTS = ("train", "measure", "report", "all")
+BDRate = Callable[[Sequence[tuple[float, float]], Sequence[tuple[float, float]]], float]
+"""(points of the anchor, points of the test), each (bpp, PSNR), to percent of rate; nan if they do not
+overlap.
+"""
+
+
+def folder(out: Path, row: Row, lam: float) -> Path:
+    """Where a model of the experiment lies."""
+    return out / row.key.replace(" ", "_") / f"{lam:g}"
+
+
+def chosen(budget: Budget, only: Sequence[str]) -> list[Row]:
+    """The rows whose names fit one of the patterns, or all.
+
+    Raises:
+        ValueError: if none does.
+    """
+    rows = [r for r in plan(budget) if not only or any(fnmatch(r.key, p) or r.group == p for p in only)]
+    if not rows:
+        raise ValueError(f"no row is called {only[0]!r}; there are {', '.join(r.key for r in plan(budget))}")
+    return rows
+
+
+# -- training -----------------------------------------------------------------------------------------------
+
+
+def train(
+    budget: Budget,
+    rows: Sequence[Row],
+    photos: Photos,
+    out: Path,
+    *,
+    device: str = "cpu",
+    deadline: float = math.inf,
+    quiet: bool = False,
+) -> bool:
+    """Train what is missing until ``deadline`` (`time.monotonic`); returns whether all is there."""
+    for row in rows:
+        for k, lam in enumerate(budget.lambdas):
+            here = folder(out, row, lam)
+            if (here / MODEL).is_file():
+                continue
+            if time.monotonic() > deadline:
+                return False
+            before = folder(out, row, budget.lambdas[k - 1]) / MODEL if k else None
+            if not _train_one(budget, row, lam, photos, here, before, device, deadline, quiet):
+                return False
+    return True
+
+
+def _train_one(
+    budget: Budget,
+    row: Row,
+    lam: float,
+    photos: Photos,
+    here: Path,
+    before: Path | None,
+    device: str,
+    deadline: float,
+    quiet: bool,
+) -> bool:
+    subject = Subject(row.model, row.options, lam=lam, correlation=row.correlation)
+    with Console(here, quiet=quiet) as reporter:
+        trainer = Trainer(
+            subject, photos, budget.config(before is None), here, device=device, reporter=reporter
+        )
+        if (here / NAME).is_file():
+            trainer.resume(State.load(here))
+        elif before is not None:
+            trainer.model.load_state_dict(load_checkpoint(before, expect=row.model).state_dict())
+            trainer.restart_average()
+        reporter.say(f"{row.key}, lambda {lam:g}")
+        trainer.run(max(0.0, deadline - time.monotonic()))
+        if trainer.step < trainer.config.steps:
+            return False
+        notes = {"row": row.key, "lambda": lam, "steps": trainer.step, "seconds": round(trainer.seconds, 1)}
+        with trainer.averaged() as model:
+            save_checkpoint(here / MODEL, model, notes | {"correlation": row.correlation})  # type: ignore[arg-type]
+    (here / NAME).unlink(missing_ok=True)  # the optimiser's state is three times the model
+    return True
+
+
+# -- measuring ----------------------------------------------------------------------------------------------
+
+
+def measure(
+    budget: Budget, rows: Sequence[Row], pictures: Sequence[Path], out: Path, *, again: bool = False
+) -> Iterator[tuple[str, float, dict[str, Any]]]:
+    """Code the pictures with every trained model and draw its correlation map; yields what is new."""
+    from calotype.lab.analysis.correlation import measure as correlation_map
+    from calotype.lab.analysis.subjects import Subject as Looked
+    from calotype.lab.analysis.subjects import pictures as read
+    from calotype.lab.evaluate import evaluate
+    from calotype.lab.train.stores import SUFFIXES
+
+    files = [f for p in pictures for f in (sorted(p.iterdir()) if p.is_dir() else [p])]
+    files = [f for f in files if f.suffix.lower() in SUFFIXES][: budget.pictures]
+    for row in rows:
+        for lam in budget.lambdas:
+            here = folder(out, row, lam)
+            if not (here / MODEL).is_file() or ((here / MEASURES).is_file() and not again):
+                continue
+            records = list(evaluate(here / MODEL, files))
+            model = load_checkpoint(here / MODEL)
+            numbers = correlation_map(Looked(row.key, model), list(read(files)), 2).numbers()
+            del numbers["channels"], numbers["pictures"]
+            record = {"mean": records[-1], "pictures": records[:-1], "correlation": numbers}
+            temporary = here / f".{MEASURES}.tmp"
+            temporary.write_text(json.dumps(record, indent=1) + "\n")
+            temporary.replace(here / MEASURES)
+            yield row.key, lam, records[-1]
+
+
+# -- the command --------------------------------------------------------------------------------------------
+
+
+def parser(prog: str) -> argparse.ArgumentParser:
+    """The command's options."""
+    notes = "\n".join(f"  {name:8} {b.note}" for name, b in BUDGETS.items())
+    options = argparse.ArgumentParser(
+        prog=prog,
+        description="Does the correlation loss do what was published? Trains, measures, reports.",
+        epilog=f"budgets:\n{notes}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = options.add_argument
+    add("part", choices=PARTS, help="what to do; each part goes on where it was stopped")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder of the experiment")
+    add("--budget", default="short", metavar="NAME|FILE", help="default: short; or a JSON file, or OUT's own")
+    add("--data", nargs="+", type=Path, metavar="FOLDER", help="photographs to train on")
+    add("--pictures", nargs="+", type=Path, metavar="PATH", help="pictures to measure on")
+    add("--only", nargs="+", default=[], metavar="ROW", help="rows, patterns, or main, context, ablation")
+    add("--minutes", type=float, metavar="N", help="stop training after so long; repeat to go on")
+    add("--device", default="auto", help="for training: cpu, cuda or auto (default)")
+    add("--set", action="append", default=[], metavar="FIELD=JSON", help="another value of a budget's field")
+    add("--quiet", action="store_true", help="print results only")
+    return options
+
+
+def main(
+    arguments: Sequence[str] | None = None,
+    *,
+    prog: str = "python -m calotype.lab.experiments.correlation",
+    bd_rate: BDRate | None = None,
+    environment: dict[str, Any] | None = None,
+) -> int:
+    """Run the command; returns the exit status.  Without ``bd_rate`` the report has no BD-rates."""
+    begun = time.monotonic()
+    given = parser(prog).parse_args(arguments)
+    try:
+        return _main(given, begun, bd_rate, environment or {})
+    except (CalotypeError, Diverged, OSError, ValueError) as error:
+        print(f"{prog}: {error}", file=sys.stderr, flush=True)
+        return 1
+
+
+def _main(given: Any, begun: float, bd_rate: BDRate | None, environment: dict[str, Any]) -> int:
+    budget = _budget(given)
+    rows = chosen(budget, given.only)
+    if given.part in ("train", "all"):
+        if not given.data:
+            raise ValueError("--data FOLDER is needed for training")
+        device = given.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        deadline = math.inf if given.minutes is None else begun + 60 * given.minutes
+        photos = Photos.open(*given.data)
+        if not train(budget, rows, photos, given.out, device=device, deadline=deadline, quiet=given.quiet):
+            print("stopped before the end; the same command goes on", flush=True)
+            return 0
+    if given.part in ("measure", "all"):
+        if not given.pictures:
+            raise ValueError("--pictures PATH is needed for measuring")
+        for key, lam, mean in measure(budget, rows, given.pictures, given.out):
+            print(f"{key}, lambda {lam:g}: {mean['bpp']:.4f} bpp, {mean['psnr']:.2f} dB", flush=True)
+    if given.part in ("report", "all"):
+        from calotype.lab.experiments.correlation_report import write
+
+        print(write(budget, given.out, bd_rate, environment))
+    return 0
+
+
+def _budget(given: Any) -> Budget:
+    """The budget of the command line, kept in the experiment's folder; one folder holds one budget."""
+    stored = given.out / BUDGET
+    if stored.is_file() and given.part in ("measure", "report"):
+        return Budget.from_dict(json.loads(stored.read_text()))
+    if given.budget in BUDGETS:
+        budget = BUDGETS[given.budget]
+    elif Path(given.budget).is_file():
+        budget = Budget.from_dict(json.loads(Path(given.budget).read_text()))
+    else:
+        raise ValueError(
+            f"no budget is called {given.budget!r}; there are {', '.join(BUDGETS)}, or a JSON file"
+        )
+    if given.set:
+        values = budget.to_dict()
+        for text in given.set:
+            key, _, value = text.partition("=")
+            name, _, inner = key.partition(".")
+            if name not in values:
+                raise ValueError(f"a budget has no {name!r}")
+            if inner:
+                values[name] = {**values[name], inner: json.loads(value)}
+            else:
+                values[name] = json.loads(value)
+        budget = Budget.from_dict(values)
+    text = json.dumps(budget.to_dict(), indent=1) + "\n"
+    if stored.is_file() and stored.read_text() != text:
+        raise ValueError(f"{given.out}: holds an experiment of another budget; give --out another folder")
+    if shutil.disk_usage(given.out.resolve().anchor).free < 1 << 28:
+        raise ValueError("less than 256 MiB of disk space is left")
+    given.out.mkdir(parents=True, exist_ok=True)
+    stored.write_text(text)
+    return budget
+
+
+if __name__ == "__main__":
+    sys.exit(main())

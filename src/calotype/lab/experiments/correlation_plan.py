@@ -1,0 +1,159 @@
+"""What the correlation-loss experiment trains, and at which size.
+
+The claim (Ali et al. 2023): the loss gains rate at no cost in decoding; on Cheng's hyperprior half of what
+autoregression gains, with a checkerboard 90 %, with channel slices 98 %.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from calotype.lab.losses.correlation import MASKS, MEAN_ALPHA
+from calotype.lab.train.config import TrainConfig
+
+HYPERPRIORS = {
+    "mean-scale": "minnen2018-mean-scale",
+    "cheng": "cheng2020-hyperprior",
+    "swin": "zhu2022-hyperprior",
+}
+CONTEXTS = {
+    "cheng-autoregressive": "cheng2020-anchor",
+    "cheng-checkerboard": "he2021-cheng",
+    "cheng-charm": "ali2023-cheng-charm",
+}
+WITH = "+loss"
+"""What the names of rows that were trained with the loss end with."""
+PAPER = {
+    "gain": {"mean-scale": 3.2, "cheng": 9.5, "swin": 4.8},
+    "share": {"cheng+loss": 50, "cheng-checkerboard+loss": 90, "cheng-charm+loss": 98},
+    "speed": {"cheng+loss": 55, "cheng-checkerboard+loss": 50, "cheng-charm+loss": 30},
+}
+"""Published: percent of rate gained; percent of autoregression's gain; times faster than autoregression."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How large and how long."""
+
+    note: str
+    """For people: what may be concluded from it."""
+    n: int = 128
+    """Channels of Cheng's systems (multiple of 8), and of the hyper-latents of the mean-scale hyperprior."""
+    m: int = 192
+    """Latents of the mean-scale hyperprior."""
+    swin: dict[str, Any] = field(default_factory=dict)
+    """Sizes of the Swin hyperprior; the published ones if empty."""
+    charm: dict[str, Any] = field(default_factory=lambda: {"slices": 8})
+    """Slices and widths of the channel-wise model."""
+    lambdas: tuple[float, ...] = (0.05, 0.025, 0.013, 0.0067)
+    """Multipliers, the first trained from scratch, each other from the one before."""
+    chain: float = 0.3
+    """Steps of those others, as a fraction of the first one's."""
+    train: dict[str, Any] = field(default_factory=dict)
+    """Fields of `calotype.lab.train.config.TrainConfig`."""
+    alpha: float = MEAN_ALPHA
+    """Weight of the loss, for averages."""
+    alphas: tuple[float, ...] = (0.1, 10.0, 100.0)
+    """Multiples of alpha that the ablation tries."""
+    windows: tuple[int, ...] = (5, 7)
+    """Other windows that the ablation tries."""
+    pictures: int = 24
+    """How many pictures are measured on."""
+
+    def __post_init__(self) -> None:
+        if self.n % 8 or not self.lambdas or not 0 < self.chain <= 1:
+            raise ValueError("n must be a multiple of 8, lambdas not empty, chain within 0 .. 1")
+        TrainConfig.from_dict(self.train)
+
+    def config(self, first: bool) -> TrainConfig:
+        """The training of the first multiplier or of the others."""
+        config = TrainConfig.from_dict(self.train)
+        return config if first else replace(config, steps=max(1, round(config.steps * self.chain)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Budget:
+        """Inverse of `to_dict`.
+
+        Raises:
+            ValueError: for a key that is not a field.
+        """
+        unknown = sorted(set(values) - {f.name for f in fields(cls)})
+        if unknown:
+            raise ValueError(f"a budget has no {unknown[0]!r}")
+        lists = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**lists)
+
+
+_LOOP = {"hard": 0.0, "clip": 1.0, "validate_every": 5000, "held_out": 8}
+BUDGETS = {
+    "smoke": Budget(
+        "seconds: shows that everything runs; figures mean nothing",
+        n=8, m=12, swin={"widths": [8, 8, 8, 8], "depths": [1, 1, 1, 1], "hyper": 8, "hyper_depths": [1, 1]},
+        charm={"slices": 2, "widths": [8, 8]}, lambdas=(0.05, 0.01), chain=1.0, alphas=(10.0,), windows=(),
+        train={**_LOOP, "steps": 3, "batch": 2, "crop": 64, "warmup": 0, "held_out": 1}, pictures=1,
+    ),
+    "short": Budget(
+        "hours on two cores, narrow networks: directions and relative speeds; BD-rates need longer training",
+        n=64, m=96,
+        swin={"widths": [32, 64, 96, 96], "depths": [1, 1, 2, 1], "hyper": 64, "hyper_depths": [2, 1]},
+        charm={"slices": 8, "widths": [96, 64]},
+        train={**_LOOP, "steps": 3000, "batch": 8, "crop": 128, "lr": 5e-4, "decay": 0.5, "ema": 0.99},
+    ),
+    "medium": Budget(
+        "hours on one GPU, published widths: a first estimate of BD-rates",
+        train={**_LOOP, "steps": 30_000, "batch": 8, "crop": 256, "lr": 2e-4, "decay": 0.4},
+    ),
+    "paper": Budget(
+        "as published, as far as that is known: CompressAI's recipe",
+        lambdas=(0.0483, 0.025, 0.013, 0.0067, 0.0035, 0.0018), chain=1.0,
+        train={**_LOOP, "steps": 2_000_000, "batch": 16, "crop": 256, "lr": 1e-4, "decay": 0.4, "warmup": 0},
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """One curve: a system, with or without the loss, at all multipliers."""
+
+    key: str
+    model: str
+    """Name in the registry."""
+    options: dict[str, Any]
+    correlation: dict[str, Any]
+    """Options of the loss; empty without it."""
+    group: str
+    """"main", "context" or "ablation"."""
+
+
+def plan(budget: Budget) -> list[Row]:
+    """All rows, the most important ones first."""
+
+    def options(key: str) -> dict[str, Any]:
+        if key == "mean-scale":
+            return {"n": budget.n, "m": budget.m}
+        if key == "swin":
+            return dict(budget.swin)
+        return {"n": budget.n, **(budget.charm if key == "cheng-charm" else {})}
+
+    loss = {"alpha": budget.alpha}
+    rows = []
+    for group, systems in (("main", HYPERPRIORS), ("context", CONTEXTS)):
+        for key, model in systems.items():
+            rows.append(Row(key, model, options(key), {}, group))
+            if key != "cheng-autoregressive":
+                rows.append(Row(key + WITH, model, options(key), loss, group))
+    tried = [(f"alpha x {f:g}", {"alpha": budget.alpha * f}) for f in budget.alphas]
+    tried += [(f"mask {mask}", {**loss, "mask": mask}) for mask in MASKS[1:]]
+    tried += [(f"window {w}", {**loss, "window": w}) for w in budget.windows]
+    tried += [("stop-gradient", {**loss, "stop_gradient": True})]
+    for what, correlation in tried:
+        rows.append(
+            Row(f"cheng{WITH} {what}", HYPERPRIORS["cheng"], options("cheng"), correlation, "ablation")
+        )
+    return rows

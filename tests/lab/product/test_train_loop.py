@@ -1,0 +1,279 @@
+"""The loop: exact resume, divergence, averages, mixed precision, signals."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from calotype.lab.checkpoint import CheckpointError
+from calotype.lab.train.config import TrainConfig
+from calotype.lab.train.loop import Diverged, Trainer
+from calotype.lab.train.report import Console, Reporter, table
+from calotype.lab.train.state import State, find, split
+from calotype.lab.train.subject import AllQualities, Subject
+
+Make = Callable[..., Trainer]
+
+
+class At(Reporter):
+    """Calls ``act`` when a step is done."""
+
+    def __init__(self, step: int, act: Callable[[], None]) -> None:
+        self.step, self.act = step, act
+
+    def advance(self, step: int) -> None:
+        if step == self.step:
+            self.act()
+
+
+def same(a: State, b: State) -> None:
+    """Every tensor and number of two states, bit for bit."""
+    assert (a.step, a.config, a.model, a.data) == (b.step, b.config, b.model, b.data)
+    for x, y in ((a.weights, b.weights), (a.ema, b.ema)):
+        assert x.keys() == y.keys()
+        assert all(torch.equal(x[k], y[k]) for k in x)
+    assert a.optimizer.keys() == b.optimizer.keys()
+    for name in a.optimizer:
+        assert a.optimizer[name].keys() == b.optimizer[name].keys()
+        for key, value in a.optimizer[name].items():
+            other = b.optimizer[name][key]
+            assert torch.equal(value, other) if isinstance(value, Tensor) else value == other, (name, key)
+
+
+@pytest.mark.parametrize(
+    ("fields", "subject"),
+    [
+        ({}, None),
+        ({"optimizer": "soap", "lr": 1e-4}, None),
+        ({"bf16": True, "parts": 2}, None),
+        ({"hard": 0.4, "decay": 0.5}, None),
+        ({}, Subject("minnen2018-mean-scale", {"n": 8, "m": 12}, lam=0.01)),
+    ],
+    ids=["adam", "soap", "bf16, two parts", "hard from the fourth step", "a published system"],
+)
+def test_a_resumed_run_equals_one_that_was_not_interrupted(
+    trainer: Make, tmp_path: Path, fields: dict[str, Any], subject: Subject | None
+) -> None:
+    def keep() -> None:
+        shutil.copytree(tmp_path / "whole", tmp_path / "third")
+
+    trainer("whole", reporter=At(4, keep), subject=subject, **fields).run()
+    assert State.load(tmp_path / "third").step == 3
+    second = trainer("third", subject=subject, **fields)
+    torch.rand(7)  # whatever else the process does
+    second.resume(State.load(tmp_path / "third"))
+    second.run()
+    whole, resumed = State.load(tmp_path / "whole"), State.load(tmp_path / "third")
+    assert whole.step == 6
+    same(whole, resumed)
+
+
+def test_the_seed_decides_the_run(trainer: Make, tmp_path: Path) -> None:
+    for folder, seed in (("a", 1), ("b", 1), ("c", 2)):
+        trainer(folder, seed=seed, steps=2).run()
+    a, b, c = (State.load(tmp_path / folder) for folder in "abc")
+    same(a, b)
+    assert not torch.equal(a.weights["mean.wide.weight"], c.weights["mean.wide.weight"])
+
+
+@pytest.mark.parametrize("log_every", [1, 100])
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
+    trainer: Make, tmp_path: Path, log_every: int
+) -> None:
+    run = trainer(save_every=1, log_every=log_every)
+    healthy = run.objective.training_loss
+
+    def poisoned(x: Tensor, generator: torch.Generator, hard: bool) -> tuple[Tensor, dict[str, Any]]:
+        loss, figures = healthy(x, generator, hard)
+        return (loss * math.nan if run.step == 4 else loss), figures
+
+    run.objective.training_loss = poisoned  # type: ignore[method-assign]
+    with pytest.raises(Diverged, match=r"step 4; last good checkpoint: .*checkpoint\.safetensors"):
+        run.run()
+    state = State.load(tmp_path / "run")
+    assert state.step == 4
+    assert all(v.isfinite().all() for v in [*state.weights.values(), *state.ema.values()])
+
+
+def test_a_broken_gradient_is_noticed_even_with_a_finite_loss(trainer: Make) -> None:
+    run = trainer()
+    next(run.model.parameters()).register_hook(lambda grad: grad / 0)
+    with pytest.raises(Diverged, match="step 0; last good checkpoint: there is none"):
+        run.run()
+
+
+def test_the_moving_average(trainer: Make) -> None:
+    run = trainer(steps=2, ema=0.5)
+    name = "mean.wide.weight"
+    weights = [run.model.state_dict()[name].clone()]
+    run.reporter = At(1, lambda: weights.append(run.model.state_dict()[name].clone()))
+    run.run()
+    weights.append(run.model.state_dict()[name])
+    expected = weights[0]
+    for step in (1, 2):
+        decay = min(0.5, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * weights[step]
+    assert not torch.equal(weights[1], weights[2])
+    torch.testing.assert_close(run.ema[name], expected)
+
+
+def test_a_validation_scores_the_average_and_leaves_the_weights(trainer: Make) -> None:
+    run = trainer()
+    before = {k: v.clone() for k, v in run.model.state_dict().items()}
+    plain = run.validate()
+    for v in run.ema.values():
+        v.mul_(0.5)
+    assert run.validate()["psnr"] != plain["psnr"]
+    assert all(torch.equal(v, before[k]) for k, v in run.model.state_dict().items())
+    assert run.model.training
+    assert "psnr" in table(plain)
+
+
+def test_bf16_changes_little_and_stays_in_the_transforms(trainer: Make) -> None:
+    losses = {}
+    for bf16 in (False, True):
+        run = trainer(bf16=bf16)
+        x = run._crops(0)[0]
+        loss, _ = run.objective.training_loss(x, torch.Generator().manual_seed(0), False)
+        losses[bf16] = float(loss.detach())
+    assert losses[True] == pytest.approx(losses[False], rel=0.03)
+    subject = Subject("balle2018-hyperprior", {"n": 8, "m": 12}, lam=0.01)
+    run = trainer(bf16=True, subject=subject)
+    model = run.model
+    seen = []
+    model.g_a[0].register_forward_hook(lambda layer, args, out: seen.append(out.dtype))  # type: ignore[index]
+    out = model.g_a(torch.rand(1, 3, 64, 64))  # type: ignore[operator]
+    assert seen == [torch.bfloat16]
+    assert out.dtype == torch.float32
+    assert not torch.is_autocast_enabled("cpu")
+
+
+def test_a_signal_ends_the_run_after_a_whole_step(trainer: Make, tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    run = trainer(reporter=At(2, lambda: os.kill(os.getpid(), signal.SIGTERM)))
+    run.run()
+    assert run.stopped
+    assert State.load(tmp_path / "run").step == 2
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_no_time_leaves_a_checkpoint_at_once(trainer: Make, tmp_path: Path) -> None:
+    trainer().run(seconds=0.0)
+    assert State.load(tmp_path / "run").step == 0
+
+
+def test_the_log_has_each_step_once_after_a_crash(trainer: Make, tmp_path: Path) -> None:
+    def crash() -> None:
+        raise OSError("the disk is full")
+
+    class Crashing(Console):
+        def advance(self, step: int) -> None:
+            if step == 5:
+                crash()
+
+    with pytest.raises(OSError, match="full"):
+        trainer(reporter=Crashing(tmp_path / "run", quiet=True), validate_every=3).run()
+    assert State.load(tmp_path / "run").step == 3  # not one that a crash cut short
+    run = trainer(reporter=Console(tmp_path / "run", quiet=True), validate_every=3)
+    run.resume(State.load(tmp_path / "run"))
+    run.run()
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [e["step"] for e in lines if "loss" in e] == [0, 1, 2, 3, 4, 5]
+    assert [e["step"] for e in lines if "validation" in e] == [3, 6]
+    seconds = [e["seconds"] for e in lines]
+    assert seconds == sorted(seconds)
+
+
+def test_learning_rates() -> None:
+    config = TrainConfig(steps=100, lr=1.0, warmup=10, decay=0.5, final=0.1)
+    assert config.learning_rate(0) == pytest.approx(0.1)
+    assert config.learning_rate(9) == config.learning_rate(50) == 1.0
+    assert config.learning_rate(75) == pytest.approx(0.55)
+    assert config.learning_rate(100) == pytest.approx(0.1)
+    step = TrainConfig(steps=100, lr=1.0, warmup=0, decay=0.08, final=0.1, shape="step")
+    assert [step.learning_rate(k) for k in (92, 93, 99)] == pytest.approx([1.0, 0.1, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"stepps": 3}, "stepps"),
+        ({"steps": "many"}, "steps must be a whole number"),
+        ({"steps": 1.5}, "whole"),
+        ({"lr": "nan"}, "lr must be a number"),
+        ({"bf16": 2}, "true or false"),
+        ({"crop": 100}, "multiple of 64"),
+        ({"optimizer": "sgd"}, "adam, soap"),
+        ({"batch": 6, "parts": 4}, "equal parts"),
+        ({"decay": 1.2}, "within 0..1"),
+        ({"seed": -1}, "negative"),
+    ],
+)
+def test_bad_configurations_are_errors(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TrainConfig.from_dict(values)
+
+
+def test_configurations_take_text() -> None:
+    config = TrainConfig.from_dict({"steps": "1e5", "lr": "3e-4", "bf16": "true"})
+    assert (config.steps, config.lr, config.bf16) == (100_000, 3e-4, True)
+    assert TrainConfig.from_dict(config.to_dict()) == config
+
+
+def test_pieces_make_the_whole(trainer: Make, tmp_path: Path) -> None:
+    run = trainer(steps=1)
+    run.run()
+    pieces = split(run.checkpoint, tmp_path / "pieces", limit=3_000_000)
+    assert all(p.stat().st_size <= 3_000_000 for p in pieces)
+    assert len(pieces) > 2
+    assert find(tmp_path / "pieces") == run.checkpoint.read_bytes()
+    same(State.load(tmp_path / "pieces"), State.load(tmp_path / "run"))
+    split(run.checkpoint, tmp_path / "pieces", limit=9_000_000)
+    assert find(tmp_path / "pieces") == run.checkpoint.read_bytes()
+    victim = sorted((tmp_path / "pieces").iterdir())[-1]
+    victim.write_bytes(victim.read_bytes()[:-1] + b"\x55")
+    with pytest.raises(CheckpointError, match="damaged"):
+        find(tmp_path / "pieces")
+    victim.unlink()
+    with pytest.raises(CheckpointError, match="missing"):
+        find(tmp_path / "pieces")
+
+
+def test_bad_checkpoints_are_clear_errors(trainer: Make, tmp_path: Path) -> None:
+    run = trainer(steps=1)
+    run.run()
+    good = run.checkpoint.read_bytes()
+    for name, data in {
+        "empty": b"",
+        "cut": good[:-9],
+        "text": b"hello there, world",
+        "pickle": b"\x80\x02}q",
+    }.items():
+        path = tmp_path / name
+        path.write_bytes(data)
+        with pytest.raises(CheckpointError, match=name):
+            State.load(path)
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        State.load(tmp_path / "nowhere")
+    other = trainer("other", subject=Subject(options={"latents": 64, "narrow": 8, "narrow16": 8}))
+    with pytest.raises(CheckpointError, match="another model"):
+        other.resume(State.load(run.checkpoint))
+
+
+def test_training_lowers_the_loss(trainer: Make) -> None:
+    run = trainer(steps=30, lr=3e-3)
+    before = run.validate()
+    run.run()
+    after = run.objective.validate(run.photos.centres(run.valid_set, 256))
+    assert isinstance(run.objective, AllQualities)
+    assert after["mean_loss"] < 0.9 * before["mean_loss"]

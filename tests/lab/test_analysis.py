@@ -1,0 +1,272 @@
+"""Receptive field and latent deviation: known answers, facts of the untrained TCM, the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from calotype.cli.lab_analyse import main
+from calotype.errors import ImageError
+from calotype.lab import registry
+from calotype.lab.analysis import complexity, deviation, erf
+from calotype.lab.analysis.subjects import AnalysisError, Subject, open_subject, pictures, synthetic
+from calotype.lab.checkpoint import CheckpointError, save_checkpoint
+from calotype.lab.layers.window_attention import SwinBlock
+from calotype.lab.models.base import LabModel
+from calotype.lab.models.calotype import Calotype, Config
+
+from .conftest import picture, thin
+
+THIN_TCM = "liu2023-tcm-small:n=8,m=20,z=8,inner=16,widths=[8,8]"
+
+# -- receptive field -----------------------------------------------------------------------------------
+
+
+def test_gradient_of_a_convolution_is_its_kernel() -> None:
+    conv = nn.Conv2d(2, 3, 5, padding=2)
+    g = erf.gradient_map(conv, torch.randn(1, 2, 16, 16), (4, 9))
+    kernel = conv.weight.detach().sum(0).abs().sum(0)
+    torch.testing.assert_close(g[2:7, 7:12], kernel)
+    assert float(g.sum()) == pytest.approx(float(kernel.sum()), rel=1e-5)
+    with pytest.raises(ValueError, match="outside the output of 16 x 16"):
+        erf.gradient_map(conv, torch.randn(1, 2, 16, 16), (16, 0))
+
+
+def test_extent_and_radius() -> None:
+    field = torch.zeros(9, 9)
+    field[4, 4], field[2, 5], field[8, 0] = 1.0, 0.05, 0.001
+    assert erf.extent(field, 0.01) == {"rows": [2, 4], "columns": [4, 5], "share": pytest.approx(2 / 81)}
+    assert erf.extent(field, 0.0001)["rows"] == [2, 8]
+    ring = torch.zeros(9, 9)
+    ring[4, 1] = ring[4, 7] = ring[1, 4] = ring[7, 4] = 2.0
+    assert erf.radius(ring) == pytest.approx(3)
+
+
+def test_windows_mix_only_when_they_shift() -> None:
+    """One plain window reaches exactly its 8 x 8 positions; a shifted block after it reaches beyond them."""
+    torch.manual_seed(0)
+    x = torch.randn(1, 4, 32, 32)
+    plain, shifted = SwinBlock(4, 4, 8), SwinBlock(4, 4, 8, shifted=True)
+    g = erf.gradient_map(plain, x, (13, 13))
+    assert erf.extent(g, 0.0)["rows"] == erf.extent(g, 0.0)["columns"] == [8, 15]
+    g = erf.gradient_map(nn.Sequential(plain, shifted), x, (13, 13))
+    assert erf.extent(g, 0.0)["rows"] == erf.extent(g, 0.0)["columns"] == [8, 23]
+
+
+@pytest.fixture(scope="module")
+def small() -> LabModel:
+    torch.manual_seed(0)
+    return registry.build("liu2023-tcm-small").eval()
+
+
+def test_untrained_tcm_reaches_farther_than_its_convolutions(small: LabModel) -> None:
+    """Above 1e-4 some 160 to 190 pixels each way about pixel 128: far beyond the 16 x 16 of a latent."""
+    x = [("noise", torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0)))]
+    found = erf.effective_field(Subject("tcm", small), x, position=(8, 8)).numbers()
+    wide, core = found["extent"]["0.0001"], found["extent"]["0.01"]
+    for axis in ("rows", "columns"):
+        assert 24 <= wide[axis][0] <= 72
+        assert 184 <= wide[axis][1] <= 228
+        assert wide[axis][0] < core[axis][0] < 128 < core[axis][1] < wide[axis][1]
+    torch.manual_seed(0)
+    conv = Subject("conv", registry.build("liu2023-tcm-small", blocks="conv"))
+    alone = erf.effective_field(conv, x, position=(8, 8)).numbers()["extent"]["0.0001"]
+    assert alone["share"] < 0.6 * wide["share"]
+
+
+def test_field_lies_within_the_theoretical_one() -> None:
+    model = thin("balle2018-factorized")
+    field = erf.effective_field(Subject("x", model), [("p", picture(256, 256)[None] / 255)], position=(8, 8))
+    rows, columns = complexity.receptive_field(model.g_a, 3)
+    reach = erf.extent(field.map, 0.0)
+    assert reach["rows"][1] - reach["rows"][0] + 1 <= rows
+    assert reach["columns"][1] - reach["columns"][0] + 1 <= columns
+    assert float(field.map.max()) == 1
+
+
+@pytest.mark.parametrize("name", ["minnen2018-mean-scale", "hu2020-low", "zhu2022-charm"])
+def test_synthesis_half(name: str) -> None:
+    """From latents to the pixel in the middle; the latents next to it count most."""
+    field = erf.effective_field(Subject(name, thin(name)), [("p", synthetic(128))], "synthesis", size=128)
+    assert field.map.shape[0] in (8, 2, 4)
+    row, column = divmod(int(field.map.argmax()), field.map.shape[1])
+    middle = field.map.shape[0] / 2
+    assert abs(row + 0.5 - middle) <= 1.5
+    assert abs(column + 0.5 - middle) <= 1.5
+
+
+# -- deviation -----------------------------------------------------------------------------------------
+
+
+def test_epsilon_by_hand() -> None:
+    y = torch.tensor([2.0, -1.0, 0.5, 0.5]).view(1, 4, 1, 1)
+    residual = torch.tensor([0.25, -1.4, 3.0, 0.1]).view(1, 4, 1, 1)
+    torch.testing.assert_close(deviation.deviation(residual).flatten(), torch.tensor([0.25, 0.4, 0.0, 0.1]))
+    assert deviation.epsilon(y, residual) == pytest.approx(0.75 / 4.0)
+    assert deviation.epsilon(y, residual, literal=True) == pytest.approx(0.75)
+    with pytest.raises(ValueError, match="zero"):
+        deviation.epsilon(torch.zeros(1, 2, 3, 3), torch.zeros(1, 2, 3, 3))
+
+
+def test_untrained_tcm_in_both_forms(small: LabModel) -> None:
+    """The averaged form is near 0.9, the literal one 320 times that; only the former is of the published
+    order.
+    """
+    x = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
+    found = deviation.measure(Subject("tcm", small), "noise", x).numbers()
+    assert 0.7 < found["epsilon_s"] < 1.05
+    assert found["epsilon_s_literal"] == pytest.approx(320 * found["epsilon_s"])
+    assert 200 < found["epsilon_s_literal"] < 340
+
+
+def test_map_and_mean_agree() -> None:
+    subject = Subject("tcm", thin("liu2023-tcm-small"))
+    r = deviation.measure(subject, "p", picture(128, 192)[None] / 255)
+    assert r.map.shape == (8, 12)
+    assert float(r.map.mean()) == pytest.approx(r.epsilon / r.gamma, rel=1e-5)
+    assert r.after is not None
+    assert r.after > 0
+    total = deviation.summary([r, r])
+    assert total["epsilon_s"] == pytest.approx(r.epsilon / r.gamma)
+    assert [row["picture"] for row in total["pictures"]] == ["p", "p"]
+
+
+def product() -> Calotype:
+    torch.manual_seed(0)
+    return Calotype(
+        Config(latents=16, width=16, narrow=8, narrow16=8, analysis_blocks=(1, 1), synthesis_blocks=(1, 1))
+    )
+
+
+def test_the_product_model_can_be_looked_at() -> None:
+    subject = Subject("calotype", product())
+    assert subject.level == 3.5
+    x = [("p", synthetic(128))]
+    assert deviation.measure(subject, *x[0]).epsilon >= 0
+    for half, size in (("analysis", 128), ("synthesis", 8)):
+        assert erf.effective_field(subject, x, half, size=128).map.shape == (size, size)
+
+
+# -- subjects and pictures -----------------------------------------------------------------------------
+
+
+def test_names_options_and_checkpoints(tmp_path: Path) -> None:
+    subject = open_subject(THIN_TCM + ",blocks=conv")
+    assert isinstance(subject.model, LabModel)
+    assert subject.model.config["widths"] == [8, 8]
+    assert subject.model.config["blocks"] == "conv"
+    model = thin("balle2017")
+    save_checkpoint(tmp_path / "a.safetensors", model)
+    assert isinstance(open_subject(str(tmp_path / "a.safetensors")).model, LabModel)
+    with pytest.raises(registry.UnknownModel, match="did you mean"):
+        open_subject("liu2023-tcm-smal")
+    with pytest.raises(registry.UnknownModel, match="option=value"):
+        open_subject("balle2017:n")
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
+        open_subject(str(tmp_path / "b.safetensors"))
+    (tmp_path / "c.safetensors").write_bytes(b"not a checkpoint")
+    with pytest.raises(CheckpointError):
+        open_subject(str(tmp_path / "c.safetensors"))
+
+
+def test_models_without_a_mean_are_refused_with_their_name() -> None:
+    with pytest.raises(AnalysisError, match=r"factorized: .*Gaussian"):
+        Subject("factorized", thin("balle2017")).latents(synthetic(64))
+
+
+def save(path: Path, x: Tensor) -> None:
+    Image.fromarray((x[0] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()).save(path)
+
+
+def test_broken_pictures_are_skipped_in_folders_and_named_alone(tmp_path: Path) -> None:
+    save(tmp_path / "b.png", synthetic(64))
+    save(tmp_path / "a.png", synthetic(64, 1))
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8 not a picture")
+    (tmp_path / "notes.txt").write_text("no picture")
+    assert [name for name, _ in pictures([tmp_path])] == ["a.png", "b.png"]
+    assert len(list(pictures([tmp_path], 1))) == 1
+    with pytest.raises(ImageError, match=r"broken\.jpg"):
+        list(pictures([tmp_path / "broken.jpg"]))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ImageError, match="no pictures"):
+        list(pictures([tmp_path / "empty"]))
+
+
+# -- commands ------------------------------------------------------------------------------------------
+
+
+def run(tmp_path: Path, *arguments: str) -> dict[str, Any]:
+    assert main([*arguments, "-o", str(tmp_path)]) == 0
+    result: dict[str, Any] = json.loads((tmp_path / f"{arguments[0]}.json").read_text())
+    assert result["torch"] == torch.__version__
+    return result
+
+
+def is_drawing(path: Path) -> bool:
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        return float(np.asarray(image.convert("L")).std()) > 5
+
+
+def test_erf_command(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    found = run(tmp_path, "erf", THIN_TCM, THIN_TCM + ",blocks=conv", "--size", "128", "--position", "4,4")
+    assert [m["model"] for m in found["models"]] == [THIN_TCM, THIN_TCM + ",blocks=conv"]
+    assert found["thresholds"] == [0.01, 0.0001]
+    assert set(found["models"][0]["extent"]) == {"0.01", "0.0001"}
+    assert is_drawing(tmp_path / "erf.png")
+
+
+def test_deviation_command(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    save(tmp_path / "a.png", synthetic(128))
+    found = run(tmp_path, "deviation", THIN_TCM, THIN_TCM + ",attention=False", "-p", str(tmp_path / "a.png"))
+    first = found["models"][0]
+    assert first["epsilon_s_literal"] == pytest.approx(20 * first["epsilon_s"])
+    assert first["pictures"][0]["picture"] == "a.png"
+    assert is_drawing(tmp_path / "deviation.png")
+
+
+def test_correlation_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    found = run(tmp_path, "correlation", "minnen2018-mean-scale:n=8,m=12", "--radius", "1")
+    assert np.array(found["models"][0]["channels"]).shape == (12, 3, 3)
+    assert "centre" in capsys.readouterr().out
+    assert is_drawing(tmp_path / "correlation.png")
+    assert is_drawing(tmp_path / "correlation-channels-1.png")
+
+
+def test_numbers_only_draws_nothing(tmp_path: Path) -> None:
+    run(tmp_path, "correlation", "minnen2018-mean-scale:n=8,m=12", "--numbers-only")
+    assert [p.name for p in tmp_path.iterdir()] == ["correlation.json"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["erf", "no-such-model"], 1, "no model is called 'no-such-model'"),
+        (["erf", "balle2017:n=8", "--position", "x"], 2, "ROW,COLUMN"),
+        (["erf", "balle2017:n=8", "--half", "middle"], 2, "analysis, synthesis"),
+        (["erf", "balle2017:n=8", "--threshold", "2"], 2, "between 0 and 1"),
+        (["erf", "balle2017:n=8", "--position", "99,0", "--size", "64"], 1, "outside the output"),
+        (["deviation", "balle2017:n=8"], 1, "Gaussian"),
+        (["correlation", "balle2017:n=8"], 1, "Gaussian"),
+        (["correlation"], 2, "MODEL"),
+        (["deviation", "balle2017", "-p", "/nowhere/x.png"], 1, "/nowhere/x.png"),
+    ],
+)
+def test_mistakes_are_one_line(
+    arguments: list[str], status: int, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "-o", str(tmp_path / "out")]) == status
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "out").exists()
