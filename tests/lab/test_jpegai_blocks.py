@@ -78,7 +78,7 @@ def test_residual_blocks_by_hand() -> None:
 
 @pytest.mark.parametrize("block", [RNAB, CAB])
 def test_gate(block: Callable[[int], nn.Module]) -> None:
-    """``x + gain trunk sigmoid(mask)``: no gain is the identity, a closed mask too, half a mask halves the trunk."""
+    """``x + gain trunk sigmoid(mask)``: no gain or a closed mask is the identity, half a mask halves it."""
     torch.manual_seed(2)
     layer, x = block(8), torch.randn(1, 8, 6, 6)
     last = layer.out if isinstance(layer, RNAB) else layer.up
@@ -128,7 +128,9 @@ def test_masks_stay_in_float32_under_autocast(block: Callable[[int], nn.Module])
 
 
 @pytest.mark.parametrize(
-    "up", [deconv(3, 5, 3), deconv4(3, 5), Shuffle2(3, 5), subpixel(3, 5, 2, 1)], ids=["deconv3", "deconv4", "2x2", "1x1"]
+    "up",
+    [deconv(3, 5, 3), deconv4(3, 5), Shuffle2(3, 5), subpixel(3, 5, 2, 1)],
+    ids=["deconv3", "deconv4", "2x2", "1x1"],
 )
 def test_upsampling_doubles(up: nn.Module) -> None:
     with torch.no_grad():

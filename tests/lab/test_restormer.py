@@ -1,4 +1,4 @@
-"""Attention over channels: parameters of the published networks, its definition, its cost, JPEG AI's three forms."""
+"""Attention over channels: parameters as published, definition, cost, JPEG AI's three forms."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ torch.set_num_threads(1)
 
 
 class Restormer(nn.Module):
-    """The restoration network that the blocks are from, at its default size: a check of the blocks in company."""
+    """The restoration network that the blocks are from: a check of the blocks in company."""
 
-    def __init__(self, width: int = 48, heads: tuple[int, ...] = (1, 2, 4, 8), counts: tuple[int, ...] = (4, 6, 6, 8)):
+    def __init__(
+        self, width: int = 48, heads: tuple[int, ...] = (1, 2, 4, 8), counts: tuple[int, ...] = (4, 6, 6, 8)
+    ):
         super().__init__()
 
         def stage(level: int, count: int, wide: int = 1) -> nn.Sequential:
@@ -61,7 +63,8 @@ def test_restormer_runs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "heads", "gamma", "count"), [(128, 4, 2.66, 206_188), (128, 4, 4, 275_332), (48, 1, 2.66, 31_279)]
+    ("width", "heads", "gamma", "count"),
+    [(128, 4, 2.66, 206_188), (128, 4, 4, 275_332), (48, 1, 2.66, 31_279)],
 )
 def test_parameters_of_a_block(width: int, heads: int, gamma: float, count: int) -> None:
     assert parameters(TransformerBlock(width, heads, gamma)) == count
@@ -81,7 +84,7 @@ def test_norm_is_over_the_channels_of_one_position() -> None:
 
 
 def test_attention_by_hand() -> None:
-    """Channel by channel in plain loops: unit length along the pixels, softmax over the channels of a head."""
+    """In plain loops: unit length along the pixels, softmax over the channels of a head."""
     torch.manual_seed(1)
     layer, x = MDTA(8, 2).double(), torch.randn(1, 8, 3, 5, dtype=torch.float64)
     with torch.no_grad():
@@ -101,7 +104,7 @@ def test_attention_by_hand() -> None:
 
 
 def test_attention_does_not_know_where_pixels_are() -> None:
-    """With the depth-wise kernels reduced to their centres, moving the pixels moves the result and changes nothing."""
+    """With the depth-wise kernels reduced to their centres, moving the pixels only moves the result."""
     torch.manual_seed(2)
     layer, x = MDTA(8, 2).double(), torch.randn(1, 8, 4, 6, dtype=torch.float64)
     order = torch.randperm(24)
@@ -137,7 +140,7 @@ def _per_position(layer: nn.Module, width: int, size: int = 32) -> float:
 
 
 def test_cost_per_position() -> None:
-    """Multiply-accumulates per position of the module's own resolution; the same at any size: cost is linear."""
+    """Multiply-accumulates per position; the same at any size: cost is linear."""
     for size in (16, 64):
         assert _per_position(TAM(128), 128, size) == 566_016
         assert _per_position(TAM(128, "ds"), 128, size) == 215_232

@@ -56,10 +56,13 @@ def promote(
     history: Path,
     *,
     threads: int = 2,
+    slower: float = SLOWER,
     dry_run: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> Record:
     """Judge ``candidate`` on the pictures of a folder, and if it is better, copy it to ``target``.
+
+    slower: how many times longer it may take to decode.
 
     Returns the verdict: ``better``, ``reason``, ``promoted``, and ``entry``, the line of the history.
 
@@ -113,7 +116,7 @@ def promote(
             "psnr_range": [round(bd.low, 2), round(bd.high, 2)],
             "decode_mp_per_s": round(old_speed, 2),
         }
-        better, reason = _judge(bd.value, old_speed / speed)
+        better, reason = _judge(bd.value, old_speed / speed, slower)
     if better and not dry_run:
         _replace(candidate, target)
         _write(history, [*known, entry])
@@ -135,10 +138,10 @@ def text(verdict: Record) -> str:
     return "\n".join([*lines, f"{entry['id'][:8]} {word}: {verdict['reason']}"])
 
 
-def _judge(bd_rate: float, slowdown: float) -> tuple[bool, str]:
+def _judge(bd_rate: float, slowdown: float, slower: float) -> tuple[bool, str]:
     if not bd_rate < 0:  # also when there is none: curves without a range in common
         return False, f"its BD-rate is {bd_rate:+.2f} %"
-    if slowdown > SLOWER:
+    if slowdown > slower:
         return False, f"it decodes {slowdown:.2f} times slower"
     return True, f"its BD-rate is {bd_rate:+.2f} %, and it decodes no slower"
 

@@ -23,5 +23,10 @@ scales, or are evaluated when a file is coded.
 **Many pictures.**  `codec.ModelCodec(model)` makes the float64 copy of the entropy part and the model's id
 once.
 
+**A new system** is one file in `models`: parts, `walk`, and a docstring with diagram, citation and coding
+order; then one `Entry` in `registry`.  Parts that no probability depends on are named in ``encoder_only``:
+they stay float32 when a file is coded, all others run in float64.  A walk may return more than ``y_hat``;
+`synthesise` then takes it all.
+
 Torch is needed; the native coder only for files.
 """

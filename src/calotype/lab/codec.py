@@ -56,7 +56,7 @@ def model_id(model: LabModel) -> bytes:
     for name, value in sorted(model.state_dict().items()):
         digest.update(name.encode())
         digest.update(
-            value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if value.ndim else b""
+            value.detach().cpu().flatten().view(torch.uint8).numpy().tobytes() if value.ndim else b""
         )
     return digest.digest()[:4]
 

@@ -1,6 +1,4 @@
-"""Distortions on torch tensors, for losses and quick evaluations.  The benchmark's own metrics are in
-`calotype.bench`.
-"""
+"""Distortions on torch tensors, for losses and quick evaluations."""
 
 from __future__ import annotations
 

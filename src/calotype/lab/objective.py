@@ -54,9 +54,7 @@ class RateDistortion(nn.Module):
 
     @torch.no_grad()
     def validate(self, x: Tensor) -> dict[str, float]:
-        """Means over uint8 pictures ``[n, 3, H, W]``: estimated bpp as a file would have, PSNR, and the
-        objective.
-        """
+        """Means over uint8 pictures ``[n, 3, H, W]`` of bpp (estimated, as in a file), PSNR, objective."""
         rows = []
         for picture in x.split(1):
             pixels = picture.float() / 255

@@ -50,7 +50,7 @@ _ZHU22 = "Zhu, Yang, Cohen, ICLR 2022, openreview IDwN6xjHnK8"
 _LIU23 = "Liu, Sun, Katto, CVPR 2023, arXiv 2303.14978"
 _VCIP23 = "Low-complexity transform network architecture for JPEG AI image codec, VCIP 2023 (reconstruction)"
 _JPEGAI = "ISO/IEC 6048, JPEG AI; Esenlik et al., IEEE TCSVT 36(2), 2026, arXiv 2510.13867"
-_THIN_VCIP = {"luma": 16, "chroma": 8, "hidden": [8, 8]}
+_THIN_VCIP = {"luma": 16, "chroma": 8, "hidden": [16, 16]}
 _ALI23 = "Ali et al., NeurIPS 2023, openreview 1ihGy9vAIg"
 _THIN_SWIN = {"widths": [8, 8, 12, 12], "depths": [1, 1, 2, 1], "hyper": 8, "hyper_depths": [2, 1]}
 _THIN_TCM = {"n": 8, "m": 20, "z": 8, "inner": 16, "widths": [8, 8]}
@@ -205,13 +205,28 @@ ENTRIES: dict[str, Entry] = {
         )
     },
     "jpegai-hop": Entry(
-        "jpegai:JpegAI", "JPEG AI, high operating point", _JPEGAI, {"point": "hop"}, {}, {"point": "hop", "divide": 8}
+        "jpegai:JpegAI",
+        "JPEG AI, high operating point",
+        _JPEGAI,
+        {"point": "hop"},
+        {},
+        {"point": "hop", "divide": 8},
     ),
     "jpegai-bop": Entry(
-        "jpegai:JpegAI", "JPEG AI, base operating point", _JPEGAI, {"point": "bop"}, {}, {"point": "bop", "divide": 8}
+        "jpegai:JpegAI",
+        "JPEG AI, base operating point",
+        _JPEGAI,
+        {"point": "bop"},
+        {},
+        {"point": "bop", "divide": 8},
     ),
     "jpegai-sop": Entry(
-        "jpegai:JpegAI", "JPEG AI, simple operating point", _JPEGAI, {"point": "sop"}, {}, {"point": "sop", "divide": 8}
+        "jpegai:JpegAI",
+        "JPEG AI, simple operating point",
+        _JPEGAI,
+        {"point": "sop"},
+        {},
+        {"point": "sop", "divide": 8},
     ),
     "ali2023-cheng-charm": Entry(
         "ali2023:ChengChARM",

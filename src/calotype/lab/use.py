@@ -64,9 +64,7 @@ def open(path: Path | str, device: str = "cpu") -> LabCodec:
 
 
 def checkpoints(folders: Iterable[Path | str]) -> Iterator[Info]:
-    """All readable checkpoints below the folders (a path may also be a checkpoint itself), in sorted
-    order.
-    """
+    """All readable checkpoints below the folders, sorted; a path may also be a checkpoint itself."""
     for folder in map(Path, folders):
         for path in [folder] if folder.is_file() else sorted(folder.rglob("*" + SUFFIX)):
             try:

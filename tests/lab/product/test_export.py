@@ -90,8 +90,8 @@ def test_a_real_file_is_what_torch_predicts(
     networks = Networks(pack, pack.level(number))
     z, r = latents.read(networks, file.tiles[0], SIDE // 16, SIDE // 16)
 
-    # Rounding falls the other way here and there, and a different z or r changes what follows it; between trained
-    # levels the codec also takes a slightly different step for z (test_calotype.py).
+    # Rounding falls the other way here and there, and a different z or r changes what follows it; between
+    # trained levels the codec also takes a slightly different step for z (test_calotype.py).
     assert (z == out.z.numpy()).mean() > (0.99 if number % 256 == 0 else 0.9)
     assert (r == out.r.numpy()).mean() > (0.98 if number % 256 == 0 else 0.95)
     estimate = float((out.r_bits + out.z_bits).sum()) / 8

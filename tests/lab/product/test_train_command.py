@@ -31,7 +31,16 @@ SIZES = [
     "synthesis_blocks=[1,1]",
 ]
 SIZES += ["lambdas=[0.001,0.01,0.1]"]
-FIELDS = ["steps=6", "batch=4", "crop=64", "warmup=2", "held_out=1", "log_every=1", "save_every=2"]
+FIELDS = [
+    "steps=6",
+    "batch=4",
+    "crop=64",
+    "warmup=2",
+    "held_out=1",
+    "log_every=1",
+    "save_every=2",
+    "start_batches=1",
+]
 
 
 def setting(*, model: bool = True, **fields: Any) -> list[str]:
@@ -94,17 +103,19 @@ def test_a_relay_in_pieces_equals_one_run(folder: Path, cache: Path, tmp_path: P
     """Stopped by a signal on one machine, continued from its pieces on another: the same weights, bit for
     bit.
     """
-    command = [sys.executable, "-m", "calotype.lab.train", "--data", str(folder), "--cache", str(cache)]
 
     def words(name: str) -> list[str]:
-        return [*command, "--out", str(tmp_path / name), *setting(steps=40, log_every=5)]
+        given = ["--data", str(folder), "--cache", str(cache), "--out", str(tmp_path / name)]
+        return [*given, *setting(steps=40, log_every=5)]
 
-    whole = subprocess.run([*words("whole"), "--pieces", str(tmp_path / "w")], env=environment(), check=True)
-    assert whole.returncode == 0
-
+    command = [sys.executable, "-m", "calotype.lab.train"]
+    assert main([*words("whole"), "--pieces", str(tmp_path / "w"), "--quiet"]) == 0
     pieces = tmp_path / "pieces"
     first = subprocess.Popen(
-        [*words("first"), "--pieces", str(pieces)], env=environment(), stderr=subprocess.PIPE, text=True
+        [*command, *words("first"), "--pieces", str(pieces)],
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert first.stderr is not None
     for line in first.stderr:
@@ -117,7 +128,9 @@ def test_a_relay_in_pieces_equals_one_run(folder: Path, cache: Path, tmp_path: P
     stopped = State.load(pieces)
     assert 5 <= stopped.step < 40
 
-    second = subprocess.run([*words("second"), "--resume", str(pieces)], env=environment(), check=True)
+    second = subprocess.run(
+        [*command, *words("second"), "--resume", str(pieces)], env=environment(), check=True
+    )
     assert second.returncode == 0
     same(State.load(tmp_path / "whole"), State.load(tmp_path / "second"))
     same(State.load(tmp_path / "w"), State.load(tmp_path / "second"))

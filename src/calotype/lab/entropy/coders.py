@@ -116,9 +116,7 @@ class Estimate:
         self.coded.append((name, values, p, at))
 
     def maps(self, name: str) -> tuple[Tensor, Tensor, Tensor] | None:
-        """Whole maps (values, mu, sigma) ``[B, C, h, w]`` of what was coded under a name; None if not
-        Gaussian.
-        """
+        """Maps (values, mu, sigma) ``[B, C, h, w]`` of what was coded as ``name``; None if not Gaussian."""
         whole: dict[int, list[Tensor]] = {}
         for key, values, p, at in self.coded:
             if key != name:

@@ -33,9 +33,7 @@ SCALE_MIN, SCALE_MAX, SCALES = 0.11, 256.0, 64
 
 
 def log_scales(low: float = SCALE_MIN, high: float = SCALE_MAX, count: int = SCALES) -> np.ndarray:
-    """``count`` scales from ``low`` to ``high``, evenly spaced in the logarithm (ratio 1.13095 by
-    default).
-    """
+    """``count`` scales from ``low`` to ``high``, evenly spaced in the logarithm (ratio 1.13095)."""
     return low * np.exp(np.arange(count) / (count - 1) * math.log(high / low))
 
 
@@ -44,9 +42,7 @@ def _normal_cdf(x: Tensor) -> Tensor:
 
 
 class _Located:
-    """A symmetric law of location ``mu`` (None: 0) and scale ``sigma``, coded with one integer table per
-    scale.
-    """
+    """A symmetric law of location ``mu`` (None: 0) and scale ``sigma``: one table per scale."""
 
     mu: Tensor | None
     sigma: Tensor
@@ -90,9 +86,7 @@ class _Located:
 
 @dataclass
 class Gaussian(_Located):
-    """Normal law with mean ``mu`` and standard deviation ``max(sigma, 0.11)``, integrated over unit
-    intervals.
-    """
+    """Normal law with mean ``mu`` and standard deviation ``max(sigma, 0.11)``."""
 
     mu: Tensor | None
     sigma: Tensor
@@ -155,9 +149,7 @@ class Mixture:
 
     @classmethod
     def single(cls, mu: Tensor, sigma: Tensor) -> Mixture:
-        """One Gaussian ``[B, C, ...]`` over plainly rounded latents: its mean may lie anywhere between the
-        integers.
-        """
+        """One Gaussian ``[B, C, ...]`` over plainly rounded latents, its mean anywhere between them."""
         return cls(torch.zeros_like(mu).unsqueeze(1), mu.unsqueeze(1), sigma.unsqueeze(1))
 
     @property

@@ -1,6 +1,4 @@
-"""The factorized prior: one learned distribution per channel, the same at every position (Balle et al. 2018,
-appendix).
-"""
+"""The factorized prior: one learned distribution per channel (Balle et al. 2018, appendix)."""
 
 from __future__ import annotations
 
@@ -77,9 +75,7 @@ class FactorizedPrior(nn.Module):
         return lower_bound(p, P_MIN)
 
     def quantile_loss(self) -> Tensor:
-        """Distance of the three quantiles from where they should be, in logits; has no gradient to the
-        network.
-        """
+        """Distance of the three quantiles from their places, in logits; no gradient to the network."""
         t = math.log(2 / TAIL - 1)
         target = torch.tensor([-t, 0.0, t], device=self.quantiles.device)
         return (self.logits(self.quantiles, detach=True) - target).abs().sum()

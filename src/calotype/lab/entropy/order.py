@@ -16,9 +16,7 @@ from calotype.lab.entropy.coders import Coder, place, take
 from calotype.lab.layers.masked import MaskedConv
 
 Parameters = Callable[[Tensor, Tensor], Any]
-"""(side ``[B, S, n, 1]``, context ``[B, K, n, 1]``) to a distribution over ``[B, C, n, 1]``; pointwise over
-n.
-"""
+"""(side ``[B, S, n, 1]``, context ``[B, K, n, 1]``) to a law over ``[B, C, n, 1]``; pointwise over n."""
 
 
 def wavefronts(height: int, width: int, reach: int) -> list[Tensor]:
@@ -39,8 +37,7 @@ def wavefronts(height: int, width: int, reach: int) -> list[Tensor]:
 def raster(
     coder: Coder, name: str, y: Tensor | None, side: Tensor, context: MaskedConv, parameters: Parameters
 ) -> Tensor:
-    """Code a map position by position, all channels of a position together.  Returns ``y_hat`` ``[B, C, h,
-    w]``.
+    """Code a map position by position, all channels together.  Returns ``y_hat`` ``[B, C, h, w]``.
 
     Where every ``y_hat`` is known before the parameters (noise in training), one pass does the same.
     """
@@ -58,9 +55,8 @@ def raster(
     reach = len(context.mask) // 2
     wide = w + 2 * reach
     side = side.flatten(2)
-    seen = side.new_zeros(
-        b, (h + 2 * reach) * wide, context.in_channels
-    )  # y_hat with a border, channels last
+    # y_hat with a border of zeros, channels last
+    seen = side.new_zeros(b, (h + 2 * reach) * wide, context.in_channels)
     shift = (offsets[:, 0] * wide + offsets[:, 1]).to(side.device)
     for group in wavefronts(h, w, reach):
         group = group.to(side.device)
@@ -68,13 +64,10 @@ def raster(
         patch = seen[:, inner[:, None] + shift].flatten(2)  # [B, n, taps * C]
         c = F.linear(patch, weight, context.bias)
         part = coder.code(name, y, at_points(side.index_select(2, group), c.transpose(1, 2)), at=group)
-        part = part.transpose(1, 2)
-        seen = (
-            seen.index_copy(1, inner, part) if torch.is_grad_enabled() else seen.index_copy_(1, inner, part)
-        )
-    return (
-        seen.view(b, -1, wide, seen.shape[2])[:, reach:-reach, reach:-reach].permute(0, 3, 1, 2).contiguous()
-    )
+        put = seen.index_copy if torch.is_grad_enabled() else seen.index_copy_
+        seen = put(1, inner, part.transpose(1, 2))
+    inside = seen.view(b, -1, wide, seen.shape[2])[:, reach:-reach, reach:-reach]
+    return inside.permute(0, 3, 1, 2).contiguous()
 
 
 def checkerboard(height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -86,9 +79,7 @@ def checkerboard(height: int, width: int) -> tuple[Tensor, Tensor]:
 def two_pass(
     coder: Coder, name: str, y: Tensor | None, side: Tensor, context: MaskedConv, parameters: Parameters
 ) -> Tensor:
-    """Code the anchors from ``side`` alone, then the others from the anchors too (He et al. 2021).  Returns
-    ``y_hat``.
-    """
+    """Code the anchors from ``side`` alone, then the others from them too.  Returns ``y_hat``."""
     b, _, h, w = side.shape
     anchors, others = (group.to(side.device) for group in checkerboard(h, w))
     nothing = side.new_zeros(b, context.out_channels, len(anchors), 1)

@@ -25,9 +25,7 @@ def _uniform(v: Tensor, generator: torch.Generator | None) -> Tensor:
 
 
 def noise(v: Tensor, centre: Centre, generator: torch.Generator | None = None) -> Tensor:
-    """``v + u``, ``u`` uniform in -1/2 .. 1/2: the density that equals the rounded probability (Balle et al.
-    2017).
-    """
+    """``v + u``, u uniform in -1/2 .. 1/2: its density is the rounded probability (Balle 2017)."""
     return v + (_uniform(v, generator) - 0.5)
 
 
@@ -42,9 +40,7 @@ def plain(v: Tensor, centre: Centre, generator: torch.Generator | None = None) -
 
 
 def stochastic(v: Tensor, centre: Centre, generator: torch.Generator | None = None) -> Tensor:
-    """``floor(v)`` or one more, with probabilities that keep the mean; straight-through (Theis et al.
-    2017).
-    """
+    """``floor(v)`` or one more, so that the mean stays; straight-through (Theis et al. 2017)."""
     return v + (torch.floor(v + _uniform(v, generator)) - v).detach()
 
 

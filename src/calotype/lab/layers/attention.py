@@ -1,6 +1,4 @@
-"""Attention blocks: the simplified one of Cheng et al. 2020, and non-local attention (Liu et al. 2019, Chen
-et al. 2021).
-"""
+"""Attention: simplified (Cheng et al. 2020) and non-local (Liu et al. 2019, Chen et al. 2021)."""
 
 from __future__ import annotations
 
@@ -73,9 +71,7 @@ class _Plain(nn.Module):
 
 
 class NonLocalAttention(nn.Module):
-    """``x + trunk(x) sigmoid(mask(x))`` with a non-local block at the head of the mask (NLAM, Chen et al.
-    2021).
-    """
+    """``x + trunk(x) sigmoid(mask(x))``, the mask led by a non-local block (Chen et al. 2021)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -22,9 +22,7 @@ class _LowerBound(torch.autograd.Function):
 
 
 def lower_bound(x: Tensor, bound: float) -> Tensor:
-    """``max(x, bound)``; below the bound, a gradient step that raises ``x`` still passes (Balle et al.,
-    2018).
-    """
+    """``max(x, bound)``; below it, gradients that would raise ``x`` still pass (Balle et al. 2018)."""
     return _LowerBound.apply(x, bound)
 
 

@@ -17,9 +17,7 @@ def deconv(cin: int, cout: int, kernel: int = 5, stride: int = 2, *, bias: bool 
 
 
 def subpixel(cin: int, cout: int, factor: int = 2, kernel: int = 3) -> nn.Sequential:
-    """``[B, cin, h, w]`` to ``[B, cout, factor h, factor w]``: convolution, then pixel shuffle (Shi et al.,
-    2016).
-    """
+    """``[B, cin, h, w]`` to ``[B, cout, factor h, factor w]``: convolution, pixel shuffle."""
     return nn.Sequential(conv(cin, cout * factor**2, kernel, 1), nn.PixelShuffle(factor))
 
 

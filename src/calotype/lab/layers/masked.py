@@ -1,6 +1,4 @@
-"""Convolutions that see only part of their window: the past in raster order, or the other colour of a
-checkerboard.
-"""
+"""Convolutions that see part of their window: the past, or the other colour of a checkerboard."""
 
 from __future__ import annotations
 
@@ -10,9 +8,7 @@ from torch.nn import functional as F
 
 
 def raster_mask(kernel: int, kind: str = "A") -> Tensor:
-    """``[kernel, kernel]`` of 0 and 1: rows above, and the row's columns to the left; kind B adds the
-    centre.
-    """
+    """``[kernel, kernel]`` of 0 and 1: the rows above, the columns to the left; kind B: the centre."""
     if kind not in ("A", "B"):
         raise ValueError(f"mask kind must be 'A' or 'B', got {kind!r}")
     mask = torch.zeros(kernel, kernel)
@@ -22,9 +18,7 @@ def raster_mask(kernel: int, kind: str = "A") -> Tensor:
 
 
 def checkerboard_mask(kernel: int) -> Tensor:
-    """``[kernel, kernel]`` of 0 and 1: 1 where row + column is odd.  The centre's own colour is 0 (kernel 5
-    or 3).
-    """
+    """``[kernel, kernel]``: 1 where row + column is odd, 0 elsewhere and in the centre (odd kernel)."""
     i = torch.arange(kernel)
     return ((i[:, None] + i[None, :]) % 2).float()
 
@@ -45,18 +39,14 @@ class MaskedConv(nn.Conv2d):
         return F.conv2d(x, self.weight * self.mask, self.bias, padding=self.padding)
 
     def taps(self) -> tuple[Tensor, Tensor]:
-        """The live taps as a matrix ``[cout, taps * cin]``, tap-major, and their (row, column) offsets
-        ``[taps, 2]``.
-        """
+        """Live taps as ``[cout, taps * cin]``, tap-major, and their offsets (row, column) ``[taps, 2]``."""
         live = self.mask.nonzero()
         weight = self.weight[:, :, live[:, 0], live[:, 1]]  # [cout, cin, taps]
         return weight.transpose(1, 2).reshape(len(weight), -1), live - len(self.mask) // 2
 
 
 def RasterConv(cin: int, cout: int, kernel: int = 5, kind: str = "A") -> MaskedConv:
-    """Context of the positions before this one in raster order (van den Oord et al. 2016): 12 of 25 taps for
-    kind A.
-    """
+    """Context of earlier positions in raster order (van den Oord et al. 2016): 12 of 25 taps."""
     return MaskedConv(cin, cout, raster_mask(kernel, kind))
 
 

@@ -1,6 +1,4 @@
-"""Residual blocks of Cheng et al. 2020 and He et al. 2022.  All map ``[B, cin, H, W]`` to ``[B, cout, H',
-W']``.
-"""
+"""Residual blocks of Cheng et al. 2020 and He et al. 2022, ``[B, cin, H, W]`` to ``[B, cout, ..]``."""
 
 from __future__ import annotations
 
@@ -32,10 +30,13 @@ class ResidualDown(nn.Module):
         self.conv1 = conv(cin, cout, 3, stride)
         self.conv2 = conv(cout, cout, 3, 1)
         self.gdn = GDN(cout)
-        self.skip = conv(cin, cout, 1, stride)
+        self.skip, self.stride = conv(cin, cout, 1, 1), stride
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.skip(x) + self.gdn(self.conv2(F.leaky_relu(self.conv1(x))))
+        # A 1x1 convolution sees only what its stride leaves.  Leaving the rest out here is the same, and in
+        # torch 2.13 the gradient of a strided one writes out of bounds (channels-last tensors on a CPU).
+        skip = self.skip(x[:, :, :: self.stride, :: self.stride])
+        return skip + self.gdn(self.conv2(F.leaky_relu(self.conv1(x))))
 
 
 class ResidualUp(nn.Module):

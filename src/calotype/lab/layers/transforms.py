@@ -1,6 +1,4 @@
-"""The transforms that several systems share.  Pixels ``[B, 3, H, W]`` in 0..1, latents ``[B, M, H/16,
-W/16]``.
-"""
+"""Transforms that several systems share: pixels ``[B, 3, H, W]``, latents ``[B, M, H/16, W/16]``."""
 
 from __future__ import annotations
 
@@ -24,9 +22,7 @@ def gdn_synthesis(n: int, m: int) -> nn.Sequential:
 
 
 def residual_analysis(n: int, *, attention: bool = False) -> nn.Sequential:
-    """Down, block three times, conv3/2; attention after the second stage and at the latents (Cheng et al.
-    2020).
-    """
+    """Down, block three times, conv3/2; attention in the second stage and last (Cheng et al. 2020)."""
     layers = [ResidualDown(3, n), ResidualBlock(n, n), ResidualDown(n, n)]
     layers += [SimplifiedAttention(n)] if attention else []
     layers += [ResidualBlock(n, n), ResidualDown(n, n), ResidualBlock(n, n), conv(n, n, 3, 2)]

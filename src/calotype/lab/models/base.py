@@ -26,9 +26,7 @@ class Output:
     y_hat: Tensor
     """What the synthesis saw."""
     aux: Tensor
-    """Loss of the quantiles of the factorized priors, scaled to disturb nothing else; add it to the training
-    loss.
-    """
+    """Small loss of the quantiles of the factorized priors; add it to the training loss."""
     y: Tensor | None = None
     """Latents before quantisation, ``[B, M, h, w]``, with ..."""
     mu: Tensor | None = None
@@ -65,8 +63,9 @@ class LabModel(nn.Module):
     config: dict[str, Any]
 
     def walk(self, coder: Coder, y: Tensor | None = None) -> Tensor | tuple[Tensor, ...]:
-        """Code the latents ``y`` ``[B, M, h, w]`` (None: decode them); return ``y_hat``, and what else
-        `synthesise` takes.
+        """Code the latents ``y`` ``[B, M, h, w]``, or decode them if None.
+
+        Returns ``y_hat``, and what else `synthesise` takes.
         """
         raise NotImplementedError
 
@@ -89,9 +88,7 @@ class LabModel(nn.Module):
         return F.pad(x, extra, mode="replicate") if any(extra) else x
 
     def forward(self, x: Tensor, *, coder: Estimate | None = None) -> Output:
-        """``x`` ``[B, 3, H, W]`` in 0..1, any size.  ``coder``: how to quantise and count; see the class
-        attributes.
-        """
+        """``x`` ``[B, 3, H, W]`` in 0..1, any size; ``coder``: how to quantise and count."""
         coder = coder or Estimate(self.quantisation if self.training else "round")
         h, w = x.shape[2:]
         padded = self.pad(x)
@@ -102,9 +99,7 @@ class LabModel(nn.Module):
         return Output(x_hat, coder.bits, h * w, known[0], self.aux(), y, mu, sigma)
 
     def aux(self) -> Tensor:
-        """Loss of all quantiles.  Small, so that clipping the norm of the gradient does not feel it; Adam
-        does not mind.
-        """
+        """Loss of all quantiles, small so that gradient clipping does not feel it; Adam does not mind."""
         priors = [m for m in self.modules() if isinstance(m, FactorizedPrior)]
         losses = [p.quantile_loss() for p in priors]
         return 1e-4 * torch.stack(losses).sum() if losses else torch.zeros(())

@@ -82,9 +82,7 @@ class Cheng2020(LabModel):
 
 
 class ChengHyperprior(LabModel):
-    """Cheng's transforms with a mean-scale hyperprior and no context: the baseline of the correlation
-    loss.
-    """
+    """Cheng's transforms with a mean-scale hyperprior, without context."""
 
     multiple = 64
     quantisation = "noise"

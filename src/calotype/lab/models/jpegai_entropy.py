@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from calotype.lab.entropy import Coder, FactorizedPrior, Gaussian, given, log_scales, parts
+from calotype.lab.layers.bounds import lower_bound
 from calotype.lab.layers.conv import conv
 from calotype.lab.layers.integer import IntConv, exact_arithmetic, requantise, round_through
 from calotype.lab.layers.jpegai import deconv4
@@ -112,7 +113,9 @@ class ScaleIndices(nn.Module):
         with exact_arithmetic():
             t = requantise(self.first(z), 4, 0, 255)
             t = requantise(self.second(t), 7, 0, 255)
-            return requantise(F.pixel_shuffle(self.last(t), 4), 9, 0, SCALES[2] - 1)
+            index = round_through(F.pixel_shuffle(self.last(t), 4) * 2.0**-9)
+        # an index that has left the range still learns to come back
+        return -lower_bound(-lower_bound(index, 0.0), 1.0 - SCALES[2])
 
 
 class PhaseMeans(nn.Module):

@@ -33,9 +33,7 @@ def slice_net(cin: int, cout: int, widths: tuple[int, int] = (224, 128)) -> nn.S
 
 
 def hyper_features(widths: tuple[int, int, int], z: int) -> nn.Sequential:
-    """``[B, z, h/4, w/4]`` to features ``[B, widths[-1], h, w]``; ReLU after every layer, the last one
-    too.
-    """
+    """``[B, z, h/4, w/4]`` to features ``[B, widths[-1], h, w]``; ReLU after the last layer too."""
     a, b, c = widths
     return nn.Sequential(deconv(z, a), nn.ReLU(), deconv(a, b), nn.ReLU(), conv(b, c, 3, 1), nn.ReLU())
 

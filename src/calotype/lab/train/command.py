@@ -163,7 +163,7 @@ def linear_start(trainer: Trainer) -> None:
         key = (trainer.config.seed, seed, 1)  # the last number keeps them apart from the crops of the steps
         return trainer.photos.crops(trainer.train_set, key, START_CROPS, START_SIZE) / 255.0
 
-    start(model.cpu(), sample)
+    start(model.cpu(), sample, trainer.config.start_batches)
     model.to(trainer.device)
     trainer.restart_average()
 

@@ -48,6 +48,8 @@ class TrainConfig:
     """Compile the two transforms with `torch.compile`: a minute of waiting, then faster steps on a GPU."""
     seed: int = 0
     """Seed of crops, levels and noise."""
+    start_batches: int = 24
+    """Batches of 16 crops of 256x256 that the linear start is measured on."""
     held_out: int = 20
     """Photographs kept out of training for the validation curve."""
     log_every: int = 50
@@ -68,7 +70,7 @@ class TrainConfig:
         for name in ("decay", "hard", "final", "ema"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be within 0..1, got {getattr(self, name)}")
-        for name in ("steps", "batch", "log_every", "validate_every", "save_every"):
+        for name in ("steps", "batch", "start_batches", "log_every", "validate_every", "save_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("parts", "warmup", "seed", "held_out"):

@@ -1,0 +1,99 @@
+"""Tables in the documents, generated from stored results: ``python -m calotype.bench.tables RESULTS FILE.md ...``.
+
+A document marks the place with ``<!-- table:NAME -->`` and ``<!-- end -->``; NAME is the name of the results' folder.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from calotype.bench import results
+from calotype.bench.report.curves import Table, bd, usable
+from calotype.bench.report.page import speed
+from calotype.bench.report.published import published_curves
+
+VTM = "ref:vtm"
+ANCHORS = ("jpeg-444", "webp", "avif-444-psnr")
+
+
+def table(folder: Path) -> str:
+    """BD-rates and speeds of a run in ``folder``, as Markdown; best PSNR first."""
+    found = results.read(folder)
+    measured = Table(found)
+    published = published_curves(measured.images)
+    anchors = [a for a in ANCHORS if a in measured.codecs]
+    reference = {a: measured.mean_curve(a) for a in anchors}
+    if VTM in published:
+        anchors.append(VTM)
+        reference[VTM] = published[VTM].curve
+    names = {VTM: "VTM (published)"}
+    head = [f"PSNR, against {names.get(a, a)}" for a in anchors] + ["MS-SSIM, against webp"]
+    times = {(row["codec"], row["threads"]): row for row in speed(found)}
+    threads = "all" if any(t == "all" for _, t in times) else "1"
+    rows = []
+    for codec in measured.codecs:
+        curve = measured.mean_curve(codec)
+        rates = [bd(usable(reference[a], "psnr_rgb"), usable(curve, "psnr_rgb")) for a in anchors]
+        webp = reference.get("webp")
+        rates.append(bd(usable(webp, "ms_ssim"), usable(curve, "ms_ssim")) if webp else None)
+        cells = ["" if r is None else f"{r['rate']:+.1f} %" for r in rates]
+        time = times.get((codec, threads))
+        cells += ["", ""] if time is None else [_speed(time["encode_mps"]), _speed(time["decode_mps"])]
+        rows.append((rates[-2]["rate"] if rates[-2] else float("inf"), codec, cells))
+    lines = [
+        "| codec | " + " | ".join(head) + " | encode MP/s | decode MP/s |",
+        "| --- " + "| ---: " * (len(head) + 2) + "|",
+    ]
+    for _, codec, cells in sorted(rows):
+        label = f"**{codec}**" if codec.startswith("calotype") else codec
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, "", _caption(found, threads)])
+
+
+def _speed(value: float) -> str:
+    return f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+def _caption(found: dict[str, Any], threads: str) -> str:
+    hardware = found["hardware"]
+    who = "all threads" if threads == "all" else "one thread"
+    return (
+        f"BD-rate on the means over {len(found['images'])} pictures, from the sizes of real files; lower is better. "
+        f"Speed: {who} on {hardware['processor']} with {hardware['cores']} cores. "
+        f"Measured {found['finished'][:10]} at commit `{(found['commit'] or 'unknown')[:10]}`."
+    )
+
+
+def insert(document: Path, name: str, text: str) -> bool:
+    """Put ``text`` at the marked place of a document; says whether the document changed.
+
+    Raises:
+        ValueError: if the document does not mark such a place.
+    """
+    old = document.read_text(encoding="utf-8")
+    pattern = re.compile(rf"(<!-- table:{re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
+    if not pattern.search(old):
+        raise ValueError(f"{document}: no place marked <!-- table:{name} -->")
+    new = pattern.sub(lambda m: m.group(1) + text.rstrip() + "\n" + m.group(2), old)
+    document.write_text(new, encoding="utf-8")
+    return new != old
+
+
+def main(arguments: list[str]) -> int:
+    """Regenerate the table of the first argument's results in all documents that follow."""
+    if len(arguments) < 2:
+        print("usage: python -m calotype.bench.tables RESULTS-FOLDER FILE.md ...", file=sys.stderr)
+        return 2
+    folder = Path(arguments[0])
+    text = table(folder)
+    for document in arguments[1:]:
+        changed = insert(Path(document), folder.name, text)
+        print(f"{document}: {'updated' if changed else 'unchanged'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

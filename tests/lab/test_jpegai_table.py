@@ -1,0 +1,178 @@
+"""``calotype lab complexity jpegai`` and the ablation script: values, text, documents, bad input."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from calotype.lab.analysis import jpegai_table, jpegai_text
+from calotype.lab.models import jpegai, jpegai2023
+
+ROOT = Path(__file__).parents[2]
+STORED = ROOT / "docs" / "results" / "jpegai-complexity.json"
+SCRIPT = ROOT / "benchmarks" / "jpegai_ablation.py"
+
+
+@pytest.fixture(scope="module")
+def counted() -> dict:
+    return jpegai_table.measure(timed=False)
+
+
+def test_rows(counted: dict) -> None:
+    assert [r["name"] for r in counted["variants"]] == list(jpegai2023.VARIANTS)
+    assert [r["name"] for r in counted["final"]] == ["HOP", "BOP", "SOP"]
+    base, cs, ds, shuffle, act, both = (r["kmacs"] for r in counted["variants"])
+    for rule in jpegai_text.RULES:
+        assert both[rule] < cs[rule] < ds[rule] < shuffle[rule] < base[rule] == act[rule]
+    saved = base["exact"] - cs["exact"] + base["exact"] - shuffle["exact"]
+    assert both["exact"] == pytest.approx(base["exact"] - saved)  # the savings add up
+    assert f"{counted['wirings'][3]['kmacs']['biases']:.1f}" == "213.3"  # TAM at both resolutions
+    assert f"{counted['wirings'][6]['kmacs']['biases']:.1f}" == "118.3"  # CAB, then CS
+
+
+def test_text(counted: dict) -> None:
+    text = jpegai_text.render(counted)
+    for published in ("833 (text), 852 (abstract)", "172.1 (text), 180 (abstract)", "up to -75 %"):
+        assert published in text
+    assert "131.18 + 14.33" in text
+    assert jpegai_text.DIFFERENCES in text
+    tables = [block for block in text.split("\n\n") if block.startswith("|")]
+    assert len(tables) == 3
+    assert all(len({len(line) for line in table.splitlines()}) == 1 for table in tables)  # columns line up
+
+
+def test_what_the_text_says_of_the_wirings(counted: dict) -> None:
+    """The percentages and the near misses that the list of differences names."""
+    exact = {r["name"]: r["kmacs"]["exact"] for r in counted["wirings"]}
+    saved = {name: 100 - 100 * v / exact["RNAB, then RNAB"] for name, v in exact.items()}
+    assert round(saved["RNAB, then CS"]) == 73
+    assert round(saved["RNAB, then DS"]) == 71
+    assert round(saved["TAM, then TAM"]) == 74
+    others = [v for name, v in saved.items() if name[:3] in ("TAM", "CAB") and name != "TAM, then TAM"]
+    assert round(min(others)) == 84
+    assert round(max(others)) == 88
+    for row in [*counted["variants"], *counted["wirings"]]:
+        for value in row["kmacs"].values():
+            assert abs(value - 172.1) > 1
+            assert abs(value - 180) > 1
+
+
+def test_times_are_measured() -> None:
+    timed = jpegai_table.row("sop", size=64, repeats=1)
+    assert timed.seconds is not None
+    assert timed.seconds > 0
+    entropy = jpegai_table.EntropyOnly(8, 8)
+    assert jpegai_table.entropy_seconds(entropy, size=64, repeats=1) > 0
+
+
+def test_document_holds_the_stored_table(counted: dict) -> None:
+    """The page's table is that of the stored results, and these are what the code counts today."""
+    stored = json.loads(STORED.read_text())
+    assert jpegai_text.render(stored) in (ROOT / "docs" / "lab-jpegai.md").read_text()
+    for part in ("variants", "final", "wirings"):
+        for old, new in zip(stored[part], counted[part], strict=True):
+            assert old["name"] == new["name"]
+            assert old["parameters"] == new["parameters"]
+            assert old["kmacs"] == pytest.approx(new["kmacs"])
+
+
+def test_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert jpegai_table.main(["--stored", str(STORED)]) == 0
+    assert jpegai_text.DIFFERENCES in capsys.readouterr().out
+    (tmp_path / "bad.json").write_text("[1]")
+    for wrong in (
+        ["--stored", str(tmp_path / "none")],
+        ["--stored", str(tmp_path / "bad.json")],
+        ["--size", "100"],
+    ):
+        with pytest.raises(SystemExit) as stop:
+            jpegai_table.main(wrong)
+        assert stop.value.code == 2
+        assert wrong[1] in capsys.readouterr().err or wrong[0] == "--size"
+
+
+# -- the ablation script
+
+
+@pytest.fixture(scope="module")
+def ablation() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("jpegai_ablation", SCRIPT)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    import sys
+
+    sys.modules[spec.name] = module  # dataclasses look it up
+    spec.loader.exec_module(module)  # type: ignore[union-attr]
+    return module
+
+
+def test_ablation_configuration(ablation: ModuleType, tmp_path: Path) -> None:
+    config = ablation.Config.load(ablation.CONFIG)
+    assert config.variants == list(jpegai2023.VARIANTS)
+    costs = ablation.costs(config)
+    assert costs["combination"] < costs["attention-cs"] < costs["attention-ds"] < costs["baseline"]
+    good = json.loads(ablation.CONFIG.read_text())
+    for change, message in (
+        ({"width": 3}, "width"),
+        ({"variants": ["combination"]}, "baseline first"),
+        ({"variants": ["baseline", "best"]}, "variants are"),
+        ({"lambda": [0.1]}, "two or more"),
+    ):
+        path = tmp_path / "c.json"
+        path.write_text(json.dumps({**good, **change}))
+        with pytest.raises(ValueError, match=message):
+            ablation.Config.load(path)
+
+
+def test_ablation_summary(ablation: ModuleType) -> None:
+    """10 % more bits at equal quality are a BD-rate of +10 % in every metric and on average."""
+    metrics = ablation.JPEG_AI
+
+    def curve(factor: float, picture: int) -> list[dict[str, float]]:
+        points = []
+        for k in range(4):
+            quality = {
+                m: 0.9 + 0.02 * k if m in ("ms_ssim_y", "fsim", "iw_ssim") else 20.0 + k for m in metrics
+            }
+            quality["nlpd"] = 0.5 - 0.1 * k  # a distance
+            points.append({"lambda": 2.0**k, "bpp": factor * (picture + 1) * 0.1 * 1.7**k, **quality})
+        return points
+
+    found = {
+        name: {f"{p}.png": curve(factor, p) for p in range(3)}
+        for name, factor in (("baseline", 1.0), ("attention-cs", 1.1), ("shuffle", 0.95))
+    }
+    table = ablation.summary(found, metrics)
+    for name, percent in (("baseline", 0.0), ("attention-cs", 10.0), ("shuffle", -5.0)):
+        assert table[name] == pytest.approx(dict.fromkeys([*metrics, "average"], percent))
+    for points in found["shuffle"].values():
+        for q in points:
+            q["vmaf"] = 50.0  # never as good or as bad as the baseline's
+    assert ablation.summary(found, metrics)["shuffle"]["average"] is None
+    results = {
+        "metrics": metrics, "summary": table, "kmacs": dict.fromkeys(table, 1.0), "pictures": ["a", "b", "c"],
+        "config": {"lambdas": [1, 2, 4, 8], "options": {}, "train": {"steps": 5, "batch": 2, "crop": 64}},
+    }  # fmt: skip
+    text = ablation.render(results)
+    assert text.count("+10.00") == len(metrics) + 1
+    assert "4 lambdas of 5 steps" in text
+    assert math.isfinite(table["shuffle"]["average"])
+
+
+def test_ablation_needs_pictures(
+    ablation: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        ablation.main(["--data", str(tmp_path), "--images", str(tmp_path), "--out", str(tmp_path / "out")])
+    assert stop.value.code == 2
+    assert "no pictures" in capsys.readouterr().err
+
+
+def test_points_are_all_synthesised_by_name() -> None:
+    assert isinstance(jpegai_table.synthesis("bop"), jpegai.Synthesis)
+    assert jpegai_table.synthesis("TAM, then DS").luma is not None
