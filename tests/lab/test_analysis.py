@@ -21,6 +21,8 @@ from calotype.lab.checkpoint import CheckpointError, save_checkpoint
 from calotype.lab.layers.window_attention import SwinBlock
 from calotype.lab.models.base import LabModel
 from calotype.lab.models.calotype import Calotype, Config
+from calotype.lab.train.state import NAME, State
+from calotype.lab.train.subject import Subject as Trained
 
 from .conftest import picture, thin
 
@@ -174,6 +176,18 @@ def test_names_options_and_checkpoints(tmp_path: Path) -> None:
     (tmp_path / "c.safetensors").write_bytes(b"not a checkpoint")
     with pytest.raises(CheckpointError):
         open_subject(str(tmp_path / "c.safetensors"))
+
+
+def test_training_runs_show_their_averaged_weights(tmp_path: Path) -> None:
+    model = product()
+    averaged = {k: v + 1 if v.is_floating_point() else v for k, v in model.state_dict().items()}
+    trained = Trained("calotype", model.config.to_dict())
+    State(1, 0.0, {}, trained.to_dict(), model.state_dict(), averaged).save(tmp_path / "run" / NAME)
+    for what in (tmp_path / "run", tmp_path / "run" / NAME):
+        subject = open_subject(str(what), 2.0)
+        assert subject.level == 2
+        found = subject.model.state_dict()
+        assert all(torch.equal(found[k], v) for k, v in averaged.items())
 
 
 def test_models_without_a_mean_are_refused_with_their_name() -> None:

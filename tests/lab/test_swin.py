@@ -1,4 +1,4 @@
-"""Window attention against a plain loop over positions, at sizes that windows tile and at sizes they do not."""
+"""Window attention against a plain loop over positions, at sizes that windows tile and others; Swin nets."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_hidden_widths_of_the_slices() -> None:
 
 @pytest.mark.parametrize("name", ["zhu2022-charm", "liu2023-tcm-small"])
 def test_slices_see_earlier_slices_only(name: str) -> None:
-    """mu and sigma of a slice do not move when it or a later one changes, and do when an earlier one changes."""
+    """mu and sigma of a slice stay when it or a later one changes, and move when an earlier one changes."""
     model = thin(name)
     x = picture(64, 64)[None] / 255
     k = len(model.sizes) // 2

@@ -19,7 +19,7 @@ from calotype.lab.checkpoint import CheckpointError, save_checkpoint
 from calotype.lab.codec import ModelCodec, exact
 from calotype.lab.convert_tcm import from_official
 from calotype.lab.entropy import Estimate, FileDecoder, FileEncoder
-from calotype.lab.layers.residual import ResidualBlock
+from calotype.lab.layers.residual import ResidualBlock, ResidualDown
 from calotype.lab.models.base import LabModel
 from calotype.lab.models.liu2023 import MixedBlock
 
@@ -117,6 +117,26 @@ def test_the_convolution_branch_doubles_its_input() -> None:
     with torch.no_grad():
         f = block.convolution(x[:, :4]) - x[:, :4]
     torch.testing.assert_close(added[:, :4], 2 * x[:, :4] + f)
+
+
+@pytest.mark.parametrize("side", [1, 2, 7, 64])
+def test_halving_blocks_train_in_both_memory_layouts(side: int) -> None:
+    """A strided 1x1 convolution in there crashed torch 2.13; the same without stride on every other pixel
+    does not.
+    """
+    torch.manual_seed(0)
+    block = ResidualDown(3, 8)
+    x = torch.randn(2, 3, side, side, requires_grad=True)
+    found = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        moved = block.to(memory_format=layout)
+        out = moved(x.contiguous(memory_format=layout))
+        found.append((out, *torch.autograd.grad(out.square().sum(), (x, *block.parameters()))))
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+    skip = nn.functional.conv2d(x, block.skip.weight, block.skip.bias, stride=2)
+    rest = block.gdn(block.conv2(nn.functional.leaky_relu(block.conv1(x))))
+    torch.testing.assert_close(found[0][0], skip + rest, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["conv", "swin"])

@@ -118,7 +118,7 @@ def promote(
         }
         better, reason = _judge(bd.value, old_speed / speed, slower)
     if better and not dry_run:
-        _replace(candidate, target)
+        _replace(candidate, list(new.manifest.files), target)
         _write(history, [*known, entry])
     return {"better": better, "promoted": better and not dry_run, "reason": reason, "entry": entry}
 
@@ -210,7 +210,7 @@ def _size(pack: Path) -> int:
     return sum(f.stat().st_size for f in pack.iterdir()) if pack.is_dir() else pack.stat().st_size
 
 
-def _replace(candidate: Path, target: Path) -> None:
+def _replace(candidate: Path, files: list[str], target: Path) -> None:
     """Copy the pack; the target is the old one or the new one at any time but for the moment between two
     renames.
     """
@@ -220,7 +220,7 @@ def _replace(candidate: Path, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".promote-") as folder:
         fresh = Path(folder) / "new"
         fresh.mkdir()
-        for name in (manifest.NAME, *manifest.FILES):
+        for name in (manifest.NAME, *files):
             shutil.copyfile(candidate / name, fresh / name)
         if target.exists():
             target.replace(Path(folder) / "old")

@@ -1,10 +1,8 @@
 """The latents of one tile: from y to integers, to bytes, and back to y_hat.
 
 A tile of h x w latents is padded to 4a x 4b, multiples of 4, for the networks. Arrays are float32 with a
-leading
-1: y, r, y_hat [1, M, 4a, 4b], z [1, Z, a, b]; index is uint8 [1, M, 4a, 4b]. ``scale_index`` gives the same
-   on
-every machine, and so decoders read the same integers everywhere; y_hat has rounding noise.
+leading 1: y, r, y_hat [1, M, 4a, 4b], z [1, Z, a, b]; index is uint8 [1, M, 4a, 4b]. ``scale_index`` gives
+the same on every machine, and so decoders read the same integers everywhere; y_hat has rounding noise.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ from calotype.codec.levels import Level
 from calotype.codec.pack import Pack
 from calotype.codec.tiles import pad_to_multiple
 from calotype.coder import Decoder, Encoder
-from calotype.errors import FormatError
+from calotype.errors import FormatError, PackError
 
 Floats = NDArray[np.float32]
 
@@ -53,15 +51,23 @@ class Latents:
 def quantise(networks: Networks, y: Floats) -> Latents:
     """The integers that are coded for y [1, M, h, w]; r is 0 where it is not coded."""
     height, width = y.shape[-2:]
-    z, r = networks.run("latent_encoder", y=pad_to_multiple(y, HYPER), valid=_valid(height, width))
+    y = pad_to_multiple(y, HYPER)
+    if not networks.pack.has("hyper_encoder"):  # packs made before it was a network of its own
+        r, z = networks.run("latent_encoder", y=y, valid=_valid(height, width))
+        index = scale_index(networks, z, height, width)
+        np.putmask(r, index == SKIP, 0)
+        return Latents(z, r, index)
+    z = networks.run("hyper_encoder", y=y)[0]
     index = scale_index(networks, z, height, width)
-    np.putmask(r, index == SKIP, 0)
+    r = networks.run("latent_encoder", y=y, z=z, keep=networks.pack.keep.take(index))[0]
     return Latents(z, r, index)
 
 
 def scale_index(networks: Networks, z: Floats, height: int, width: int) -> NDArray[np.uint8]:
     """The class of every latent: which table codes it. Padding beyond height x width is never coded."""
     index = networks.run("scales", z=z)[0]
+    if int(index.max()) >= len(networks.pack.r_tables):
+        raise PackError(f"pack {networks.pack.path}: scales.onnx gives a class that has no table")
     index[..., height:, :] = SKIP
     index[..., width:] = SKIP
     return index

@@ -16,6 +16,9 @@ NAME = "manifest.json"
 TABLES = "tables.safetensors"
 GRAPHS = ("analysis", "latent_encoder", "scales", "latent_decoder", "synthesis")
 FILES = (TABLES, *(f"{graph}.onnx" for graph in GRAPHS))
+"""What every pack has; it may have ..."""
+EXTRAS = ("hyper_encoder.onnx", "analysis.int8.onnx", "synthesis.int8.onnx")
+"""... these as well."""
 
 FORMAT = 1
 STRIDE, HYPER_STRIDE = 16, 64
@@ -82,8 +85,12 @@ def parse(text: bytes, where: str) -> Manifest:
     integer("stride", STRIDE, STRIDE)
     integer("hyper_stride", HYPER_STRIDE, HYPER_STRIDE)
     files = fields.get("files")
-    if not isinstance(files, dict) or set(files) != set(FILES) or not all(map(_is_hash, files.values())):
-        raise wrong(f"files must give the SHA-256 of {', '.join(FILES)}")
+    if (
+        not isinstance(files, dict)
+        or not set(FILES) <= set(files) <= {*FILES, *EXTRAS}
+        or not all(map(_is_hash, files.values()))
+    ):
+        raise wrong(f"files must give the SHA-256 of {', '.join(FILES)}; and may of {', '.join(EXTRAS)}")
     identity = pack_id(files)
     if fields.get("id") != identity:
         raise wrong(f"id {fields.get('id')!r} does not follow from the files, which give {identity}")

@@ -4,27 +4,36 @@ A pack is a folder, or one zip file, that holds exactly these files::
 
     manifest.json            names, sizes, levels, hashes, training record (JSON, UTF-8)
     tables.safetensors       every array below (safetensors layout; read here by hand, no pickle)
-    analysis.onnx  latent_encoder.onnx  scales.onnx  latent_decoder.onnx  synthesis.onnx
+    analysis.onnx  hyper_encoder.onnx  latent_encoder.onnx  scales.onnx  latent_decoder.onnx  synthesis.onnx
+    analysis.int8.onnx  synthesis.int8.onnx      the same networks in 8-bit integers; either may be missing
 
 Graphs: opset <= 21, no external data, float32 unless said, N = 1, H W a b h w dynamic, names as here::
 
     analysis        pixels uint8 [1,H,W,3] (H, W multiples of 16)        -> y [1,M,H/16,W/16]
-    latent_encoder  y [1,M,4a,4b], gain [M], inv_gain [M], z_gain [Z], z_mul [Z], bias [M],
-                    valid [1,1,4a,4b], level [K]                         -> z [1,Z,a,b], r [1,M,4a,4b]
+    hyper_encoder   y [1,M,4a,4b], gain [M], z_gain [Z], level [K]       -> z [1,Z,a,b]
+    latent_encoder  y [1,M,4a,4b], z [1,Z,a,b], keep [1,M,4a,4b], gain [M], inv_gain [M],
+                    z_mul [Z], level [K]                                 -> r [1,M,4a,4b]
     scales          z [1,Z,a,b], z_mul [Z], bias [M]                     -> index uint8 [1,M,4a,4b]
     latent_decoder  z [1,Z,a,b], z_mul [Z], r [1,M,4a,4b], inv_gain [M],
                     level [K]                                            -> y_hat [1,M,4a,4b]
     synthesis       y_hat [1,M,h,w], level [K]                           -> pixels uint8 [1,16h,16w,3]
 
   * A graph may leave out any input listed for it; others are refused.
-  * z and r hold integers: latent_encoder rounds both and clips z to -z_limit .. z_limit (manifest).
-  * valid is 1 inside the picture and 0 in the padding that makes a tile a multiple of 4 latents (where y
-    repeats its edge). After latent_encoder the codec sets r to 0 where valid = 0 or index = 0; a latent
-    encoder with spatial context does the same inside, or encoder and decoder drift apart.
+  * z and r hold integers: hyper_encoder rounds z and clips it to -z_limit .. z_limit (manifest).
+  * r is (y - mean) * gain * keep, rounded. keep is table `keep` at the class of each latent, and so 0 where
+    nothing is coded: in class 0, and in the padding that makes a tile a multiple of 4 latents (where y repeats
+    its edge). Below 1 it favours smaller r, which cost less; decoders know nothing of it.
+  * latent_encoder and latent_decoder compute the same mean, inexactly: it moves pixels, never the meaning of
+    bits. scales alone is exact (next).
   * scales computes exact integers in float32 (its inputs are exact integers): for every output channel
     sum|w| * max|x| + |b| < 2^24, at the entrance with max|x| = the largest z_limit * z_mul of all levels.
     index 0 is the skip class, never coded.
   * synthesis rounds and clips to 0..255 itself.
+  * Which of a float and an int8 graph runs is the choice of each encoder and decoder (``precision``): files are
+    the same to a decoder, pixels nearly so. int8 graphs are in QDQ form with 7-bit weights, which no CPU's 16-bit
+    sums overflow on.
+  * Packs without hyper_encoder.onnx are read too: their latent_encoder takes y, gain, inv_gain, z_gain, z_mul,
+    bias, valid [1,1,4a,4b] (0 in the padding), level, and gives z and r.
   * Both transforms are local and do not know where in the picture a window is. At the picture's border they
     zero-pad, or what they like; elsewhere a window gives, inside its margin, what the whole picture gives.
 
@@ -35,7 +44,7 @@ manifest.json::
     "id"               64 hexadecimal digits: SHA-256 of a text with one line "<file name> <hash>\\n" per
                        entry of "files", sorted by file name. A .calo file's header has its first 4 bytes.
     "files"            {"tables.safetensors": "<SHA-256, 64 hexadecimal digits>", "analysis.onnx": ...}:
-                       the six files, all but manifest.json
+                       all files that there are, but manifest.json
     "coder"            1, the version of the entropy coder's stream; refused if newer than ours
     "latents"          M
     "hyper_latents"    Z
@@ -58,6 +67,7 @@ tables.safetensors (dtypes as safetensors spells them)::
     z_mul         I32 [L,Z]  exact          scales z at the entrance of scales
     bias          I32 [L,M]  exact          offset of the last layer of scales
     level_vector  F32 [L,K]  linear         conditions synthesis; K >= 1
+    keep          F32 [classes of r]        see above; 0 for class 0. Without it: 1 for the others
     r_frequencies, r_lengths, r_offsets     TableSet.to_arrays() of the sigma classes, at most 256 tables;
                                             number 0 (skip) is there but not used
     z_frequencies, z_lengths, z_offsets     the same for z: L * Z tables; that of trained level a, channel c
@@ -80,14 +90,15 @@ golden_index without one difference. Any failure is a PackError.
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calotype.codec import levels, manifest, tensors
+from calotype.codec import cpu, levels, manifest, tensors
 from calotype.codec.levels import Level
 from calotype.codec.runtime import OPTIMISATION, Graph
 from calotype.coder import TableSet
@@ -96,21 +107,31 @@ from calotype.errors import PackError
 CODER_VERSION = 1
 """The version of the entropy coder's stream that this release reads and writes."""
 
+Precision = Literal["auto", "fp32", "int8"]
+VARIABLE = "CALOTYPE_PRECISION"
+
 _EXACT = 1 << 24  # integers of at most this size are exact in float32
 
 
 class Pack:
     """One pack, opened; networks are read when first asked for. Safe to use from several threads.
 
+    precision: "int8" or "fp32" graphs of the transforms, where a pack has both; "auto" is what this CPU is
+               faster with. By default what the environment variable CALOTYPE_PRECISION says, or "auto".
+
     ``manifest``  its fields (calotype.codec.manifest)
     ``r_tables``  TableSet of the sigma classes
     ``z_tables``  TableSet of the hyper-latents, number anchor * Z + channel
+    ``keep``      float32 [classes]
 
     Raises PackError (see *Who checks what* above).
     """
 
-    def __init__(self, path: str | Path, *, optimisation: int = OPTIMISATION) -> None:
+    def __init__(
+        self, path: str | Path, *, optimisation: int = OPTIMISATION, precision: Precision | None = None
+    ) -> None:
         self.path = Path(path)
+        self._integers = _wants_integers(precision)
         self.manifest = manifest.parse(self._read(manifest.NAME), str(self.path))
         if self.manifest.coder > CODER_VERSION:
             raise self._error(f"needs entropy coder {self.manifest.coder}, this is {CODER_VERSION}: update")
@@ -129,6 +150,10 @@ class Pack:
             raise self._error(f"{len(self.r_tables)} tables for r; 1 to 256 are possible")
         if len(self.z_tables) != self.manifest.levels * self.manifest.hyper_latents:
             raise self._error(f"{len(self.z_tables)} tables for z; levels * hyper_latents are needed")
+        classes = len(self.r_tables)
+        self.keep = self._tables.get("keep", np.arange(classes, dtype=np.float32).clip(0, 1))
+        if self.keep.dtype != np.float32 or self.keep.shape != (classes,) or self.keep[0] != 0:
+            raise self._error(f"{manifest.TABLES}: keep must be float32, {classes} long and start with 0")
 
     @property
     def key(self) -> bytes:
@@ -154,8 +179,14 @@ class Pack:
         points = np.array(self.manifest.quality)
         return float(np.interp(level, points[:, 1], points[:, 0]))
 
+    def has(self, name: str) -> bool:
+        """Whether there is a network `name`."""
+        return f"{name}.onnx" in self.manifest.files
+
     def graph(self, name: str, threads: int = 1) -> Graph:
         """The network `name`, for calls that use `threads` threads each. Raises PackError."""
+        if self._integers and self.has(f"{name}.int8"):
+            name = f"{name}.int8"
         with self._lock:
             if (name, threads) not in self._graphs:
                 graph = Graph(name, self._verified(f"{name}.onnx"), threads, self._optimisation)
@@ -211,6 +242,16 @@ class Pack:
 
     def _error(self, message: str) -> PackError:
         return PackError(f"pack {self.path}: {message}")
+
+
+def _wants_integers(precision: str | None) -> bool:
+    given = precision
+    if given is None:
+        given = os.environ.get(VARIABLE) or "auto"
+    if given not in get_args(Precision):
+        message = f"must be {', '.join(get_args(Precision))}, is {given!r}"
+        raise PackError(f"{VARIABLE} {message}") if precision is None else ValueError(f"precision {message}")
+    return cpu.has_fast_integers() if given == "auto" else given == "int8"
 
 
 def _with_prefix(tables: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:

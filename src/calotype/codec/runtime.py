@@ -13,17 +13,19 @@ from numpy.typing import NDArray
 
 from calotype.errors import PackError
 
-#: What each graph may ask for, and what it must give: the signatures in calotype.codec.pack.
+#: What each graph may ask for, and what it gives (the first it must): the signatures in calotype.codec.pack.
 INPUTS: dict[str, tuple[str, ...]] = {
     "analysis": ("pixels",),
-    "latent_encoder": ("y", "gain", "inv_gain", "z_gain", "z_mul", "bias", "valid", "level"),
+    "hyper_encoder": ("y", "gain", "z_gain", "level"),
+    "latent_encoder": ("y", "z", "keep", "gain", "inv_gain", "z_mul", "level", "z_gain", "bias", "valid"),
     "scales": ("z", "z_mul", "bias"),
     "latent_decoder": ("z", "z_mul", "r", "inv_gain", "level"),
     "synthesis": ("y_hat", "level"),
 }
 OUTPUTS: dict[str, tuple[str, ...]] = {
     "analysis": ("y",),
-    "latent_encoder": ("z", "r"),
+    "hyper_encoder": ("z",),
+    "latent_encoder": ("r", "z"),
     "scales": ("index",),
     "latent_decoder": ("y_hat",),
     "synthesis": ("pixels",),
@@ -37,7 +39,7 @@ OPTIMISATION = 99
 class Graph:
     """One network, ready to run; ``run`` may be called from several threads at once.
 
-    name:    one of ``INPUTS``
+    name:    one of ``INPUTS``, or that and ``.int8``
     data:    the ONNX file
     threads: how many threads one call of ``run`` uses
 
@@ -62,21 +64,23 @@ class Graph:
         except Exception as error:  # ONNX Runtime has a dozen exception types without a common base
             raise PackError(f"{name}.onnx does not load: {_first_line(error)}") from error
         self.name = name
+        kind = name.removesuffix(".int8")
         self.inputs = tuple(node.name for node in self._session.get_inputs())
-        self._check(self._session.get_inputs(), INPUTS[name], "input")
+        self._check(self._session.get_inputs(), INPUTS[kind], "input")
         outputs = {node.name: node for node in self._session.get_outputs()}
-        if missing := [output for output in OUTPUTS[name] if output not in outputs]:
-            raise PackError(f"{name}.onnx has no output {missing[0]}")
-        self._check([outputs[output] for output in OUTPUTS[name]], OUTPUTS[name], "output")
+        self.outputs = [output for output in OUTPUTS[kind] if output in outputs]
+        if OUTPUTS[kind][0] not in outputs:
+            raise PackError(f"{name}.onnx has no output {OUTPUTS[kind][0]}")
+        self._check([outputs[output] for output in self.outputs], OUTPUTS[kind], "output")
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        """The outputs, in the order of ``OUTPUTS``. `feeds` holds at least what the graph asks for.
+        """The outputs that it has, in the order of ``OUTPUTS``. `feeds` holds at least what the graph asks for.
 
         Raises PackError when the network fails (it asks for more memory than there is, or is broken).
         """
         try:
             outputs: list[NDArray[Any]] = self._session.run(
-                OUTPUTS[self.name], {name: feeds[name] for name in self.inputs}
+                self.outputs, {name: feeds[name] for name in self.inputs}
             )
         except Exception as error:
             raise PackError(f"{self.name}.onnx fails: {_first_line(error)}") from error

@@ -52,7 +52,7 @@ _VCIP23 = "Low-complexity transform network architecture for JPEG AI image codec
 _JPEGAI = "ISO/IEC 6048, JPEG AI; Esenlik et al., IEEE TCSVT 36(2), 2026, arXiv 2510.13867"
 _THIN_VCIP = {"luma": 16, "chroma": 8, "hidden": [16, 16]}
 _ALI23 = "Ali et al., NeurIPS 2023, openreview 1ihGy9vAIg"
-_THIN_SWIN = {"widths": [8, 8, 12, 12], "depths": [1, 1, 2, 1], "hyper": 8, "hyper_depths": [2, 1]}
+_THIN_SWIN = {"widths": [8, 8, 12, 12], "hyper": 8}
 _THIN_TCM = {"n": 8, "m": 20, "z": 8, "inner": 16, "widths": [8, 8]}
 _LOW, _HIGH, _THIN = {"n": 128, "m": 192}, {"n": 192, "m": 320}, {"n": 8, "m": 12}
 

@@ -155,3 +155,14 @@ def test_an_index_of_the_old_form_is_read(tmp_path: Path, picture: Picture) -> N
     (tmp_path / "old.u8").write_bytes(pixels.tobytes())
     (tmp_path / "old.json").write_text(json.dumps([["a.png", 0, 16, 24]]))
     assert np.array_equal(Photos.open(tmp_path / "old").picture(0), pixels)
+
+
+def test_a_streamed_picture_that_breaks_later_is_grey(tmp_path: Path, picture: Picture) -> None:
+    for k in range(2):
+        Image.fromarray(picture(80, 80, k)).save(tmp_path / f"{k}.png")
+    photos = Photos.open(tmp_path, stream=True)
+    (tmp_path / "1.png").write_bytes((tmp_path / "1.png").read_bytes()[:400])
+    with pytest.warns(UserWarning, match=r"1\.png is broken"):
+        crop = photos.centres([1], 64)
+    assert (crop == 128).all()
+    assert np.array_equal(photos.picture(0), picture(80, 80, 0))

@@ -11,7 +11,7 @@ from math import prod
 from typing import Any
 
 RULE = "exact: products of convolutions and matrix products"
-STORED = ("Cast", "DequantizeLinear")  # between weights as they are stored and as they are used
+STORED = ("Cast", "DequantizeLinear", "Mul")  # between weights as they are stored and as they are used
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
@@ -39,15 +39,25 @@ def count(data: bytes, sizes: dict[str, tuple[int, ...]]) -> tuple[int, int]:
     shapes: dict[str, tuple[int, ...]] = dict(weights)
     for value in (*graph.input, *graph.output, *graph.value_info):
         shapes[value.name] = tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
-    source = {node.output[0]: node for node in graph.node if node.op_type in STORED}
+    source: dict[str, Any] = {}
+    for node in graph.node:  # only from constants on: a cast of the picture is none
+        if node.op_type in STORED and (node.input[0] in weights or node.input[0] in source):
+            source[node.output[0]] = node
 
     parameters = macs = 0
     for node in graph.node:
         if node.op_type in LAYERS:
-            inputs = [source[name].input[0] if name in source else name for name in node.input]
+            inputs = [_stored(name, source) for name in node.input]
             parameters += sum(prod(weights[name]) for name in inputs[1:] if name in weights)
             macs += _macs(node, shapes)
     return parameters, macs
+
+
+def _stored(name: str, source: dict[str, Any]) -> str:
+    """The constant that a layer's input is made of, or the input."""
+    while name in source:
+        name = source[name].input[0]
+    return name
 
 
 def _macs(node: Any, shapes: dict[str, tuple[int, ...]]) -> int:

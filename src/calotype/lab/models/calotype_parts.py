@@ -155,7 +155,7 @@ class Scales(nn.Module):
         return requantise(z * mul, 8, -Z_PEAK, Z_PEAK)
 
     def forward(self, z: Tensor, mul: Tensor, bias: Tensor) -> Tensor:
-        with exact_arithmetic():
+        with exact_arithmetic(z.is_cuda):
             d = self.dequantise(z, mul)
             t = requantise(self.wide(d), self.HIDDEN, 0, 255)
             t = requantise(self.up(t), self.HIDDEN, 0, 255)

@@ -1,4 +1,4 @@
-"""The five ONNX graphs of a pack.  Their inputs and outputs are those of calotype.codec.pack."""
+"""The ONNX graphs of a pack.  Their inputs and outputs are those of calotype.codec.pack."""
 
 from __future__ import annotations
 
@@ -12,12 +12,19 @@ from torch import Tensor, nn
 
 from calotype.lab.layers.integer import IntConv
 from calotype.lab.models.calotype import Calotype
-from calotype.lab.models.calotype_levels import frugal_round
-from calotype.lab.models.calotype_parts import Z_UNIT, Scales, join_phases, split_phases
+from calotype.lab.models.calotype_parts import Scales
+from calotype.lab.pack.int8 import Observed
+from calotype.lab.pack.int8_transforms import IntAnalysisGraph, IntSynthesisGraph
+from calotype.lab.pack.latent_graphs import (
+    HyperEncoderGraph,
+    LatentDecoderGraph,
+    LatentEncoderGraph,
+    MeanMaps,
+)
 
 OPSET = 17
 HALF_SIZE = 8192
-"""Weights of at least so many numbers are stored as float16."""
+"""Weights of at least so many numbers are stored in less space than float32 takes."""
 
 
 def _column(v: Tensor) -> Tensor:
@@ -74,54 +81,6 @@ class ScalesGraph(nn.Module):
         return self.net(z, _column(z_mul), _column(bias)).to(torch.uint8)
 
 
-class LatentDecoderGraph(nn.Module):
-    """Hyper-latents and residuals to latents."""
-
-    def __init__(self, model: Calotype) -> None:
-        super().__init__()
-        self.mean, self.dequantise = model.mean, model.scales.dequantise
-
-    def forward(self, z: Tensor, z_mul: Tensor, r: Tensor, inv_gain: Tensor) -> Tensor:
-        parts = split_phases(r * _column(inv_gain))
-        side = self.dequantise(z, _column(z_mul)) / Z_UNIT
-        return self.mean.walk(side, lambda p, mean: mean + parts[p])
-
-
-class LatentEncoderGraph(nn.Module):
-    """The encoder's side of the walk; what is not coded (skip class, padding) it takes as zero, as a decoder
-    does.
-    """
-
-    def __init__(self, model: Calotype, z_limit: int) -> None:
-        super().__init__()
-        self.hyper, self.mean, self.scales = model.hyper, model.mean, frozen_scales(model)
-        self.z_limit, self.shrink = z_limit, model.shrink
-
-    def forward(
-        self,
-        y: Tensor,
-        gain: Tensor,
-        inv_gain: Tensor,
-        z_gain: Tensor,
-        z_mul: Tensor,
-        bias: Tensor,
-        valid: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        gain, inv_gain, mul = _column(gain), _column(inv_gain), _column(z_mul)
-        z = torch.round(self.hyper(y, gain) * _column(z_gain)).clamp(-self.z_limit, self.z_limit)
-        index = self.scales(z, mul, _column(bias))
-        gates, parts = split_phases((index > 0.5).to(y.dtype) * valid), split_phases(y)
-        shrink = split_phases(self.shrink[index.long()])
-        rounded: list[Tensor] = []
-
-        def code(p: int, mean: Tensor) -> Tensor:
-            rounded.append(frugal_round((parts[p] - mean) * gain, shrink[p]) * gates[p])
-            return mean + rounded[p] * inv_gain
-
-        self.mean.walk(self.scales.dequantise(z, mul) / Z_UNIT, code)
-        return z, join_phases(rounded)
-
-
 class _Frozen(nn.Module):
     """An integer layer whose weights are the integers themselves."""
 
@@ -144,38 +103,47 @@ def frozen_scales(model: Calotype) -> Scales:
     return scales
 
 
-def graphs(model: Calotype, z_limit: int) -> dict[str, bytes]:
-    """The five graphs of a pack, serialised.  ``model`` on the CPU, in ``eval()``."""
+def graphs(model: Calotype, z_limit: int, seen: Observed | None = None) -> dict[str, bytes]:
+    """The graphs of a pack, serialised.  ``model`` on the CPU, in ``eval()``.
+
+    With what `observe` saw, those on latents compute in 8-bit integers where that is inexact anyway, and there are
+    ``analysis.int8`` and ``synthesis.int8``.
+    """
     m, k = model.config.latents, model.config.hyper
-    y, r, z = torch.zeros(1, m, 8, 12), torch.zeros(1, m, 8, 12), torch.zeros(1, k, 2, 3)
+    y, z = torch.zeros(1, m, 8, 12), torch.zeros(1, k, 2, 3)
     vector, z_vector, pixels = torch.ones(m), torch.ones(k), torch.zeros(1, 128, 192, 3, dtype=torch.uint8)
     hw, ab, size = {2: "h", 3: "w"}, {2: "a", 3: "b"}, {1: "H", 2: "W"}
-    valid = torch.ones(1, 1, 8, 12)
-    encoder = {
-        "y": y,
-        "gain": vector,
-        "inv_gain": vector,
-        "z_gain": z_vector,
-        "z_mul": z_vector,
-        "bias": vector,
-    }
-    return {
-        "analysis": _onnx(AnalysisGraph(model), {"pixels": pixels}, ["y"], {"pixels": size, "y": hw}),
+    mean = MeanMaps(model.mean, seen)
+    coding = {"y": y, "z": z, "keep": y, "gain": vector, "inv_gain": vector, "z_mul": z_vector}
+
+    def analysis(net: nn.Module) -> bytes:
+        return _onnx(net, {"pixels": pixels}, ["y"], {"pixels": size, "y": hw})
+
+    def synthesis(net: nn.Module) -> bytes:
+        return _onnx(net, {"y_hat": y, "level": vector}, ["pixels"], {"y_hat": hw, "pixels": size})
+
+    made = {
+        "analysis": analysis(AnalysisGraph(model)),
+        "hyper_encoder": _onnx(
+            HyperEncoderGraph(model, z_limit, seen), {"y": y, "gain": vector, "z_gain": z_vector}, ["z"],
+            {"y": hw, "z": ab},
+        ),
         "latent_encoder": _onnx(
-            LatentEncoderGraph(model, z_limit), {**encoder, "valid": valid}, ["z", "r"],
-            {"y": hw, "valid": hw, "z": ab, "r": hw},
+            LatentEncoderGraph(mean), coding, ["r"], {"y": hw, "z": ab, "keep": hw, "r": hw}
         ),
         "scales": _onnx(
             ScalesGraph(model), {"z": z, "z_mul": z_vector, "bias": vector}, ["index"], {"z": ab, "index": hw}
         ),
         "latent_decoder": _onnx(
-            LatentDecoderGraph(model), {"z": z, "z_mul": z_vector, "r": r, "inv_gain": vector}, ["y_hat"],
+            LatentDecoderGraph(mean), {"z": z, "z_mul": z_vector, "r": y, "inv_gain": vector}, ["y_hat"],
             {"z": ab, "r": hw, "y_hat": hw},
         ),
-        "synthesis": _onnx(
-            SynthesisGraph(model), {"y_hat": y, "level": vector}, ["pixels"], {"y_hat": hw, "pixels": size}
-        ),
+        "synthesis": synthesis(SynthesisGraph(model)),
     }  # fmt: skip
+    if seen is not None:
+        made["analysis.int8"] = analysis(IntAnalysisGraph(model, seen))
+        made["synthesis.int8"] = synthesis(IntSynthesisGraph(model, seen))
+    return made
 
 
 def _onnx(
@@ -188,31 +156,35 @@ def _onnx(
             module.eval(), tuple(inputs.values()), buffer, input_names=list(inputs), output_names=outputs,
             dynamic_axes=dynamic, opset_version=OPSET, dynamo=False,
         )  # fmt: skip
-    return half_stored(buffer.getvalue())
+    return compact(buffer.getvalue())
 
 
-def half_stored(data: bytes) -> bytes:
-    """Keep large weights as float16 behind a Cast, which a runtime folds away when it loads the graph: half
-    the size.
+def compact(data: bytes) -> bytes:
+    """Store large float32 weights in less space, behind nodes that a runtime folds away when it loads the graph.
 
-    Integer weights below 2048 in magnitude are exact in float16, so the scales graph does not change.
+    Those of bottlenecks as 8-bit integers with a scale per output channel (0.02 % of rate), the others as float16;
+    integers below 2048 are exact in it, so the scales graph does not change.
     """
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
     model = onnx.load_model_from_string(data)
-    graph, casts = model.graph, []
-    for tensor in graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT:
-            continue
-        array = numpy_helper.to_array(tensor)
+    graph, nodes = model.graph, []
+    for tensor in list(graph.initializer):
+        array, name = numpy_helper.to_array(tensor), tensor.name
         peak = float(np.abs(array).max(initial=0.0))
-        if array.size < HALF_SIZE or not 1e-2 < peak < 2048:
+        if array.dtype != np.float32 or array.size < HALF_SIZE or not 1e-2 < peak < 2048:
             continue
-        name = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(array.astype(np.float16), name + ".half"))
-        casts.append(helper.make_node("Cast", [name + ".half"], [name], to=TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
+        if ".blocks" in name:
+            scale = np.maximum(np.abs(array).max((1, 2, 3), keepdims=True), 1e-12) / 127
+            tensor.CopyFrom(numpy_helper.from_array(np.rint(array / scale).astype(np.int8), name + ".integers"))
+            graph.initializer.append(numpy_helper.from_array(scale, name + ".scale"))
+            nodes.append(helper.make_node("Cast", [tensor.name], [name + ".floats"], to=TensorProto.FLOAT))
+            nodes.append(helper.make_node("Mul", [name + ".floats", name + ".scale"], [name]))
+        else:
+            tensor.CopyFrom(numpy_helper.from_array(array.astype(np.float16), name + ".half"))
+            nodes.append(helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))
+    nodes.extend(graph.node)
     del graph.node[:]
     graph.node.extend(nodes)
     onnx.checker.check_model(model)

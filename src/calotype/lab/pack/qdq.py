@@ -1,137 +1,213 @@
-"""Writing ONNX graphs node by node, channels last, with the quantised layers in QDQ form.
+"""Quantised layers over channels-last maps ``[1, h, w, C]``, which ONNX sees in QDQ form.
 
-In QDQ form every quantised tensor is a QuantizeLinear, DequantizeLinear pair around operators on floats: any
-runtime computes it, and ONNX Runtime turns each conv and product between such pairs into one integer kernel.
-Channels last because those kernels are: it then finds no transposition left to do between them.
+In QDQ form a quantised tensor is a QuantizeLinear, DequantizeLinear pair, and integer weights are a constant
+behind a DequantizeLinear: any runtime computes it, torch does too, and ONNX Runtime turns every convolution and
+product between such pairs into one integer kernel.  Those are channels last, so nothing is transposed between.
+
+Weights have 7 bits and a scale per output channel, activations 8 bits and a scale per tensor: with more, the
+16-bit sums of x86 CPUs without VNNI instructions could overflow (255 * 63 * 2 < 2^15).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 Array = npt.NDArray[Any]
+WEIGHT_PEAK = 63
 
 
-class Writer:
-    """A graph in the making.  Methods that add nodes return the name of the new tensor."""
+@dataclass
+class Range:
+    """A quantised tensor holds ``scale * (q - zero)``, q from 0 to 255."""
 
-    def __init__(self) -> None:
-        self.nodes: list[Any] = []
-        self.constants: dict[str, Array] = {}
-        self._count = 0
+    scale: float
+    zero: int
 
-    def node(self, op: str, *inputs: str, **attributes: Any) -> str:
-        """Any operator with one output."""
-        from onnx import helper
+    def __call__(self, x: Array) -> Array:
+        return self.scale * (np.clip(np.rint(x / self.scale) + self.zero, 0, 255) - self.zero)
 
-        output = self._name(op.lower())
-        self.nodes.append(helper.make_node(op, list(inputs), [output], **attributes))
-        return output
 
-    def constant(self, value: Any, dtype: Any = np.float32) -> str:
-        """An array or number."""
-        name = self._name("c")
-        self.constants[name] = np.asarray(value, dtype)
-        return name
+class _Quantise(torch.autograd.Function):
+    """Values of a range, as floats."""
 
-    def half(self, value: Array) -> str:
-        """An array stored as float16 behind a Cast, which a runtime folds away when it loads the graph."""
-        from onnx import TensorProto
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
+        return (torch.clamp(torch.round(x / scale) + zero, 0, 255) - zero) * scale
 
-        return self.node("Cast", self.constant(value, np.float16), to=TensorProto.FLOAT)
+    @staticmethod
+    def symbolic(g: Any, x: Any, scale: Any, zero: Any) -> Any:
+        return g.op("DequantizeLinear", g.op("QuantizeLinear", x, scale, zero), scale, zero)
 
-    def reshape(self, x: str, shape: str) -> str:
-        return self.node("Reshape", x, shape)
 
-    def transpose(self, x: str, *order: int) -> str:
-        return self.node("Transpose", x, perm=list(order))
+class _Dequantise(torch.autograd.Function):
+    """Integers times one scale per index of ``axis``."""
 
-    def dense(self, x: str, weight: Array, bias: Array) -> str:
-        """``x`` ``[1, h, w, in]`` times ``weight`` ``[out, in]`` plus ``bias``, in float32."""
-        rows = self.reshape(x, self.constant([-1, weight.shape[1]], np.int64))
-        return self._grid(self.node("Gemm", rows, self.half(weight.T), self.constant(bias)), x, len(weight))
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, scale: Tensor, zero: Tensor, axis: int) -> Tensor:
+        return values.float() * scale.reshape([-1 if k == axis else 1 for k in range(values.ndim)])
 
-    def bytes_dense(self, x: str, weight: Array, bias: Array) -> str:
-        """The same for bytes ``x``: in integers, the weights as the sum of a coarse and a fine 8-bit part."""
-        pair = self.constant(1.0), self.constant(0, np.uint8)
-        x = self.node("DequantizeLinear", x, *pair)
-        scale = np.maximum(np.abs(weight).max(1), 1e-12) / 127
-        coarse = np.rint(weight / scale[:, None])
-        fine = np.rint((weight / scale[:, None] - coarse) * 254)
-        products = [
-            self.node("MatMul", x, self.integers(part.T, unit, axis=1))
-            for part, unit in ((coarse, scale), (fine, scale / 254))
-        ]
-        return self.node("Add", self.node("Add", *products), self.constant(bias))
+    @staticmethod
+    def symbolic(g: Any, values: Any, scale: Any, zero: Any, axis: int) -> Any:
+        return g.op("DequantizeLinear", values, scale, zero, axis_i=axis)
 
-    def blocks(self, x: str, side: int, channels: int) -> str:
-        """``[1, h*side, w*side, C]`` to ``[1, h, w, side*side*C]``, in the order (row, column, channel)."""
-        height, width = self._sizes(x, "Div", side)
-        rows = self._concat(height, self._int(side), width, self._int(side * channels))
-        x = self.transpose(self.reshape(x, rows), 0, 2, 1, 3)
-        return self.reshape(x, self._concat(self._int(1), height, width, self._int(side * side * channels)))
 
-    def unblocks(self, x: str, side: int, channels: int) -> str:
-        """The inverse of ``blocks``."""
-        height, width = self._sizes(x, "Mul", 1)
-        rows = self._concat(height, width, self._int(side), self._int(side * channels))
-        x = self.transpose(self.reshape(x, rows), 0, 2, 1, 3)
-        height, width = (self.node("Mul", size, self._int(side)) for size in (height, width))
-        return self.reshape(x, self._concat(self._int(1), height, width, self._int(channels)))
+class _Floats(torch.autograd.Function):
+    """Bytes as floats."""
 
-    def quantised(self, x: str, scale: float, zero: int) -> str:
-        """``x`` rounded to ``scale * (0 .. 255 - zero)``."""
-        pair = self.constant(scale), self.constant(zero, np.uint8)
-        return self.node("DequantizeLinear", self.node("QuantizeLinear", x, *pair), *pair)
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.float()
 
-    def integers(self, values: Array, scale: Array, axis: int, dtype: Any = np.int8) -> str:
-        """``values * scale`` with one scale per index of ``axis``; the integers are what is stored."""
-        names = self.constant(values, dtype), self.constant(scale), self.constant(np.zeros(len(scale)), dtype)
-        return self.node("DequantizeLinear", *names, axis=axis)
+    @staticmethod
+    def symbolic(g: Any, x: Any) -> Any:
+        scale = g.op("Constant", value_t=torch.tensor(1.0))
+        return g.op("DequantizeLinear", x, scale, g.op("Constant", value_t=torch.tensor(0, dtype=torch.uint8)))
 
-    def save(self, inputs: dict[str, tuple[str, list[Any]]], outputs: dict[str, tuple[str, list[Any]]]) -> bytes:
-        """The file.  ``inputs`` and ``outputs``: name to (type, shape); an output's name is that of a tensor."""
-        from onnx import TensorProto, checker, helper, numpy_helper
 
-        def infos(which: dict[str, tuple[str, list[Any]]]) -> list[Any]:
-            return [
-                helper.make_tensor_value_info(name, getattr(TensorProto, kind), shape)
-                for name, (kind, shape) in which.items()
-            ]
+def floats(x: Tensor) -> Tensor:
+    """Bytes as a quantised tensor of step 1 from 0."""
+    out: Tensor = _Floats.apply(x)
+    return out
 
-        initializers = [numpy_helper.from_array(array, name) for name, array in self.constants.items()]
-        graph = helper.make_graph(self.nodes, "calotype", infos(inputs), infos(outputs), initializers)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-        model.ir_version = 8
-        checker.check_model(model)
-        return bytes(model.SerializeToString())
 
-    def rename(self, tensor: str, name: str) -> None:
-        """Give the tensor that was made last its name as an output."""
-        assert self.nodes[-1].output[0] == tensor
-        self.nodes[-1].output[0] = name
+class _ToBytes(torch.autograd.Function):
+    """Floats rounded and clipped to bytes."""
 
-    def _grid(self, rows: str, like: str, channels: int) -> str:
-        """``[h*w, channels]`` as ``[1, h, w, channels]``, h and w those of ``like``."""
-        height, width = self._sizes(like, "Mul", 1)
-        return self.reshape(rows, self._concat(self._int(1), height, width, self._int(channels)))
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return torch.round(x).clamp(0, 255).to(torch.uint8)
 
-    def _sizes(self, x: str, op: str, factor: int) -> tuple[str, str]:
-        """Height and width of ``[1, h, w, C]`` times or over a factor, each an array of one number."""
-        shape = self.node("Shape", x)
-        sides = (self.node("Slice", shape, self._int(k), self._int(k + 1)) for k in (1, 2))
-        height, width = (self.node(op, side, self._int(factor)) if factor > 1 else side for side in sides)
-        return height, width
+    @staticmethod
+    def symbolic(g: Any, x: Any) -> Any:
+        scale = g.op("Constant", value_t=torch.tensor(1.0))
+        return g.op("QuantizeLinear", x, scale, g.op("Constant", value_t=torch.tensor(0, dtype=torch.uint8)))
 
-    def _concat(self, *parts: str) -> str:
-        return self.node("Concat", *parts, axis=0)
 
-    def _int(self, value: int) -> str:
-        return self.constant([value], np.int64)
+def to_bytes(x: Tensor) -> Tensor:
+    """Floats rounded and clipped to 0..255, uint8."""
+    out: Tensor = _ToBytes.apply(x)
+    return out
 
-    def _name(self, stem: str) -> str:
-        self._count += 1
-        return f"{stem}{self._count}"
+
+class Quantise(nn.Module):
+    """Rounds a map to the values of a range; nothing without one."""
+
+    def __init__(self, steps: Range | None) -> None:
+        super().__init__()
+        self.scale: Tensor | None
+        self.register_buffer("scale", None if steps is None else torch.tensor(steps.scale, dtype=torch.float32))
+        self.register_buffer("zero", None if steps is None else torch.tensor(steps.zero, dtype=torch.uint8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.scale is None:
+            return x
+        out: Tensor = _Quantise.apply(x, self.scale, self.zero)
+        return out
+
+
+class Integers(nn.Module):
+    """Constants of 8 (or 32) bits with a scale for each index of ``axis``; called, it gives them as floats."""
+
+    def __init__(self, values: Array, scale: Array, axis: int, dtype: torch.dtype = torch.int8) -> None:
+        super().__init__()
+        self.axis = axis
+        self.register_buffer("values", torch.from_numpy(np.ascontiguousarray(values)).to(dtype))
+        self.register_buffer("scale", torch.from_numpy(scale.astype(np.float32)))
+        self.register_buffer("zero", torch.zeros(len(scale), dtype=dtype))
+
+    def forward(self) -> Tensor:
+        out: Tensor = _Dequantise.apply(self.values, self.scale, self.zero, self.axis)
+        return out
+
+
+def rounded(weight: Array, x: Array | None = None, peak: int = WEIGHT_PEAK) -> tuple[Array, Array, Array]:
+    """Weights ``[out, in, taps]`` as integers and scales ``[out]``, and the mean of what rounding takes away from
+    the outputs for inputs ``x`` ``[positions, in]``, ``[out]``.
+    """
+    scale = np.maximum(np.abs(weight).max((1, 2)), 1e-12) / peak
+    integers = np.rint(weight / scale[:, None, None])
+    lost = (weight - integers * scale[:, None, None]).sum(2)
+    return integers, scale, lost @ x.mean(0) if x is not None else np.zeros(len(weight))
+
+
+class Conv(nn.Module):
+    """3x3 or 1x1 convolution; in integers when given the range of its input and samples ``x`` of it."""
+
+    def __init__(self, weight: Array, bias: Array, steps: Range | None, x: Array | None = None) -> None:
+        super().__init__()
+        self.side = round(weight.shape[2] ** 0.5)
+        shape = (*weight.shape[:2], self.side, self.side)
+        self.weight: Any
+        self.bias: Any
+        if steps is None:
+            self.weight = nn.Parameter(torch.from_numpy(weight.reshape(shape)).float())
+            self.bias = nn.Parameter(torch.from_numpy(bias).float())
+        else:
+            integers, scale, lost = rounded(weight, x)
+            self.weight = Integers(integers.reshape(shape), scale, 0)
+            unit = scale * steps.scale
+            self.bias = Integers(np.rint((bias + lost) / unit), unit, 0, torch.int32)
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = (p() if isinstance(p, Integers) else p for p in (self.weight, self.bias))
+        return F.conv2d(x.permute(0, 3, 1, 2), weight, bias, padding=self.side // 2).permute(0, 2, 3, 1)
+
+
+class Product(nn.Module):
+    """``weight`` ``[out, in]`` times each position, in integers, without a bias; ``lost``: see `rounded`."""
+
+    def __init__(self, weight: Array, x: Array | None = None) -> None:
+        super().__init__()
+        integers, scale, self.lost = rounded(weight[:, :, None], x)
+        self.weight = Integers(integers[:, :, 0].T, scale, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.weight()
+
+    def integers(self) -> Array:
+        """The weights that it stands for, ``[out, in]``."""
+        return np.asarray(self.weight().double().numpy().T)
+
+
+class Dense(nn.Module):
+    """``weight`` ``[out, in]`` times each position plus ``bias``, in float32."""
+
+    def __init__(self, weight: Array, bias: Array) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.from_numpy(np.ascontiguousarray(weight.T)).float())
+        self.bias = nn.Parameter(torch.from_numpy(bias).float())
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = torch.addmm(self.bias, x.flatten(0, 2), self.weight)
+        return rows.reshape(1, x.shape[1], x.shape[2], len(self.bias))
+
+
+def blocks(x: Tensor, side: int) -> Tensor:
+    """``[1, h*side, w*side, C]`` to ``[1, h, w, side*side*C]``, in the order (row, column, channel)."""
+    _, h, w, c = x.shape
+    x = x.reshape(h // side, side, w // side, side * c).permute(0, 2, 1, 3)
+    return x.reshape(1, h // side, w // side, side * side * c)
+
+
+def unblocks(x: Tensor, side: int) -> Tensor:
+    """The inverse of `blocks`."""
+    _, h, w, c = x.shape
+    x = x.reshape(h, w, side, c // side).permute(0, 2, 1, 3)
+    return x.reshape(1, h * side, w * side, c // (side * side))
+
+
+def unshuffled(layer: nn.Conv2d, side: int) -> tuple[Array, Array]:
+    """Weights and bias of a 1x1 convolution before a pixel shuffle, outputs in the order (row, column, channel)."""
+
+    def reorder(t: Tensor) -> Array:
+        return np.array(t.detach().double().unflatten(0, (-1, side * side)).transpose(0, 1).flatten(0, 1).numpy())
+
+    assert layer.bias is not None
+    return reorder(layer.weight[:, :, 0, 0]), reorder(layer.bias)

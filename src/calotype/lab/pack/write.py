@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from calotype.lab.layers.integer import EXACT
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.models.calotype_parts import Z_UNIT
 from calotype.lab.pack.exact import Array, check_bounds, check_golden, golden
 from calotype.lab.pack.graphs import graphs
+from calotype.lab.pack.int8 import observe
 from calotype.lab.pack.tables import Statistics, r_tables, z_tables
 
 MARGIN_SLACK = 1
@@ -32,8 +34,12 @@ def export(
     *,
     name: str = "photo",
     training: dict[str, Any] | None = None,
+    calibration: tuple[Tensor, Tensor] | None = None,
 ) -> str:
     """Write a pack and return its id.  ``folder`` appears whole or not at all; an existing pack is replaced.
+
+    calibration: pictures ``[N, 3, H, W]`` (0..1, sides multiples of 64) and the levels ``[N]`` to code them at,
+    for networks in 8-bit integers.  Without it all but scales are float32.
 
     Raises:
         ExportError: if the exactness bound or a golden vector fails.
@@ -49,7 +55,7 @@ def export(
     for prefix, tables in (("r_", r_tables(statistics)), ("z_", z_tables(model, statistics))):
         arrays |= {prefix + key: value for key, value in tables.to_arrays().items()}
     vectors = golden(model, arrays["z_mul"], arrays["bias"], z_limit)
-    files = graphs(model, z_limit)
+    files = graphs(model, z_limit, observe(model, *calibration) if calibration else None)
     check_golden(files["scales"], vectors, arrays["z_mul"], arrays["bias"])
 
     contents = {f"{graph}.onnx": data for graph, data in files.items()}
@@ -90,6 +96,7 @@ def _level_arrays(model: Calotype) -> tuple[dict[str, Array], int]:
             "z_mul": z_mul,
             "bias": bias,
             "level_vector": levels.vector.numpy().astype(np.float32),
+            "keep": np.append(np.float32(0), model.shrink[1:].numpy()),
         }
     return arrays, min(1023, (EXACT - 2**12) // int(z_mul.max()))
 

@@ -127,7 +127,7 @@ def _trainer(
     trainer = Trainer(subject, photos, config, job.folder, device=device, reporter=reporter)
     if state is not None:
         trainer.resume(state)
-        if state.data and state.data != photos.describe():
+        if state.data and state.data != trainer.data:
             reporter.say("the photographs are not those that the run began with: it does not go on exactly")
         reporter.say(f"going on from step {trainer.step}")
     elif before is not None:

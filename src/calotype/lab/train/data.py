@@ -41,6 +41,7 @@ class Photos:
         self.where = [(s, i) for s in self.stores for i in range(len(s.names))]
         self.names = [s.names[i] for s, i in self.where]
         self.sizes = [s.sizes[i] for s, i in self.where]
+        self.areas = np.array([h * w for h, w in self.sizes], np.float64)
         self.skipped = [entry for s in self.stores for entry in s.skipped]
         encoded = any(isinstance(s, Encoded) for s in self.stores)
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1) if encoded else None
@@ -78,7 +79,7 @@ class Photos:
         turns.
         """
         rng = np.random.default_rng(list(key))
-        areas = np.array([self.sizes[i][0] * self.sizes[i][1] for i in indices], np.float64)
+        areas = self.areas[np.asarray(indices)]
         cuts = []
         for which in rng.choice(len(indices), count, p=areas / areas.sum()):
             h, w = (max(side, size) for side in self.sizes[indices[which]])

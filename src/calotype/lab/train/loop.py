@@ -69,6 +69,7 @@ class Trainer:
         self.step, self.seconds, self.last_validation, self.stopped = 0, 0.0, 0.0, False
         self.machine, self.machines = process.machine(self.device, self.world), dict[str, float]()
         self.train_set, self.valid_set = photos.split(config.held_out)
+        self.data = photos.describe()
         self.resident = DevicePhotos(photos, self.device) if DevicePhotos.fit(photos, self.device) else None
         # The first step whose gradient was not finite, or infinity.  It stays on the device: looking at it at
         # every step would make a GPU wait.
@@ -104,7 +105,7 @@ class Trainer:
             self.model.state_dict(),
             self.ema,
             optimizer_state(self.optimizer, self.model),
-            self.photos.describe(),
+            self.data,
             self.machines,
         ).save(self.checkpoint)
 

@@ -13,6 +13,7 @@ import json
 import os
 import tarfile
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -102,7 +103,8 @@ class Encoded:
         """A photograph whose data turn out to be broken is grey: one bad file must not end a long run."""
         try:
             return decode(self.sources[i])
-        except Exception:  # any decoder may raise anything on a broken file
+        except Exception as error:  # any decoder may raise anything on a broken file
+            warnings.warn(f"{self.names[i]} is broken, its crops are grey: {error}", stacklevel=2)
             return np.full((*self.sizes[i], 3), 128, np.uint8)
 
 

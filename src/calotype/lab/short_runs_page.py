@@ -1,0 +1,104 @@
+"""The page of the short runs, from what `calotype.lab.short_runs` stored."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+FIRST, LAST = 10, 0.2
+"""The first loss is the mean of so many steps, the last one that of the last fifth of all."""
+HEADS = ("parameters", "steps", "loss, first", "loss, last", "held out, before", "after")
+CODED = ("bpp of files", "estimated", "PSNR, dB")
+
+
+def markdown(record: dict[str, Any]) -> str:
+    """The page; nothing on it but what ``record`` says."""
+    train, photos, commit = record["train"], record["photographs"], record["commit"] or "unknown"
+    shapes = ", ".join(f"{c['height']} x {c['width']}" for c in record["crops"])
+    flat = _mean([c["one_colour_psnr"] for c in record["crops"]])
+    seconds, count = f"{record['seconds_per_model']:g}", len(record["crops"])
+    versions = ", ".join(f"{k} {v}" for k, v in record["versions"].items())
+    changed = " with changes" if commit.endswith("+") else ""
+    about = f"""
+        **{seconds} seconds of training on one thread for each system, with few channels.** They show whether
+        every system learns, and whether its files come back exactly and are as long as estimated. They say
+        nothing of which system is better: the widths are arbitrary, and slow systems did few steps.
+    """
+    how = f"""
+        Loss: `bpp + {record["lambda"]:g} x 255^2 x MSE`. Each step {train["batch"]} crops of
+        {train["crop"]} x {train["crop"]} pixels; Adam at a constant rate of {train["lr"]:g}; seed
+        {train["seed"]}; {photos["photographs"]} photographs ({photos["megapixels"]:g} megapixels),
+        {train["held_out"]} of them held out.
+    """
+    notes = f"""
+        *Loss*: of training, the mean of the first {FIRST} and of the last {100 * LAST:g} % of the steps.
+        *Held out*: the same on rounded latents of the held-out photographs (the middle 256 x 256), with
+        averaged weights, before the first step and after the last. *Files*: {count} held-out crops
+        ({shapes}), all bytes counted; bold where one is not within 1 % + 32 bytes of its estimate. One
+        colour for each crop would have {flat:.2f} dB. *Exact*: another process, with only the checkpoint and
+        the bytes, finds the encoder's latents and pixels, bit by bit.
+    """
+    made = f"""
+        {record["finished"][:10]}, commit `{commit[:10]}`{changed}, one thread of
+        {record["hardware"]["processor"]}, {versions}. Generated from `results.json`.
+    """
+    table = [
+        "| system | " + " | ".join([*HEADS, *CODED]) + " | exact |",
+        "| --- " + "| ---: " * len([*HEADS, *CODED]) + "| --- |",
+        *map(line, record["systems"]),
+    ]
+    command = f"    {record['command']}"
+    parts = [
+        ["# Short runs"],
+        _wrapped(about),
+        _wrapped(how),
+        table,
+        _wrapped(notes),
+        [command],
+        _wrapped(made),
+    ]
+    return "\n\n".join("\n".join(part) for part in parts) + "\n"
+
+
+def line(row: dict[str, Any]) -> str:
+    """A system's line of the table."""
+    head = f"| {row['name']} | {row['parameters']:,} | {row['steps']} "
+    if "failure" in row:
+        return head + f"| **{row['failure']}** " + "| " * 7 + "|"
+    files = row["files"]
+    pixels = sum(f["height"] * f["width"] for f in files)
+    bpp, estimate = (8 * sum(f[key] for f in files) / pixels for key in ("bytes", "estimated_bytes"))
+    rate = f"{bpp:.4f}" if all(map(sane, files)) else f"**{bpp:.4f}**"
+    cells = [
+        f"{row['first_loss']:.1f}",
+        f"{row['last_loss']:.2f}",
+        f"{row['held_out_before']['loss']:.1f}",
+        f"{row['held_out_after']['loss']:.2f}",
+        rate,
+        f"{estimate:.4f}",
+        f"{_mean([f['psnr'] for f in files]):.2f}",
+        "yes" if all(f["exact"] for f in files) else "**no**",
+    ]
+    return head + "| " + " | ".join(cells) + " |"
+
+
+def sane(file: dict[str, Any]) -> bool:
+    """Whether a file is as long as its estimate."""
+    estimate = file["estimated_bytes"]
+    return bool(abs(file["bytes"] - estimate) <= 0.01 * estimate + 32)
+
+
+def learned(row: dict[str, Any]) -> bool:
+    """Whether both losses fell, and all files came back exactly."""
+    if "failure" in row or row["last_loss"] >= row["first_loss"]:
+        return False
+    fell = row["held_out_after"]["loss"] < row["held_out_before"]["loss"]
+    return bool(fell and all(f["exact"] for f in row["files"]))
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(" ".join(text.split()), 120, break_long_words=False, break_on_hyphens=False)

@@ -1,0 +1,213 @@
+"""The correlation-loss experiment at its smallest: every row can be built, parts go on, results become
+tables.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from calotype.cli.lab_experiment import _bd_rate
+from calotype.cli.lab_experiment import main as command
+from calotype.lab import registry
+from calotype.lab.checkpoint import read_info
+from calotype.lab.experiments import correlation
+from calotype.lab.experiments.correlation_plan import BUDGETS, PAPER, WITH, Budget, plan
+from calotype.lab.experiments.correlation_report import markdown, tables
+from calotype.lab.losses import CorrelationLoss
+
+from .conftest import picture
+
+Run = Callable[..., int]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The command on four small pictures, with its cache kept inside the test's folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "photos").mkdir()
+    for k in range(4):
+        pixels = picture(96, 128, seed=k).permute(1, 2, 0).numpy()
+        Image.fromarray(np.ascontiguousarray(pixels)).save(tmp_path / "photos" / f"{k}.png")
+
+    def start(part: str, *arguments: str) -> int:
+        photos = str(tmp_path / "photos")
+        given = ["--budget", "smoke", "--data", photos, "--pictures", photos, "--quiet", "--device", "cpu"]
+        return command(["correlation", part, "--out", str(tmp_path / "out"), *given, *arguments])
+
+    return start
+
+
+@pytest.mark.parametrize("name", BUDGETS)
+def test_every_row_of_every_budget_can_be_built(name: str) -> None:
+    budget = BUDGETS[name]
+    assert Budget.from_dict(json.loads(json.dumps(budget.to_dict()))) == budget
+    rows = plan(budget)
+    assert len({r.key for r in rows}) == len(rows)
+    for row in rows:
+        with torch.device("meta"):
+            registry.build(row.model, **row.options)
+        assert bool(row.correlation) == (WITH in row.key)
+        CorrelationLoss(**row.correlation)
+    assert {r.key for r in rows} > {*PAPER["gain"], *PAPER["share"], *PAPER["speed"]}
+    assert budget.config(False).steps <= budget.config(True).steps
+
+
+def test_budgets_refuse_what_they_do_not_know() -> None:
+    with pytest.raises(ValueError, match="no 'step'"):
+        Budget.from_dict({"note": "", "step": 3})
+    with pytest.raises(ValueError, match="multiple of 8"):
+        Budget("", n=12)
+    with pytest.raises(ValueError, match="crop"):
+        Budget("", train={"crop": 100})
+
+
+def test_from_training_to_the_table(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    only = ["--only", "mean-scale*"]
+    assert run("train", "--minutes", "0", *only) == 0
+    assert "goes on" in capsys.readouterr().out
+    assert not list(out.rglob("*.safetensors"))
+    assert run("report") == 1
+    assert "nothing was measured" in capsys.readouterr().err
+    pytest.importorskip("matplotlib")
+    assert run("all", *only) == 0
+    for row in ("mean-scale", "mean-scale+loss"):
+        for lam in ("0.05", "0.01"):
+            notes = read_info(out / row / lam / "model.safetensors").training
+            assert notes["steps"] == 3
+            assert bool(notes["correlation"]) == row.endswith(WITH)
+            measured = json.loads((out / row / lam / "measures.json").read_text())
+            assert measured["mean"]["bpp"] > 0
+            assert np.array(measured["correlation"]["map"]).shape == (5, 5)
+            assert len(measured["pictures"]) == 1  # as the budget says
+    found = json.loads((out / "results.json").read_text())
+    assert set(found["rows"]) == {"mean-scale", "mean-scale+loss"}
+    assert "processor" in found["environment"]
+    assert "| mean-scale |" in (out / "table.md").read_text()
+    with Image.open(out / "maps.png") as image:
+        assert image.format == "PNG"
+    # nothing is trained or measured twice
+    stamps = {
+        p: p.stat().st_mtime_ns for p in out.rglob("*") if p.name in ("model.safetensors", "measures.json")
+    }
+    assert run("all", *only) == 0
+    assert all(p.stat().st_mtime_ns == stamp for p, stamp in stamps.items())
+    # another budget needs another folder
+    assert run("train", "--set", "train.steps=4", *only) == 1
+    assert "another budget" in capsys.readouterr().err
+
+
+def test_a_stopped_run_goes_on_from_its_checkpoint(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if it had not been stopped: the same weights."""
+    only = ["--only", "cheng+loss"]
+    assert run("train", *only) == 0
+    whole = (tmp_path / "out" / "cheng+loss" / "0.05" / "model.safetensors").read_bytes()
+    (tmp_path / "out").rename(tmp_path / "whole")
+    # a clock that jumps past the deadline after some calls, that is within the first run
+    calls = iter([0.0] * 8 + [1e9] * 10_000)
+    with monkeypatch.context() as patch:
+        patch.setattr(correlation.time, "monotonic", lambda: next(calls))
+        assert run("train", "--minutes", "1", *only) == 0
+    here = tmp_path / "out" / "cheng+loss" / "0.05"
+    assert not (here / "model.safetensors").exists()
+    assert (here / "checkpoint.safetensors").exists()
+    assert run("train", *only) == 0
+    a, b = (_weights(data) for data in (whole, (here / "model.safetensors").read_bytes()))
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[k], b[k]) for k in a)
+    assert not (here / "checkpoint.safetensors").exists()
+
+
+def _weights(data: bytes) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load
+
+    return dict(load(data))
+
+
+def row(group: str, points: list[tuple[float, float]], seconds: float, around: float) -> dict[str, Any]:
+    return {
+        "group": group,
+        "points": [
+            {"mean": {"bpp": r, "psnr": q, "decode_seconds": seconds}, "correlation": {"off_centre": around}}
+            for r, q in points
+        ],
+    }
+
+
+def test_tables_by_hand() -> None:
+    """Curves that save 5 % and 20 % of the rate of the anchor: gains, share, speed."""
+    base = [(0.2, 30.0), (0.4, 33.0), (0.8, 36.0)]
+
+    def less(percent: float) -> list[tuple[float, float]]:
+        return [(r * (1 - percent / 100), q) for r, q in base]
+
+    rows = {
+        "cheng": row("main", base, 0.1, 0.3),
+        "cheng+loss": row("main", less(5), 0.1, 0.1),
+        "cheng-autoregressive": row("context", less(20), 5.0, 0.05),
+        "cheng-checkerboard+loss": row("context", less(18), 0.2, 0.06),
+        "cheng+loss alpha x 10": row("ablation", less(6), 0.1, 0.04),
+    }
+    found = tables(rows, _bd_rate)
+    (hyper,) = found["hyperpriors"]
+    assert hyper["gain"] == pytest.approx(5)
+    assert (hyper["correlation without"], hyper["correlation with"]) == pytest.approx((0.3, 0.1))
+    context = {r["system"]: r for r in found["contexts"]}
+    assert context["cheng+loss"]["share of autoregression's"] == pytest.approx(25)
+    assert context["cheng+loss"]["times faster"] == pytest.approx(50)
+    assert context["cheng-checkerboard+loss"]["share of autoregression's"] == pytest.approx(90)
+    assert context["cheng-checkerboard+loss"]["published share"] == 90
+    assert [r["gain"] for r in found["ablation"]] == pytest.approx([0, 5, 6])
+    text = markdown(BUDGETS["smoke"], found, {"processor": "a"})
+    assert "| cheng | 5 | 9.5 |" in text
+    assert all(r["gain"] is None for r in tables(rows, None)["ablation"])
+    apart = {**rows, "cheng+loss": row("main", [(0.1, 10.0), (0.2, 12.0)], 0.1, 0.1)}
+    assert tables(apart, _bd_rate)["hyperpriors"][0]["gain"] is None
+    assert math.isnan(_bd_rate(base, [(0.1, 10.0)]))
+
+
+def test_chained_multipliers_begin_where_the_one_before_ended() -> None:
+    budget = replace(BUDGETS["smoke"], chain=0.34)
+    assert budget.config(True).steps == 3
+    assert budget.config(False).steps == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        ([], 2, ""),
+        (["nothing"], 2, "there is no 'nothing'"),
+        (["correlation", "train", "--out", "x", "--budget", "huge"], 1, "no budget is called 'huge'"),
+        (["correlation", "train", "--out", "x", "--budget", "smoke"], 1, "--data FOLDER is needed"),
+        (
+            ["correlation", "train", "--out", "x", "--budget", "smoke", "--only", "y"],
+            1,
+            "no row is called 'y'",
+        ),
+        (["correlation", "train", "--out", "x", "--set", "steps=3"], 1, "a budget has no 'steps'"),
+    ],
+)
+def test_mistakes(
+    arguments: list[str],
+    status: int,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command(arguments) == status
+    assert message in capsys.readouterr().err
