@@ -19,7 +19,9 @@ def test_documents_hold_what_the_results_give() -> None:
         text = document.read_text(encoding="utf-8")
         for name, shown in re.findall(r"<!-- table:(\w+) -->\n(.*?)<!-- end -->", text, re.DOTALL):
             folder = ROOT / "docs" / "results" / name
-            assert shown.rstrip() == tables.table(folder).rstrip(), f"{document.name}: regenerate table {name}"
+            assert shown.rstrip() == tables.table(folder).rstrip(), (
+                f"{document.name}: regenerate table {name}"
+            )
             checked += 1
     assert checked >= 1
 

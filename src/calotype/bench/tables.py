@@ -1,6 +1,8 @@
-"""Tables in the documents, generated from stored results: ``python -m calotype.bench.tables RESULTS FILE.md ...``.
+"""Tables in the documents, generated from stored results: ``python -m calotype.bench.tables RESULTS
+FILE.md ...``.
 
-A document marks the place with ``<!-- table:NAME -->`` and ``<!-- end -->``; NAME is the name of the results' folder.
+A document marks the place with ``<!-- table:NAME -->`` and ``<!-- end -->``; NAME is the name of the
+results' folder.
 """
 
 from __future__ import annotations
@@ -61,7 +63,8 @@ def _caption(found: dict[str, Any], threads: str) -> str:
     hardware = found["hardware"]
     who = "all threads" if threads == "all" else "one thread"
     return (
-        f"BD-rate on the means over {len(found['images'])} pictures, from the sizes of real files; lower is better. "
+        f"BD-rate on the means over {len(found['images'])} pictures, from the sizes of real files; "
+        "lower is better. "
         f"Speed: {who} on {hardware['processor']} with {hardware['cores']} cores. "
         f"Measured {found['finished'][:10]} at commit `{(found['commit'] or 'unknown')[:10]}`."
     )

@@ -8,7 +8,8 @@ from functools import cache
 from pathlib import Path
 
 FAST = {"avx2", "avx512_vnni", "avx_vnni", "asimddp"}
-"""Instructions for products of bytes that ONNX Runtime uses: those of x86 CPUs from 2013 on (faster still with
+"""Instructions for products of bytes that ONNX Runtime uses: those of x86 CPUs from 2013 on (faster still
+with
 VNNI, from 2019 on), and of ARM CPUs from 2017 on. Names as in /proc/cpuinfo.
 """
 

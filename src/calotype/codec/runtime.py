@@ -74,7 +74,8 @@ class Graph:
         self._check([outputs[output] for output in self.outputs], OUTPUTS[kind], "output")
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        """The outputs that it has, in the order of ``OUTPUTS``. `feeds` holds at least what the graph asks for.
+        """The outputs that it has, in the order of ``OUTPUTS``. `feeds` holds at least what the graph asks
+        for.
 
         Raises PackError when the network fails (it asks for more memory than there is, or is broken).
         """

@@ -59,9 +59,7 @@ class VvencApp(Codec):
         with _process.scratch() as folder:
             source, out = Path(folder, "in.266"), Path(folder, "out.y4m")
             source.write_bytes(stream)
-            _process.run(
-                ["vvdecapp", "-b", str(source), "-o", str(out), "-t", str(self.threads or -1)]
-            )
+            _process.run(["vvdecapp", "-b", str(source), "-o", str(out), "-t", str(self.threads or -1)])
             return _process.crop_odd(_yuv.to_rgb(_yuv.from_y4m(out.read_bytes())), odd)
 
 

@@ -60,7 +60,7 @@ MULTIPLE = 64
 class Config:
     """Sizes of the model."""
 
-    latents: int = 256
+    latents: int = 384
     """Channels of y (M), at 1/16 of the picture."""
     hyper: int = HYPER
     """Channels of z, at 1/64 of the picture: 4 bands x 16 positions, no other number works."""
@@ -74,7 +74,7 @@ class Config:
     """Bottlenecks of the analysis transform at 1/8 and 1/16."""
     synthesis_blocks: tuple[int, int] = (2, 4)
     """Bottlenecks of the synthesis transform at 1/16 and 1/8."""
-    lambdas: tuple[float, ...] = (0.0007, 0.0017, 0.00413, 0.01, 0.0243, 0.0593, 0.144, 0.35)
+    lambdas: tuple[float, ...] = (0.00035, 0.0017, 0.00413, 0.01, 0.0243, 0.0593, 0.144, 0.35)
     """Rate-distortion multipliers of the trained levels (bpp + lambda * MSE on a 0..255 scale), rising."""
 
     def __post_init__(self) -> None:
@@ -177,7 +177,7 @@ class Calotype(nn.Module):
         ``hard=False``: rate on noisy residuals (``generator`` drives the noise), reconstruction on rounded
         ones (mixed quantisation, Minnen and Singh 2020).
         ``hard=True``: both on residuals rounded as the encoder does (`frugal_round`) with the skip class
-        forced to zero: exactly what a file holds.
+        forced to zero: exactly what a file holds.  In training the encoder keeps the slope of the noisy rate.
         """
         k, y = self.levels(level), self.analysis(x)
         v = self.hyper(y, k.gain) * (256 * Z_UNIT / k.z_mul)
@@ -187,7 +187,11 @@ class Calotype(nn.Module):
         coded = index > 0.5
         residuals: list[Tensor] = []
         rounded: list[Tensor] = []
-        gates, parts, shrink = split_phases(coded), split_phases(y), split_phases(self.shrink[index.long()])
+        gates, parts, shrink = (
+            split_phases(coded),
+            split_phases(y),
+            split_phases(self.shrink[index.detach().long()]),
+        )
 
         def code(p: int, mean: Tensor) -> Tensor:
             residual = (parts[p] - mean) * k.gain
@@ -199,13 +203,28 @@ class Calotype(nn.Module):
         y_hat = self.mean.walk(self.scales.dequantise(z, k.z_mul) / Z_UNIT, code)
         residual, r = join_phases(residuals), join_phases(rounded)
         if hard:
-            r_bits = gaussian_bits(r, sigma) * coded
-            z_bits = logistic_bits(z, k.z_loc, k.z_scale)
+            r_bits = gaussian_bits(r.detach(), sigma) * coded
+            z_bits = logistic_bits(z.detach(), k.z_loc, k.z_scale)
         else:
             r_bits = gaussian_bits(residual + _noise(residual, generator), sigma)
             z_bits = logistic_bits(v + _noise(v, generator), k.z_loc, k.z_scale)
+        if hard and self.training:
+            # A rounded zero has no slope, so nothing would hold small residuals down and the low levels
+            # would drift
+            # to higher rates (seen). Values keep the slope of the noisy rate; tables learn from the rounded
+            # one.
+            r_bits = _with_slope_of(
+                r_bits, gaussian_bits(residual + _noise(residual, generator), sigma.detach())
+            )
+            noisy = v + _noise(v, generator)
+            z_bits = _with_slope_of(z_bits, logistic_bits(noisy, k.z_loc.detach(), k.z_scale.detach()))
         x_hat = self.synthesis(y_hat, k.vector)
         return Coded(x_hat, r_bits.sum((1, 2, 3)), z_bits.sum((1, 2, 3)), z, r, index, residual)
+
+
+def _with_slope_of(value: Tensor, other: Tensor) -> Tensor:
+    """``value``, with the gradient of ``other`` added to its own."""
+    return value + (other - other.detach())
 
 
 def _noise(t: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -106,7 +106,8 @@ def frozen_scales(model: Calotype) -> Scales:
 def graphs(model: Calotype, z_limit: int, seen: Observed | None = None) -> dict[str, bytes]:
     """The graphs of a pack, serialised.  ``model`` on the CPU, in ``eval()``.
 
-    With what `observe` saw, those on latents compute in 8-bit integers where that is inexact anyway, and there are
+    With what `observe` saw, those on latents compute in 8-bit integers where that is inexact anyway, and
+    there are
     ``analysis.int8`` and ``synthesis.int8``.
     """
     m, k = model.config.latents, model.config.hyper
@@ -160,9 +161,11 @@ def _onnx(
 
 
 def compact(data: bytes) -> bytes:
-    """Store large float32 weights in less space, behind nodes that a runtime folds away when it loads the graph.
+    """Store large float32 weights in less space, behind nodes that a runtime folds away when it loads the
+    graph.
 
-    Those of bottlenecks as 8-bit integers with a scale per output channel (0.02 % of rate), the others as float16;
+    Those of bottlenecks as 8-bit integers with a scale per output channel (0.02 % of rate), the others as
+    float16;
     integers below 2048 are exact in it, so the scales graph does not change.
     """
     import onnx
@@ -177,7 +180,9 @@ def compact(data: bytes) -> bytes:
             continue
         if ".blocks" in name:
             scale = np.maximum(np.abs(array).max((1, 2, 3), keepdims=True), 1e-12) / 127
-            tensor.CopyFrom(numpy_helper.from_array(np.rint(array / scale).astype(np.int8), name + ".integers"))
+            tensor.CopyFrom(
+                numpy_helper.from_array(np.rint(array / scale).astype(np.int8), name + ".integers")
+            )
             graph.initializer.append(numpy_helper.from_array(scale, name + ".scale"))
             nodes.append(helper.make_node("Cast", [tensor.name], [name + ".floats"], to=TensorProto.FLOAT))
             nodes.append(helper.make_node("Mul", [name + ".floats", name + ".scale"], [name]))

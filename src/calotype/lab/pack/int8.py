@@ -1,7 +1,8 @@
 """The networks of a pack with their convolutions in 8-bit integers, quantised after training.
 
 What costs is quantised: the three convolutions of every bottleneck of the transforms, and those of the mean
-network.  The residual streams and the linear layers that carry them (patch, merge, split) stay float32.  Three
+network.  The residual streams and the linear layers that carry them (patch, merge, split) stay float32.
+Three
 things that are free at run time keep the loss small:
 
 * Channels are equalised: the stream of a stage, and the hidden channels of a branch (ReLU lets positive

@@ -1,6 +1,7 @@
 """The graphs of a pack on latents: hyper-encoder, latent encoder and decoder, channels last inside.
 
-With what `observe` saw, their convolutions are in 8-bit integers.  Latent encoder and decoder have the same mean
+With what `observe` saw, their convolutions are in 8-bit integers.  Latent encoder and decoder have the same
+mean
 network, so what its rounding costs is prediction, and the residuals carry that.  It need not be exact: a mean
 that differs in its last bit on another machine moves a latent by as little, and no probability depends on it.
 """
@@ -37,8 +38,13 @@ class HyperEncoderGraph(nn.Module):
         if seen is not None:
             with torch.no_grad():
                 x, t = samples(seen.hyper), samples(F.relu(net.conv(seen.hyper)))
-            (steps, _), (after, _) = best_range(x, w), best_range(t, out.reshape(-1, 16, len(b)).transpose(0, 2, 1))
-            self.conv = nn.Sequential(Quantise(steps), Conv(w, bias(net.conv), steps, x), nn.ReLU(), Quantise(after))
+            (steps, _), (after, _) = (
+                best_range(x, w),
+                best_range(t, out.reshape(-1, 16, len(b)).transpose(0, 2, 1)),
+            )
+            self.conv = nn.Sequential(
+                Quantise(steps), Conv(w, bias(net.conv), steps, x), nn.ReLU(), Quantise(after)
+            )
         self.out = Dense(out, bias(net.out))
 
     def forward(self, y: Tensor, gain: Tensor, z_gain: Tensor) -> Tensor:
@@ -63,7 +69,9 @@ class MeanMaps(nn.Module):
         if seen is not None:
             for k in range(len(PHASES)):
                 part = slice(k * n, (k + 1) * n)
-                readers = [(samples(seen.contexts[p])[:, part], weight(net.conv[p])[:, part]) for p in range(k, 4)]
+                readers = [
+                    (samples(seen.contexts[p])[:, part], weight(net.conv[p])[:, part]) for p in range(k, 4)
+                ]
                 over[k] = equalise(readers)[0]
         self.wide = Conv(weight(net.wide), bias(net.wide), None)
         w, b = unshuffled(net.up, 2)
@@ -73,11 +81,14 @@ class MeanMaps(nn.Module):
             for p, layer in enumerate(net.reduce)
         )
         self.phases = nn.ModuleList(
-            _Phase(net.conv[p], net.out[p], np.concatenate(over[: p + 1]), p, seen) for p in range(len(PHASES))
+            _Phase(net.conv[p], net.out[p], np.concatenate(over[: p + 1]), p, seen)
+            for p in range(len(PHASES))
         )
 
     def walk(self, z: Tensor, code: Callable[[int, Tensor], Tensor]) -> None:
-        """As `Mean.walk`: the four phases in coding order, ``code(p, mean) -> y_hat``; ``z`` ``[1, 64, a, b]``."""
+        """As `Mean.walk`: the four phases in coding order, ``code(p, mean) -> y_hat``; ``z`` ``[1, 64, a,
+        b]``.
+        """
         t = self.up(F.relu(self.wide(z.permute(0, 2, 3, 1))))
         context = [unblocks(t, 2)]
         for p, phase in enumerate(self.phases):
@@ -121,7 +132,9 @@ class _Shift(nn.Module):
 
 
 class LatentEncoderGraph(nn.Module):
-    """Latents and hyper-latents to residuals.  What ``keep`` makes 0 counts as 0, as it does for a decoder."""
+    """Latents and hyper-latents to residuals.  What ``keep`` makes 0 counts as 0, as it does for a
+    decoder.
+    """
 
     def __init__(self, mean: MeanMaps) -> None:
         super().__init__()
@@ -178,6 +191,8 @@ def _join(maps: list[Tensor]) -> Tensor:
 
 
 def _blocked(weight: Array, side: int) -> Array:
-    """Weights ``[out, (c row column)]`` behind a pixel unshuffle, for inputs in the order (row, column, c)."""
+    """Weights ``[out, (c row column)]`` behind a pixel unshuffle, for inputs in the order (row, column,
+    c).
+    """
     out = len(weight)
     return np.ascontiguousarray(weight.reshape(out, -1, side * side).transpose(0, 2, 1).reshape(out, -1))

@@ -1,8 +1,10 @@
 """Quantised layers over channels-last maps ``[1, h, w, C]``, which ONNX sees in QDQ form.
 
 In QDQ form a quantised tensor is a QuantizeLinear, DequantizeLinear pair, and integer weights are a constant
-behind a DequantizeLinear: any runtime computes it, torch does too, and ONNX Runtime turns every convolution and
-product between such pairs into one integer kernel.  Those are channels last, so nothing is transposed between.
+behind a DequantizeLinear: any runtime computes it, torch does too, and ONNX Runtime turns every convolution
+and
+product between such pairs into one integer kernel.  Those are channels last, so nothing is transposed
+between.
 
 Weights have 7 bits and a scale per output channel, activations 8 bits and a scale per tensor: with more, the
 16-bit sums of x86 CPUs without VNNI instructions could overflow (255 * 63 * 2 < 2^15).
@@ -68,7 +70,9 @@ class _Floats(torch.autograd.Function):
     @staticmethod
     def symbolic(g: Any, x: Any) -> Any:
         scale = g.op("Constant", value_t=torch.tensor(1.0))
-        return g.op("DequantizeLinear", x, scale, g.op("Constant", value_t=torch.tensor(0, dtype=torch.uint8)))
+        return g.op(
+            "DequantizeLinear", x, scale, g.op("Constant", value_t=torch.tensor(0, dtype=torch.uint8))
+        )
 
 
 def floats(x: Tensor) -> Tensor:
@@ -102,7 +106,9 @@ class Quantise(nn.Module):
     def __init__(self, steps: Range | None) -> None:
         super().__init__()
         self.scale: Tensor | None
-        self.register_buffer("scale", None if steps is None else torch.tensor(steps.scale, dtype=torch.float32))
+        self.register_buffer(
+            "scale", None if steps is None else torch.tensor(steps.scale, dtype=torch.float32)
+        )
         self.register_buffer("zero", None if steps is None else torch.tensor(steps.zero, dtype=torch.uint8))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -113,7 +119,9 @@ class Quantise(nn.Module):
 
 
 class Integers(nn.Module):
-    """Constants of 8 (or 32) bits with a scale for each index of ``axis``; called, it gives them as floats."""
+    """Constants of 8 (or 32) bits with a scale for each index of ``axis``; called, it gives them as
+    floats.
+    """
 
     def __init__(self, values: Array, scale: Array, axis: int, dtype: torch.dtype = torch.int8) -> None:
         super().__init__()
@@ -128,7 +136,8 @@ class Integers(nn.Module):
 
 
 def rounded(weight: Array, x: Array | None = None, peak: int = WEIGHT_PEAK) -> tuple[Array, Array, Array]:
-    """Weights ``[out, in, taps]`` as integers and scales ``[out]``, and the mean of what rounding takes away from
+    """Weights ``[out, in, taps]`` as integers and scales ``[out]``, and the mean of what rounding takes
+    away from
     the outputs for inputs ``x`` ``[positions, in]``, ``[out]``.
     """
     scale = np.maximum(np.abs(weight).max((1, 2)), 1e-12) / peak
@@ -204,10 +213,14 @@ def unblocks(x: Tensor, side: int) -> Tensor:
 
 
 def unshuffled(layer: nn.Conv2d, side: int) -> tuple[Array, Array]:
-    """Weights and bias of a 1x1 convolution before a pixel shuffle, outputs in the order (row, column, channel)."""
+    """Weights and bias of a 1x1 convolution before a pixel shuffle, outputs in the order (row, column,
+    channel).
+    """
 
     def reorder(t: Tensor) -> Array:
-        return np.array(t.detach().double().unflatten(0, (-1, side * side)).transpose(0, 1).flatten(0, 1).numpy())
+        return np.array(
+            t.detach().double().unflatten(0, (-1, side * side)).transpose(0, 1).flatten(0, 1).numpy()
+        )
 
     assert layer.bias is not None
     return reorder(layer.weight[:, :, 0, 0]), reorder(layer.bias)

@@ -38,7 +38,8 @@ def export(
 ) -> str:
     """Write a pack and return its id.  ``folder`` appears whole or not at all; an existing pack is replaced.
 
-    calibration: pictures ``[N, 3, H, W]`` (0..1, sides multiples of 64) and the levels ``[N]`` to code them at,
+    calibration: pictures ``[N, 3, H, W]`` (0..1, sides multiples of 64) and the levels ``[N]`` to code them
+    at,
     for networks in 8-bit integers.  Without it all but scales are float32.
 
     Raises:
