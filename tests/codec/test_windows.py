@@ -40,12 +40,15 @@ def whole_y(pack: Pack, pixels: np.ndarray) -> np.ndarray:
 def test_analysis_in_windows_equals_the_whole(pack: Pack, pixels: np.ndarray) -> None:
     header = Header(SIZE[1], SIZE[0], 0, pack.key, TILE)
     whole = whole_y(pack, pixels)
-    with ThreadPoolExecutor(1) as pool:
-        exposure = encoder._Exposure(Picture(pixels), header, pack, 1, None, pool)
-        for tile in range(tile_count(header)):
-            box = tiles.latent_box(tile_box(header, tile))
-            expected = whole[tiles.inside(box, tiles.latent_box(Box(0, 0, *SIZE[::-1])))]
-            assert np.allclose(exposure.analyse(tile), expected, rtol=1e-4, atol=1e-4 * np.abs(whole).max())
+    with ThreadPoolExecutor(3) as pool:
+        exposure = encoder._Exposure(Picture(pixels), header, pack, (3, 1), None, pool)
+        assert len(exposure.windows) % 3 == 0
+        got = list(exposure.each(np.array))
+    assert len(got) == tile_count(header)
+    for tile, y in enumerate(got):
+        box = tiles.latent_box(tile_box(header, tile))
+        expected = whole[tiles.inside(box, tiles.latent_box(Box(0, 0, *SIZE[::-1])))]
+        assert np.allclose(y, expected, rtol=1e-4, atol=1e-4 * np.abs(whole).max())
 
 
 def test_synthesis_in_windows_equals_the_whole(pack: Pack, pixels: np.ndarray) -> None:
@@ -59,7 +62,7 @@ def test_synthesis_in_windows_equals_the_whole(pack: Pack, pixels: np.ndarray) -
         return y_hat[..., box.top : box.bottom, box.left : box.right]
 
     with ThreadPoolExecutor(2) as pool:
-        got = Development(header, networks, of_tile, Box(0, 0, SIZE[1], SIZE[0])).run(pool)
+        got = Development(header, networks, of_tile, Box(0, 0, SIZE[1], SIZE[0]), 4).run(pool)
     assert np.abs(got - whole).max() <= 1
     assert whole.std() > 10
 
@@ -110,22 +113,29 @@ def test_region_decodes_only_the_tiles_it_needs(pack: Pack, pixels: np.ndarray) 
 @given(
     st.integers(0, 50),
     st.integers(0, 50),
-    st.integers(1, 50),
-    st.integers(1, 50),
-    st.sampled_from([4, 16, 64]),
+    st.integers(1, 400),
+    st.integers(1, 400),
+    st.integers(1, 4),
 )
-def test_blocks_cover_a_box_once(left: int, top: int, width: int, height: int, size: int) -> None:
+def test_windows_cover_a_box_once_and_are_alike(
+    left: int, top: int, width: int, height: int, workers: int
+) -> None:
     box = Box(left, top, left + width, top + height)
-    count = np.zeros((120, 120), int)
-    for row in tiles.blocks(box, size):
-        for block in row:
-            assert block.width >= 1
-            assert block.height >= 1
-            assert block.left // size == (block.right - 1) // size
-            count[block.top : block.bottom, block.left : block.right] += 1
+    count = np.zeros((450, 450), int)
+    sizes = []
+    rows = tiles.windows(box, workers)
+    for row in rows:
+        for window in row:
+            assert 1 <= window.width <= tiles.WINDOW
+            assert 1 <= window.height <= tiles.WINDOW
+            sizes.append((window.width, window.height))
+            count[window.top : window.bottom, window.left : window.right] += 1
     expected = np.zeros_like(count)
     expected[top : top + height, left : left + width] = 1
     assert np.array_equal(count, expected)
+    assert all(max(side) - min(side) <= 1 for side in zip(*sizes))
+    # Where the windows are few, every worker gets as many.
+    assert len(sizes) % workers == 0 or len(sizes) >= 4 * workers or min(width, height) <= 4 * workers
 
 
 @given(st.integers(1, 40), st.integers(1, 40))
@@ -139,7 +149,8 @@ def test_cut_repeats_the_edge(height: int, width: int) -> None:
     assert np.array_equal(got, pixels[rows][:, columns])
 
 
-def test_errors_in_a_worker_arrive_and_stop_the_rest(pack: Pack) -> None:
+def test_errors_in_a_worker_arrive_and_stop_the_rest(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles, "WINDOW", 4)
     header = Header(640, 640, 0, pack.key, TILE)
     asked = []
 
@@ -152,7 +163,8 @@ def test_errors_in_a_worker_arrive_and_stop_the_rest(pack: Pack) -> None:
     assert len(asked) < tile_count(header)
 
 
-def test_only_a_few_rows_of_tiles_are_in_memory(pack: Pack) -> None:
+def test_only_a_few_rows_of_tiles_are_in_memory(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles, "WINDOW", 4)
     header = Header(64, 64 * 20, 0, pack.key, TILE)
     reach = -(-pack.manifest.synthesis_margin // 4)  # rows of tiles that a window needs on either side
     alive: list[weakref.ref[np.ndarray]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import platform
 import sys
 from functools import cache
@@ -9,8 +10,7 @@ from pathlib import Path
 
 FAST = {"avx2", "avx512_vnni", "avx_vnni", "asimddp"}
 """Instructions for products of bytes that ONNX Runtime uses: those of x86 CPUs from 2013 on (faster still
-with
-VNNI, from 2019 on), and of ARM CPUs from 2017 on. Names as in /proc/cpuinfo.
+with VNNI, from 2019 on), and of ARM CPUs from 2017 on. Names as in /proc/cpuinfo.
 """
 
 
@@ -37,7 +37,7 @@ def _features() -> set[str]:
 def _features_of_numpy() -> set[str]:
     """What NumPy found, on systems without /proc; it does not tell of VNNI outside AVX-512."""
     try:
-        import numpy._core._multiarray_umath as core  # NumPy 2; the table has no public name
+        core = importlib.import_module("numpy._core._multiarray_umath")  # NumPy 2; it has no public name
     except ImportError:
         return set()
     found = getattr(core, "__cpu_features__", {})

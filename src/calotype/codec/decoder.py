@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from calotype.bitstream import Box, File, Limits, parse, tile_box
+from calotype.bitstream import Box, File, Limits, parse, tile_box, tiles_in
 from calotype.codec import latents, library, tiles
 from calotype.codec.image import Picture
 from calotype.codec.latents import Floats, Networks
@@ -68,11 +68,10 @@ def decode(
         message = f"level {header.level} is beyond those of its pack (0 to {found.manifest.max_level})"
         raise FormatError(message, field="level")
 
-    windows = sum(len(row) for row in tiles.blocks(tiles.latent_box(box), header.tile // tiles.STRIDE))
-    workers, within = tiles.share(threads or default_threads(), windows)
+    workers, within = tiles.share(threads or default_threads(), len(tiles_in(header, box)))
     source = _Tiles(file, Networks(found, found.level(header.level), within), keep=damaged == "keep")
     with tiles.pool(workers) as pool:
-        pixels = Development(header, source.networks, source.y_hat, box).run(pool)
+        pixels = Development(header, source.networks, source.y_hat, box, workers).run(pool)
     alpha = None if file.alpha is None else _read_alpha(file.alpha, box)
     picture = Picture(pixels, header.grey, alpha, file.icc, file.exif, file.xmp)
     return Decoded(picture, tuple(sorted(source.failed)), source.error)

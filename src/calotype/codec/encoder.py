@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,10 +16,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from calotype.bitstream import Box, Header, Limits, StreamWriter, tile_box, tile_count
+from calotype.bitstream import Box, Header, Limits, StreamWriter, grid_size, tile_box, tile_count
 from calotype.codec import latents, library, quality, rate, tiles
 from calotype.codec.image import Picture
 from calotype.codec.latents import Floats, Networks
+from calotype.codec.mosaic import Mosaic, Result
 from calotype.codec.pack import Pack
 from calotype.codec.rate import Target
 from calotype.codec.runtime import default_threads
@@ -73,9 +75,9 @@ def encode(
     side = loaded.manifest.tile if tile is None else tile
     header = Header(picture.width, picture.height, level, loaded.key, side, picture.grey)
 
-    workers, within = tiles.share(threads or default_threads(), tile_count(header))
-    with tiles.pool(workers) as pool:
-        exposure = _Exposure(picture, header, loaded, within, limits, pool)
+    share = tiles.share(threads or default_threads(), tile_count(header))
+    with tiles.pool(share[0]) as pool:
+        exposure = _Exposure(picture, header, loaded, share, limits, pool)
         if target is None:
             return Encoded(exposure.file(level), level, loaded.quality_of(level))
         exposure.keep()
@@ -90,41 +92,50 @@ class _Exposure:
         picture: Picture,
         header: Header,
         pack: Pack,
-        threads: int,
+        share: tuple[int, int],
         limits: Limits | None,
         pool: Executor,
     ) -> None:
-        self.picture, self.header, self.pack, self.threads = picture, header, pack, threads
-        self.limits, self.pool = limits, pool
+        self.picture, self.header, self.pack, self.limits, self.pool = picture, header, pack, limits, pool
+        self.workers, self.threads = share
+        self.bounds = tiles.latent_box(Box(0, 0, header.width, header.height))
+        self.windows = [window for row in tiles.windows(self.bounds, self.workers) for window in row]
         self.alpha = None if picture.alpha is None else _png(picture.alpha)
         self.kept: list[Floats] = []
         self.writer(io.BytesIO(), header)  # refuses at once what could not be written at the end
 
-    def analyse(self, tile: int) -> Floats:
-        """y [1, M, h, w] of a tile, from a window that overlaps its neighbours."""
-        box = tiles.latent_box(tile_box(self.header, tile))
-        bounds = tiles.latent_box(Box(0, 0, self.header.width, self.header.height))
-        window = tiles.grow(box, self.pack.manifest.analysis_margin, bounds)
+    def analyse(self, window: int) -> Floats:
+        """y [1, M, h, w] of a window, which sees some of the pixels around it."""
+        box = self.windows[window]
+        grown = tiles.grow(box, self.pack.manifest.analysis_margin, self.bounds)
         graph = self.pack.graph("analysis", self.threads)
-        y = graph.run({"pixels": tiles.cut(self.picture.pixels, window)})[0]
-        return np.ascontiguousarray(y[tiles.inside(box, window)])  # a view would keep the margins in memory
+        y = graph.run({"pixels": tiles.cut(self.picture.pixels, grown)})[0]
+        return np.ascontiguousarray(y[tiles.inside(box, grown)])  # a view would keep the margins in memory
+
+    def each(self, use: Callable[[Floats], Result]) -> Iterator[Result]:
+        """``use(y)`` for the y [1, M, h, w] of each tile, by the workers; the results in order."""
+        if self.kept:
+            return self.pool.map(use, self.kept)
+        columns, _ = grid_size(self.header)
+        boxes = [tiles.latent_box(tile_box(self.header, k)) for k in range(tile_count(self.header))]
+        rows = [boxes[k : k + columns] for k in range(0, len(boxes), columns)]
+        return Mosaic(self.windows, self.analyse).read(self.pool, rows, lambda _, y: use(y))
 
     def keep(self) -> None:
-        """Analyse every tile once, for a search over the levels."""
-        self.kept = list(self.pool.map(self.analyse, range(tile_count(self.header))))
+        """Analyse the picture once, for a search over the levels."""
+        self.kept = list(self.each(np.array))
 
     def file(self, level: int) -> bytes:
         """The whole file at a level."""
         networks = self.networks(level)
 
-        def payload(tile: int) -> bytes:
-            y = self.kept[tile] if self.kept else self.analyse(tile)
+        def code(y: Floats) -> bytes:
             return latents.write(networks, latents.quantise(networks, y))
 
         out = io.BytesIO()
         with self.writer(out, replace(self.header, level=level)) as writer:
-            for tile in self.pool.map(payload, range(tile_count(self.header))):
-                writer.tile(tile)
+            for payload in self.each(code):
+                writer.tile(payload)
         return out.getvalue()
 
     def writer(self, out: io.BytesIO, header: Header) -> StreamWriter:
@@ -159,7 +170,7 @@ class _Exposure:
             return latents.restore(networks, coded.z, coded.r, *y.shape[-2:])
 
         whole = Box(0, 0, self.header.width, self.header.height)
-        return Development(self.header, networks, y_hat, whole)
+        return Development(self.header, networks, y_hat, whole, self.workers)
 
     def networks(self, level: int) -> Networks:
         return Networks(self.pack, self.pack.level(level), self.threads)

@@ -22,8 +22,7 @@ Graphs: opset <= 21, no external data, float32 unless said, N = 1, H W a b h w d
   * z and r hold integers: hyper_encoder rounds z and clips it to -z_limit .. z_limit (manifest).
   * r is (y - mean) * gain * keep, rounded. keep is table `keep` at the class of each latent, and so 0 where
     nothing is coded: in class 0, and in the padding that makes a tile a multiple of 4 latents (where y
-    repeats
-    its edge). Below 1 it favours smaller r, which cost less; decoders know nothing of it.
+    repeats its edge). Below 1 it favours smaller r, which cost less; decoders know nothing of it.
   * latent_encoder and latent_decoder compute the same mean, inexactly: it moves pixels, never the meaning of
     bits. scales alone is exact (next).
   * scales computes exact integers in float32 (its inputs are exact integers): for every output channel
@@ -31,13 +30,10 @@ Graphs: opset <= 21, no external data, float32 unless said, N = 1, H W a b h w d
     index 0 is the skip class, never coded.
   * synthesis rounds and clips to 0..255 itself.
   * Which of a float and an int8 graph runs is the choice of each encoder and decoder (``precision``): files
-  are
-    the same to a decoder, pixels nearly so. int8 graphs are in QDQ form with 7-bit weights, which no CPU's
-    16-bit
-    sums overflow on.
-  * Packs without hyper_encoder.onnx are read too: their latent_encoder takes y, gain, inv_gain, z_gain,
-  z_mul,
-    bias, valid [1,1,4a,4b] (0 in the padding), level, and gives z and r.
+    are the same to a decoder, pixels nearly so. int8 graphs are in QDQ form with 7-bit weights, which no
+    CPU's 16-bit sums overflow on.
+  * Packs without hyper_encoder.onnx are read too: their latent_encoder takes y, gain, inv_gain,
+    z_gain, z_mul, bias, valid [1,1,4a,4b] (0 in the padding), level, and gives z and r.
   * Both transforms are local and do not know where in the picture a window is. At the picture's border they
     zero-pad, or what they like; elsewhere a window gives, inside its margin, what the whole picture gives.
 

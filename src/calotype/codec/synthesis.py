@@ -1,14 +1,13 @@
 """From the latents of tiles to pixels, window after window.
 
-Synthesis windows are as large as tiles and see ``synthesis_margin`` latents more on each side, taken from the
-neighbouring tiles, so that each pixel is what a synthesis of the whole picture in one piece would give. Only
-the tiles of some three rows are in memory at a time.
+Windows see ``synthesis_margin`` latents more on each side, taken from the tiles around, so that each pixel is
+what a synthesis of the whole picture in one piece would give.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from calotype.bitstream import Box, Header, tile_box, tiles_in
 from calotype.codec import tiles
 from calotype.codec.latents import Floats, Networks
+from calotype.codec.mosaic import Mosaic
 from calotype.codec.tiles import STRIDE
 
 
@@ -28,25 +28,14 @@ class Development:
     networks: those of its pack and level
     y_hat:    gives the latents [1, M, h, w] of tile i; called once per tile that is needed, from any worker
     region:   the pixels that are wanted
+    workers:  how many windows are developed at a time
     """
 
     header: Header
     networks: Networks
     y_hat: Callable[[int], Floats]
     region: Box
-
-    @property
-    def _bounds(self) -> Box:
-        return tiles.latent_box(Box(0, 0, self.header.width, self.header.height))
-
-    def windows(self) -> list[list[Box]]:
-        """The windows in boxes of latents, row by row."""
-        return tiles.blocks(tiles.latent_box(self.region), self.header.tile // STRIDE)
-
-    def tiles_under(self, window: Box) -> list[int]:
-        """The tiles that a window needs."""
-        box = tiles.scaled(self._grown(window), STRIDE)
-        return tiles_in(self.header, tiles.common(box, Box(0, 0, self.header.width, self.header.height)))
+    workers: int = 1
 
     def run(self, pool: Executor) -> NDArray[np.uint8]:
         """The region's pixels, uint8 [H, W, 3]."""
@@ -60,44 +49,26 @@ class Development:
 
     def each(self, pool: Executor, use: Callable[[Box, NDArray[np.uint8]], None]) -> None:
         """Call ``use(box, pixels)`` from the workers, for boxes that make up the region."""
-        latents: dict[int, Future[Floats]] = {}
-        before: list[Future[None]] = []
-        for row in self.windows():
-            needed = {tile for window in row for tile in self.tiles_under(window)}
-            # In this order, so that no worker waits for a tile that none has begun.
-            for tile in sorted(needed - latents.keys()):
-                latents[tile] = pool.submit(self.y_hat, tile)
-            jobs = [pool.submit(self._develop, window, dict(latents), use) for window in row]
-            for job in before:
-                job.result()
-            before = jobs
-            latents = {tile: latents[tile] for tile in needed}
-        for job in before:
-            job.result()
+        picture = Box(0, 0, self.header.width, self.header.height)
+        margin = self.networks.pack.manifest.synthesis_margin
+        bounds = tiles.latent_box(picture)
+        rows = tiles.windows(tiles.latent_box(self.region), self.workers)
+        windows = [window for row in rows for window in row]
 
-    def _develop(
-        self,
-        window: Box,
-        latents: dict[int, Future[Floats]],
-        use: Callable[[Box, NDArray[np.uint8]], None],
-    ) -> None:
-        grown = self._grown(window)
-        pixels = self.networks.run("synthesis", y_hat=self._gather(grown, window, latents))[0][0]
-        target = tiles.common(tiles.scaled(window, STRIDE), self.region)
-        part = pixels[tiles.inside(target, tiles.scaled(grown, STRIDE))[1:]]
-        if self.header.grey:
-            part = ((part.sum(axis=2, dtype=np.uint16, keepdims=True) + 1) // 3).astype(np.uint8)
-        use(target, part)
+        def grown(window: Box) -> Box:
+            return tiles.grow(window, margin, bounds)
 
-    def _gather(self, grown: Box, window: Box, latents: dict[int, Future[Floats]]) -> Floats:
-        """The latents [1, M, h, w] of a grown window, put together from its tiles."""
-        channels = self.networks.pack.manifest.latents
-        y_hat = np.empty((1, channels, grown.height, grown.width), np.float32)
-        for tile in self.tiles_under(window):
-            box = tiles.latent_box(tile_box(self.header, tile))
-            both = tiles.common(box, grown)
-            y_hat[tiles.inside(both, grown)] = latents[tile].result()[tiles.inside(both, box)]
-        return y_hat
+        def develop(window: int, y_hat: Floats) -> None:
+            pixels = self.networks.run("synthesis", y_hat=y_hat)[0][0]
+            target = tiles.common(tiles.scaled(windows[window], STRIDE), self.region)
+            part = pixels[tiles.inside(target, tiles.scaled(grown(windows[window]), STRIDE))[1:]]
+            if self.header.grey:
+                part = ((part.sum(axis=2, dtype=np.uint16, keepdims=True) + 1) // 3).astype(np.uint8)
+            use(target, part)
 
-    def _grown(self, window: Box) -> Box:
-        return tiles.grow(window, self.networks.pack.manifest.synthesis_margin, self._bounds)
+        seen = tiles.scaled(grown(tiles.latent_box(self.region)), STRIDE)
+        needed = tiles_in(self.header, tiles.common(seen, picture))
+        boxes = [tiles.latent_box(tile_box(self.header, tile)) for tile in needed]
+        mosaic = Mosaic(boxes, lambda k: self.y_hat(needed[k]))
+        for _ in mosaic.read(pool, [[grown(window) for window in row] for row in rows], develop):
+            pass

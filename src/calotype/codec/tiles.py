@@ -6,6 +6,7 @@ A box of latents counts latents from the picture's top left corner, 16 pixels ea
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,8 +20,10 @@ from calotype.bitstream import Box
 
 STRIDE = 16
 
+WINDOW = 128
+"""Most latents on a side of a window: the larger, the less is computed twice in the margins."""
 MAX_WORKERS = 4
-"""Most windows at a time: each takes some 100 MB, and a picture of 100 megapixels is to fit into 1.5 GiB."""
+"""Most windows at a time: each takes some 200 MB, and a picture of 100 megapixels is to fit into 1.5 GiB."""
 
 
 def latent_box(pixels: Box) -> Box:
@@ -77,16 +80,33 @@ def pad_to_multiple(array: NDArray[Any], multiple: int) -> NDArray[Any]:
     return np.pad(array, [(0, 0)] * (array.ndim - 2) + [(0, below), (0, right)], mode="edge")
 
 
-def blocks(box: Box, size: int) -> list[list[Box]]:
-    """`box` cut along the lines at multiples of `size`, as rows of boxes."""
-    lefts = range(box.left // size * size, box.right, size)
-    tops = range(box.top // size * size, box.bottom, size)
-    return [[common(Box(left, top, left + size, top + size), box) for left in lefts] for top in tops]
+def windows(box: Box, workers: int = 1) -> list[list[Box]]:
+    """`box` cut into nearly equal windows of at most WINDOW a side, as rows of boxes.
+
+    Of few windows there are as many as give each of `workers` the same number.
+    """
+    columns, rows = -(-box.width // WINDOW), -(-box.height // WINDOW)
+    while columns * rows % workers and columns * rows < 4 * workers:
+        if box.width * rows >= box.height * columns:
+            columns += 1
+        else:
+            rows += 1
+    lefts, tops = _cuts(box.left, box.right, columns), _cuts(box.top, box.bottom, rows)
+    return [
+        [Box(left, top, right, bottom) for left, right in itertools.pairwise(lefts)]
+        for top, bottom in itertools.pairwise(tops)
+    ]
 
 
-def share(threads: int, jobs: int) -> tuple[int, int]:
-    """How to use `threads` threads for `jobs` windows: (windows at a time, threads within each)."""
-    workers = max(1, min(threads, jobs, MAX_WORKERS))
+def _cuts(start: int, end: int, parts: int) -> list[int]:
+    """Where to cut start..end into at most so many parts, none of them empty."""
+    parts = min(parts, end - start)
+    return [start + (end - start) * k // parts for k in range(parts + 1)]
+
+
+def share(threads: int, tiles: int) -> tuple[int, int]:
+    """How to use `threads` threads for a picture of so many tiles: (workers, threads within each)."""
+    workers = max(1, min(threads, tiles, MAX_WORKERS))
     return workers, max(1, threads // workers)
 
 

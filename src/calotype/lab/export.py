@@ -31,8 +31,10 @@ from calotype.lab.train.subject import PRODUCT, Subject
 __all__ = ["ExportError", "Statistics", "export", "export_run"]
 
 BATCH, CROP = 8, 256
-CALIBRATION = 2
+CALIBRATION, RANGES = 2, 3
 """Last number of the crops' key: apart from those of the steps (0) and of the linear start (1)."""
+RANGE_CROPS = 24
+"""How many crops the ranges of the int8 networks are chosen on."""
 
 
 def export_run(
@@ -49,7 +51,8 @@ def export_run(
     training record.
 
     data:     the photographs; by default those that the run names.  The tables are calibrated on ``batches``
-              batches of eight crops of those it trained on, the curve measured on those it held out.
+              batches of eight crops of those it trained on, as are the ranges of the int8 networks, and the
+              curve is measured on those it held out.
     record:   what else the record should say: sources of the photographs, commit.
     progress: called with batches done and to do.
 
@@ -93,7 +96,10 @@ def export_run(
         "validation": {"lambda": list(model.config.lambdas), **curve},
         **(record or {}),
     }
-    return export(model, statistics, folder, name=name, training=training), training
+    x = photos.crops(train_set, (config["seed"], 0, RANGES), RANGE_CROPS, CROP) / 255.0
+    levels = (torch.arange(RANGE_CROPS) + 0.5) / RANGE_CROPS * (anchors - 1)
+    identity = export(model, statistics, folder, name=name, training=training, calibration=(x, levels))
+    return identity, training
 
 
 def _sources(run: Path) -> list[Path]:

@@ -22,8 +22,6 @@ from calotype.lab.pack.graphs import graphs
 from calotype.lab.pack.int8 import observe
 from calotype.lab.pack.tables import Statistics, r_tables, z_tables
 
-MARGIN_SLACK = 1
-"""Latents added to each receptive field, for the sub-pixel layers at its edge."""
 TILE = 1024
 
 
@@ -79,8 +77,9 @@ def manifest(model: Calotype, z_limit: int) -> dict[str, Any]:
         "format": 1, "name": "", "id": "", "files": {}, "coder": 1,
         "latents": c.latents, "hyper_latents": c.hyper, "stride": 16, "hyper_stride": 64, "levels": anchors,
         "quality": [[0, 0], [100, 256 * (anchors - 1)]], "z_limit": z_limit,
-        "analysis_margin": -(-c.analysis_blocks[0] // 2) + c.analysis_blocks[1] + MARGIN_SLACK,
-        "synthesis_margin": c.synthesis_blocks[0] + -(-c.synthesis_blocks[1] // 2) + MARGIN_SLACK,
+        # Patches, merge and split stay within a latent; a bottleneck sees one position more on each side.
+        "analysis_margin": -(-c.analysis_blocks[0] // 2) + c.analysis_blocks[1],
+        "synthesis_margin": c.synthesis_blocks[0] + -(-c.synthesis_blocks[1] // 2),
         "tile": TILE,
     }  # fmt: skip
 

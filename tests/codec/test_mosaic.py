@@ -1,0 +1,71 @@
+"""Arrays in pieces: what is read is what was made, each piece once, and only as long as it is needed."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calotype.bitstream import Box
+from calotype.codec import tiles
+from calotype.codec.mosaic import Mosaic
+
+
+def grid(width: int, height: int, columns: int, rows: int) -> list[list[Box]]:
+    """A box cut into so many columns and rows."""
+    x, y = tiles._cuts(0, width, columns), tiles._cuts(0, height, rows)
+    return [[Box(a, b, c, d) for a, c in pairwise(x)] for b, d in pairwise(y)]
+
+
+@given(
+    st.integers(1, 30),
+    st.integers(1, 30),
+    st.tuples(*[st.integers(1, 5)] * 4),
+    st.integers(0, 4),
+    st.integers(1, 3),
+)
+def test_reading_gives_what_was_made(
+    width: int, height: int, counts: tuple[int, int, int, int], margin: int, workers: int
+) -> None:
+    whole = np.arange(2 * height * width, dtype=np.float32).reshape(1, 2, height, width)
+    bounds = Box(0, 0, width, height)
+    pieces = [box for row in grid(width, height, *counts[:2]) for box in row]
+    rows = [[tiles.grow(box, margin, bounds) for box in row] for row in grid(width, height, *counts[2:])]
+    made = []
+
+    def make(k: int) -> np.ndarray:
+        made.append(k)
+        return whole[tiles.inside(pieces[k], bounds)]
+
+    with ThreadPoolExecutor(workers) as pool:
+        got = list(Mosaic(pieces, make).read(pool, rows, lambda n, array: (n, np.array(array))))
+    boxes = [box for row in rows for box in row]
+    assert [n for n, _ in got] == list(range(len(boxes)))
+    assert all(np.array_equal(array, whole[tiles.inside(boxes[n], bounds)]) for n, array in got)
+    assert sorted(made) == list(range(len(pieces)))
+
+
+def test_pieces_that_nobody_reads_are_not_made() -> None:
+    pieces = grid(8, 8, 2, 2)
+
+    def make(k: int) -> np.ndarray:
+        assert k == 3
+        return np.full((1, 1, 4, 4), 7, np.float32)
+
+    with ThreadPoolExecutor(1) as pool:
+        read = Mosaic([box for row in pieces for box in row], make).read(
+            pool, [[Box(5, 4, 8, 6)]], lambda _, array: float(array.sum())
+        )
+        assert list(read) == [7 * 6]
+
+
+def test_an_error_in_a_piece_reaches_the_reader() -> None:
+    def make(k: int) -> np.ndarray:
+        raise ValueError(f"piece {k}")
+
+    with ThreadPoolExecutor(1) as pool, pytest.raises(ValueError, match="piece 0"):
+        list(Mosaic([Box(0, 0, 2, 2)], make).read(pool, [[Box(0, 0, 1, 1)]], lambda *_: None))
