@@ -20,10 +20,12 @@ from calotype.bitstream import Box
 
 STRIDE = 16
 
-WINDOW = 128
-"""Most latents on a side of a window: the larger, the less is computed twice in the margins."""
-MAX_WORKERS = 4
-"""Most windows at a time: each takes some 200 MB, and a picture of 100 megapixels is to fit into 1.5 GiB."""
+WINDOW = 96
+"""Most latents on a side of a window: the larger, the less is computed twice in the margins (a sixth here)."""
+MAX_WORKERS = 2
+"""Most windows at a time: each takes some 250 MB, and a picture of 100 megapixels is to fit into 1.5 GiB. More
+threads work within each window.
+"""
 
 
 def latent_box(pixels: Box) -> Box:
@@ -107,7 +109,7 @@ def _cuts(start: int, end: int, parts: int) -> list[int]:
 def share(threads: int, tiles: int) -> tuple[int, int]:
     """How to use `threads` threads for a picture of so many tiles: (workers, threads within each)."""
     workers = max(1, min(threads, tiles, MAX_WORKERS))
-    return workers, max(1, threads // workers)
+    return workers, -(-threads // workers)
 
 
 @contextmanager
