@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+SOURCES = $(shell find src/calotype -type f -not -path '*/__pycache__/*')
 NATIVE = pyproject.toml CMakeLists.txt $(wildcard native/*.cpp native/*.hpp)
 
 .PHONY: help demo setup test lint format bench sanitize clean
@@ -21,7 +22,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # The codec alone: a few seconds, no PyTorch.
-$(VENV)/.codec: $(BIN)/python $(NATIVE)
+$(VENV)/.codec: $(BIN)/python $(NATIVE) $(SOURCES)
 	$(BIN)/python -m pip install -q .
 	@touch $@
 

@@ -1,9 +1,11 @@
 """Speed and memory of encode and decode, beside Pillow's AVIF at speed 6 in 4:4:4, in one run.
 
-    python benchmarks/codec.py PICTURE... [--quality 40] [--threads 1 2] [--repeat 5] [--megapixels 25] [--json]
+    python benchmarks/codec.py PICTURE... [--quality 40] [--threads 1 2] [--repeat 5] [--megapixels 25]
+    [--json]
 
 For each picture (by default those in examples/) both codecs work in memory, in turn, with the same number of
-threads. AVIF's quality is the one whose PSNR is nearest to ours from above. Every repeat gives one ratio of their
+threads. AVIF's quality is the one whose PSNR is nearest to ours from above. Every repeat gives one ratio of
+their
 times; medians are reported, of wall time and of CPU time. On a machine that does other things, too, trust the
 second: it is what the work costs, on however many cores.
 Memory is the peak of a fresh process that makes a large picture (out of the first one, mirrored) and encodes
@@ -16,6 +18,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -61,7 +64,7 @@ def main() -> None:
         return
     for row in rows:
         print(
-            f"{row['picture']}: {row['megapixels']:.2f} MP; Calotype {row['psnr']:.2f} dB at {row['bpp']:.3f} bpp, "
+            f"{row['picture']}: {row['megapixels']:.2f} MP; Calotype {row['psnr']:.2f} dB at {row['bpp']:.3f} bpp, "  # noqa: E501
             f"AVIF {row['avif_psnr']:.2f} dB at {row['avif_bpp']:.3f} bpp"
         )
     for threads in given.threads:

@@ -61,7 +61,9 @@ def decode(
     file = parse(data, limits=limits, damaged=damaged)
     header = file.header
     if header.lab:
-        raise FormatError("a file of the laboratory: decode it with `calotype lab decode`", field="flags")
+        raise FormatError(
+            "a file of the laboratory: read it with calotype.lab.use and its checkpoint", field="flags"
+        )
     box = _region(region, header.width, header.height)
     found = library.find(header.pack_id, pack)
     if header.level > found.manifest.max_level:

@@ -51,6 +51,8 @@ def find(key: bytes, pack: str | Path | Pack | None = None) -> Pack:
         candidates = []
     else:
         candidates = list(_within(Path(pack))) if pack is not None else []
+        if pack is not None and not candidates and not any(p.stem == str(pack) for p in paths()):
+            raise PackError(f"no pack at {pack}")
     broken: PackError | None = None
     for path in (*candidates, *paths()):
         try:

@@ -20,11 +20,13 @@ from calotype.bitstream import Box
 
 STRIDE = 16
 
-WINDOW = 96
-"""Most latents on a side of a window: the larger, the less is computed twice in the margins (a sixth here)."""
+WINDOW = 64
+"""Most latents on a side of a window: the larger, the less is computed twice in the margins (a fifth
+here).
+"""
 MAX_WORKERS = 2
-"""Most windows at a time: each takes some 250 MB, and a picture of 100 megapixels is to fit into 1.5 GiB. More
-threads work within each window.
+"""Most windows at a time: each takes over 100 MB, and a picture of 100 megapixels is to fit into 1.5 GiB.
+More threads work within each window.
 """
 
 

@@ -17,7 +17,7 @@ FORMAT = "CALO"
 MIME = "image/x-calotype"
 SUFFIX = ".calo"
 
-_OPTIONS = ("quality", "target_size", "target_bpp", "target_psnr", "target_ms_ssim")
+_OPTIONS = ("quality", "target_size", "target_bpp", "target_psnr", "target_ms_ssim", "pack", "threads")
 _METADATA = ("icc_profile", "exif", "xmp")
 
 
