@@ -172,3 +172,28 @@ def test_a_disk_that_fills_up_half_way(coded: Path, photo: Path, tmp_path: Path,
     assert done.returncode == 1, done
     assert done.stderr == f"calotype: {target}: file too large\n"
     assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_fault_in_one_file_does_not_stop_the_others(
+    run: Run, tmp_path: Path, make_scene: Any, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    from calotype.codec.image import Picture
+
+    for name in ("a.png", "b.png", "c.png"):
+        make_scene().save(tmp_path / name)
+    make_scene(40, 30).save(tmp_path / "b.png")
+    real = Picture.from_pil.__func__  # type: ignore[attr-defined]
+
+    def faulty(cls: type[Picture], image: Image.Image) -> Picture:
+        if image.size == (40, 30):
+            raise RuntimeError("out of luck")
+        picture: Picture = real(cls, image)
+        return picture
+
+    monkeypatch.setattr(Picture, "from_pil", classmethod(faulty))
+    names = [tmp_path / name for name in ("a.png", "b.png", "c.png")]
+    outcome = run("encode", *names, "-o", f"{tmp_path}/out/", "--workers", workers)
+    assert outcome.status == 1
+    assert "b.png: unexpected RuntimeError: out of luck" in outcome.err
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.calo", "c.calo"]

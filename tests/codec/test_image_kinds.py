@@ -28,15 +28,20 @@ def reopened(image: Image.Image, form: str, **options: object) -> Image.Image:
 
 def png_16_bit(values: np.ndarray, colour_type: int, extra: bytes = b"") -> Image.Image:
     """A 16-bit PNG; Pillow cannot write the colour ones."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
     height, width = values.shape[:2]
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
-    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    return png(width, height, 16, colour_type, rows, extra)
+
+
+def png(width: int, height: int, bits: int, colour_type: int, rows: bytes, extra: bytes) -> Image.Image:
+    """A PNG from its filtered rows."""
+    header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + chunk(b"IDAT", zlib.compress(rows))
     return Image.open(io.BytesIO(data + chunk(b"IEND", b"")))
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def test_rgb_and_back() -> None:
@@ -174,6 +179,66 @@ def test_16_bit_grey_with_a_transparent_colour() -> None:
     assert picture.alpha is not None
     assert picture.alpha.tolist() == [[0, 255]]
     assert picture.pixels[:, :, 0].tolist() == [[0x12, 0x12]]
+
+
+@pytest.mark.parametrize(("bits", "row"), [(2, 0b00_01_10_11), (4, 0x05)])
+def test_grey_of_few_bits_with_a_transparent_colour(bits: int, row: int) -> None:
+    """The transparent value is in the unit of the file, not of the 8 bits that Pillow expands to."""
+    count = 8 // bits
+    values = [row >> (8 - bits * (i + 1)) & (2**bits - 1) for i in range(count)]
+    for key in values:
+        picture = Picture.from_pil(
+            png(count, 1, bits, 0, bytes([0, row]), chunk(b"tRNS", struct.pack(">H", key)))
+        )
+        assert picture.grey
+        assert picture.pixels[0, :, 0].tolist() == [value * 255 // (2**bits - 1) for value in values]
+        assert picture.alpha is not None
+        assert picture.alpha.tolist() == [[0 if value == key else 255 for value in values]]
+
+
+@pytest.mark.parametrize("key", [(1, 2, 3), (0x1234, 0x5678, 0x9ABC)])
+def test_16_bit_rgb_with_a_transparent_colour_is_refused(key: tuple[int, int, int]) -> None:
+    values = np.array([[[0x0102, 0x0203, 0x0304], list(key)]], np.uint16)
+    with pytest.raises(ImageError, match="transparent colour"):
+        Picture.from_pil(png_16_bit(values, 2, chunk(b"tRNS", struct.pack(">3H", *key))))
+
+
+@pytest.mark.parametrize("maxval", [65535, 1023])
+def test_16_bit_pgm_keeps_the_high_byte_and_says_so(maxval: int) -> None:
+    values = RNG.integers(0, maxval + 1, (6, 5), np.uint16)
+    expected = np.rint(values / maxval * 65535).astype(int) >> 8
+    binary = b"P5 5 6 %d\n" % maxval + values.astype(">u2").tobytes()
+    plain = b"P2 5 6 %d\n" % maxval + " ".join(map(str, values.ravel())).encode() + b"\n"
+    for data in (binary, plain):
+        picture = Picture.from_pil(Image.open(io.BytesIO(data)))
+        assert picture.grey
+        assert np.array_equal(picture.pixels[:, :, 0], expected)
+        assert len(picture.notes) == 1
+        assert "16 bits" in picture.notes[0]
+
+
+@pytest.mark.parametrize("maxval", [65535, 1023])
+def test_16_bit_ppm_is_rounded_and_says_so(maxval: int) -> None:
+    values = RNG.integers(0, maxval + 1, (6, 5, 3), np.uint16)
+    data = b"P6 5 6 %d\n" % maxval + values.astype(">u2").tobytes()
+    picture = Picture.from_pil(Image.open(io.BytesIO(data)))
+    assert np.array_equal(picture.pixels, np.rint(values / maxval * 255))
+    assert len(picture.notes) == 1
+    assert "16 bits" in picture.notes[0]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("bad\nbox"), TypeError()])
+def test_whatever_pillow_raises_is_one_clear_error(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Its AVIF reader raises RuntimeError for some damaged files, its TIFF reader TypeError."""
+
+    def fail(self: Image.Image) -> None:
+        raise error
+
+    image = Image.fromarray(RGB)
+    monkeypatch.setattr(Image.Image, "load", fail)
+    with pytest.raises(ImageError, match="damaged or cannot be read: ") as caught:
+        Picture.from_pil(image)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("colour_type", "channels"), [(2, 3), (6, 4)])

@@ -95,6 +95,10 @@ def _attempt(one: Callable[[Job], Record], job: Job) -> Record | BaseException:
         raise
     except (CalotypeError, OSError, MemoryError) as error:
         return error
+    except Exception as error:  # a fault of ours, or of a library: the other files are still to be done
+        fault = CalotypeError(f"unexpected {type(error).__name__}: {error}")
+        fault.__cause__ = error
+        return fault
 
 
 def _name(source: str) -> str:

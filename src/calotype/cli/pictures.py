@@ -46,8 +46,10 @@ def open_image(source: str) -> Iterator[Image.Image]:
             raise ImageError("not a picture, or of a format that Pillow does not read") from error
         except Image.DecompressionBombError as error:
             raise LimitError(f"{error} --max-pixels allows more") from error
-        except (SyntaxError, ValueError, EOFError, OverflowError) as error:
-            raise ImageError(f"the picture is damaged: {error}") from error
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # Pillow's readers may raise anything for damaged data
+            raise ImageError(f"the picture is damaged: {str(error) or type(error).__name__}") from error
         with image:
             yield image
 

@@ -74,7 +74,7 @@ def decode(
     source = _Tiles(file, Networks(found, found.level(header.level), within), keep=damaged == "keep")
     with tiles.pool(workers) as pool:
         pixels = Development(header, source.networks, source.y_hat, box, workers).run(pool)
-    alpha = None if file.alpha is None else _read_alpha(file.alpha, box)
+    alpha = None if file.alpha is None else _read_alpha(file.alpha, header.width, header.height, box)
     picture = Picture(pixels, header.grey, alpha, file.icc, file.exif, file.xmp)
     return Decoded(picture, tuple(sorted(source.failed)), source.error)
 
@@ -113,12 +113,32 @@ def _region(region: tuple[int, int, int, int] | None, width: int, height: int) -
     return box
 
 
-def _read_alpha(png: bytes, region: Box) -> NDArray[np.uint8]:
+def _read_alpha(png: bytes, width: int, height: int, region: Box) -> NDArray[np.uint8]:
     from PIL import PngImagePlugin  # not Image.open: the size is known and within the limits
 
+    # A second IHDR would give another size, and other chunks another meaning to the values.
+    if not _is_bare_png(png):
+        raise FormatError("not a PNG of IHDR, IDAT and IEND alone", field="alpha")
     try:
         image = PngImagePlugin.PngImageFile(io.BytesIO(png))
-        whole = np.asarray(image.convert("L"), np.uint8)
-    except (OSError, ValueError, SyntaxError) as error:
+        if image.size == (width, height) and image.mode == "L":
+            whole = np.asarray(image, np.uint8)
+            return whole[region.top : region.bottom, region.left : region.right]
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's readers may raise anything for damaged data
         raise FormatError(f"cannot be decoded: {error}", field="alpha") from error
-    return whole[region.top : region.bottom, region.left : region.right]
+    raise FormatError(f"not an 8-bit grey PNG of {width} x {height} pixels", field="alpha")
+
+
+def _is_bare_png(png: bytes) -> bool:
+    """Whether a PNG is one IHDR, one or more IDAT, one IEND and nothing else."""
+    follows = {b"": (b"IHDR",), b"IHDR": (b"IDAT",), b"IDAT": (b"IDAT", b"IEND"), b"IEND": ()}
+    at, kind = 8, b""
+    while at < len(png):
+        allowed = follows[kind]
+        after, kind = at + 12 + int.from_bytes(png[at : at + 4], "big"), png[at + 4 : at + 8]
+        if kind not in allowed or after > len(png):
+            return False
+        at = after
+    return kind == b"IEND"

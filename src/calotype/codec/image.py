@@ -114,7 +114,8 @@ class Picture:
             pixels[top:bottom] = strip[:, :, :1] if grey else strip[:, :, :3]
             if alpha is not None:
                 alpha[top:bottom] = strip[:, :, -1]
-        meta = metadata.read(image)
+        with convert.readable():
+            meta = metadata.read(image)
         icc = meta.icc if plain.keeps_icc else plain.icc
         return cls(pixels, grey, alpha, icc, meta.exif, meta.xmp, plain.notes)
 
