@@ -51,7 +51,7 @@ def ms_ssim(x: Tensor, y: Tensor) -> Tensor:
         contrast = (2 * vxy + c2) / (vx + vy + c2)
         if scale == 4:
             contrast = contrast * (2 * mx * my + c1) / (mx * mx + my * my + c1)
-        factors.append(F.relu(contrast.flatten(2).mean(2)))
+        factors.append(contrast.flatten(2).mean(2).clamp_min(1e-6))  # a power of 0 has no slope
         if scale < 4:
             pad = [s % 2 for s in x.shape[2:]]
             x, y = F.avg_pool2d(x, 2, padding=pad), F.avg_pool2d(y, 2, padding=pad)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from calotype.lab.models.calotype import Calotype, Config
+from calotype.lab.models.calotype_parts import folded
 from calotype.lab.models.calotype_start import start
 from calotype.lab.train.data import Photos
 from calotype.lab.train.subject import AllQualities
@@ -55,3 +56,32 @@ def test_the_means_predict_and_the_scales_fit(photos: Photos) -> None:
     # Residuals over their sigma have a spread of about 1 where there is something to code; tails are heavy.
     ratio = (out.residual / sigma)[out.index > 20].square().mean().sqrt()
     assert 0.5 < float(ratio) < 3
+
+
+def test_branches_live_and_act_in_units_of_their_streams(photos: Photos) -> None:
+    """In training without units the hidden layers fell silent: nothing was left but the linear path."""
+    _, model = _started(photos)
+    x, alive = photos.centres([0, 2, 5], 128) / 255.0, []
+    for part in (model.analysis, model.synthesis):
+        for block in (*part.blocks8, *part.blocks16):
+            assert not torch.equal(block.given, torch.ones_like(block.given))
+            assert float((block.added * block.given).max()) <= 4  # a few steps of the middle qualities
+            block.conv.register_forward_hook(lambda layer, args, out: alive.append((out > 0).float().mean()))
+    with torch.no_grad():
+        model(x, torch.full((3,), 4.0))
+    assert len(alive) == 12
+    assert all(0.2 < float(share) < 0.8 for share in alive)
+
+
+def test_folding_the_units_keeps_the_function(photos: Photos) -> None:
+    _, model = _started(photos)
+    torch.manual_seed(1)
+    for block in (*model.analysis.blocks8, *model.analysis.blocks16):
+        torch.nn.init.normal_(block.expand.weight, std=0.1)
+        torch.nn.init.normal_(block.expand.bias, std=0.1)
+    x = photos.centres([0, 2], 128) / 255.0
+    plain = folded(model.analysis)
+    with torch.no_grad():
+        torch.testing.assert_close(plain(x), model.analysis(x), atol=1e-4, rtol=1e-4)
+    assert all(bool((block.given == 1).all() and (block.added == 1).all()) for block in plain.blocks8)
+    assert not bool((model.analysis.blocks8[0].given == 1).all())  # a copy

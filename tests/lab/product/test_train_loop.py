@@ -17,10 +17,11 @@ from torch import Tensor
 
 from calotype.lab.checkpoint import CheckpointError
 from calotype.lab.train.config import TrainConfig
+from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import Diverged, Trainer
 from calotype.lab.train.report import Console, Reporter, table
 from calotype.lab.train.state import State, find, split
-from calotype.lab.train.subject import AllQualities, Subject
+from calotype.lab.train.subject import MS_SSIM_WEIGHT, AllQualities, Subject
 
 Make = Callable[..., Trainer]
 
@@ -156,6 +157,38 @@ def test_bf16_changes_little_and_stays_in_the_transforms(trainer: Make) -> None:
     assert seen == [torch.bfloat16]
     assert out.dtype == torch.float32
     assert not torch.is_autocast_enabled("cpu")
+
+
+def test_frozen_parameters_stay(trainer: Make) -> None:
+    run = trainer(steps=3, freeze="analysis., levels.log_gain")
+    before = {k: v.clone() for k, v in run.model.state_dict().items()}
+    run.run()
+    after = run.model.state_dict()
+    for name in ("analysis.patch.weight", "levels.log_gain"):
+        assert torch.equal(after[name], before[name])
+    for name in ("synthesis.patch.weight", "levels.bias"):
+        assert not torch.equal(after[name], before[name])
+    with pytest.raises(ValueError, match="nothing is left"):
+        trainer(freeze="analysis,synthesis,hyper,scales,mean,levels")
+
+
+def test_all_qualities_can_be_tuned_for_ms_ssim(photos: Photos) -> None:
+    subject = Subject(options={"latents": 48, "width": 48, "narrow": 8, "narrow16": 8}, distortion="ms-ssim")
+    objective = subject.build()
+    x = photos.crops([0, 1], (3,), 2, 192)
+    objective.model.train()
+    loss, figures = objective.training_loss(x, torch.Generator().manual_seed(0), True)
+    loss.backward()
+    assert all(torch.isfinite(p.grad).all() for p in objective.model.parameters() if p.grad is not None)
+    assert 0 < figures["bpp"] < 50
+    objective.model.eval()
+    curve, plain = objective.validate(x), AllQualities(objective.model).validate(x)
+    assert (curve["bpp"], curve["psnr"]) == (plain["bpp"], plain["psnr"])
+    for level, lam in enumerate(objective.model.config.lambdas):
+        distance = MS_SSIM_WEIGHT * 10 ** (-curve["ms_ssim"][level] / 10)
+        # The mean of dB is not quite the dB of the mean.
+        expected = (curve["bpp"][level] + lam * distance) / lam**0.5
+        assert curve["loss"][level] == pytest.approx(expected, rel=0.1)
 
 
 def test_a_signal_ends_the_run_after_a_whole_step(trainer: Make, tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ networks.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -55,21 +56,65 @@ class Pointwise(nn.Conv2d):
 class Bottleneck(nn.Module):
     """``x + W3 relu(W2 relu(W1 x))`` with 1x1, 3x3, 1x1 kernels; starts as the identity.
 
-    With ``bf16`` set the branch runs in bfloat16; the stream itself stays float32.
+    The branch reads the stream in units of ``given`` and adds in units of ``added``, ``[width]`` each
+    (`fit`).  Without them a step of the optimiser would be the same for a channel that spans the picture's
+    range as for one of a thousandth of it, and what the branch learns first is to be silent: every unit of
+    the hidden layer ended up dead.  With ``bf16`` set the branch runs in bfloat16; the stream stays float32.
     """
 
     bf16 = False
+    given: Tensor
+    added: Tensor
 
     def __init__(self, width: int, narrow: int) -> None:
         super().__init__()
         self.reduce = Pointwise(width, narrow)
         self.conv = nn.Conv2d(narrow, narrow, 3, padding=1)
         self.expand = Pointwise(narrow, width)
+        for layer in (self.reduce, self.conv):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         self.expand.silence()
+        self.register_buffer("given", torch.ones(width))
+        self.register_buffer("added", torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
-            return x + self.expand(F.relu(self.conv(F.relu(self.reduce(x)))))
+            branch = F.relu(self.conv(F.relu(self.reduce(x / self.given[:, None, None]))))
+            return x + self.expand(branch) * self.added[:, None, None]
+
+    @torch.no_grad()
+    def fit(self, spread: Tensor) -> None:
+        """Choose the units for a stream whose channels have standard deviations ``spread`` ``[width]``.
+
+        A channel of the stream is a coefficient of an orthonormal basis divided by the root of its standard
+        deviation (`calotype_start`), so that deviation is ``spread`` squared.  What is read is whitened, but
+        for coefficients below a grey level or two, which are noise.  What is added is in units of a
+        quantisation step of the middle qualities: there is little to correct beyond that.
+        """
+        deviation = spread.clamp_min(1e-4) ** 2
+        self.given.copy_(deviation.clamp_min(2 / 255) / spread.clamp_min(1e-4))
+        self.added.copy_(deviation.clamp_max(8 / 255) / spread.clamp_min(1e-4))
+
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Move the units into the weights: the same function, nothing to multiply by."""
+        self.reduce.weight /= self.given[:, None, None]
+        self.expand.weight *= self.added[:, None, None, None]
+        self.expand.bias *= self.added
+        self.given.fill_(1.0)
+        self.added.fill_(1.0)
+
+
+Part = TypeVar("Part", bound=nn.Module)
+
+
+def folded(part: Part) -> Part:
+    """A copy of a transform whose bottlenecks are plain convolutions."""
+    part = copy.deepcopy(part)
+    for module in part.modules():
+        if isinstance(module, Bottleneck):
+            module.fold()
+    return part
 
 
 def bottlenecks(count: int, width: int, narrow: int) -> nn.Sequential:

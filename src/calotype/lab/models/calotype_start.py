@@ -75,6 +75,11 @@ def _transforms(model: Calotype, sample: Sampler, batches: int) -> Tensor:
     model.synthesis.split.bias.zero_()
     model.synthesis.patch.weight.copy_((basis * s[:, None])[:width].T[:, :, None, None])
     model.synthesis.patch.bias.zero_()
+    for part in (model.analysis, model.synthesis):
+        for block in part.blocks8:
+            block.fit(s[:width])
+        for block in part.blocks16:
+            block.fit(t)
     return t
 
 

@@ -42,6 +42,9 @@ class TrainConfig:
     """Decay of the moving average of the weights, which is what gets exported."""
     optimizer: str = "adam"
     """`adam` or `soap`."""
+    freeze: str = ""
+    """Parameters that stay as they are: beginnings of their names, with commas between; `analysis.,hyper.`
+    trains the decoder alone."""
     bf16: bool = False
     """Run the heavy layers in bfloat16."""
     compile: bool = False

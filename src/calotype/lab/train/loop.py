@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from calotype.lab.train import process
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import DevicePhotos, Photos
-from calotype.lab.train.optim import build_optimizer
+from calotype.lab.train.optim import build_optimizer, freeze
 from calotype.lab.train.report import Reporter
 from calotype.lab.train.state import NAME, State, load_weights, optimizer_state, restore_optimizer
 from calotype.lab.train.subject import Subject, mixed_precision, transforms
@@ -64,6 +64,7 @@ class Trainer:
         self.objective = subject.build()
         self.model: nn.Module = self.objective.model.to(self.device).to(memory_format=torch.channels_last)
         self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        freeze(self.model, config.freeze)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = build_optimizer(config, self.model)
         self.step, self.seconds, self.last_validation, self.stopped = 0, 0.0, 0.0, False

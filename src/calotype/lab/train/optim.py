@@ -92,6 +92,22 @@ def _eigenvectors(c: Tensor) -> Tensor:
     return torch.linalg.eigh((c / size).double() + torch.diag(ridge))[1].to(c.dtype).contiguous()
 
 
+def freeze(model: nn.Module, beginnings: str) -> None:
+    """Exempt from training the parameters whose names begin so; ``beginnings`` have commas between them.
+
+    Raises:
+        ValueError: for a beginning that no parameter has, or when nothing would be left to train.
+    """
+    for beginning in filter(None, (part.strip() for part in beginnings.split(","))):
+        found = [p for name, p in model.named_parameters() if name.startswith(beginning)]
+        if not found:
+            raise ValueError(f"freeze: no parameter's name begins with {beginning!r}")
+        for p in found:
+            p.requires_grad_(False)
+    if not any(p.requires_grad for p in model.parameters()):
+        raise ValueError("freeze: nothing is left to train")
+
+
 def build_optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:
     """The optimiser that ``config.optimizer`` names.
 

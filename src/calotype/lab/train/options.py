@@ -176,8 +176,9 @@ def to_json(todo: Sequence[Job]) -> dict[str, Any]:
     """What a CONFIG.json holds that asks for these runs."""
     subject = todo[0].subject
     found: dict[str, Any] = {"model": subject.model, "options": subject.options}
+    found["distortion"] = subject.distortion
     if subject.lam is not None:
-        found |= {"lambda": [job.subject.lam for job in todo], "distortion": subject.distortion}
+        found["lambda"] = [job.subject.lam for job in todo]
     if subject.correlation:
         found["correlation"] = subject.correlation
     return {**found, "train": todo[0].config.to_dict()}

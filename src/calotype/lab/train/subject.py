@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from calotype.lab.metrics import ms_ssim, mse255
 from calotype.lab.models.calotype import Calotype, Config
 
 PRODUCT = "calotype"
@@ -33,54 +34,71 @@ class Objective(Protocol):
         ...
 
 
-class AllQualities:
-    """The product's objective: ``bpp + lambda * MSE`` at every level of one model at once."""
+MS_SSIM_WEIGHT = 1270.0
+"""What ``1 - MS-SSIM`` is multiplied by beside an MSE on a 0..255 scale: the ratio of the lambdas at which
+published models trained for either have about one rate (`calotype.lab.objective.LAMBDAS`)."""
 
-    def __init__(self, model: Calotype) -> None:
-        self.model = model
+
+class AllQualities:
+    """The product's objective: ``bpp + lambda * D`` at every level of one model at once.
+
+    ``D`` is the MSE on a 0..255 scale, or ``1 - MS-SSIM`` brought to that scale by `MS_SSIM_WEIGHT`.
+    """
+
+    def __init__(self, model: Calotype, distortion: str = "mse") -> None:
+        self.model, self.distortion = model, distortion
 
     def rate_distortion(
         self, x: Tensor, level: Tensor, *, hard: bool, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Estimated bpp, MSE on a 0..255 scale, and the part of the bpp that is z's, each ``[B]``; ``x`` in
-        0..1.
+    ) -> dict[str, Tensor]:
+        """Per picture, ``[B]`` each: ``loss``, ``bpp`` (estimated), ``z_bpp`` (that part of it which is
+        z's), ``mse`` on a 0..255 scale and, where it is what counts, ``ms_ssim``; ``x`` in 0..1.
         """
         out = self.model(x, level, hard=hard, generator=generator)
         pixels = x.shape[2] * x.shape[3]
         x_hat = out.x_hat if self.model.training else (out.x_hat.clamp(0, 1) * 255).round() / 255
-        mse = (x_hat - x).square().mean((1, 2, 3)) * 255.0**2
-        return (out.r_bits + out.z_bits) / pixels, mse, out.z_bits / pixels
+        found = {"bpp": (out.r_bits + out.z_bits) / pixels, "z_bpp": out.z_bits / pixels}
+        found["mse"] = distance = mse255(x, x_hat)
+        if self.distortion == "ms-ssim":
+            found["ms_ssim"] = ms_ssim(x, x_hat)
+            distance = MS_SSIM_WEIGHT * (1 - found["ms_ssim"])
+        lam = self.model.lam(level)
+        return {"loss": (found["bpp"] + lam * distance) / lam.sqrt(), **found}
 
     def training_loss(
         self, x: Tensor, generator: torch.Generator | None, hard: bool
     ) -> tuple[Tensor, Values]:
-        """Mean over the batch of ``(bpp + lambda * MSE) / sqrt(lambda)``, so that every level weighs alike.
+        """Mean over the batch of ``(bpp + lambda * D) / sqrt(lambda)``, so that every level weighs alike.
 
         Levels are drawn evenly over the trained range, one for each crop.
         """
         n, device = len(x), x.device
         shift = torch.rand(1, generator=generator, device=device)
         level = ((torch.arange(n, device=device) / n + shift) % 1.0) * (len(self.model.config.lambdas) - 1)
-        bpp, mse, z = self.rate_distortion(_unit(x), level, hard=hard, generator=generator)
-        lam = self.model.lam(level)
-        loss = ((bpp + lam * mse) / lam.sqrt()).mean()
-        return loss, {"bpp": bpp.detach().mean(), "z": z.detach().mean()}
+        found = self.rate_distortion(_unit(x), level, hard=hard, generator=generator)
+        return found["loss"].mean(), {
+            "bpp": found["bpp"].detach().mean(),
+            "z": found["z_bpp"].detach().mean(),
+        }
 
     @torch.no_grad()
     def validate(self, x: Tensor) -> Values:
-        """Curve over the trained levels: bpp, PSNR, bpp of z, and loss of each; and the mean of the
-        losses.
+        """Curve over the trained levels: bpp, bpp of z, PSNR, loss and, where it is what counts, MS-SSIM in
+        dB of each; and the mean of the losses.
         """
-        curve: dict[str, list[float]] = {"bpp": [], "psnr": [], "z_bpp": [], "loss": []}
-        for anchor, lam in enumerate(self.model.config.lambdas):
+        curve: dict[str, list[float]] = {}
+        for anchor in range(len(self.model.config.lambdas)):
             parts = []
             for chunk in x.split(8):
                 level = torch.full((len(chunk),), float(anchor), device=x.device)
-                parts.append(torch.stack(self.rate_distortion(_unit(chunk), level, hard=True)))
-            bpp, mse, z = torch.cat(parts, 1)
-            psnr, loss = 10 * torch.log10(255.0**2 / mse), (bpp + lam * mse) / lam**0.5
-            for name, value in zip(curve, (bpp, psnr, z, loss), strict=True):
-                curve[name].append(round(float(value.mean()), 4))
+                parts.append(self.rate_distortion(_unit(chunk), level, hard=True))
+            found = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+            found["psnr"] = 10 * torch.log10(255.0**2 / found.pop("mse"))
+            if "ms_ssim" in found:
+                found["ms_ssim"] = -10 * torch.log10(1 - found["ms_ssim"])
+            for name in ("bpp", "psnr", "z_bpp", "ms_ssim", "loss"):
+                if name in found:
+                    curve.setdefault(name, []).append(round(float(found[name].mean()), 4))
         return {**curve, "mean_loss": round(sum(curve["loss"]) / len(curve["loss"]), 4)}
 
 
@@ -138,11 +156,9 @@ class Subject:
 
     def _rate_distortion(self) -> Objective:
         if self.model == PRODUCT:
-            if self.lam is not None or self.distortion != "mse":
-                raise ValueError(
-                    "calotype trains all its lambdas at once, for MSE; set model.lambdas instead"
-                )
-            return AllQualities(Calotype(Config.from_dict(self.options)))
+            if self.lam is not None:
+                raise ValueError("calotype trains all its lambdas at once; set model.lambdas instead")
+            return AllQualities(Calotype(Config.from_dict(self.options)), self.distortion)
         from calotype.lab import registry
         from calotype.lab.objective import RateDistortion
 
