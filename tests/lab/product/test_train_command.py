@@ -239,7 +239,7 @@ def test_published_systems_at_several_lambdas(
         (["minnen2018-mean-scale", "--lambda", "x"], "numbers with commas"),
         (["minnen2018-mean-scale", "--lambda", "-1"], "above 0"),
         (["minnen2018-mean-scale", "--lambda", "all", "--recipe", "secret"], "no recipe is called 'secret'"),
-        (["--set", "freeze=nothing."], "no parameter's name begins with 'nothing.'"),
+        (["--set", "freeze=nothing.*"], "no parameter's name fits 'nothing.*'"),
         (["--resume", "nowhere"], "no checkpoint"),
         (["--from", "nowhere"], "no checkpoint"),
         (["--data", "nowhere"], "neither a folder"),

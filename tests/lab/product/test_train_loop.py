@@ -160,7 +160,7 @@ def test_bf16_changes_little_and_stays_in_the_transforms(trainer: Make) -> None:
 
 
 def test_frozen_parameters_stay(trainer: Make) -> None:
-    run = trainer(steps=3, freeze="analysis., levels.log_gain")
+    run = trainer(steps=3, freeze="analysis.*, levels.log_gain")
     before = {k: v.clone() for k, v in run.model.state_dict().items()}
     run.run()
     after = run.model.state_dict()
@@ -169,7 +169,7 @@ def test_frozen_parameters_stay(trainer: Make) -> None:
     for name in ("synthesis.patch.weight", "levels.bias"):
         assert not torch.equal(after[name], before[name])
     with pytest.raises(ValueError, match="nothing is left"):
-        trainer(freeze="analysis,synthesis,hyper,scales,mean,levels")
+        trainer(freeze="*")
 
 
 def test_all_qualities_can_be_tuned_for_ms_ssim(photos: Photos) -> None:
@@ -304,7 +304,7 @@ def test_bad_checkpoints_are_clear_errors(trainer: Make, tmp_path: Path) -> None
 
 
 def test_training_lowers_the_loss(trainer: Make) -> None:
-    run = trainer(steps=30, lr=3e-3)
+    run = trainer(steps=60, lr=1e-2)
     before = run.validate()
     run.run()
     after = run.objective.validate(run.photos.centres(run.valid_set, 256))

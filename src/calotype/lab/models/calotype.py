@@ -148,13 +148,16 @@ class Calotype(nn.Module):
 
     @staticmethod
     def learning_rate_factors() -> dict[str, float]:
-        """Pace of some parameters, by prefix of their names; the first that fits counts.
+        """Pace of some parameters, by patterns of their names; the first that fits counts.
 
         The linear path starts at its closed-form optimum and moves slowly; sigma biases are in index steps
-        (~0.1).
+        (~0.1).  A branch's hidden layers follow its last one slowly.  At one pace all of them die: while the
+        last layer is still noise, whatever makes its inputs smaller lowers the loss, Adam moves a weight as
+        far for a weak gradient as for a strong one, and a ReLU that is never above zero stays there.
         """
-        linear = ("analysis.patch", "analysis.merge", "synthesis.split", "synthesis.patch")
-        return {**dict.fromkeys(linear, 0.1), "levels.bias": 30.0, "levels.": 3.0}
+        linear = ("analysis.patch.*", "analysis.merge.*", "synthesis.split.*", "synthesis.patch.*")
+        branches = {"*.blocks*.reduce.*": 0.06, "*.blocks*.conv.*": 0.03, "*.blocks*.expand.*": 0.5}
+        return {**dict.fromkeys(linear, 0.1), **branches, "levels.bias": 30.0, "levels.*": 3.0}
 
     def mixed_precision(self, enabled: bool) -> None:
         """Run the bottlenecks of both transforms in bfloat16."""
@@ -209,10 +212,9 @@ class Calotype(nn.Module):
             r_bits = gaussian_bits(residual + _noise(residual, generator), sigma)
             z_bits = logistic_bits(v + _noise(v, generator), k.z_loc, k.z_scale)
         if hard and self.training:
-            # A rounded zero has no slope, so nothing would hold small residuals down and the low levels
-            # would drift
-            # to higher rates (seen). Values keep the slope of the noisy rate; tables learn from the rounded
-            # one.
+            # A rounded zero has no slope, so nothing would hold small residuals down and the low levels would
+            # drift to higher rates (seen).  Values keep the slope of the noisy rate; tables learn from the
+            # rounded one.
             r_bits = _with_slope_of(
                 r_bits, gaussian_bits(residual + _noise(residual, generator), sigma.detach())
             )

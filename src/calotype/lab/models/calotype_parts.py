@@ -57,9 +57,8 @@ class Bottleneck(nn.Module):
     """``x + W3 relu(W2 relu(W1 x))`` with 1x1, 3x3, 1x1 kernels; starts as the identity.
 
     The branch reads the stream in units of ``given`` and adds in units of ``added``, ``[width]`` each
-    (`fit`).  Without them a step of the optimiser would be the same for a channel that spans the picture's
-    range as for one of a thousandth of it, and what the branch learns first is to be silent: every unit of
-    the hidden layer ended up dead.  With ``bf16`` set the branch runs in bfloat16; the stream stays float32.
+    (`fit`): without them a step of the optimiser would be the same for a channel that spans the picture's
+    range as for one of a thousandth of it.  With ``bf16`` set it runs in bfloat16; the stream stays float32.
     """
 
     bf16 = False

@@ -43,8 +43,8 @@ class TrainConfig:
     optimizer: str = "adam"
     """`adam` or `soap`."""
     freeze: str = ""
-    """Parameters that stay as they are: beginnings of their names, with commas between; `analysis.,hyper.`
-    trains the decoder alone."""
+    """Parameters that stay as they are: patterns of their names, with commas between; with
+    `analysis.*,hyper.*,levels.log_gain,levels.log_z_step` the encoder does."""
     bf16: bool = False
     """Run the heavy layers in bfloat16."""
     compile: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from fnmatch import fnmatch
 from typing import Any
 
 import torch
@@ -92,16 +93,17 @@ def _eigenvectors(c: Tensor) -> Tensor:
     return torch.linalg.eigh((c / size).double() + torch.diag(ridge))[1].to(c.dtype).contiguous()
 
 
-def freeze(model: nn.Module, beginnings: str) -> None:
-    """Exempt from training the parameters whose names begin so; ``beginnings`` have commas between them.
+def freeze(model: nn.Module, patterns: str) -> None:
+    """Exempt from training the parameters whose names fit; ``patterns`` as in file names (`fnmatch`), with
+    commas between them.
 
     Raises:
-        ValueError: for a beginning that no parameter has, or when nothing would be left to train.
+        ValueError: for a pattern that no name fits, or when nothing would be left to train.
     """
-    for beginning in filter(None, (part.strip() for part in beginnings.split(","))):
-        found = [p for name, p in model.named_parameters() if name.startswith(beginning)]
+    for pattern in filter(None, (part.strip() for part in patterns.split(","))):
+        found = [p for name, p in model.named_parameters() if fnmatch(name, pattern)]
         if not found:
-            raise ValueError(f"freeze: no parameter's name begins with {beginning!r}")
+            raise ValueError(f"freeze: no parameter's name fits {pattern!r}")
         for p in found:
             p.requires_grad_(False)
     if not any(p.requires_grad for p in model.parameters()):
@@ -111,13 +113,14 @@ def freeze(model: nn.Module, beginnings: str) -> None:
 def build_optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:
     """The optimiser that ``config.optimizer`` names.
 
-    A model may set the pace of some parameters: ``learning_rate_factors() -> {prefix: factor}``.
+    A model may set the pace of some parameters: ``learning_rate_factors() -> {pattern: factor}``, the first
+    pattern that fits a name (as in file names, `fnmatch`) counts.
     """
     factors = model.learning_rate_factors() if hasattr(model, "learning_rate_factors") else {}
     groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            factor = next((f for prefix, f in factors.items() if name.startswith(prefix)), 1.0)
+            factor = next((f for pattern, f in factors.items() if fnmatch(name, pattern)), 1.0)
             groups.setdefault(factor, []).append(parameter)
     options = [{"params": params, "factor": factor} for factor, params in groups.items()]
     if config.optimizer == "soap":
