@@ -20,12 +20,12 @@ from calotype.bitstream import Box
 
 STRIDE = 16
 
-WINDOW = 64
-"""Most latents on a side of a window: the larger, the less is computed twice in the margins (a fifth
-here).
+WINDOWS = ((1 << 15, 128), (1 << 17, 96), (1 << 62, 64))
+"""Most latents on a side of a window, for boxes of up to so many latents: the larger, the less is computed
+twice in the margins (a fifth at 64), and the more memory it takes.
 """
 MAX_WORKERS = 2
-"""Most windows at a time: each takes over 100 MB, and a picture of 100 megapixels is to fit into 1.5 GiB.
+"""Most windows at a time: each takes 100 to 300 MB, and a picture of 100 megapixels is to fit into 1.5 GiB.
 More threads work within each window.
 """
 
@@ -85,11 +85,12 @@ def pad_to_multiple(array: NDArray[Any], multiple: int) -> NDArray[Any]:
 
 
 def windows(box: Box, workers: int = 1) -> list[list[Box]]:
-    """`box` cut into nearly equal windows of at most WINDOW a side, as rows of boxes.
+    """`box` cut into nearly equal windows, none larger than WINDOWS allows, as rows of boxes.
 
     Of few windows there are as many as give each of `workers` the same number.
     """
-    columns, rows = -(-box.width // WINDOW), -(-box.height // WINDOW)
+    side = next(side for most, side in WINDOWS if box.width * box.height <= most)
+    columns, rows = -(-box.width // side), -(-box.height // side)
     while columns * rows % workers and columns * rows < 4 * workers:
         if box.width * rows >= box.height * columns:
             columns += 1

@@ -22,7 +22,7 @@ from calotype.codec.pack import Pack
 from calotype.lab.export import ExportError, Statistics, export, export_run
 from calotype.lab.layers.integer import IntConv, round_through
 from calotype.lab.models.calotype import Calotype
-from calotype.lab.models.calotype_parts import Z_UNIT, split_phases
+from calotype.lab.models.calotype_parts import Z_UNIT, Bottleneck, folded, split_phases
 from calotype.lab.models.calotype_start import start
 from calotype.lab.pack import exact
 from calotype.lab.pack.graphs import HALF_SIZE, graphs
@@ -108,6 +108,39 @@ def test_a_real_file_is_what_torch_predicts(
     decoded = decode(data, pack=pack, threads=1).picture.pixels
     assert np.abs(decoded.astype(int) - x_hat.astype(int)).max() <= 1
     assert np.abs(decoded.astype(int) - pixels).mean() < 16  # and it is the picture
+
+
+def test_units_of_bottlenecks_are_folded_into_the_graphs(
+    thin: Thin, picture: Callable[..., np.ndarray]
+) -> None:
+    model = thin(11)
+    generator = torch.Generator().manual_seed(6)
+    blocks = [module for module in model.modules() if isinstance(module, Bottleneck)]
+    with torch.no_grad():
+        for block in blocks:
+            for units in (block.given, block.added):
+                units.copy_(10 ** (2 * torch.rand(units.shape, generator=generator) - 1))
+    before = [block.given.clone() for block in blocks]
+    pixels = picture(64, 128, 2)[None]
+    x = torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255.0
+    vector = model.levels(torch.tensor([1.0])).vector
+    with torch.no_grad():
+        y = model.analysis(x)
+        x_hat = model.synthesis(y, vector)
+        plain = folded(model.analysis)
+        assert torch.allclose(plain(x), y, atol=1e-4 * float(y.abs().max()))
+    assert all(bool((m.given == 1).all()) for m in plain.modules() if isinstance(m, Bottleneck))
+    assert all(torch.equal(block.given, was) for block, was in zip(blocks, before))
+
+    data = graphs(model, 1023)
+    (got,) = ort.InferenceSession(data["analysis"]).run(None, {"pixels": pixels})
+    # Weights are stored in fewer bits.
+    assert np.abs(got - y.numpy()).max() < 0.01 * float(y.abs().max())
+    feeds = {"y_hat": y.numpy(), "level": vector[0, :, 0, 0].detach().numpy()}
+    (got,) = ort.InferenceSession(data["synthesis"]).run(None, feeds)
+    expected = (x_hat[0].clamp(0, 1) * 255).round().permute(1, 2, 0).numpy()
+    assert np.abs(got[0].astype(int) - expected).max() <= 2
+    assert expected.std() > 10
 
 
 def test_quality_and_size_rise_together(pack: Pack, picture: Callable[..., np.ndarray]) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from calotype.lab.layers.integer import IntConv
 from calotype.lab.models.calotype import Calotype
-from calotype.lab.models.calotype_parts import Scales
+from calotype.lab.models.calotype_parts import Scales, folded
 from calotype.lab.pack.int8 import Observed
 from calotype.lab.pack.int8_transforms import IntAnalysisGraph, IntSynthesisGraph
 from calotype.lab.pack.latent_graphs import (
@@ -36,7 +36,7 @@ class AnalysisGraph(nn.Module):
 
     def __init__(self, model: Calotype) -> None:
         super().__init__()
-        self.net = copy.deepcopy(model.analysis)
+        self.net = folded(model.analysis)
         patch = self.net.patch
         assert patch.bias is not None
         with torch.no_grad():
@@ -55,7 +55,7 @@ class SynthesisGraph(nn.Module):
 
     def __init__(self, model: Calotype) -> None:
         super().__init__()
-        self.net = copy.deepcopy(model.synthesis)
+        self.net = folded(model.synthesis)
         patch = self.net.patch
         assert patch.bias is not None
         with torch.no_grad():

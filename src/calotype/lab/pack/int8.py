@@ -1,9 +1,9 @@
 """The networks of a pack with their convolutions in 8-bit integers, quantised after training.
 
-What costs is quantised: the three convolutions of every bottleneck of the transforms, and those of the mean
-network.  The residual streams and the linear layers that carry them (patch, merge, split) stay float32.
-Three
-things that are free at run time keep the loss small:
+What costs is quantised: the three convolutions of every bottleneck of the transforms, those of the mean
+network, and the weaker channels of the linear layers (merge, split, last patch).  The residual streams stay
+float32, as do the strong channels of those layers.  Three things that are free at run time keep the loss
+small:
 
 * Channels are equalised: the stream of a stage, and the hidden channels of a branch (ReLU lets positive
   factors pass), are divided by one number each so that one step suits all; the layers around take the
@@ -86,7 +86,7 @@ class IntBottleneck(nn.Module):
 class Stage(nn.Sequential):
     """Quantised bottlenecks on a stream held as ``(x - offset) / divisor``, both ``[channels]``.
 
-    The offset is zero at the entrance; ``offset`` is that at the end.
+    ``offset`` is that at the end.
     """
 
     def __init__(self, blocks: Iterable[IntBottleneck], divisor: Array, offset: Array) -> None:
@@ -94,10 +94,10 @@ class Stage(nn.Sequential):
         self.divisor, self.offset = divisor, offset
 
 
-def stage(blocks: Iterable[Bottleneck], x: Tensor) -> tuple[Stage, Tensor]:
+def stage(blocks: Iterable[Bottleneck], x: Tensor, start: Array | None = None) -> tuple[Stage, Tensor]:
     """A row of bottlenecks in integers, calibrated on the stream ``x`` ``[N, C, h, w]`` that enters them.
 
-    Returns it and the stream that leaves the float32 blocks.
+    Returns it and the stream that leaves the float32 blocks.  ``start``: offset at the entrance, 0 without.
     """
     traces = []
     with torch.no_grad():
@@ -106,13 +106,14 @@ def stage(blocks: Iterable[Bottleneck], x: Tensor) -> tuple[Stage, Tensor]:
             second = F.relu(block.conv(first))
             traces.append((block, samples(x), samples(first), samples(second)))
             x = x + block.expand(second)
-    entries, offset = [], np.zeros(x.shape[1])
+    start = np.zeros(x.shape[1]) if start is None else start
+    entries, offset = [], start
     for block, stream, _, _ in traces:
         entries.append((stream - offset, weight(block.reduce)))
         offset = offset + bias(block.expand)
     divisor, ranges = equalise(entries)
 
-    made, offset = [], np.zeros(x.shape[1])
+    made, offset = [], start
     for (block, stream, first, second), range0 in zip(traces, ranges, strict=True):
         over1, (range1,) = equalise([(first, weight(block.conv))])
         over2, (range2,) = equalise([(second, weight(block.expand))])

@@ -12,8 +12,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from calotype.lab.models.calotype import Calotype
-from calotype.lab.pack.int8 import Observed, bias, stage
-from calotype.lab.pack.qdq import Array, Dense, Product, blocks, floats, to_bytes, unblocks, unshuffled
+from calotype.lab.models.calotype_parts import folded
+from calotype.lab.pack.int8 import Observed, best_range, bias, samples, stage
+from calotype.lab.pack.qdq import (
+    Array,
+    Dense,
+    Product,
+    Quantise,
+    blocks,
+    floats,
+    to_bytes,
+    unblocks,
+    unshuffled,
+)
 
 
 class IntAnalysisGraph(nn.Module):
@@ -24,26 +35,26 @@ class IntAnalysisGraph(nn.Module):
 
     def __init__(self, model: Calotype, seen: Observed) -> None:
         super().__init__()
-        net = model.analysis
+        net = folded(model.analysis)
+        w = _linear(net.patch)
         with torch.no_grad():
-            self.blocks8, x = stage(net.blocks8, net.patch(seen.pixels - 0.5))
+            start = bias(net.patch) - 0.5 * w.sum(1)
+            self.blocks8, x = stage(net.blocks8, net.patch(seen.pixels - 0.5), start)
             self.blocks16, _ = stage(net.blocks16, net.merge(x))
         over8, over16 = self.blocks8.divisor, self.blocks16.divisor
-        w = _linear(net.patch)
-        b = (bias(net.patch) - 0.5 * w.sum(1)) / over8
         w /= 255 * over8[:, None]
         self.coarse = Product(w)
         self.fine = Product(w - self.coarse.integers())
-        self.shift = _constant(b)
         w = _linear(net.merge)
         b = bias(net.merge) + w @ np.tile(self.blocks8.offset, 4)
-        self.merge = Dense(w * np.tile(over8, 4) / over16[:, None], b / over16)
+        s8 = (samples(x) - self.blocks8.offset) / over8
+        self.merge = MixedDense(w * np.tile(over8, 4) / over16[:, None], b / over16, s8, strong=0.25, side=2)
         self.scale, self.offset = _constant(over16), _constant(self.blocks16.offset)
 
     def forward(self, pixels: Tensor) -> Tensor:
         t = floats(blocks(pixels, 8))
-        t = self.blocks8(self.coarse(t) + self.fine(t) + self.shift)
-        t = self.blocks16(self.merge(blocks(t, 2)))
+        t = self.blocks8(self.coarse(t) + self.fine(t))
+        t = self.blocks16(self.merge(t))
         return (t * self.scale + self.offset).permute(0, 3, 1, 2)
 
 
@@ -52,21 +63,49 @@ class IntSynthesisGraph(nn.Module):
 
     def __init__(self, model: Calotype, seen: Observed) -> None:
         super().__init__()
-        net = model.synthesis
+        net = folded(model.synthesis)
         with torch.no_grad():
             self.blocks16, x = stage(net.blocks16, seen.synthesis)
-            self.blocks8, _ = stage(net.blocks8, F.pixel_shuffle(net.split(x), 2))
+            s16 = (samples(x) - self.blocks16.offset) / self.blocks16.divisor
+            self.blocks8, x = stage(net.blocks8, F.pixel_shuffle(net.split(x), 2))
+            s8 = (samples(x) - self.blocks8.offset) / self.blocks8.divisor
         over16, over8 = self.blocks16.divisor, np.tile(self.blocks8.divisor, 4)
         self.scale = _constant(1 / over16)
         w, b = unshuffled(net.split, 2)
-        self.split = Dense(w * over16 / over8[:, None], (b + w @ self.blocks16.offset) / over8)
+        b = (b + w @ self.blocks16.offset) / over8
+        self.split = MixedDense(w * over16 / over8[:, None], b, s16, strong=0.5)
         w, b = unshuffled(net.patch, 8)
-        self.patch = Dense(255 * w * self.blocks8.divisor, 255 * (b + w @ self.blocks8.offset) + 127.5)
+        b = 255 * (b + w @ self.blocks8.offset) + 127.5
+        self.patch = MixedDense(255 * w * self.blocks8.divisor, b, s8, strong=0.5)
 
     def forward(self, y_hat: Tensor, level: Tensor) -> Tensor:
         t = self.blocks16((y_hat.permute(0, 2, 3, 1) + level) * self.scale)
         t = self.patch(self.blocks8(unblocks(self.split(t), 2)))
         return unblocks(to_bytes(t), 8)
+
+
+class MixedDense(nn.Module):
+    """``weight`` ``[out, (row column in)]`` times blocks of ``side * side`` positions, plus ``bias``.
+
+    A part ``strong`` of the channels, the first ones, is multiplied in float32: the network begins as a
+    Karhunen-Loeve transform, and there they are the strong ones, whose rounding would show.  The others are
+    in integers.  ``x`` ``[positions, in]``: samples of the input.
+    """
+
+    def __init__(self, weight: Array, bias: Array, x: Array, *, strong: float, side: int = 1) -> None:
+        super().__init__()
+        self.strong, self.side = round(strong * x.shape[1]), side
+        first, w = self.strong, weight.reshape(len(weight), side * side, -1)
+        rest = x[:, first:]
+        steps, _ = best_range(rest, w[:, :, first:].transpose(0, 2, 1))
+        self.quantise = Quantise(steps)
+        self.weak = Product(w[:, :, first:].reshape(len(w), -1), np.tile(rest, side * side))
+        self.dense = Dense(w[:, :, :first].reshape(len(w), -1), bias + self.weak.lost)
+
+    def forward(self, x: Tensor) -> Tensor:
+        strong, rest = x[..., : self.strong], x[..., self.strong :]
+        rest = self.quantise(blocks(rest, self.side))
+        return self.dense(blocks(strong, self.side)) + self.weak(rest)
 
 
 def _linear(layer: nn.Conv2d) -> Array:

@@ -200,6 +200,8 @@ class Dense(nn.Module):
 
 def blocks(x: Tensor, side: int) -> Tensor:
     """``[1, h*side, w*side, C]`` to ``[1, h, w, side*side*C]``, in the order (row, column, channel)."""
+    if side == 1:
+        return x
     _, h, w, c = x.shape
     x = x.reshape(h // side, side, w // side, side * c).permute(0, 2, 1, 3)
     return x.reshape(1, h // side, w // side, side * side * c)
