@@ -42,9 +42,14 @@ def test_run_list_and_report(pictures: Path, tmp_path: Path, capsys: pytest.Capt
     (out / "report.html").unlink()
     assert main(["bench", "report", str(out), "--anchor", "webp"]) == 0
     assert (out / "report.html").stat().st_size > 1e6
+    again = ["--codecs", "jpeg-444", "--metrics", "psnr_rgb", "--out", str(out), "--no-report", "--resume"]
+    assert main(["bench", str(pictures / "a.png"), *again, *QUIET]) == 0
+    assert "kept from earlier runs: jpeg-420, webp" in capsys.readouterr().err
 
     assert main(["bench", "list"]) == 0
     listed = capsys.readouterr().out
+    assert main(["bench", "--list"]) == 0
+    assert capsys.readouterr().out == listed
     for word in ("jpeg-420", "avif-444-psnr", "vvc", "calotype", "psnr_rgb", "nlpd"):
         assert word in listed
 
@@ -73,7 +78,14 @@ def test_failures_give_status_1(
         (["{}", "--codecs", "jpg"], "unknown codec 'jpg'"),
         (["{}", "--codecs", ","], "no codec to run"),
         (["{}", "--metrics", "psnr"], "unknown metric 'psnr'"),
+        (["{}", "--metrics", "jpegia"], "unknown metric 'jpegia'"),
         (["{}", "--qualities", "high"], "--qualities high"),
+        (["{}", "--codecs", "webp", "--qualities", "wepb=3"], "did you mean webp?"),
+        (["{}", "--codecs", "webp", "--qualities", "jxl=3"], "jxl is not run; add it to --codecs"),
+        (["{}", "--picture-size", "large"], "--picture-size large: expected a size"),
+        (["{}", "--picture-quality", "101"], "--picture-quality 101: expected 1 to 100, or lossless"),
+        (["{}", "--picture-bpp", "a"], "--picture-bpp a: expected numbers"),
+        (["{}", "--pictures", "a,z.png"], "--pictures z.png: no such picture"),
         (["{}", "--qualities", "webp="], "no number given"),
         (["{}", "--codecs", "webp", "--anchor", "jxl"], "--anchor jxl is not among the codecs"),
         (["/no/such/picture.png"], "no such picture or folder"),
@@ -89,6 +101,18 @@ def test_one_line_for_what_is_wrong(
     assert lines[0].startswith("calotype: ")
     assert message in lines[0]
     assert not (tmp_path / "out" / "results.json").exists()
+
+
+def test_jpegai_in_one_word(pictures: Path, tmp_path: Path) -> None:
+    from calotype.bench.metrics import BASIC, JPEG_AI, METRICS
+
+    if METRICS["vmaf"].missing():
+        pytest.skip("VMAF needs ffmpeg")
+    out = tmp_path / "out"
+    options = ["--codecs", "webp", "--qualities", "30", "--metrics", "basic,jpegai", "--no-report"]
+    assert main(["bench", str(pictures / "a.png"), *options, "--out", str(out), *QUIET]) == 0
+    found = json.loads((out / "results.json").read_text())
+    assert set(found["measurements"][0]["metrics"]) == {*BASIC, *JPEG_AI}
 
 
 def test_report_of_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

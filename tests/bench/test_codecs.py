@@ -14,6 +14,7 @@ from calotype.bench import codecs
 from calotype.bench.codecs import _process, _yuv
 from calotype.bench.codecs.base import Codec
 from calotype.bench.errors import BenchError
+from calotype.bench.selection import select
 
 ALL = codecs.every()
 
@@ -65,7 +66,7 @@ def test_threads_are_a_copy() -> None:
 def test_each_codec_is_one_short_file() -> None:
     for path in Path(codecs.__file__).parent.glob("[a-z]*.py"):
         if path.name != "base.py":
-            assert len(path.read_text().splitlines()) < 75, path.name
+            assert len(path.read_text().splitlines()) < 60, path.name
 
 
 def test_expand_families_and_files(bad_codecs: Path) -> None:
@@ -80,7 +81,7 @@ def test_expand_families_and_files(bad_codecs: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("jpg", "unknown codec 'jpg'"),
+        ("jpg", "unknown codec 'jpg'; did you mean jpeg"),
         ("webp:3", "webp takes no argument"),
         ("/no/such/file.py", "no such codec file"),
         ("lab:/no/such/checkpoint", "lab:/no/such/checkpoint"),
@@ -95,8 +96,53 @@ def test_wrong_names(spec: str, message: str) -> None:
 def test_file_that_is_no_codec_file(tmp_path: Path) -> None:
     path = tmp_path / "broken.py"
     path.write_text("CODECS = [undefined]")
-    with pytest.raises(BenchError, match="NameError"):
-        codecs.expand([str(path)])
+    codec = codecs.get(codecs.expand([str(path)])[0])
+    assert codec.name == "broken"
+    told, version = codecs.state(codec)
+    assert told is not None
+    assert f"{path} cannot be imported: NameError: name 'undefined'" in told
+    assert version == ""
+    with pytest.raises(BenchError, match=r"none of the codecs can run here: broken: .* NameError"):
+        select([str(path)], None)
+
+
+def test_codec_that_cannot_say_what_it_is_is_missing() -> None:
+    class Silent(Codec):
+        name = "silent"
+
+        def version(self) -> str:
+            raise OSError("libsilent.so: cannot open\nsecond line")
+
+    assert codecs.state(Silent()) == ("asking its version failed: OSError: libsilent.so: cannot open", "")
+
+    class Worse(Silent):
+        def missing(self) -> str | None:
+            raise ValueError("no idea")
+
+    assert codecs.state(Worse()) == ("asking what it lacks failed: ValueError: no idea", "")
+
+
+@pytest.mark.parametrize(
+    ("qualities", "message"),
+    [
+        ({"jepg-420": (1.0,)}, "jepg-420=...: no codec of this run has that name; did you mean jpeg-420"),
+        ({"webp": (1.0,)}, "webp=...: webp is not run; add it to --codecs"),
+        ({"zzz": (1.0,)}, "this run has jpeg-420"),
+    ],
+)
+def test_qualities_of_no_codec_of_the_run(qualities: dict, message: str) -> None:
+    with pytest.raises(BenchError) as caught:
+        select(["jpeg-420"], qualities)
+    assert message in str(caught.value)
+    chosen = select(["jpeg-420", "webp"], {"jpeg": (3.0,), "*": (7.0,)})
+    assert (chosen.qualities("jpeg-420"), chosen.qualities("webp")) == ((3.0,), (7.0,))
+
+
+def test_two_codecs_of_one_name_stay_apart(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("from calotype.bench.codecs.webp import Webp\nCODECS = [Webp()]\n")
+    chosen = select(["webp", str(path)], None)
+    assert sorted(chosen.names.values()) == sorted(["webp", f"{path}:webp"])
 
 
 def test_missing_names_module_and_program() -> None:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import io
 import json
 import math
 import re
+import warnings
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from calotype.bench import bdrate, report, results
+from calotype.bench import bdrate, publish, report, results, tables
 from calotype.bench.errors import BenchError
 from calotype.bench.measure import next_quality
 from calotype.bench.report import page
 from calotype.bench.report.curves import Table, bd_tables
+from calotype.bench.report.pictures import Look
 from calotype.bench.report.published import KODAK, published_curves
 from calotype.bench.report.style import styles
 from calotype.bench.runner import Settings, run
@@ -38,16 +44,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "CODECS = [Evil()]\n"
     )
     codecs = ("jpeg-420", "webp", str(base / "evil.py"))
-    settings = Settings(out=base / "run", codecs=codecs, qualities=LADDER, picture_bpp=0.8, timing_repeats=1)
+    more = {"picture_bpp": (0.8,), "timing_repeats": 1}
+    settings = Settings(out=base / "run", codecs=codecs, qualities=LADDER, **more)
     run([base / "a.png", base / "b.png"], settings)
     return base / "run"
 
 
 def data_of(path: Path) -> dict:
+    """What the page unpacks and shows."""
     text = path.read_text("utf-8")
-    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
-    assert found is not None
-    return json.loads(found[1])
+    parts = dict(re.findall(r'<script type="[a-z/]+" id="(\w+)">(.*?)</script>', text, re.DOTALL))
+    data = json.loads(gzip.decompress(base64.b64decode(parts["data"])))
+    assert b"plotly.js" in gzip.decompress(base64.b64decode(parts["plotly"]))[:300]
+    return {**data, "pictures": json.loads(parts["pictures"])}
 
 
 def test_page_and_figures(folder: Path) -> None:
@@ -67,9 +76,11 @@ def test_page_and_figures(folder: Path) -> None:
     data = data_of(folder / "report.html")
     assert data["anchor"] == "jpeg-420"
     assert any("alert(1)" in f["message"] for f in data["failures"])
-    assert [p["image"] for p in data["pictures"]] == ["a.png", "b.png"]
-    assert [v["name"] for v in data["pictures"][0]["versions"]] == ["original", "jpeg-420", "webp"]
-    for version in data["pictures"][0]["versions"][1:]:
+    sets = data["pictures"]["sets"]
+    assert [(s["image"], s["wanted"]) for s in sets] == [("a.png", 0.8), ("b.png", 0.8)]
+    assert [v["name"] for v in sets[0]["versions"]] == ["jpeg-420", "webp"]
+    assert set(data["pictures"]["originals"]) == {"a.png", "b.png"}
+    for version in sets[0]["versions"]:
         assert abs(math.log(version["bpp"] / 0.8)) < 0.2
     assert {(s["codec"], s["threads"]) for s in data["speed"]} == {
         (c, t) for c in ("jpeg-420", "webp") for t in ("1", "all")
@@ -111,6 +122,70 @@ def test_picture_with_a_failed_point_is_left_out_of_means(folder: Path) -> None:
     assert entry["n"] == 1
     assert entry["mean"]["rate"] == pytest.approx(entry["images"]["b.png"])
     assert entry["sd"] is None
+
+
+def test_run_in_which_everything_failed(tmp_path: Path, bad_codecs: Path, pictures: Path) -> None:
+    settings = Settings(
+        out=tmp_path / "run",
+        codecs=(f"{bad_codecs}:raises", f"{bad_codecs}:none"),
+        qualities={"*": (2,)},
+        metrics=("psnr_rgb",),
+    )
+    found = run([pictures], settings)
+    assert not found["measurements"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        report.build(tmp_path / "run")
+    entry = bd_tables(Table(found), {})["psnr_rgb"]["raises"]["none"]
+    assert (entry["n"], entry["mean"], entry["images"]) == (0, None, {})
+    assert data_of(tmp_path / "run" / "report.html")["pictures"] == {
+        "sets": [],
+        "originals": {},
+        "told": "stored here without loss",
+        "lost": 0,
+    }
+
+
+def test_pictures_in_the_page_are_small_and_their_loss_is_told(folder: Path) -> None:
+    sizes = {}
+    for name, look in (
+        ("lossless", Look((64, 48), None)),
+        ("lossy", Look((64, 48), 80)),
+        ("large", Look(quality=80)),
+    ):
+        report.build(folder, look=look)
+        given = data_of(folder / "report.html")["pictures"]
+        sizes[name] = sum(len(v["src"]) for s in given["sets"] for v in s["versions"])
+        first = given["sets"][0]
+        assert (first["width"], first["height"]) == ((256, 192) if name == "large" else (64, 48))
+        shown = Image.open(io.BytesIO(base64.b64decode(first["versions"][0]["src"].split(",")[1])))
+        assert shown.size == (first["width"], first["height"])
+        if name == "lossless":
+            assert given["told"] == "stored here without loss"
+            whole = Image.open(folder / results.read(folder)["pictures"][0]["file"]).convert("RGB")
+            assert shown.convert("RGB").tobytes() == whole.crop((96, 72, 160, 120)).tobytes()
+        else:
+            told = re.search(r"at quality 80 .* PSNR ([\d.]+) dB or more", given["told"])
+            assert told is not None
+            assert 30 < float(told[1]) < 60
+    assert sizes["lossy"] < sizes["lossless"]
+    assert sizes["lossy"] < sizes["large"]
+
+
+def test_publish_takes_what_is_shown_and_writes_the_documents(folder: Path, tmp_path: Path) -> None:
+    report.build(folder)
+    target, document = tmp_path / "small", tmp_path / "README.md"
+    document.write_text("<!-- table:small -->\n<!-- end -->\n<!-- command:small -->\n<!-- end -->\n")
+    (target / "figures").mkdir(parents=True)
+    (target / "figures" / "old.png").write_text("of an earlier run")
+    assert publish.main([str(folder), str(target), str(document)]) == 0
+    names = {p.name for p in target.rglob("*") if p.is_file()}
+    assert {"results.json", "report.html", "measurements.csv", "rd-psnr_rgb.pdf", "speed-decode.png"} <= names
+    assert not names & {"journal.jsonl", "old.png"}
+    text = document.read_text()
+    assert "| webp |" in text
+    assert tables.command(folder) in text
+    assert publish.main([str(tmp_path), str(target)]) == 1
 
 
 def test_speed_without_a_timing_pass_uses_processor_time(folder: Path) -> None:

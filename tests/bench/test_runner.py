@@ -29,7 +29,7 @@ def journal(folder: Path) -> list[dict]:
 
 
 def measured(folder: Path) -> list[str]:
-    return [line["key"] for line in journal(folder) if line["task"]["kind"] != "probe"]
+    return [line["key"] for line in journal(folder) if "key" in line and line["task"]["kind"] != "probe"]
 
 
 def test_measures_everything(pictures: Path, tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_measures_everything(pictures: Path, tmp_path: Path) -> None:
         timing_images=1,
         timing_repeats=2,
         pictures=1,
-        picture_bpp=1.0,
+        picture_bpp=(1.0,),
         command=("calotype", "bench"),
     )
     found = run([pictures], settings)
@@ -109,6 +109,8 @@ def test_failures_are_recorded_and_the_run_goes_on(pictures: Path, bad_codecs: P
     assert "(64, 95, 3)" in kinds["shrinks", 2][1] or "(72, 79, 3)" in kinds["shrinks", 2][1]
     broken = {f["image"]: f["kind"] for f in found["failures"] if f["codec"] is None}
     assert broken == {"broken.png": "corrupt-image", "text.png": "corrupt-image"}
+    told = {f["image"]: f["message"] for f in found["failures"]}["text.png"]
+    assert told == "not a picture, or of a kind that Pillow cannot read"
     # Everything else was measured: seven codecs at quality 1 on two pictures, without loss.
     assert len(found["measurements"]) == 14
     assert all("infinite" in m["metric_errors"]["psnr_rgb"] for m in found["measurements"])
@@ -195,6 +197,40 @@ def test_line_cut_short_is_measured_again(pictures: Path, tmp_path: Path) -> Non
     assert strip == [
         {k: v for k, v in m.items() if k not in ("encode", "decode")} for m in first["measurements"]
     ]
+
+
+def test_codecs_that_cannot_be_asked_are_missing(pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("import no_such_module_x")
+    (tmp_path / "silent.py").write_text(
+        "from calotype.bench.codecs.webp import Webp\n"
+        "class Silent(Webp):\n"
+        "    name = 'silent'\n"
+        "    def version(self): raise OSError('no library')\n"
+        "    def complexity(self): raise OSError('no library')\n"
+        "CODECS = [Silent()]\n"
+    )
+    files = (str(tmp_path / "broken.py"), str(tmp_path / "silent.py"))
+    settings = Settings(out=tmp_path / "out", codecs=(*files, "jpeg-420"), qualities={"*": (50,)}, **QUICK)
+    found = run([pictures], settings)
+    assert len(found["measurements"]) == 2
+    assert {m["codec"]: m["reason"].split(": ", 1)[1] for m in found["missing"]} == {
+        "broken": "ModuleNotFoundError: No module named 'no_such_module_x'",
+        "silent": "OSError: no library",
+    }
+
+
+def test_pictures_are_shown_at_the_nearest_rate_and_that_is_told(pictures: Path, tmp_path: Path) -> None:
+    settings = {"codecs": ("jpeg-420",), "qualities": {"*": (30, 40)}, **QUICK}
+    shown = {"picture_names": ("b",), "picture_bpp": (0.01, 1.0)}
+    made = Run([pictures], Settings(out=tmp_path / "out", **{**settings, **shown}))
+    found = made()["pictures"]
+    assert [(p["image"], p["wanted_bpp"]) for p in found] == [("b.png", 0.01), ("b.png", 1.0)]
+    assert found[0]["quality"] == 30
+    assert made.notes[0] == (
+        f"jpeg-420 has no quality near 0.01 bpp, its nearest is shown: b.png at {found[0]['bpp']:.3f} bpp"
+    )
+    with pytest.raises(BenchError, match=r"--pictures c\.png: no such picture; did you mean"):
+        Run([pictures], Settings(out=tmp_path / "o", picture_names=("c.png",), **settings))
 
 
 def test_two_runs_cannot_share_a_folder(pictures: Path, tmp_path: Path) -> None:

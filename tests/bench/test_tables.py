@@ -17,13 +17,13 @@ def test_documents_hold_what_the_results_give() -> None:
     checked = 0
     for document in DOCUMENTS:
         text = document.read_text(encoding="utf-8")
-        for name, shown in re.findall(r"<!-- table:(\w+) -->\n(.*?)<!-- end -->", text, re.DOTALL):
+        marks = re.findall(r"<!-- (table|command):(\w+) -->\n(.*?)<!-- end -->", text, re.DOTALL)
+        for kind, name, shown in marks:
             folder = ROOT / "docs" / "results" / name
-            assert shown.rstrip() == tables.table(folder).rstrip(), (
-                f"{document.name}: regenerate table {name}"
-            )
+            expected = {"table": tables.table, "command": tables.command}[kind](folder)
+            assert shown.rstrip() == expected.rstrip(), f"{document.name}: regenerate {kind} {name}"
             checked += 1
-    assert checked >= 1
+    assert checked >= 2
 
 
 def test_insert_replaces_only_the_marked_place(tmp_path: Path) -> None:

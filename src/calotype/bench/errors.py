@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 from calotype.errors import CalotypeError
 
 
 class BenchError(CalotypeError):
     """A benchmark cannot be started or reported: unknown codec, no pictures, a folder that is not a run."""
+
+
+def one_line(error: BaseException) -> str:
+    """What an error of any library says, on one line, without addresses of objects in memory."""
+    text = re.sub(r"<[\w.]+ object at 0x[0-9a-fA-F]+>", "the data", str(error)).strip().splitlines()
+    return f"{type(error).__name__}: {text[0] if text else 'no message'}"

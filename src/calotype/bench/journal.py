@@ -1,12 +1,14 @@
 """The journal of a run: one JSON object a line, only ever appended to, so an interrupt costs nothing that was
 measured.
 
-Each line is ``{"key", "task", "outcome"}``. A line cut short by a crash or a full disk is dropped on reading,
-and the next line starts afresh.
+Each line is ``{"key", "task", "outcome", "at"}``, or ``{"session"}`` before the first measurement of each run
+that measured something. A line cut short by a crash or a full disk is dropped on reading, and the next line
+starts afresh.
 """
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from calotype.bench.errors import BenchError
-from calotype.bench.task import Outcome, Task
+from calotype.bench.task import PROBE, Outcome, Task
 
 NAME = "journal.jsonl"
 
@@ -29,11 +31,19 @@ class Journal:
         """The last line of each key."""
         self.dropped = 0
         """Lines that could not be read."""
+        self.sessions: list[dict[str, Any]] = []
+        """The runs that measured something: what they said of themselves, ``finished`` and ``tasks``."""
+        self.earlier = 0
+        """Measurements from before there was a line for each run."""
+        self._about: dict[str, Any] | None = None
         for line in _read(self.path) if self.path.exists() else ():
             if line is None:
                 self.dropped += 1
+            elif "session" in line:
+                self._begin(line["session"])
             else:
                 self.lines[line["key"]] = line
+                self._count(line)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("ab")
@@ -59,13 +69,39 @@ class Journal:
         line = self.lines.get(task.key())
         return None if line is None else Outcome(**line["outcome"])
 
+    def announce(self, about: dict[str, Any]) -> None:
+        """Say what the run that begins is: ``started`` and whatever tells it apart. Written with its first
+        measurement.
+        """
+        self._about = about
+
     def add(self, task: Task, outcome: Outcome) -> None:
         """Write one line to the disk, now."""
-        line = {"key": task.key(), "task": _short(task), "outcome": outcome.to_json()}
+        if self._about is not None and task.kind != PROBE:
+            self._write({"session": self._about})
+            self._begin(self._about)
+            self._about = None
+        line = {"key": task.key(), "task": _short(task), "outcome": outcome.to_json(), "at": now()}
+        self._write(line)
+        self.lines[line["key"]] = line
+        self._count(line)
+
+    def _write(self, line: dict[str, Any]) -> None:
         self._file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
-        self.lines[line["key"]] = line
+
+    def _begin(self, about: dict[str, Any]) -> None:
+        self.sessions.append({**about, "finished": about["started"], "tasks": 0})
+
+    def _count(self, line: dict[str, Any]) -> None:
+        if line["task"]["kind"] == PROBE:
+            return
+        if not self.sessions:
+            self.earlier += 1
+            return
+        self.sessions[-1]["finished"] = line.get("at", self.sessions[-1]["finished"])
+        self.sessions[-1]["tasks"] += 1
 
     def close(self) -> None:
         self._file.close()
@@ -81,6 +117,11 @@ class Journal:
             raise BenchError(f"another run is writing to {self.path.parent}") from None
 
 
+def now() -> str:
+    """ISO 8601, UTC."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+
+
 def _short(task: Task) -> dict[str, Any]:
     return {name: value for name, value in asdict(task).items() if value not in ("", 0.0, (), [])} | {
         "quality": task.quality,
@@ -93,6 +134,7 @@ def _read(path: Path) -> Iterator[dict[str, Any] | None]:
         try:
             line = json.loads(text)
             if text.strip():
-                yield line if {"key", "task", "outcome"} <= line.keys() else None
-        except (ValueError, AttributeError, UnicodeDecodeError):
+                known = {"key", "task", "outcome"} <= line.keys() or "started" in line["session"]
+                yield line if known else None
+        except (ValueError, AttributeError, KeyError, TypeError, UnicodeDecodeError):
             yield None

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from calotype.bench import codecs, metrics
 from calotype.bench.cost import Cost, measured
+from calotype.bench.errors import one_line
 from calotype.bench.task import MEASURE, PICTURE, PROBE, Outcome, Task
 
 LONG = 2.0  # seconds: a call that takes longer is not repeated
@@ -34,7 +35,7 @@ def perform(task: Task, data: bytes | None = None) -> Outcome:
     try:
         image, digest, note = load(task.image, data)
     except Exception as error:  # Pillow raises many kinds on damaged files
-        return Outcome(failure="corrupt-image", message=_line(error))
+        return Outcome(failure="corrupt-image", message=_unreadable(error))
     if task.kind == PROBE:
         height, width = image.shape[:2]
         return Outcome({"width": width, "height": height, "sha256": digest, "note": note})
@@ -56,11 +57,17 @@ def perform(task: Task, data: bytes | None = None) -> Outcome:
     except WrongSize as error:
         return Outcome(failure="wrong-size", message=str(error))
     except Exception as error:
-        return Outcome(failure="codec-error", message=f"{stage}: {_line(error)}")
+        return Outcome(failure="codec-error", message=f"{stage}: {one_line(error)}")
     record = _record(image, stream, encode, decode)
     if task.kind == MEASURE:
         record["metrics"], record["metric_errors"] = _compare(image, decoded, task.metrics)
     return Outcome(record)
+
+
+def _unreadable(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):  # its text speaks of a file object that nobody knows
+        return "not a picture, or of a kind that Pillow cannot read"
+    return one_line(error)
 
 
 def _record(image: np.ndarray, stream: bytes, encode: Cost, decode: Cost) -> dict[str, Any]:
@@ -87,7 +94,7 @@ def _compare(
             else:  # JSON has no infinity
                 errors[name] = INFINITE
         except Exception as error:  # a metric that fails costs its own number, not the measurement
-            errors[name] = _line(error)
+            errors[name] = one_line(error)
     return values, errors
 
 
@@ -109,11 +116,21 @@ def _picture(codec: codecs.Codec, image: np.ndarray, task: Task) -> dict[str, An
     best = min(known, key=lambda q: abs(known[q] - task.bpp))
     decoded = codec.decode(streams.get(best) or codec.encode(image, best))
     _check(decoded, image)
-    out = io.BytesIO()
-    Image.fromarray(middle(decoded)).save(out, "WEBP", lossless=True, quality=60, method=4)
     values, _ = _compare(image, decoded, task.metrics)
-    webp = base64.b64encode(out.getvalue()).decode()
-    return {"quality": best, "bpp": known[best], "metrics": values, "webp": webp}
+    return {
+        "quality": best,
+        "bpp": known[best],
+        "metrics": values,
+        "webp": base64.b64encode(lossless(middle(decoded))).decode(),
+        "original": base64.b64encode(lossless(middle(image))).decode(),
+    }
+
+
+def lossless(image: np.ndarray) -> bytes:
+    """The picture as lossless WebP."""
+    out = io.BytesIO()
+    Image.fromarray(image).save(out, "WEBP", lossless=True, quality=60, method=4)
+    return out.getvalue()
 
 
 def next_quality(known: dict[float, float], bpp: float, step: float) -> float:
@@ -135,11 +152,11 @@ def next_quality(known: dict[float, float], bpp: float, step: float) -> float:
     return guess
 
 
-def middle(image: np.ndarray) -> np.ndarray:
-    """The middle of a picture, at most PICTURE_SIDE large."""
+def middle(image: np.ndarray, size: tuple[int, int] = PICTURE_SIDE) -> np.ndarray:
+    """The middle of a picture, at most `size` (width, height) large."""
     height, width = image.shape[:2]
-    top, left = max(0, (height - PICTURE_SIDE[1]) // 2), max(0, (width - PICTURE_SIDE[0]) // 2)
-    return image[top : top + PICTURE_SIDE[1], left : left + PICTURE_SIDE[0]]
+    top, left = max(0, (height - size[1]) // 2), max(0, (width - size[0]) // 2)
+    return image[top : top + size[1], left : left + size[0]]
 
 
 def _check(decoded: object, image: np.ndarray) -> None:
@@ -166,7 +183,8 @@ def load(path: str, data: bytes | None = None) -> tuple[np.ndarray, str, str]:
 @lru_cache(maxsize=32)
 def _codec(spec: str, threads: int) -> codecs.Codec:
     codec = codecs.get(spec).with_threads(threads)
-    if (reason := codec.missing()) is not None:
+    reason, _ = codecs.state(codec)
+    if reason is not None:
         raise RuntimeError(f"not available on this machine: {reason}")
     return codec
 
@@ -185,8 +203,3 @@ def _warm_up(task: Task, codec: codecs.Codec) -> None:
     ):  # too small for it, perhaps; if it is broken, the measurement will tell
         codec.decode(codec.encode(tiny, task.quality or codec.qualities[0]))
     _warm.add((task.codec, task.threads))
-
-
-def _line(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0] if text else 'no message'}"

@@ -2,90 +2,29 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from calotype.bench import codecs, results
+from calotype.bench import codecs, history, results
 from calotype.bench.engine import LocalEngine, RayEngine, cores
 from calotype.bench.errors import BenchError
 from calotype.bench.hardware import commit, hardware, libraries
-from calotype.bench.journal import NAME, Journal
-from calotype.bench.metrics import BASIC, METRICS
+from calotype.bench.journal import NAME, Journal, now
+from calotype.bench.names import find_images, unique_names
+from calotype.bench.selection import select
+from calotype.bench.settings import Settings
 from calotype.bench.task import MEASURE, PICTURE, PROBE, TIMING, Outcome, Task
 
-SUFFIXES = (".png", ".ppm", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg", ".webp", ".avif")
+__all__ = ["Run", "Settings", "find_images", "run"]
+
 SPEED_BPP = 0.5  # codecs are timed at their point nearest to this mean rate
+NEAR = 1.1  # a picture whose rate is off by more than this factor is reported
 
 Progress = Callable[[str, int, int], None]
 """Called as progress(what, done, total)."""
-
-
-@dataclass
-class Settings:
-    """What to run and how."""
-
-    out: Path
-    """Folder for the journal, the results and the report."""
-    codecs: tuple[str, ...] = ("default",)
-    """Names, families, ``default``, ``all``, ``name:argument`` or files of codecs."""
-    qualities: dict[str, tuple[float, ...]] | None = None
-    """By codec name, or for all others under ``*``; else each codec's own."""
-    metrics: tuple[str, ...] = BASIC
-    engine: str = "local"
-    """``local`` or ``ray``."""
-    ray_address: str | None = None
-    """Address of a running Ray cluster, or ``auto``; None starts a local one."""
-    workers: int = 0
-    """0: one per core."""
-    timeout: float = 600.0
-    """Seconds for one task: all its encodes, decodes and metrics."""
-    repeats: int = 0
-    """Timed runs after the first in the main pass; its times are rough, as all cores are busy."""
-    timing_images: int = 3
-    """Pictures of the separate, undisturbed timing pass; 0 leaves it out."""
-    timing_repeats: int = 5
-    pictures: int = 3
-    """Pictures shown side by side in the report; 0 leaves them out."""
-    picture_bpp: float = 0.25
-    resume: bool = False
-    retry_failed: bool = False
-    command: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if unknown := [m for m in self.metrics if m not in METRICS]:
-            raise BenchError(f"unknown metric {unknown[0]!r}; known: {', '.join(METRICS)}")
-        if absent := [f"{m}: {why}" for m in self.metrics if (why := METRICS[m].missing())]:
-            raise BenchError(f"cannot measure {absent[0]}")
-        if self.engine not in ("local", "ray"):
-            raise BenchError(f"unknown engine {self.engine!r}: local or ray")
-        for name in ("workers", "repeats", "timing_images", "pictures"):
-            if getattr(self, name) < 0:
-                raise BenchError(f"{name} must not be negative")
-        if self.timeout <= 0 or self.picture_bpp <= 0:
-            raise BenchError("timeout and picture bpp must be above 0")
-
-
-def find_images(paths: Sequence[Path]) -> list[Path]:
-    """Files as given; of folders, every picture in them, sorted. Raises BenchError when there are none."""
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
-            if not inside:
-                raise BenchError(f"no pictures in {path} (looked for {' '.join(SUFFIXES)})")
-            found += inside
-        elif path.is_file():
-            found.append(path)
-        else:
-            raise BenchError(f"no such picture or folder: {path}")
-    if not found:
-        raise BenchError("no pictures given")
-    return list(dict.fromkeys(found))
 
 
 class Run:
@@ -93,16 +32,23 @@ class Run:
 
     def __init__(self, images: Sequence[Path], settings: Settings, progress: Progress | None = None) -> None:
         self.settings, self.progress = settings, progress or (lambda what, done, total: None)
-        self.images = find_images(images)
-        self.codecs, self.missing = self._codecs()
+        self.images = [str(path) for path in find_images(images, settings.recursive, settings.out)]
+        self.names = unique_names(self.images)
+        """What pictures are called in the results, by path."""
+        self._check_picture_names()
+        self.selection = select(settings.codecs, settings.qualities)
+        self.missing = self.selection.missing
         if (settings.out / NAME).exists() and not settings.resume:
             raise BenchError(
                 f"{settings.out} already holds a run: add --resume to go on with it, or choose another --out"
             )
         self.journal = Journal(settings.out)
-        self.started = _now()
+        self.before = history.earlier(settings.out) if settings.resume else None
+        self.started = now()
         self.measured = 0
         """Tasks done in this run, as against those found in the journal."""
+        self.notes: list[str] = []
+        """What a person should know of the results; filled by the run."""
 
     def __call__(self) -> dict[str, Any]:
         """Do everything that is not done yet; write and return the results."""
@@ -110,8 +56,9 @@ class Run:
             workers = self.settings.workers or cores()
             make = {"local": self._local, "ray": self._ray}[self.settings.engine]
             with closing(make(workers)) as engine:
-                described = engine.describe()
-                self._do(engine, "opening pictures", [Task(PROBE, str(p)) for p in self.images], again=True)
+                about = self._about(engine.describe())
+                self.journal.announce(about)
+                self._do(engine, "opening pictures", [Task(PROBE, path) for path in self.images], again=True)
                 good = self._good_images()
                 self._do(engine, "measuring", self._measure_tasks(good))
                 self._do(engine, "pictures for the report", self._picture_tasks(good))
@@ -124,45 +71,56 @@ class Run:
                     with closing(alone):
                         what = "timing, one thread" if threads == 1 else "timing, all threads"
                         self._do(alone, what, self._timing_tasks(good, threads))
-            return results.write(self.settings.out, self._results(described, workers))
+            return results.write(self.settings.out, self._results(about))
 
     # ---- tasks ----
 
     def _measure_tasks(self, good: list[str]) -> list[Task]:
         # Picture by picture: the time left is then well estimated, and a part of a run is a run on fewer
         # pictures.
+        metrics, repeats = self.settings.metrics, self.settings.repeats
         return [
-            Task(
-                MEASURE,
-                image,
-                spec,
-                q,
-                self.settings.metrics,
-                self.settings.repeats,
-                identity=self._identity(image, spec),
-            )
+            Task(MEASURE, image, spec, q, metrics, repeats, identity=self._identity(image, spec))
             for image in good
             for spec in self.codecs
-            for q in self._qualities(spec)
+            for q in self.selection.qualities(spec)
         ]
 
     def _picture_tasks(self, good: list[str]) -> list[Task]:
-        tasks: list[Task] = []
-        metrics = self.settings.metrics
-        for image in good[:: max(1, len(good) // max(1, self.settings.pictures))][: self.settings.pictures]:
-            for spec in self.codecs:
-                ladder = tuple(sorted(self._rates(image, spec).items()))
-                bpp = self.settings.picture_bpp
-                if (
-                    ladder
-                    and min(b for _, b in ladder) <= bpp * 1.2
-                    and max(b for _, b in ladder) >= bpp / 1.2
-                ):
-                    identity = self._identity(image, spec)
-                    tasks.append(
-                        Task(PICTURE, image, spec, 0.0, metrics, bpp=bpp, ladder=ladder, identity=identity)
-                    )
-        return tasks
+        """For each picture to show, each rate and each codec; a codec that does not reach the rate shows its
+        nearest.
+        """
+        return [
+            Task(
+                PICTURE,
+                image,
+                spec,
+                metrics=self.settings.metrics,
+                bpp=bpp,
+                ladder=ladder,
+                identity=self._identity(image, spec),
+            )
+            for image in self._shown(good)
+            for bpp in self.settings.picture_bpp
+            for spec in self.codecs
+            if (ladder := tuple(sorted(self._rates(image, spec).items())))
+        ]
+
+    def _shown(self, good: list[str]) -> list[str]:
+        wanted, count = self.settings.picture_names, self.settings.pictures
+        if wanted:
+            return [image for image in good if self._called(image) & set(wanted)]
+        return good[:: max(1, len(good) // max(1, count))][:count]
+
+    def _called(self, image: str) -> set[str]:
+        """Names that a person may use for a picture."""
+        return {self.names[image], Path(self.names[image]).stem, image}
+
+    def _check_picture_names(self) -> None:
+        known = set().union(*(self._called(image) for image in self.images))
+        for name in self.settings.picture_names:
+            if name not in known:
+                raise BenchError(f"--pictures {name}: no such picture{codecs.nearest(name, known)}")
 
     def _timing_tasks(self, good: list[str], threads: int) -> list[Task]:
         tasks = []
@@ -183,50 +141,39 @@ class Run:
 
     def _do(self, engine: LocalEngine | RayEngine, what: str, tasks: list[Task], again: bool = False) -> None:
         """Run the tasks that the journal has not; with `again`, all."""
-        waiting = [t for t in tasks if again or not self.journal.has(t, self.settings.retry_failed)]
+        waiting = [t for t in tasks if again or not self._done(t)]
         done = len(tasks) - len(waiting)
         self.progress(what, done, len(tasks))
         for task, outcome in engine.run(waiting):
             if task.kind == PICTURE:
-                outcome = results.keep_picture(self.settings.out, task, self.codecs[task.codec].name, outcome)
+                names = (self.names[task.image], self.selection.names[task.codec])
+                outcome = results.keep_picture(self.settings.out, task, names, outcome)
             self.journal.add(task, outcome)
             done += 1
             self.measured += not again
             self.progress(what, done, len(tasks))
 
+    def _done(self, task: Task) -> bool:
+        outcome = self.journal.outcome(task)
+        if outcome is not None and task.kind == PICTURE and outcome.data:
+            kept = (self.settings.out / outcome.data["file"]).is_file()  # somebody may have deleted it
+            return kept and self.journal.has(task)
+        return self.journal.has(task, self.settings.retry_failed)
+
     # ---- what is known ----
 
-    def _codecs(self) -> tuple[dict[str, codecs.Codec], list[dict[str, str]]]:
-        """Usable codecs by spec, and those that are missing with the reason and the cure."""
-        usable, missing = {}, []
-        for spec in codecs.expand(list(self.settings.codecs)):
-            codec = codecs.get(spec)
-            if (reason := codec.missing()) is None:
-                usable[spec] = codec
-            else:
-                missing.append({"codec": codec.name, "reason": reason, "install": codec.install})
-        if not usable:
-            raise BenchError(
-                f"none of the codecs can run here: {missing[0]['codec']}: {missing[0]['reason']}"
-            )
-        self._versions = {spec: codec.version() for spec, codec in usable.items()}
-        return usable, missing
-
-    def _qualities(self, spec: str) -> tuple[float, ...]:
-        chosen = self.settings.qualities or {}
-        codec = self.codecs[spec]
-        for name in (spec, codec.name, codec.family, "*"):
-            if name in chosen:
-                return chosen[name]
-        return codec.qualities
+    @property
+    def codecs(self) -> dict[str, codecs.Codec]:
+        """The codecs that run, by spec."""
+        return self.selection.codecs
 
     def _identity(self, image: str, spec: str) -> str:
         """Changes when the picture's bytes or the codec's version or settings change."""
-        parts = (self._probed[image]["sha256"], self._versions[spec], self.codecs[spec].settings)
+        parts = (self._probed[image]["sha256"], self.selection.versions[spec], self.codecs[spec].settings)
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
     def _good_images(self) -> list[str]:
-        outcomes = {str(p): self.journal.outcome(Task(PROBE, str(p))) for p in self.images}
+        outcomes = {path: self.journal.outcome(Task(PROBE, path)) for path in self.images}
         self._probed = {image: o.data for image, o in outcomes.items() if o is not None and not o.failure}
         return list(self._probed)
 
@@ -234,45 +181,45 @@ class Run:
         """quality -> bpp of what was measured on this picture."""
         identity = self._identity(image, spec)
         rates = {}
-        for q in self._qualities(spec):
+        for q in self.selection.qualities(spec):
             outcome = self.journal.outcome(Task(MEASURE, image, spec, q, identity=identity))
             if outcome is not None and not outcome.failure:
                 rates[q] = outcome.data["bpp"]
         return rates
 
-    def _results(self, engine: dict[str, Any], workers: int) -> dict[str, Any]:
+    def _about(self, engine: dict[str, Any]) -> dict[str, Any]:
+        """What the journal and the results say of this run."""
+        more = {"repeats": self.settings.repeats, "timeout_s": self.settings.timeout}
+        return {
+            "started": self.started,
+            "command": list(self.settings.command),
+            "commit": commit(),
+            "hardware": hardware(),
+            "engine": {**engine, **more},
+        }
+
+    def _results(self, about: dict[str, Any]) -> dict[str, Any]:
         good = list(self._probed)
-        tasks = (
-            [Task(PROBE, str(p)) for p in self.images] + self._measure_tasks(good) + self._picture_tasks(good)
-        )
+        tasks = [Task(PROBE, path) for path in self.images]
+        tasks += self._measure_tasks(good) + self._picture_tasks(good)
         if self.settings.timing_images:
             tasks += [t for threads in (1, 0) for t in self._timing_tasks(good, threads)]
         pairs: list[tuple[Task, Outcome]] = [
             (t, o) for t in tasks if (o := self.journal.outcome(t)) is not None
         ]
-        head = {
-            "started": self.started,
-            "finished": _now(),
-            "command": list(self.settings.command),
-            "commit": commit(),
-            "hardware": hardware(),
-            "libraries": libraries(),
-            "engine": {**engine, "repeats": self.settings.repeats, "timeout_s": self.settings.timeout},
-        }
-        about = {
-            codec.name: {
-                "spec": spec,
-                "family": codec.family,
-                "settings": codec.settings,
-                "version": self._versions[spec],
-                "quality_unit": codec.quality_unit,
-                "qualities": list(self._qualities(spec)),
-                "complexity": codec.complexity(),
-            }
-            for spec, codec in self.codecs.items()
-        }
-        names = {spec: codec.name for spec, codec in self.codecs.items()}
-        return results.assemble(head, about, self.missing, self.settings.metrics, pairs, names)
+        runs = history.sessions(self.journal, self.before, about)
+        last = {
+            key: runs[-1][key] for key in ("commit", "hardware", "engine")
+        }  # of who measured, not of who asks
+        head = {**about, **last, **history.duration(runs), "libraries": libraries(), "sessions": runs}
+        names = self.selection.names
+        described = {names[spec]: self.selection.about(spec) for spec in self.codecs}
+        found = results.assemble(
+            head, described, self.missing, self.settings.metrics, pairs, {**names, **self.names}
+        )
+        self.notes = history.merge(found, self.before, self.settings.only) + _far(found["pictures"])
+        found["command"] = history.repeat(about["command"], found, list(described))
+        return found
 
     def _local(self, workers: int) -> LocalEngine:
         return LocalEngine(workers, self.settings.timeout)
@@ -288,5 +235,14 @@ def run(images: Sequence[Path], settings: Settings, progress: Progress | None = 
     return Run(images, settings, progress)()
 
 
-def _now() -> str:
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+def _far(pictures: list[dict[str, Any]]) -> list[str]:
+    """A line for each codec whose pictures are not at the rate that was asked for."""
+    found: dict[tuple[str, float], list[str]] = {}
+    for p in pictures:
+        wanted = p.get("wanted_bpp")
+        if wanted and not 1 / NEAR <= p["bpp"] / wanted <= NEAR:
+            found.setdefault((p["codec"], wanted), []).append(f"{p['image']} at {p['bpp']:.3f}")
+    return [
+        f"{codec} has no quality near {wanted:g} bpp, its nearest is shown: {', '.join(where)} bpp"
+        for (codec, wanted), where in found.items()
+    ]

@@ -1,13 +1,14 @@
-"""Tables in the documents, generated from stored results: ``python -m calotype.bench.tables RESULTS
-FILE.md ...``.
+"""Tables and commands in the documents, generated from stored results: ``python -m calotype.bench.tables
+RESULTS FILE.md ...``.
 
-A document marks the place with ``<!-- table:NAME -->`` and ``<!-- end -->``; NAME is the name of the
-results' folder.
+A document marks the places with ``<!-- table:NAME -->``, ``<!-- command:NAME -->`` and ``<!-- end -->``; NAME
+is the name of the results' folder.
 """
 
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -62,39 +63,49 @@ def _speed(value: float) -> str:
 def _caption(found: dict[str, Any], threads: str) -> str:
     hardware = found["hardware"]
     who = "all threads" if threads == "all" else "one thread"
+    commits = list(dict.fromkeys(str(run["commit"] or "unknown") for run in found.get("sessions", [found])))
     return (
         f"BD-rate on the means over {len(found['images'])} pictures, from the sizes of real files; "
         "lower is better. "
         f"Speed: {who} on {hardware['processor']} with {hardware['cores']} cores. "
-        f"Measured {found['finished'][:10]} at commit `{(found['commit'] or 'unknown')[:10]}`."
+        f"Measured {found['finished'][:10]} at commit{'s' if len(commits) > 1 else ''} "
+        f"{', '.join(f'`{name}`' for name in commits)}"
+        + (" (`+`: with changes not committed)." if any(name.endswith("+") for name in commits) else ".")
     )
 
 
-def insert(document: Path, name: str, text: str) -> bool:
-    """Put ``text`` at the marked place of a document; says whether the document changed.
+def command(folder: Path) -> str:
+    """The command that makes the results in ``folder``, as a block of Markdown."""
+    return f"```sh\n{shlex.join(results.read(folder)['command'])}\n```"
+
+
+def insert(document: Path, name: str, text: str, kind: str = "table") -> bool:
+    """Put ``text`` at the place of a document marked ``kind:name``; says whether the document changed.
 
     Raises:
         ValueError: if the document does not mark such a place.
     """
     old = document.read_text(encoding="utf-8")
-    pattern = re.compile(rf"(<!-- table:{re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
+    pattern = re.compile(rf"(<!-- {kind}:{re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
     if not pattern.search(old):
-        raise ValueError(f"{document}: no place marked <!-- table:{name} -->")
+        raise ValueError(f"{document}: no place marked <!-- {kind}:{name} -->")
     new = pattern.sub(lambda m: m.group(1) + text.rstrip() + "\n" + m.group(2), old)
     document.write_text(new, encoding="utf-8")
     return new != old
 
 
 def main(arguments: list[str]) -> int:
-    """Regenerate the table of the first argument's results in all documents that follow."""
+    """Regenerate table and command of the first argument's results in all documents that follow."""
     if len(arguments) < 2:
         print("usage: python -m calotype.bench.tables RESULTS-FOLDER FILE.md ...", file=sys.stderr)
         return 2
     folder = Path(arguments[0])
-    text = table(folder)
+    texts = {"table": table(folder), "command": command(folder)}
     for document in arguments[1:]:
-        changed = insert(Path(document), folder.name, text)
-        print(f"{document}: {'updated' if changed else 'unchanged'}")
+        content = Path(document).read_text(encoding="utf-8")
+        kinds = [kind for kind in texts if f"<!-- {kind}:{folder.name} -->" in content] or ["table"]
+        changed = [insert(Path(document), folder.name, texts[kind], kind) for kind in kinds]
+        print(f"{document}: {'updated' if any(changed) else 'unchanged'}")
     return 0
 
 

@@ -37,6 +37,25 @@ def run(command: list[str], data: bytes = b"", cwd: str | None = None) -> bytes:
     raise ProcessError(f"{Path(command[0]).name} ended with status {status}: {told[-1]}")
 
 
+def through_files(command: list[str], source: tuple[str, bytes], result: str) -> bytes:
+    """For programs that know files only: write `source` (name, bytes), run the command, return `result`.
+
+    All in a new folder, so the command names both files without a path.
+    """
+    with tempfile.TemporaryDirectory(prefix="calotype-bench-") as folder:
+        Path(folder, source[0]).write_bytes(source[1])
+        run(command, cwd=folder)
+        return Path(folder, result).read_bytes()
+
+
+def version(program: str, *options: str) -> str:
+    """The line in which a program names its version, else its first; many exit with an error saying it."""
+    done = subprocess.run([program, *options], stdin=subprocess.DEVNULL, capture_output=True, timeout=20)
+    lines = (done.stdout + done.stderr).decode(errors="replace").strip().splitlines()
+    told = next((line for line in lines if "version" in line.lower()), (lines or ["version unknown"])[0])
+    return told.strip() if program in told else f"{program}: {told.strip()}"
+
+
 def ffmpeg() -> str:
     """The ffmpeg of imageio-ffmpeg, else the one on PATH, else an empty string."""
     try:
@@ -70,21 +89,8 @@ def ffmpeg_encode(image: np.ndarray, options: list[str], muxer: str) -> bytes:
 def ffmpeg_decode(data: bytes, demuxer: str, threads: int) -> np.ndarray:
     odd, stream = split_odd(data)
     count = ["-threads", str(threads)]
-    command = [
-        ffmpeg(),
-        "-v",
-        "error",
-        *count,
-        "-f",
-        demuxer,
-        "-i",
-        "-",
-        "-f",
-        "yuv4mpegpipe",
-        "-strict",
-        "-1",
-        "-",
-    ]
+    command = [ffmpeg(), "-v", "error", *count, "-f", demuxer, "-i", "-"]
+    command += ["-f", "yuv4mpegpipe", "-strict", "-1", "-"]
     return crop_odd(_yuv.to_rgb(_yuv.from_y4m(run(command, stream))), odd)
 
 
@@ -104,7 +110,3 @@ def split_odd(data: bytes) -> tuple[int, bytes]:
 
 def crop_odd(image: np.ndarray, odd: int) -> np.ndarray:
     return image[: image.shape[0] - (odd >> 1), : image.shape[1] - (odd & 1)]
-
-
-def scratch() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="calotype-bench-")

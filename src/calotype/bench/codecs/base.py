@@ -26,7 +26,7 @@ import shutil
 
 import numpy as np
 
-from calotype.bench.errors import BenchError
+from calotype.bench.errors import BenchError, one_line
 
 
 class Codec:
@@ -64,6 +64,14 @@ class Codec:
             return None
         parts = [f"module {m} is not installed" for m in modules] + [f"{p} is not on PATH" for p in programs]
         return "; ".join(parts)
+
+    def trial(self) -> str | None:
+        """For `missing` of a codec that can fail in many ways: what goes wrong with a tiny picture."""
+        try:
+            self.decode(self.encode(np.zeros((16, 16, 3), np.uint8), self.qualities[0]))
+        except Exception as error:  # whatever is wrong with the installation is the answer
+            return one_line(error)
+        return None
 
     def available(self) -> bool:
         return self.missing() is None

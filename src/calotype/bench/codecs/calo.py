@@ -21,11 +21,7 @@ class Calotype(Codec):
     pack: str | None = None
 
     def missing(self) -> str | None:
-        try:
-            self.decode(self.encode(np.zeros((16, 16, 3), np.uint8), 50))
-        except Exception as error:  # whatever is wrong with the installation is the answer
-            return f"{type(error).__name__}: {error}".splitlines()[0]
-        return None
+        return self.trial()
 
     def configured(self, argument: str) -> Codec:
         other = copy.copy(self)
@@ -49,18 +45,14 @@ class Calotype(Codec):
     def decode(self, data: bytes) -> np.ndarray:
         from calotype.codec.decoder import decode
 
-        return np.asarray(
-            decode(data, pack=self.pack, threads=self.threads or None).picture.to_pil().convert("RGB")
-        )
+        picture = decode(data, pack=self.pack, threads=self.threads or None).picture
+        return np.asarray(picture.to_pil().convert("RGB"))
 
     def complexity(self) -> dict[str, object] | None:
         from calotype.bench.codecs import _onnx
         from calotype.codec import library
 
-        try:
-            return _onnx.of_pack(library.load(self.pack))
-        except (ImportError, ValueError):  # no onnx (it is in calotype[lab]), or a graph it cannot follow
-            return None
+        return _onnx.of_pack(library.load(self.pack))
 
 
 CODECS = [Calotype()]

@@ -1,18 +1,18 @@
-"""Models of the laboratory: ``lab:CHECKPOINT``, or ``lab:FOLDER`` for one curve through all checkpoints in
-it.
-"""
+"""Models of the laboratory: ``lab:CHECKPOINT``, or ``lab:FOLDER`` for one curve through its checkpoints."""
 
 from __future__ import annotations
 
 import copy
-import os
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from calotype.bench.codecs import _lab
 from calotype.bench.codecs.base import Codec
 from calotype.bench.errors import BenchError
+from calotype.bitstream import parse
 
 
 class Lab(Codec):
@@ -23,50 +23,33 @@ class Lab(Codec):
     infos: tuple[Any, ...] = ()  # of the checkpoints, by quality
 
     def missing(self) -> str | None:
-        return super().missing() or (
-            None if self.infos else "needs a checkpoint: lab:CHECKPOINT or lab:FOLDER"
-        )
+        needs = None if self.infos else "needs a checkpoint: lab:CHECKPOINT or lab:FOLDER"
+        return super().missing() or needs
 
     def configured(self, argument: str) -> Codec:
-        from calotype.lab import use
-
         path, other = Path(argument), copy.copy(self)
-        infos = list(use.checkpoints([path])) if path.is_dir() else [use.open(path).info]
-        if not infos:
+        other.infos = _lab.checkpoints(path)
+        if not other.infos:
             raise BenchError(f"no checkpoint in {path}")
-        other.infos = tuple(sorted(infos, key=lambda i: (i.training.get("lambda", 0), i.path.name)))
-        other.qualities, other.name = tuple(range(len(infos))), f"lab:{path.stem or path.resolve().stem}"
+        other.qualities = tuple(range(len(other.infos)))
+        other.name = f"lab:{path.stem or path.resolve().stem}"
         other.quality_unit = ", ".join(f"{n} = {i.path.stem}" for n, i in enumerate(other.infos))
-        other.settings = f"{use.open(other.infos[0].path).settings}; real bitstream"
-        other._open: dict[bytes, Any] = {}
+        other.settings = f"{_lab.model(other.infos[0], 1).settings}; real bitstream"
         return other
 
     def version(self) -> str:
-        import torch
-
-        return f"torch {torch.__version__}, checkpoints {' '.join(i.id.hex() for i in self.infos)}"
-
-    def _model(self, info: Any) -> Any:
-        import torch
-
-        from calotype.lab import use
-
-        torch.set_num_threads(self.threads or os.cpu_count() or 1)
-        if info.id not in self._open:
-            self._open[info.id] = use.open(info.path)
-        return self._open[info.id]
+        return f"torch {metadata.version('torch')}, checkpoints {' '.join(i.id.hex() for i in self.infos)}"
 
     def encode(self, image: np.ndarray, quality: float) -> bytes:
-        return self._model(self.infos[int(quality)]).encode(image)
+        return _lab.model(self.infos[int(quality)], self.threads).encode(image)
 
     def decode(self, data: bytes) -> np.ndarray:
-        from calotype.bitstream import parse
-
         key = parse(data).header.pack_id
-        return self._model(next(info for info in self.infos if info.id == key)).decode(data)
+        info = next(info for info in self.infos if info.id == key)
+        return _lab.model(info, self.threads).decode(data)
 
     def complexity(self) -> dict[str, object] | None:
-        found = self._model(self.infos[0]).complexity()
+        found = _lab.model(self.infos[0], 1).complexity()
         return {"kmac_per_pixel" if k == "kmacs_per_pixel" else k: v for k, v in found.items()}
 
 

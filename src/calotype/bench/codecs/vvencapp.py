@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import numpy as np
 
@@ -29,38 +28,25 @@ class VvencApp(Codec):
         )
 
     def version(self) -> str:
-        return _process.run(["vvencapp", "--version"]).decode(errors="replace").strip().splitlines()[0]
+        return _process.version("vvencapp", "--version")
 
     def encode(self, image: np.ndarray, quality: float) -> bytes:
         planes = _yuv.from_rgb(image)
         height, width = planes[0].shape
-        with _process.scratch() as folder:
-            source, stream = Path(folder, "in.yuv"), Path(folder, "out.266")
-            source.write_bytes(_yuv.to_bytes(planes))
-            command = f"vvencapp -s {width}x{height} --format yuv420_10 -r 25 -f 1 --preset slower --qpa 0"
-            told = [
-                "-i",
-                str(source),
-                "-o",
-                str(stream),
-                "-q",
-                str(int(quality)),
-                "-t",
-                str(self.threads or -1),
-            ]
-            intra = ["--intraperiod", "1", "--additional", "gopsize=1"]
-            _process.run([*command.split(), *told, *intra])
-            return _process.mark_odd(image, stream.read_bytes())
+        command = f"vvencapp -s {width}x{height} --format yuv420_10 -r 25 -f 1 --preset slower --qpa 0"
+        files = f"-i in.yuv -o out.266 -q {int(quality)} -t {self.threads or -1}"
+        intra = "--intraperiod 1 --additional gopsize=1"
+        words = f"{command} {files} {intra}".split()
+        stream = _process.through_files(words, ("in.yuv", _yuv.to_bytes(planes)), "out.266")
+        return _process.mark_odd(image, stream)
 
     def decode(self, data: bytes) -> np.ndarray:
         if not shutil.which("vvdecapp"):
             return _process.ffmpeg_decode(data, "vvc", self.threads)
         odd, stream = _process.split_odd(data)
-        with _process.scratch() as folder:
-            source, out = Path(folder, "in.266"), Path(folder, "out.y4m")
-            source.write_bytes(stream)
-            _process.run(["vvdecapp", "-b", str(source), "-o", str(out), "-t", str(self.threads or -1)])
-            return _process.crop_odd(_yuv.to_rgb(_yuv.from_y4m(out.read_bytes())), odd)
+        command = f"vvdecapp -b in.266 -o out.y4m -t {self.threads or -1}".split()
+        planes = _yuv.from_y4m(_process.through_files(command, ("in.266", stream), "out.y4m"))
+        return _process.crop_odd(_yuv.to_rgb(planes), odd)
 
 
 CODECS = [VvencApp()]

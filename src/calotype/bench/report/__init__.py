@@ -12,7 +12,10 @@ from pathlib import Path
 from calotype.bench import results
 from calotype.bench.errors import BenchError
 from calotype.bench.report.curves import Table
+from calotype.bench.report.pictures import Look
 from calotype.bench.report.published import published_curves
+
+__all__ = ["Look", "build", "check"]
 
 
 def check() -> None:
@@ -23,12 +26,16 @@ def check() -> None:
 
 
 def build(
-    folder: Path, anchor: str | None = None, progress: Callable[[str], None] = lambda what: None
+    folder: Path,
+    anchor: str | None = None,
+    progress: Callable[[str], None] = lambda what: None,
+    look: Look | None = None,
 ) -> list[Path]:
     """Write report.html and figures/*.png, *.pdf into the folder of a run; returns what was written.
 
     anchor: the codec that tables and figures compare with at first; by default the best known baseline of the
-    run. Raises BenchError when the folder holds no results or the anchor is not in them.
+    run. look: how the pictures set side by side are stored in the page. Raises BenchError when the folder
+    holds no results or the anchor is not in them.
     """
     check()
     from calotype.bench.report import figures, page  # late: plotly and matplotlib are slow to import
@@ -38,7 +45,7 @@ def build(
     curves = published_curves(table.images)
     chosen = page.choose_anchor(found, list(curves), anchor)
     progress("computing BD-rates")
-    payload = page.payload(folder, found, table, curves, chosen)
+    payload = page.payload(folder, found, table, curves, chosen, look)
     progress("writing the page")
     written = [page.write(folder / "report.html", payload)]
     progress("drawing figures")

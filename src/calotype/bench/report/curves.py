@@ -52,7 +52,7 @@ class Table:
         """The pictures for which every point of the codec was measured that was measured for any."""
         points = self._points[codec]
         full = {q for image in points.values() for q in image}
-        return [image for image in self.images if set(points.get(image, ())) == full]
+        return [image for image in self.images if full and set(points.get(image, ())) == full]
 
     def image_curve(self, codec: str, image: str) -> Curve | None:
         points = self._points[codec].get(image)

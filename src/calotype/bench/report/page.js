@@ -1,6 +1,18 @@
 "use strict";
-const D = JSON.parse(document.getElementById("data").textContent);
 const $ = id => document.getElementById(id);
+async function unpack(id) { // base64 of gzip, see page.py
+  const bytes = Uint8Array.from(atob($(id).textContent.trim()), c => c.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+}
+async function start() {
+  const library = document.createElement("script");
+  library.textContent = await unpack("plotly");
+  document.head.append(library);
+  show(JSON.parse(await unpack("data")), JSON.parse($("pictures").textContent));
+}
+start().catch(error => { $("summary").textContent = `This page could not be shown (${error.message}). It needs a browser of 2023 or later.`; });
+
+function show(D, P) {
 const codecs = Object.keys(D.codecs), published = Object.keys(D.published);
 const metrics = Object.fromEntries(D.metrics.map(m => [m.id, m]));
 const esc = s => String(s ?? "").replace(/[&<>"']/g, c => "&#" + c.charCodeAt(0) + ";");
@@ -84,19 +96,28 @@ function drawBd() {
 }
 
 // ---- speed ----
+const SIDES = [["top center", 0, -13], ["bottom center", 0, 13], ["middle right", 1, 0], ["middle left", -1, 0], ["top right", 1, -13], ["bottom right", 1, 13], ["top left", -1, -13], ["bottom left", -1, 13]];
+function places(points, width, height) { // a side for each label, where it covers the least of points and other labels; also in figures.py
+  const scale = (n, size) => { const v = points.map(p => p[n]), low = Math.min(...v), span = Math.max(...v) - low || 1; return p => (p[n] - low) / span * size * 0.9; };
+  const x = scale(0, width), y = scale(1, height), boxes = points.map(p => [x(p) - 7, -y(p) - 7, x(p) + 7, 7 - y(p)]);
+  const common = (a, b) => Math.max(0, Math.min(a[2], b[2]) - Math.max(a[0], b[0])) * Math.max(0, Math.min(a[3], b[3]) - Math.max(a[1], b[1]));
+  return points.map((p, i) => {
+    const half = 3.4 * p[2].length;
+    const tried = SIDES.map(([side, right, down]) => {
+      const middle = x(p) + right * (half + 9), box = [middle - half, down - y(p) - 7, middle + half, down - y(p) + 7];
+      return {side, box, cost: boxes.reduce((sum, b, j) => sum + (j === i ? 0 : common(box, b)), 0)};
+    });
+    const best = tried.reduce((a, b) => b.cost < a.cost ? b : a);
+    boxes.push(best.box);
+    return best.side;
+  });
+}
 function drawSpeed() {
   const way = $("speed-way").value, threads = $("speed-threads").value, metric = $("bd-metric").value, anchor = $("bd-anchor").value;
   const row = D.bd[metric][anchor] || {};
   const points = D.speed.filter(s => s.threads === threads && row[s.codec] && (row[s.codec].mean || s.codec === anchor));
-  // A label goes below its point where a neighbour's label is above.
-  const place = points.map(s => ({x: 10 * Math.log10(s[way + "_mps"]), y: s.codec === anchor ? 0 : row[s.codec].mean.rate}));
-  const span = Math.max(20, ...place.map(p => p.y)) - Math.min(0, ...place.map(p => p.y));
-  const near = (p, q) => p !== q && Math.abs(p.x - q.x) < 2.4 && Math.abs(p.y - q.y) / span < 0.09;
-  const taken = place.map((p, i) => {
-    const close = place.map((q, j) => [q, j]).filter(([q]) => near(p, q));
-    const above = close.some(([q, j]) => q.y > p.y || (q.y === p.y && j > i)), below = close.some(([q, j]) => q.y < p.y || (q.y === p.y && j < i));
-    return above && below ? "middle right" : above ? "bottom center" : "top center";
-  });
+  const place = points.map(s => [Math.log10(s[way + "_mps"]), s.codec === anchor ? 0 : row[s.codec].mean.rate, s.codec]);
+  const taken = places(place, $("speed-plot").clientWidth - 90, 390);
   const traces = points.map((s, i) => ({
     name: s.codec, x: [s[way + "_mps"]], y: [s.codec === anchor ? 0 : row[s.codec].mean.rate], mode: "markers+text", type: "scatter", text: [s.codec],
     textposition: taken[i], textfont: {size: 12, color: D.styles[s.codec].color}, cliponaxis: false,
@@ -118,9 +139,10 @@ function drawSpeedTable() {
     ${!learned ? "" : `<td class="n">${c && c.parameters ? (c.parameters / 1e6).toFixed(2) + " M" : ""}</td><td class="n">${!k ? "" : k.encode === undefined ? sig(k.total) + " in all" : sig(k.encode) + " / " + sig(k.decode)}</td>`}</tr>`; }).join("");
   const heads = ["encode<br>MP/s", "decode<br>MP/s", "encode<br>MP/CPU s", "decode<br>MP/CPU s", "encode<br>MiB", "decode<br>MiB"].concat(learned ? ["para-<br>meters", "kMAC/pixel<br>enc / dec"] : []);
   $("speed-table").innerHTML = `<div class="scroll"><table><tr><th>codec</th><th>threads</th><th class="n">bpp</th>${heads.map(h => `<th class="n">${h}</th>`).join("")}</tr>${body}</table></div>`;
-  const cpu = D.speed.some(s => s.clock === "cpu_seconds");
+  const cpu = D.speed.filter(s => s.clock === "cpu_seconds").map(s => s.codec);
   const rules = [...new Set(codecs.map(c => (D.codecs[c].complexity || {}).rule).filter(r => r))];
-  $("speed-hint").textContent = (cpu ? "No timing pass was made: speeds are by processor time of the main pass. " : "Medians over pictures of medians over runs, warm, alone on the machine, at each codec's point nearest to 0.5 bpp. ")
+  $("speed-hint").textContent = "Medians over pictures of medians over runs, warm, alone on the machine, at each codec's point nearest to 0.5 bpp. "
+    + (cpu.length ? `Without a timing pass, by processor time of the main pass: ${cpu.join(", ")}. ` : "")
     + "MP/CPU s counts processor seconds of all threads. Memory is the peak above what the process held before, the largest over pictures; programs that are started count in full."
     + (rules.length ? " kMAC/pixel: " + rules.join("; ") + "." : "");
 }
@@ -130,7 +152,11 @@ let order = {key: "", down: false};
 function drawSingle() {
   const metric = $("bd-metric").value, anchor = $("bd-anchor").value, row = D.bd[metric][anchor] || {};
   const names = codecs.filter(c => c !== anchor && row[c] && row[c].images && Object.keys(row[c].images).length);
-  if (!names.length) { $("single-table").innerHTML = "<p>Published curves are means: they have no single pictures. Choose another anchor above.</p>"; return; }
+  if (!names.length) {
+    const why = D.published[anchor] ? "Published curves are means: they have no single pictures. Choose another anchor above."
+      : codecs.length < 2 ? "There is only one codec in this run." : "No other codec has a range in common with this anchor on any picture.";
+    $("single-table").innerHTML = `<p class="hint">${why}</p>`; return;
+  }
   let images = D.images.map(i => i.name).filter(i => names.some(c => row[c].images[i] !== undefined));
   if (order.key && names.includes(order.key)) images.sort((a, b) => (row[order.key].images[a] ?? 1e9) - (row[order.key].images[b] ?? 1e9));
   if (order.down) images.reverse();
@@ -142,27 +168,38 @@ function drawSingle() {
 
 // ---- side by side ----
 let split = 0.5, focus = "50% 50%";
-const versions = () => (D.pictures[$("cmp-image").value] || {versions: []}).versions;
+const chosen = () => P.sets.find(s => s.image === $("cmp-image").value && String(s.wanted) === $("cmp-rate").value);
+const versions = () => (P.originals[chosen().image] ? [{name: "original", src: P.originals[chosen().image]}] : []).concat(chosen().versions);
+const off = v => { const r = v.bpp / chosen().wanted; return r > 1.1 || r < 1 / 1.1 ? `, ${percent(100 * (r - 1))} off the rate` : ""; };
 function caption(v) {
   const m = v.metrics && v.metrics.psnr_rgb;
-  return v.bpp === undefined ? v.name : `${v.name}  ${v.bpp.toFixed(3)} bpp${m ? "  " + m.toFixed(2) + " dB" : ""}`;
+  return v.bpp === undefined ? v.name : `${v.name}  ${v.bpp.toFixed(3)} bpp${off(v)}${m ? "  " + m.toFixed(2) + " dB" : ""}`;
+}
+function chooseImage() {
+  const rates = P.sets.filter(s => s.image === $("cmp-image").value).map(s => String(s.wanted));
+  options($("cmp-rate"), rates, rates.includes($("cmp-rate").value) ? $("cmp-rate").value : rates[0], r => `${r} bpp`);
+  chooseVersions();
 }
 function chooseVersions() {
-  const picture = D.pictures[$("cmp-image").value], names = picture.versions.map(v => v.name);
+  const set = chosen(), names = versions().map(v => v.name);
   const keep = (id, fallback) => names.includes($(id).value) ? $(id).value : names.includes(fallback) ? fallback : names[0];
   const left = keep("cmp-left", names.includes("calotype") ? "calotype" : names[1]), right = keep("cmp-right", D.anchor);
-  const text = n => { const v = picture.versions.find(x => x.name === n); return v.bpp === undefined ? n : `${n} (${v.bpp.toFixed(3)} bpp)`; };
-  options($("cmp-left"), names, left, text); options($("cmp-right"), names, right === left ? names[0] : right, text);
-  const whole = D.images.find(i => i.name === picture.image) || picture;
-  $("cmp-crop").textContent = whole.width > picture.width || whole.height > picture.height ? " of the middle of the picture" : "";
+  const text = n => { const v = versions().find(x => x.name === n); return v.bpp === undefined ? n : `${n} (${v.bpp.toFixed(3)} bpp${off(v)})`; };
+  options($("cmp-left"), names, left, text);
+  options($("cmp-right"), names, right !== left ? right : names.find(n => n !== left) || left, text);
+  const whole = D.images.find(i => i.name === set.image) || set;
+  $("cmp-crop").textContent = whole.width > set.width || whole.height > set.height ? `the middle of the picture, ${set.width} x ${set.height} of ${whole.width} x ${whole.height} pixels` : "the whole picture";
   drawCompare();
 }
 function drawCompare() {
   const find = id => versions().find(v => v.name === $(id).value), a = find("cmp-left"), b = find("cmp-right");
   $("cmp-a").src = a.src; $("cmp-b").src = b.src;
   $("cmp-tag-a").textContent = caption(a); $("cmp-tag-b").textContent = caption(b);
-  const zoom = +$("cmp-zoom").value;
-  for (const id of ["cmp-a", "cmp-b"]) { $(id).style.transform = `scale(${zoom})`; $(id).style.transformOrigin = focus; $(id).style.imageRendering = zoom > 1 ? "pixelated" : "auto"; }
+  const zoom = +$("cmp-zoom").value, set = chosen(), enlarged = set.width <= 400 ? 2 : 1; // small crops at twice their size
+  for (const id of ["cmp-a", "cmp-b"]) {
+    $(id).style.width = `${enlarged * set.width}px`;
+    $(id).style.transform = `scale(${zoom})`; $(id).style.transformOrigin = focus; $(id).style.imageRendering = zoom * enlarged > 1 ? "pixelated" : "auto";
+  }
   $("cmp-inner").style.overflow = "hidden";
   moveSplit(split);
 }
@@ -173,8 +210,10 @@ function moveSplit(s) {
   $("cmp-stage").setAttribute("aria-valuenow", Math.round(100 * split));
 }
 function setUpCompare() {
-  if (!D.pictures.length) { $("compare").innerHTML = "<h2>Side by side</h2><p class='hint'>This run kept no pictures.</p>"; return; }
-  options($("cmp-image"), D.pictures.map((_, i) => String(i)), "0", i => D.pictures[i].image);
+  if (!P.sets.length) { $("compare").innerHTML = `<h2>Side by side</h2><p class='hint'>${P.lost ? "The pictures of this run are not in its folder." : "This run kept no pictures."}</p>`; return; }
+  const images = [...new Set(P.sets.map(s => s.image))];
+  options($("cmp-image"), images, images[0]);
+  $("cmp-stored").textContent = P.told;
   const stage = $("cmp-stage"), at = e => { const r = stage.getBoundingClientRect(); moveSplit((e.clientX - r.left) / r.width); };
   stage.onpointerdown = e => { stage.setPointerCapture(e.pointerId); at(e); };
   stage.onpointermove = e => { if (e.buttons) at(e); };
@@ -185,9 +224,10 @@ function setUpCompare() {
     drawCompare();
   };
   stage.onkeydown = e => { const d = {ArrowLeft: -0.02, ArrowRight: 0.02}[e.key]; if (d) { moveSplit(split + d); e.preventDefault(); } };
-  $("cmp-image").onchange = chooseVersions;
+  $("cmp-image").onchange = chooseImage;
+  $("cmp-rate").onchange = chooseVersions;
   for (const id of ["cmp-left", "cmp-right", "cmp-zoom"]) $(id).onchange = drawCompare;
-  chooseVersions();
+  chooseImage();
 }
 
 // ---- tables ----
@@ -199,10 +239,14 @@ function drawTables() {
   $("failure-table").innerHTML = !D.failures.length ? "<p class='hint'>None.</p>" : "<table><tr><th>kind</th><th>codec</th><th>picture</th><th>quality</th><th>what happened</th></tr>" + D.failures.map(f =>
     `<tr><td class="name">${esc(f.kind)}</td><td>${esc(f.codec)}</td><td>${esc(f.image)}</td><td class="n">${esc(f.quality)}</td><td class="wide">${esc(f.message)}</td></tr>`).join("") + "</table>";
   const h = D.run.hardware || {}, e = D.run.engine || {};
-  const rows = {started: D.run.started, finished: D.run.finished, command: D.command, commit: D.run.commit,
+  const runs = D.run.sessions || [], hours = s => s > 5400 ? (s / 3600).toFixed(1) + " h" : (s / 60).toFixed(1) + " min";
+  const rows = {started: D.run.started, finished: D.run.finished, measuring: D.run.active_seconds === undefined ? null : `${hours(D.run.active_seconds)} in ${runs.length} run${runs.length === 1 ? "" : "s"}`,
+    command: D.command, commit: D.run.commit,
     machine: `${h.processor}, ${h.cores_usable} of ${h.cores} cores, ${h.memory_gib} GiB, ${h.system}, Python ${h.python}`,
     engine: `${e.engine}, ${e.workers} workers`, libraries: Object.entries(D.run.libraries || {}).map(x => x.join(" ")).join(", ")};
-  $("run-table").innerHTML = "<table>" + Object.entries(rows).map(([k, v]) => `<tr><th>${k}</th><td><code>${esc(v ?? "unknown")}</code></td></tr>`).join("") + "</table>";
+  const part = r => `<tr><td class="name">${esc(r.started)}</td><td class="wide">to ${esc(r.finished)}</td><td class="n">${esc(r.tasks)} tasks</td><td class="wide">${esc(r.commit ?? "unknown commit")}</td><td class="wide">${esc((r.hardware || {}).cores_usable)} cores usable</td><td class="wide"><code>${esc((r.command || []).join(" "))}</code></td></tr>`;
+  $("run-table").innerHTML = "<table>" + Object.entries(rows).map(([k, v]) => `<tr><th>${k}</th><td><code>${esc(v ?? "unknown")}</code></td></tr>`).join("") + "</table>"
+    + (runs.length > 1 ? `<h3>Measured in ${runs.length} runs</h3><div class="scroll"><table>${runs.map(part).join("")}</table></div>` : "");
   const f = D.failures.length;
   $("summary").textContent = `${(D.run.finished || "").slice(0, 10)} \u00b7 ${h.processor} \u00b7 ${f ? f + (f > 1 ? " failures" : " failure") : "no failures"}`;
 }
@@ -226,3 +270,4 @@ for (const id of ["bd-anchor", "bd-metric"]) $(id).onchange = drawBd;
 for (const id of ["speed-way", "speed-threads"]) $(id).onchange = drawSpeed;
 drawPublished(); drawTables(); drawSpeedTable(); drawCurves(); drawBd(); setUpCompare();
 $("rd-plot").on("plotly_legendclick", e => { const n = e.data[e.curveNumber].meta; hidden.has(n) ? hidden.delete(n) : hidden.add(n); });
+}

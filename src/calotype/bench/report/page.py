@@ -5,8 +5,8 @@ file.
 from __future__ import annotations
 
 import base64
+import gzip
 import html
-import io
 import json
 import statistics
 from importlib import resources
@@ -16,6 +16,7 @@ from typing import Any
 from calotype.bench.errors import BenchError
 from calotype.bench.metrics import METRICS
 from calotype.bench.report.curves import Table, bd_tables
+from calotype.bench.report.pictures import Look, gather
 from calotype.bench.report.published import Published
 from calotype.bench.report.style import styles
 
@@ -28,6 +29,16 @@ ANCHORS = (
     "webp",
     "jpeg-420",
 )  # first of these in the run
+RUN = (
+    "started",
+    "finished",
+    "active_seconds",
+    "commit",
+    "hardware",
+    "libraries",
+    "engine",
+    "sessions",
+)
 MAX_IMAGES = 300  # pictures with curves of their own in the page
 
 
@@ -44,19 +55,21 @@ def choose_anchor(found: dict[str, Any], published: list[str], wanted: str | Non
 
 
 def payload(
-    folder: Path, found: dict[str, Any], table: Table, published: dict[str, Published], anchor: str
+    folder: Path,
+    found: dict[str, Any],
+    table: Table,
+    published: dict[str, Published],
+    anchor: str,
+    look: Look | None = None,
 ) -> dict[str, Any]:
-    """Everything the page shows."""
+    """Everything the page shows; `look` says how the pictures in it are stored."""
     families = {name: about["family"] for name, about in found["codecs"].items()}
     images = table.images[:MAX_IMAGES]
     mean = {codec: curve for codec in table.codecs if (curve := table.mean_curve(codec))}
     references = {name: p.curve for name, p in published.items()}
     return {
         "anchor": anchor,
-        "run": {
-            key: found.get(key)
-            for key in ("started", "finished", "commit", "hardware", "libraries", "engine")
-        },
+        "run": {key: found.get(key) for key in RUN},
         "command": _command(found),
         "metrics": [
             {"id": m, **about, "db": METRICS[m].to_db is not None} for m, about in found["metrics"].items()
@@ -77,33 +90,32 @@ def payload(
         },
         "bd": bd_tables(table, references),
         "speed": speed(found),
-        "pictures": _pictures(folder, found),
+        "pictures": gather(folder, found, look or Look()),
     }
 
 
 def speed(found: dict[str, Any]) -> list[dict[str, Any]]:
     """Medians over pictures of the timing pass, for each codec and thread setting.
 
-    Without a timing pass: processor time of the main pass at the point nearest to 0.5 bpp, which other work
-    on the machine disturbs least.
+    For a codec without a timing pass: processor time of the main pass at the point nearest to 0.5 bpp, which
+    other work on the machine disturbs least.
     """
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for point in found["timing"]:
         groups.setdefault((point["codec"], str(point["threads"])), []).append(point)
-    clock = "seconds"
-    if not groups:
-        clock = "cpu_seconds"
-        for name in found["codecs"]:
-            points = [m for m in found["measurements"] if m["codec"] == name]
-            rates: dict[float, list[float]] = {}
-            for m in points:
-                rates.setdefault(m["quality"], []).append(m["bpp"])
-            if rates:
-                nearest = min(rates, key=lambda q: abs(statistics.fmean(rates[q]) - 0.5))
-                groups[name, "1"] = [m for m in points if m["quality"] == nearest]
+    timed = {codec for codec, _ in groups}
+    for name in found["codecs"]:
+        points = [m for m in found["measurements"] if m["codec"] == name and name not in timed]
+        rates: dict[float, list[float]] = {}
+        for m in points:
+            rates.setdefault(m["quality"], []).append(m["bpp"])
+        if rates:
+            nearest = min(rates, key=lambda q: abs(statistics.fmean(rates[q]) - 0.5))
+            groups[name, "1"] = [m for m in points if m["quality"] == nearest]
     pixels = {i["name"]: i["width"] * i["height"] / 1e6 for i in found["images"]}
     rows = []
     for (codec, threads), points in groups.items():
+        clock = "seconds" if codec in timed else "cpu_seconds"
         row: dict[str, Any] = {"codec": codec, "threads": threads, "clock": clock, "pictures": len(points)}
         row["bpp"] = statistics.fmean(p["bpp"] for p in points)
         for way in ("encode", "decode"):
@@ -129,13 +141,15 @@ def write(path: Path, data: dict[str, Any]) -> Path:
     count = len(data["images"])
     title = f"{len(data['codecs'])} image codecs on {count} picture{'s' if count != 1 else ''}"
     text = part("page.html")
+    numbers = {name: value for name, value in data.items() if name != "pictures"}
     for mark, value in {
         "%%TITLE%%": html.escape(title),
         "%%STYLE%%": part("page.css"),
         "%%SCRIPT%%": part("page.js"),
-        "%%PLOTLY%%": get_plotlyjs(),
+        "%%PLOTLY%%": packed(get_plotlyjs()),
+        "%%DATA%%": packed(_json(numbers)),
         # "<" could end the script element, or begin another. Last, so that no mark in it is taken for one.
-        "%%DATA%%": json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
+        "%%PICTURES%%": _json(data["pictures"]).replace("<", "\\u003c"),
     }.items():
         text = text.replace(mark, value)
     temporary = path.with_suffix(".tmp")
@@ -150,34 +164,10 @@ def _command(found: dict[str, Any]) -> str:
     return shlex.join(found["command"]) if found["command"] else ""
 
 
-def _pictures(folder: Path, found: dict[str, Any]) -> list[dict[str, Any]]:
-    """The pictures to set side by side, as data URIs; the originals come from where they were read."""
-    from PIL import Image
-
-    from calotype.bench.measure import load, middle
-
-    paths = {i["name"]: i["path"] for i in found["images"]}
-    shown: dict[str, dict[str, Any]] = {}
-    for picture in found["pictures"]:
-        file = folder / picture["file"]
-        if not file.is_file():
-            continue
-        name = picture["image"]
-        if name not in shown:
-            shown[name] = {"image": name, "versions": []}
-            try:
-                out = io.BytesIO()
-                original = middle(load(paths[name])[0])
-                Image.fromarray(original).save(out, "WEBP", lossless=True, quality=60, method=4)
-                height, width = original.shape[:2]
-                shown[name].update(width=width, height=height)
-                shown[name]["versions"].append({"name": "original", "src": _uri(out.getvalue())})
-            except OSError:
-                pass  # the pictures have been moved since the run
-        version = {key: picture[key] for key in ("quality", "bpp", "metrics") if key in picture}
-        shown[name]["versions"].append({"name": picture["codec"], "src": _uri(file.read_bytes()), **version})
-    return list(shown.values())
+def packed(text: str) -> str:
+    """gzip in base64: a fifth of the size; the page unpacks it. The same text always gives the same bytes."""
+    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
 
 
-def _uri(data: bytes) -> str:
-    return "data:image/webp;base64," + base64.b64encode(data).decode()
+def _json(value: Any) -> str:
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))
