@@ -45,6 +45,7 @@ def encode(
     target_bpp: float | None = None,
     target_psnr: float | None = None,
     target_ms_ssim: float | None = None,
+    effort: int = 0,
     pack: PackLike | None = None,
     threads: int | None = None,
 ) -> bytes:
@@ -56,6 +57,8 @@ def encode(
     target_psnr:    dB; PSNR of the decoded picture over R, G and B, within 1 %.
     target_ms_ssim: above 0, below 1; MS-SSIM of the decoded picture, within 1 % on the scale -10 log10(1 -
                     x).
+    effort:         0 (one pass) to 9: how long to refine the file for this picture; smaller or better files
+                    for more time, decoders do not notice.
     pack:           name or path of the pack to use instead of the one that comes with the package.
     threads:        how many to use; as many as there are cores by default.
 
@@ -68,7 +71,7 @@ def encode(
     picture = to_picture(image)
     for note in picture.notes:
         warnings.warn(note, ConversionWarning, stacklevel=2)
-    return encode_picture(picture, quality, target, pack=pack, threads=threads).data
+    return encode_picture(picture, quality, target, effort=effort, pack=pack, threads=threads).data
 
 
 def decode(
@@ -153,13 +156,14 @@ def encode_picture(
     quality: float | None = None,
     target: Target | None = None,
     *,
+    effort: int = 0,
     pack: PackLike | None = None,
     threads: int | None = None,
 ) -> Encoded:
     """As :func:`encode`, for the command line: the file together with the level that it is coded at."""
     from calotype.codec import encoder  # late: opening and probing need no networks
 
-    return encoder.encode(picture, quality=quality, target=target, pack=pack, threads=threads)
+    return encoder.encode(picture, quality=quality, target=target, effort=effort, pack=pack, threads=threads)
 
 
 def decode_picture(

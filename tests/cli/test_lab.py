@@ -15,7 +15,7 @@ from calotype.bench import bdrate
 from calotype.cli import gate, main
 from calotype.codec.pack import Pack
 from calotype.lab import registry
-from calotype.lab.checkpoint import save_checkpoint
+from calotype.lab.checkpoint import read_info, save_checkpoint
 from calotype.lab.export import Statistics, export
 from calotype.lab.models.calotype import Calotype, Config
 from calotype.lab.models.calotype_start import start
@@ -239,6 +239,44 @@ def test_eval_measures_real_files(images: Path, tmp_path: Path, capsys: pytest.C
     assert main(["lab", "eval", str(tmp_path / "model.safetensors"), str(images)]) == 0
     assert "estimated_bpp" in capsys.readouterr().out
     assert main(["lab", "eval", str(tmp_path / "none.safetensors"), str(images)]) == 1
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    (mixed / "a.png").write_bytes((images / "0.png").read_bytes())
+    (mixed / "b.png").write_bytes((images / "1.png").read_bytes()[:900])
+    (mixed / "c.jpg").write_bytes(b"no picture")
+    capsys.readouterr()
+    assert main(["lab", "eval", str(tmp_path / "model.safetensors"), str(mixed), "--json"]) == 0
+    printed = capsys.readouterr()
+    assert [json.loads(line)["image"] for line in printed.out.splitlines()] == ["a.png", "mean"]
+    assert "skipped 2 files" in printed.err
+    assert "b.png: " in printed.err
+    assert "c.jpg: " in printed.err
+    assert main(["lab", "eval", str(tmp_path / "model.safetensors"), str(mixed / "c.jpg")]) == 1
+    assert "c.jpg: cannot be read" in capsys.readouterr().err
+
+
+def test_convert_there_and_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Our weights under CompressAI's names, both kinds of file, come back as the same checkpoint."""
+    torch.manual_seed(0)
+    model = registry.build("minnen2018-mean-scale", n=8, m=12)
+    save_checkpoint(tmp_path / "ours.safetensors", model)
+    for theirs in ("theirs.pth", "theirs.safetensors"):
+        words = ["lab", "convert", str(tmp_path / "ours.safetensors"), "-o", str(tmp_path / theirs), "--back"]
+        assert main(words) == 0
+        assert "mbt2018-mean" in capsys.readouterr().out
+        again = tmp_path / (theirs + ".ours.safetensors")
+        assert (
+            main(["lab", "convert", str(tmp_path / theirs), "-o", str(again), "--model", "mbt2018-mean"]) == 0
+        )
+        assert read_info(again).id == read_info(tmp_path / "ours.safetensors").id
+    save_checkpoint(tmp_path / "charm.safetensors", registry.build("minnen2020-charm", n=8, m=20))
+    capsys.readouterr()
+    assert (
+        main(["lab", "convert", str(tmp_path / "charm.safetensors"), "-o", str(tmp_path / "x"), "--back"])
+        == 1
+    )
+    assert "CompressAI has no 'minnen2020-charm'" in capsys.readouterr().err
+    assert main(["lab", "convert", str(tmp_path / "theirs.pth"), "-o", str(tmp_path / "x")]) == 2
 
 
 def test_unknown_commands(capsys: pytest.CaptureFixture[str]) -> None:

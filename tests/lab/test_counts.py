@@ -10,6 +10,7 @@ import torch
 from calotype.lab import registry
 from calotype.lab.analysis import complexity
 from calotype.lab.entropy import FactorizedPrior
+from calotype.lab.layers.integer import IntConv
 from calotype.lab.models.base import LabModel
 
 PARAMETERS = [
@@ -121,3 +122,14 @@ def test_receptive_field_of_strided_convolutions() -> None:
     build = registry.build
     assert complexity.receptive_field(build("balle2018-factorized", n=4, m=4).g_a, 3) == (61, 61)
     assert complexity.receptive_field(build("balle2017", n=4).g_a, 3) == (57, 57)
+
+
+def test_integer_convolutions_count_in_every_rule() -> None:
+    layer = IntConv(8, 6, 3, shift=4, limit=127)
+
+    def run(net: torch.nn.Module) -> None:
+        net(torch.empty(1, 8, 10, 7, device="meta"))
+
+    found = {rule: complexity.macs(torch.nn.Sequential(layer), run, rule)["0"] for rule in complexity.RULES}
+    macs = 70 * 6 * 8 * 9
+    assert found == {"exact": macs, "layers": macs, "ptflops": macs + 70 * 6}

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
+from calotype.lab import registry
 from calotype.lab.entropy import Estimate, Gaussian
 from calotype.lab.entropy.quantize import Annealed, VectorQuantizer, noise, plain, shifted, stochastic
+
+from .conftest import picture
 
 
 def test_shifted_known_answer() -> None:
@@ -84,3 +89,24 @@ def test_estimate_modes(mode: str) -> None:
 def test_unknown_mode() -> None:
     with pytest.raises(ValueError, match="mixed"):
         Estimate("nose")
+
+
+def test_soft_to_hard_in_a_model() -> None:
+    """Rate and pixels both move the analysis; the sharpness rises as training goes on; indices are coded."""
+    torch.manual_seed(0)
+    model = registry.build("agustsson2017", n=8, m=4, sharpness=16.0).train()
+    for done, expected in ((0.0, 1.0), (0.5, 4.0), (1.0, 16.0)):
+        model.progress(done)
+        assert model.quantizer.sharpness == pytest.approx(expected)
+    x = picture(64, 64)[None] / 255
+    for part in (lambda out: out.bpp.mean(), lambda out: (out.x_hat - x).square().mean()):
+        model.zero_grad()
+        part(model(x)).backward()
+        assert float(model.g_a[0].weight.grad.abs().sum()) > 0
+    model.eval()
+    with torch.no_grad():
+        out = model(x)
+    assert set(out.y_hat.unique().tolist()) <= set(model.quantizer.centres.tolist())
+    uniform = 4 * 4 * 4 * math.log2(6)
+    assert float(out.bits["y"]) == pytest.approx(uniform, rel=1e-5)
+    torch.testing.assert_close(model.decompress(model.compress(x)), out.x_hat.clamp(0, 1), atol=1e-5, rtol=0)

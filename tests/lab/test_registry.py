@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from calotype.errors import CalotypeError, FormatError
+from calotype.errors import CalotypeError
 from calotype.lab import registry, use
 from calotype.lab.checkpoint import CheckpointError, load_checkpoint, read_info, save_checkpoint
 from calotype.lab.codec import model_id
@@ -156,8 +156,11 @@ def test_use_and_find(tmp_path: Path) -> None:
     assert codec.name == "lab:a"
     assert codec.decode(data).shape == (33, 50, 3)
     assert codec.complexity()["parameters"] > 0
-    with pytest.raises(FormatError, match=codec.info.id.hex()):
+    assert (use.decode(data, [tmp_path]) == codec.decode(data)).all()
+    with pytest.raises(CheckpointError, match=codec.info.id.hex()):
         use.find(data, [tmp_path / "b.safetensors"])
+    with pytest.raises(CheckpointError, match="no such folder"):
+        use.find(data, [tmp_path / "nowhere"])
 
 
 def test_lab_needs_no_native_module() -> None:
@@ -186,3 +189,13 @@ except ImportError:
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.stdout == "refused\n", done.stderr
+
+
+def test_the_state_of_a_run_is_no_checkpoint(tmp_path: Path) -> None:
+    from calotype.lab.train.state import State
+
+    State(3, 1.0, {}, {"model": "balle2017"}, {"a": torch.zeros(1)}, {"a": torch.zeros(1)}).save(
+        tmp_path / "checkpoint.safetensors"
+    )
+    with pytest.raises(CheckpointError, match="state of a training run"):
+        read_info(tmp_path / "checkpoint.safetensors")

@@ -70,6 +70,26 @@ def test_some_steps_of_two_systems(tmp_path: Path) -> None:
     assert (out / TABLE).read_text(encoding="utf-8") == page
 
 
+def test_some_systems_again(tmp_path: Path) -> None:
+    """Rows of other systems stay, new ones say how they were made; other photographs are another matter."""
+    old = json.loads((FOLDER / RESULTS).read_text(encoding="utf-8"))
+    again = {
+        **old,
+        "systems": [{**old["systems"][1], "steps": 7}],
+        "seconds_per_model": 99.0,
+        "command": "again",
+    }
+    new = short_runs.merged(old, again)
+    assert [r["name"] for r in new["systems"]] == [r["name"] for r in old["systems"]]
+    assert [r["steps"] for r in new["systems"]][:2] == [old["systems"][0]["steps"], 7]
+    page = markdown(new)
+    assert f"| {old['systems'][1]['name']} (own) |" in page
+    assert "(own) Run for 99 seconds" in page
+    assert old["command"] in page
+    with pytest.raises(ValueError, match="another photographs"):
+        short_runs.merged(old, {**again, "photographs": {}})
+
+
 def row(**changes: Any) -> dict[str, Any]:
     file = {"height": 64, "width": 64, "bytes": 300, "estimated_bytes": 290.0, "psnr": 20.0, "exact": True}
     found = {"name": "a", "parameters": 1, "steps": 9, "first_loss": 9.0, "last_loss": 2.0}

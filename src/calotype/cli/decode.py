@@ -20,6 +20,7 @@ examples:
   calotype decode photo.calo part.png --region 1024,0,512,512
   calotype decode *.calo out/ --format webp
   calotype decode photo.calo - | display -
+  calotype decode photo.calo --models runs/             a file of a laboratory model (docs/training.md)
 
 With two or more paths the last one is the output when it is a folder, ends in '/', does not end in '.calo',
 or is '-'. Metadata are kept where the format holds them. A picture with an EXIF orientation stays as it was
@@ -32,6 +33,8 @@ def main(arguments: list[str]) -> int:
     """Run the command; returns the exit status."""
     options = _parser()
     given = options.parse_intermixed_args(arguments)
+    if swallowed := [path for path in given.models if path.lower().endswith(CALO_SUFFIX)]:
+        options.error(f"--models takes folders, not {swallowed[0]}; name the files before it")
     suffix = "." + given.format.lower().lstrip(".") if given.format else ".png"
     plan = Plan(frozenset([CALO_SUFFIX]), suffix, lambda path: not path.lower().endswith(CALO_SUFFIX))
     try:
@@ -69,31 +72,46 @@ def _parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--keep-damaged", action="store_true", help="decode what is left of a damaged file")
     options.add_argument("--pack", metavar="PACK", help="folder or .zip of a pack to look into first")
+    options.add_argument(
+        "--models",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="DIR",
+        help="where to look for the checkpoint of a laboratory file, before CALOTYPE_MODELS and the current "
+        "folder; stands after the files",
+    )
     return options
 
 
 def _decode(job: Job, given: argparse.Namespace, suffix: str, threads: int) -> tuple[Buffer, dict[str, Any]]:
     from calotype import api
+    from calotype.cli import checkpoints
     from calotype.cli.pictures import format_of, read_bytes, to_file
     from calotype.codec import metadata
 
     named = job.target != STANDARD and Path(job.target).suffix and not given.format
     form = format_of(job.target if named else suffix)
     data = read_bytes(job.source)
-    try:
-        decoded = api.decode_picture(
-            data,
-            given.region,
-            pack=given.pack,
-            threads=threads,
-            max_pixels=given.max_pixels,
-            damaged="keep" if given.keep_damaged else "error",
-        )
-    except ValueError as error:  # the region is not inside this picture
-        raise ImageError(str(error)) from error
-    damaged, problem = list(decoded.damaged), decoded.error
-    image = decoded.picture.to_pil()
-    del decoded  # the pixels, which image has a copy of; they may be large
+    if checkpoints.is_lab(data):
+        picture = checkpoints.decode(data, given.models, given.region, given.max_pixels)
+        damaged, problem = list[int](), None
+    else:
+        try:
+            decoded = api.decode_picture(
+                data,
+                given.region,
+                pack=given.pack,
+                threads=threads,
+                max_pixels=given.max_pixels,
+                damaged="keep" if given.keep_damaged else "error",
+            )
+        except ValueError as error:  # the region is not inside this picture
+            raise ImageError(str(error)) from error
+        picture, damaged, problem = decoded.picture, list(decoded.damaged), decoded.error
+        del decoded
+    image = picture.to_pil()
+    del picture  # its pixels, which image has a copy of; they may be large
     if given.upright:
         image = metadata.upright(image)
     file, notes = to_file(image, form)

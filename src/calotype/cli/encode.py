@@ -10,6 +10,7 @@ from calotype.cli.options import add_files, number, parser, prepare_pillow, size
 
 if TYPE_CHECKING:
     from calotype.cli.batch import Buffer
+    from calotype.codec.image import Picture
     from calotype.codec.rate import Kind, Target
 
 KINDS: tuple[Kind, ...] = ("size", "bpp", "psnr", "ms_ssim")
@@ -21,6 +22,8 @@ examples:
   calotype encode photo.jpg --target-size 40k      the best that fits into 40,000 bytes
   calotype encode *.jpg out/ --workers 4 --json
   calotype encode photos/ out/ --recursive
+  calotype encode photo.jpg --effort 5             smaller or better, takes longer
+  calotype encode photo.png photo.calo --model runs/cheng/0.013     a laboratory model (docs/training.md)
 
 With two or more paths the last one is the output when it is a folder, ends in '/' or '.calo', or is '-'.
 """
@@ -32,6 +35,7 @@ def main(arguments: list[str]) -> int:
     given = options.parse_intermixed_args(arguments)
     plan = Plan(PICTURE_SUFFIXES, CALO_SUFFIX, lambda path: path.lower().endswith(CALO_SUFFIX))
     try:
+        _check_model(given)
         target = _target(given)
         jobs = plan.jobs(given.paths, given.output, given.recursive)
         check_terminal(jobs, given.json)
@@ -67,6 +71,13 @@ def _parser() -> argparse.ArgumentParser:
     rate.add_argument("--target-psnr", type=float, metavar="DB", help="PSNR over R, G, B in dB")
     rate.add_argument("--target-ms-ssim", type=float, metavar="X", help="MS-SSIM, 0 to 1, such as 0.98")
     options.add_argument(
+        "--effort",
+        type=int,
+        choices=range(10),
+        metavar="N",
+        help="0 (one pass, the default) to 9: how long to look for a smaller or better file",
+    )
+    options.add_argument(
         "--strip",
         action="store_true",
         help="leave out EXIF and XMP (camera, place, time); turns the picture upright",
@@ -74,7 +85,24 @@ def _parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--pack", metavar="PACK", help="name, folder or .zip of the pack to use; default: photo"
     )
+    options.add_argument(
+        "--model",
+        metavar="CHECKPOINT",
+        help="code with a laboratory model instead of a pack: a .safetensors checkpoint, or a run's folder",
+    )
     return options
+
+
+def _check_model(given: argparse.Namespace) -> None:
+    """A checkpoint has one rate and one way to code. Raises UsageError for options that ask for others."""
+    if given.model is None:
+        return
+    for name in ("quality", *(f"target_{kind}" for kind in KINDS), "pack", "effort"):
+        if getattr(given, name) is not None:
+            why = {"pack": "the checkpoint takes its place", "effort": "it is for packs"}.get(
+                name, "a checkpoint has one rate"
+            )
+            raise UsageError(f"--{name.replace('_', '-')} has no meaning with --model: {why}")
 
 
 def _target(given: argparse.Namespace) -> Target | None:
@@ -95,23 +123,34 @@ def _encode(
     picture = read_picture(job.source)
     if given.strip:
         picture = picture.stripped()
-    coded = api.encode_picture(picture, given.quality, target, pack=given.pack, threads=threads)
-    size = len(coded.data)
-    return coded.data, {
+    record: dict[str, Any]
+    if given.model is not None:
+        from calotype.cli import checkpoints  # late: packs do without
+
+        data = checkpoints.encode(picture, given.model, given.max_pixels)
+        record = {"quality": None, "level": None, "reached": None, "model": given.model}
+        return data, _record(picture, data) | record
+    coded = api.encode_picture(
+        picture, given.quality, target, effort=given.effort or 0, pack=given.pack, threads=threads
+    )
+    record = {"quality": coded.quality, "level": coded.level, "reached": coded.reached}
+    return coded.data, _record(picture, coded.data) | record
+
+
+def _record(picture: Picture, data: bytes) -> dict[str, Any]:
+    return {
         "width": picture.width,
         "height": picture.height,
-        "bytes": size,
-        "bpp": 8 * size / (picture.width * picture.height),
-        "quality": coded.quality,
-        "level": coded.level,
-        "reached": coded.reached,
+        "bytes": len(data),
+        "bpp": 8 * len(data) / (picture.width * picture.height),
         "notes": list(picture.notes),
     }
 
 
 def _summary(record: dict[str, Any]) -> str:
     source = "standard input" if record["input"] == STANDARD else record["input"]
+    how = f"model {record['model']}" if "model" in record else f"quality {record['quality']:.1f}"
     return (
         f"{source} -> {record['output']}  {record['width']} x {record['height']}, "
-        f"{record['bytes']:,} bytes, {record['bpp']:.3f} bpp, quality {record['quality']:.1f}"
+        f"{record['bytes']:,} bytes, {record['bpp']:.3f} bpp, {how}"
     )

@@ -14,13 +14,13 @@ from calotype.cli.report import complain, print_json
 
 COMMANDS = {
     "train": "train a model on a folder of photographs",
-    "export": "make a pack of a training run",
+    "export": "make a pack of a training run or a checkpoint",
     "promote": "put a pack in the place of the one that ships, if it is better",
     "list": "the systems of the laboratory",
     "describe": "what one system is and costs",
     "complexity": "multiply-accumulates per pixel, part by part",
     "eval": "rate, distortion and times of checkpoints on pictures, with real files",
-    "convert": "take over weights of CompressAI",
+    "convert": "take over weights of CompressAI, and give back",
     "analyse": "receptive field, latent deviation, correlation map: figures and numbers",
     "experiment": "check a published claim: train, measure, report",
 }
@@ -75,13 +75,17 @@ def _train(arguments: list[str]) -> int:
 
 
 def _export(arguments: list[str]) -> int:
-    options = parser("lab export", "Make a pack of a training run's averaged weights.")
+    options = parser(
+        "lab export",
+        "Make a pack of a training run's averaged weights, or of a checkpoint of a published system whose "
+        "probabilities depend on side information alone.",
+    )
     add = options.add_argument
     add(
         "run",
         type=Path,
         metavar="RUN",
-        help="a run of calotype: its folder, checkpoint, or a folder of pieces",
+        help="a run: its folder, checkpoint, or a folder of pieces; or a published system's checkpoint",
     )
     add(
         "-o",
@@ -99,7 +103,7 @@ def _export(arguments: list[str]) -> int:
         metavar="N",
         help="of 8 crops, to calibrate the tables on; default: 64",
     )
-    add("--name", default="photo", help="the pack's name; default: photo")
+    add("--name", help="the pack's name; default: photo, or that of the published system")
     add(
         "--note",
         action="append",
@@ -112,7 +116,16 @@ def _export(arguments: list[str]) -> int:
 
     from calotype.bench import hardware
     from calotype.lab.export import export_run
+    from calotype.lab.model_pack.command import checkpoint_of, export_checkpoint
 
+    checkpoint = checkpoint_of(given.run)
+    if checkpoint is not None:
+        identity = export_checkpoint(
+            checkpoint, given.out, data=given.data, batches=given.batches, name=given.name, record=notes
+        )
+        size = sum(file.stat().st_size for file in given.out.iterdir())
+        print(f"{given.out}: pack {identity[:8]}, {size / 1e6:.1f} MB")
+        return 0
     record = {"commit": hardware.commit(), **notes}
     with _progress("calibrating") as progress:
         identity, training = export_run(
@@ -120,7 +133,7 @@ def _export(arguments: list[str]) -> int:
             given.out,
             data=given.data,
             batches=given.batches,
-            name=given.name,
+            name=given.name or "photo",
             record=record,
             progress=progress,
         )

@@ -50,6 +50,8 @@ def _probe(path: str, *, json: bool, title: bool) -> bool:
 def _text(fields: dict[str, Any]) -> str:
     """The fields, one a line, and a table of the chunks."""
     lines = []
+    if fields["lab"]:
+        lines.append(f"written by laboratory model {fields['pack_id']}; calotype decode --models finds it")
     for name, value in fields.items():
         if name == "chunks":
             lines += ["chunks        type  index    offset    length  crc", *map(_chunk, value)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,10 @@ def evaluate(arguments: list[str]) -> int:
     if not given.json:
         print(f"{'':24}" + "".join(f"{c:>16}" for c in columns))
     for record in measure(given.checkpoint, given.images, given.device):
+        if skipped := record.get("skipped"):
+            print(f"skipped {len(skipped)} files that could not be read:", file=sys.stderr)
+            for name, why in skipped.items():
+                print(f"  {name}: {why}", file=sys.stderr)
         if given.json:
             print_json(record)
         else:
@@ -104,16 +109,26 @@ def evaluate(arguments: list[str]) -> int:
 
 
 def convert(arguments: list[str]) -> int:
-    """Weights of CompressAI to a checkpoint of ours.  Returns the exit status."""
-    options = parser("lab convert", "Take over weights of CompressAI as a checkpoint of ours.")
+    """Weights of CompressAI to a checkpoint of ours and back.  Returns the exit status."""
+    options = parser(
+        "lab convert",
+        "Take over weights of CompressAI or of TCM's authors as a checkpoint of ours, or give back.",
+    )
     add = options.add_argument
     add("source", type=Path, metavar="WEIGHTS", help=".pth, .pth.tar or .safetensors")
-    add("-o", "--out", type=Path, required=True, metavar="CHECKPOINT", help="the file to write")
-    add("--model", required=True, metavar="NAME", help="their name or ours, such as mbt2018-mean")
+    add("-o", "--out", type=Path, required=True, metavar="FILE", help="the file to write")
+    add("--model", metavar="NAME", help="their name or ours, such as mbt2018-mean or liu2023-tcm-small")
+    add("--back", action="store_true", help="a checkpoint of ours to weights with CompressAI's names")
     given = options.parse_args(arguments)
+    if (given.model is None) != given.back:
+        options.error("--model NAME says what the weights are of; --back needs none")
 
     from calotype.lab import convert_compressai
 
+    if given.back:
+        name = convert_compressai.convert_back(given.source, given.out)
+        print(f"{given.out}: CompressAI's {name}")
+        return 0
     model = convert_compressai.convert(given.model, given.source, given.out)
     print(f"{given.out}: {model.name} {model.config}")
     return 0

@@ -62,7 +62,9 @@ def decode(
     header = file.header
     if header.lab:
         raise FormatError(
-            "a file of the laboratory: read it with calotype.lab.use and its checkpoint", field="flags"
+            f"written by laboratory model {header.pack_id.hex()}: decode it with 'calotype decode --models "
+            "FOLDER' or calotype.lab.use.decode, which need its checkpoint and calotype[lab]",
+            field="flags",
         )
     box = _region(region, header.width, header.height)
     found = library.find(header.pack_id, pack)
@@ -74,7 +76,7 @@ def decode(
     source = _Tiles(file, Networks(found, found.level(header.level), within), keep=damaged == "keep")
     with tiles.pool(workers) as pool:
         pixels = Development(header, source.networks, source.y_hat, box, workers).run(pool)
-    alpha = None if file.alpha is None else _read_alpha(file.alpha, header.width, header.height, box)
+    alpha = None if file.alpha is None else read_alpha(file.alpha, header.width, header.height, box)
     picture = Picture(pixels, header.grey, alpha, file.icc, file.exif, file.xmp)
     return Decoded(picture, tuple(sorted(source.failed)), source.error)
 
@@ -113,7 +115,8 @@ def _region(region: tuple[int, int, int, int] | None, width: int, height: int) -
     return box
 
 
-def _read_alpha(png: bytes, width: int, height: int, region: Box) -> NDArray[np.uint8]:
+def read_alpha(png: bytes, width: int, height: int, region: Box) -> NDArray[np.uint8]:
+    """The part of the alpha plane [h, w] that a region needs. Raises FormatError."""
     from PIL import PngImagePlugin  # not Image.open: the size is known and within the limits
 
     # A second IHDR would give another size, and other chunks another meaning to the values.

@@ -183,6 +183,10 @@ class Pack:
         """Whether there is a network `name`."""
         return f"{name}.onnx" in self.manifest.files
 
+    def file(self, name: str) -> bytes:
+        """One of its files, checked against its hash. Raises PackError."""
+        return self._verified(name)
+
     def graph(self, name: str, threads: int = 1) -> Graph:
         """The network `name`, for calls that use `threads` threads each. Raises PackError."""
         if self._integers and self.has(f"{name}.int8"):

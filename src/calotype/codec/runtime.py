@@ -47,20 +47,8 @@ class Graph:
     """
 
     def __init__(self, name: str, data: bytes, threads: int = 1, optimisation: int = OPTIMISATION) -> None:
-        import onnxruntime as ort  # late: probing a file or listing packs needs no networks
-
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        options.enable_mem_pattern = False  # plans memory per shape: no faster here, and 20 % more of it
-        _share_memory(ort)
-        options.add_session_config_entry("session.use_env_allocators", "1")
-        options.graph_optimization_level = _level(ort, optimisation)
-        # Threads that wait for the next layer by spinning would take the cores from the other tiles' threads.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            self._session: Any = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+            self._session: Any = session(data, threads, optimisation)
         except Exception as error:  # ONNX Runtime has a dozen exception types without a common base
             raise PackError(f"{name}.onnx does not load: {_first_line(error)}") from error
         self.name = name
@@ -94,6 +82,23 @@ class Graph:
             expected = "tensor(uint8)" if node.name in _BYTES else "tensor(float)"
             if node.type != expected:
                 raise PackError(f"{self.name}.onnx: {what} {node.name} is {node.type}, not {expected}")
+
+
+def session(data: bytes, threads: int = 1, optimisation: int = OPTIMISATION) -> Any:
+    """ONNX Runtime's session for an ONNX file. Raises what ONNX Runtime does."""
+    import onnxruntime as ort  # late: probing a file or listing packs needs no networks
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    options.enable_mem_pattern = False  # plans memory per shape: no faster here, and 20 % more of it
+    _share_memory(ort)
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    options.graph_optimization_level = _level(ort, optimisation)
+    # Threads that wait for the next layer by spinning would take the cores from the other tiles' threads.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
 
 @cache

@@ -79,9 +79,12 @@ def read_info(path: Path | str) -> Info:
     path = Path(path)
     with _open(path) as file:
         metadata = file.metadata() or {}
-    if metadata.get("format") != FORMAT:
+    found = metadata.get("format", "")
+    if found != FORMAT:
+        hint = "; the state of a training run, whose model.safetensors is the checkpoint"
         raise CheckpointError(
             f"{path}: a safetensors file, but not a checkpoint of the laboratory ({FORMAT})"
+            + (hint if found.startswith("calotype-training") else "")
         )
     try:
         return Info(

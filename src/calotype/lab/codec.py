@@ -71,8 +71,10 @@ class ModelCodec:
         self.device = next(model.parameters()).device
 
     @torch.inference_mode()
-    def compress(self, x: Tensor) -> bytes:
+    def compress(self, x: Tensor, *, grey: bool = False, **more: bytes | None) -> bytes:
         """Write one picture ``[1, 3, H, W]`` in 0..1.
+
+        grey: to be noted in the header; more: ``icc``, ``exif``, ``xmp``, ``alpha`` for the container.
 
         Raises:
             ValueError: for a batch, or pixels that are not RGB.
@@ -83,7 +85,8 @@ class ModelCodec:
         padded = self.model.pad(x.to(self.device, torch.float32)).contiguous(memory_format=FORMAT)
         coder = FileEncoder(*padded.shape[2:])
         self.model.walk(coder, self.model.analyse(padded))
-        return write(Header(width, height, 0, self.id, lab=True), [coder.finish()])
+        header = Header(width, height, 0, self.id, grey=grey, lab=True)
+        return write(header, [coder.finish()], **more)
 
     @torch.inference_mode()
     def decompress(self, data: bytes) -> Tensor:
@@ -95,7 +98,7 @@ class ModelCodec:
         file = parse(data)
         header = file.header
         if not header.lab:
-            raise FormatError("not a laboratory file; open it with calotype decode")
+            raise FormatError("not a laboratory file; calotype decode reads it without a checkpoint")
         if header.pack_id != self.id:
             raise FormatError(
                 f"the file was written by model {header.pack_id.hex()}, this is {self.id.hex()}"
@@ -110,13 +113,14 @@ class ModelCodec:
         pixels = self.model.synthesise(*maps)[:, :, : header.height, : header.width]
         return pixels.clamp(0, 1).clone()
 
-    def encode(self, image: np.ndarray) -> bytes:
-        """Write an image, uint8 ``[H, W, 3]`` (or ``[H, W]``, taken as grey)."""
+    def encode(self, image: np.ndarray, **more: Any) -> bytes:
+        """Write an image, uint8 ``[H, W, 3]`` (or ``[H, W]``, taken as grey); ``more`` as in `compress`."""
         if image.ndim == 2:
-            image = np.repeat(image[:, :, None], 3, 2)
+            image, more = np.repeat(image[:, :, None], 3, 2), {"grey": True, **more}
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise ValueError(f"an image is uint8 [H, W, 3], got {image.dtype} {image.shape}")
-        return self.compress(torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None] / 255.0)
+        pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None]  # Pillow's arrays are read-only
+        return self.compress(pixels / 255.0, **more)
 
     def decode(self, data: bytes) -> np.ndarray:
         """Pixels uint8 ``[H, W, 3]``."""

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from calotype.lab import registry
-from calotype.lab.checkpoint import CheckpointError, save_checkpoint
+from calotype.lab.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from calotype.lab.convert_tcm import from_official
 from calotype.lab.models.base import LabModel
 
 NAMES = {
@@ -156,17 +157,24 @@ def our_name(name: str) -> str:
     return ours
 
 
+TCM = "liu2023-tcm"
+"""Prefix of the names whose weights come from the authors' own code, not from CompressAI."""
+
+
 def convert(
     name: str, source: Path | str, target: Path | str, training: dict[str, Any] | None = None
 ) -> LabModel:
     """Read their ``.pth``, ``.pth.tar`` or ``.safetensors`` file, write our checkpoint, and return the model.
 
-    Pickles are opened with torch's ``weights_only`` reader, which runs no code.
+    ``name``: ours or theirs; ``liu2023-tcm-...`` for a checkpoint of the TCM authors.  Pickles are opened
+    with torch's ``weights_only`` reader, which runs no code.
 
     Raises:
         CheckpointError: if the file cannot be read or does not fit.
     """
     source = Path(source)
+    ours = name if name.startswith(TCM) else our_name(name)
+    registry.entry(ours)
     try:
         if source.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -176,8 +184,8 @@ def convert(
             state = torch.load(source, map_location="cpu", weights_only=True)
     except Exception as error:
         raise CheckpointError(f"{source}: cannot be read as weights ({str(error).splitlines()[0]})") from None
-    config, weights = from_compressai(name, state)
-    model = registry.build(our_name(name), **config)
+    config, weights = from_official(state) if ours.startswith(TCM) else from_compressai(name, state)
+    model = registry.build(ours, **config)
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
@@ -186,3 +194,23 @@ def convert(
         ) from None
     save_checkpoint(target, model, {"converted_from": source.name, **(training or {})})
     return model.eval()
+
+
+def convert_back(source: Path | str, target: Path | str) -> str:
+    """Write our checkpoint under CompressAI's names, ``.safetensors`` or ``.pth``; returns its name there.
+
+    The file holds the parameters: in CompressAI, ``net.load_state_dict({**net.state_dict(), **weights})`` and
+    then ``net.update(force=True)``, which makes its tables anew.
+
+    Raises:
+        CheckpointError: if the checkpoint cannot be used, or CompressAI does not have the system.
+    """
+    model, target = load_checkpoint(source), Path(target)
+    weights = {k: v.contiguous() for k, v in to_compressai(model.name, model.state_dict()).items()}
+    if target.suffix == ".safetensors":
+        from safetensors.torch import save_file
+
+        save_file(weights, target)
+    else:
+        torch.save(weights, target)
+    return next(theirs for theirs, ours in NAMES.items() if ours == model.name)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from calotype.errors import ImageError
 from calotype.lab.checkpoint import load_checkpoint
 from calotype.lab.codec import ModelCodec
 from calotype.lab.metrics import ms_ssim, psnr
@@ -22,22 +23,30 @@ def evaluate(checkpoint: Path, images: Iterable[Path], device: str = "cpu") -> I
     """A record per picture, and their mean at the end under the name "mean".
 
     ``bpp`` counts the whole file; ``estimated_bpp`` is what the entropy model expects of the same latents;
-    ``ms_ssim`` is None for pictures with a side below 161 pixels.  A picture that cannot be read raises
-    OSError.
+    ``ms_ssim`` is None for pictures with a side below 161 pixels.  Broken files in folders are skipped; the
+    mean names them, with reasons, under "skipped".
 
     Raises:
         CheckpointError: when the checkpoint cannot be used.
+        ImageError: for a picture, named itself, that cannot be read.
         ValueError: when there are no pictures.
     """
     model = load_checkpoint(checkpoint, device=device)
     codec = ModelCodec(model)
-    records = []
-    for path in _files(images):
-        records.append({"image": path.name, **_one(model, codec, _read(path), device)})
+    records, skipped = [], dict[str, str]()
+    for path, in_folder in _files(images):
+        try:
+            pixels = _read(path)
+        except (OSError, ValueError, SyntaxError) as error:  # SyntaxError: Pillow's word for broken PNG
+            if not in_folder:
+                raise ImageError(f"{path}: cannot be read as a picture ({error})") from None
+            skipped[path.name] = str(error)
+            continue
+        records.append({"image": path.name, **_one(model, codec, pixels, device)})
         yield records[-1]
     if not records:
-        raise ValueError("no pictures")
-    means: dict[str, Any] = {"image": "mean"}
+        raise ValueError(f"no pictures that can be read, {len(skipped)} that cannot")
+    means: dict[str, Any] = {"image": "mean", "skipped": skipped}
     for figure in FIGURES:
         values = [r[figure] for r in records if r[figure] is not None]
         means[figure] = float(np.mean(values)) if values else None
@@ -63,12 +72,13 @@ def _one(model: Any, codec: ModelCodec, pixels: np.ndarray, device: str) -> dict
     }
 
 
-def _files(images: Iterable[Path]) -> Iterator[Path]:
+def _files(images: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
+    """Each file, and whether it was found in a folder."""
     for path in images:
         if path.is_dir():
-            yield from sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
+            yield from ((p, True) for p in sorted(path.iterdir()) if p.suffix.lower() in SUFFIXES)
         else:
-            yield path
+            yield path, False
 
 
 def _read(path: Path) -> np.ndarray:

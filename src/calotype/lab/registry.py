@@ -39,6 +39,7 @@ class Entry:
 
 
 _BALLE17 = "Balle, Laparra, Simoncelli, ICLR 2017, arXiv 1611.01704"
+_AGUSTSSON17 = "Agustsson et al., NeurIPS 2017, arXiv 1704.00648; Mentzer et al., CVPR 2018, arXiv 1801.04260"
 _BALLE18 = "Balle, Minnen, Singh, Hwang, Johnston, ICLR 2018, arXiv 1802.01436"
 _MINNEN18 = "Minnen, Balle, Toderici, NeurIPS 2018, arXiv 1809.02736"
 _MINNEN20 = "Minnen, Singh, ICIP 2020, arXiv 2007.08739"
@@ -52,7 +53,7 @@ _VCIP23 = "Low-complexity transform network architecture for JPEG AI image codec
 _JPEGAI = "ISO/IEC 6048, JPEG AI; Esenlik et al., IEEE TCSVT 36(2), 2026, arXiv 2510.13867"
 _THIN_VCIP = {"luma": 16, "chroma": 8, "hidden": [16, 16]}
 _ALI23 = "Ali et al., NeurIPS 2023, openreview 1ihGy9vAIg"
-_THIN_SWIN = {"widths": [8, 8, 12, 12], "hyper": 8}
+_THIN_SWIN = {"widths": [16, 16, 32, 32], "hyper": 16}
 _THIN_TCM = {"n": 8, "m": 20, "z": 8, "inner": 16, "widths": [8, 8]}
 _LOW, _HIGH, _THIN = {"n": 128, "m": 192}, {"n": 192, "m": 320}, {"n": 8, "m": 12}
 
@@ -64,6 +65,14 @@ ENTRIES: dict[str, Entry] = {
         {"n": 128},
         {"n": 192},
         {"n": 8},
+    ),
+    "agustsson2017": Entry(
+        "agustsson2017:SoftToHard",
+        "soft-to-hard vector quantisation to learned centres, GDN transforms",
+        _AGUSTSSON17,
+        {"n": 128, "m": 32},
+        {"n": 192, "m": 64},
+        _THIN,
     ),
     "balle2018-factorized": Entry(
         "balle2018:Factorized", "factorized prior, GDN, four strided layers", _BALLE18, _LOW, _HIGH, _THIN
@@ -179,7 +188,7 @@ ENTRIES: dict[str, Entry] = {
         _ZHU22,
         {},
         {},
-        {**_THIN_SWIN, "slices": 3},
+        {**_THIN_SWIN, "slices": 4},
     ),
     "liu2023-tcm-small": Entry(
         "liu2023:TCM", "mixed Transformer-CNN blocks, SWAtten slices", _LIU23, {"n": 64}, {}, _THIN_TCM

@@ -8,6 +8,8 @@ checkpoint and the bytes.  Names that are the same narrow network (other widths 
 
 OUT/results.json   everything that was measured
 OUT/README.md      the table, made of results.json alone; without ``--data`` it is made again
+
+With ``--only``, rows of other systems that are there already stay; the new ones are marked on the page.
 """
 
 from __future__ import annotations
@@ -16,16 +18,12 @@ import argparse
 import datetime
 import hashlib
 import json
-import os
-import platform
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import replace
 from fnmatch import fnmatch
-from importlib import metadata
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -41,8 +39,8 @@ from calotype.lab.codec import FORMAT, ModelCodec
 from calotype.lab.entropy import FileDecoder, FileEncoder
 from calotype.lab.metrics import psnr
 from calotype.lab.models.base import LabModel, as_tuple
+from calotype.lab.short_runs_machine import environment
 from calotype.lab.short_runs_page import FIRST, LAST, learned, line, markdown
-from calotype.lab.train import process
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import Diverged, Trainer
@@ -196,34 +194,21 @@ def _round(value: Any) -> float:
 # -- all of them --------------------------------------------------------------------------------------------
 
 
-def environment() -> dict[str, Any]:
-    """What the run was made on: commit (``+``: with changes), processor, versions; no names, no paths."""
-    here = ["git", "-C", str(Path(__file__).parent)]
-    commit = None
-    try:
-        tracked = subprocess.run(
-            [*here, "ls-files", "registry.py"], capture_output=True, text=True, check=False
-        )
-        told = subprocess.run(
-            [*here, "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        commit = told.stdout.strip() or None if tracked.stdout.strip() else None
-    except OSError:
-        pass
-    return {
-        "commit": commit,
-        "hardware": {
-            "processor": process.machine(torch.device("cpu"), 1).rpartition(", ")[0],
-            "cores": os.cpu_count(),
-            "threads": torch.get_num_threads(),
-            "system": f"{platform.system()} {platform.machine()}",
-        },
-        "versions": {
-            "python": platform.python_version(),
-            **{package: metadata.version(package) for package in ("calotype", "torch", "numpy")},
-        },
+def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The old record with the systems of the new one in their places, each with what is its own.
+
+    Raises:
+        ValueError: when they are of other photographs or another objective.
+    """
+    for key in ("photographs", "lambda", "crops"):
+        if old[key] != new[key]:
+            raise ValueError(f"the results there are of another {key}; give another --out")
+    own = {k: new[k] for k in ("command", "finished", "commit", "seconds_per_model")} | {
+        "lr": new["train"]["lr"]
     }
+    rows = {row["name"]: row for row in old["systems"]}
+    rows |= {row["name"]: {**row, "own": own} for row in new["systems"]}
+    return {**old, "systems": [rows[name] for name in registry.names() if name in rows]}
 
 
 def store(out: Path, record: dict[str, Any]) -> None:
@@ -241,6 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add = options.add_argument
     add("--data", nargs="+", type=Path, metavar="FOLDER", help="photographs, as for calotype lab train")
     add("--seconds-per-model", type=float, default=35.0, metavar="N", help="of training; default: 35")
+    add("--lr", type=float, default=CONFIG.lr, metavar="X", help=f"learning rate; default: {CONFIG.lr:g}")
     add("--steps", type=int, default=CONFIG.steps, metavar="N", help="at most so many; default: no limit")
     add("--out", type=Path, required=True, metavar="FOLDER", help="for results.json and README.md")
     add("--cache", type=Path, metavar="DIR", help="where decoded photographs are kept")
@@ -251,13 +237,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         store(given.out, record)
         return 0 if all(map(learned, record["systems"])) else 1
     names, photos = systems(given.only), Photos.open(*given.data, cache=given.cache)
-    config = replace(CONFIG, steps=given.steps)
+    config = replace(CONFIG, steps=given.steps, lr=given.lr)
     torch.set_num_threads(1)
     shown = crops(photos, photos.split(CONFIG.held_out)[1])
     record = {
         "command": "python -m calotype.lab.short_runs --data photos "
         f"--seconds-per-model {given.seconds_per_model:g} "
         f"--out {given.out.name if given.out.is_absolute() else given.out}"
+        + (f" --lr {given.lr:g}" if given.lr != CONFIG.lr else "")
         + "".join(f" {word}" for word in (["--only", *given.only] if given.only else [])),
         "started": _now(),
         "finished": _now(),
@@ -265,19 +252,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "photographs": photos.describe(),
         "seconds_per_model": given.seconds_per_model,
         "lambda": LAMBDA,
-        "train": {k: v for k, v in CONFIG.to_dict().items() if not k.endswith("_every") and k != "steps"},
+        "train": {k: v for k, v in config.to_dict().items() if not k.endswith("_every") and k != "steps"},
         "crops": [
             {"height": c.shape[0], "width": c.shape[1], "one_colour_psnr": _round(_one_colour(c))}
             for c in shown
         ],
         "systems": [],
     }
+    there = given.out / RESULTS
+    mix = bool(given.only) and there.exists()
     with ProcessPoolExecutor(1, get_context("spawn")) as reader:
         for name in names:
             row = run(name, photos, config, given.seconds_per_model, reader)
             record["systems"].append(row)
             record["finished"] = _now()
-            store(given.out, record)
+            store(given.out, merged(json.loads(there.read_text("utf-8")), record) if mix else record)
             print(line(row) + ("" if learned(row) else "  <-- look"), file=sys.stderr, flush=True)
     return 0 if all(map(learned, record["systems"])) else 1
 

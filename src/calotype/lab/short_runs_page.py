@@ -50,6 +50,7 @@ def markdown(record: dict[str, Any]) -> str:
         *map(line, record["systems"]),
     ]
     command = f"    {record['command']}"
+    own = list(dict.fromkeys(_own(row["own"]) for row in record["systems"] if "own" in row))
     parts = [
         ["# Short runs"],
         _wrapped(about),
@@ -58,13 +59,21 @@ def markdown(record: dict[str, Any]) -> str:
         _wrapped(notes),
         [command],
         _wrapped(made),
+        *(_wrapped("(own) " + text) for text in own),
     ]
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
+def _own(own: dict[str, Any]) -> str:
+    how = f"{own['seconds_per_model']:g} seconds at a learning rate of {own['lr']:g}"
+    commit = (own["commit"] or "unknown")[:10]
+    return f"Run for {how}: {own['finished'][:10]}, commit `{commit}`, `{own['command']}`."
+
+
 def line(row: dict[str, Any]) -> str:
     """A system's line of the table."""
-    head = f"| {row['name']} | {row['parameters']:,} | {row['steps']} "
+    name = row["name"] + (" (own)" if "own" in row else "")
+    head = f"| {name} | {row['parameters']:,} | {row['steps']} "
     if "failure" in row:
         return head + f"| **{row['failure']}** " + "| " * 7 + "|"
     files = row["files"]

@@ -1,15 +1,23 @@
-"""Checkpoints as codecs: what the command line and the benchmark call.
+"""Checkpoints as codecs: what the command line and the benchmark call, and what to call from Python.
 
-codec = use.open("model.safetensors")
-data = codec.encode(image)             # uint8 [H, W, 3] to a .calo file
+data = use.encode(image, "runs/cheng/0.013")       # uint8 [H, W, 3] to the bytes of a .calo file
+image = use.decode(data, ["runs"])                 # finds the checkpoint by the id in the file
+
+codec = use.open("model.safetensors")              # the same with one codec for many pictures
+codec = use.find(data, ["runs"])
+data = codec.encode(image)
 image = codec.decode(data)
 
-codec = use.find(data, folders)        # the checkpoint that wrote a file
+A file is decoded by the checkpoint that wrote it and by no other.  It is looked for, by its id, in the
+folders given (to the bottom), then in those that the environment variable CALOTYPE_MODELS lists (separated
+as in PATH), then in the current folder (not below it).
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +27,10 @@ from calotype.bitstream import parse
 from calotype.errors import FormatError
 from calotype.lab.checkpoint import SUFFIX, CheckpointError, Info, load_checkpoint, read_info
 from calotype.lab.codec import ModelCodec
+
+VARIABLE = "CALOTYPE_MODELS"
+IN_RUN = "model.safetensors"
+"""The checkpoint in the folder of a training run."""
 
 
 class LabCodec:
@@ -33,9 +45,12 @@ class LabCodec:
         self.settings = _settings(info)
         self.codec = ModelCodec(load_checkpoint(info.path, device=device))
 
-    def encode(self, image: np.ndarray, quality: float = 0) -> bytes:
-        """Write an image, uint8 ``[H, W, 3]`` or grey ``[H, W]``; ``quality`` is ignored."""
-        return self.codec.encode(image)
+    def encode(self, image: np.ndarray, quality: float = 0, **more: Any) -> bytes:
+        """Write an image, uint8 ``[H, W, 3]`` or grey ``[H, W]``; ``quality`` is ignored.
+
+        more: as in `calotype.lab.use.encode`.
+        """
+        return self.codec.encode(image, **more)
 
     def decode(self, data: bytes) -> np.ndarray:
         """Pixels uint8 ``[H, W, 3]``.  Raises FormatError for a damaged file or one of another model."""
@@ -59,32 +74,100 @@ def _settings(info: Info) -> str:
 
 
 def open(path: Path | str, device: str = "cpu") -> LabCodec:
-    """A checkpoint as a codec.  Raises CheckpointError."""
-    return LabCodec(read_info(path), device)
+    """A checkpoint, or the one in the folder of a training run, as a codec.  Raises CheckpointError."""
+    return LabCodec(read_info(_file(path)), device)
+
+
+def _file(path: Path | str) -> Path:
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    if not (path / IN_RUN).is_file():
+        raise CheckpointError(f"{path}: a folder without {IN_RUN}; name a checkpoint")
+    return path / IN_RUN
 
 
 def checkpoints(folders: Iterable[Path | str]) -> Iterator[Info]:
-    """All readable checkpoints below the folders, sorted; a path may also be a checkpoint itself."""
-    for folder in map(Path, folders):
-        for path in [folder] if folder.is_file() else sorted(folder.rglob("*" + SUFFIX)):
-            try:
-                yield read_info(path)
-            except CheckpointError:
-                continue
-
-
-def find(data: bytes, folders: Iterable[Path | str], device: str = "cpu") -> LabCodec:
-    """The checkpoint that wrote a file, by the id that the file carries.
+    """All readable checkpoints below the folders, sorted; a path may also be a checkpoint itself.
 
     Raises:
-        FormatError: if the file is not one of the laboratory, or its model is not in the folders.
+        CheckpointError: for a path where there is nothing.
+    """
+    for folder in map(Path, folders):
+        if not folder.exists():
+            raise CheckpointError(f"{folder}: no such folder or checkpoint")
+        yield from _readable([folder] if folder.is_file() else sorted(folder.rglob("*" + SUFFIX)))
+
+
+def _readable(paths: Iterable[Path]) -> Iterator[Info]:
+    for path in paths:
+        try:
+            yield read_info(path)
+        except CheckpointError:
+            continue
+
+
+def find(data: bytes, folders: Iterable[Path | str] = (), device: str = "cpu") -> LabCodec:
+    """The checkpoint that wrote a file, by the id that the file carries; where from, see above.
+
+    Raises:
+        FormatError: if the file is not one of the laboratory.
+        CheckpointError: if its model is in none of these places, or cannot be used.
     """
     header = parse(data).header
     if not header.lab:
-        raise FormatError("not a laboratory file")
+        raise FormatError("not a laboratory file; calotype decode reads it without a checkpoint")
+    return _open_found(locate(header.pack_id, folders), device)
+
+
+def locate(model: bytes, folders: Iterable[Path | str] = ()) -> Info:
+    """The checkpoint with an id of 4 bytes.  Raises CheckpointError when there is none."""
     folders = list(folders)
-    for info in checkpoints(folders):
-        if info.id == header.pack_id:
-            return LabCodec(info, device)
-    where = ", ".join(map(str, folders)) or "no folder"
-    raise FormatError(f"the file needs model {header.pack_id.hex()}, which is not in {where}")
+    listed = [Path(place) for place in os.environ.get(VARIABLE, "").split(os.pathsep) if place]
+
+    def candidates() -> Iterator[Info]:
+        yield from checkpoints(folders)
+        yield from checkpoints(place for place in listed if place.exists())
+        yield from _readable(sorted(Path().glob("*" + SUFFIX)))
+
+    for info in candidates():
+        if info.id == model:
+            return info
+    where = [*map(str, folders), f"{VARIABLE} ({os.pathsep.join(map(str, listed)) or 'not set'})"]
+    raise CheckpointError(
+        f"the file was written by laboratory model {model.hex()}, and no such checkpoint is in "
+        f"{', '.join(where)} or the current folder; say where it is with --models FOLDER or {VARIABLE}"
+    )
+
+
+def encode(image: np.ndarray, checkpoint: Path | str, device: str = "cpu", **more: Any) -> bytes:
+    """Write an image, uint8 ``[H, W, 3]`` or grey ``[H, W]``, with a checkpoint (or a run's folder).
+
+    more: bytes ``icc``, ``exif``, ``xmp`` and ``alpha`` (an 8-bit grey PNG), kept as they are; ``grey``.
+
+    Raises:
+        CheckpointError: when the checkpoint cannot be used.
+        ValueError: for an array of another shape or type.
+    """
+    return _open_found(read_info(_file(checkpoint)), device).encode(image, **more)
+
+
+def decode(data: bytes, folders: Iterable[Path | str] = (), device: str = "cpu") -> np.ndarray:
+    """Pixels uint8 ``[H, W, 3]`` of a laboratory file, with the checkpoint that wrote it (see `find`).
+
+    Raises:
+        FormatError: for a damaged file, or one that is not of the laboratory.
+        CheckpointError: when its model is not found or cannot be used.
+    """
+    return find(data, folders, device).decode(data)
+
+
+def _open_found(info: Info, device: str) -> LabCodec:
+    """A codec, from memory if it was the last one but one and its file has not changed since."""
+    stamp = info.path.stat().st_mtime_ns
+    return _opened(info.path.resolve(), stamp, device)
+
+
+@lru_cache(maxsize=2)
+def _opened(path: Path, stamp: int, device: str) -> LabCodec:
+    return LabCodec(read_info(path), device)

@@ -17,7 +17,8 @@ FORMAT = "CALO"
 MIME = "image/x-calotype"
 SUFFIX = ".calo"
 
-_OPTIONS = ("quality", "target_size", "target_bpp", "target_psnr", "target_ms_ssim", "pack", "threads")
+_TARGETS = ("target_size", "target_bpp", "target_psnr", "target_ms_ssim")
+_OPTIONS = ("quality", *_TARGETS, "effort", "pack", "threads")
 _METADATA = ("icc_profile", "exif", "xmp")
 
 

@@ -25,6 +25,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from calotype.lab.layers.integer import IntConv
+
 RULES = ("exact", "layers", "ptflops")
 
 
@@ -44,6 +46,8 @@ def _layer_macs(layer: nn.Module, x: Tensor, out: Tensor, rule: str) -> int:
     if isinstance(layer, nn.Linear):
         per = layer.in_features
         macs = out.numel() * per
+    elif isinstance(layer, IntConv):
+        macs = out.numel() * layer.weight[0].numel()
     else:
         taps = layer.kernel_size[0] * layer.kernel_size[1]
         if isinstance(layer, nn.ConvTranspose2d):
@@ -84,7 +88,7 @@ def macs(model: nn.Module, run: Callable[[nn.Module], Any], rule: str = "exact")
         return {k: v for k, v in counts.items() if v}
     handles = []
     for name, layer in twin.named_modules():
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | IntConv):
             part = name.split(".")[0] if "." in name or name in dict(twin.named_children()) else "self"
 
             def hook(layer: nn.Module, args: tuple[Tensor, ...], out: Tensor, part: str = part) -> None:

@@ -19,7 +19,7 @@ def _grid(rows: int, columns: int, side: float = 2.6) -> tuple[Any, Any]:
         from matplotlib.figure import Figure
     except ImportError:
         raise AnalysisError(
-            "figures need matplotlib: pip install matplotlib, or ask for numbers only"
+            "figures need matplotlib: pip install 'calotype[lab]', or ask for numbers only"
         ) from None
     figure = Figure(figsize=(side * columns + 0.6, (side + 0.3) * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)

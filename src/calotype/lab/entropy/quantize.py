@@ -80,11 +80,14 @@ class VectorQuantizer(nn.Module):
         self.centres = nn.Parameter(torch.empty(levels).uniform_(-2, 2).sort().values)
         self.sharpness = sharpness
 
+    def assign(self, v: Tensor) -> Tensor:
+        """Soft assignments of ``v`` to the centres, ``[..., L]``, positive with sum 1."""
+        return torch.softmax(-self.sharpness * (v[..., None] - self.centres).square(), -1)
+
     def forward(self, v: Tensor) -> tuple[Tensor, Tensor]:
         """Return the quantised ``v`` and the index of its centre (int64), both of its shape."""
-        distance = (v[..., None] - self.centres).square()
-        soft = (torch.softmax(-self.sharpness * distance, -1) * self.centres).sum(-1)
-        index = distance.argmin(-1)
+        soft = (self.assign(v) * self.centres).sum(-1)
+        index = (v[..., None] - self.centres).square().argmin(-1)
         return soft + (self.centres[index] - soft).detach(), index
 
     def penalty(self, weight: float = 0.1) -> Tensor:

@@ -15,7 +15,11 @@ Each level is analysed from the *rounded* level below, without divisive normalis
 instead of strides, so that the hyperprior keeps what the signal holds.  The synthesis sees the
 hyper-features too.
 
-Coding order: z1, then z2 from z1, then y (z3 in the paper) from z2; each all at once.  No context.
+Coding order: z1, then z2 from z1, then y (z3 in the paper) from z2; each all at once.  No context.  With
+``partition`` (768 in the authors' codec) the picture is coded in squares of that many pixels, one after the
+other, each like a picture of its own; ``smooth`` blurs the seams (theirs, at low rates).
+
+``staged``: trained in the four stages of `hu2020_stages`, whose extra layers go at the end (`finished`).
 """
 
 from __future__ import annotations
@@ -25,37 +29,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from calotype.lab.entropy import Coder, Gaussian, Mixture, given
+from calotype.lab.entropy.partition import Part, boxes, cut, join, smooth, tiled
 from calotype.lab.layers.bounds import round_ste
+from calotype.lab.layers.coarse import Aggregation, down, hyper_analysis, hyper_synthesis, up
 from calotype.lab.layers.conv import conv
 from calotype.lab.layers.gdn import GDN
 from calotype.lab.models.base import LabModel
-
-
-def down(cin: int, cout: int) -> nn.Sequential:
-    """conv5/2 with TensorFlow's padding: one row before, two after."""
-    return nn.Sequential(nn.ZeroPad2d((1, 2, 1, 2)), nn.Conv2d(cin, cout, 5, 2))
-
-
-def up(cin: int, cout: int) -> nn.Sequential:
-    """Transposed conv5/2 with the padding that mirrors `down`."""
-    return nn.Sequential(nn.ZeroPad2d((1, 0, 1, 0)), nn.ConvTranspose2d(cin, cout, 5, 2, 3, 1))
-
-
-def hyper_analysis(cin: int, widths: tuple[int, int, int]) -> nn.Sequential:
-    """``[B, cin, h, w]`` to ``[B, widths[2], h/2, w/2]``."""
-    a, b, c = widths
-    return nn.Sequential(
-        conv(cin, a, 3, 1), nn.PixelUnshuffle(2),
-        conv(4 * a, b, 1, 1), nn.ReLU(), conv(b, b, 1, 1), nn.ReLU(), conv(b, c, 1, 1),
-    )  # fmt: skip
-
-
-def hyper_synthesis(cin: int, width: int, cout: int) -> nn.Sequential:
-    """``[B, cin, h, w]`` to ``[B, cout, 2h, 2w]``."""
-    return nn.Sequential(
-        conv(cin, width, 1, 1), conv(width, width, 1, 1), nn.ReLU(), conv(width, width, 1, 1), nn.ReLU(),
-        nn.PixelShuffle(2), conv(width // 4, cout, 3, 1),
-    )  # fmt: skip
+from calotype.lab.models.hu2020_stages import Heads, stage_at
 
 
 class Prediction(nn.Module):
@@ -86,21 +66,6 @@ class Prediction(nn.Module):
         return Mixture.single(mu, torch.exp(log_sigma))
 
 
-class Aggregation(nn.Module):
-    """Synthesis features at 1/2, h2 at 1/16 and h1 at 1/32 to pixels -1..1."""
-
-    def __init__(self, n: int, h1: int) -> None:
-        super().__init__()
-        act = nn.LeakyReLU(0.2)
-        self.raise_ = nn.Sequential(up(n + h1 // 4, n), up(n, n), act, up(n, n), act)
-        self.fuse = nn.Sequential(conv(2 * n, n, 3, 1), act, conv(n, n, 3, 1), act, conv(n, 2 * n, 3, 1), act)
-        self.out = nn.Sequential(up(2 * n, n // 3), conv(n // 3, n // 12, 3, 1), act, conv(n // 12, 3, 1, 1))
-
-    def forward(self, pf: Tensor, h2: Tensor, h1: Tensor) -> Tensor:
-        t = torch.cat((pf, self.raise_(torch.cat((h2, F.pixel_shuffle(h1, 2)), 1))), 1)
-        return self.out(t + self.fuse(t))
-
-
 class CoarseToFine(LabModel):
     """y ``[B, n, H/16, W/16]``, z2 ``[B, z2, H/32, W/32]``, z1 ``[B, z2 / 2, H/64, W/64]``.
 
@@ -111,10 +76,17 @@ class CoarseToFine(LabModel):
     quantisation = "mixed"
     encoder_only = ("g_a", "g_s", "h_a1", "h_a2", "aggregate")
 
-    def __init__(self, n: int = 192, z2: int = 256, wide: int = 1) -> None:
+    def __init__(
+        self, n: int = 192, z2: int = 256, wide: int = 1,
+        *, partition: int = 0, smooth: bool = False, staged: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.config = {"n": n, "z2": z2, "wide": wide}
+        more = {"partition": partition, "smooth": smooth, "staged": staged}
+        self.config = {"n": n, "z2": z2, "wide": wide, **{k: v for k, v in more.items() if v}}
+        if partition % 64:
+            raise ValueError(f"partition must be a multiple of 64, got {partition}")
         z1 = z2 // 2
+        self.partition, self.smooth, self.stage = partition, smooth, 4
         self.g_a = nn.Sequential(down(3, n), GDN(n), down(n, n), GDN(n), down(n, n), GDN(n), down(n, n))
         igdn = [GDN(n, inverse=True) for _ in range(3)]
         self.g_s = nn.Sequential(up(n, n), igdn[0], up(n, n), igdn[1], up(n, n), igdn[2])
@@ -125,18 +97,54 @@ class CoarseToFine(LabModel):
         self.predict2, self.predict3 = Prediction(z2), Prediction(n)
         self.sigma1 = nn.Parameter(torch.ones(1, z1, 1, 1))
         self.aggregate = Aggregation(n, z2)
+        self.heads = Heads(n, z2, up(n, 3)) if staged else None
 
     def analyse(self, x: Tensor) -> Tensor:
-        return self.g_a(2 * x - 1)
+        found = boxes(*x.shape[2:], self.partition)
+        return tiled(lambda part: self.g_a(2 * part - 1), found, [(x, 1)])
 
-    def walk(self, coder: Coder, y: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def walk(self, coder: Coder, y: Tensor | None = None) -> tuple[Tensor, ...]:
+        found = boxes(*coder.grid(1)[1:], self.partition)
+        parts = [
+            self.levels(Part(coder, box, k), given(lambda y, box=box: cut(y, box, 16), y))
+            for k, box in enumerate(found)
+        ]
+        return tuple(join(list(maps), found) for maps in zip(*parts))
+
+    def levels(self, coder: Coder | Part, y: Tensor | None) -> tuple[Tensor, ...]:
+        """Code the levels of one partition; returns y_hat, h2 and h1."""
         z2 = given(lambda y: self.h_a2(round_ste(y)), y)
-        z1 = given(lambda z2: self.h_a1(round_ste(z2)), z2)
         b, h, w = coder.grid(64)
-        sigma = self.sigma1.abs().expand(b, -1, h, w)
-        h1 = self.h_s1(coder.code("z1", z1, Gaussian(None, sigma)))
-        h2 = self.h_s2(coder.code("z2", z2, self.predict2(h1)))
-        return coder.code("y", y, self.predict3(h2)), h2, h1
+        if self.stage == 1:
+            sigma2 = self.heads.sigma2.abs().expand(b, -1, 2 * h, 2 * w)
+            h1, z2_hat = None, coder.code("z2", z2, Gaussian(None, sigma2))
+        else:
+            z1 = given(lambda z2: self.h_a1(round_ste(z2)), z2)
+            h1 = self.h_s1(coder.code("z1", z1, Gaussian(None, self.sigma1.abs().expand(b, -1, h, w))))
+            z2_hat = coder.code("z2", z2, self.predict2(h1))
+        h2 = self.h_s2(z2_hat)
+        y_hat = coder.code("y", y, self.predict3(h2))
+        self.extra = self.heads.loss(y_hat, h2, z2_hat, h1) if self.heads and self.stage < 4 else 0.0
+        return (y_hat, h2) if h1 is None else (y_hat, h2, h1)
 
-    def synthesise(self, y_hat: Tensor, h2: Tensor, h1: Tensor) -> Tensor:
-        return (self.aggregate(self.g_s(y_hat), h2, h1) + 1) / 2
+    def synthesise(self, y_hat: Tensor, *more: Tensor) -> Tensor:
+        found = boxes(16 * y_hat.shape[2], 16 * y_hat.shape[3], self.partition)
+        if self.stage < 3:
+            return (tiled(lambda y: self.heads.pixels(self.g_s(y)), found, [(y_hat, 16)]) + 1) / 2
+        h2, h1 = more
+        x = tiled(lambda y, *h: self.aggregate(self.g_s(y), *h), found, [(y_hat, 16), (h2, 16), (h1, 32)])
+        return ((smooth(x, self.partition) if self.smooth else x) + 1) / 2
+
+    def aux(self) -> Tensor:
+        return super().aux() + self.extra
+
+    def progress(self, done: float) -> None:
+        """Enter the stage that belongs to a part ``done`` (0..1) of the training."""
+        self.stage = stage_at(done) if self.heads else 4
+
+    def finished(self) -> CoarseToFine:
+        """The same without what only training needs."""
+        model = CoarseToFine(**{k: v for k, v in self.config.items() if k != "staged"})
+        model.load_state_dict({k: v for k, v in self.state_dict().items() if not k.startswith("heads.")})
+        model.name = self.name
+        return model.to(self.sigma1.device).train(self.training)

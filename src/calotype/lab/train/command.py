@@ -182,7 +182,8 @@ def _train(given: Any, trainer: Trainer, deadline: float) -> None:
             notes = {"lambda": subject.lam, "distortion": subject.distortion, "steps": trainer.step}
             notes |= {"batch": config.batch, "crop": config.crop, "seconds": round(trainer.seconds)}
             with trainer.averaged() as model:
-                save_checkpoint(trainer.folder / MODEL, model, notes)  # type: ignore[arg-type]
+                ready = getattr(model, "finished", lambda: model)()  # without what only training needs
+                save_checkpoint(trainer.folder / MODEL, ready, notes)
 
     trainer.run(max(0.0, deadline - time.monotonic()), saved)
     if trainer.stopped:

@@ -186,6 +186,8 @@ class Trainer:
         hard = self.step >= c.steps * (1 - c.hard)
         for group in self.optimizer.param_groups:
             group["lr"] = c.learning_rate(self.step) * group["factor"]
+        if hasattr(self.model, "progress"):  # models that train in stages
+            self.model.progress(self.step / c.steps)
         self.optimizer.zero_grad(set_to_none=False)
         total, figures = torch.zeros((), device=self.device), dict[str, Any]()
         for k, x in enumerate(crops):

@@ -164,6 +164,7 @@ def jobs(given: argparse.Namespace) -> list[Job]:
             raise ValueError("recipes and lambdas are for the published systems; calotype has its own")
         return [Job(subject, {}, explicit, given.out)]
     recipe = recipes.recipe(name or recipes.default(subject.model))
+    subject = replace(subject, options={**recipe.model, **subject.options})
     lambdas = _lambdas(wanted, recipe.lambdas[subject.distortion])
     folders = [given.out] if len(lambdas) == 1 else [given.out / f"{lam:g}" for lam in lambdas]
     return [

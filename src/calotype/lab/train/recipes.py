@@ -22,6 +22,8 @@ class Recipe:
     """Fields of `calotype.lab.train.config.TrainConfig`."""
     lambdas: dict[str, tuple[float, ...]] = field(default_factory=lambda: dict(LAMBDAS))
     """Multipliers by distortion, from the lowest rate up; of MSE on a 0..255 scale."""
+    model: dict[str, Any] = field(default_factory=dict)
+    """Options of the model that belong to the training."""
 
 
 _COMMON = {"crop": 256, "lr": 1e-4, "warmup": 0, "clip": 1.0, "hard": 0.0, "optimizer": "adam"}
@@ -47,10 +49,12 @@ RECIPES: dict[str, Recipe] = {
         {"mse": (0.0016, 0.0032, 0.0075, 0.015, 0.03, 0.045), "ms-ssim": (3.0, 12.0, 40.0, 120.0)},
     ),
     "hu2020": Recipe(
-        "Coarse2Fine-PyTorch: 5500 epochs of 1600 pictures; halved four times; its lambda 0.004 is of a "
-        "range twice as wide.  Its four stages with auxiliary losses are not repeated",
-        {**_COMMON, "steps": 550_000, "batch": 16, "clip": 10.0, "decay": 0.5, "final": 0.06},
+        "Coarse2Fine-PyTorch: 5500 epochs of 1600 pictures in four stages (models/hu2020_stages.py); "
+        "pictures are coded in squares of 768; the rate halves four times from epoch 3900 on, here a cosine "
+        "to a sixteenth; its lambda 0.004 is of a range twice as wide",
+        {**_COMMON, "steps": 550_000, "batch": 16, "clip": 10.0, "decay": 0.29, "final": 0.0625},
         {"mse": (0.016,), "ms-ssim": LAMBDAS["ms-ssim"]},
+        {"staged": True, "partition": 768},
     ),
 }  # fmt: skip
 

@@ -1,0 +1,105 @@
+"""``encode --model`` and ``decode`` of laboratory files: pictures through a checkpoint, with torch.
+
+Everything of a picture but its pixels (alpha, ICC, EXIF, XMP) goes into the container and comes out again as
+with a pack.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from calotype import api, bitstream
+from calotype.bitstream import Box
+from calotype.codec.image import Picture
+from calotype.codec.runtime import default_threads
+from calotype.errors import CalotypeError, ImageError, LimitError
+
+if TYPE_CHECKING:
+    from calotype.api import Region
+
+NEEDS = ("torch", "safetensors")
+
+_one_at_a_time = threading.Lock()
+"""Models are large, and torch uses all cores for one picture."""
+
+
+def is_lab(data: bytes) -> bool:
+    """Whether the bytes are a laboratory file, as far as the header tells; damage is for ``decode``."""
+    try:
+        return bitstream.probe(data)["lab"] is True
+    except CalotypeError:
+        return False
+
+
+def require(reason: str) -> None:
+    """Raise CalotypeError, which begins with ``reason``, when the laboratory is not installed."""
+    if missing := [module for module in NEEDS if find_spec(module) is None]:
+        raise CalotypeError(f"{reason}, which needs {missing[0]}: pip install 'calotype[lab]'")
+
+
+def encode(picture: Picture, checkpoint: str, max_pixels: int | None) -> bytes:
+    """The file of a picture. Raises CalotypeError."""
+    require("--model codes with a checkpoint of the laboratory")
+    limits = api.limits(max_pixels)
+    if picture.width * picture.height > limits.max_pixels:
+        raise LimitError(f"{picture.width} x {picture.height} pixels are more than {limits.max_pixels}")
+    from calotype.lab import use  # late: brings torch
+
+    with _one_at_a_time:
+        _use_all_cores()
+        return use.encode(
+            picture.pixels,
+            checkpoint,
+            grey=picture.grey,
+            icc=picture.icc,
+            exif=picture.exif,
+            xmp=picture.xmp,
+            alpha=None if picture.alpha is None else _png(picture.alpha),
+        )
+
+
+def decode(data: bytes, folders: list[str], region: Region | None, max_pixels: int | None) -> Picture:
+    """The picture, or a region of it (left, top, right, bottom), of a laboratory file.
+
+    Raises FormatError, LimitError, CheckpointError; ImageError for a region outside the picture.
+    """
+    file = bitstream.parse(data, limits=api.limits(max_pixels))
+    header = file.header
+    require(f"the file was written by laboratory model {header.pack_id.hex()}")
+    box = Box(0, 0, header.width, header.height) if region is None else Box(*region)
+    if not (0 <= box.left < box.right <= header.width and 0 <= box.top < box.bottom <= header.height):
+        raise ImageError(f"region {tuple(box)} is not inside the picture, {header.width} x {header.height}")
+    from calotype.codec.decoder import read_alpha
+    from calotype.lab import use  # late: brings torch
+
+    with _one_at_a_time:
+        _use_all_cores()
+        pixels = use.decode(data, folders)
+    pixels = pixels[box.top : box.bottom, box.left : box.right]
+    if header.grey:
+        grey = (pixels.sum(axis=2, dtype=np.uint16, keepdims=True) + 1) // 3
+        pixels = np.repeat(grey.astype(np.uint8), 3, axis=2)
+    picture = Picture(np.ascontiguousarray(pixels), header.grey, None, file.icc, file.exif, file.xmp)
+    if file.alpha is None:
+        return picture
+    return replace(picture, alpha=read_alpha(file.alpha, header.width, header.height, box))
+
+
+def _use_all_cores() -> None:
+    import torch
+
+    torch.set_num_threads(default_threads())
+
+
+def _png(alpha: Any) -> bytes:
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.fromarray(alpha).save(out, "PNG")
+    return out.getvalue()

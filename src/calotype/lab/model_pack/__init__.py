@@ -1,0 +1,1 @@
+"""Packs of published systems: those whose probabilities depend on side information alone."""
