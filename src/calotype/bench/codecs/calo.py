@@ -1,4 +1,4 @@
-"""Our own codec. ``calotype:PATH`` takes another pack."""
+"""Our own codec. ``calotype:PATH`` takes another pack, ``calotype:effort=5`` another effort."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from calotype.bench.codecs.base import Codec
+from calotype.bench.errors import BenchError
 
 
 class Calotype(Codec):
@@ -19,12 +20,19 @@ class Calotype(Codec):
     qualities = (0, 14, 28, 42, 57, 71, 85, 100)
     install = "pip install --force-reinstall calotype"
     pack: str | None = None
+    effort: int = 0
 
     def missing(self) -> str | None:
         return self.trial()
 
     def configured(self, argument: str) -> Codec:
         other = copy.copy(self)
+        if argument.startswith("effort="):
+            if not argument[7:].isdecimal() or int(argument[7:]) > 9:
+                raise BenchError(f"codec {self.name}: effort is 0 to 9, not {argument[7:]!r}")
+            other.effort, other.name = int(argument[7:]), f"calotype:{argument}"
+            other.settings = self.settings.replace("default effort", f"effort {other.effort}")
+            return other
         other.pack, other.name = argument, f"calotype:{Path(argument).stem}"
         other.settings = self.settings.replace("the pack that ships", f"pack {argument}")
         return other
@@ -40,7 +48,8 @@ class Calotype(Codec):
         from calotype.codec.image import Picture
 
         picture = Picture.from_pil(Image.fromarray(image))
-        return encode(picture, quality=quality, pack=self.pack, threads=self.threads or None).data
+        threads = self.threads or None
+        return encode(picture, quality=quality, effort=self.effort, pack=self.pack, threads=threads).data
 
     def decode(self, data: bytes) -> np.ndarray:
         from calotype.codec.decoder import decode

@@ -1,0 +1,169 @@
+"""What encoder effort gains against its time, on photographs, with real files.
+
+    python benchmarks/effort.py measure PICTURES... [--efforts 1 3 5] [--qualities 10 30 50 70 90]
+        [--threads 2] [--every 1] [--pack PACK] [--out docs/results/effort.json]
+    python benchmarks/effort.py table docs/results/effort.json docs/guide.md
+
+PICTURES are files or folders. Every (picture, quality, effort) is encoded, decoded and stored as soon as it
+is done; what is stored for the same pack is not measured again, so an interrupted run goes on. After a change
+of the code, remove the file.
+``table`` writes the table between the marks ``<!-- effort-table -->`` and ``<!-- end -->`` of documents.
+BD-rate is that of the mean curves over the pictures (PSNR over R, G and B) against effort 0. Times are CPU
+seconds per megapixel, summed over all threads, so that other work on the machine hardly counts; wall seconds
+are stored too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import re
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from calotype.bench.bdrate import Curve, bd_rate
+from calotype.bench.hardware import commit, hardware, libraries
+from calotype.codec import library
+from calotype.codec.decoder import decode
+from calotype.codec.encoder import MAX_EFFORT, encode
+from calotype.codec.image import Picture
+from calotype.codec.pack import Pack
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = options.add_subparsers(dest="command", required=True)
+    measuring = commands.add_parser("measure")
+    measuring.add_argument("pictures", nargs="+", type=Path)
+    measuring.add_argument("--efforts", nargs="+", type=int, default=[1, 3, 5], choices=range(MAX_EFFORT + 1))
+    measuring.add_argument("--qualities", nargs="+", type=float, default=[10, 30, 50, 70, 90])
+    measuring.add_argument("--threads", type=int, default=2)
+    measuring.add_argument("--pack", help="instead of the one that ships")
+    measuring.add_argument("--every", type=int, default=1, help="take one picture of so many")
+    measuring.add_argument("--out", type=Path, default=Path("docs/results/effort.json"))
+    writing = commands.add_parser("table")
+    writing.add_argument("results", type=Path)
+    writing.add_argument("documents", nargs="+", type=Path)
+    given = options.parse_args(arguments)
+    if given.command == "table":
+        text = table(json.loads(given.results.read_text(encoding="utf-8")))
+        for document in given.documents:
+            print(document, "updated" if insert(document, text) else "unchanged")
+        return
+    measure(given, sys.argv[1:] if arguments is None else arguments)
+
+
+def measure(given: argparse.Namespace, arguments: list[str]) -> None:
+    """Measure what is not stored yet, storing after every file."""
+    loaded = library.load(given.pack)
+    pack = loaded.manifest
+    about = {"pack": f"{pack.name} {pack.id[:8]}", "commit": commit(), "threads": given.threads}
+    stored: dict[str, Any] = {}
+    if given.out.exists():
+        stored = json.loads(given.out.read_text(encoding="utf-8"))
+    if any(stored.get(key) != about[key] for key in ("pack", "threads")):
+        stored = {}
+    stored |= about | {
+        "command": shlex.join(["python", "benchmarks/effort.py", *arguments]),
+        "hardware": hardware(),
+        "libraries": libraries(),
+    }
+    rows: list[dict[str, Any]] = stored.setdefault("files", [])
+    known = {(row["picture"], row["quality"], row["effort"]) for row in rows}
+    for path in _files(given.pictures)[:: given.every]:
+        with Image.open(path) as image:
+            picture = Picture.from_pil(image.convert("RGB"))
+        for effort in sorted({0, *given.efforts}):
+            for quality in given.qualities:
+                if (path.stem, quality, effort) in known:
+                    continue
+                row = _one(picture, quality, effort, given.threads, loaded)
+                rows.append({"picture": path.stem, "quality": quality, "effort": effort, **row})
+                now = datetime.datetime.now(datetime.timezone.utc)
+                stored["finished"] = now.isoformat(timespec="seconds")
+                given.out.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+    print(table(stored))
+
+
+def _files(given: list[Path]) -> list[Path]:
+    found = [sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
+             for path in given]  # fmt: skip
+    return [path for group in found for path in group]
+
+
+def _one(picture: Picture, quality: float, effort: int, threads: int, pack: Pack) -> dict[str, float]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    data = encode(picture, quality=quality, effort=effort, pack=pack, threads=threads).data
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    decoded = np.asarray(decode(data, pack=pack, threads=threads).picture.pixels, np.float64)
+    error = float(np.mean((decoded - picture.pixels) ** 2))
+    pixels = picture.width * picture.height
+    return {
+        "bpp": round(8 * len(data) / pixels, 6),
+        "psnr": round(10 * np.log10(255**2 / max(error, 1e-9)), 5),
+        "wall": round(wall / pixels * 1e6, 3),
+        "cpu": round(cpu / pixels * 1e6, 3),
+    }
+
+
+def table(stored: dict[str, Any]) -> str:
+    """Gain and time of every effort that has been measured for all pictures, as Markdown."""
+    rows = stored["files"]
+    efforts = sorted({row["effort"] for row in rows})
+    wanted = {(row["picture"], row["quality"]) for row in rows if row["effort"] == 0}
+    by_effort = {e: [row for row in rows if row["effort"] == e] for e in efforts}
+    done = [e for e in efforts if wanted <= {(row["picture"], row["quality"]) for row in by_effort[e]}]
+    lines = ["| effort | BD-rate | CPU seconds per megapixel |", "| ---: | ---: | ---: |"]
+    anchor = _curve(by_effort[0])
+    for effort in done:
+        gain = "" if effort == 0 else f"{bd_rate(anchor, _curve(by_effort[effort])).value:+.2f} %"
+        cpu = float(np.median([row["cpu"] for row in by_effort[effort]]))
+        lines.append(f"| {effort} | {gain} | {cpu:.2g} |")
+    pictures = len({picture for picture, _ in wanted})
+    qualities = len({quality for _, quality in wanted})
+    where = stored["hardware"]
+    lines += [
+        "",
+        f"BD-rate (PSNR) against effort 0 on the mean curves of {pictures} pictures at {qualities} "
+        "qualities, from the sizes of real files; lower is better. CPU time is that of all threads together, "
+        f"the median, with {stored['threads']} threads on {where['processor']}; on two idle cores the clock "
+        f"shows little more than half of it. Pack {stored['pack']}, measured "
+        f"{stored['finished'][:10]} at commit `{(stored['commit'] or 'unknown')[:10]}`.",
+    ]
+    return "\n".join(lines)
+
+
+def _curve(rows: list[dict[str, Any]]) -> Curve:
+    qualities = sorted({row["quality"] for row in rows})
+    means = [
+        [np.mean([row[k] for row in rows if row["quality"] == q]) for q in qualities] for k in ("bpp", "psnr")
+    ]
+    return Curve(*means)
+
+
+def insert(document: Path, text: str) -> bool:
+    """Put ``text`` at the marked place of a document; says whether the document changed."""
+    old = document.read_text(encoding="utf-8")
+    new, count = re.subn(
+        r"(<!-- effort-table -->\n).*?(<!-- end -->)",
+        lambda m: m.group(1) + text.rstrip() + "\n" + m.group(2),
+        old,
+        flags=re.DOTALL,
+    )
+    if not count:
+        raise ValueError(f"{document}: no place marked <!-- effort-table -->")
+    document.write_text(new, encoding="utf-8")
+    return new != old
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""The table of encoder effort in the guide is the one that its stored results give."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def effort() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("effort_benchmark", ROOT / "benchmarks" / "effort.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_guide_holds_what_the_results_give(effort: ModuleType, tmp_path: Path) -> None:
+    stored = json.loads((ROOT / "docs" / "results" / "effort.json").read_text(encoding="utf-8"))
+    guide = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+    copy = tmp_path / "guide.md"
+    copy.write_text(guide, encoding="utf-8")
+    assert not effort.insert(copy, effort.table(stored)), "run: python benchmarks/effort.py table ..."
+
+
+def _stored(gain: float) -> dict[str, Any]:
+    files = [
+        {"picture": p, "quality": q, "effort": e, "bpp": 0.01 * q * (1 - gain * (e > 0)), "psnr": 20.0 + q,
+         "cpu": 2.0 + e, "wall": 1.0}
+        for p in ("a", "b") for q in (10.0, 20.0, 30.0, 40.0) for e in (0, 3)
+    ]  # fmt: skip
+    hardware = {"processor": "P", "cores": 2}
+    rest = {"pack": "x 1", "threads": 2, "finished": "2026-01-01T", "commit": "abc"}
+    return {"files": files, "hardware": hardware, **rest}
+
+
+def test_gain_is_a_bd_rate(effort: ModuleType) -> None:
+    text = effort.table(_stored(0.05))
+    assert "| 3 | -5.00 % | 5 |" in text
+    assert "| 0 |  | 2 |" in text
+    assert "2 pictures at 4 qualities" in text
+
+
+def test_unfinished_efforts_are_left_out(effort: ModuleType) -> None:
+    stored = _stored(0.05)
+    del stored["files"][-1]
+    assert "| 3 |" not in effort.table(stored)
+
+
+def test_measures_and_goes_on(effort: ModuleType, tmp_path: Path, capsys: Any) -> None:
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:64, :96]
+    pixels = np.clip(
+        120 + 60 * np.sin(x / 9)[..., None] + rng.normal(0, 20, (64, 96, 3)) + y[..., None], 0, 255
+    )
+    Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "one.png")
+    out = tmp_path / "effort.json"
+    told = ["measure", str(tmp_path), "--efforts", "1", "--qualities", "20", "40", "60", "--threads", "1"]
+    effort.main([*told, "--out", str(out)])
+    first = json.loads(out.read_text())
+    assert {(row["quality"], row["effort"]) for row in first["files"]} == {
+        (q, e) for q in (20.0, 40.0, 60.0) for e in (0, 1)
+    }
+    assert "| 1 |" in capsys.readouterr().out
+    effort.main([*told, "--out", str(out)])
+    assert json.loads(out.read_text())["files"] == first["files"]
