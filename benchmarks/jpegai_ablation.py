@@ -18,6 +18,8 @@ import json
 import math
 import statistics
 import sys
+import textwrap
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -32,6 +34,8 @@ from calotype.bench.runner import find_images
 from calotype.errors import CalotypeError
 
 BASE = "baseline"
+AGAIN = "baseline, again"
+"""The baseline's decoder from other first weights, with the crops in another order."""
 CONFIG = Path(__file__).with_suffix(".json")
 Points = dict[str, dict[str, list[dict[str, float]]]]
 """By variant and picture: one point per lambda, with "bpp" and metrics."""
@@ -49,6 +53,15 @@ class Config:
     """Multipliers, two or more, rising (four for a BD-rate worth the name)."""
     train: dict[str, Any]
     """Fields of the training configuration."""
+    encoder: dict[str, Any] | None = None
+    """If given, the training of one whole baseline, whose files every decoder then learns to read from fresh
+    weights (`calotype.lab.experiments.decoders`); the baseline's decoder twice, to see chance."""
+    chain: float = 1.0
+    """With ``encoder``: steps of every lambda but the first, as a fraction of the first one's."""
+
+    def names(self) -> list[str]:
+        """What is compared."""
+        return [*self.variants, *([AGAIN] if self.encoder else [])]
 
     @classmethod
     def load(cls, path: Path) -> Config:
@@ -58,9 +71,10 @@ class Config:
         given = json.loads(path.read_text())
         given["lambdas"] = given.pop("lambda", None)
         names = {f.name for f in fields(cls)}
-        if set(given) != names:
-            wrong = sorted(set(given) ^ names)[0]
-            raise ValueError(f"{path}: unknown or missing key {wrong!r}")
+        wrong = set(given) ^ names
+        wrong -= {"encoder", "chain"}
+        if wrong:
+            raise ValueError(f"{path}: unknown or missing key {sorted(wrong)[0]!r}")
         config = cls(**given)
         unknown = [v for v in config.variants if v not in VARIANTS]
         if unknown or config.variants[:1] != [BASE]:
@@ -85,6 +99,22 @@ def train(config: Config, variant: str, data: Sequence[Path], out: Path, threads
         raise SystemExit(status)
 
 
+def train_decoders(config: Config, data: Sequence[Path], out: Path, threads: int, deadline: float) -> bool:
+    """Train the baseline's encoder and then every decoder on its files; returns whether all is there."""
+    import torch
+
+    from calotype.lab.experiments import decoders
+    from calotype.lab.train.data import Photos
+
+    torch.set_num_threads(threads)
+    assert config.encoder is not None
+    wanted = {name: (f"jpegai2023-{name.partition(',')[0]}", int(name == AGAIN)) for name in config.names()}
+    return decoders.train(
+        wanted, config.options, config.lambdas, config.encoder, config.train, config.chain,
+        Photos.open(*data), out, deadline,
+    )  # fmt: skip
+
+
 def checkpoint(out: Path, variant: str, lam: float) -> Path:
     """Where `train` leaves a model."""
     return out / variant / f"{lam:g}" / "model.safetensors"
@@ -96,8 +126,8 @@ def points(config: Config, out: Path, images: Sequence[Path], metrics: tuple[str
 
     from calotype.lab import use
 
-    found: Points = {variant: {image.name: [] for image in images} for variant in config.variants}
-    for variant in config.variants:
+    found: Points = {variant: {image.name: [] for image in images} for variant in config.names()}
+    for variant in config.names():
         for lam in config.lambdas:
             codec = use.open(checkpoint(out, variant, lam))
             for path in images:
@@ -144,7 +174,9 @@ def render(results: Mapping[str, Any]) -> str:
     for variant, row in results["summary"].items():
         cells = ("-" if row[m] is None else f"{row[m]:+.2f}" for m in [*metrics, "average"])
         lines.append(f"| {variant} | {results['kmacs'][variant]:.2f} | " + " | ".join(cells) + " |")
-    train = results["config"]["train"]
+    train, encoder = results["config"]["train"], results["config"].get("encoder")
+    if encoder:
+        return "\n".join([*lines, "", _of_decoders(results)])
     lines += [
         "",
         f"BD-rate in percent against the baseline, {len(results['pictures'])} pictures, "
@@ -155,14 +187,53 @@ def render(results: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _of_decoders(results: Mapping[str, Any]) -> str:
+    """What a reader of the table of decoders must know."""
+    config = results["config"]
+    train, encoder, lambdas = config["train"], config["encoder"], config["lambdas"]
+    later = round(train["steps"] * config["chain"])
+    again = results["summary"].get(AGAIN, {}).get("average")
+    chance = "unknown" if again is None else f"{abs(again):.1f} %"
+    return (
+        f"BD-rate in percent against the baseline, {len(results['pictures'])} pictures of Kodak, lambdas "
+        f"{', '.join(f'{v:g}' for v in lambdas)}; widths {config['options']}. One whole baseline "
+        f"({encoder['steps']} steps of {encoder['batch']} crops of {encoder['crop']} pixels at the first "
+        f"lambda, {round(encoder['steps'] * config['chain'])} at the other) gives the files; every "
+        f"decoder then learns to read them from fresh weights in {train['steps']} and {later} steps of "
+        f"{train['batch']} crops of {train['crop']} pixels. `{AGAIN}` is the same decoder from "
+        f"other first weights: chance is at least "
+        f"{chance}."
+    )
+
+
+def page(results: Mapping[str, Any]) -> str:
+    """README.md beside stored results."""
+    table, _, notes = render(results).partition("\n\n")
+    machine, versions = results["machine"], results["libraries"]
+    made = (
+        f"Made by `python benchmarks/jpegai_ablation.py --config {results['file']} ...` on "
+        f"{machine['processor']} with torch {versions.get('torch', '?')}. Generated from "
+        "`results.json`: `--stored FOLDER`."
+    )
+    published = (
+        "Published, after full training of whole systems: CS or DS alone lose 0.8 %, shuffle 0.2 %, the "
+        "activation 0.1 %, the combination gains 0.2 %; two trainings of one network differ by 0.5 %."
+    )
+    wrapped = [
+        textwrap.fill(t, 120, break_long_words=False, break_on_hyphens=False)
+        for t in (notes, published, made)
+    ]
+    return "\n\n".join(["# JPEG AI's decoder, briefly trained", table, *wrapped]) + "\n"
+
+
 def costs(config: Config) -> dict[str, float]:
     """kMAC per pixel of the decoder's transform, exact rule, at the widths of this run."""
     from calotype.lab import registry
     from calotype.lab.analysis.jpegai_table import decoder_kmacs
 
     found = {}
-    for variant in config.variants:
-        model = registry.build(f"jpegai2023-{variant}", **config.options)
+    for variant in config.names():
+        model = registry.build(f"jpegai2023-{variant.partition(',')[0]}", **config.options)
         found[variant] = decoder_kmacs(model.g_s, sum(model.channels))[0]["exact"]
     return found
 
@@ -170,15 +241,23 @@ def costs(config: Config) -> dict[str, float]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train, measure, store ``OUT/results.json`` and print the table."""
     form = argparse.RawDescriptionHelpFormatter
+    begun = time.monotonic()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
     add = parser.add_argument
-    add("--data", nargs="+", type=Path, required=True, metavar="FOLDER", help="photographs to train on")
-    add("--images", nargs="+", type=Path, required=True, metavar="PATH", help="pictures to measure on")
-    add("--out", type=Path, required=True, metavar="DIR", help="folder of the runs and of results.json")
+    add("--data", nargs="+", type=Path, default=[], metavar="FOLDER", help="photographs to train on")
+    add("--images", nargs="+", type=Path, default=[], metavar="PATH", help="pictures to measure on")
+    add("--out", type=Path, metavar="DIR", help="folder of the runs, of results.json and README.md")
+    add("--stored", type=Path, metavar="DIR", help="make README.md of stored results again, nothing else")
     add("--config", type=Path, default=CONFIG, metavar="FILE", help=f"default: {CONFIG.name} beside this")
     add("--limit", type=int, metavar="N", help="measure on the first N pictures only")
     add("--threads", type=int, default=1, metavar="N", help="CPU threads for torch; default: 1")
+    add("--minutes", type=float, default=math.inf, metavar="N", help="stop training decoders after so long")
     given = parser.parse_args(arguments)
+    if given.stored:
+        (given.stored / "README.md").write_text(page(json.loads((given.stored / "results.json").read_text())))
+        return 0
+    if not (given.data and given.images and given.out):
+        parser.error("--data, --images and --out are needed")
     try:
         config = Config.load(given.config)
         images = find_images(given.images)[: given.limit]
@@ -188,11 +267,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in JPEG_AI:
         if name not in metrics:
             print(f"without {METRICS[name].label}: {METRICS[name].missing()}; no average", file=sys.stderr)
-    for variant in config.variants:
-        train(config, variant, given.data, given.out, given.threads)
+    if config.encoder is None:
+        for variant in config.variants:
+            train(config, variant, given.data, given.out, given.threads)
+    elif not train_decoders(config, given.data, given.out, given.threads, begun + 60 * given.minutes):
+        print("stopped before the end; the same command goes on", flush=True)
+        return 0
     found = points(config, given.out, images, metrics)
     results = {
         "config": asdict(config),
+        "file": given.config.name,
         "machine": hardware(),
         "libraries": libraries(),
         "metrics": metrics,
@@ -202,6 +286,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "summary": summary(found, metrics),
     }
     (given.out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    (given.out / "README.md").write_text(page(results))
     print(render(results))
     return 0
 

@@ -20,9 +20,11 @@ from calotype.cli.lab_experiment import _bd_rate
 from calotype.cli.lab_experiment import main as command
 from calotype.lab import registry
 from calotype.lab.checkpoint import read_info
+from calotype.lab.entropy import order
 from calotype.lab.experiments import correlation
 from calotype.lab.experiments.correlation_plan import BUDGETS, PAPER, WITH, Budget, plan
 from calotype.lab.experiments.correlation_report import markdown, tables
+from calotype.lab.experiments.correlation_speed import decoding
 from calotype.lab.losses import CorrelationLoss
 
 from .conftest import picture
@@ -94,7 +96,7 @@ def test_from_training_to_the_table(run: Run, tmp_path: Path, capsys: pytest.Cap
     found = json.loads((out / "results.json").read_text())
     assert set(found["rows"]) == {"mean-scale", "mean-scale+loss"}
     assert "processor" in found["environment"]
-    assert "| mean-scale |" in (out / "table.md").read_text()
+    assert "| mean-scale |" in (out / "README.md").read_text()
     with Image.open(out / "maps.png") as image:
         assert image.format == "PNG"
     # nothing is trained or measured twice
@@ -141,7 +143,12 @@ def row(group: str, points: list[tuple[float, float]], seconds: float, around: f
     return {
         "group": group,
         "points": [
-            {"mean": {"bpp": r, "psnr": q, "decode_seconds": seconds}, "correlation": {"off_centre": around}}
+            {
+                "mean": {"bpp": r, "psnr": q},
+                "pictures": [{"image": "a.png"}],
+                "cpu_seconds": {"whole": 2 * seconds, "latents": seconds},
+                "correlation": {"off_centre": around, "channel_off_centre": 2 * around},
+            }
             for r, q in points
         ],
     }
@@ -171,12 +178,69 @@ def test_tables_by_hand() -> None:
     assert context["cheng-checkerboard+loss"]["share of autoregression's"] == pytest.approx(90)
     assert context["cheng-checkerboard+loss"]["published share"] == 90
     assert [r["gain"] for r in found["ablation"]] == pytest.approx([0, 5, 6])
-    text = markdown(BUDGETS["smoke"], found, {"processor": "a"})
+    record = {
+        "budget": BUDGETS["smoke"].to_dict(), "environment": {"processor": "a"}, "torch": "2", "rows": rows,
+        "tables": found,
+    }  # fmt: skip
+    text = markdown(json.loads(json.dumps(record)))
     assert "| cheng | 5 | 9.5 |" in text
+    rows["cheng-autoregressive"]["points"][0]["cpu_seconds"]["one by one"] = 40.0
+    assert tables(rows, _bd_rate)["contexts"][1]["than one by one"] is None  # not measured at all lambdas
+    for point in rows["cheng-autoregressive"]["points"]:
+        point["cpu_seconds"]["one by one"] = 40.0
+    assert tables(rows, _bd_rate)["contexts"][1]["than one by one"] == pytest.approx(400)
     assert all(r["gain"] is None for r in tables(rows, None)["ablation"])
     apart = {**rows, "cheng+loss": row("main", [(0.1, 10.0), (0.2, 12.0)], 0.1, 0.1)}
     assert tables(apart, _bd_rate)["hyperpriors"][0]["gain"] is None
     assert math.isnan(_bd_rate(base, [(0.1, 10.0)]))
+
+
+def test_rows_of_a_system_share_their_start(run: Run, tmp_path: Path) -> None:
+    """With a base, every row and lambda goes on from one checkpoint that was trained without the loss."""
+    small = ["--set", "base=2", "--set", "seeds=2", "--set", 'ablate="mean-scale"', "--set", "train.steps=1"]
+    assert run("train", *small, "--only", "mean-scale", "mean-scale+loss", "noise") == 0
+    out = tmp_path / "out"
+    base = read_info(out / "base" / "mean-scale" / "model.safetensors")
+    assert base.training["steps"] == 2
+    assert base.training["lambda"] == pytest.approx((0.05 * 0.01) ** 0.5)
+    assert not base.training["correlation"]
+    start = _weights((out / "base" / "mean-scale" / "model.safetensors").read_bytes())
+    moved = {}
+    for row in ("mean-scale", "mean-scale+loss", "mean-scale_seed_1", "mean-scale+loss_seed_1"):
+        for lam in ("0.05", "0.01"):
+            here = _weights((out / row / lam / "model.safetensors").read_bytes())
+            # one step of Adam moves a weight by its rate at most, the average by less
+            far = max(float((here[k] - start[k]).abs().max()) for k in here if here[k].is_floating_point())
+            assert 0 < far < 0.01, (row, lam, far)
+            moved[row, lam] = here["g_a.0.weight"]
+    assert len({t.numpy().tobytes() for t in moved.values()}) == len(
+        moved
+    )  # loss, lambda and seed all matter
+
+
+def test_decoding_times_of_a_raster_context(tmp_path: Path) -> None:
+    """Only models with one are timed position by position, and the usual order comes back."""
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "a.png")
+    usual = order.wavefronts
+    for name, parts in (("cheng2020-anchor", {"whole", "latents", "one by one"}),
+                        ("he2021-cheng", {"whole", "latents"})):  # fmt: skip
+        found = decoding(registry.build(name, n=8).eval(), tmp_path / "a.png")
+        assert set(found) == parts
+        assert found["whole"] >= found["latents"] >= 0
+    assert order.wavefronts is usual
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "results" / "correlation"
+
+
+@pytest.mark.skipif(not (PAGE / "results.json").is_file(), reason="documents are not here")
+def test_the_page_is_what_the_results_give(tmp_path: Path) -> None:
+    record = json.loads((PAGE / "results.json").read_text())
+    assert (PAGE / "README.md").read_text() == markdown(record)
+    assert tables(record["rows"], _bd_rate) == record["tables"]
+    (tmp_path / "results.json").write_text(json.dumps(record))
+    assert command(["correlation", "report", "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "README.md").read_text() == markdown(record)
 
 
 def test_chained_multipliers_begin_where_the_one_before_ended() -> None:

@@ -5,9 +5,10 @@ runs/correlation python -m calotype.lab.experiments.correlation train ...       
 installed
 
 OUT/budget.json                    what was asked for
+OUT/base/ROW/model.safetensors     the common start of a system's rows, if the budget has one
 OUT/ROW/LAMBDA/model.safetensors   a trained model; training goes on with the first that is missing
 OUT/ROW/LAMBDA/measures.json       real files, times and the correlation map on the pictures
-OUT/results.json, table.md, maps.png
+OUT/results.json, README.md, maps.png
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,8 @@ import torch
 from calotype.errors import CalotypeError
 from calotype.lab.checkpoint import load_checkpoint, save_checkpoint
 from calotype.lab.experiments.correlation_plan import BUDGETS, Budget, Row, plan
+from calotype.lab.experiments.correlation_speed import decoding, speeds
+from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import Diverged, Trainer
 from calotype.lab.train.report import Console
@@ -35,7 +39,10 @@ from calotype.lab.train.state import NAME, State
 from calotype.lab.train.subject import Subject
 
 MODEL, MEASURES, RESULTS, BUDGET = "model.safetensors", "measures.json", "results.json", "budget.json"
-PARTS = ("train", "measure", "report", "all")
+BASE = "base"
+SPEED = "speed.json"
+PARTS = ("train", "measure", "speed", "report", "all")
+"""`speed` is no part of `all`: it times decoding with fresh weights, at another budget's widths if asked."""
 BDRate = Callable[[Sequence[tuple[float, float]], Sequence[tuple[float, float]]], float]
 """(points of the anchor, points of the test), each (bpp, PSNR), to percent of rate; nan if they do not
 overlap.
@@ -74,34 +81,37 @@ def train(
 ) -> bool:
     """Train what is missing until ``deadline`` (`time.monotonic`); returns whether all is there."""
     for row in rows:
+        base = out / BASE / row.system / MODEL if budget.base else None
+        jobs = []
+        if base is not None:
+            start = replace(row, key=f"{row.system}, common start", correlation={})
+            jobs.append((start, budget.base_lambda, budget.base_config(), base.parent, None))
         for k, lam in enumerate(budget.lambdas):
-            here = folder(out, row, lam)
-            if (here / MODEL).is_file():
-                continue
-            if time.monotonic() > deadline:
-                return False
             before = folder(out, row, budget.lambdas[k - 1]) / MODEL if k else None
-            if not _train_one(budget, row, lam, photos, here, before, device, deadline, quiet):
+            config = budget.config(k == 0, row.seed)
+            jobs.append((row, lam, config, folder(out, row, lam), base or before))
+        for job in jobs:
+            if (job[3] / MODEL).is_file():
+                continue
+            if time.monotonic() > deadline or not _train_one(*job, photos, device, deadline, quiet):
                 return False
     return True
 
 
 def _train_one(
-    budget: Budget,
     row: Row,
     lam: float,
-    photos: Photos,
+    config: TrainConfig,
     here: Path,
     before: Path | None,
+    photos: Photos,
     device: str,
     deadline: float,
     quiet: bool,
 ) -> bool:
     subject = Subject(row.model, row.options, lam=lam, correlation=row.correlation)
     with Console(here, quiet=quiet) as reporter:
-        trainer = Trainer(
-            subject, photos, budget.config(before is None), here, device=device, reporter=reporter
-        )
+        trainer = Trainer(subject, photos, config, here, device=device, reporter=reporter)
         if (here / NAME).is_file():
             trainer.resume(State.load(here))
         elif before is not None:
@@ -118,6 +128,21 @@ def _train_one(
     return True
 
 
+def files(pictures: Sequence[Path], most: int) -> list[Path]:
+    """The first pictures of files and folders.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    from calotype.lab.train.stores import SUFFIXES
+
+    found = [f for p in pictures for f in (sorted(p.iterdir()) if p.is_dir() else [p])]
+    found = [f for f in found if f.suffix.lower() in SUFFIXES][:most]
+    if not found:
+        raise ValueError("--pictures PATH is needed for measuring, with pictures in it")
+    return found
+
+
 # -- measuring ----------------------------------------------------------------------------------------------
 
 
@@ -129,20 +154,19 @@ def measure(
     from calotype.lab.analysis.subjects import Subject as Looked
     from calotype.lab.analysis.subjects import pictures as read
     from calotype.lab.evaluate import evaluate
-    from calotype.lab.train.stores import SUFFIXES
 
-    files = [f for p in pictures for f in (sorted(p.iterdir()) if p.is_dir() else [p])]
-    files = [f for f in files if f.suffix.lower() in SUFFIXES][: budget.pictures]
+    shown = files(pictures, budget.pictures)
     for row in rows:
         for lam in budget.lambdas:
             here = folder(out, row, lam)
             if not (here / MODEL).is_file() or ((here / MEASURES).is_file() and not again):
                 continue
-            records = list(evaluate(here / MODEL, files))
+            records = list(evaluate(here / MODEL, shown))
             model = load_checkpoint(here / MODEL)
-            numbers = correlation_map(Looked(row.key, model), list(read(files)), 2).numbers()
+            numbers = correlation_map(Looked(row.key, model), list(read(shown)), 2).numbers()
             del numbers["channels"], numbers["pictures"]
             record = {"mean": records[-1], "pictures": records[:-1], "correlation": numbers}
+            record["cpu_seconds"] = decoding(model, shown[0])
             temporary = here / f".{MEASURES}.tmp"
             temporary.write_text(json.dumps(record, indent=1) + "\n")
             temporary.replace(here / MEASURES)
@@ -168,7 +192,13 @@ def parser(prog: str) -> argparse.ArgumentParser:
     add("--budget", default="short", metavar="NAME|FILE", help="default: short; or a JSON file, or OUT's own")
     add("--data", nargs="+", type=Path, metavar="FOLDER", help="photographs to train on")
     add("--pictures", nargs="+", type=Path, metavar="PATH", help="pictures to measure on")
-    add("--only", nargs="+", default=[], metavar="ROW", help="rows, patterns, or main, context, ablation")
+    add(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="ROW",
+        help="rows, patterns, or main, context, noise, ablation",
+    )
     add("--minutes", type=float, metavar="N", help="stop training after so long; repeat to go on")
     add("--device", default="auto", help="for training: cpu, cuda or auto (default)")
     add("--set", action="append", default=[], metavar="FIELD=JSON", help="another value of a budget's field")
@@ -194,7 +224,7 @@ def main(
 
 
 def _main(given: Any, begun: float, bd_rate: BDRate | None, environment: dict[str, Any]) -> int:
-    budget = _budget(given)
+    budget = BUDGETS[given.budget] if given.part == "speed" and given.budget in BUDGETS else _budget(given)
     rows = chosen(budget, given.only)
     if given.part in ("train", "all"):
         if not given.data:
@@ -208,10 +238,16 @@ def _main(given: Any, begun: float, bd_rate: BDRate | None, environment: dict[st
             print("stopped before the end; the same command goes on", flush=True)
             return 0
     if given.part in ("measure", "all"):
-        if not given.pictures:
-            raise ValueError("--pictures PATH is needed for measuring")
-        for key, lam, mean in measure(budget, rows, given.pictures, given.out):
+        for key, lam, mean in measure(budget, rows, given.pictures or [], given.out):
             print(f"{key}, lambda {lam:g}: {mean['bpp']:.4f} bpp, {mean['psnr']:.2f} dB", flush=True)
+    if given.part == "speed":
+        found = []
+        for record in speeds(budget, rows, files(given.pictures or [], 1)[0]):
+            found.append(record)
+            print(json.dumps(record), flush=True)
+        given.out.mkdir(parents=True, exist_ok=True)
+        stored = {"widths": given.budget, "picture": files(given.pictures, 1)[0].name, "systems": found}
+        (given.out / SPEED).write_text(json.dumps(stored, indent=1) + "\n")
     if given.part in ("report", "all"):
         from calotype.lab.experiments.correlation_report import write
 
@@ -221,7 +257,9 @@ def _main(given: Any, begun: float, bd_rate: BDRate | None, environment: dict[st
 
 def _budget(given: Any) -> Budget:
     """The budget of the command line, kept in the experiment's folder; one folder holds one budget."""
-    stored = given.out / BUDGET
+    stored, results = given.out / BUDGET, given.out / RESULTS
+    if given.part == "report" and results.is_file() and not stored.is_file():
+        return Budget.from_dict(json.loads(results.read_text())["budget"])
     if stored.is_file() and given.part in ("measure", "report"):
         return Budget.from_dict(json.loads(stored.read_text()))
     if given.budget in BUDGETS:

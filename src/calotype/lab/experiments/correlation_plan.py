@@ -6,6 +6,7 @@ autoregression gains, with a checkerboard 90 %, with channel slices 98 %.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
@@ -51,6 +52,14 @@ class Budget:
     """Multipliers, the first trained from scratch, each other from the one before."""
     chain: float = 0.3
     """Steps of those others, as a fraction of the first one's."""
+    base: int = 0
+    """Steps without the loss, at the mean of the lambdas, of a start that a system's rows and lambdas share;
+    each of them then trains from there for the steps of `train`.  0: no such start."""
+    seeds: int = 1
+    """How often the system of the ablation is trained with and without the loss, with other crops and noise
+    each time: how much of a gain is chance."""
+    ablate: str = "cheng"
+    """The hyperprior that weight, mask and window are tried on."""
     train: dict[str, Any] = field(default_factory=dict)
     """Fields of `calotype.lab.train.config.TrainConfig`."""
     alpha: float = MEAN_ALPHA
@@ -65,12 +74,27 @@ class Budget:
     def __post_init__(self) -> None:
         if self.n % 8 or not self.lambdas or not 0 < self.chain <= 1:
             raise ValueError("n must be a multiple of 8, lambdas not empty, chain within 0 .. 1")
+        if self.base < 0 or self.seeds < 1 or self.ablate not in HYPERPRIORS:
+            known = ", ".join(HYPERPRIORS)
+            raise ValueError(f"base must not be negative, seeds at least 1, ablate one of {known}")
         TrainConfig.from_dict(self.train)
 
-    def config(self, first: bool) -> TrainConfig:
-        """The training of the first multiplier or of the others."""
+    def config(self, first: bool, seed: int = 0) -> TrainConfig:
+        """The training of the first multiplier or of the others; with a common start, of all."""
         config = TrainConfig.from_dict(self.train)
-        return config if first else replace(config, steps=max(1, round(config.steps * self.chain)))
+        config = replace(config, seed=config.seed + seed)
+        if first or self.base:
+            return config
+        return replace(config, steps=max(1, round(config.steps * self.chain)))
+
+    def base_config(self) -> TrainConfig:
+        """The training of the common start: at a constant rate."""
+        return replace(TrainConfig.from_dict(self.train), steps=self.base, decay=0.0, warmup=self.base // 10)
+
+    @property
+    def base_lambda(self) -> float:
+        """Multiplier of the common start: the geometric mean of the others."""
+        return math.exp(sum(map(math.log, self.lambdas)) / len(self.lambdas))
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -105,6 +129,18 @@ BUDGETS = {
         charm={"slices": 8, "widths": [96, 64]},
         train={**_LOOP, "steps": 3000, "batch": 8, "crop": 128, "lr": 5e-4, "decay": 0.5, "ema": 0.99},
     ),
+    "minutes": Budget(
+        "ten minutes on one core, very narrow networks, each row trained for moments from a start that "
+        "it shares with the others of its system: directions at best, and relative speeds",
+        n=32, m=64,
+        swin={"widths": [32, 32, 64, 64], "depths": [1, 1, 1, 1], "hyper": 32, "hyper_depths": [1, 1]},
+        charm={"slices": 4, "widths": [48, 32]}, lambdas=(0.02, 0.005), base=300, seeds=2,
+        ablate="mean-scale", alphas=(10.0, 100.0), windows=(5,), pictures=4,
+        train={
+            **_LOOP, "steps": 100, "batch": 4, "crop": 128, "lr": 1e-3, "warmup": 10, "decay": 0.7,
+            "ema": 0.97, "save_every": 50, "bf16": True,
+        },
+    ),
     "medium": Budget(
         "hours on one GPU, published widths: a first estimate of BD-rates",
         train={**_LOOP, "steps": 30_000, "batch": 8, "crop": 256, "lr": 2e-4, "decay": 0.4},
@@ -128,7 +164,11 @@ class Row:
     correlation: dict[str, Any]
     """Options of the loss; empty without it."""
     group: str
-    """"main", "context" or "ablation"."""
+    """"main", "context", "noise" or "ablation"."""
+    system: str = ""
+    """Key of the row whose common start it uses."""
+    seed: int = 0
+    """Added to the seed of crops and noise."""
 
 
 def plan(budget: Budget) -> list[Row]:
@@ -145,15 +185,21 @@ def plan(budget: Budget) -> list[Row]:
     rows = []
     for group, systems in (("main", HYPERPRIORS), ("context", CONTEXTS)):
         for key, model in systems.items():
-            rows.append(Row(key, model, options(key), {}, group))
+            rows.append(Row(key, model, options(key), {}, group, key))
             if key != "cheng-autoregressive":
-                rows.append(Row(key + WITH, model, options(key), loss, group))
+                rows.append(Row(key + WITH, model, options(key), loss, group, key))
+    one = budget.ablate
+    for seed in range(1, budget.seeds):
+        for end, correlation in (("", {}), (WITH, loss)):
+            rows.append(
+                Row(
+                    f"{one}{end} seed {seed}", HYPERPRIORS[one], options(one), correlation, "noise", one, seed
+                )
+            )
     tried = [(f"alpha x {f:g}", {"alpha": budget.alpha * f}) for f in budget.alphas]
     tried += [(f"mask {mask}", {**loss, "mask": mask}) for mask in MASKS[1:]]
     tried += [(f"window {w}", {**loss, "window": w}) for w in budget.windows]
     tried += [("stop-gradient", {**loss, "stop_gradient": True})]
     for what, correlation in tried:
-        rows.append(
-            Row(f"cheng{WITH} {what}", HYPERPRIORS["cheng"], options("cheng"), correlation, "ablation")
-        )
+        rows.append(Row(f"{one}{WITH} {what}", HYPERPRIORS[one], options(one), correlation, "ablation", one))
     return rows

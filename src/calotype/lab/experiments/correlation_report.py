@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,13 @@ def _mean(row: dict[str, Any], read: Callable[[dict[str, Any]], float]) -> float
     return sum(read(p) for p in row["points"]) / len(row["points"])
 
 
-def seconds(row: dict[str, Any]) -> float:
-    """To decode one picture, the mean over pictures and multipliers."""
-    return _mean(row, lambda p: p["mean"]["decode_seconds"])
+def seconds(row: dict[str, Any], part: str = "latents") -> float | None:
+    """CPU seconds to decode one picture, or its latents alone: the mean over multipliers; None if not
+    measured.
+    """
+    if any(part not in p["cpu_seconds"] for p in row["points"]):
+        return None
+    return _mean(row, lambda p: p["cpu_seconds"][part])
 
 
 def around(row: dict[str, Any]) -> float:
@@ -58,7 +63,7 @@ def around(row: dict[str, Any]) -> float:
 def tables(
     rows: dict[str, Any], bd_rate: Callable[[Points, Points], float] | None
 ) -> dict[str, list[dict[str, Any]]]:
-    """The three tables.  Gains are percent of rate saved at equal PSNR (minus the BD-rate)."""
+    """The tables.  Gains are percent of rate saved at equal PSNR (minus the BD-rate)."""
 
     def gain(anchor: str, test: str) -> float | None:
         if bd_rate is None or anchor not in rows or test not in rows:
@@ -66,79 +71,167 @@ def tables(
         value = -bd_rate(curve(rows[anchor]), curve(rows[test]))
         return value if math.isfinite(value) else None
 
-    hyper = [
-        {
-            "system": key,
-            "gain": gain(key, key + WITH),
-            "published gain": PAPER["gain"][key],
-            "correlation without": around(rows[key]),
-            "correlation with": around(rows[key + WITH]),
-            "decode seconds": seconds(rows[key + WITH]),
+    def pair(key: str, end: str = "") -> dict[str, Any]:
+        without, loss = key + end, key + WITH + end
+        return {
+            "system": without,
+            "gain": gain(without, loss),
+            "published gain": PAPER["gain"].get(key) if not end else None,
+            "correlation without": around(rows[without]),
+            "correlation with": around(rows[loss]),
+            "bpp without": [p["mean"]["bpp"] for p in rows[without]["points"]],
+            "PSNR without": [p["mean"]["psnr"] for p in rows[without]["points"]],
         }
-        for key in HYPERPRIORS
-        if key in rows and key + WITH in rows
-    ]
+
+    both = {key for key in rows if key.replace(WITH, "") in rows and _with(key) in rows and WITH not in key}
+    hyper = [pair(key) for key in HYPERPRIORS if key in both]
+    hyper += [pair(key) for key, row in rows.items() if key in both and row["group"] == "context"]
+    chance = []
+    for key, row in rows.items():
+        if row["group"] == "noise" and key in both:
+            system, _, seed = key.partition(" ")
+            chance.append({**pair(system, f" {seed}"), "without, against the first seed": gain(system, key)})
     full = gain(ANCHOR, FULL)
     context = []
+    serial = seconds(rows[FULL], "one by one") if FULL in rows else None
+    fronts = seconds(rows[FULL]) if FULL in rows else None
     for key, row in rows.items():
         if row["group"] != "context" and key not in (ANCHOR, ANCHOR + WITH):
             continue
-        saved = gain(ANCHOR, key)
-        share = 100 * saved / full if saved is not None and full else None
-        speed = seconds(rows[FULL]) / seconds(row) if FULL in rows else None
+        saved, spent = gain(ANCHOR, key), seconds(row)
         context.append(
             {
                 "system": key,
                 "gain": saved,
-                "share of autoregression's": share,
+                "share of autoregression's": 100 * saved / full
+                if saved is not None and full and full > 0
+                else None,
                 "published share": PAPER["share"].get(key),
-                "decode seconds": seconds(row),
-                "times faster": speed,
+                "latents, CPU s": spent,
+                "whole, CPU s": seconds(row, "whole"),
+                "times faster": fronts / spent if fronts and spent else None,
+                "than one by one": serial / spent if serial and spent else None,
                 "published times": PAPER["speed"].get(key),
             }
         )
+    tried = [key for key, row in rows.items() if row["group"] == "ablation"]
+    one = tried[0].partition(WITH)[0] if tried else ANCHOR
     ablation = [
-        {"loss": key, "gain": gain(ANCHOR, key), "correlation": around(row)}
-        for key, row in rows.items()
-        if row["group"] == "ablation" or key in (ANCHOR, ANCHOR + WITH)
+        {
+            "loss": key,
+            "gain": gain(one, key),
+            "correlation": around(rows[key]),
+            "per channel": _mean(rows[key], lambda p: p["correlation"]["channel_off_centre"]),
+        }
+        for key in (one, one + WITH, *tried)
+        if tried and key in rows
     ]
-    return {"hyperpriors": hyper, "contexts": context, "ablation": ablation}
+    return {"hyperpriors": hyper, "chance": chance, "contexts": context, "ablation": ablation}
+
+
+def _with(key: str) -> str:
+    system, space, rest = key.partition(" ")
+    return system + WITH + space + rest
 
 
 TITLES = {
-    "hyperpriors": "The loss on three hyperpriors",
+    "hyperpriors": "With and without the loss",
+    "chance": "The same with other crops and noise: how much is chance",
     "contexts": f"Contexts on Cheng's transforms, gain over `{ANCHOR}`",
-    "ablation": f"Weight, mask and window, gain over `{ANCHOR}`",
+    "ablation": "Weight, mask and window, gain over no loss",
 }
 
 
-def markdown(budget: Budget, found: dict[str, list[dict[str, Any]]], environment: dict[str, Any]) -> str:
-    """The tables for people."""
+def markdown(record: dict[str, Any]) -> str:
+    """The page for people, from results.json."""
+    budget, environment = Budget.from_dict(record["budget"]), record["environment"]
     config = budget.config(True)
+    each = f"{config.steps} steps of {config.batch} crops of {config.crop} pixels"
+    if budget.base:
+        how = (
+            f"Every system is trained without the loss for {budget.base} steps at lambda "
+            f"{budget.base_lambda:.2g}; every row and lambda goes on from there for {each}, on the same "
+            "crops."
+        )
+    else:
+        how = f"{each} for the first lambda, {budget.config(False).steps} for each other."
+    about = (
+        f"Budget: {budget.note}. {how} Lambdas {', '.join(map(str, budget.lambdas))}; alpha {budget.alpha:g} "
+        "(averages). Gains are percent of rate saved at equal PSNR over real files; minus is a loss. "
+        "Correlation is the root mean square of the map (5 x 5) around its centre."
+    )
     lines = [
         "# The correlation loss",
         "",
-        f"Budget: {budget.note}.",
-        f"{config.steps} steps of {config.batch} crops of {config.crop} pixels for the first lambda, "
-        f"{budget.config(False).steps} for each other; lambdas {', '.join(map(str, budget.lambdas))}; "
-        f"alpha {budget.alpha:g} (averages).  Gains are percent of rate saved at equal PSNR over real files.",
+        *_wrapped(about),
+        "",
         "Directions and relative speeds are what this can show; the published BD-rates need longer training.",
     ]
     if environment:
-        lines += ["", "Measured on " + ", ".join(f"{k} {v}" for k, v in environment.items()) + "."]
-    for name, rows in found.items():
+        pictures = record["rows"][next(iter(record["rows"]))]["points"][0]["pictures"]
+        where = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in environment.items())
+        made = (
+            f"Measured on {where}; torch {record['torch']}, one thread, {len(pictures)} pictures; CPU "
+            f"seconds of one of them ({pictures[0]['image']})."
+        )
+        lines += ["", *_wrapped(made)]
+    for name, rows in record["tables"].items():
         if not rows:
             continue
         heads = list(rows[0])
         lines += ["", f"## {TITLES[name]}", ""]
-        lines += ["| " + " | ".join(heads) + " |", "| " + "--- | " * len(heads)]
+        lines += ["| " + " | ".join(heads) + " |", "| --- " + "| ---: " * (len(heads) - 1) + "|"]
         lines += ["| " + " | ".join(_cell(row[h]) for h in heads) + " |" for row in rows]
+    if "speed" in record:
+        lines += ["", *speed_table(record["speed"])]
+    if any(name == "maps.png" for name in record.get("figures", [])):
+        lines += ["", "![Correlation maps without and with the loss](maps.png)"]
     return "\n".join(lines) + "\n"
+
+
+def speed_table(speed: dict[str, Any]) -> list[str]:
+    """Decoding times with fresh weights, beside those of the raster context in wavefronts and one by one."""
+    systems = speed["systems"]
+    full = next((s for s in systems if s["system"] == FULL), None)
+    lines = [
+        f"## Decoding at the widths of the budget `{speed['widths']}`, fresh weights, one picture "
+        f"({speed['picture']})",
+        "",
+        *_wrapped(
+            "CPU seconds on one thread; `latents` is all but the synthesis. *Times faster*: than "
+            "autoregression position by position (as published coders work), and than ours in wavefronts."
+        ),
+        "",
+        "| system | latents | one by one | whole | times faster, latents | whole | than wavefronts, "
+        "latents | whole | published |",
+        "| --- " + "| ---: " * 8 + "|",
+    ]
+    for s in systems:
+        cells: list[Any] = [s["latents"], s.get("one by one"), s["whole"]]
+        if full is None:
+            cells += [None] * 4
+        else:
+            serial, synthesis = full["one by one"], full["whole"] - full["latents"]
+            cells += [serial / s["latents"], (serial + synthesis) / s["whole"]]
+            cells += [full["latents"] / s["latents"], full["whole"] / s["whole"]]
+        published = PAPER["speed"].get(s["system"] + WITH)
+        lines.append(
+            "| "
+            + " | ".join([s["system"], *(f"{c:.3g}" if c else "-" for c in cells), _cell(published)])
+            + " |"
+        )
+    return lines
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
+    if isinstance(value, list):
+        return ", ".join(_cell(v) for v in value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
@@ -161,20 +254,24 @@ def write(
     bd_rate: Callable[[Points, Points], float] | None,
     environment: dict[str, Any],
 ) -> str:
-    """Write results.json, table.md and maps.png; returns the tables.
+    """Write results.json, README.md and maps.png; returns the page.
+
+    Where nothing was measured but results are stored, the page is made from those.
 
     Raises:
-        ValueError: if nothing was measured.
+        ValueError: if there is neither.
     """
     rows = collect(budget, out)
-    if not rows:
+    stored = out / correlation.RESULTS
+    if not rows and not stored.is_file():
         raise ValueError(f"{out}: nothing was measured yet")
-    found = tables(rows, bd_rate)
-    text = markdown(budget, found, environment)
-    record = {"budget": budget.to_dict(), "environment": environment, "torch": torch.__version__}
-    (out / correlation.RESULTS).write_text(
-        json.dumps({**record, "tables": found, "rows": rows}, indent=1) + "\n"
-    )
-    (out / "table.md").write_text(text)
-    draw(rows, out / "maps.png")
+    if rows:
+        record = {"budget": budget.to_dict(), "environment": environment, "torch": torch.__version__}
+        record |= {"figures": ["maps.png"], "tables": tables(rows, bd_rate), "rows": rows}
+        if (out / correlation.SPEED).is_file():
+            record["speed"] = json.loads((out / correlation.SPEED).read_text())
+        stored.write_text(json.dumps(record, indent=1) + "\n")
+        draw(rows, out / "maps.png")
+    text = markdown(json.loads(stored.read_text()))
+    (out / "README.md").write_text(text)
     return text

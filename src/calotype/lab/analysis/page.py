@@ -1,0 +1,107 @@
+"""README.md of a folder of analyses, from the JSON that ``calotype lab analyse`` wrote there.
+
+python -m calotype.lab.analysis.page FOLDER
+
+``about.json`` in the folder holds what the models are and the commands: ``{"about": "...", "models": {label:
+"..."}, "commands": ["..."]}``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+FIGURES = ("erf", "deviation", "correlation")
+
+
+def page(folder: Path) -> str:
+    """The page as Markdown; nothing on it but what is stored."""
+    found = {
+        name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("about", *FIGURES)
+        if (folder / f"{name}.json").is_file()
+    }
+    about = found.pop("about")
+    lines = ["# Analyses of briefly trained models", "", *_wrapped(about["about"]), ""]
+    lines += ["| model | what |", "| --- | --- |"]
+    lines += [f"| {label} | {text} |" for label, text in about["models"].items()]
+    for name, record in found.items():
+        title, head, rows = {"erf": _erf, "deviation": _deviation, "correlation": _correlation}[name](record)
+        lines += ["", f"## {title}", "", "| " + " | ".join(head) + " |"]
+        lines += ["| --- " + "| ---: " * (len(head) - 1) + "|"]
+        lines += ["| " + " | ".join(row) + " |" for row in rows]
+        if (folder / f"{name}.png").is_file():
+            lines += ["", f"![{title}]({name}.png)"]
+    lines += ["", "## Commands", "", *(f"    {command}" for command in about["commands"])]
+    versions = next(iter(found.values()))
+    lines += [
+        "",
+        f"Calotype {versions['calotype']}, torch {versions['torch']}. Generated from the JSON beside it.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _erf(record: dict[str, Any]) -> tuple[str, list[str], list[list[str]]]:
+    thresholds = [f"{t:g}" for t in record["thresholds"]]
+    head = ["model", "radius, pixels", *(f"above {t}: rows x columns, share" for t in thresholds)]
+    rows = []
+    for model in record["models"]:
+        cells = [model["model"], f"{model['radius']:.1f}"]
+        for t in thresholds:
+            reach = model["extent"][t]
+            sides = (
+                "nothing"
+                if reach["rows"] is None
+                else " x ".join(str(b - a + 1) for a, b in (reach["rows"], reach["columns"]))
+            )
+            cells.append(f"{sides}, {100 * reach['share']:.2f} %")
+        rows.append(cells)
+    return "Effective receptive field of a latent", head, rows
+
+
+def _deviation(record: dict[str, Any]) -> tuple[str, list[str], list[list[str]]]:
+    head = ["model", "epsilon_s", "as printed in the paper", "after latent residual prediction"]
+    keys = ("epsilon_s", "epsilon_s_literal", "after_residual_prediction")
+    rows = [
+        [model["model"], *("-" if model[k] is None else f"{model[k]:.3f}" for k in keys)]
+        for model in record["models"]
+    ]
+    return "Latent deviation", head, rows
+
+
+def _correlation(record: dict[str, Any]) -> tuple[str, list[str], list[list[str]]]:
+    head = ["model", "centre", "off-centre", "off-centre / centre", "per channel"]
+    rows = [
+        [
+            m["model"],
+            *(
+                f"{v:.3f}"
+                for v in (
+                    m["centre"],
+                    m["off_centre"],
+                    m["off_centre"] / m["centre"],
+                    m["channel_off_centre"],
+                )
+            ),
+        ]
+        for m in record["models"]
+    ]
+    return "Correlation map", head, rows
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(" ".join(text.split()), 120, break_long_words=False, break_on_hyphens=False)
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages of folders again."""
+    for name in arguments:
+        (Path(name) / "README.md").write_text(page(Path(name)), encoding="utf-8")
+    return 0 if arguments else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,74 @@
+"""How fast the systems of the correlation-loss experiment decode, in CPU seconds of one thread."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from calotype.lab.entropy import order
+from calotype.lab.experiments.correlation_plan import Budget, Row
+
+
+def decoding(model: Any, picture: Path) -> dict[str, float]:
+    """CPU seconds to decode a picture's file: ``whole``, ``latents`` (all but the synthesis); the better of
+    two.
+
+    A model with a raster context also has ``one by one``: its latents decoded position by position, as
+    published coders do, and not in wavefronts.
+    """
+    from PIL import Image
+
+    from calotype.lab.codec import ModelCodec
+
+    with Image.open(picture) as opened:
+        pixels = np.array(opened.convert("RGB"))
+    codec = ModelCodec(model)
+    found = dict(zip(("whole", "latents"), _decoding(codec, pixels, 2)))
+    asked, usual = [], order.wavefronts
+
+    def one_by_one(height: int, width: int, reach: int) -> list[torch.Tensor]:
+        asked.append((height, width))
+        return list(torch.arange(height * width)[:, None])
+
+    try:
+        order.wavefronts = one_by_one
+        seconds = _decoding(codec, pixels, 1)[1]
+    finally:
+        order.wavefronts = usual
+    if asked:
+        found["one by one"] = seconds
+    return found
+
+
+def speeds(budget: Budget, rows: Sequence[Row], picture: Path) -> Iterator[dict[str, Any]]:
+    """`decoding` for every row without the loss (which changes nothing there) of "main" and "context", with
+    fresh weights: what the networks cost at a budget's widths, whatever they have learned.
+    """
+    from calotype.lab import registry
+
+    for row in rows:
+        if row.group in ("main", "context") and not row.correlation:
+            torch.manual_seed(0)
+            model = registry.build(row.model, **row.options).eval()
+            yield {"system": row.key, "options": model.config, **decoding(model, picture)}
+
+
+def _decoding(codec: Any, pixels: np.ndarray, repeat: int) -> tuple[float, float]:
+    data = codec.encode(pixels)
+    whole, synthesis = [], []
+    height, width = (side + -side % codec.model.multiple for side in pixels.shape[:2])
+    y_hat = codec.model.analyse(torch.zeros(1, 3, height, width))
+    for _ in range(repeat):
+        begin = time.process_time()
+        codec.decode(data)
+        middle = time.process_time()
+        with torch.inference_mode():
+            codec.model.synthesise(y_hat.contiguous(memory_format=torch.channels_last))
+        whole.append(middle - begin)
+        synthesis.append(time.process_time() - middle)
+    return min(whole), max(0.0, min(whole) - min(synthesis))
