@@ -151,12 +151,15 @@ class Calotype(nn.Module):
         """Pace of some parameters, by patterns of their names; the first that fits counts.
 
         The linear path starts at its closed-form optimum and moves slowly; sigma biases are in index steps
-        (~0.1).  A branch's hidden layers follow its last one slowly.  At one pace all of them die: while the
-        last layer is still noise, whatever makes its inputs smaller lowers the loss, Adam moves a weight as
-        far for a weak gradient as for a strong one, and a ReLU that is never above zero stays there.
+        (~0.1).  A branch moves slowly, and its hidden layers more slowly than its last one: at one pace all
+        of them die.  While the last layer is noise, whatever makes its inputs smaller lowers the loss, Adam
+        moves a weight as far for a weak gradient as for a strong one, and a ReLU that is never above zero
+        stays there.  The synthesis at 1/8 has the clearest gradient and may go faster.
         """
         linear = ("analysis.patch.*", "analysis.merge.*", "synthesis.split.*", "synthesis.patch.*")
-        branches = {"*.blocks*.reduce.*": 0.06, "*.blocks*.conv.*": 0.03, "*.blocks*.expand.*": 0.5}
+        paces = {"reduce": 0.02, "conv": 0.01, "expand": 0.05}
+        branches = {f"synthesis.blocks8.*.{layer}.*": 3 * pace for layer, pace in paces.items()}
+        branches |= {f"*.blocks*.{layer}.*": pace for layer, pace in paces.items()}
         return {**dict.fromkeys(linear, 0.1), **branches, "levels.bias": 30.0, "levels.*": 3.0}
 
     def mixed_precision(self, enabled: bool) -> None:
