@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from calotype import bitstream
+from calotype.codec import library
 from calotype.codec.convert import ConversionWarning
 from calotype.codec.files import write_file
 from calotype.codec.image import Picture
@@ -46,6 +47,7 @@ def encode(
     target_psnr: float | None = None,
     target_ms_ssim: float | None = None,
     effort: int = 0,
+    tune: Literal["psnr", "ms-ssim"] | None = None,
     pack: PackLike | None = None,
     threads: int | None = None,
 ) -> bytes:
@@ -59,7 +61,9 @@ def encode(
                     x).
     effort:         0 (one pass) to 9: how long to refine the file for this picture; smaller or better files
                     for more time, decoders do not notice.
-    pack:           name or path of the pack to use instead of the one that comes with the package.
+    tune:           what to be close in: "psnr" (the default) or "ms-ssim", which keeps more texture and
+                    costs some dB.
+    pack:           name or path of a pack to use instead of those that come with the package.
     threads:        how many to use; as many as there are cores by default.
 
     Raises ImageError when the picture cannot be taken, LimitError when it is too large or the target cannot
@@ -68,6 +72,10 @@ def encode(
     something, such as 16 bits to 8.
     """
     target = to_target(size=target_size, bpp=target_bpp, psnr=target_psnr, ms_ssim=target_ms_ssim)
+    if tune is not None:
+        if pack is not None:
+            raise ValueError("give tune or pack, not both")
+        pack = library.tuned(tune)
     picture = to_picture(image)
     for note in picture.notes:
         warnings.warn(note, ConversionWarning, stacklevel=2)

@@ -101,10 +101,14 @@ def test_a_missing_model_is_named(lab_file: Path, checkpoint: Path, models: Path
 
 
 def test_options_without_a_meaning(photo: Path, checkpoint: Path, lab_file: Path, run: Run) -> None:
-    for option in (("-q", 40), ("--target-size", "9k"), ("--target-psnr", 30), ("--pack", "photo")):
+    for option in (("-q", 40), ("--target-size", "9k"), ("--target-psnr", 30), ("--effort", 1)):
         done = run("encode", photo, "x.calo", "--model", checkpoint, *option)
         assert done.status == 2
         assert "has no meaning with --model" in done.err
+    for option in (("--pack", "photo"), ("--tune", "psnr")):
+        done = run("encode", photo, "x.calo", "--model", checkpoint, *option)
+        assert done.status == 2
+        assert "not allowed with" in done.err
     done = run("decode", "--models", checkpoint, lab_file, "out/")
     assert done.status == 2
 

@@ -82,10 +82,18 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="leave out EXIF and XMP (camera, place, time); turns the picture upright",
     )
-    options.add_argument(
-        "--pack", metavar="PACK", help="name, folder or .zip of the pack to use; default: photo"
+    networks = options.add_mutually_exclusive_group()
+    networks.add_argument(
+        "--tune",
+        choices=("psnr", "ms-ssim"),
+        help="what to be close in; ms-ssim keeps more texture and costs some dB; default: psnr",
     )
-    options.add_argument(
+    networks.add_argument(
+        "--pack",
+        metavar="PACK",
+        help="name, folder or .zip of another pack than those that come along",
+    )
+    networks.add_argument(
         "--model",
         metavar="CHECKPOINT",
         help="code with a laboratory model instead of a pack: a .safetensors checkpoint, or a run's folder",
@@ -94,14 +102,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check_model(given: argparse.Namespace) -> None:
-    """A checkpoint has one rate and one way to code. Raises UsageError for options that ask for others."""
+    """A checkpoint has one rate and one way to code. Raises UsageError for options in each other's way."""
+    if given.effort and given.tune == "ms-ssim":
+        raise UsageError("--effort refines for PSNR and has no meaning with --tune ms-ssim")
     if given.model is None:
         return
-    for name in ("quality", *(f"target_{kind}" for kind in KINDS), "pack", "effort"):
+    for name in ("quality", *(f"target_{kind}" for kind in KINDS), "effort"):
         if getattr(given, name) is not None:
-            why = {"pack": "the checkpoint takes its place", "effort": "it is for packs"}.get(
-                name, "a checkpoint has one rate"
-            )
+            why = "it is for packs" if name == "effort" else "a checkpoint has one rate"
             raise UsageError(f"--{name.replace('_', '-')} has no meaning with --model: {why}")
 
 
@@ -119,6 +127,7 @@ def _encode(
 ) -> tuple[Buffer, dict[str, Any]]:
     from calotype import api
     from calotype.cli.pictures import read_picture
+    from calotype.codec import library
 
     picture = read_picture(job.source)
     if given.strip:
@@ -130,8 +139,9 @@ def _encode(
         data = checkpoints.encode(picture, given.model, given.max_pixels)
         record = {"quality": None, "level": None, "reached": None, "model": given.model}
         return data, _record(picture, data) | record
+    pack = library.tuned(given.tune) if given.tune else given.pack
     coded = api.encode_picture(
-        picture, given.quality, target, effort=given.effort or 0, pack=given.pack, threads=threads
+        picture, given.quality, target, effort=given.effort or 0, pack=pack, threads=threads
     )
     record = {"quality": coded.quality, "level": coded.level, "reached": coded.reached}
     return coded.data, _record(picture, coded.data) | record

@@ -80,6 +80,10 @@ def encode(
     if effort not in range(MAX_EFFORT + 1):
         raise ValueError(f"effort must be a whole number from 0 to {MAX_EFFORT}, is {effort}")
     loaded = library.load(pack)
+    if effort and loaded.manifest.distortion != "mse":
+        raise ValueError(
+            f"effort refines for PSNR; pack {loaded.manifest.name} was trained for another measure"
+        )
     level = loaded.level_of(DEFAULT_QUALITY if quality is None else quality)
     side = loaded.manifest.tile if tile is None else tile
     header = Header(picture.width, picture.height, level, loaded.key, side, picture.grey)

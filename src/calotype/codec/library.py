@@ -16,6 +16,8 @@ from calotype.codec.pack import Pack
 from calotype.errors import PackError
 
 DEFAULT = "photo"
+TUNES = {"psnr": DEFAULT, "ms-ssim": "photo-ms-ssim"}
+"""What the packs that come with the package were trained for, and their names."""
 VARIABLE = "CALOTYPE_PACKS"
 BUILT_IN = Path(__file__).resolve().parent.parent / "packs"
 
@@ -38,6 +40,13 @@ def load(pack: str | Path | Pack | None = None) -> Pack:
         if path.stem == name:
             return _open(path)
     raise PackError(f"no pack {name}: it is neither a path nor in {_places()}")
+
+
+def tuned(tune: str) -> str:
+    """The name of the pack that was trained for ``tune``. Raises ValueError when there is none."""
+    if tune not in TUNES:
+        raise ValueError(f"tune must be {' or '.join(TUNES)}, is {tune!r}")
+    return TUNES[tune]
 
 
 def find(key: bytes, pack: str | Path | Pack | None = None) -> Pack:

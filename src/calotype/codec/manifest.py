@@ -44,6 +44,11 @@ class Manifest:
     training: Any
 
     @property
+    def distortion(self) -> str:
+        """What it was trained for, as far as the record says: "mse" or "ms-ssim"."""
+        return str(self.training.get("distortion", "mse")) if isinstance(self.training, dict) else "mse"
+
+    @property
     def max_level(self) -> int:
         """The highest level."""
         return STEPS * (self.levels - 1)

@@ -88,6 +88,7 @@ def export_run(
         "steps": state.step,
         "minutes": round(state.seconds / 60, 1),
         "hardware": {name: round(seconds / 60, 1) for name, seconds in state.machines.items()},
+        "distortion": subject.distortion,
         "seed": config["seed"],
         "torch": torch.__version__,
         "data": photos.describe() | {"held out": len(valid_set)},

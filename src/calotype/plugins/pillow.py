@@ -18,7 +18,7 @@ MIME = "image/x-calotype"
 SUFFIX = ".calo"
 
 _TARGETS = ("target_size", "target_bpp", "target_psnr", "target_ms_ssim")
-_OPTIONS = ("quality", *_TARGETS, "effort", "pack", "threads")
+_OPTIONS = ("quality", *_TARGETS, "effort", "tune", "pack", "threads")
 _METADATA = ("icc_profile", "exif", "xmp")
 
 
