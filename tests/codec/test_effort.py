@@ -1,4 +1,4 @@
-"""Encoder effort: the same format, better files; its gradients are those of the networks."""
+"""Encoder effort: the same format, better files; its slopes are those of the networks."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ import calotype
 from calotype.codec import latents
 from calotype.codec.decoder import decode
 from calotype.codec.effort import graphs, onnx_writer
-from calotype.codec.effort.gradients import Tape
 from calotype.codec.effort.rates import REACH, Prices
-from calotype.codec.effort.refine import soften, tools
 from calotype.codec.effort.slopes import Slopes
 from calotype.codec.effort.worth import worth
 from calotype.codec.encoder import encode
@@ -125,26 +123,6 @@ def test_slopes_are_those_of_the_synthesis(pack: Pack, scene: Scene) -> None:
         assert (up - down) / 2 == pytest.approx(float((slope * way).sum()), rel=0.02)
 
 
-def test_tape_agrees_with_the_runtime_and_with_slopes(pack: Pack, scene: Scene) -> None:
-    pixels = scene(64, 128) // 2 + 60
-    networks, coded, y_hat = _coded(pack, pixels)
-    feeds = networks.level.feeds
-    means = tools(pack, 1).means
-    out, back = means(z=coded.z, r=coded.r, z_mul=feeds["z_mul"], inv_gain=feeds["inv_gain"])
-    assert np.abs(out - y_hat).max() < 0.05 * np.abs(y_hat).max()
-    # What comes back for r has at least the part of its own latent: inv_gain times the slope.
-    ones = np.zeros_like(out)
-    ones[0, 3, 1, 0] = 1  # of the last phase, on which nothing depends
-    slope = back(ones)["r"]
-    assert slope[0, 3, 1, 0] == pytest.approx(feeds["inv_gain"][3], rel=1e-5)
-    synthesis = Tape(pack.file("synthesis.onnx"), ("y_hat",))
-    slopes = Slopes(pack.file("synthesis.onnx"))
-    decoded, through = synthesis(y_hat=y_hat, level=feeds["level"])
-    mine = through(2 * (decoded - 0.5 - pixels[None].astype(np.float32)))["y_hat"]
-    theirs = slopes.run(y_hat, feeds["level"], slopes.layout(pixels[None]))[1]
-    assert np.abs(mine - theirs).max() < 1e-3 * np.abs(theirs).max()
-
-
 def test_prices_are_those_of_the_coder(pack: Pack) -> None:
     rng = np.random.default_rng(1)
     index = rng.integers(1, len(pack.r_tables), 500).astype(np.uint8)
@@ -161,17 +139,23 @@ def test_prices_are_those_of_the_coder(pack: Pack) -> None:
     assert REACH >= 255
 
 
-def test_soft_rounding_hardens() -> None:
-    values = np.linspace(-2, 2, 801).astype(np.float32)
-    near = np.abs(values - np.rint(values)) < 0.45
-    low, up, _ = soften(values, 0.05)
-    np.testing.assert_allclose((low + up)[near], np.rint(values)[near], atol=0.01)
-    low, up, rise = soften(values, 0.5)
-    step = np.float32(1e-3)
-    inside = np.abs(values - np.floor(values) - 0.5) < 0.4
-    found = (soften(values + step, 0.5)[1] - soften(values - step, 0.5)[1]) / (2 * step)
-    np.testing.assert_allclose(rise[inside], found[inside], rtol=0.05, atol=0.02)
-    assert (np.diff(low + up) >= -1e-5).all()
+def test_expected_integers(pack: Pack) -> None:
+    """Without heat the cheapest integer nearby; with heat a mean between, with much heat the middle one."""
+    rng = np.random.default_rng(2)
+    index = rng.integers(1, len(pack.r_tables), 400).astype(np.uint8)
+    bottom = rng.normal(0, 3, 400).astype(np.float32)
+    curvature = np.full(400, 8, np.float32)
+    prices = Prices(pack.r_tables)
+    cold = prices.expected(bottom, curvature, index, 0.0)
+    every = np.arange(-20, 21)[:, None]
+    costs = prices.at(every + 0 * bottom, index)[0] + curvature * (every - bottom) ** 2
+    chosen = prices.at(cold, index)[0] + curvature * (cold - bottom) ** 2
+    np.testing.assert_array_equal(cold, np.rint(cold))
+    assert (np.abs(chosen - costs.min(0)) < 1e-3).mean() > 0.9  # the rest would be cheaper still at 0
+    warm = prices.expected(bottom, curvature, index, 0.05)
+    assert np.median(np.abs(warm - cold)) < 0.01
+    hot = prices.expected(bottom, curvature, index, 1e6)
+    np.testing.assert_allclose(hot, np.rint(bottom), atol=0.01)
 
 
 def test_reader_and_writer_agree() -> None:
@@ -188,19 +172,33 @@ def test_reader_and_writer_agree() -> None:
     np.testing.assert_array_equal(found.constants["w"], weight)
     x = rng.normal(size=(1, 3, 5, 6)).astype(np.float32)
     expected = session(data).run(None, {"x": x})[0]
-    mine, back = Tape(data, ("x",))(x=x)
+    padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (2, 3))
+    mine = np.maximum(np.einsum("bchwij,ocij->bohw", windows, weight), 0)
     np.testing.assert_allclose(mine, expected, atol=1e-5)
-    way = rng.normal(size=x.shape).astype(np.float32) * np.float32(1e-3)
-    weights = rng.normal(size=mine.shape).astype(np.float32)
-    slope = back(weights)["x"]
-    up, down = (float((session(data).run(None, {"x": x + s * way})[0] * weights).sum()) for s in (1, -1))
-    assert (up - down) / 2 == pytest.approx(float((slope * way).sum()), rel=0.05, abs=1e-3)
 
 
 def test_unknown_operations_are_refused() -> None:
     nodes = [graphs.Node("Softmax", ["x"], ["y"])]
-    data = onnx_writer.model(nodes, {}, {"x": 4}, {"y": 4})
-    with pytest.raises(ValueError, match="no derivative of Softmax"):
-        Tape(data, ("x",))
     with pytest.raises(ValueError, match="does not clip"):
-        Slopes(data)
+        Slopes(onnx_writer.model(nodes, {}, {"x": 4}, {"y": 4}))
+    nodes.append(graphs.Node("Clip", ["y"], ["pixels"]))
+    with pytest.raises(ValueError, match="no derivative of Softmax"):
+        Slopes(onnx_writer.model(nodes, {}, {"x": 4}, {"pixels": 4}))
+
+
+def test_scaled_branches_have_slopes() -> None:
+    """Packs may multiply and divide by constants."""
+    constants = {"c": np.float32([[[2.0]], [[4.0]]]), "d": np.float32([[[0.5]], [[8.0]]])}
+    nodes = [
+        graphs.Node("Mul", ["y_hat", "c"], ["t"]),
+        graphs.Node("Div", ["t", "d"], ["out"]),
+        graphs.Node("Clip", ["out"], ["pixels"]),
+    ]
+    slopes = Slopes(onnx_writer.model(nodes, constants, {"y_hat": 4, "level": 1}, {"pixels": 4}))
+    y_hat = np.full((1, 2, 1, 1), 20, np.float32)
+    target = np.zeros_like(y_hat)
+    error, slope = slopes.run(y_hat, np.zeros(1, np.float32), target)
+    decoded = np.float32([80, 10]) - 0.5
+    assert error == pytest.approx(float(np.square(decoded).sum()))
+    np.testing.assert_allclose(slope.reshape(-1), 2 * decoded * [4, 0.5], rtol=1e-6)

@@ -58,7 +58,7 @@ def test_unknown_names_get_the_nearest() -> None:
         registry.build("cheng2020-anker")
     with pytest.raises(registry.UnknownModel, match="calotype lab list"):
         registry.entry("zzzz")
-    with pytest.raises(registry.UnknownModel, match="unexpected keyword argument 'widht'"):
+    with pytest.raises(registry.UnknownModel, match="has no size 'widht'"):
         registry.build("balle2017", widht=3)
     with pytest.raises(registry.UnknownModel, match="do not add up"):
         registry.build("he2022-elic", groups=[1, 2])
@@ -133,7 +133,7 @@ def test_bad_checkpoints(tmp_path: Path) -> None:
         (weights, {"model": "balle2018-factorised"}, "did you mean 'balle2018-factorized'"),
         (weights, {"model": "minnen2018-mean-scale"}, "lacks 'h_a.0.bias'"),
         (weights, {"config": '{"n": 9, "m": 12}'}, r"'g_a.0.\w+' is \(8,"),
-        (weights, {"config": '{"n": 8, "k": 12}'}, "unexpected keyword"),
+        (weights, {"config": '{"n": 8, "k": 12}'}, "has no size"),
         (weights, {"config": "{"}, "damaged metadata"),
         (weights, {"id": "xyz"}, "damaged metadata"),
         ({**weights, "extra": torch.zeros(1)}, {}, "has an unknown 'extra'"),

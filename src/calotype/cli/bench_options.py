@@ -22,7 +22,7 @@ other forms:
 examples:
   calotype bench photos/ --codecs calotype,avif,jpeg --out results
   calotype bench a.png b.png --codecs webp,jxl --qualities webp=20,50,80 --qualities jxl=1,2,4 --out results
-  calotype bench photos/ --codecs default,vvc,lab:runs/a/last.pt --metrics basic,jpegai --out results --resume
+  calotype bench photos/ --codecs default,vvc,lab:runs/a --metrics basic,jpegai --out results --resume
 """
 
 

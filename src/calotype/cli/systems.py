@@ -84,7 +84,7 @@ def evaluate(arguments: list[str]) -> int:
     """A checkpoint on pictures.  Returns the exit status."""
     options = parser("lab eval", "Rate, distortion and times of a checkpoint, with real files.")
     add = options.add_argument
-    add("checkpoint", type=Path, metavar="CHECKPOINT", help="model.safetensors")
+    add("checkpoint", type=Path, metavar="CHECKPOINT", help="model.safetensors, or a run's folder")
     add("images", nargs="+", type=Path, metavar="IMAGE", help="pictures, or folders of pictures")
     add("--device", default="cpu", help="default: cpu")
     add("--json", action="store_true", help="one JSON object per picture")
@@ -93,9 +93,9 @@ def evaluate(arguments: list[str]) -> int:
     from calotype.lab.evaluate import evaluate as measure
 
     columns = ("bpp", "estimated_bpp", "psnr", "ms_ssim", "encode_seconds", "decode_seconds")
-    if not given.json:
-        print(f"{'':24}" + "".join(f"{c:>16}" for c in columns))
-    for record in measure(given.checkpoint, given.images, given.device):
+    for number, record in enumerate(measure(given.checkpoint, given.images, given.device)):
+        if number == 0 and not given.json:
+            print(f"{'':24}" + "".join(f"{c:>16}" for c in columns))
         if skipped := record.get("skipped"):
             print(f"skipped {len(skipped)} files that could not be read:", file=sys.stderr)
             for name, why in skipped.items():

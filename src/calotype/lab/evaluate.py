@@ -15,12 +15,14 @@ from calotype.lab.checkpoint import load_checkpoint
 from calotype.lab.codec import ModelCodec
 from calotype.lab.metrics import ms_ssim, psnr
 from calotype.lab.train.stores import SUFFIXES
+from calotype.lab.use import checkpoint_file
 
 FIGURES = ("bpp", "estimated_bpp", "psnr", "ms_ssim", "encode_seconds", "decode_seconds")
 
 
 def evaluate(checkpoint: Path, images: Iterable[Path], device: str = "cpu") -> Iterator[dict[str, Any]]:
-    """A record per picture, and their mean at the end under the name "mean".
+    """A record per picture, and their mean at the end under the name "mean"; ``checkpoint`` may be a run's
+    folder.
 
     ``bpp`` counts the whole file; ``estimated_bpp`` is what the entropy model expects of the same latents;
     ``ms_ssim`` is None for pictures with a side below 161 pixels.  Broken files in folders are skipped; the
@@ -31,7 +33,7 @@ def evaluate(checkpoint: Path, images: Iterable[Path], device: str = "cpu") -> I
         ImageError: for a picture, named itself, that cannot be read.
         ValueError: when there are no pictures.
     """
-    model = load_checkpoint(checkpoint, device=device)
+    model = load_checkpoint(checkpoint_file(checkpoint), device=device)
     codec = ModelCodec(model)
     records, skipped = [], dict[str, str]()
     for path, in_folder in _files(images):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -284,9 +285,13 @@ def build(name: str, **config: Any) -> LabModel:
     try:
         model = cls(**options)
     except TypeError as error:
-        raise UnknownModel(
-            f"model {name!r}: {str(error).removeprefix(cls.__name__ + '.__init__() ')}"
-        ) from None
+        known = list(inspect.signature(cls).parameters)
+        if unknown := [option for option in config if option not in known]:
+            raise UnknownModel(
+                f"model {name!r} has no size {unknown[0]!r}; it has {', '.join(known)}"
+            ) from None
+        reason = str(error).removeprefix(cls.__name__ + ".__init__() ")
+        raise UnknownModel(f"model {name!r}: {reason}") from None
     except ValueError as error:
         raise UnknownModel(f"model {name!r}: {error}") from None
     model.name = name

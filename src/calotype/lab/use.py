@@ -75,10 +75,11 @@ def _settings(info: Info) -> str:
 
 def open(path: Path | str, device: str = "cpu") -> LabCodec:
     """A checkpoint, or the one in the folder of a training run, as a codec.  Raises CheckpointError."""
-    return LabCodec(read_info(_file(path)), device)
+    return LabCodec(read_info(checkpoint_file(path)), device)
 
 
-def _file(path: Path | str) -> Path:
+def checkpoint_file(path: Path | str) -> Path:
+    """A checkpoint itself, or the one in a run's folder.  Raises CheckpointError when it has none."""
     path = Path(path)
     if not path.is_dir():
         return path
@@ -149,7 +150,7 @@ def encode(image: np.ndarray, checkpoint: Path | str, device: str = "cpu", **mor
         CheckpointError: when the checkpoint cannot be used.
         ValueError: for an array of another shape or type.
     """
-    return _open_found(read_info(_file(checkpoint)), device).encode(image, **more)
+    return _open_found(read_info(checkpoint_file(checkpoint)), device).encode(image, **more)
 
 
 def decode(data: bytes, folders: Iterable[Path | str] = (), device: str = "cpu") -> np.ndarray:

@@ -326,3 +326,13 @@ def test_tensorboard_gets_the_curves(folder: Path, cache: Path, tmp_path: Path) 
     words = ["--data", str(folder), "--cache", str(cache), "--out", str(tmp_path / "run"), "--quiet"]
     assert main([*words, "--tensorboard", *setting(steps=2)]) == 0
     assert list((tmp_path / "run").glob("events.*"))
+
+
+def test_one_of_several_lambdas_goes_on_in_its_own_folder(folder: Path, cache: Path, tmp_path: Path) -> None:
+    words = ["balle2018-factorized", "--data", str(folder), "--cache", str(cache), "--out", str(tmp_path)]
+    words += ["--set", "model.n=8", "--set", "model.m=12", *setting(model=False, steps=1)]
+    assert main([*words, "--lambda", "0.01,0.05"]) == 0
+    assert main([*words, "--lambda", "0.05", "--resume", "--set", "steps=2"]) == 0
+    assert State.load(tmp_path / "0.05").step == 2
+    assert State.load(tmp_path / "0.01").step == 1
+    assert not (tmp_path / "checkpoint.safetensors").exists()

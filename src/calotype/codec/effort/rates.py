@@ -12,6 +12,9 @@ from calotype.coder import TableSet
 REACH = 400
 """Larger values are priced as this one; the coder takes any."""
 
+NEAR = np.arange(-1, 2, dtype=np.float32)[:, None]
+"""Integers that a latent may become, about the one where its error is smallest."""
+
 
 class Prices:
     """The cost of every value in every table, for values that may lie between integers."""
@@ -30,3 +33,16 @@ class Prices:
         entry = index.astype(np.int32) * self._width + (low.astype(np.int32) + REACH)
         rise = self._rise.take(entry)
         return self._bits.take(entry) + rise * (np.clip(values, -REACH, REACH) - low), rise
+
+    def expected(
+        self, bottom: NDArray[Any], curvature: NDArray[Any], index: NDArray[np.uint8], heat: float
+    ) -> NDArray[Any]:
+        """The mean of integers n, each as likely as exp(-(bits + curvature (n - bottom)^2) / heat); without
+        heat the cheapest one.
+        """
+        near = np.rint(bottom) + NEAR
+        costs = self.at(near, index)[0] + curvature * (near - bottom) ** 2
+        if heat <= 0:
+            return np.asarray(np.take_along_axis(near, costs.argmin(0)[None], 0)[0])
+        weights = np.exp((costs.min(0) - costs) / np.float32(heat))
+        return np.asarray((weights * near).sum(0) / weights.sum(0))

@@ -1,19 +1,20 @@
 """Refining the integers r of a tile, so that bits + slope * squared error of its pixels gets smaller.
 
-Each r is thought of as rounded up with a probability p and down otherwise. What bits and error are to be
-expected is known without drawing lots: bits are linear in p, and the error is that of the mean, plus
-curvature * p (1 - p), its variance, for every latent. At 0 and 1 that is the very cost of a file. Adam walks
-down its slopes, taken through the decoder's own networks, the means of later phases included; the variance
-counts little at first, so that p can pass from 0 to 1, and nearly in full at the end. z stays.
+Mean-field annealing. Every r is a random number, independent of the others, whose distribution follows what
+its integers would cost: bits, and curvature * (distance from the bottom of its parabola)^2, both over a
+temperature. The bottom is where the error would be smallest if the other latents stayed at their means, and
+the slope of the synthesis there says where that is; it is followed with some inertia, since all latents move
+at once. As the temperature falls, the distributions shrink to single integers. The bottoms are kept in units
+of y, not of r: what one phase changes in the means of the next is then taken back by the next one's r, and
+the error is a nearly round bowl. In r it is not, and steps have to be ten times smaller. z stays.
 
-Related: stochastic Gumbel annealing (Yang, Bamler and Mandt 2020), which draws lots, and needs several times
-as many steps for the same gain.
+Related: stochastic Gumbel annealing (Yang, Bamler and Mandt 2020), which draws lots, and needs many times as
+many steps for the same gain.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -22,32 +23,26 @@ from numpy.typing import NDArray
 
 from calotype.bitstream import Box
 from calotype.codec import latents, tiles
-from calotype.codec.effort.gradients import Tape
 from calotype.codec.effort.rates import Prices
 from calotype.codec.effort.slopes import Slopes
 from calotype.codec.latents import Floats, Latents, Networks
 from calotype.codec.pack import Pack
 from calotype.errors import PackError
 
-STEPS = (0, 10, 15, 22, 32, 44, 64, 100, 200, 400)
+STEPS = (0, 4, 6, 10, 18, 44, 60, 80, 110, 150)
 """Steps of the search at each effort."""
 
-SOFTNESS = (0.4, 0.1)
-"""How gently p rises between two integers, at the first and the last step (`soften`)."""
-VARIANCE = (0.1, 0.8)
-"""What part of the variance counts, at the first and the last step."""
-RATE = 2.0
-"""Adam's step: this over the number of steps, within ..."""
-RATES = (0.02, 0.08)
-"""... these, in quantisation steps."""
-CLOSE = 0.45
-"""How far from the integer of the one-pass encoder a value starts at most: nearer than the rounding edge."""
-REFRESH = 8
-"""Steps after which the derivative of the means is computed anew; it hardly changes."""
-PROBES, ENOUGH = 2, 30
-"""Random directions that the curvature is measured along; latents that a channel of its own figure has."""
-
-Back = Callable[[Floats], Floats]
+TEMPERATURE = (0.7, 0.1)
+"""In bits, at the first and the last step."""
+PACE = (0.4, 0.2)
+"""What part of the way to its parabola's bottom a target goes, at the first and the last step."""
+EAGER = 1.2
+"""What a unit of error counts, in units of the slope that is given. Refined files lie on a curve of their own;
+measured on photographs: BD-rate -2.2 % at 0.8, -2.8 at 1, -3.0 at 1.25."""
+SETTLE = 5
+"""Passes that make all integers: each settles one phase more, whose means depend on those before."""
+ENOUGH = 30
+"""Latents that a channel needs to have a curvature of its own."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +50,6 @@ class Tools:
     """What a pack gives to the search; made once."""
 
     prices: Prices
-    means: Tape
     slopes: Slopes
 
 
@@ -71,7 +65,6 @@ def tools(pack: Pack, threads: int) -> Tools:
             try:
                 made[threads] = Tools(
                     Prices(pack.r_tables),
-                    Tape(pack.file("latent_decoder.onnx"), ("r",)),
                     Slopes(pack.file("synthesis.onnx"), threads),
                 )
             except (ValueError, KeyError, IndexError) as error:
@@ -110,7 +103,7 @@ def refine(networks: Networks, tile: Tile, slope: float, steps: int) -> Latents:
 
 class _Search:
     def __init__(self, networks: Networks, kit: Tools, tile: Tile, slope: float) -> None:
-        self.networks, self.kit, self.tile, self.slope = networks, kit, tile, slope
+        self.networks, self.kit, self.tile, self.slope = networks, kit, tile, EAGER * slope
         box = tile.inside
         self.where = (..., slice(box.top, box.bottom), slice(box.left, box.right))
         self.size = (box.height, box.width)
@@ -139,32 +132,20 @@ class _Search:
         bits = float(self.kit.prices.at(r, self.start.index)[0].sum(dtype=np.float64))
         return bits + self.slope * self.distortion(self.y_hat(r))[0]
 
-    def means(self, r: Floats) -> Back:
-        """The slopes by r of what has given slopes by y_hat, near r."""
-        given = {name: v for name, v in self.networks.level.feeds.items() if name in self.kit.means.inputs}
-        _, back = self.kit.means(z=self.start.z, r=r, **given)
-        return lambda slopes: np.asarray(back(slopes)["r"])
-
     def curvature(self, at: NDArray[np.intp]) -> Floats:
         """Bits per squared quantisation step that the error of each coded latent is worth: means over
-        channels, along random directions (Hutchinson's estimate of a diagonal).
+        channels, along one random direction (Hutchinson's estimate of a diagonal).
         """
-        first, rng = self.start.r, np.random.default_rng(0)
+        first = self.start.r
         channels = first.shape[1]
         channel = at // (first.size // channels)
-        back = self.means(first)
-
-        def slopes(r: Floats) -> Floats:
-            return back(self.distortion(self.y_hat(r))[1]).reshape(-1)[at]
-
-        here, moved = slopes(first), first.copy()
-        total: NDArray[np.float64] = np.zeros(channels)
-        for _ in range(PROBES):
-            way = rng.choice(np.array([-0.5, 0.5], np.float32), len(at))
-            moved.reshape(-1)[at] = first.reshape(-1)[at] + way
-            total += np.bincount(channel, (slopes(moved) - here) * way / 0.25, channels)
+        way = np.zeros_like(first)
+        way.reshape(-1)[at] = np.random.default_rng(0).choice(np.array([-0.5, 0.5], np.float32), len(at))
+        y_hat = self.y_hat(first)
+        change = self.distortion(y_hat + way * self.step)[1] - self.distortion(y_hat)[1]
+        along = (change * self.step * way).reshape(-1)[at]
         count = np.bincount(channel, minlength=channels)
-        bits = total / np.maximum(count, 1) / PROBES * self.slope / 2
+        bits = np.bincount(channel, along, channels) / np.maximum(count, 1) * (self.slope / 2 / 0.25)
         usual = max(float(np.median(bits[count > 0])), 0.1)
         kept = np.where(count >= ENOUGH, np.clip(bits, usual / 3, usual * 3), usual)
         return np.asarray(kept[channel], np.float32)
@@ -176,40 +157,21 @@ class _Search:
         if not len(at):
             return self.start
         index = self.start.index.reshape(-1)[at]
-        mean = self.y_hat(first) - first * self.step
-        exact = ((self.y - mean) / self.step).reshape(-1)[at]
-        near = first.reshape(-1)[at]
-        value = np.clip(exact, near - CLOSE, near + CLOSE).astype(np.float32)
+        unit = np.broadcast_to(self.step, first.shape).reshape(-1)[at]
         curvature = self.curvature(at)
-        r, one, two = np.zeros_like(first), np.zeros_like(value), np.zeros_like(value)
-        pace = min(max(RATE / steps, RATES[0]), RATES[1])
-        for k in range(steps):
-            done = k / steps
-            low, up, rise = soften(value, SOFTNESS[0] * (SOFTNESS[1] / SOFTNESS[0]) ** done)
-            r.reshape(-1)[at] = low + up
-            if k % REFRESH == 0:
-                back = self.means(r)
-            slopes = back(self.distortion(self.y_hat(r))[1]).reshape(-1)[at] * np.float32(self.slope)
-            slopes += self.kit.prices.at(low + up, index)[1]
-            slopes += np.float32(VARIANCE[0] + (VARIANCE[1] - VARIANCE[0]) * done) * curvature * (1 - 2 * up)
-            slopes *= rise
-            one += np.float32(0.1) * (slopes - one)
-            two += np.float32(0.01) * (slopes * slopes - two)
-            size = np.float32(pace * min(1.0, 2 * (1 - done)) / (1 - 0.9 ** (k + 1)))
-            value -= size * one / (np.sqrt(two / np.float32(1 - 0.99 ** (k + 1))) + np.float32(1e-8))
-        r.reshape(-1)[at] = np.rint(value)
+        target = self.y.reshape(-1)[at] / unit
+        r = first.copy()
+        for k in range(steps + SETTLE):
+            done = min(k / max(steps - 1, 1), 1.0)
+            y_hat = self.y_hat(r)
+            here = y_hat.reshape(-1)[at] / unit
+            if k < steps:
+                slopes = self.distortion(y_hat)[1].reshape(-1)[at] * unit * np.float32(self.slope)
+                pace = np.float32(PACE[0] + (PACE[1] - PACE[0]) * done)
+                target += pace * (here - slopes / (2 * curvature) - target)
+            bottom = target - here + r.reshape(-1)[at]
+            heat = TEMPERATURE[0] * (TEMPERATURE[1] / TEMPERATURE[0]) ** done if k < steps else 0.0
+            r.reshape(-1)[at] = self.kit.prices.expected(bottom, curvature, index, heat)
         if self.cost(r) < self.cost(first):
             return Latents(self.start.z, r, self.start.index)
         return self.start
-
-
-def soften(value: Floats, temperature: float) -> tuple[Floats, Floats, Floats]:
-    """(integer below, probability of rounding up, its slope): the lower the temperature, the steeper."""
-    low = np.floor(value)
-    part = np.clip(value - low, 1e-4, 1 - 1e-4)
-    rest = 1 - part
-    # atanh(part) - atanh(rest), both inverse hyperbolic tangents in one logarithm
-    pull = np.log((1 + part) * part / ((1 + rest) * rest)) * np.float32(0.5 / temperature**2)
-    up = 1 / (1 + np.exp(-np.clip(pull, -30, 30)))
-    rise = up * (1 - up) * np.float32(1 / temperature**2) * (1 / (1 - part * part) + 1 / (1 - rest * rest))
-    return low, up, rise

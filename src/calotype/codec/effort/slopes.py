@@ -126,6 +126,8 @@ def _derivative(
     first = node.inputs[0]
     if node.kind == "Add":
         return [(one, []) for one in node.inputs]
+    if node.kind in ("Mul", "Div") and node.inputs[1] in constants:
+        return [(first, [Node(node.kind, [above, node.inputs[1]], [f"{name}.scaled"])])]
     if node.kind == "Relu":  # what comes out is not negative, so its sign is 0 or 1
         sign = Node("Sign", [node.outputs[0]], [f"{name}.sign"])
         return [(first, [sign, Node("Mul", [above, f"{name}.sign"], [f"{name}.relu"])])]

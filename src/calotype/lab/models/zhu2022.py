@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from calotype.lab.entropy import Coder, FactorizedPrior, Gaussian, given, parts
 from calotype.lab.layers.conv import conv
-from calotype.lab.layers.window_attention import PatchMerging, PatchSplitting, swin_blocks
+from calotype.lab.layers.window_attention import PatchMerging, PatchSplitting, SwinBlock, swin_blocks
 from calotype.lab.models.base import LabModel
 
 HEAD = 32  # channels of every attention head
@@ -47,6 +47,25 @@ def up(widths: list[int], depths: list[int], cout: int, window: int) -> nn.Seque
     return nn.Sequential(*layers)
 
 
+def start(model: SwinHyperprior) -> None:
+    """First weights: Swin's own in the blocks (std 0.02, no biases), and a nearly grey picture.
+
+    With torch's defaults the blocks add constants that drown what differs between positions, and the
+    synthesis begins as noise; training then ends at the mean colour of all pictures, where hardly any
+    gradient is left.
+    """
+    for block in model.modules():
+        if isinstance(block, SwinBlock):
+            for layer in block.modules():
+                if isinstance(layer, nn.Linear):
+                    nn.init.trunc_normal_(layer.weight, std=0.02)
+                    nn.init.zeros_(layer.bias)
+    last = model.g_s[-1].linear
+    with torch.no_grad():
+        last.weight.mul_(0.1)
+        last.bias.fill_(0.5)
+
+
 class SwinHyperprior(LabModel):
     """y is ``[B, widths[3], H/16, W/16]``, z ``[B, hyper, H/64, W/64]``."""
 
@@ -69,6 +88,7 @@ class SwinHyperprior(LabModel):
         self.h_a = down(w[-1], [hyper, hyper], h, 4)
         self.h_s = up([hyper, hyper], h[::-1], 2 * w[-1], 4)
         self.prior = FactorizedPrior(hyper)
+        start(self)
 
     def walk(self, coder: Coder, y: Tensor | None = None) -> Tensor:
         z_hat = coder.code("z", given(self.h_a, y), self.prior(coder.grid(64)))

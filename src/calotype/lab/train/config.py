@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -94,7 +95,11 @@ class TrainConfig:
         known = [f.name for f in fields(cls)]
         unknown = sorted(set(values) - set(known))
         if unknown:
-            raise ValueError(f"unknown training option {unknown[0]!r}; there are {', '.join(known)}")
+            near = difflib.get_close_matches(unknown[0], known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+            if unknown[0].split(".")[0] in difflib.get_close_matches("model", [unknown[0].split(".")[0]]):
+                hint = "sizes of the model are set with model.NAME=VALUE"
+            raise ValueError(f"unknown training option {unknown[0]!r}; {hint}")
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:

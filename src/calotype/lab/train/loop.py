@@ -192,11 +192,15 @@ class Trainer:
         total, figures = torch.zeros((), device=self.device), dict[str, Any]()
         for k, x in enumerate(crops):
             generator = self._generator(self.rank * len(crops) + k)
-            loss, figures = self.objective.training_loss(x, generator, hard)
+            loss, found = self.objective.training_loss(x, generator, hard)
             (loss / self.parts).backward()  # type: ignore[no-untyped-call]
             total += loss.detach() / self.parts
+            for name, value in found.items():
+                figures[name] = figures.get(name, 0.0) + value / self.parts
         if self.world > 1:
             total = self._sum_gradients(total)
+            if self.step % c.log_every == 0:
+                figures = {name: self._sum(value) for name, value in figures.items()}
         norm = nn.utils.clip_grad_norm_(self.parameters, c.clip)
         bad = ~(torch.isfinite(norm) & torch.isfinite(total))
         self.broken = torch.where(bad & (self.broken == math.inf), float(self.step), self.broken)
@@ -237,6 +241,12 @@ class Trainer:
         flag = torch.tensor(float(wish), device=self.device)
         dist.all_reduce(flag, dist.ReduceOp.MAX)
         return bool(flag.item())
+
+    def _sum(self, value: Any) -> float:
+        """Over all processes."""
+        number = torch.tensor(float(value), device=self.device)
+        dist.all_reduce(number)
+        return float(number)
 
     def _sum_gradients(self, total: Tensor) -> Tensor:
         grads = [p.grad for p in self.parameters if p.grad is not None]

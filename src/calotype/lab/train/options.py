@@ -12,6 +12,7 @@ from typing import Any
 
 from calotype.lab.train import recipes
 from calotype.lab.train.config import TrainConfig
+from calotype.lab.train.state import NAME
 from calotype.lab.train.subject import PRODUCT, Subject
 
 KEYS = ("model", "options", "recipe", "lambda", "distortion", "correlation", "train")
@@ -166,7 +167,9 @@ def jobs(given: argparse.Namespace) -> list[Job]:
     recipe = recipes.recipe(name or recipes.default(subject.model))
     subject = replace(subject, options={**recipe.model, **subject.options})
     lambdas = _lambdas(wanted, recipe.lambdas[subject.distortion])
-    folders = [given.out] if len(lambdas) == 1 else [given.out / f"{lam:g}" for lam in lambdas]
+    folders = [given.out / f"{lam:g}" for lam in lambdas]
+    if len(lambdas) == 1 and not (folders[0] / NAME).is_file():  # else it is one of several, done before
+        folders = [given.out]
     return [
         Job(replace(subject, lam=lam), recipe.train, explicit, f)
         for lam, f in zip(lambdas, folders, strict=True)
