@@ -160,6 +160,25 @@ def test_journals_without_sessions(pictures: Path, tmp_path: Path) -> None:
 def test_ways_to_write_the_codecs(given: list[str], expected: list[str]) -> None:
     about = {"spec": "jpeg-444", "qualities": [2, 4, 8, 15, 28, 48, 70, 83, 92]}
     found = {"codecs": {"a": {"spec": "a", "qualities": [1]}, "b": {**about, "spec": "b"}}}
+    found |= {"timing": [], "pictures": []}
     words = history.repeat(["calotype", "bench", "x", *given], found, ["a"])
     assert words[3 : 3 + len(expected)] == expected
     assert words[3 + len(expected) :] == ["--qualities", "b=2,4,8,15,28,48,70,83,92"]
+
+
+def test_the_command_asks_for_what_the_results_hold() -> None:
+    """Timing and pictures that are kept from an earlier run are in the one command, too."""
+    runs = [
+        {"command": ["calotype", "bench", "x", "--timing", "2"]},  # pictures by default
+        {"command": ["calotype", "bench", "x", "--timing=0", "--pictures", "0"]},
+    ]
+    found = {
+        "codecs": {"a": {"spec": "a", "qualities": [1]}},
+        "timing": [1],
+        "pictures": [1],
+        "sessions": runs,
+    }
+    words = history.repeat(runs[1]["command"], found, ["a"])
+    assert words == ["calotype", "bench", "x", "--timing", "2"]
+    none = {**found, "timing": [], "pictures": []}
+    assert history.repeat(runs[1]["command"], none, ["a"]) == runs[1]["command"]

@@ -196,13 +196,18 @@ def test_speed_without_a_timing_pass_uses_processor_time(folder: Path) -> None:
 
 
 def test_anchor(folder: Path) -> None:
-    with pytest.raises(BenchError, match="anchor 'vtm' is not in this run"):
+    with pytest.raises(BenchError, match=r"anchor 'vtm' is not in this run.*--reference"):
         report.build(folder, anchor="vtm")
     assert page.choose_anchor(results.read(folder), [], None) == "webp"
 
 
 def test_published_curves_only_for_all_of_kodak() -> None:
     assert published_curves(["kodim01.png", "kodim02.png"]) == {}
+    wanted = published_curves(["a.png"], "clic-professional-valid")
+    assert wanted
+    assert all(p.label.endswith("(on clic-professional-valid)") for p in wanted.values())
+    with pytest.raises(BenchError, match=r"no published curves of 'kodac'; there are .*kodak"):
+        published_curves(["a.png"], "kodac")
     found = published_curves([f"{name}.png" for name in KODAK])
     assert "ref:vtm" in found
     for name, published in found.items():

@@ -110,6 +110,9 @@ def repeat(command: list[str], found: dict[str, Any], asked: list[str]) -> list[
     """
     flags = ("--resume", "--retry-failed", "--only")
     words = [word for word in command if word not in flags]
+    for option, rows in (("--timing", found["timing"]), ("--pictures", found["pictures"])):
+        if rows and _value(words, option) == "0":  # kept from a run that was asked for them
+            _take_back(words, option, [run["command"] for run in found["sessions"]])
     kept = [name for name in found["codecs"] if name not in asked]
     if not kept or not words:
         return words
@@ -127,6 +130,28 @@ def repeat(command: list[str], found: dict[str, Any], asked: list[str]) -> list[
         if for_all or list(about["qualities"]) != _default(about["spec"]):
             words += ["--qualities", f"{about['spec']}={','.join(f'{q:g}' for q in about['qualities'])}"]
     return words
+
+
+def _value(words: list[str], option: str) -> str | None:
+    """What the last ``option`` is given, None when it is not there."""
+    found = None
+    for word, after in zip(words, [*words[1:], ""], strict=False):  # none at all: nothing
+        if word == option:
+            found = after
+        elif word.startswith(option + "="):
+            found = word.partition("=")[2]
+    return found
+
+
+def _take_back(words: list[str], option: str, commands: list[list[str]]) -> None:
+    """Give ``option`` the value that it had when it last was not 0; without one, its default."""
+    values = [_value(command, option) for command in commands if _value(command, option) != "0"]
+    while option in words:
+        place = words.index(option)
+        del words[place : place + 2]
+    words[:] = [word for word in words if not word.startswith(option + "=")]
+    if values and values[-1] is not None:
+        words += [option, values[-1]]
 
 
 def _default(spec: str) -> list[float]:

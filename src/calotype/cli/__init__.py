@@ -38,14 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     name = arguments[0] if arguments else "--help"
-    if name in ("-h", "--help", "help"):
-        print(_help())
-        return 0 if arguments else USAGE
-    if name == "--version":
-        import calotype
-
-        print(f"calotype {calotype.__version__}")
-        return 0
+    if name in ("-h", "--help", "help", "--version"):
+        return _guarded(name, arguments)
     if name not in _commands():
         print(
             f"calotype: there is no command {name!r}; it is one of {', '.join(_commands())}", file=sys.stderr
@@ -67,6 +61,14 @@ def _help() -> str:
 
 
 def _run(name: str, arguments: list[str]) -> int:
+    if name in ("-h", "--help", "help"):
+        print(_help())
+        return 0 if arguments else USAGE
+    if name == "--version":
+        import calotype
+
+        print(f"calotype {calotype.__version__}")
+        return 0
     module = importlib.import_module(f"calotype.cli.{name}")
     if hasattr(module, "main"):
         return int(module.main(arguments) or 0)

@@ -67,6 +67,8 @@ def add_look(options: argparse.ArgumentParser) -> None:
     add("--picture-size", default="768x768", metavar="WxH", help=side)
     stored = "AVIF quality of the pictures in the report, 1 to 100, or 'lossless' (large); default: 90"
     add("--picture-quality", default="90", metavar="Q", help=stored)
+    under = "draw the published curves of this picture set (kodak, ...) though the run is of other pictures"
+    add("--reference", metavar="SET", help=under)
 
 
 def look(given: argparse.Namespace) -> Look:
@@ -79,7 +81,8 @@ def look(given: argparse.Namespace) -> Look:
     text = given.picture_quality
     if text != "lossless" and not (text.isascii() and text.isdigit() and 1 <= int(text) <= 100):
         raise CalotypeError(f"--picture-quality {text}: expected 1 to 100, or lossless")
-    return Look((int(size[1]), int(size[2])), None if text == "lossless" else int(text))
+    stored = None if text == "lossless" else int(text)
+    return Look((int(size[1]), int(size[2])), stored, given.reference)
 
 
 def settings(given: argparse.Namespace, arguments: list[str]) -> Settings:

@@ -42,7 +42,7 @@ def build(
 
     found = results.read(folder)
     table = Table(found)
-    curves = published_curves(table.images)
+    curves = published_curves(table.images, look.reference if look else None)
     chosen = page.choose_anchor(found, list(curves), anchor)
     progress("computing BD-rates")
     payload = page.payload(folder, found, table, curves, chosen, look)

@@ -49,7 +49,8 @@ def choose_anchor(found: dict[str, Any], published: list[str], wanted: str | Non
     names = [*found["codecs"], *published]
     if wanted is not None:
         if wanted not in names:
-            raise BenchError(f"anchor {wanted!r} is not in this run; it has {', '.join(names)}")
+            why = "" if published else " (published curves need the 24 Kodak pictures, or --reference)"
+            raise BenchError(f"anchor {wanted!r} is not in this run{why}; it has {', '.join(names)}")
         return wanted
     return next((a for a in ANCHORS if a in names), names[0])
 
@@ -97,15 +98,16 @@ def payload(
 def speed(found: dict[str, Any]) -> list[dict[str, Any]]:
     """Medians over pictures of the timing pass, for each codec and thread setting.
 
-    For a codec without a timing pass: processor time of the main pass at the point nearest to 0.5 bpp, which
-    other work on the machine disturbs least.
+    Without any timing pass: processor time of the main pass at the point nearest to 0.5 bpp, which other work
+    on the machine disturbs least.  The two clocks do not compare, so codecs that were left out of a timing
+    pass have no row.
     """
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for point in found["timing"]:
         groups.setdefault((point["codec"], str(point["threads"])), []).append(point)
     timed = {codec for codec, _ in groups}
-    for name in found["codecs"]:
-        points = [m for m in found["measurements"] if m["codec"] == name and name not in timed]
+    for name in () if timed else found["codecs"]:
+        points = [m for m in found["measurements"] if m["codec"] == name]
         rates: dict[float, list[float]] = {}
         for m in points:
             rates.setdefault(m["quality"], []).append(m["bpp"])

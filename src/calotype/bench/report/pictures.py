@@ -23,6 +23,8 @@ class Look:
     """At most this many pixels of its middle, width and height."""
     quality: int | None = 90
     """Of AVIF (4:4:4), 1..100, whose loss is measured and told; None: lossless WebP, several times larger."""
+    reference: str | None = None
+    """Picture set whose published curves are drawn even though the run is of other pictures."""
 
 
 def gather(folder: Path, found: dict[str, Any], look: Look) -> dict[str, Any]:
