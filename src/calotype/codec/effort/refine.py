@@ -6,7 +6,8 @@ temperature. The bottom is where the error would be smallest if the other latent
 the slope of the synthesis there says where that is; it is followed with some inertia, since all latents move
 at once. As the temperature falls, the distributions shrink to single integers. The bottoms are kept in units
 of y, not of r: what one phase changes in the means of the next is then taken back by the next one's r, and
-the error is a nearly round bowl. In r it is not, and steps have to be ten times smaller. z stays.
+the error is a nearly round bowl. In r it is not, and steps have to be ten times smaller. z is chosen before
+(`hyper`).
 
 Related: stochastic Gumbel annealing (Yang, Bamler and Mandt 2020), which draws lots, and needs many times as
 many steps for the same gain.
@@ -23,22 +24,25 @@ from numpy.typing import NDArray
 
 from calotype.bitstream import Box
 from calotype.codec import latents, tiles
+from calotype.codec.effort import hyper
 from calotype.codec.effort.rates import Prices
 from calotype.codec.effort.slopes import Slopes
 from calotype.codec.latents import Floats, Latents, Networks
 from calotype.codec.pack import Pack
 from calotype.errors import PackError
 
-STEPS = (0, 4, 6, 10, 18, 44, 60, 80, 110, 150)
+STEPS = (0, 4, 6, 10, 18, 30, 50, 80, 110, 150)
 """Steps of the search at each effort."""
 
+HYPER_STEPS = 18
+"""From so many steps on, other hyper-latents are tried too."""
 TEMPERATURE = (0.7, 0.1)
 """In bits, at the first and the last step."""
 PACE = (0.4, 0.2)
 """What part of the way to its parabola's bottom a target goes, at the first and the last step."""
 EAGER = 1.2
-"""What a unit of error counts, in units of the slope that is given. Refined files lie on a curve of their own;
-measured on photographs: BD-rate -2.2 % at 0.8, -2.8 at 1, -3.0 at 1.25."""
+"""What a unit of error counts, in units of the slope given: refined files lie on a curve of their own.
+Measured on photographs: BD-rate -2.2 % at 0.8, -2.8 at 1, -3.0 at 1.25."""
 SETTLE = 5
 """Passes that make all integers: each settles one phase more, whose means depend on those before."""
 ENOUGH = 30
@@ -128,13 +132,13 @@ class _Search:
         return error, out
 
     def cost(self, r: Floats) -> float:
-        """Bits and weighted error of integers."""
+        """Bits of r and weighted error."""
         bits = float(self.kit.prices.at(r, self.start.index)[0].sum(dtype=np.float64))
         return bits + self.slope * self.distortion(self.y_hat(r))[0]
 
     def curvature(self, at: NDArray[np.intp]) -> Floats:
-        """Bits per squared quantisation step that the error of each coded latent is worth: means over
-        channels, along one random direction (Hutchinson's estimate of a diagonal).
+        """Bits per squared quantisation step that the error of a latent is worth, for each channel: means
+        over what is coded, along one random direction (Hutchinson's estimate of a diagonal).
         """
         first = self.start.r
         channels = first.shape[1]
@@ -148,17 +152,21 @@ class _Search:
         bits = np.bincount(channel, along, channels) / np.maximum(count, 1) * (self.slope / 2 / 0.25)
         usual = max(float(np.median(bits[count > 0])), 0.1)
         kept = np.where(count >= ENOUGH, np.clip(bits, usual / 3, usual * 3), usual)
-        return np.asarray(kept[channel], np.float32)
+        return np.asarray(kept, np.float32)
 
     def run(self, steps: int) -> Latents:
         """The better of the integers found and those of one pass."""
-        first = self.start.r
         at = np.flatnonzero(self.start.index != latents.SKIP)
         if not len(at):
             return self.start
+        kept = self.curvature(at)
+        if steps >= HYPER_STEPS:
+            self.start = hyper.improve(self.networks, self.kit.prices, self.y, self.start, kept, self.size)
+            at = np.flatnonzero(self.start.index != latents.SKIP)
+        first = self.start.r
+        curvature = kept[at // (first.size // len(kept))]
         index = self.start.index.reshape(-1)[at]
         unit = np.broadcast_to(self.step, first.shape).reshape(-1)[at]
-        curvature = self.curvature(at)
         target = self.y.reshape(-1)[at] / unit
         r = first.copy()
         for k in range(steps + SETTLE):
