@@ -17,7 +17,12 @@ from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import Trainer
 from calotype.lab.train.subject import Subject
 
-torch.set_num_threads(1)
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Sums depend on the number of threads, and other tests of the session may have set it."""
+    torch.set_num_threads(1)
+
 
 THIN: dict[str, Any] = {"latents": 48, "width": 48, "narrow": 8, "narrow16": 8}
 THIN |= {"analysis_blocks": (1, 1), "synthesis_blocks": (1, 1), "lambdas": (0.001, 0.01, 0.1)}

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from importlib import metadata
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from calotype.bench.codecs import _calo
 from calotype.bench.codecs.base import Codec
-from calotype.bench.errors import BenchError
 
 
 class Calotype(Codec):
@@ -26,16 +24,7 @@ class Calotype(Codec):
         return self.trial()
 
     def configured(self, argument: str) -> Codec:
-        other = copy.copy(self)
-        if argument.startswith("effort="):
-            if not argument[7:].isdecimal() or int(argument[7:]) > 9:
-                raise BenchError(f"codec {self.name}: effort is 0 to 9, not {argument[7:]!r}")
-            other.effort, other.name = int(argument[7:]), f"calotype:{argument}"
-            other.settings = self.settings.replace("default effort", f"effort {other.effort}")
-            return other
-        other.pack, other.name = argument, f"calotype:{Path(argument).stem}"
-        other.settings = self.settings.replace("the pack that ships", f"pack {argument}")
-        return other
+        return _calo.configured(self, argument)
 
     def version(self) -> str:
         from calotype.codec import library
