@@ -7,7 +7,7 @@
 PICTURES are files or folders. Every (picture, quality, effort) is encoded, decoded and stored as soon as it
 is done; what is stored for the same pack is not measured again, so an interrupted run goes on. After a change
 of the code, remove the file.
-``table`` writes the table between the marks ``<!-- effort-table -->`` and ``<!-- end -->`` of documents.
+``table`` writes the table between the marks ``<!-- benchmark:effort -->`` and ``<!-- end -->`` of documents.
 BD-rate is that of the mean curves over the pictures (PSNR over R, G and B) against effort 0. Times are CPU
 seconds per megapixel, summed over all threads, so that other work on the machine hardly counts; wall seconds
 are stored too.
@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import re
 import shlex
 import sys
 import time
@@ -28,6 +27,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from calotype.bench import tables
 from calotype.bench.bdrate import Curve, bd_rate
 from calotype.bench.hardware import commit, hardware, libraries
 from calotype.codec import library
@@ -152,17 +152,7 @@ def _curve(rows: list[dict[str, Any]]) -> Curve:
 
 def insert(document: Path, text: str) -> bool:
     """Put ``text`` at the marked place of a document; says whether the document changed."""
-    old = document.read_text(encoding="utf-8")
-    new, count = re.subn(
-        r"(<!-- effort-table -->\n).*?(<!-- end -->)",
-        lambda m: m.group(1) + text.rstrip() + "\n" + m.group(2),
-        old,
-        flags=re.DOTALL,
-    )
-    if not count:
-        raise ValueError(f"{document}: no place marked <!-- effort-table -->")
-    document.write_text(new, encoding="utf-8")
-    return new != old
+    return tables.insert(document, "effort", text, "benchmark")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from calotype import bitstream
-from calotype.codec import library
 from calotype.codec.convert import ConversionWarning
 from calotype.codec.files import write_file
 from calotype.codec.image import Picture
@@ -75,6 +74,8 @@ def encode(
     if tune is not None:
         if pack is not None:
             raise ValueError("give tune or pack, not both")
+        from calotype.codec import library  # late: opening and probing need no packs
+
         pack = library.tuned(tune)
     picture = to_picture(image)
     for note in picture.notes:

@@ -282,10 +282,10 @@ def test_cmyk_with_a_profile_that_is_not_cmyk_is_refused() -> None:
         Picture.from_pil(image)
 
 
-def test_cmyk_goes_through_its_profile() -> None:
+def test_cmyk_goes_through_its_profile(cmyk_profile: bytes) -> None:
     image = Image.new("CMYK", (8, 8), (0, 0, 0, 0))
     image.paste((255, 0, 0, 0), (4, 0, 8, 8))
-    image.info["icc_profile"] = cmyk_profile()
+    image.info["icc_profile"] = cmyk_profile
     picture = Picture.from_pil(image)
     assert picture.icc is None  # the pixels are sRGB now; the CMYK profile must not come along
     assert any("CMYK" in note for note in picture.notes)
@@ -367,37 +367,3 @@ def _lab_to_srgb(lightness: float, a: float, b: float) -> list[int]:
     linear = np.clip(matrix @ xyz, 0, 1)
     coded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     return [round(255 * float(v)) for v in coded]
-
-
-def cmyk_profile() -> bytes:
-    """A small ICC v2 output profile: a 2x2x2x2 table from CMYK to Lab. Full cyan is Lab (60, -40, -40), and
-    each other ink darkens."""
-
-    def lab(c: int, m: int, y: int, k: int) -> bytes:
-        lightness, a, b = (60.0, -40.0, -40.0) if c else (100.0, 0.0, 0.0)
-        lightness *= 0.6**m * 0.9**y * 0.2**k
-        return struct.pack(">HHH", round(lightness * 652.8), round((a + 128) * 256), round((b + 128) * 256))
-
-    table = b"".join(lab(c, m, y, k) for c in (0, 1) for m in (0, 1) for y in (0, 1) for k in (0, 1))
-    identity = [65536, 0, 0, 0, 65536, 0, 0, 0, 65536]
-    lut = b"mft2\0\0\0\0" + struct.pack(">BBBB9iHH", 4, 3, 2, 0, *identity, 2, 2)
-    lut += struct.pack(">HH", 0, 65535) * 4 + table + struct.pack(">HH", 0, 65535) * 3
-    text = b"test\0"
-    description = b"desc\0\0\0\0" + struct.pack(">I", len(text)) + text + bytes(4 + 4 + 2 + 1 + 67)
-    white = b"XYZ \0\0\0\0" + struct.pack(">iii", 63190, 65536, 54061)
-    tags = [(b"desc", description), (b"wtpt", white), (b"A2B0", lut), (b"A2B1", lut)]
-    offset, entries, body = 128 + 4 + 12 * len(tags), b"", b""
-    for name, data in tags:
-        data += bytes(-len(data) % 4)
-        entries += name + struct.pack(">II", offset + len(body), len(data))
-        body += data
-    size = offset + len(body)
-    header = struct.pack(">I4sI4s4s4s", size, b"test", 0x02400000, b"prtr", b"CMYK", b"Lab ")
-    header += (
-        struct.pack(">6H", 2024, 1, 1, 0, 0, 0)
-        + b"acsp"
-        + bytes(28)
-        + struct.pack(">3i", 63190, 65536, 54061)
-    )
-    header += bytes(128 - len(header))
-    return header + struct.pack(">I", len(tags)) + entries + body

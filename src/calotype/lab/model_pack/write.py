@@ -29,7 +29,7 @@ from calotype.lab.model_pack.integer import SUM, Integers, golden
 from calotype.lab.model_pack.side import Side, side_of
 from calotype.lab.models.base import LabModel
 from calotype.lab.pack.exact import ExportError
-from calotype.lab.pack.write import TILE, _check_target, _publish
+from calotype.lab.pack.write import TILE, check_target, publish
 
 Arrays = dict[str, np.ndarray]
 LEVELS = 2
@@ -57,7 +57,7 @@ def export(
         ExportError: if ONNX Runtime computes other classes than torch does in float64.
         ValueError: when ``folder`` is there and is not a pack.
     """
-    _check_target(folder)
+    check_target(folder)
     margins = _margins(model)
     identity = model_id(model).hex()
     model = copy.deepcopy(model).cpu().float().eval()
@@ -95,7 +95,7 @@ def export(
     listing = "".join(f"{file} {hashes[file]}\n" for file in sorted(hashes))
     fields |= {"id": hashlib.sha256(listing.encode()).hexdigest(), "files": hashes}
     contents["manifest.json"] = (json.dumps(fields, indent=1) + "\n").encode()
-    _publish(contents, folder)
+    publish(contents, folder)
     return str(fields["id"])
 
 

@@ -46,7 +46,7 @@ def export(
     """
     from safetensors.numpy import save
 
-    _check_target(folder)
+    check_target(folder)
     model = copy.deepcopy(model).cpu().float().eval()
     model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     arrays, z_limit = _level_arrays(model)
@@ -66,7 +66,7 @@ def export(
     fields = manifest(model, z_limit) | {"name": name, "id": identity, "files": hashes}
     fields["training"] = {**(training or {}), "integer_bounds": bounds}
     contents["manifest.json"] = (json.dumps(fields, indent=1) + "\n").encode()
-    _publish(contents, folder)
+    publish(contents, folder)
     return identity
 
 
@@ -101,12 +101,12 @@ def _level_arrays(model: Calotype) -> tuple[dict[str, Array], int]:
     return arrays, min(1023, (EXACT - 2**12) // int(z_mul.max()))
 
 
-def _check_target(folder: Path) -> None:
+def check_target(folder: Path) -> None:
     if folder.exists() and not (folder / "manifest.json").is_file():
         raise ValueError(f"{folder}: is there and is not a pack; give another name")
 
 
-def _publish(contents: dict[str, bytes], folder: Path) -> None:
+def publish(contents: dict[str, bytes], folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=folder.name + "-", dir=folder.parent))
     try:

@@ -97,7 +97,7 @@ class TrainConfig:
         if unknown:
             near = difflib.get_close_matches(unknown[0], known, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-            if unknown[0].split(".")[0] in difflib.get_close_matches("model", [unknown[0].split(".")[0]]):
+            if "." in unknown[0]:
                 hint = "sizes of the model are set with model.NAME=VALUE"
             raise ValueError(f"unknown training option {unknown[0]!r}; {hint}")
         return cls(**values)
