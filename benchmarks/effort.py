@@ -8,9 +8,10 @@ PICTURES are files or folders. Every (picture, quality, effort) is encoded, deco
 is done; what is stored for the same pack is not measured again, so an interrupted run goes on. After a change
 of the code, remove the file.
 ``table`` writes the table between the marks ``<!-- benchmark:effort -->`` and ``<!-- end -->`` of documents.
-BD-rate is that of the mean curves over the pictures (PSNR over R, G and B) against effort 0. Times are CPU
-seconds per megapixel, summed over all threads, so that other work on the machine hardly counts; wall seconds
-are stored too.
+BD-rate is that of the mean curves over the pictures (PSNR over R, G and B) against effort 0. Beside the
+efforts stands one pass with plain rounding to the nearest integer, which effort 0 is already better than.
+Times are CPU seconds per megapixel, summed over all threads, so that other work on the machine hardly counts;
+wall seconds are stored too.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ from calotype.codec.image import Picture
 from calotype.codec.pack import Pack
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
+PLAIN = -1
+"""Stored as effort: one pass that rounds to the nearest integer, without the closed-form frugal rounding."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -82,7 +85,7 @@ def measure(given: argparse.Namespace, arguments: list[str]) -> None:
     for path in _files(given.pictures)[:: given.every]:
         with Image.open(path) as image:
             picture = Picture.from_pil(image.convert("RGB"))
-        for effort in sorted({0, *given.efforts}):
+        for effort in sorted({PLAIN, 0, *given.efforts}):
             for quality in given.qualities:
                 if (path.stem, quality, effort) in known:
                     continue
@@ -101,9 +104,13 @@ def _files(given: list[Path]) -> list[Path]:
 
 
 def _one(picture: Picture, quality: float, effort: int, threads: int, pack: Pack) -> dict[str, float]:
+    frugal = pack.keep
+    if effort == PLAIN:
+        pack.keep = np.sign(frugal)
     wall, cpu = time.perf_counter(), time.process_time()
-    data = encode(picture, quality=quality, effort=effort, pack=pack, threads=threads).data
+    data = encode(picture, quality=quality, effort=max(effort, 0), pack=pack, threads=threads).data
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    pack.keep = frugal
     decoded = np.asarray(decode(data, pack=pack, threads=threads).picture.pixels, np.float64)
     error = float(np.mean((decoded - picture.pixels) ** 2))
     pixels = picture.width * picture.height
@@ -127,7 +134,8 @@ def table(stored: dict[str, Any]) -> str:
     for effort in done:
         gain = "" if effort == 0 else f"{bd_rate(anchor, _curve(by_effort[effort])).value:+.2f} %"
         cpu = float(np.median([row["cpu"] for row in by_effort[effort]]))
-        lines.append(f"| {effort} | {gain} | {cpu:.2g} |")
+        name = "one pass, plain rounding" if effort == PLAIN else effort
+        lines.append(f"| {name} | {gain} | {cpu:.2g} |")
     pictures = len({picture for picture, _ in wanted})
     qualities = len({quality for _, quality in wanted})
     where = stored["hardware"]
@@ -135,8 +143,8 @@ def table(stored: dict[str, Any]) -> str:
         "",
         f"BD-rate (PSNR) against effort 0 on the mean curves of {pictures} pictures at {qualities} "
         "qualities, from the sizes of real files; lower is better. CPU time is that of all threads together, "
-        f"the median, with {stored['threads']} threads on {where['processor']}; on two idle cores the clock "
-        f"shows little more than half of it. Pack {stored['pack']}, measured "
+        f"the median, with {stored['threads']} thread(s) on {where['processor']}; on two idle cores the "
+        f"clock shows little more than half of it. Pack {stored['pack']}, measured "
         f"{stored['finished'][:10]} at commit `{(stored['commit'] or 'unknown')[:10]}`.",
     ]
     return "\n".join(lines)

@@ -8,7 +8,6 @@ the same on every machine, and so decoders read the same integers everywhere; y_
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -52,11 +51,6 @@ def quantise(networks: Networks, y: Floats) -> Latents:
     """The integers that are coded for y [1, M, h, w]; r is 0 where it is not coded."""
     height, width = y.shape[-2:]
     y = pad_to_multiple(y, HYPER)
-    if not networks.pack.has("hyper_encoder"):  # packs made before it was a network of its own
-        r, z = networks.run("latent_encoder", y=y, valid=_valid(height, width))
-        index = scale_index(networks, z, height, width)
-        np.putmask(r, index == SKIP, 0)
-        return Latents(z, r, index)
     z = networks.run("hyper_encoder", y=y)[0]
     index = scale_index(networks, z, height, width)
     r = networks.run("latent_encoder", y=y, z=z, keep=networks.pack.keep.take(index))[0]
@@ -108,10 +102,3 @@ def _z_index(networks: Networks, shape: tuple[int, ...]) -> NDArray[np.int32]:
     channels = networks.pack.manifest.hyper_latents
     first = networks.level.anchor * channels
     return np.repeat(np.arange(first, first + channels, dtype=np.int32), shape[2] * shape[3])
-
-
-@lru_cache(maxsize=16)
-def _valid(height: int, width: int) -> Floats:
-    mask = np.zeros((1, 1, height + -height % HYPER, width + -width % HYPER), np.float32)
-    mask[..., :height, :width] = 1
-    return mask

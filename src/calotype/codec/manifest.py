@@ -14,10 +14,10 @@ from calotype.errors import PackError
 
 NAME = "manifest.json"
 TABLES = "tables.safetensors"
-GRAPHS = ("analysis", "latent_encoder", "scales", "latent_decoder", "synthesis")
+GRAPHS = ("analysis", "hyper_encoder", "latent_encoder", "scales", "latent_decoder", "synthesis")
 FILES = (TABLES, *(f"{graph}.onnx" for graph in GRAPHS))
 """What every pack has; it may have ..."""
-EXTRAS = ("hyper_encoder.onnx", "analysis.int8.onnx", "synthesis.int8.onnx")
+EXTRAS = ("analysis.int8.onnx", "synthesis.int8.onnx")
 """... these as well."""
 
 FORMAT = 1

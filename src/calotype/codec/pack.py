@@ -32,8 +32,6 @@ Graphs: opset <= 21, no external data, float32 unless said, N = 1, H W a b h w d
   * Which of a float and an int8 graph runs is the choice of each encoder and decoder (``precision``): files
     are the same to a decoder, pixels nearly so. int8 graphs are in QDQ form with 7-bit weights, which no
     CPU's 16-bit sums overflow on.
-  * Packs without hyper_encoder.onnx are read too: their latent_encoder takes y, gain, inv_gain,
-    z_gain, z_mul, bias, valid [1,1,4a,4b] (0 in the padding), level, and gives z and r.
   * Both transforms are local and do not know where in the picture a window is. At the picture's border they
     zero-pad, or what they like; elsewhere a window gives, inside its margin, what the whole picture gives.
 

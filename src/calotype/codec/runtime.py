@@ -17,7 +17,7 @@ from calotype.errors import PackError
 INPUTS: dict[str, tuple[str, ...]] = {
     "analysis": ("pixels",),
     "hyper_encoder": ("y", "gain", "z_gain", "level"),
-    "latent_encoder": ("y", "z", "keep", "gain", "inv_gain", "z_mul", "level", "z_gain", "bias", "valid"),
+    "latent_encoder": ("y", "z", "keep", "gain", "inv_gain", "z_mul", "level"),
     "scales": ("z", "z_mul", "bias"),
     "latent_decoder": ("z", "z_mul", "r", "inv_gain", "level"),
     "synthesis": ("y_hat", "level"),
@@ -25,7 +25,7 @@ INPUTS: dict[str, tuple[str, ...]] = {
 OUTPUTS: dict[str, tuple[str, ...]] = {
     "analysis": ("y",),
     "hyper_encoder": ("z",),
-    "latent_encoder": ("r", "z"),
+    "latent_encoder": ("r",),
     "scales": ("index",),
     "latent_decoder": ("y_hat",),
     "synthesis": ("pixels",),

@@ -82,14 +82,13 @@ def of_pack(pack: Any) -> dict[str, Any]:
         "r": latents,
         "y_hat": latents,
         "z": hyper,
-        "valid": (1, 1, 32, 32),
     }
     counts = {name: count(manifest.read(pack.path, f"{name}.onnx"), sizes) for name in manifest.GRAPHS}
     kmac = {name: macs / (512 * 512 * 1000) for name, (_, macs) in counts.items()}
     return {
         "parameters": sum(parameters for parameters, _ in counts.values()),
         "kmac_per_pixel": {
-            "encode": kmac["analysis"] + kmac["latent_encoder"] + kmac["scales"],
+            "encode": kmac["analysis"] + kmac["hyper_encoder"] + kmac["latent_encoder"] + kmac["scales"],
             "decode": kmac["scales"] + kmac["latent_decoder"] + kmac["synthesis"],
             **kmac,
         },

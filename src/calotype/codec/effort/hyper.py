@@ -28,8 +28,6 @@ def improve(
     curvature: bits per squared quantisation step, [M]
     """
     pack, feeds = networks.pack, networks.level.feeds
-    if not pack.has("hyper_encoder"):
-        return start
     step = feeds["inv_gain"][None, :, None, None]
     weight = np.sqrt(curvature)[None, :, None, None] / step
     channels = start.z.shape[1]
@@ -43,7 +41,7 @@ def improve(
         error = np.square((y - networks.run("latent_decoder", z=z, r=r)[0]) * weight)
         error[..., size[0] :, :] = 0
         error[..., size[1] :] = 0
-        cost = (prices.at(r, classes)[0] + error).sum(1, dtype=np.float64)[0]
+        cost = (prices.at(r, classes) + error).sum(1, dtype=np.float64)[0]
         under = cost.reshape(len(cost) // HYPER, HYPER, -1, HYPER).sum((1, 3))
         bits = pack.z_tables.bits(z.reshape(-1).astype(np.int32), index).reshape(z.shape)
         return Latents(z, r, classes), under + bits.sum(1)[0]

@@ -27,12 +27,12 @@ class Prices:
         self._bits, self._rise = bits.reshape(-1), np.diff(bits, append=0).astype(np.float32).reshape(-1)
         self._width = len(values)
 
-    def at(self, values: NDArray[Any], index: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """(bits, slope) of each value, linear between integers; the slope is that above an integer."""
+    def at(self, values: NDArray[Any], index: NDArray[np.uint8]) -> NDArray[Any]:
+        """Bits of each value, linear between integers."""
         low = np.floor(np.clip(values, -REACH, REACH))
         entry = index.astype(np.int32) * self._width + (low.astype(np.int32) + REACH)
-        rise = self._rise.take(entry)
-        return self._bits.take(entry) + rise * (np.clip(values, -REACH, REACH) - low), rise
+        above = np.clip(values, -REACH, REACH) - low
+        return np.asarray(self._bits.take(entry) + self._rise.take(entry) * above)
 
     def expected(
         self, bottom: NDArray[Any], curvature: NDArray[Any], index: NDArray[np.uint8], heat: float
@@ -41,7 +41,7 @@ class Prices:
         heat the cheapest one.
         """
         near = np.rint(bottom) + NEAR
-        costs = self.at(near, index)[0] + curvature * (near - bottom) ** 2
+        costs = self.at(near, index) + curvature * (near - bottom) ** 2
         if heat <= 0:
             return np.asarray(np.take_along_axis(near, costs.argmin(0)[None], 0)[0])
         weights = np.exp((costs.min(0) - costs) / np.float32(heat))

@@ -133,7 +133,7 @@ class _Search:
 
     def cost(self, r: Floats) -> float:
         """Bits of r and weighted error."""
-        bits = float(self.kit.prices.at(r, self.start.index)[0].sum(dtype=np.float64))
+        bits = float(self.kit.prices.at(r, self.start.index).sum(dtype=np.float64))
         return bits + self.slope * self.distortion(self.y_hat(r))[0]
 
     def curvature(self, at: NDArray[np.intp]) -> Floats:

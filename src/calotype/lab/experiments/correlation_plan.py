@@ -129,16 +129,16 @@ BUDGETS = {
         charm={"slices": 8, "widths": [96, 64]},
         train={**_LOOP, "steps": 3000, "batch": 8, "crop": 128, "lr": 5e-4, "decay": 0.5, "ema": 0.99},
     ),
-    "minutes": Budget(
-        "half an hour on one core, very narrow networks, each row trained for a minute from a start that it "
-        "shares with the others of its system: directions at best, and relative speeds",
+    "narrow": Budget(
+        "three hours on one core, very narrow networks, each row trained for some minutes from a start that "
+        "it shares with the others of its system: directions at best, and relative speeds",
         n=32, m=64,
         swin={"widths": [32, 32, 64, 64], "depths": [1, 1, 1, 1], "hyper": 32, "hyper_depths": [1, 1]},
-        charm={"slices": 4, "widths": [48, 32]}, lambdas=(0.02, 0.005), base=1500, seeds=2,
-        ablate="mean-scale", alphas=(10.0, 100.0), windows=(5,), pictures=4,
+        charm={"slices": 4, "widths": [48, 32]}, lambdas=(0.03, 0.0035), base=3000, seeds=2,
+        alphas=(0.1, 10.0), windows=(5,), pictures=4,
         train={
-            **_LOOP, "steps": 500, "batch": 4, "crop": 128, "lr": 1e-3, "warmup": 10, "decay": 0.7,
-            "ema": 0.98, "save_every": 250, "bf16": True,
+            **_LOOP, "steps": 800, "batch": 4, "crop": 128, "lr": 1e-3, "warmup": 10, "decay": 0.7,
+            "ema": 0.98, "save_every": 400, "bf16": True,
         },
     ),
     "medium": Budget(
