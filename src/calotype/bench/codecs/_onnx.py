@@ -19,26 +19,13 @@ def count(data: bytes, sizes: dict[str, tuple[int, ...]]) -> tuple[int, int]:
     """(parameters, multiply-accumulates) of one call with inputs of these shapes.
 
     Parameters are the numbers of weights and biases of its layers. Raises ImportError without the package
-    onnx, ValueError where the size of a layer does not follow from those of the inputs.
+    onnx, ValueError where the size of an input is not known.
     """
     import onnx
 
-    model = onnx.load_model_from_string(data)
-    for value in model.graph.input:
-        if value.name in sizes:
-            dimensions = value.type.tensor_type.shape.dim
-            for dimension, size in zip(dimensions, sizes[value.name]):
-                dimension.Clear()
-                dimension.dim_value = size
-    for value in model.graph.output:  # shapes that were written for other inputs
-        for dimension in value.type.tensor_type.shape.dim:
-            dimension.Clear()
-    del model.graph.value_info[:]
-    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    graph = onnx.load_model_from_string(data).graph
     weights = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
-    shapes: dict[str, tuple[int, ...]] = dict(weights)
-    for value in (*graph.input, *graph.output, *graph.value_info):
-        shapes[value.name] = tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
+    shapes = weights | _shapes(data, sizes)
     source: dict[str, Any] = {}
     for node in graph.node:  # only from constants on: a cast of the picture is none
         if node.op_type in STORED and (node.input[0] in weights or node.input[0] in source):
@@ -53,6 +40,33 @@ def count(data: bytes, sizes: dict[str, tuple[int, ...]]) -> tuple[int, int]:
     return parameters, macs
 
 
+def _shapes(data: bytes, sizes: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """Of what goes into the layers and comes out of them, seen in one run: not every size can be inferred."""
+    import numpy as np
+    import onnx
+    import onnxruntime as ort
+
+    model = onnx.load_model_from_string(data)
+    constants = {tensor.name for tensor in model.graph.initializer}
+    feeds = {}
+    for value in model.graph.input:
+        own = tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
+        size = sizes.get(value.name, own)
+        if 0 in size:
+            raise ValueError(f"the size of input {value.name} is not given")
+        kind = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+        feeds[value.name] = np.zeros(size, kind)
+    layers = [node for node in model.graph.node if node.op_type in LAYERS]
+    names = {name for node in layers for name in (*node.input[:2], *node.output)} - constants - set(feeds)
+    del model.graph.output[:]
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in sorted(names))
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    found = zip(sorted(names), session.run(sorted(names), feeds), strict=True)
+    return {name: array.shape for name, array in (*found, *feeds.items())}
+
+
 def _stored(name: str, source: dict[str, Any]) -> str:
     """The constant that a layer's input is made of, or the input."""
     while name in source:
@@ -62,8 +76,6 @@ def _stored(name: str, source: dict[str, Any]) -> str:
 
 def _macs(node: Any, shapes: dict[str, tuple[int, ...]]) -> int:
     weight, out = shapes[node.input[1]], shapes[node.output[0]]
-    if not out or 0 in out:
-        raise ValueError(f"the size of {node.output[0]} does not follow from the sizes of the inputs")
     if node.op_type == "Conv":  # weight: [out, in / groups, rows, columns]
         return prod(out) * prod(weight[1:])
     if node.op_type == "ConvTranspose":  # weight: [in, out / groups, rows, columns]
@@ -80,6 +92,7 @@ def of_pack(pack: Any) -> dict[str, Any]:
         "pixels": (1, 512, 512, 3),
         "y": latents,
         "r": latents,
+        "keep": latents,
         "y_hat": latents,
         "z": hyper,
     }
