@@ -1,24 +1,18 @@
-"""``calotype lab``: packs of runs, the gate, and the looks at the published systems."""
+"""``calotype lab``: packs of runs, and the looks at the published systems. The gate: test_gate.py."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from calotype.bench import bdrate
-from calotype.cli import gate, main
-from calotype.codec.pack import Pack
+from calotype.cli import main
 from calotype.lab import registry
 from calotype.lab.checkpoint import read_info, save_checkpoint
-from calotype.lab.export import Statistics, export
-from calotype.lab.models.calotype import Calotype, Config
-from calotype.lab.models.calotype_start import start
 
 torch.set_num_threads(1)
 
@@ -38,147 +32,6 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for k in range(2):
         Image.fromarray(photograph(96, 144, k)).save(folder / f"{k}.png")
     return folder
-
-
-@pytest.fixture(scope="module")
-def packs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Three packs of one linear codec: with the right tables, with wrong ones, and with a slow synthesis."""
-    torch.manual_seed(0)
-    sizes: dict[str, Any] = {
-        "latents": 48,
-        "width": 96,
-        "narrow": 8,
-        "narrow16": 8,
-        "lambdas": (0.001, 0.01, 0.1),
-    }
-
-    def sample(seed: int) -> torch.Tensor:
-        return torch.from_numpy(np.stack([photograph(128, 128, 10 + seed)] * 2)).permute(0, 3, 1, 2) / 255.0
-
-    folder = tmp_path_factory.mktemp("packs")
-    for name, blocks in (("good", 1), ("bad", 1), ("slow", 40)):
-        model = Calotype(
-            Config.from_dict({**sizes, "synthesis_blocks": (1, blocks), "narrow": 8 if blocks == 1 else 96})
-        )
-        start(model, sample, batches=4)
-        if name == "bad":
-            with torch.no_grad():
-                model.levels.bias += 12.0  # every sigma four times too large
-        elif name == "slow":
-            with torch.no_grad():
-                model.levels.vector += 1e-6  # another pack, by its hash as well
-        export(
-            model.eval(),
-            Statistics(model),
-            folder / name,
-            name=name,
-            training={"minutes": 1.5, "data": "made"},
-        )
-    return {path.name: path for path in folder.iterdir()}
-
-
-def judge(pack: Path, tmp_path: Path, images: Path, slower: float = 50.0, **more: Any) -> dict[str, Any]:
-    """The gate; how long decoding takes on a busy machine decides nothing, unless a test says so."""
-    history = tmp_path / "docs" / "history.json"
-    return gate.promote(pack, tmp_path / "photo", images, history, threads=1, slower=slower, **more)
-
-
-def test_a_better_pack_takes_the_place_and_a_worse_one_does_not(
-    packs: dict[str, Path], images: Path, tmp_path: Path
-) -> None:
-    """In turn: the first pack, itself again, a better one, and the first once more."""
-    target, history = tmp_path / "photo", tmp_path / "docs" / "history.json"
-    first = judge(packs["bad"], tmp_path, images)
-    assert first["promoted"]
-    assert first["entry"]["against"] is None
-    assert Pack(target).manifest.name == "bad"
-
-    again = judge(packs["bad"], tmp_path, images)
-    assert (again["better"], again["reason"]) == (False, "it is the same pack")
-
-    dry = judge(packs["good"], tmp_path, images, dry_run=True)
-    assert dry["better"]
-    assert not dry["promoted"]
-    assert Pack(target).manifest.name == "bad"
-
-    better = judge(packs["good"], tmp_path, images)
-    assert better["promoted"], better["reason"]
-    assert Pack(target).manifest.name == "good"
-    assert Pack(target).graph("scales")
-    worse = judge(packs["bad"], tmp_path, images)
-    assert not worse["better"]
-    assert "BD-rate is +" in worse["reason"]
-    assert Pack(target).manifest.name == "good"
-
-    entries = json.loads(history.read_text())["packs"]
-    assert [e["name"] for e in entries] == ["bad", "good"]
-    entry = entries[1]
-    curves = [bdrate.Curve([p[1] for p in e["curve"]], [p[2] for p in e["curve"]]) for e in entries]
-    assert entry["against"]["bd_rate"] == pytest.approx(bdrate.bd_rate(*curves).value, abs=0.01)
-    assert entry["against"]["bd_rate"] < -2
-    assert entry["training"]["minutes"] == 1.5
-    assert entry["measured_on"]["processor"]
-    assert len(entry["curve"]) == 8
-    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
-
-
-def test_the_curve_is_that_of_real_files(packs: dict[str, Path], images: Path, tmp_path: Path) -> None:
-    import calotype
-
-    entry = judge(packs["good"], tmp_path, images)["entry"]
-    rates, errors = [], []
-    for path in sorted(images.iterdir()):
-        image = Image.open(path)
-        data = calotype.encode(image, quality=57, pack=packs["good"], threads=1)
-        decoded = np.asarray(calotype.decode(data, pack=packs["good"], threads=1)).astype(float)
-        rates.append(8 * len(data) / (image.width * image.height))
-        errors.append(10 * np.log10(255**2 / np.square(decoded - np.asarray(image)).mean()))
-    point = next(p for p in entry["curve"] if p[0] == 57)
-    assert point[1] == pytest.approx(np.mean(rates), abs=1e-4)
-    assert point[2] == pytest.approx(np.mean(errors), abs=1e-3)
-
-
-def test_a_slower_pack_does_not_pass(packs: dict[str, Path], images: Path, tmp_path: Path) -> None:
-    """Some hundred times the work in the synthesis: no noise of a busy machine hides that."""
-    judge(packs["bad"], tmp_path, images)
-    verdict = judge(packs["slow"], tmp_path, images, slower=gate.SLOWER)
-    assert not verdict["better"]
-    assert "times slower" in verdict["reason"]
-
-
-def test_a_stored_curve_is_used_and_a_foreign_one_is_not(
-    packs: dict[str, Path], images: Path, tmp_path: Path
-) -> None:
-    judge(packs["bad"], tmp_path, images)
-    history = tmp_path / "docs" / "history.json"
-    stored = json.loads(history.read_text())
-    for point in stored["packs"][0]["curve"]:
-        point[1] /= 100  # as if the shipped pack needed a hundredth
-    history.write_text(json.dumps(stored))
-    assert not judge(packs["good"], tmp_path, images)["better"]
-    stored["packs"][0]["images"]["sha256"] = "of other pictures"
-    history.write_text(json.dumps(stored))
-    assert judge(packs["good"], tmp_path, images)["better"]
-
-
-def test_a_broken_candidate_is_an_error_and_a_broken_target_loses(
-    packs: dict[str, Path], images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = [
-        "--kodak",
-        str(images),
-        "--target",
-        str(tmp_path / "photo"),
-        "--history",
-        str(tmp_path / "h.json"),
-    ]
-    assert main(["lab", "promote", str(tmp_path / "nothing"), *words]) == 1
-    assert "manifest.json" in capsys.readouterr().err
-    (tmp_path / "photo").mkdir()
-    (tmp_path / "photo" / "manifest.json").write_text("{}")
-    assert main(["lab", "promote", str(packs["good"]), "--threads", "1", *words]) == 0
-    assert "promoted: there was no pack" in capsys.readouterr().out
-    assert Pack(tmp_path / "photo").manifest.name == "good"
 
 
 def test_export_needs_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,6 +28,11 @@ from .conftest import picture, thin
 
 THIN_TCM = "liu2023-tcm-small:n=8,m=20,z=8,inner=16,widths=[8,8]"
 
+THIN_MEAN_SCALE = "minnen2018-mean-scale:n=8,m=12"
+THIN_CALOTYPE = (
+    "calotype:latents=16,width=16,narrow=8,narrow16=8,analysis_blocks=[1,1],synthesis_blocks=[1,1]"
+)
+
 # -- receptive field -----------------------------------------------------------------------------------
 
 
@@ -112,7 +117,6 @@ def test_epsilon_by_hand() -> None:
     residual = torch.tensor([0.25, -1.4, 3.0, 0.1]).view(1, 4, 1, 1)
     torch.testing.assert_close(deviation.deviation(residual).flatten(), torch.tensor([0.25, 0.4, 0.0, 0.1]))
     assert deviation.epsilon(y, residual) == pytest.approx(0.75 / 4.0)
-    assert deviation.epsilon(y, residual, literal=True) == pytest.approx(0.75)
     with pytest.raises(ValueError, match="zero"):
         deviation.epsilon(torch.zeros(1, 2, 3, 3), torch.zeros(1, 2, 3, 3))
 
@@ -132,6 +136,8 @@ def test_map_and_mean_agree() -> None:
     subject = Subject("tcm", thin("liu2023-tcm-small"))
     r = deviation.measure(subject, "p", picture(128, 192)[None] / 255)
     assert r.map.shape == (8, 12)
+    latents = subject.latents(picture(128, 192)[None] / 255)
+    assert r.epsilon_s == deviation.epsilon(latents.y, latents.residual)
     assert float(r.map.mean()) == pytest.approx(r.epsilon / r.gamma, rel=1e-5)
     assert r.after is not None
     assert r.after > 0
@@ -257,6 +263,18 @@ def test_correlation_command(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert is_drawing(tmp_path / "correlation-channels-1.png")
 
 
+def test_the_product_model_by_name(tmp_path: Path) -> None:
+    found = run(tmp_path, "correlation", THIN_CALOTYPE, "--level", "7", "--numbers-only")
+    assert found["models"][0]["model"] == THIN_CALOTYPE
+    assert len(found["models"][0]["channels"]) == 16
+
+
+def test_a_half_that_nothing_moves_has_no_radius() -> None:
+    numbers = erf.Field("still", "analysis", torch.zeros(4, 4), []).numbers()
+    assert numbers["radius"] is None
+    json.dumps(numbers, allow_nan=False)
+
+
 def test_numbers_only_draws_nothing(tmp_path: Path) -> None:
     run(tmp_path, "correlation", "minnen2018-mean-scale:n=8,m=12", "--numbers-only")
     assert [p.name for p in tmp_path.iterdir()] == ["correlation.json"]
@@ -274,6 +292,14 @@ def test_numbers_only_draws_nothing(tmp_path: Path) -> None:
         (["correlation", "balle2017:n=8"], 1, "Gaussian"),
         (["correlation"], 2, "MODEL"),
         (["deviation", "balle2017", "-p", "/nowhere/x.png"], 1, "/nowhere/x.png"),
+        (["erf", "minnen2018-mean-scale:n=0"], 1, "n must be a whole number of at least 1, got 0"),
+        (["erf", "calotype:width=abc"], 1, "width must be a whole number of at least 1, got 'abc'"),
+        (["erf", "calotype:foo=1"], 1, "unknown option 'foo'"),
+        (["erf", "balle2017:n=8", "--size", "100000"], 2, "4096"),
+        (["erf", "balle2017:n=8", "--level", "3"], 1, "no quality levels"),
+        (["correlation", THIN_CALOTYPE, "--level", "99"], 1, "within 0 .. 7, got 99"),
+        (["correlation", THIN_MEAN_SCALE, "--radius", "40"], 1, "too large for the 16 x 16 latents"),
+        (["correlation", THIN_MEAN_SCALE, "--radius", "900"], 1, "at most 15"),
     ],
 )
 def test_mistakes_are_one_line(

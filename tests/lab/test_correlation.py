@@ -4,6 +4,7 @@ and a scale.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -77,6 +78,9 @@ def test_map_counts_each_pair_inside_the_picture_once() -> None:
     result = CorrelationMap("hand")
     result.add(u)
     assert torch.isnan(result.map[0]).all()
+    numbers = json.loads(json.dumps(result.numbers(), allow_nan=False))
+    assert numbers["map"][0] == [None] * 5
+    assert numbers["off_centre"] > 0
 
 
 def test_channels_keep_signs_that_cancel_in_the_mean() -> None:
@@ -199,9 +203,36 @@ def test_what_cannot_be_measured_is_refused() -> None:
     out.mu = None
     with pytest.raises(ValueError, match="no Gaussian mean"):
         CorrelationLoss()(out)
-    for wrong in ({"reduction": "max"}, {"alpha": -1.0}, {"alpha": float("nan")}):
-        with pytest.raises(ValueError, match="must"):
-            CorrelationLoss(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"alpha": value} for value in (-1.0, float("nan"), float("inf"), 10**400, "abc", "", True)),
+        *({"window": value} for value in ("x", 3.0, 4, 1, True, 10**9 + 1)),
+        *({"mask": value} for value in ("plus", [1], None)),
+        *({"reduction": value} for value in ("max", [1], None)),
+        *({"stop_gradient": value} for value in ("no", "maybe", 2, None)),
+    ],
+)
+def test_options_name_themselves(wrong: dict[str, Any]) -> None:
+    (name,) = wrong
+    with pytest.raises(ValueError, match=rf"^correlation loss: {name} must be .*, got ") as caught:
+        Subject("calotype", correlation=wrong).build()
+    assert repr(wrong[name]) in str(caught.value)
+    with pytest.raises(ValueError, match=f"^{name} must be"):
+        CorrelationLoss(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("word", "meaning"), [("False", False), ("false", False), ("True", True), ("0", False)]
+)
+def test_words_for_stop_gradient(word: str, meaning: bool) -> None:
+    words = ["minnen2018-mean-scale", "--lambda", "0.01", "--out", "x", "--set", "model.n=8"]
+    words += ["--set", "model.m=12", "--set", f"correlation.stop_gradient={word}"]
+    (job,) = options.jobs(options.parser("train").parse_args(words))
+    assert options.to_json([job])["correlation"] == {"stop_gradient": meaning}
+    assert job.subject.build().correlation.stop_gradient is meaning  # type: ignore[attr-defined]
 
 
 # -- in models -----------------------------------------------------------------------------------------
@@ -294,7 +325,7 @@ def test_training_takes_it_by_name() -> None:
     assert built.correlation.alpha == 0.5
     assert isinstance(Subject("calotype", correlation={"window": 5}).build(), WithCorrelation)
     assert isinstance(Subject("minnen2018-mean-scale", thin_sizes, lam=0.01).build(), RateDistortion)
-    with pytest.raises(ValueError, match=r"correlation loss: .*'beta'"):
+    with pytest.raises(ValueError, match=r"no option 'beta'; it has alpha, window, mask"):
         Subject("minnen2018-mean-scale", thin_sizes, lam=0.01, correlation={"beta": 1}).build()
     words = ["minnen2018-mean-scale", "--lambda", "0.01", "--out", "x"]
     words += ["--set", "correlation.alpha=0.1", "--set", "correlation.mask=cross"]

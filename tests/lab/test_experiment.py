@@ -275,3 +275,68 @@ def test_mistakes(
     monkeypatch.chdir(tmp_path)
     assert command(arguments) == status
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("n", "--set takes FIELD=JSON, got 'n'"),
+        ("n=abc", "n must be a whole number of at least 1, got 'abc'"),
+        ('n="abc"', "n must be a whole number of at least 1, got 'abc'"),
+        ("n.x=1", "n of a budget is one value, so there is no 'n.x'"),
+        ("note=3", "note must be text"),
+        ("lambdas=3", "lambdas must be a list of numbers"),
+        ("lambdas=[0.1, NaN]", "lambdas must be a list of numbers"),
+        ("alpha=Infinity", "alpha must be a finite number"),
+        ("windows=[4]", "window must be an odd whole number"),
+        ("swin=[8]", "swin must be an object"),
+        ("swin.widths=3", "widths must be a list of numbers"),
+        ("charm.foo=3", "has no size 'foo'"),
+        ("train.steps=x", "steps must be a whole number"),
+    ],
+)
+def test_a_wrong_setting_is_named_and_nothing_is_kept(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], setting: str, message: str
+) -> None:
+    assert run("train", "--set", setting) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", "must be a JSON object"),
+        ("{}", "needs a note"),
+        ('{"note": "", "n": "x"}', "n must be a whole number"),
+        ('{"note": ""', "no budget can be read"),
+    ],
+)
+def test_a_wrong_budget_file_is_named(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, message: str
+) -> None:
+    (tmp_path / "mine.json").write_text(text)
+    assert run("train", "--budget", str(tmp_path / "mine.json")) == 1
+    error = capsys.readouterr().err
+    assert "mine.json: " in error
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_command_that_failed_can_be_corrected(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The folder takes a budget only once the photographs are open; words need no quotes."""
+    assert run("train", "--set", "seeds=2", "--data", str(tmp_path / "nowhere")) == 1
+    assert "nowhere" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert run("train", "--minutes", "0", "--set", "ablate=swin") == 0
+    assert json.loads((tmp_path / "out" / "budget.json").read_text())["ablate"] == "swin"
+
+
+def test_speed_takes_settings(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("speed", "--only", "mean-scale", "--set", "m=16") == 0
+    (record,) = json.loads((tmp_path / "out" / "speed.json").read_text())["systems"]
+    assert record["options"] == {"n": 8, "m": 16}

@@ -65,6 +65,50 @@ def test_unknown_names_get_the_nearest() -> None:
     assert issubclass(registry.UnknownModel, CalotypeError)
 
 
+@pytest.mark.parametrize(
+    ("name", "sizes", "message"),
+    [
+        ("minnen2018-mean-scale", {"n": -1}, "n must be a whole number of at least 1, got -1"),
+        ("minnen2018-mean-scale", {"n": "x"}, "n must be a whole number of at least 1, got 'x'"),
+        ("minnen2018-mean-scale", {"n": 8.0}, "n must be a whole number"),
+        ("minnen2018-mean-scale", {"n": True}, "n must be a whole number"),
+        ("minnen2018-mean-scale", {"n": 10**17}, "cannot be built with these sizes"),
+        ("agustsson2017", {"sharpness": float("nan")}, "sharpness must be a finite number above 0"),
+        ("liu2023-tcm-small", {"m": 0}, "m must be a whole number of at least 1"),
+        ("liu2023-tcm-small", {"blocks": ["conv"]}, "blocks must be text"),
+        ("zhu2022-hyperprior", {"widths": 3}, "widths must be a list of numbers"),
+        ("zhu2022-hyperprior", {"hyper_depths": [1]}, "hyper_depths must be a list of 2 numbers"),
+        ("jpegai2023-baseline", {"hidden": 5}, "hidden must be a list of 2 numbers"),
+        ("jpegai-hop", {"encoder": 3}, "encoder must be text"),
+        ("he2022-elic", {"groups": 3}, "groups must be a list of numbers"),
+        ("cheng2020-anchor", {"attention": "no"}, "attention must be true or false, got 'no'"),
+        ("hu2020-low", {"n": 12, "z2": 1}, "too small"),
+    ],
+)
+def test_sizes_of_the_wrong_kind_are_one_line(name: str, sizes: dict[str, object], message: str) -> None:
+    with pytest.raises(registry.UnknownModel, match=message) as caught:
+        registry.build(name, **sizes)
+    assert str(caught.value).startswith(f"model {name!r}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_words_for_switches() -> None:
+    """What JSON does not know as a bool arrives as text, and text would count as true."""
+    model = registry.build("cheng2020-hyperprior", n=8, attention="False")
+    assert model.config["attention"] is False
+    assert registry.build("cheng2020-hyperprior", n=8, attention="True").config["attention"] is True
+    assert registry.build("minnen2020-charm", n=8, m=12, slices=3, support=0).config["support"] == 0
+    with pytest.raises(ValueError, match="give two hyper_depths"):
+        registry.model_class("zhu2022-hyperprior")(hyper_depths=(1,))  # type: ignore[call-arg]
+
+
+def test_describe_with_sizes_that_do_not_fit_the_thin_ones() -> None:
+    """The thin model of the receptive field has 20 latents, which do not make 8 slices."""
+    sizes = {"n": 4, "m": 24, "z": 8, "inner": 16, "widths": [8, 8], "slices": 8}
+    sizes |= {"attention": False, "blocks": "conv"}  # to be quick
+    assert registry.describe("liu2023-tcm-small", (64, 64), **sizes)["config"]["slices"] == 8
+
+
 def test_describe() -> None:
     d = registry.describe("minnen2018-mean-scale")
     assert d["parameters"] == 7_028_003 == sum(d["parameters_by_part"].values())

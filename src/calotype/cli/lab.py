@@ -157,7 +157,7 @@ def _promote(arguments: list[str]) -> int:
         type=number(1, 100),
         default=gate.SLOWER,
         metavar="X",
-        help=f"how many times longer it may take to decode; default: {gate.SLOWER}, the noise of measuring",
+        help=f"how many times longer it may take to decode; default: {gate.SLOWER}, for the noise",
     )
     add("--dry-run", action="store_true", help="judge, and change nothing")
     add("--json", action="store_true", help="print the verdict as JSON")

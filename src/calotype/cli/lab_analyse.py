@@ -1,8 +1,9 @@
 """``calotype lab analyse erf|deviation|correlation``: figures (PNG) and numbers (JSON) for any model of the
 laboratory.
 
-A MODEL is a name from ``calotype lab list``, perhaps with options (``liu2023-tcm-small:blocks=conv,n=32``), a
-checkpoint (``.safetensors``), or the folder of a training run.  Several models make one figure.
+A MODEL is ``calotype`` or a name from ``calotype lab list``, perhaps with options
+(``liu2023-tcm-small:blocks=conv,n=32``), a checkpoint (``.safetensors``), or the folder of a training run.
+Several models make one figure.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ def erf(
     half: Annotated[
         str, typer.Option(help="analysis (pixels to a latent) or synthesis (latents to a pixel)")
     ] = "analysis",
-    size: Annotated[int, typer.Option(min=64, help="side of the part of a picture that is looked at")] = 256,
+    size: Annotated[
+        int, typer.Option(min=64, max=4096, help="side of the part of a picture that is looked at")
+    ] = 256,
     position: Annotated[
         str | None, typer.Option(metavar="ROW,COLUMN", help="output position; default: middle")
     ] = None,
@@ -140,8 +143,15 @@ def main(arguments: list[str]) -> int:
         app(args=arguments, prog_name="calotype lab analyse")
     except SystemExit as stop:  # the only way out of a typer application
         return stop.code if isinstance(stop.code, int) else 0
-    except (CalotypeError, ValueError) as error:
+    except (CalotypeError, OSError, ValueError) as error:
         print(f"calotype: {error}", file=sys.stderr, flush=True)
+        return 1
+    except (MemoryError, RuntimeError) as error:
+        from calotype.lab.train.process import out_of_memory
+
+        if not out_of_memory(error):
+            raise
+        print("calotype: not enough memory; look at smaller pictures", file=sys.stderr, flush=True)
         return 1
     return 0
 
@@ -183,7 +193,9 @@ def _write(path: Path, record: dict[str, Any]) -> None:
     import calotype
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"calotype": calotype.__version__, "torch": torch.__version__, **record}, indent=1)
+    text = json.dumps(
+        {"calotype": calotype.__version__, "torch": torch.__version__, **record}, indent=1, allow_nan=False
+    )
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(text + "\n")
     temporary.replace(path)

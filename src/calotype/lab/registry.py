@@ -15,6 +15,7 @@ import torch
 
 from calotype.errors import CalotypeError
 from calotype.lab.models.base import LabModel
+from calotype.lab.sizes import checked_arguments
 
 
 class UnknownModel(CalotypeError):
@@ -278,22 +279,23 @@ def build(name: str, **config: Any) -> LabModel:
     """A model with fresh weights; ``config`` overrides the published sizes.
 
     Raises:
-        UnknownModel: for a name that is not listed or an option that the system does not have.
+        UnknownModel: for a name that is not listed, an option that the system does not have, or a value of
+            the wrong kind.
     """
-    options = {**entry(name).config, **config}
     cls = model_class(name)
+    known = inspect.signature(cls).parameters
+    anything = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values())
+    if not anything and (unknown := [option for option in config if option not in known]):
+        raise UnknownModel(f"model {name!r} has no size {unknown[0]!r}; it has {', '.join(known)}")
     try:
-        model = cls(**options)
-    except TypeError as error:
-        known = list(inspect.signature(cls).parameters)
-        if unknown := [option for option in config if option not in known]:
-            raise UnknownModel(
-                f"model {name!r} has no size {unknown[0]!r}; it has {', '.join(known)}"
-            ) from None
-        reason = str(error).removeprefix(cls.__name__ + ".__init__() ")
-        raise UnknownModel(f"model {name!r}: {reason}") from None
+        model = cls(**checked_arguments(cls, {**entry(name).config, **config}))
     except ValueError as error:
         raise UnknownModel(f"model {name!r}: {error}") from None
+    except (RuntimeError, TypeError, ArithmeticError, LookupError) as error:  # of torch, deep inside
+        reason = str(error).partition("\n")[0]
+        raise UnknownModel(f"model {name!r}: cannot be built with these sizes ({reason})") from error
+    if empty := [key for key, p in model.named_parameters() if not p.numel()]:  # half of 1 channel is none
+        raise UnknownModel(f"model {name!r}: too small; there is nothing left of {empty[0]!r}")
     model.name = name
     return model
 
@@ -309,7 +311,10 @@ def describe(name: str, size: tuple[int, int] = (256, 256), **config: Any) -> di
     e = entry(name)
     with torch.device("meta"):
         model = build(name, **config)
-    thin = build(name, **{**config, **e.thin})
+    try:
+        thin = build(name, **{**config, **e.thin})
+    except UnknownModel:  # sizes that fit, but not to the thin ones
+        thin = build(name, **config)
     module = importlib.import_module(type(model).__module__)
     return {
         "name": name,

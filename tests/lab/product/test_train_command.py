@@ -136,9 +136,9 @@ def test_a_relay_in_pieces_equals_one_run(folder: Path, cache: Path, tmp_path: P
     same(State.load(tmp_path / "w"), State.load(tmp_path / "second"))
 
 
-def test_no_minutes_still_leave_a_checkpoint(folder: Path, cache: Path, tmp_path: Path) -> None:
+def test_almost_no_minutes_still_leave_a_checkpoint(folder: Path, cache: Path, tmp_path: Path) -> None:
     words = ["--data", str(folder), "--cache", str(cache), "--out", str(tmp_path / "run"), "--quiet"]
-    assert main([*words, "--minutes", "0", *setting()]) == 0
+    assert main([*words, "--minutes", "1e-6", *setting()]) == 0
     assert State.load(tmp_path / "run").step == 0
     assert main([*words, "--resume", *setting()]) == 0
     assert State.load(tmp_path / "run").step == 6
@@ -240,6 +240,8 @@ def test_published_systems_at_several_lambdas(
         (["minnen2018-mean-scale", "--lambda", "-1"], "above 0"),
         (["minnen2018-mean-scale", "--lambda", "all", "--recipe", "secret"], "no recipe is called 'secret'"),
         (["--set", "freeze=nothing.*"], "no parameter's name fits 'nothing.*'"),
+        (["--set", "paces=nothing.*=2"], "no parameter's name fits 'nothing.*'"),
+        (["--set", "paces=synthesis.*=fast"], "'synthesis.*=fast' is not PATTERN=FACTOR"),
         (["--resume", "nowhere"], "no checkpoint"),
         (["--from", "nowhere"], "no checkpoint"),
         (["--data", "nowhere"], "neither a folder"),

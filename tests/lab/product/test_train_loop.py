@@ -172,6 +172,17 @@ def test_frozen_parameters_stay(trainer: Make) -> None:
         trainer(freeze="*")
 
 
+def test_paces_come_before_those_of_the_model(trainer: Make) -> None:
+    run = trainer(paces="synthesis.patch.*=0.5, synthesis.*=2")
+    pace = {
+        id(p): group["factor"] for group in run.optimizer.param_groups for p in group["params"]
+    }  # fmt: skip
+    names = dict(run.model.named_parameters())
+    assert pace[id(names["synthesis.patch.weight"])] == 0.5
+    assert pace[id(names["synthesis.split.weight"])] == 2
+    assert pace[id(names["analysis.patch.weight"])] == 0.1
+
+
 def test_all_qualities_can_be_tuned_for_ms_ssim(photos: Photos) -> None:
     subject = Subject(options={"latents": 48, "width": 48, "narrow": 8, "narrow16": 8}, distortion="ms-ssim")
     objective = subject.build()

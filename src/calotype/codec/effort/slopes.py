@@ -6,6 +6,7 @@ against a target and, in reverse order, the derivative of every node: a new ONNX
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,8 @@ class Slopes:
             raise ValueError("the graph does not clip its output")
         self.tail, self.constants = graph.nodes[cut + 1 :], graph.constants
         self.entry, self.start = graph.nodes[cut].inputs[0], graph.nodes[cut].outputs[0]
-        self._session: Any = session(_backwards(graph, cut), threads)
+        data, self.channels = _backwards(graph, cut)
+        self._session: Any = session(data, threads)
 
     def run(self, y_hat: Array, level: Array, target: Array) -> tuple[float, Array]:
         """(sum of squared errors, its derivative by y_hat); target as ``layout`` gives it."""
@@ -48,8 +50,9 @@ class Slopes:
 
         The last nodes only move numbers about, so that their derivative is their inverse.
         """
-        h, w = pixels.shape[1] // 8, pixels.shape[2] // 8
-        values: dict[str, Array] = {**self.constants, self.start: np.zeros((1, 192, h, w), np.float32)}
+        side = math.isqrt(self.channels // 3)
+        clipped = np.zeros((1, self.channels, pixels.shape[1] // side, pixels.shape[2] // side), np.float32)
+        values: dict[str, Array] = {**self.constants, self.start: clipped}
         backs = []
         for node in self.tail:
             if node.kind == "Constant":
@@ -65,8 +68,10 @@ class Slopes:
         return np.ascontiguousarray(out)
 
 
-def _backwards(graph: Graph, cut: int) -> bytes:
-    """The new file: nodes before number `cut`, the error, and the derivatives."""
+def _backwards(graph: Graph, cut: int) -> tuple[bytes, int]:
+    """The new file: nodes before number `cut`, the error, and the derivatives; and the channels of the last
+    convolution, which are the colours of a patch of pixels.
+    """
     constants = dict(graph.constants)
     forward: list[Node] = []
     widths: dict[str, int] = {}  # channels of the convolutions' outputs
@@ -110,12 +115,13 @@ def _backwards(graph: Graph, cut: int) -> bytes:
             slopes[name] = end
     nodes.append(Node("Identity", [slopes["y_hat"]], ["slope"]))
     used = {name for node in nodes for name in node.inputs}
-    return model(
+    data = model(
         nodes,
         {name: array for name, array in constants.items() if name in used},
         inputs={"y_hat": 4, "level": 1, "target": 4},
         outputs={"error": 0, "slope": 4},
     )
+    return data, next(reversed(widths.values()), 0)
 
 
 def _derivative(

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from calotype.lab.analysis.subjects import Subject
+from calotype.lab.analysis.subjects import AnalysisError, Subject
 
 
 def channel_maps(u: Tensor, radius: int = 2) -> tuple[Tensor, Tensor]:
@@ -73,36 +73,50 @@ class CorrelationMap:
 
     def numbers(self) -> dict[str, Any]:
         """For JSON.  ``off_centre``: root mean square of the map around its centre; ``channel_off_centre``:
-        the same over all channels' maps, where signs cannot cancel.
+        the same over all channels' maps, where signs cannot cancel.  None for offsets that no pair of
+        positions had; means leave them out.
         """
         r = self.radius
-        around = torch.ones(2 * r + 1, 2 * r + 1, dtype=torch.bool)
+        channels, counts = self.channels, self.counts
+        assert counts is not None  # `channels` says so first
+        around = counts > 0
         around[r, r] = False
-        each = self.channels[:, around].square().mean(1).sqrt()
+        each = channels[:, around].square().mean(1)
+        known = bool(around.any())
         return {
             "model": self.label,
             "radius": r,
             "map": _rounded(self.map),
             "centre": float(self.map[r, r]),
-            "off_centre": float(self.map[around].square().mean().sqrt()),
-            "channel_off_centre": float(self.channels[:, around].square().mean().sqrt()),
+            "off_centre": float(self.map[around].square().mean().sqrt()) if known else None,
+            "channel_off_centre": float(each.mean().sqrt()) if known else None,
             "strongest_channels": each.argsort(descending=True)[:8].tolist(),
-            "channels": _rounded(self.channels),
+            "channels": _rounded(channels),
             "pictures": self.pictures,
         }
 
 
 def _rounded(t: Tensor) -> Any:
-    return (t * 1e5).round().div(1e5).tolist()
+    """Nested lists of five decimals; None for nan, which JSON does not have."""
+    if t.ndim:
+        return [_rounded(part) for part in t]
+    return None if torch.isnan(t) else round(float(t), 5)
 
 
 def measure(subject: Subject, pictures: list[tuple[str, Tensor]], radius: int = 2) -> CorrelationMap:
     """The correlation map of a model over pictures ``[1, 3, H, W]``, with means and scales of test time.
 
     Raises:
-        AnalysisError: if the entropy model is not Gaussian.
+        AnalysisError: if the entropy model is not Gaussian, or latents are too few for the radius.
     """
     result = CorrelationMap(subject.label, radius)
     for name, x in pictures:
-        result.add(subject.latents(x).u, name)
+        u = subject.latents(x).u
+        h, w = u.shape[2:]
+        if radius >= min(h, w):
+            raise AnalysisError(
+                f"{subject.label}: radius {radius} is too large for the {h} x {w} latents of {name}; "
+                f"give at most {min(h, w) - 1}, or larger pictures"
+            )
+        result.add(u, name)
     return result

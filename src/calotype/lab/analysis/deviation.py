@@ -24,9 +24,8 @@ def deviation(residual: Tensor) -> Tensor:
     return (torch.round(residual) - residual).abs()
 
 
-def epsilon(y: Tensor, residual: Tensor, *, literal: bool = False) -> float:
-    """``epsilon_s`` of latents ``[B, M, h, w]`` and their residuals; ``literal``: as printed, M times as
-    much.
+def epsilon(y: Tensor, residual: Tensor) -> float:
+    """``epsilon_s`` of latents ``[B, M, h, w]`` and their residuals.
 
     Raises:
         ValueError: if all latents are 0.
@@ -34,8 +33,7 @@ def epsilon(y: Tensor, residual: Tensor, *, literal: bool = False) -> float:
     gamma = float(y.abs().mean(dtype=torch.float64))
     if not gamma:
         raise ValueError("all latents are zero, so no deviation can be relative to them")
-    ratio = float(deviation(residual).mean(dtype=torch.float64)) / gamma
-    return ratio * y.shape[1] if literal else ratio
+    return float(deviation(residual).mean(dtype=torch.float64)) / gamma
 
 
 @dataclass
@@ -46,21 +44,25 @@ class Deviation:
     picture: str
     map: Tensor
     """Mean over channels of the deviation at every latent position, over gamma: ``[h, w]``."""
-    epsilon: float
+    epsilon_s: float
     gamma: float
     channels: int
     after: float | None
     """``|y_hat - y| / gamma`` of what the synthesis sees: less, if the latent residual prediction works."""
 
+    @property
+    def epsilon(self) -> float:
+        """In quantisation steps."""
+        return self.epsilon_s * self.gamma
+
     def numbers(self) -> dict[str, Any]:
         """For JSON."""
-        scaled = self.epsilon / self.gamma
         return {
             "picture": self.picture,
             "epsilon": self.epsilon,
             "gamma": self.gamma,
-            "epsilon_s": scaled,
-            "epsilon_s_literal": scaled * self.channels,
+            "epsilon_s": self.epsilon_s,
+            "epsilon_s_literal": self.epsilon_s * self.channels,
             "after_residual_prediction": self.after,
         }
 
@@ -73,14 +75,14 @@ def measure(subject: Subject, name: str, x: Tensor) -> Deviation:
         ValueError: if all latents are 0.
     """
     t = subject.latents(x)
-    gap = deviation(t.residual)
+    try:
+        relative = epsilon(t.y, t.residual)
+    except ValueError as error:
+        raise ValueError(f"{subject.label}, {name}: {error}") from None
     gamma = float(t.y.abs().mean())
-    if not gamma:
-        raise ValueError(f"{subject.label}, {name}: all latents are zero")
     after = None if t.y_hat is None else float((t.y_hat - t.y).abs().mean()) / gamma
-    return Deviation(
-        subject.label, name, gap[0].mean(0) / gamma, float(gap.mean()), gamma, t.y.shape[1], after
-    )
+    map_ = deviation(t.residual)[0].mean(0) / gamma
+    return Deviation(subject.label, name, map_, relative, gamma, t.y.shape[1], after)
 
 
 def summary(results: list[Deviation]) -> dict[str, Any]:

@@ -80,7 +80,7 @@ class Field:
             "model": self.label,
             "half": self.half,
             "input": list(self.map.shape),
-            "radius": radius(self.map),
+            "radius": radius(self.map) if self.map.any() else None,
             "extent": {f"{t:g}": extent(self.map, t) for t in thresholds},
             "pictures": self.pictures,
         }

@@ -64,7 +64,7 @@ def draw_deviations(pictures: list[Tensor], results: list[list[Deviation]], path
         for k, model in enumerate(results):
             r = model[row]
             image = axes[row][k + 1].imshow(r.map.numpy(), cmap="viridis", vmin=0, vmax=top)
-            axes[row][k + 1].set_title(f"{r.label}\nepsilon_s = {r.epsilon / r.gamma:.3f}", fontsize=8)
+            axes[row][k + 1].set_title(f"{r.label}\nepsilon_s = {r.epsilon_s:.3f}", fontsize=8)
     figure.colorbar(image, ax=axes[:, 1:].ravel().tolist(), shrink=0.8)
     _save(figure, path)
 

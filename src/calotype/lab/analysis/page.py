@@ -49,7 +49,7 @@ def _erf(record: dict[str, Any]) -> tuple[str, list[str], list[list[str]]]:
     head = ["model", "radius, pixels", *(f"above {t}: rows x columns, share" for t in thresholds)]
     rows = []
     for model in record["models"]:
-        cells = [model["model"], f"{model['radius']:.1f}"]
+        cells = [model["model"], "-" if model["radius"] is None else f"{model['radius']:.1f}"]
         for t in thresholds:
             reach = model["extent"][t]
             sides = (

@@ -25,6 +25,7 @@ from calotype.lab.entropy import Estimate
 from calotype.lab.losses.correlation import normalised
 from calotype.lab.models.base import LabModel, as_tuple
 from calotype.lab.models.calotype import Calotype
+from calotype.lab.train.subject import PRODUCT, product_config
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".ppm")
 
@@ -49,8 +50,15 @@ class Subject:
     def __init__(self, label: str, model: nn.Module, level: float | None = None) -> None:
         self.label, self.model, self.level = label, model.eval(), level
         self.multiple: int = getattr(model, "multiple", 64)
-        if isinstance(model, Calotype) and level is None:
-            self.level = (len(model.config.lambdas) - 1) / 2
+        if not isinstance(model, Calotype):
+            if level is not None:
+                raise AnalysisError(f"{label}: has no quality levels; --level is for calotype and its runs")
+            return
+        top = len(model.config.lambdas) - 1
+        if level is None:
+            self.level = top / 2
+        elif not 0 <= level <= top:
+            raise AnalysisError(f"{label}: the level must be within 0 .. {top}, got {level:g}")
 
     def crop(self, x: Tensor) -> Tensor:
         """The middle of a picture, in whole blocks; smaller ones are repeated to one block."""
@@ -114,10 +122,12 @@ class AnalysisError(CalotypeError):
 def open_subject(what: str, level: float | None = None) -> Subject:
     """A model to look at: ``NAME``, ``NAME:option=value,option=value``, a checkpoint, or a training run.
 
-    ``level``: quality level of the product's model, 0 .. 7; the middle by default.
+    ``level``: quality level of the product's model, 0 .. 7; the middle by default.  A name, ``calotype`` too,
+    means fresh weights.
 
     Raises:
-        UnknownModel: for a name or an option that does not exist.
+        UnknownModel: for a name or an option that does not exist, or a value that does not fit.
+        AnalysisError: for a level that the model does not have.
         CheckpointError: for a file that cannot be read.
     """
     path = Path(what)
@@ -128,7 +138,12 @@ def open_subject(what: str, level: float | None = None) -> Subject:
     name, _, options = what.partition(":")
     config = dict(_option(part, what) for part in re.split(r",(?![^\[]*\])", options) if part)
     torch.manual_seed(0)
-    return Subject(what, registry.build(name, **config))
+    if name == PRODUCT:
+        try:
+            return Subject(what, Calotype(product_config(config)), level)
+        except ValueError as error:
+            raise registry.UnknownModel(str(error)) from None
+    return Subject(what, registry.build(name, **config), level)
 
 
 def _option(text: str, what: str) -> tuple[str, Any]:

@@ -28,6 +28,7 @@ from typing import Any
 import torch
 
 from calotype.errors import CalotypeError
+from calotype.lab import registry
 from calotype.lab.checkpoint import load_checkpoint, save_checkpoint
 from calotype.lab.experiments.correlation_plan import BUDGETS, Budget, Row, plan
 from calotype.lab.experiments.correlation_speed import decoding, speeds
@@ -224,7 +225,7 @@ def main(
 
 
 def _main(given: Any, begun: float, bd_rate: BDRate | None, environment: dict[str, Any]) -> int:
-    budget = BUDGETS[given.budget] if given.part == "speed" and given.budget in BUDGETS else _budget(given)
+    budget = _budget(given)
     rows = chosen(budget, given.only)
     if given.part in ("train", "all"):
         if not given.data:
@@ -233,7 +234,10 @@ def _main(given: Any, begun: float, bd_rate: BDRate | None, environment: dict[st
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         deadline = math.inf if given.minutes is None else begun + 60 * given.minutes
+        _check(budget, rows, given.out)
         photos = Photos.open(*given.data)
+        given.out.mkdir(parents=True, exist_ok=True)  # only now: one folder holds one budget
+        (given.out / BUDGET).write_text(_text(budget))
         if not train(budget, rows, photos, given.out, device=device, deadline=deadline, quiet=given.quiet):
             print("stopped before the end; the same command goes on", flush=True)
             return 0
@@ -256,40 +260,66 @@ def _main(given: Any, begun: float, bd_rate: BDRate | None, environment: dict[st
 
 
 def _budget(given: Any) -> Budget:
-    """The budget of the command line, kept in the experiment's folder; one folder holds one budget."""
+    """The budget of the command line; for measuring and reporting, the one in the experiment's folder."""
     stored, results = given.out / BUDGET, given.out / RESULTS
     if given.part == "report" and results.is_file() and not stored.is_file():
-        return Budget.from_dict(json.loads(results.read_text())["budget"])
+        return _read(results, "budget")
     if stored.is_file() and given.part in ("measure", "report"):
-        return Budget.from_dict(json.loads(stored.read_text()))
+        return _read(stored)
     if given.budget in BUDGETS:
         budget = BUDGETS[given.budget]
     elif Path(given.budget).is_file():
-        budget = Budget.from_dict(json.loads(Path(given.budget).read_text()))
+        budget = _read(Path(given.budget))
     else:
         raise ValueError(
             f"no budget is called {given.budget!r}; there are {', '.join(BUDGETS)}, or a JSON file"
         )
-    if given.set:
-        values = budget.to_dict()
-        for text in given.set:
-            key, _, value = text.partition("=")
-            name, _, inner = key.partition(".")
-            if name not in values:
-                raise ValueError(f"a budget has no {name!r}")
-            if inner:
-                values[name] = {**values[name], inner: json.loads(value)}
-            else:
-                values[name] = json.loads(value)
-        budget = Budget.from_dict(values)
-    text = json.dumps(budget.to_dict(), indent=1) + "\n"
-    if stored.is_file() and stored.read_text() != text:
-        raise ValueError(f"{given.out}: holds an experiment of another budget; give --out another folder")
-    if shutil.disk_usage(given.out.resolve().anchor).free < 1 << 28:
+    values = budget.to_dict()
+    for text in given.set:
+        key, equals, value = text.partition("=")
+        name, dot, inner = key.partition(".")
+        if not equals:
+            raise ValueError(f"--set takes FIELD=JSON, got {text!r}")
+        if name not in values:
+            raise ValueError(f"a budget has no {name!r}")
+        if dot and not isinstance(values[name], dict):
+            raise ValueError(f"{name} of a budget is one value, so there is no {key!r}")
+        values[name] = {**values[name], inner: _value(value)} if dot else _value(value)
+    return Budget.from_dict(values)
+
+
+def _value(text: str) -> Any:
+    """JSON where it is that, else text, which the budget refuses by name where it needs something else."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _read(path: Path, *keys: str) -> Budget:
+    try:
+        values = json.loads(path.read_text())
+        for key in keys:
+            values = values[key]
+        return Budget.from_dict(values)
+    except (LookupError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: no budget can be read ({error})") from None
+
+
+def _text(budget: Budget) -> str:
+    return json.dumps(budget.to_dict(), indent=1) + "\n"
+
+
+def _check(budget: Budget, rows: Sequence[Row], out: Path) -> None:
+    """Whatever can be known to fail before the folder holds anything: sizes, another budget, a full disk."""
+    for model, options in {json.dumps([r.model, r.options]): (r.model, r.options) for r in rows}.values():
+        with torch.device("meta"):
+            registry.build(model, **options)
+    stored = out / BUDGET
+    if stored.is_file() and stored.read_text() != _text(budget):
+        raise ValueError(f"{out}: holds an experiment of another budget; give --out another folder")
+    if shutil.disk_usage(out.resolve().anchor).free < 1 << 28:
         raise ValueError("less than 256 MiB of disk space is left")
-    given.out.mkdir(parents=True, exist_ok=True)
-    stored.write_text(text)
-    return budget
 
 
 if __name__ == "__main__":

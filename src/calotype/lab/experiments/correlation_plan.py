@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import Any
 
-from calotype.lab.losses.correlation import MASKS, MEAN_ALPHA
+from calotype.lab.losses.correlation import MASKS, MEAN_ALPHA, window_mask
+from calotype.lab.sizes import checked
 from calotype.lab.train.config import TrainConfig
 
 HYPERPRIORS = {
@@ -72,6 +73,11 @@ class Budget:
     """How many pictures are measured on."""
 
     def __post_init__(self) -> None:
+        for f in fields(self):
+            like = "" if f.name == "note" else f.default if f.default is not MISSING else {}
+            checked(f.name, getattr(self, f.name), like, zero=f.name in ("base", "alpha", "alphas"))
+        for window in self.windows:
+            window_mask("point", window)  # refuses what is no window
         if self.n % 8 or not self.lambdas or not 0 < self.chain <= 1:
             raise ValueError("n must be a multiple of 8, lambdas not empty, chain within 0 .. 1")
         if self.base < 0 or self.seeds < 1 or self.ablate not in HYPERPRIORS:
@@ -105,8 +111,12 @@ class Budget:
         """Inverse of `to_dict`.
 
         Raises:
-            ValueError: for a key that is not a field.
+            ValueError: for a key that is not a field, a missing note, or a value that does not fit.
         """
+        if not isinstance(values, Mapping):
+            raise ValueError("a budget must be a JSON object of fields and values")
+        if "note" not in values:
+            raise ValueError("a budget needs a note")
         unknown = sorted(set(values) - {f.name for f in fields(cls)})
         if unknown:
             raise ValueError(f"a budget has no {unknown[0]!r}")

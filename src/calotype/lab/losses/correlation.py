@@ -26,10 +26,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from calotype.lab.sizes import checked
+
 PAPER_ALPHA = 1e-13
 """Published weight, for sums."""
 MEAN_ALPHA = 0.036
 """The same for averages, at 16 crops of 256 x 256 with 192 latents (602,112 products)."""
+WINDOW_MAX = 255
+"""Far beyond any crop's latents; a map of more would not fit into memory."""
 MASKS = ("point", "cross", "diagonal", "causal")
 REDUCTIONS = ("mean", "sum")
 
@@ -41,8 +45,10 @@ def window_mask(kind: str, window: int = 3) -> Tensor:
     "cross": the centre's row and column; "diagonal": the two diagonals; "causal": what comes before the
     centre in raster order, half of the window (the map is symmetric up to the borders).
     """
-    if window < 3 or window % 2 == 0:
-        raise ValueError(f"the window must be odd and at least 3, got {window}")
+    if not isinstance(window, int) or not 3 <= window <= WINDOW_MAX or window % 2 == 0:
+        raise ValueError(f"window must be an odd whole number, 3 to {WINDOW_MAX}, got {window!r}")
+    if kind not in MASKS:
+        raise ValueError(f"mask must be one of {', '.join(MASKS)}, got {kind!r}")
     i = torch.arange(window) - window // 2
     row, column = i[:, None].expand(window, -1), i[None].expand(window, -1)
     chosen = {
@@ -51,8 +57,6 @@ def window_mask(kind: str, window: int = 3) -> Tensor:
         "diagonal": row.abs() == column.abs(),
         "causal": (row < 0) | ((row == 0) & (column < 0)),
     }
-    if kind not in chosen:
-        raise ValueError(f"the mask must be one of {', '.join(MASKS)}, got {kind!r}")
     mask = chosen[kind].float()
     mask[window // 2, window // 2] = 0
     return mask
@@ -109,6 +113,9 @@ class CorrelationLoss(nn.Module):
     """``alpha * sum_i (mask_i map[i])^2`` of a forward pass; called with what a model returns.
 
     ``alpha`` defaults to the published weight in the chosen reduction.
+
+    Raises:
+        ValueError: for an option of the wrong kind or out of range.
     """
 
     mask: Tensor
@@ -124,11 +131,11 @@ class CorrelationLoss(nn.Module):
     ) -> None:
         super().__init__()
         if reduction not in REDUCTIONS:
-            raise ValueError(f"the reduction must be one of {', '.join(REDUCTIONS)}, got {reduction!r}")
+            raise ValueError(f"reduction must be one of {', '.join(REDUCTIONS)}, got {reduction!r}")
+        if not isinstance(stop_gradient, bool):  # a word such as "no" would count as true
+            raise ValueError(f"stop_gradient must be true or false, got {stop_gradient!r}")
         default = MEAN_ALPHA if reduction == "mean" else PAPER_ALPHA
-        self.alpha = default if alpha is None else alpha
-        if not self.alpha >= 0:
-            raise ValueError(f"alpha must not be negative, got {alpha}")
+        self.alpha = default if alpha is None else checked("alpha", alpha, default, zero=True)
         self.window, self.reduction, self.stop_gradient = window, reduction, stop_gradient
         self.register_buffer("mask", window_mask(mask, window), persistent=False)
         r = window // 2

@@ -82,6 +82,10 @@ class SwinHyperprior(LabModel):
         super().__init__()
         if len(widths) != 4 or len(depths) != 4:
             raise ValueError("SwinT has four stages: give four widths and four depths")
+        if len(hyper_depths) != 2:
+            raise ValueError(
+                f"the side information has two stages: give two hyper_depths, got {hyper_depths}"
+            )
         w, d, h = list(widths), list(depths), list(hyper_depths)
         self.config = {"widths": w, "depths": d, "hyper": hyper, "hyper_depths": h}
         self.g_a, self.g_s = down(3, w, d, 8), up(w[::-1], d[::-1], 3, 8)

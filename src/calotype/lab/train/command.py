@@ -7,6 +7,7 @@ import math
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,12 @@ import torch.distributed as dist
 from calotype.errors import CalotypeError
 from calotype.lab.checkpoint import save_checkpoint
 from calotype.lab.models.calotype import Calotype
-from calotype.lab.train import options, process
+from calotype.lab.train import command_resume, options, process
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import Diverged, Trainer
 from calotype.lab.train.report import Console, Reporter
-from calotype.lab.train.state import NAME, State, split
+from calotype.lab.train.state import State, split
 from calotype.lab.train.subject import PRODUCT, Subject
 
 RUN = "run.json"
@@ -45,12 +46,22 @@ def main(
     except (CalotypeError, ValueError, Diverged, OSError) as error:
         print(f"{prog}: {error}", file=sys.stderr, flush=True)
         return 1
+    except (RuntimeError, MemoryError) as error:
+        if not process.out_of_memory(error):
+            raise
+        less = "a smaller batch or crop (--set batch=N, crop=N), or more parts of a batch (--set parts=N)"
+        print(f"{prog}: out of memory; try {less}", file=sys.stderr, flush=True)
+        return 1
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
 
 
 def _main(given: Any, begun: float) -> int:
+    if given.threads is not None and given.threads < 1:
+        raise ValueError(f"--threads must be at least 1, got {given.threads}")
+    if given.minutes is not None and not 0 < given.minutes < math.inf:  # not a number is refused, too
+        raise ValueError(f"--minutes must be a number above 0, got {given.minutes:g}")
     if given.out is None:
         if not (given.prepare or given.print_config):
             raise ValueError("--out RUN is needed")
@@ -113,20 +124,18 @@ def _trainer(
     given: Any, job: options.Job, photos: Photos, device: str, reporter: Reporter, before: Path | None
 ) -> Trainer:
     """A trainer at its first step, or where its checkpoint left it."""
-    state = _state(given, job.folder)
+    state, where, why = command_resume.choose(given.resume, job.folder)
     if state is None:
         subject, config = job.subject, job.config
     else:
-        subject, config = (
-            Subject.from_dict(state.model),
-            TrainConfig.from_dict({**state.config, **job.explicit}),
-        )
-        if subject.model != job.subject.model or job.subject.lam not in (None, subject.lam):
-            was = f"{subject.model}, lambda {subject.lam}" if subject.lam else subject.model
-            raise ValueError(f"{job.folder}: is a run of {was}; give --out another folder")
+        subject = Subject.from_dict(state.model)
+        command_resume.check(given, job, subject, where)
+        config = TrainConfig.from_dict({**state.config, **job.explicit})
     trainer = Trainer(subject, photos, config, job.folder, device=device, reporter=reporter)
     if state is not None:
         trainer.resume(state)
+        if why:
+            reporter.say(why)
         if state.data and state.data != trainer.data:
             reporter.say("the photographs are not those that the run began with: it does not go on exactly")
         reporter.say(f"going on from step {trainer.step}")
@@ -136,20 +145,11 @@ def _trainer(
         reporter.say("starting from the best linear codec")
         linear_start(trainer)
     if trainer.rank == 0:
-        notes = {"data": [str(p) for p in given.data], **options.to_json([job]), "train": config.to_dict()}
+        trained = options.to_json([replace(job, subject=subject)])  # not what was asked, on resume
+        notes = {"data": [str(p) for p in given.data], **trained, "train": config.to_dict()}
         job.folder.mkdir(parents=True, exist_ok=True)
         (job.folder / RUN).write_text(json.dumps(notes, indent=1) + "\n")
     return trainer
-
-
-def _state(given: Any, folder: Path) -> State | None:
-    if (folder / NAME).is_file():
-        if given.resume is None:
-            raise ValueError(
-                f"{folder}: has a run already; go on with --resume, or give --out another folder"
-            )
-        return State.load(folder)
-    return State.load(Path(given.resume)) if given.resume else None
 
 
 def linear_start(trainer: Trainer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatch
 from typing import Any
@@ -110,13 +111,38 @@ def freeze(model: nn.Module, patterns: str) -> None:
         raise ValueError("freeze: nothing is left to train")
 
 
+def paces(text: str, model: nn.Module) -> dict[str, float]:
+    """``PATTERN=FACTOR,...`` as a table.
+
+    Raises:
+        ValueError: for a factor that is not a positive number, or a pattern that no parameter's name fits.
+    """
+    found = {}
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        pattern, _, factor = item.partition("=")
+        try:
+            found[pattern] = float(factor)
+        except ValueError:
+            found[pattern] = 0.0
+        if not 0 < found[pattern] < math.inf:
+            raise ValueError(f"paces: {item!r} is not PATTERN=FACTOR with a factor above 0")
+        if not any(fnmatch(name, pattern) for name, _ in model.named_parameters()):
+            raise ValueError(f"paces: no parameter's name fits {pattern!r}")
+    return found
+
+
 def build_optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:
     """The optimiser that ``config.optimizer`` names.
 
-    A model may set the pace of some parameters: ``learning_rate_factors() -> {pattern: factor}``, the first
-    pattern that fits a name (as in file names, `fnmatch`) counts.
+    ``config.paces`` and then the model may set the pace of some parameters: ``learning_rate_factors() ->
+    {pattern: factor}``, the first pattern that fits a name (as in file names, `fnmatch`) counts.
+
+    Raises:
+        ValueError: for a pace that is not a positive number, or whose pattern no name fits.
     """
-    factors = model.learning_rate_factors() if hasattr(model, "learning_rate_factors") else {}
+    own = model.learning_rate_factors() if hasattr(model, "learning_rate_factors") else {}
+    asked = paces(config.paces, model)
+    factors = asked | {pattern: factor for pattern, factor in own.items() if pattern not in asked}
     groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:

@@ -21,13 +21,43 @@ def place() -> tuple[int, int]:
 
 
 def join(device: str) -> str:
-    """Join the processes that `torchrun` started, if it did; returns the device of this one."""
+    """Join the processes that `torchrun` started, if it did; returns the device of this one.
+
+    Raises:
+        ValueError: when torch cannot compute on the device.
+    """
+    single = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if device == "cuda" else device
+    _check(single, device)
     if int(os.environ.get("WORLD_SIZE", 1)) > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if device == "cuda" else "gloo")
     if device == "cuda":
-        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
-        torch.cuda.set_device(device)
-    return device
+        torch.cuda.set_device(single)
+    return single
+
+
+def _check(device: str, given: str) -> None:
+    """Compute something on the device: only that tells whether torch, the driver and the GPU go together.
+
+    Which error torch raises when they do not depends on how it was built.
+    """
+    try:
+        torch.device(device)
+    except RuntimeError:
+        raise ValueError(f"--device must be cpu, cuda or auto, got {given!r}") from None
+    try:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, ImportError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"--device {given}: torch cannot use it here ({reason}); try --device cpu") from None
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory, of the machine or of a GPU, ran out.
+
+    torch has no class of its own for memory of the CPU, nor for what the libraries of a GPU report.
+    """
+    words = ("out of memory", "can't allocate memory", "not enough memory", "status_alloc_failed")
+    return isinstance(error, MemoryError) or any(word in str(error).lower() for word in words)
 
 
 def machine(device: torch.device, world: int) -> str:

@@ -33,6 +33,8 @@ FORMAT = "calotype-training-1"
 NAME = "checkpoint.safetensors"
 KEYS = ("step", "seconds", "config", "model", "data", "machines")
 PIECE = re.compile(r"checkpoint-([0-9a-f]{12})-(\d+)of(\d+)\.piece")
+UNFINISHED = ".new"
+"""After the name of a piece that is being written."""
 
 
 @dataclass
@@ -122,31 +124,42 @@ def find(path: Path) -> bytes:
     )
     if not found:
         raise CheckpointError(f"{path}: no checkpoint")
-    digests = {match[1] for match, _ in found}
-    if len(digests) > 1:
-        raise CheckpointError(f"{path}: pieces of {len(digests)} checkpoints; keep those of one")
-    pieces = {int(match[2]): p for match, p in found}
-    missing = set(range(1, int(found[0][0][3]) + 1)) - set(pieces)
-    if missing:
-        raise CheckpointError(f"{path}: piece {min(missing)} of {found[0][0][3]} is missing")
-    data = b"".join(pieces[k].read_bytes() for k in sorted(pieces))
-    if hashlib.sha256(data).hexdigest()[:12] not in digests:
+    sets: dict[tuple[str, int], dict[int, Path]] = {}
+    for match, piece in found:
+        sets.setdefault((match[1], int(match[3])), {})[int(match[2])] = piece
+    missing = {key: set(range(1, key[1] + 1)) - set(pieces) for key, pieces in sets.items()}
+    whole = [key for key in sets if not missing[key]]
+    if len(sets) > 1 and len(whole) != 1:  # beside a whole one, others are what an interrupted `split` left
+        raise CheckpointError(f"{path}: pieces of {len(sets)} checkpoints; keep those of one")
+    key = whole[0] if whole else next(iter(sets))
+    if missing[key]:
+        raise CheckpointError(f"{path}: piece {min(missing[key])} of {key[1]} is missing")
+    data = b"".join(sets[key][k].read_bytes() for k in sorted(sets[key]))
+    if hashlib.sha256(data).hexdigest()[:12] != key[0]:
         raise CheckpointError(f"{path}: the pieces are damaged")
     return data
 
 
 def split(path: Path, folder: Path, limit: int = 15 << 20) -> list[Path]:
     """Write a checkpoint file as pieces of at most ``limit`` bytes, in the place of those that were in
-    ``folder``.
+    ``folder``.  The old ones go when all new ones are there, so that an interruption loses nothing.
     """
     data = path.read_bytes()
     folder.mkdir(parents=True, exist_ok=True)
-    for old in [p for p in folder.iterdir() if PIECE.fullmatch(p.name)]:
-        old.unlink()
     count, digest = -(-len(data) // limit), hashlib.sha256(data).hexdigest()[:12]
     pieces = [folder / f"checkpoint-{digest}-{k + 1}of{count}.piece" for k in range(count)]
-    for k, piece in enumerate(pieces):
-        piece.write_bytes(data[k * limit : (k + 1) * limit])
+    parts = [piece.with_name(piece.name + UNFINISHED) for piece in pieces]
+    try:
+        for k, part in enumerate(parts):
+            part.write_bytes(data[k * limit : (k + 1) * limit])
+        for part, piece in zip(parts, pieces, strict=True):
+            part.replace(piece)
+    finally:
+        for part in parts:
+            part.unlink(missing_ok=True)
+    for old in list(folder.iterdir()):
+        if PIECE.fullmatch(old.name.removesuffix(UNFINISHED)) and old not in pieces:
+            old.unlink()
     return pieces
 
 

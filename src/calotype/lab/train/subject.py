@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Protocol
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from calotype.lab.metrics import ms_ssim, mse255
 from calotype.lab.models.calotype import Calotype, Config
+from calotype.lab.sizes import checked_fields, truth
 
 PRODUCT = "calotype"
 """Name of the product's own model."""
@@ -121,6 +123,11 @@ class Subject:
     correlation: dict[str, Any] = field(default_factory=dict)
     """Options of `calotype.lab.losses.CorrelationLoss`; without any, the loss is not used."""
 
+    def __post_init__(self) -> None:
+        if "stop_gradient" in self.correlation:  # a command line gives words
+            given = self.correlation["stop_gradient"]
+            self.correlation = {**self.correlation, "stop_gradient": truth(given)}
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Subject:
         """Build from a mapping.
@@ -148,23 +155,38 @@ class Subject:
             return self._rate_distortion()
         from calotype.lab.losses import CorrelationLoss, WithCorrelation
 
+        known = list(inspect.signature(CorrelationLoss).parameters)
+        if unknown := [option for option in self.correlation if option not in known]:
+            raise ValueError(f"correlation loss: no option {unknown[0]!r}; it has {', '.join(known)}")
         try:
             loss = CorrelationLoss(**self.correlation)
-        except TypeError as error:
-            raise ValueError(f"correlation loss: {str(error).split('() ')[-1]}") from None
+        except ValueError as error:
+            raise ValueError(f"correlation loss: {error}") from None
         return WithCorrelation(self._rate_distortion(), loss)
 
     def _rate_distortion(self) -> Objective:
         if self.model == PRODUCT:
             if self.lam is not None:
                 raise ValueError("calotype trains all its lambdas at once; set model.lambdas instead")
-            return AllQualities(Calotype(Config.from_dict(self.options)), self.distortion)
+            return AllQualities(Calotype(product_config(self.options)), self.distortion)
         from calotype.lab import registry
         from calotype.lab.objective import RateDistortion
 
         if self.lam is None:
             raise ValueError(f"{self.model} needs a lambda (--lambda)")
         return RateDistortion(registry.build(self.model, **self.options), self.lam, self.distortion)
+
+
+def product_config(options: Mapping[str, Any]) -> Config:
+    """Sizes of the product's model.
+
+    Raises:
+        ValueError: for a size that it does not have, or a value of the wrong kind or out of range.
+    """
+    try:
+        return Config.from_dict(checked_fields(Config, options))
+    except ValueError as error:
+        raise ValueError(f"model {PRODUCT!r}: {error}") from None
 
 
 def transforms(model: nn.Module) -> list[nn.Module]:

@@ -1,0 +1,119 @@
+"""What the gate does to files: the history, and putting a pack in the place of another.
+
+Pack and history change together or not at all, whatever fails or whoever presses Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from calotype.codec import manifest
+from calotype.codec.files import write_file
+from calotype.codec.pack import Pack
+from calotype.errors import PackError
+
+Record = dict[str, Any]
+
+
+def read(history: Path) -> list[Record]:
+    """The entries of a history, oldest first; none where there is no file.
+
+    Raises ValueError, which names the file, when it is something else, and OSError as reading does.
+    """
+    try:
+        packs = json.loads(history.read_bytes())["packs"]
+    except FileNotFoundError:
+        return []
+    except KeyError:
+        raise ValueError(f"{history}: not a history of packs: it has no field 'packs'") from None
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{history}: not a history of packs: {error}") from error
+    if not isinstance(packs, list) or not all(isinstance(e, dict) and "id" in e for e in packs):
+        raise ValueError(f"{history}: not a history of packs: 'packs' is no list of entries with an id")
+    return packs
+
+
+def check_places(candidate: Path, target: Path, history: Path, *, dry_run: bool = False) -> None:
+    """Find out before anything is measured whether the candidate could be shipped and entered.
+
+    Raises PackError for a candidate in a zip file, and OSError where one cannot write (a dry run does not).
+    """
+    if candidate.is_file():
+        raise PackError(f"{candidate}: a pack in a zip file cannot be shipped; unpack it first")
+    if dry_run:
+        return
+    for folder in (target.parent, history.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            error.filename = str(folder)  # not that of a file that nobody knows
+            raise
+
+
+def check_files(pack: Pack) -> None:
+    """Raises PackError when a file of the pack is missing or does not have its hash."""
+    for name in pack.manifest.files:
+        pack.file(name)
+
+
+def size(pack: Pack) -> int:
+    """Bytes of all files that ship."""
+    return sum((pack.path / name).stat().st_size for name in (manifest.NAME, *pack.manifest.files))
+
+
+def ship(candidate: Pack, target: Path, history: Path, entries: list[Record]) -> None:
+    """Copy the pack to ``target`` and write the history; on any failure both are as before.
+
+    All that a power cut can leave half done lies in a hidden folder beside ``target``, the old pack as well.
+    """
+    before = history.read_bytes() if history.exists() else None
+    had = target.exists()
+    folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=".promote-"))
+    fresh, old = folder / "new", folder / "old"
+    done = False
+    try:
+        _copy(candidate, fresh)
+        if had:
+            target.rename(old)
+        fresh.rename(target)
+        _write(history, entries)
+        done = True
+    except BaseException:
+        # How far it came is read from the folders: an interrupt can come between a step and a note of it.
+        if target.exists() and (old.exists() or not had):
+            target.rename(folder / "refused")
+        if old.exists():
+            old.rename(target)
+        _restore(history, before)
+        raise
+    finally:
+        if done or not old.exists():  # else putting it back failed as well, and this is all there is of it
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _copy(candidate: Pack, fresh: Path) -> None:
+    """Copy what the manifest lists, and look at the copy: what was measured ships, and nothing else."""
+    fresh.mkdir()
+    for name in (manifest.NAME, *candidate.manifest.files):
+        shutil.copyfile(candidate.path / name, fresh / name)
+    copy = Pack(fresh)
+    check_files(copy)
+    if copy.manifest != candidate.manifest:
+        raise PackError(f"{candidate.path}: it changed while it was measured")
+
+
+def _write(history: Path, entries: list[Record]) -> None:
+    write_file(history, (json.dumps({"format": 1, "packs": entries}, indent=1) + "\n").encode())
+
+
+def _restore(history: Path, before: bytes | None) -> None:
+    if before is None:
+        history.unlink(missing_ok=True)
+    elif not history.exists() or history.read_bytes() != before:
+        write_file(history, before)

@@ -1,0 +1,356 @@
+"""``calotype lab promote``: who passes, what is checked before, and what is left when something fails."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from calotype import api
+from calotype.bench import bdrate
+from calotype.cli import gate, gate_ship, main
+from calotype.codec import library, manifest, quality
+from calotype.codec.pack import Pack
+from calotype.errors import PackError
+from calotype.lab.export import Statistics, export
+from calotype.lab.models.calotype import Calotype, Config
+from calotype.lab.models.calotype_start import start
+
+torch.set_num_threads(1)
+
+
+def photograph(height: int, width: int, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
+    planes = [110 + 50 * np.sin(x / 31 + p) * np.cos(y / 23 - p) for p in rng.uniform(0, 6.28, 3)]
+    edges = 40 * ((x // 37 + (y + 0.3 * x) // 53) % 2)
+    noisy = [plane + edges + rng.normal(0, 5, plane.shape) for plane in planes]
+    return np.clip(np.stack(noisy, axis=2), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("images")
+    for k in range(2):
+        Image.fromarray(photograph(96, 144, k)).save(folder / f"{k}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def packs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Three packs of one linear codec: with the right tables, with wrong ones, and with a slow synthesis."""
+    torch.manual_seed(0)
+    sizes: dict[str, Any] = {
+        "latents": 48,
+        "width": 96,
+        "narrow": 8,
+        "narrow16": 8,
+        "lambdas": (0.001, 0.01, 0.1),
+    }
+
+    def sample(seed: int) -> torch.Tensor:
+        return torch.from_numpy(np.stack([photograph(128, 128, 10 + seed)] * 2)).permute(0, 3, 1, 2) / 255.0
+
+    folder = tmp_path_factory.mktemp("packs")
+    for name, blocks in (("good", 1), ("bad", 1), ("slow", 40)):
+        model = Calotype(
+            Config.from_dict({**sizes, "synthesis_blocks": (1, blocks), "narrow": 8 if blocks == 1 else 96})
+        )
+        start(model, sample, batches=4)
+        if name == "bad":
+            with torch.no_grad():
+                model.levels.bias += 12.0  # every sigma four times too large
+        elif name == "slow":
+            with torch.no_grad():
+                model.levels.vector += 1e-6  # another pack, by its hash as well
+        export(
+            model.eval(),
+            Statistics(model),
+            folder / name,
+            name=name,
+            training={"minutes": 1.5, "data": "made"},
+        )
+    return {path.name: path for path in folder.iterdir()}
+
+
+def judge(pack: Path, tmp_path: Path, images: Path, slower: float = 50.0, **more: Any) -> dict[str, Any]:
+    """The gate; how long decoding takes on a busy machine decides nothing, unless a test says so."""
+    history = tmp_path / "docs" / "history.json"
+    return gate.promote(pack, tmp_path / "photo", images, history, threads=1, slower=slower, **more)
+
+
+def test_a_better_pack_takes_the_place_and_a_worse_one_does_not(
+    packs: dict[str, Path], images: Path, tmp_path: Path
+) -> None:
+    """In turn: the first pack, itself again, a better one, and the first once more."""
+    target, history = tmp_path / "photo", tmp_path / "docs" / "history.json"
+    first = judge(packs["bad"], tmp_path, images)
+    assert first["promoted"]
+    assert first["entry"]["against"] is None
+    assert Pack(target).manifest.name == "bad"
+
+    again = judge(packs["bad"], tmp_path, images)
+    assert (again["better"], again["reason"]) == (False, "it is the same pack")
+
+    dry = judge(packs["good"], tmp_path, images, dry_run=True)
+    assert dry["better"]
+    assert not dry["promoted"]
+    assert Pack(target).manifest.name == "bad"
+
+    better = judge(packs["good"], tmp_path, images)
+    assert better["promoted"], better["reason"]
+    assert Pack(target).manifest.name == "good"
+    assert Pack(target).graph("scales")
+    worse = judge(packs["bad"], tmp_path, images)
+    assert not worse["better"]
+    assert "BD-rate is +" in worse["reason"]
+    assert Pack(target).manifest.name == "good"
+
+    entries = json.loads(history.read_text())["packs"]
+    assert [e["name"] for e in entries] == ["bad", "good"]
+    entry = entries[1]
+    curves = [bdrate.Curve([p[1] for p in e["curve"]], [p[2] for p in e["curve"]]) for e in entries]
+    assert entry["against"]["bd_rate"] == pytest.approx(bdrate.bd_rate(*curves).value, abs=0.01)
+    assert entry["against"]["bd_rate"] < -2
+    assert entry["training"]["minutes"] == 1.5
+    assert entry["measured_on"]["processor"]
+    assert len(entry["curve"]) == 8
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_the_curve_is_that_of_real_files(packs: dict[str, Path], images: Path, tmp_path: Path) -> None:
+    import calotype
+
+    entry = judge(packs["good"], tmp_path, images)["entry"]
+    rates, errors = [], []
+    for path in sorted(images.iterdir()):
+        image = Image.open(path)
+        data = calotype.encode(image, quality=57, pack=packs["good"], threads=1)
+        decoded = np.asarray(calotype.decode(data, pack=packs["good"], threads=1)).astype(float)
+        rates.append(8 * len(data) / (image.width * image.height))
+        errors.append(10 * np.log10(255**2 / np.square(decoded - np.asarray(image)).mean()))
+    point = next(p for p in entry["curve"] if p[0] == 57)
+    assert point[1] == pytest.approx(np.mean(rates), abs=1e-4)
+    assert point[2] == pytest.approx(np.mean(errors), abs=1e-3)
+
+
+def test_a_slower_pack_does_not_pass(packs: dict[str, Path], images: Path, tmp_path: Path) -> None:
+    """Some hundred times the work in the synthesis: no noise of a busy machine hides that."""
+    judge(packs["bad"], tmp_path, images)
+    verdict = judge(packs["slow"], tmp_path, images, slower=gate.SLOWER)
+    assert not verdict["better"]
+    assert "times slower" in verdict["reason"]
+
+
+def test_what_the_history_says_of_a_curve_decides_nothing(
+    packs: dict[str, Path], images: Path, tmp_path: Path
+) -> None:
+    """Both packs are measured in one session: the encoder of that day may have been another."""
+    judge(packs["bad"], tmp_path, images)
+    history = tmp_path / "docs" / "history.json"
+    stored = json.loads(history.read_text())
+    for point in stored["packs"][0]["curve"]:
+        point[1] /= 100  # as if the shipped pack needed a hundredth
+    history.write_text(json.dumps(stored))
+    assert judge(packs["good"], tmp_path, images)["better"]
+
+
+def test_the_ratio_of_times_withstands_a_busy_machine() -> None:
+    rng = np.random.default_rng(0)
+    busy = 1 + 3 * (rng.random((25, 4)) < 0.3)  # slows both of a pair
+    new, old = 1.02 * busy, 1.0 * busy
+    new[:8] *= 5  # and something hits one of them alone
+    low, middle, high = gate.ratios(new, old)
+    assert (low, middle) == pytest.approx((1.02, 1.02))
+    assert high == pytest.approx(5.1)
+
+
+def test_the_ratio_of_times_is_stored_and_printed(
+    packs: dict[str, Path], images: Path, tmp_path: Path
+) -> None:
+    judge(packs["bad"], tmp_path, images)
+    verdict = judge(packs["good"], tmp_path, images)
+    against = verdict["entry"]["against"]
+    low, high = against["decode_time_quartiles"]
+    assert 0 < low <= against["decode_time"] <= high
+    assert f"decodes in {against['decode_time']:.3f} times the time" in gate.text(verdict)
+
+
+def test_a_broken_candidate_is_an_error_and_a_broken_target_loses(
+    packs: dict[str, Path], images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "--kodak",
+        str(images),
+        "--target",
+        str(tmp_path / "photo"),
+        "--history",
+        str(tmp_path / "h.json"),
+    ]
+    assert main(["lab", "promote", str(tmp_path / "nothing"), *words]) == 1
+    assert "manifest.json" in capsys.readouterr().err
+    (tmp_path / "photo").mkdir()
+    (tmp_path / "photo" / "manifest.json").write_text("{}")
+    assert main(["lab", "promote", str(packs["good"]), "--threads", "1", *words]) == 0
+    assert "promoted: there was no pack" in capsys.readouterr().out
+    assert Pack(tmp_path / "photo").manifest.name == "good"
+
+
+def edited(pack: Path, copy: Path, name: str, data: bytes, **fields: Any) -> Path:
+    """A copy of a pack with another file `name`, whose hash is right, and other fields in the manifest."""
+    shutil.copytree(pack, copy)
+    (copy / name).write_bytes(data)
+    listed = json.loads((copy / manifest.NAME).read_text()) | fields
+    listed["files"][name] = hashlib.sha256(data).hexdigest()
+    listed["id"] = manifest.pack_id(listed["files"])
+    (copy / manifest.NAME).write_text(json.dumps(listed))
+    return copy
+
+
+def for_ms_ssim(pack: Path, copy: Path) -> Path:
+    tables = (pack / manifest.TABLES).read_bytes()
+    return edited(pack, copy, manifest.TABLES, tables, training={"distortion": "ms-ssim"})
+
+
+@pytest.mark.parametrize("name", ["synthesis.onnx", "synthesis.int8.onnx", "analysis.onnx"])
+def test_every_file_and_network_is_looked_at(name: str, tmp_path: Path, images: Path) -> None:
+    """Of float32 and int8 networks this CPU runs one kind; people's may run the other."""
+    whole = (gate.SHIPPED / name).read_bytes()
+    cut = edited(gate.SHIPPED, tmp_path / "cut", name, whole[: len(whole) // 2])
+    with pytest.raises(PackError, match=rf"{name} does not load"):
+        judge(cut, tmp_path, images)
+    (cut / name).write_bytes(whole[:-1])
+    with pytest.raises(PackError, match=rf"{name} does not have the hash"):
+        judge(cut, tmp_path, images)
+    assert not (tmp_path / "photo").exists()
+
+
+def test_both_kinds_of_networks_give_the_same_picture(tmp_path: Path) -> None:
+    gate.check(gate.SHIPPED)
+    other = (library.BUILT_IN / library.TUNES["ms-ssim"] / "synthesis.int8.onnx").read_bytes()
+    mixed = edited(gate.SHIPPED, tmp_path / "mixed", "synthesis.int8.onnx", other)
+    with pytest.raises(PackError, match="dB with int8 networks"):
+        gate.check(mixed)
+
+
+def test_packs_are_judged_by_what_they_were_trained_for(
+    packs: dict[str, Path], images: Path, tmp_path: Path
+) -> None:
+    similar = for_ms_ssim(packs["good"], tmp_path / "similar")
+    entry = judge(similar, tmp_path, images)["entry"]
+    assert entry["metric"] == "ms_ssim"
+    values = []
+    for path in sorted(images.iterdir()):
+        image = Image.open(path)
+        decoded = api.decode(api.encode(image, quality=57, pack=similar, threads=1), pack=similar, threads=1)
+        values.append(quality.to_db(quality.ms_ssim(np.asarray(image), np.asarray(decoded))))
+    assert next(p for p in entry["curve"] if p[0] == 57)[2] == pytest.approx(np.mean(values), abs=1e-3)
+    with pytest.raises(PackError, match=r"trained for mse, the one in .* for ms-ssim"):
+        judge(packs["good"], tmp_path, images)
+    assert Pack(tmp_path / "photo").manifest.distortion == "ms-ssim"
+    assert len(json.loads((tmp_path / "docs" / "history.json").read_text())["packs"]) == 1
+
+
+def test_wrong_paths_are_told_before_pictures_are_read(
+    packs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures, history, flat = tmp_path / "pictures", tmp_path / "h.json", tmp_path / "flat"
+    pictures.mkdir()
+    (pictures / "broken.png").write_bytes(b"no picture")
+    flat.write_text("a file")
+    archive = shutil.make_archive(str(tmp_path / "zipped"), "zip", packs["good"])
+
+    def complaint(pack: Path, history: Path) -> str:
+        words = ["--kodak", str(pictures), "--target", str(tmp_path / "photo"), "--history", str(history)]
+        assert main(["lab", "promote", str(pack), *words]) == 1
+        told = capsys.readouterr().err
+        assert told.count("\n") == 1
+        return told
+
+    assert "nothing: manifest.json" in complaint(tmp_path / "nothing", history)
+    assert "zipped.zip: a pack in a zip file" in complaint(Path(archive), history)
+    assert str(flat) in complaint(packs["good"], flat / "h.json")
+    for text in ("{}", "[]", '{"packs": 1}', '{"packs": [', "\udcff"):
+        history.write_text(text, errors="surrogateescape")
+        assert f"{history}: not a history of packs: " in complaint(packs["good"], history)
+    assert "broken.png" in complaint(packs["good"], tmp_path / "new.json")
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("moment", ["second rename", "before the history", "after the history"])
+def test_a_failure_leaves_pack_and_history_as_they_were(
+    there: bool, moment: str, packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, history = tmp_path / "photo", tmp_path / "history.json"
+    if there:
+        gate_ship.ship(Pack(packs["bad"]), target, history, [{"id": "1"}])
+    before = history.read_bytes() if there else None
+    rename, write = Path.rename, gate_ship.write_file
+    failed = []
+
+    def failing_rename(self: Path, other: Path) -> Path:
+        if self.name == "new":
+            raise OSError(28, "no space")
+        return rename(self, other)
+
+    def interrupted_write(path: Path, data: bytes) -> None:
+        if moment == "after the history" or failed:
+            write(path, data)
+        if not failed:
+            failed.append(path)
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        if moment == "second rename":
+            patch.setattr(Path, "rename", failing_rename)
+        else:
+            patch.setattr(gate_ship, "write_file", interrupted_write)
+        with pytest.raises((OSError, KeyboardInterrupt)):
+            gate_ship.ship(Pack(packs["good"]), target, history, [{"id": "1"}, {"id": "2"}])
+    if there:
+        assert Pack(target).manifest.name == "bad"
+        assert history.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == (["history.json", "photo"] if there else [])
+
+
+def test_the_old_pack_is_kept_when_it_cannot_be_put_back(
+    packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, history = tmp_path / "photo", tmp_path / "history.json"
+    gate_ship.ship(Pack(packs["bad"]), target, history, [])
+    rename = Path.rename
+
+    def failing(self: Path, other: Path) -> Path:
+        if self != target:
+            raise OSError(28, "no space")
+        return rename(self, other)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(OSError, match="no space"):
+        gate_ship.ship(Pack(packs["good"]), target, history, [])
+    (kept,) = tmp_path.glob(".promote-*/old")
+    assert Pack(kept).manifest.name == "bad"
+
+
+def test_every_shipped_pack_is_in_the_history() -> None:
+    entries = gate_ship.read(gate.default_history())
+    ids = [entry["id"] for entry in entries]
+    assert len(set(ids)) == len(ids)
+    shipped = [
+        manifest.parse(path.read_bytes(), str(path)) for path in gate.SHIPPED.parent.glob("*/manifest.json")
+    ]
+    assert len(shipped) == len(library.TUNES)
+    for pack in shipped:
+        entry = next(e for e in entries if e["id"] == pack.id)
+        assert (entry["name"], entry["training"]) == (pack.name, pack.training)
+        assert entry["metric"] == gate.METRICS[pack.distortion]
+    for number, entry in enumerate(entries):
+        for earlier in (entry.get("re_export_of"), (entry.get("against") or {}).get("id")):
+            assert earlier is None or earlier in ids[:number]
