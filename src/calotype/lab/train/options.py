@@ -60,7 +60,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
         help="stop after so long, everything included; go on with --resume",
     )
     add("--resume", nargs="?", const="", metavar="STATE",
-        help="go on from the checkpoint in RUN; if there is none, from STATE (file, run, folder of pieces); "
+        help="go on from the checkpoint in RUN or STATE (file, run, folder of pieces), the later one; "
         "if that is not given, start")  # fmt: skip
     add("--from", dest="origin", type=Path, metavar="STATE",
         help="begin a new run with the averaged weights of another one")  # fmt: skip
