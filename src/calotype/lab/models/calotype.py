@@ -154,7 +154,8 @@ class Calotype(nn.Module):
         (~0.1).  A branch moves slowly, and its hidden layers more slowly than its last one: at one pace all
         of them die.  While the last layer is noise, whatever makes its inputs smaller lowers the loss, Adam
         moves a weight as far for a weak gradient as for a strong one, and a ReLU that is never above zero
-        stays there.  The synthesis at 1/8 has the clearest gradient and may go faster.
+        stays there.  The synthesis at 1/8 has the clearest gradient and may go faster; alone, with all else
+        frozen, the whole synthesis learns at full pace (`TrainConfig.paces`), and far more.
         """
         linear = ("analysis.patch.*", "analysis.merge.*", "synthesis.split.*", "synthesis.patch.*")
         paces = {"reduce": 0.02, "conv": 0.01, "expand": 0.05}
