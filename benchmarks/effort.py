@@ -10,8 +10,8 @@ of the code, remove the file.
 ``table`` writes the table between the marks ``<!-- benchmark:effort -->`` and ``<!-- end -->`` of documents.
 BD-rate is that of the mean curves over the pictures (PSNR over R, G and B) against effort 0. Beside the
 efforts stands one pass with plain rounding to the nearest integer, which effort 0 is already better than.
-Times are CPU seconds per megapixel, summed over all threads, so that other work on the machine hardly counts;
-wall seconds are stored too.
+Times are seconds per megapixel, by the clock and of CPU, the latter summed over all threads, so that other
+work on the machine hardly counts.
 """
 
 from __future__ import annotations
@@ -129,23 +129,22 @@ def table(stored: dict[str, Any]) -> str:
     wanted = {(row["picture"], row["quality"]) for row in rows if row["effort"] == 0}
     by_effort = {e: [row for row in rows if row["effort"] == e] for e in efforts}
     done = [e for e in efforts if wanted <= {(row["picture"], row["quality"]) for row in by_effort[e]}]
-    lines = ["| effort | BD-rate | CPU seconds per megapixel |", "| ---: | ---: | ---: |"]
+    lines = ["| effort | BD-rate | seconds per megapixel | CPU seconds |", "| ---: | ---: | ---: | ---: |"]
     anchor = _curve(by_effort[0])
     for effort in done:
         gain = "" if effort == 0 else f"{bd_rate(anchor, _curve(by_effort[effort])).value:+.2f} %"
-        cpu = float(np.median([row["cpu"] for row in by_effort[effort]]))
+        wall, cpu = (float(np.median([row[k] for row in by_effort[effort]])) for k in ("wall", "cpu"))
         name = "one pass, plain rounding" if effort == PLAIN else effort
-        lines.append(f"| {name} | {gain} | {cpu:.2g} |")
+        lines.append(f"| {name} | {gain} | {wall:.2g} | {cpu:.2g} |")
     pictures = len({picture for picture, _ in wanted})
     qualities = len({quality for _, quality in wanted})
     where = stored["hardware"]
     lines += [
         "",
         f"BD-rate (PSNR) against effort 0 on the mean curves of {pictures} pictures at {qualities} "
-        "qualities, from the sizes of real files; lower is better. CPU time is that of all threads together, "
-        f"the median, with {stored['threads']} thread(s) on {where['processor']}; on two idle cores the "
-        f"clock shows little more than half of it. Pack {stored['pack']}, measured "
-        f"{stored['finished'][:10]} at commit `{(stored['commit'] or 'unknown')[:10]}`.",
+        "qualities, from the sizes of real files; lower is better. Times are medians; CPU time is that of "
+        f"all of the {stored['threads']} threads together, on {where['processor']}. Pack {stored['pack']}, "
+        f"measured {stored['finished'][:10]} at commit `{(stored['commit'] or 'unknown')[:10]}`.",
     ]
     return "\n".join(lines)
 

@@ -45,8 +45,8 @@ def _stored(gain: float) -> dict[str, Any]:
 
 def test_gain_is_a_bd_rate(effort: ModuleType) -> None:
     text = effort.table(_stored(0.05))
-    assert "| 3 | -5.00 % | 5 |" in text
-    assert "| 0 |  | 2 |" in text
+    assert "| 3 | -5.00 % | 1 | 5 |" in text
+    assert "| 0 |  | 1 | 2 |" in text
     assert "2 pictures at 4 qualities" in text
 
 

@@ -34,7 +34,7 @@ from calotype.errors import PackError
 STEPS = (0, 4, 6, 10, 18, 30, 50, 80, 110, 150)
 """Steps of the search at each effort."""
 
-HYPER_STEPS = 50
+HYPER_STEPS = 30
 """From so many steps on, other hyper-latents are tried too."""
 TEMPERATURE = (0.7, 0.1)
 """In bits, at the first and the last step."""
