@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -125,27 +126,30 @@ def test_of_two_checkpoints_the_later_one(
     assert "of different runs" in capsys.readouterr().err
 
 
-@pytest.fixture
-def file_limit() -> Iterator[Callable[[int], None]]:
-    """file_limit(n): files of this process can have no more than n bytes, until the end of the test."""
+@contextmanager
+def file_limit(size: int) -> Iterator[None]:
+    """Files of this process can have no more than so many bytes, a log that pytest writes to among them."""
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda n: resource.setrlimit(resource.RLIMIT_FSIZE, (n, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_an_interruption_leaves_the_old_pieces(tmp_path: Path, file_limit: Callable[[int], None]) -> None:
+def test_an_interruption_leaves_the_old_pieces(tmp_path: Path) -> None:
     folder, old, new = tmp_path / "pieces", tmp_path / "old", tmp_path / "new"
     old.write_bytes(bytes(range(256)) * 40)
     new.write_bytes(bytes(range(255, -1, -1)) * 50)
     split(old, folder, limit=4000)
     names = sorted(p.name for p in folder.iterdir())
-    file_limit(3000)
-    with pytest.raises(OSError, match="large"):
+    with file_limit(3000), pytest.raises(OSError, match="large"):
         split(new, folder, limit=4000)
     assert sorted(p.name for p in folder.iterdir()) == names
     assert find(folder) == old.read_bytes()
-    pieces = split(new, folder, limit=2500)  # and what fits takes their place
+    with file_limit(3000):
+        pieces = split(new, folder, limit=2500)  # and what fits takes their place
     assert sorted(folder.iterdir()) == sorted(pieces)
     assert find(folder) == new.read_bytes()
     left = folder / (pieces[0].name + ".new")  # from a process that was killed
