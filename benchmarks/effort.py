@@ -29,15 +29,18 @@ import numpy as np
 from PIL import Image
 
 from calotype.bench import tables
-from calotype.bench.bdrate import Curve, bd_rate
+from calotype.bench.bdrate import bd_rate
 from calotype.bench.hardware import commit, hardware, libraries
+from calotype.bench.runner import find_images
 from calotype.codec import library
 from calotype.codec.decoder import decode
 from calotype.codec.encoder import MAX_EFFORT, encode
 from calotype.codec.image import Picture
 from calotype.codec.pack import Pack
+from calotype.codec.quality import psnr
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
+NAME = "effort"
+"""Of the marks in documents."""
 PLAIN = -1
 """Stored as effort: one pass that rounds to the nearest integer, without the closed-form frugal rounding."""
 
@@ -53,14 +56,10 @@ def main(arguments: list[str] | None = None) -> None:
     measuring.add_argument("--pack", help="instead of the one that ships")
     measuring.add_argument("--every", type=int, default=1, help="take one picture of so many")
     measuring.add_argument("--out", type=Path, default=Path("docs/results/effort.json"))
-    writing = commands.add_parser("table")
-    writing.add_argument("results", type=Path)
-    writing.add_argument("documents", nargs="+", type=Path)
+    tables.add_writing(commands)
     given = options.parse_args(arguments)
     if given.command == "table":
-        text = table(json.loads(given.results.read_text(encoding="utf-8")))
-        for document in given.documents:
-            print(document, "updated" if insert(document, text) else "unchanged")
+        tables.write(given, table, NAME)
         return
     measure(given, sys.argv[1:] if arguments is None else arguments)
 
@@ -82,7 +81,7 @@ def measure(given: argparse.Namespace, arguments: list[str]) -> None:
     }
     rows: list[dict[str, Any]] = stored.setdefault("files", [])
     known = {(row["picture"], row["quality"], row["effort"]) for row in rows}
-    for path in _files(given.pictures)[:: given.every]:
+    for path in find_images(given.pictures)[:: given.every]:
         with Image.open(path) as image:
             picture = Picture.from_pil(image.convert("RGB"))
         for effort in sorted({PLAIN, 0, *given.efforts}):
@@ -97,26 +96,21 @@ def measure(given: argparse.Namespace, arguments: list[str]) -> None:
     print(table(stored))
 
 
-def _files(given: list[Path]) -> list[Path]:
-    found = [sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
-             for path in given]  # fmt: skip
-    return [path for group in found for path in group]
-
-
 def _one(picture: Picture, quality: float, effort: int, threads: int, pack: Pack) -> dict[str, float]:
     frugal = pack.keep
     if effort == PLAIN:
         pack.keep = np.sign(frugal)
-    wall, cpu = time.perf_counter(), time.process_time()
-    data = encode(picture, quality=quality, effort=max(effort, 0), pack=pack, threads=threads).data
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    pack.keep = frugal
-    decoded = np.asarray(decode(data, pack=pack, threads=threads).picture.pixels, np.float64)
-    error = float(np.mean((decoded - picture.pixels) ** 2))
+    try:
+        wall, cpu = time.perf_counter(), time.process_time()
+        data = encode(picture, quality=quality, effort=max(effort, 0), pack=pack, threads=threads).data
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    finally:
+        pack.keep = frugal
+    decoded = decode(data, pack=pack, threads=threads).picture.pixels
     pixels = picture.width * picture.height
     return {
         "bpp": round(8 * len(data) / pixels, 6),
-        "psnr": round(10 * np.log10(255**2 / max(error, 1e-9)), 5),
+        "psnr": round(psnr(picture.pixels, decoded), 5),
         "wall": round(wall / pixels * 1e6, 3),
         "cpu": round(cpu / pixels * 1e6, 3),
     }
@@ -130,9 +124,9 @@ def table(stored: dict[str, Any]) -> str:
     by_effort = {e: [row for row in rows if row["effort"] == e] for e in efforts}
     done = [e for e in efforts if wanted <= {(row["picture"], row["quality"]) for row in by_effort[e]}]
     lines = ["| effort | BD-rate | seconds per megapixel | CPU seconds |", "| ---: | ---: | ---: | ---: |"]
-    anchor = _curve(by_effort[0])
+    anchor = tables.mean_curve(by_effort[0])
     for effort in done:
-        gain = "" if effort == 0 else f"{bd_rate(anchor, _curve(by_effort[effort])).value:+.2f} %"
+        gain = "" if effort == 0 else f"{bd_rate(anchor, tables.mean_curve(by_effort[effort])).value:+.2f} %"
         wall, cpu = (float(np.median([row[k] for row in by_effort[effort]])) for k in ("wall", "cpu"))
         name = "one pass, plain rounding" if effort == PLAIN else effort
         lines.append(f"| {name} | {gain} | {wall:.2g} | {cpu:.2g} |")
@@ -147,19 +141,6 @@ def table(stored: dict[str, Any]) -> str:
         f"measured {stored['finished'][:10]} at commit `{(stored['commit'] or 'unknown')[:10]}`.",
     ]
     return "\n".join(lines)
-
-
-def _curve(rows: list[dict[str, Any]]) -> Curve:
-    qualities = sorted({row["quality"] for row in rows})
-    means = [
-        [np.mean([row[k] for row in rows if row["quality"] == q]) for q in qualities] for k in ("bpp", "psnr")
-    ]
-    return Curve(*means)
-
-
-def insert(document: Path, text: str) -> bool:
-    """Put ``text`` at the marked place of a document; says whether the document changed."""
-    return tables.insert(document, "effort", text, "benchmark")
 
 
 if __name__ == "__main__":

@@ -22,11 +22,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from calotype.bench import tables
-from calotype.bench.bdrate import Curve, bd_rate
+from calotype.bench.bdrate import bd_rate
 from calotype.bench.hardware import commit, hardware, libraries
 from calotype.bench.runner import find_images
 from calotype.codec import library
@@ -37,6 +36,8 @@ from calotype.codec.pack import Pack
 from calotype.codec.quality import psnr
 
 KINDS = ("fp32", "int8")
+NAME = "precision"
+"""Of the marks in documents."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -49,14 +50,10 @@ def main(arguments: list[str] | None = None) -> None:
     measuring.add_argument("--repeat", type=int, default=3)
     measuring.add_argument("--pack", help="instead of the one that ships")
     measuring.add_argument("--out", type=Path, default=Path("docs/results/precision.json"))
-    writing = commands.add_parser("table")
-    writing.add_argument("results", type=Path)
-    writing.add_argument("documents", nargs="+", type=Path)
+    tables.add_writing(commands)
     given = options.parse_args(arguments)
     if given.command == "table":
-        text = table(json.loads(given.results.read_text(encoding="utf-8")))
-        for document in given.documents:
-            print(document, "updated" if insert(document, text) else "unchanged")
+        tables.write(given, table, NAME)
         return
     stored = measure(given) | {
         "command": shlex.join(["python", "benchmarks/precision.py", *(arguments or sys.argv[1:])]),
@@ -107,7 +104,7 @@ def _timed(work: Callable[..., Any], *given: Any, **named: Any) -> tuple[float, 
 def table(stored: dict[str, Any]) -> str:
     """BD-rate and times of int8 against float32, as Markdown."""
     rows = {kind: [row for row in stored["rows"] if row["kind"] == kind] for kind in KINDS}
-    rate = bd_rate(*(_curve(rows[kind]) for kind in KINDS)).value
+    rate = bd_rate(*(tables.mean_curve(rows[kind]) for kind in KINDS)).value
     times = {
         what: statistics.median(b[what] / a[what] for a, b in zip(*rows.values(), strict=True))
         for what in ("encode", "decode")
@@ -126,18 +123,6 @@ def table(stored: dict[str, Any]) -> str:
             f"`{(stored['commit'] or 'unknown')[:10]}`.",
         ]
     )
-
-
-def _curve(rows: list[dict[str, Any]]) -> Curve:
-    qualities = sorted({row["quality"] for row in rows})
-    return Curve(
-        *([np.mean([r[k] for r in rows if r["quality"] == q]) for q in qualities] for k in ("bpp", "psnr"))
-    )
-
-
-def insert(document: Path, text: str) -> bool:
-    """Put ``text`` at the marked place of a document; says whether the document changed."""
-    return tables.insert(document, "precision", text, "benchmark")
 
 
 if __name__ == "__main__":

@@ -98,3 +98,29 @@ def coded(photo: Path, run: Run) -> Path:
 @pytest.fixture
 def make_scene() -> Callable[..., Image.Image]:
     return scene
+
+
+@pytest.fixture(scope="session")
+def photograph() -> Callable[[int, int, int], np.ndarray]:
+    """photograph(height, width, seed): waves, edges and noise, uint8 [height, width, 3]."""
+
+    def made(height: int, width: int, seed: int) -> np.ndarray:
+        rng = np.random.default_rng(seed)
+        y, x = np.mgrid[0:height, 0:width].astype(np.float64)
+        planes = [110 + 50 * np.sin(x / 31 + p) * np.cos(y / 23 - p) for p in rng.uniform(0, 6.28, 3)]
+        edges = 40 * ((x // 37 + (y + 0.3 * x) // 53) % 2)
+        noisy = [plane + edges + rng.normal(0, 5, plane.shape) for plane in planes]
+        return np.clip(np.stack(noisy, axis=2), 0, 255).astype(np.uint8)
+
+    return made
+
+
+@pytest.fixture(scope="module")
+def images(
+    tmp_path_factory: pytest.TempPathFactory, photograph: Callable[[int, int, int], np.ndarray]
+) -> Path:
+    """A folder of two small pictures."""
+    folder = tmp_path_factory.mktemp("images")
+    for k in range(2):
+        Image.fromarray(photograph(96, 144, k)).save(folder / f"{k}.png")
+    return folder

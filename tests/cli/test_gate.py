@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,25 +27,10 @@ from calotype.lab.models.calotype_start import start
 torch.set_num_threads(1)
 
 
-def photograph(height: int, width: int, seed: int) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
-    planes = [110 + 50 * np.sin(x / 31 + p) * np.cos(y / 23 - p) for p in rng.uniform(0, 6.28, 3)]
-    edges = 40 * ((x // 37 + (y + 0.3 * x) // 53) % 2)
-    noisy = [plane + edges + rng.normal(0, 5, plane.shape) for plane in planes]
-    return np.clip(np.stack(noisy, axis=2), 0, 255).astype(np.uint8)
-
-
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("images")
-    for k in range(2):
-        Image.fromarray(photograph(96, 144, k)).save(folder / f"{k}.png")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def packs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def packs(
+    tmp_path_factory: pytest.TempPathFactory, photograph: Callable[[int, int, int], np.ndarray]
+) -> dict[str, Path]:
     """Three packs of one linear codec: with the right tables, with wrong ones, and with a slow synthesis."""
     torch.manual_seed(0)
     sizes: dict[str, Any] = {

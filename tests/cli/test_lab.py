@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -15,23 +14,6 @@ from calotype.lab import registry
 from calotype.lab.checkpoint import read_info, save_checkpoint
 
 torch.set_num_threads(1)
-
-
-def photograph(height: int, width: int, seed: int) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
-    planes = [110 + 50 * np.sin(x / 31 + p) * np.cos(y / 23 - p) for p in rng.uniform(0, 6.28, 3)]
-    edges = 40 * ((x // 37 + (y + 0.3 * x) // 53) % 2)
-    noisy = [plane + edges + rng.normal(0, 5, plane.shape) for plane in planes]
-    return np.clip(np.stack(noisy, axis=2), 0, 255).astype(np.uint8)
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("images")
-    for k in range(2):
-        Image.fromarray(photograph(96, 144, k)).save(folder / f"{k}.png")
-    return folder
 
 
 def test_export_needs_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,13 +7,17 @@ is the name of the results' folder.
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from calotype.bench import results
+from calotype.bench.bdrate import Curve
 from calotype.bench.report.curves import Table, bd, usable
 from calotype.bench.report.page import speed
 from calotype.bench.report.published import published_curves
@@ -92,6 +96,29 @@ def insert(document: Path, name: str, text: str, kind: str = "table") -> bool:
     new = pattern.sub(lambda m: m.group(1) + text.rstrip() + "\n" + m.group(2), old)
     document.write_text(new, encoding="utf-8")
     return new != old
+
+
+def add_writing(commands: Any) -> None:
+    """The subcommand ``table RESULTS DOCUMENT...`` of a script in benchmarks; `write` does what it asks."""
+    writing = commands.add_parser("table")
+    writing.add_argument("results", type=Path)
+    writing.add_argument("documents", nargs="+", type=Path)
+
+
+def write(given: Any, render: Callable[[dict[str, Any]], str], name: str) -> None:
+    """Put what ``render`` makes of stored results at the places marked ``benchmark:name``."""
+    text = render(json.loads(given.results.read_text(encoding="utf-8")))
+    for document in given.documents:
+        print(document, "updated" if insert(document, name, text, "benchmark") else "unchanged")
+
+
+def mean_curve(rows: Sequence[Mapping[str, Any]]) -> Curve:
+    """Means over pictures of ``bpp`` and ``psnr`` at every ``quality``."""
+    qualities = sorted({row["quality"] for row in rows})
+    means = [
+        [fmean(row[key] for row in rows if row["quality"] == q) for q in qualities] for key in ("bpp", "psnr")
+    ]
+    return Curve(*means)
 
 
 def main(arguments: list[str]) -> int:
