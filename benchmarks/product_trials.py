@@ -13,7 +13,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -125,15 +126,26 @@ def teacher(model: Calotype) -> None:
     model.analysis = Teacher(model.analysis, model.config.latents)  # type: ignore[assignment]
 
 
-TRIALS: dict[str, tuple[Callable[[Calotype], None], str, int]] = {
-    "decoder, as it is": (lambda _: None, DECODER, 0),
-    "decoder, other crops": (lambda _: None, DECODER, 1),
-    "transposed convolution": (transposed, DECODER, 0),
-    "gated activation": (gated, DECODER, 0),
-    "finishing filter": (finish, DECODER, 0),
-    "TCM encoder": (teacher, ENCODER, 0),
+@dataclass(frozen=True)
+class Trial:
+    """What differs from the decoder's training as it is."""
+
+    change: Callable[[Calotype], None] = lambda model: None
+    frozen: str = DECODER
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """Of the training configuration."""
+
+
+TRIALS = {
+    "decoder, as it is": Trial(),
+    "decoder, other crops": Trial(fields={"seed": 1}),
+    "SOAP": Trial(fields={"optimizer": "soap"}),
+    "Muon": Trial(fields={"optimizer": "muon"}),
+    "transposed convolution": Trial(transposed),
+    "gated activation": Trial(gated),
+    "finishing filter": Trial(finish),
+    "TCM encoder": Trial(teacher, ENCODER),
 }
-"""By name: the change, what is frozen, the seed of the crops."""
 
 
 class Changed(Subject):
@@ -156,12 +168,13 @@ class Changed(Subject):
 
 def run(name: str, given: argparse.Namespace) -> dict[str, Any]:
     """Train one trial; its record for ``ideas.json``."""
-    change, frozen, seed = TRIALS[name]
+    trial = TRIALS[name]
     config = TrainConfig(
         steps=given.steps, batch=4, crop=192, lr=1e-3, warmup=100, decay=1.0, hard=1.0, ema=0.995, bf16=True,
-        freeze=frozen, seed=seed, validate_every=10**9, save_every=10**9,
+        freeze=trial.frozen, validate_every=10**9, save_every=10**9,
     )  # fmt: skip
-    trainer = Trainer(Changed(State.load(given.checkpoint), change), Photos.open(*given.data), config,
+    config = replace(config, **trial.fields)
+    trainer = Trainer(Changed(State.load(given.checkpoint), trial.change), Photos.open(*given.data), config,
                       given.out / name.replace(" ", "_"))  # fmt: skip
     begun = time.process_time()
     found = trainer.run() if given.steps else trainer.validate()

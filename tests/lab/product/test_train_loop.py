@@ -56,11 +56,12 @@ def same(a: State, b: State) -> None:
     [
         ({}, None),
         ({"optimizer": "soap", "lr": 1e-4}, None),
+        ({"optimizer": "muon", "lr": 1e-4}, None),
         ({"bf16": True, "parts": 2}, None),
         ({"hard": 0.4, "decay": 0.5}, None),
         ({}, Subject("minnen2018-mean-scale", {"n": 8, "m": 12}, lam=0.01)),
     ],
-    ids=["adam", "soap", "bf16, two parts", "hard from the fourth step", "a published system"],
+    ids=["adam", "soap", "muon", "bf16, two parts", "hard from the fourth step", "a published system"],
 )
 def test_a_resumed_run_equals_one_that_was_not_interrupted(
     trainer: Make, tmp_path: Path, fields: dict[str, Any], subject: Subject | None
@@ -257,7 +258,7 @@ def test_learning_rates() -> None:
         ({"lr": "nan"}, "lr must be a number"),
         ({"bf16": 2}, "true or false"),
         ({"crop": 100}, "multiple of 64"),
-        ({"optimizer": "sgd"}, "adam, soap"),
+        ({"optimizer": "sgd"}, "adam, soap, muon"),
         ({"batch": 6, "parts": 4}, "equal parts"),
         ({"decay": 1.2}, "within 0..1"),
         ({"seed": -1}, "negative"),

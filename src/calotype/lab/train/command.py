@@ -17,6 +17,7 @@ import torch.distributed as dist
 from calotype.errors import CalotypeError
 from calotype.lab.checkpoint import save_checkpoint
 from calotype.lab.models.calotype import Calotype
+from calotype.lab.sizes import out_of_memory
 from calotype.lab.train import command_resume, options, process
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
@@ -47,7 +48,7 @@ def main(
         print(f"{prog}: {error}", file=sys.stderr, flush=True)
         return 1
     except (RuntimeError, MemoryError) as error:
-        if not process.out_of_memory(error):
+        if not out_of_memory(error):
             raise
         less = "a smaller batch or crop (--set batch=N, crop=N), or more parts of a batch (--set parts=N)"
         print(f"{prog}: out of memory; try {less}", file=sys.stderr, flush=True)

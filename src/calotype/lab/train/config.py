@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-OPTIMIZERS = ("adam", "soap")
+OPTIMIZERS = ("adam", "soap", "muon")
 SHAPES = ("cosine", "step")
 
 
@@ -42,7 +42,7 @@ class TrainConfig:
     ema: float = 0.999
     """Decay of the moving average of the weights, which is what gets exported."""
     optimizer: str = "adam"
-    """`adam` or `soap`."""
+    """`adam`, `soap` or `muon`."""
     freeze: str = ""
     """Parameters that stay as they are: patterns of their names, with commas between; with
     `analysis.*,hyper.*,levels.log_gain,levels.log_z_step` the encoder does."""

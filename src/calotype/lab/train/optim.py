@@ -94,6 +94,70 @@ def _eigenvectors(c: Tensor) -> Tensor:
     return torch.linalg.eigh((c / size).double() + torch.diag(ridge))[1].to(c.dtype).contiguous()
 
 
+class Muon(torch.optim.Optimizer):
+    """Muon: momentum whose singular values are all made 1, roughly (Jordan et al. 2024).
+
+    A weight is seen as a matrix ``[out, in * k * k]``.  A step is scaled to the size of one of Adam's, 0.2
+    per entry (Liu et al. 2025, arXiv 2502.16982), so that one learning rate suits both.  Vectors get Adam.
+    """
+
+    COEFFICIENTS = (3.4445, -4.775, 2.0315)
+    """Of the quintic iteration: singular values come to 0.7..1.2 in five rounds."""
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float,
+        momentum: float = 0.95,
+        betas: tuple[float, float] = (0.9, 0.99),
+        eps: float = 1e-8,
+        rounds: int = 5,
+    ) -> None:
+        super().__init__(
+            params, {"lr": lr, "momentum": momentum, "betas": betas, "eps": eps, "rounds": rounds}
+        )
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    (self._matrix if p.dim() > 1 else self._vector)(p, p.grad, group)
+
+    def _matrix(self, p: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
+        state = self.state[p]
+        if not state:
+            state["m"] = torch.zeros_like(grad)
+        state["m"].lerp_(grad, 1 - group["momentum"])
+        ahead = grad.lerp(state["m"], group["momentum"]).flatten(1)
+        update = self._orthogonal(ahead, group["rounds"]).reshape(p.shape)
+        p.add_(update, alpha=-0.2 * group["lr"] * max(ahead.shape) ** 0.5)
+
+    def _vector(self, p: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
+        state = self.state[p]
+        if not state:
+            state["step"], state["m"], state["v"] = 0, torch.zeros_like(grad), torch.zeros_like(grad)
+        beta1, beta2 = group["betas"]
+        state["step"] += 1
+        t = state["step"]
+        state["m"].lerp_(grad, 1 - beta1)
+        state["v"].mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+        denominator = (state["v"] / (1 - beta2**t)).sqrt_().add_(group["eps"])
+        p.addcdiv_(state["m"], denominator, value=-group["lr"] / (1 - beta1**t))
+
+    @classmethod
+    def _orthogonal(cls, x: Tensor, rounds: int) -> Tensor:
+        """Newton-Schulz iteration on the shorter side of ``x``."""
+        a, b, c = cls.COEFFICIENTS
+        tall = x.shape[0] > x.shape[1]
+        x = x.T if tall else x
+        x = x / x.norm().clamp_min(1e-12)
+        for _ in range(rounds):
+            square = x @ x.T
+            x = a * x + (b * square + c * square @ square) @ x
+        return x.T if tall else x
+
+
 def freeze(model: nn.Module, patterns: str) -> None:
     """Exempt from training the parameters whose names fit; ``patterns`` as in file names (`fnmatch`), with
     commas between them.
@@ -149,6 +213,6 @@ def build_optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimi
             factor = next((f for pattern, f in factors.items() if fnmatch(name, pattern)), 1.0)
             groups.setdefault(factor, []).append(parameter)
     options = [{"params": params, "factor": factor} for factor, params in groups.items()]
-    if config.optimizer == "soap":
-        return Soap(options, lr=config.lr)
+    if config.optimizer in (other := {"soap": Soap, "muon": Muon}):
+        return other[config.optimizer](options, lr=config.lr)
     return torch.optim.Adam(options, lr=config.lr, betas=(0.9, 0.99))

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import platform
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
+
+from calotype.records.provenance import processor
 
 
 def place() -> tuple[int, int]:
@@ -51,24 +51,12 @@ def _check(device: str, given: str) -> None:
         raise ValueError(f"--device {given}: torch cannot use it here ({reason}); try --device cpu") from None
 
 
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory, of the machine or of a GPU, ran out.
-
-    torch has no class of its own for memory of the CPU, nor for what the libraries of a GPU report.
-    """
-    words = ("out of memory", "can't allocate memory", "not enough memory", "status_alloc_failed")
-    return isinstance(error, MemoryError) or any(word in str(error).lower() for word in words)
-
-
 def machine(device: torch.device, world: int) -> str:
     """What a step is computed on, in words."""
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
     else:
-        cpuinfo = Path("/proc/cpuinfo")
-        lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-        models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-        name = f"{models[0] if models else platform.machine()}, {torch.get_num_threads()} threads"
+        name = f"{processor()}, {torch.get_num_threads()} threads"
     return name if world == 1 else f"{world} x {name}"
 
 
