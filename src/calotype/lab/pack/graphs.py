@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from calotype.lab.layers.integer import IntConv
 from calotype.lab.models.calotype import Calotype
-from calotype.lab.models.calotype_parts import Scales, folded
+from calotype.lab.models.calotype_parts import SCALES, Z_PEAK, Scales, folded
 from calotype.lab.pack.int8 import Observed
 from calotype.lab.pack.int8_transforms import IntAnalysisGraph, IntSynthesisGraph
 from calotype.lab.pack.latent_graphs import (
@@ -71,14 +71,40 @@ class SynthesisGraph(nn.Module):
 
 
 class ScalesGraph(nn.Module):
-    """Hyper-latents to sigma indices."""
+    """Hyper-latents to sigma indices: `frozen_scales` with fewer passes over its maps.
+
+    The shift of a requantisation and the half that rounds it are in the weights and biases of the layer
+    before: powers of two, which change no digit.  What is left to do is to cut off the fraction.
+    """
 
     def __init__(self, model: Calotype) -> None:
         super().__init__()
-        self.net = frozen_scales(model)
+        net = frozen_scales(model)
+        hidden, out = 2.0**-Scales.HIDDEN, 2.0**-Scales.OUT
+        self.layers = nn.ModuleList(part.conv for part in (net.wide, net.up, net.near))
+        with torch.no_grad():
+            for layer in self.layers:
+                layer.weight *= hidden
+                layer.bias.mul_(hidden).add_(0.5)
+        last = net.out.conv
+        self.last = nn.Parameter(last.weight.detach()[:, :, 0, 0] * out)
+        self.start = nn.Parameter(last.bias.detach() * out + 0.5)
+        self.unit = out
 
     def forward(self, z: Tensor, z_mul: Tensor, bias: Tensor) -> Tensor:
-        return self.net(z, _column(z_mul), _column(bias)).to(torch.uint8)
+        wide, up, near = self.layers
+        d = torch.floor(z * (_column(z_mul) * 2.0**-8) + 0.5).clamp(-Z_PEAK, Z_PEAK)
+        t = _cut(up(_cut(wide(d))))
+        fine = nn.functional.pixel_shuffle(d, 4)
+        t = _cut(near(torch.cat((nn.functional.pixel_shuffle(t, 4), fine), 1)))
+        t = torch.cat((t, fine), 1)
+        # A product from the left, because its result is in the order in which latents are coded.
+        acc = (self.last @ t.flatten(2)).unflatten(2, t.shape[2:]) + _column(bias * self.unit + self.start)
+        return acc.clamp(0, SCALES - 0.5).to(torch.uint8)
+
+
+def _cut(x: Tensor) -> Tensor:
+    return torch.floor(x).clamp(0, 255)
 
 
 class _Frozen(nn.Module):
