@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from calotype.bench.hardware import commit, libraries
+from calotype.bench.metrics import METRICS
 from calotype.codec import library
 from calotype.codec.decoder import decode
 from calotype.codec.encoder import encode
@@ -60,11 +61,8 @@ def main() -> None:
         pixels = original.width * original.height
         figures = {"crop": label, "picture": name, "corner": corner}
         for codec, length, image in (("calotype", len(data), ours), ("avif", size, theirs)):
-            error = np.mean((np.asarray(image, float) - np.asarray(original, float)) ** 2)
-            figures[codec] = {
-                "bpp": round(8 * length / pixels, 4),
-                "psnr": round(float(10 * np.log10(255**2 / max(float(error), 1e-9))), 2),
-            }
+            psnr = METRICS["psnr_rgb"].compute(np.asarray(original), np.asarray(image))
+            figures[codec] = {"bpp": round(8 * length / pixels, 4), "psnr": round(psnr, 2)}
         rows.append(figures)
         panels.append([_crop(image, corner) for image in (original, ours, theirs)])
         print(figures, flush=True)

@@ -90,6 +90,7 @@ def decode(
     pack: PackLike | None = None,
     threads: int | None = None,
     max_pixels: int | None = None,
+    max_metadata: int | None = None,
     damaged: Literal["error", "keep"] = "error",
 ) -> Image.Image:
     """Decompress a .calo file into a Pillow image of mode L, LA, RGB or RGBA, metadata in its ``info``.
@@ -99,6 +100,7 @@ def decode(
     pack:       where to look first for the pack that the file names.
     threads:    how many to use; as many as there are cores by default.
     max_pixels: the largest picture to decode; by default Pillow's own limit, twice Image.MAX_IMAGE_PIXELS.
+    max_metadata: most bytes of ICC profile, EXIF and XMP together; 16 MiB by default.
     damaged:    "error" refuses a damaged file; "keep" decodes what is left and fills damaged tiles.
 
     The pixels are as they were given to ``encode``: a picture with an EXIF orientation is turned by whoever
@@ -108,7 +110,15 @@ def decode(
     picture is too large, PackError when the file needs a pack that is not here, ValueError for a region
     that is empty or not inside the picture.
     """
-    decoded = decode_picture(data, region, pack=pack, threads=threads, max_pixels=max_pixels, damaged=damaged)
+    decoded = decode_picture(
+        data,
+        region,
+        pack=pack,
+        threads=threads,
+        max_pixels=max_pixels,
+        max_metadata=max_metadata,
+        damaged=damaged,
+    )
     return decoded.picture.to_pil()
 
 
@@ -131,14 +141,22 @@ def save(
         target.write(data)
 
 
-def probe(source: PathLike | BytesLike | IO[bytes]) -> dict[str, Any]:
+def probe(
+    source: PathLike | BytesLike | IO[bytes],
+    *,
+    max_pixels: int | None = None,
+    max_metadata: int | None = None,
+) -> dict[str, Any]:
     """Every field of a .calo file by its name in docs/FORMAT.md, ready for JSON, without loading a network.
 
-    A damaged file is described as far as it can be read; ``error`` then says what is wrong with it, else it
-    is None. Raises FormatError when ``source`` is not a .calo file at all.
+    max_pixels:   beyond it only the header is described; by default 2**30, as nothing is decoded.
+    max_metadata: most bytes of ICC profile, EXIF and XMP together; 16 MiB by default.
+
+    A damaged or too large file is described as far as it can be read; ``error`` then says what is wrong with
+    it, else it is None. Raises FormatError when ``source`` is not a .calo file at all.
     """
     data = source if isinstance(source, (bytes, bytearray, memoryview)) else _read(source)
-    return bitstream.probe(data)
+    return bitstream.probe(data, limits=_limits(max_pixels, max_metadata))
 
 
 def to_picture(image: ImageLike) -> Picture:
@@ -182,6 +200,7 @@ def decode_picture(
     pack: PackLike | None = None,
     threads: int | None = None,
     max_pixels: int | None = None,
+    max_metadata: int | None = None,
     damaged: Literal["error", "keep"] = "error",
 ) -> Decoded:
     """As :func:`decode`, for the command line: the picture, and what was wrong with a damaged file."""
@@ -194,17 +213,21 @@ def decode_picture(
         threads=threads,
         damaged=damaged,
         # A part of a huge picture takes little memory, so the default is for whole pictures.
-        limits=bitstream.Limits() if region is not None and max_pixels is None else limits(max_pixels),
+        limits=(_limits if region is not None else limits)(max_pixels, max_metadata),
     )
 
 
-def limits(max_pixels: int | None) -> bitstream.Limits:
-    """What a reader accepts: ``max_pixels``, or when it is None as much as Pillow does."""
-    if max_pixels is not None:
-        return bitstream.Limits(max_pixels=max_pixels)
-    if Image.MAX_IMAGE_PIXELS is None:
-        return bitstream.Limits()
-    return bitstream.Limits(max_pixels=2 * Image.MAX_IMAGE_PIXELS)
+def limits(max_pixels: int | None, max_metadata: int | None = None) -> bitstream.Limits:
+    """What a reader accepts: ``max_pixels``, or when it is None as much as Pillow does; and metadata."""
+    if max_pixels is None and Image.MAX_IMAGE_PIXELS is not None:
+        max_pixels = 2 * Image.MAX_IMAGE_PIXELS
+    return _limits(max_pixels, max_metadata)
+
+
+def _limits(max_pixels: int | None, max_metadata: int | None) -> bitstream.Limits:
+    """The limits that are given; those of the format for the others."""
+    given = {"max_pixels": max_pixels, "max_metadata": max_metadata}
+    return bitstream.Limits(**{name: value for name, value in given.items() if value is not None})
 
 
 def _read(source: PathLike | IO[bytes]) -> bytes:

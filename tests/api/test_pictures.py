@@ -184,9 +184,22 @@ def test_the_limit_on_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(calotype.LimitError):
         calotype.decode(data, max_pixels=1199)
     assert calotype.decode(data, max_pixels=1200).size == (40, 30)
+    assert "max_pixels = 1199" in calotype.probe(data, max_pixels=1199)["error"]["message"]
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
     with pytest.raises(calotype.LimitError):
         calotype.decode(data)
+    assert calotype.probe(data)["error"] is None
+
+
+def test_the_limit_on_metadata() -> None:
+    image = Image.fromarray(scene(40, 30))
+    image.info["xmp"] = b"<x/>"
+    data = calotype.encode(image, quality=10)
+    for region in (None, (0, 0, 8, 8)):
+        with pytest.raises(calotype.LimitError, match="max_metadata = 3"):
+            calotype.decode(data, region, max_metadata=3)
+        assert calotype.decode(data, region, max_metadata=4).info["xmp"] == b"<x/>"
+    assert "max_metadata = 3" in calotype.probe(data, max_metadata=3)["error"]["message"]
 
 
 def test_a_damaged_tile_can_be_kept() -> None:

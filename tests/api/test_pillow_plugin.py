@@ -95,6 +95,13 @@ def test_a_picture_that_cannot_be_saved_is_an_oserror() -> None:
         saved(Image.new("F", (3, 3)))
 
 
+def test_a_failed_save_leaves_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.calo"
+    with pytest.raises(OSError, match="8 bits"):
+        Image.new("F", (3, 3)).save(path)
+    assert not path.exists()
+
+
 @pytest.mark.parametrize(
     "order", ["import calotype; from PIL import Image", "from PIL import Image; import calotype"]
 )

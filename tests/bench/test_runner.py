@@ -155,6 +155,7 @@ def test_failed_tasks_are_tried_again_only_when_asked(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
 def test_interrupt_loses_and_repeats_nothing(pictures: Path, tmp_path: Path, sent: signal.Signals) -> None:
     out = tmp_path / "out"

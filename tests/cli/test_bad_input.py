@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from calotype import bitstream
+
 Run = Callable[..., Any]
 HOSTILE = Path(__file__).parents[1] / "data" / "hostile"
 REFUSED = {
@@ -112,6 +114,22 @@ def test_a_picture_that_is_a_bomb(run: Run, tmp_path: Path) -> None:
 def test_a_calo_file_larger_than_allowed(run: Run, coded: Path, tmp_path: Path) -> None:
     assert_refused(run, tmp_path, "decode", coded, tmp_path / "o.png", "--max-pixels", 1000, says="1536")
     assert run("decode", coded, tmp_path / "o.png", "--max-pixels", 1536).status == 0
+    assert "max_pixels = 1000" in run("probe", coded, "--max-pixels", 1000).complaint
+    assert run("probe", coded, "--max-pixels", 1536).status == 0
+
+
+def test_a_calo_file_with_more_metadata_than_allowed(run: Run, coded: Path, tmp_path: Path) -> None:
+    file = bitstream.parse(coded.read_bytes())
+    more = bitstream.Limits(max_metadata=2**25)
+    data = bitstream.write(file.header, file.tiles, xmp=bytes(2**24 + 1), limits=more)
+    coded.write_bytes(data)
+    target = tmp_path / "o.bmp"  # which holds no metadata
+    assert_refused(run, tmp_path, "decode", coded, target, says="max_metadata = 16777216")
+    assert "max_metadata = 16777216" in run("probe", coded).complaint
+    for command in (("probe", coded), ("decode", coded, target)):
+        done = run(*command, "--max-metadata", "17MiB")
+        assert (done.status, done.err) == (0, "")
+    assert Image.open(target).size == (48, 32)
 
 
 @pytest.mark.parametrize("mode", ["F", "I", "CMYK"])

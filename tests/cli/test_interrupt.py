@@ -15,7 +15,10 @@ import pytest
 
 import calotype
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="signals"),
+    pytest.mark.usefixtures("interruptible"),
+]
 
 
 def start(*arguments: object) -> subprocess.Popen[bytes]:

@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from calotype import FormatError
+from calotype import FormatError, bitstream
 from calotype import decode as decode_file
 from calotype.lab import registry, use
 from calotype.lab.checkpoint import read_info, save_checkpoint
@@ -163,6 +163,15 @@ def test_what_else_a_picture_has_stays(run: Run, checkpoint: Path, models: Path)
         "not inside"
         in run("decode", "rgba.calo", "p.png", "--models", models, "--region", "45,5,20,9").complaint
     )
+
+
+def test_the_limit_on_metadata_can_be_raised(lab_file: Path, models: Path, run: Run) -> None:
+    file = bitstream.parse(lab_file.read_bytes())
+    more = bitstream.Limits(max_metadata=2**25)
+    lab_file.write_bytes(bitstream.write(file.header, file.tiles, xmp=bytes(2**24 + 1), limits=more))
+    words = ("decode", lab_file, "a.bmp", "--models", models)
+    assert "max_metadata" in run(*words).complaint
+    assert run(*words, "--max-metadata", "17MiB").status == 0
 
 
 def test_probe_and_python_say_what_it_is(lab_file: Path, checkpoint: Path, run: Run) -> None:

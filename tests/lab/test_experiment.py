@@ -20,12 +20,13 @@ from calotype.cli.lab_experiment import _bd_rate
 from calotype.cli.lab_experiment import main as command
 from calotype.lab import registry
 from calotype.lab.checkpoint import read_info
-from calotype.lab.entropy import order
+from calotype.lab.entropy import wavefronts
 from calotype.lab.experiments import correlation
 from calotype.lab.experiments.correlation_plan import BUDGETS, PAPER, WITH, Budget, plan
 from calotype.lab.experiments.correlation_report import markdown, tables
 from calotype.lab.experiments.correlation_speed import decoding
 from calotype.lab.losses import CorrelationLoss
+from calotype.records.provenance import provenance
 
 from .conftest import picture
 
@@ -95,7 +96,11 @@ def test_from_training_to_the_table(run: Run, tmp_path: Path, capsys: pytest.Cap
             assert len(measured["pictures"]) == 1  # as the budget says
     found = json.loads((out / "results.json").read_text())
     assert set(found["rows"]) == {"mean-scale", "mean-scale+loss"}
-    assert "processor" in found["environment"]
+    assert found["hardware"]["processor"]
+    assert found["libraries"]["torch"] == torch.__version__
+    (session,) = found["sessions"]
+    assert found["command"] == session["command"]
+    assert found["command"].startswith("calotype lab experiment correlation all --out out --budget smoke")
     assert "| mean-scale |" in (out / "README.md").read_text()
     with Image.open(out / "maps.png") as image:
         assert image.format == "PNG"
@@ -105,9 +110,16 @@ def test_from_training_to_the_table(run: Run, tmp_path: Path, capsys: pytest.Cap
     }
     assert run("all", *only) == 0
     assert all(p.stat().st_mtime_ns == stamp for p, stamp in stamps.items())
+    # what is stored counts, and a change of it is not passed over
+    for part in ("measure", "report"):
+        assert run(part, "--set", "pictures=2", *only) == 1
+        assert "budget.json, which --set does not change" in capsys.readouterr().err
     # another budget needs another folder
     assert run("train", "--set", "train.steps=4", *only) == 1
     assert "another budget" in capsys.readouterr().err
+    (out / "budget.json").unlink()
+    assert run("report", "--set", "pictures=2") == 1
+    assert "results.json, which --set does not change" in capsys.readouterr().err
 
 
 def test_a_stopped_run_goes_on_from_its_checkpoint(
@@ -179,8 +191,7 @@ def test_tables_by_hand() -> None:
     assert context["cheng-checkerboard+loss"]["published share"] == 90
     assert [r["gain"] for r in found["ablation"]] == pytest.approx([0, 5, 6])
     record = {
-        "budget": BUDGETS["smoke"].to_dict(), "environment": {"processor": "a"}, "torch": "2", "rows": rows,
-        "tables": found,
+        "budget": BUDGETS["smoke"].to_dict(), **provenance(["measure"]), "rows": rows, "tables": found,
     }  # fmt: skip
     text = markdown(json.loads(json.dumps(record)))
     assert "| cheng | 5 | 9.5 |" in text
@@ -219,15 +230,15 @@ def test_rows_of_a_system_share_their_start(run: Run, tmp_path: Path) -> None:
 
 
 def test_decoding_times_of_a_raster_context(tmp_path: Path) -> None:
-    """Only models with one are timed position by position, and the usual order comes back."""
+    """Only models with one are timed position by position, and they keep their order."""
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "a.png")
-    usual = order.wavefronts
     for name, parts in (("cheng2020-anchor", {"whole", "latents", "one by one"}),
                         ("he2021-cheng", {"whole", "latents"})):  # fmt: skip
-        found = decoding(registry.build(name, n=8).eval(), tmp_path / "a.png")
+        model = registry.build(name, n=8).eval()
+        found = decoding(model, tmp_path / "a.png")
         assert set(found) == parts
         assert found["whole"] >= found["latents"] >= 0
-    assert order.wavefronts is usual
+        assert model.order is (wavefronts if "one by one" in parts else None)
 
 
 PAGE = Path(__file__).parents[2] / "docs" / "results" / "correlation"

@@ -72,6 +72,7 @@ def test_unknown_names_get_the_nearest() -> None:
         ("minnen2018-mean-scale", {"n": "x"}, "n must be a whole number of at least 1, got 'x'"),
         ("minnen2018-mean-scale", {"n": 8.0}, "n must be a whole number"),
         ("minnen2018-mean-scale", {"n": True}, "n must be a whole number"),
+        ("minnen2018-mean-scale", {"n": 10**12}, "not enough memory to build it with these sizes"),
         ("minnen2018-mean-scale", {"n": 10**17}, "cannot be built with these sizes"),
         ("agustsson2017", {"sharpness": float("nan")}, "sharpness must be a finite number above 0"),
         ("liu2023-tcm-small", {"m": 0}, "m must be a whole number of at least 1"),

@@ -64,12 +64,18 @@ def encode(picture: Picture, checkpoint: str, max_pixels: int | None) -> bytes:
         )
 
 
-def decode(data: bytes, folders: list[str], region: Region | None, max_pixels: int | None) -> Picture:
+def decode(
+    data: bytes,
+    folders: list[str],
+    region: Region | None,
+    max_pixels: int | None,
+    max_metadata: int | None = None,
+) -> Picture:
     """The picture, or a region of it (left, top, right, bottom), of a laboratory file.
 
     Raises FormatError, LimitError, CheckpointError; ImageError for a region outside the picture.
     """
-    file = bitstream.parse(data, limits=api.limits(max_pixels))
+    file = bitstream.parse(data, limits=api.limits(max_pixels, max_metadata))
     header = file.header
     require(f"the file was written by laboratory model {header.pack_id.hex()}")
     box = Box(0, 0, header.width, header.height) if region is None else Box(*region)
@@ -78,9 +84,10 @@ def decode(data: bytes, folders: list[str], region: Region | None, max_pixels: i
     from calotype.codec.decoder import read_alpha
     from calotype.lab import use  # late: brings torch
 
+    plain = bitstream.write(header, file.tiles)  # metadata may be beyond the limits that a model goes by
     with _one_at_a_time:
         _use_all_cores()
-        pixels = use.decode(data, folders)
+        pixels = use.decode(plain, folders)
     pixels = pixels[box.top : box.bottom, box.left : box.right]
     if header.grey:
         grey = (pixels.sum(axis=2, dtype=np.uint16, keepdims=True) + 1) // 3

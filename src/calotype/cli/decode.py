@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calotype.cli.jobs import CALO_SUFFIX, STANDARD, Job, Plan, UsageError, check_terminal
-from calotype.cli.options import add_files, parser, prepare_pillow, region
+from calotype.cli.options import add_files, add_max_metadata, parser, prepare_pillow, region
 from calotype.errors import ImageError
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     add_files(
         options, ".calo files", "a picture, a folder or '-'; by default beside the input, ending in .png"
     )
+    add_max_metadata(options)
     options.add_argument(
         "--format", metavar="SUFFIX", help="of the output: png (default), jpg, webp, tif, ..."
     )
@@ -94,7 +95,7 @@ def _decode(job: Job, given: argparse.Namespace, suffix: str, threads: int) -> t
     form = format_of(job.target if named else suffix)
     data = read_bytes(job.source)
     if checkpoints.is_lab(data):
-        picture = checkpoints.decode(data, given.models, given.region, given.max_pixels)
+        picture = checkpoints.decode(data, given.models, given.region, given.max_pixels, given.max_metadata)
         damaged, problem = list[int](), None
     else:
         try:
@@ -104,6 +105,7 @@ def _decode(job: Job, given: argparse.Namespace, suffix: str, threads: int) -> t
                 pack=given.pack,
                 threads=threads,
                 max_pixels=given.max_pixels,
+                max_metadata=given.max_metadata,
                 damaged="keep" if given.keep_damaged else "error",
             )
         except ValueError as error:  # the region is not inside this picture

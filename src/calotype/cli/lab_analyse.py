@@ -147,7 +147,7 @@ def main(arguments: list[str]) -> int:
         print(f"calotype: {error}", file=sys.stderr, flush=True)
         return 1
     except (MemoryError, RuntimeError) as error:
-        from calotype.lab.train.process import out_of_memory
+        from calotype.lab.sizes import out_of_memory
 
         if not out_of_memory(error):
             raise

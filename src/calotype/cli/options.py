@@ -44,6 +44,16 @@ def add_max_pixels(options: argparse.ArgumentParser) -> None:
     )
 
 
+def add_max_metadata(options: argparse.ArgumentParser) -> None:
+    """The limit on what .calo files hold beside pixels, deflated: a bomb as well."""
+    options.add_argument(
+        "--max-metadata",
+        type=size,
+        metavar="SIZE",
+        help="refuse files with more bytes of ICC profile, EXIF and XMP, such as 64M; default: 16 MiB",
+    )
+
+
 def prepare_pillow(max_pixels: int | None) -> None:
     """Let Pillow read up to ``max_pixels`` pixels (None: its own limit), and keep its warnings off stderr.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from calotype.cli import FAILURE
-from calotype.cli.options import parser
+from calotype.cli.options import add_max_metadata, parser, size
 from calotype.cli.report import complain, describe, print_json
 
 
@@ -14,22 +14,27 @@ def main(arguments: list[str]) -> int:
     options = parser("probe", "Show every field of a .calo file by its name in docs/FORMAT.md.")
     options.add_argument("paths", nargs="+", metavar="FILE", help=".calo files; '-' is standard input")
     options.add_argument("--json", action="store_true", help="one JSON object per file")
+    options.add_argument(
+        "--max-pixels", type=size, metavar="N", help="describe larger pictures no further; default: 2^30"
+    )
+    add_max_metadata(options)
     given = options.parse_intermixed_args(arguments)
     status = 0
     for path in given.paths:
-        if not _probe(path, json=given.json, title=len(given.paths) > 1):
+        limits = {"max_pixels": given.max_pixels, "max_metadata": given.max_metadata}
+        if not _probe(path, limits, json=given.json, title=len(given.paths) > 1):
             status = FAILURE
     return status
 
 
-def _probe(path: str, *, json: bool, title: bool) -> bool:
+def _probe(path: str, limits: dict[str, int | None], *, json: bool, title: bool) -> bool:
     """Print one file; whether it is good."""
-    from calotype import bitstream
+    from calotype import api
     from calotype.cli.pictures import read_bytes
     from calotype.errors import CalotypeError, FormatError
 
     try:
-        fields = bitstream.probe(read_bytes(path))
+        fields = api.probe(read_bytes(path), **limits)
     except (CalotypeError, OSError) as error:
         complain(path, error)
         if json:

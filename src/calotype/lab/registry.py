@@ -15,7 +15,7 @@ import torch
 
 from calotype.errors import CalotypeError
 from calotype.lab.models.base import LabModel
-from calotype.lab.sizes import checked_arguments
+from calotype.lab.sizes import checked_arguments, out_of_memory
 
 
 class UnknownModel(CalotypeError):
@@ -279,8 +279,8 @@ def build(name: str, **config: Any) -> LabModel:
     """A model with fresh weights; ``config`` overrides the published sizes.
 
     Raises:
-        UnknownModel: for a name that is not listed, an option that the system does not have, or a value of
-            the wrong kind.
+        UnknownModel: for a name that is not listed, an option that the system does not have, a value of
+            the wrong kind, or sizes that need more memory than there is.
     """
     cls = model_class(name)
     known = inspect.signature(cls).parameters
@@ -291,7 +291,9 @@ def build(name: str, **config: Any) -> LabModel:
         model = cls(**checked_arguments(cls, {**entry(name).config, **config}))
     except ValueError as error:
         raise UnknownModel(f"model {name!r}: {error}") from None
-    except (RuntimeError, TypeError, ArithmeticError, LookupError) as error:  # of torch, deep inside
+    except (RuntimeError, TypeError, ArithmeticError, LookupError, MemoryError) as error:  # deep inside torch
+        if out_of_memory(error):
+            raise UnknownModel(f"model {name!r}: not enough memory to build it with these sizes") from error
         reason = str(error).partition("\n")[0]
         raise UnknownModel(f"model {name!r}: cannot be built with these sizes ({reason})") from error
     if empty := [key for key, p in model.named_parameters() if not p.numel()]:  # half of 1 channel is none

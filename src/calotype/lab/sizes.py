@@ -1,4 +1,6 @@
-"""Checks of what people give as sizes and options: of the right kind, or one line that names the option."""
+"""Checks of what people give as sizes and options: of the right kind, or one line that names the option;
+and whether an error says that memory ran out, which sizes of the right kind can lead to.
+"""
 
 from __future__ import annotations
 
@@ -105,3 +107,12 @@ def checked_fields(cls: Any, given: Mapping[str, Any]) -> dict[str, Any]:
             length = len(f.default) if fixed else None  # type: ignore[arg-type]
             found[f.name] = checked(f.name, given[f.name], f.default, length=length)
     return found
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory, of the machine or of a GPU, ran out.
+
+    torch has no class of its own for memory of the CPU, nor for what the libraries of a GPU report.
+    """
+    words = ("out of memory", "can't allocate memory", "not enough memory", "status_alloc_failed")
+    return isinstance(error, MemoryError) or any(word in str(error).lower() for word in words)

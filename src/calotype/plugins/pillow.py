@@ -5,6 +5,10 @@ when they are first asked for. Pillow's limit ``Image.MAX_IMAGE_PIXELS`` holds h
 
 ``save`` takes the keywords of :func:`calotype.encode`, and ``exif``, ``icc_profile`` and ``xmp`` as
 Pillow's other writers do; without them the picture's own metadata are kept.
+
+Pillow opens, and so empties, the file before a writer is asked. All of it is encoded before the first byte
+is written. If that fails, Pillow removes a file that it made, and one that was there before is lost; on a
+full disk a part may stay. :func:`calotype.save` leaves what was there before, and never a part.
 """
 
 from __future__ import annotations

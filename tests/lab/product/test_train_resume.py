@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from calotype.lab.checkpoint import CheckpointError
-from calotype.lab.train import process
+from calotype.lab.sizes import out_of_memory
 from calotype.lab.train.command import main
 from calotype.lab.train.state import State, find, split
 
@@ -237,7 +237,7 @@ def test_values_that_no_run_can_have_from_a_source_tree(tmp_path: Path) -> None:
 
 
 def test_what_is_out_of_memory_and_what_is_not() -> None:
-    assert process.out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."))
-    assert process.out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling ..."))
-    assert process.out_of_memory(MemoryError())
-    assert not process.out_of_memory(RuntimeError("The size of tensor a (3) must match that of b (4)"))
+    assert out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."))
+    assert out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling ..."))
+    assert out_of_memory(MemoryError())
+    assert not out_of_memory(RuntimeError("The size of tensor a (3) must match that of b (4)"))
