@@ -54,8 +54,8 @@ class Config:
     train: dict[str, Any]
     """Fields of the training configuration."""
     encoder: dict[str, Any] | None = None
-    """If given, the training of one whole baseline, whose files every decoder then learns to read from fresh
-    weights (`calotype.lab.experiments.decoders`); the baseline's decoder twice, to see chance."""
+    """If given, the training of one whole baseline, whose files every decoder then learns to read
+    (`calotype.lab.experiments.decoders`); the baseline's decoder twice, to see chance."""
     chain: float = 1.0
     """With ``encoder``: steps of every lambda but the first, as a fraction of the first one's."""
 
@@ -199,10 +199,10 @@ def _of_decoders(results: Mapping[str, Any]) -> str:
         f"{', '.join(f'{v:g}' for v in lambdas)}; widths {config['options']}. One whole baseline "
         f"({encoder['steps']} steps of {encoder['batch']} crops of {encoder['crop']} pixels at the first "
         f"lambda, {round(encoder['steps'] * config['chain'])} at the other) gives the files; every "
-        f"decoder then learns to read them from fresh weights in {train['steps']} and {later} steps of "
-        f"{train['batch']} crops of {train['crop']} pixels. `{AGAIN}` is the same decoder from "
-        f"other first weights: chance is at least "
-        f"{chance}."
+        f"decoder then learns to read them in {train['steps']} and {later} steps of {train['batch']} crops "
+        f"of {train['crop']} pixels. Layers that all decoders have begin with that baseline's weights, "
+        f"attention, activation and upsampling with fresh ones, in the baseline too. `{AGAIN}` is the same "
+        f"decoder from other first weights: chance is at least {chance}."
     )
 
 

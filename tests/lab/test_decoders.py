@@ -60,6 +60,15 @@ def test_all_decoders_read_the_same_files(photos: Photos, tmp_path: Path) -> Non
     assert stamps == {p: p.stat().st_mtime_ns for p in out.rglob(decoders.MODEL)}
 
 
+def test_decoders_share_what_all_of_them_have() -> None:
+    names = [f"jpegai2023-{name}" for name in ("baseline", "attention-cs", "activation")]
+    found = decoders.shared(names, OPTIONS)
+    tensors = [registry.build(name, **OPTIONS).g_s.state_dict() for name in names]
+    assert found
+    assert all(one[key].shape == tensors[0][key].shape for one in tensors for key in found)
+    assert not any(set(one) <= found for one in tensors)  # attention and activation differ
+
+
 def test_a_decoder_learns_from_given_latents(photos: Photos) -> None:
     """The encoder stays as it is, the error falls, and another seed only changes the order."""
     torch.manual_seed(0)

@@ -1,9 +1,10 @@
 """Decoders compared on one encoder's files: what a change of the synthesis transform costs, in a short time.
 
-The baseline is trained whole, briefly, once per lambda.  Then every decoder, the baseline's too, begins with
-fresh weights and learns to read the *same* latents: same crops, same order, same number of steps.  Rates are
-then equal to the byte, and a comparison needs far less training than one of whole systems, whose rates differ
-by chance.  What it does not show: an encoder that adapts to its decoder.
+The baseline is trained whole, briefly, once per lambda.  Then every decoder, the baseline's too, learns to
+read the *same* latents: same crops, same order, same number of steps.  The layers that all of them have begin
+with the weights that they have in the whole baseline, the others, in the baseline too, with fresh ones.
+Rates are equal to the byte, and a comparison needs far less training than one of whole systems, whose rates
+differ by chance.  What it does not show: an encoder that adapts to its decoder.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ def train(
     of the first one's.
     """
     baseline = next(iter(decoders.values()))[0]
+    common = shared([system for system, _ in decoders.values()], options)
     for k, lam in enumerate(lambdas):
         encoder = path(out, ENCODER, lam)
         before = path(out, ENCODER, lambdas[k - 1]) if k else None
@@ -84,6 +86,8 @@ def train(
             if k:
                 last = load_checkpoint(path(out, name, lambdas[k - 1]))
                 one.g_s.load_state_dict(last.g_s.state_dict())
+            known = model.g_s.state_dict()
+            one.g_s.load_state_dict({key: known[key] for key in common}, strict=False)
             begin = time.process_time()
             loss = decoder(one, *given, settings, seed)
             seconds = round(time.process_time() - begin, 1)
@@ -91,6 +95,23 @@ def train(
             save_checkpoint(path(out, name, lam), one, notes)
             print(f"{name}, lambda {lam:g}: MSE {loss:.1f} in training, {seconds:.0f} s", flush=True)
     return True
+
+
+def shared(systems: Sequence[str], options: dict[str, Any]) -> set[str]:
+    """Names of the synthesis's tensors that all these systems have, in one shape and in modules of one
+    kind.
+    """
+
+    def tensors(g_s: nn.Module) -> set[tuple[str, Any, Any]]:
+        found = set()
+        for key, value in g_s.state_dict().items():
+            path = key.split(".")
+            around = (g_s.get_submodule(".".join(path[:k])) for k in range(1, len(path)))
+            found.add((key, value.shape, tuple(type(module) for module in around)))
+        return found
+
+    models = (registry.build(system, **options) for system in systems)
+    return {key for key, _, _ in set.intersection(*(tensors(model.g_s) for model in models))}
 
 
 def _shorter(values: Mapping[str, Any], factor: float) -> TrainConfig:
