@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import torch
 from calotype.lab.losses import CorrelationLoss, normalised
 from calotype.lab.models.base import Output
 from calotype.lab.train.subject import Subject
+from calotype.records.provenance import provenance
 
 SUBJECTS = {
     "minnen2018-mean-scale": Subject("minnen2018-mean-scale", lam=0.01),
@@ -73,7 +75,8 @@ def main() -> None:
             flush=True,
         )
     if given.json:
-        record = {"torch": torch.__version__, "threads": 1, "window": given.window, "models": found}
+        made = provenance(["python", "benchmarks/correlation_loss.py", *sys.argv[1:]])
+        record = {**made, "threads": 1, "steps": given.steps, "window": given.window, "models": found}
         given.json.write_text(json.dumps(record, indent=1) + "\n")
 
 

@@ -17,9 +17,7 @@ work on the machine hardly counts.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import shlex
 import sys
 import time
 from pathlib import Path
@@ -30,7 +28,6 @@ from PIL import Image
 
 from calotype.bench import tables
 from calotype.bench.bdrate import bd_rate
-from calotype.bench.hardware import commit, hardware, libraries
 from calotype.bench.runner import find_images
 from calotype.codec import library
 from calotype.codec.decoder import decode
@@ -38,6 +35,7 @@ from calotype.codec.encoder import MAX_EFFORT, encode
 from calotype.codec.image import Picture
 from calotype.codec.pack import Pack
 from calotype.codec.quality import psnr
+from calotype.records import markdown, provenance
 
 NAME = "effort"
 """Of the marks in documents."""
@@ -68,17 +66,13 @@ def measure(given: argparse.Namespace, arguments: list[str]) -> None:
     """Measure what is not stored yet, storing after every file."""
     loaded = library.load(given.pack)
     pack = loaded.manifest
-    about = {"pack": f"{pack.name} {pack.id[:8]}", "commit": commit(), "threads": given.threads}
+    about = {"pack": f"{pack.name} {pack.id[:8]}", "threads": given.threads}
     stored: dict[str, Any] = {}
     if given.out.exists():
         stored = json.loads(given.out.read_text(encoding="utf-8"))
-    if any(stored.get(key) != about[key] for key in ("pack", "threads")):
+    if any(stored.get(key) != value for key, value in about.items()):
         stored = {}
-    stored |= about | {
-        "command": shlex.join(["python", "benchmarks/effort.py", *arguments]),
-        "hardware": hardware(),
-        "libraries": libraries(),
-    }
+    stored |= about | provenance.provenance(["python", "benchmarks/effort.py", *arguments])
     rows: list[dict[str, Any]] = stored.setdefault("files", [])
     known = {(row["picture"], row["quality"], row["effort"]) for row in rows}
     for path in find_images(given.pictures)[:: given.every]:
@@ -90,8 +84,7 @@ def measure(given: argparse.Namespace, arguments: list[str]) -> None:
                     continue
                 row = _one(picture, quality, effort, given.threads, loaded)
                 rows.append({"picture": path.stem, "quality": quality, "effort": effort, **row})
-                now = datetime.datetime.now(datetime.timezone.utc)
-                stored["finished"] = now.isoformat(timespec="seconds")
+                stored["finished"] = provenance.now()
                 given.out.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
     print(table(stored))
 
@@ -123,17 +116,18 @@ def table(stored: dict[str, Any]) -> str:
     wanted = {(row["picture"], row["quality"]) for row in rows if row["effort"] == 0}
     by_effort = {e: [row for row in rows if row["effort"] == e] for e in efforts}
     done = [e for e in efforts if wanted <= {(row["picture"], row["quality"]) for row in by_effort[e]}]
-    lines = ["| effort | BD-rate | seconds per megapixel | CPU seconds |", "| ---: | ---: | ---: | ---: |"]
+    cells = []
     anchor = tables.mean_curve(by_effort[0])
     for effort in done:
         gain = "" if effort == 0 else f"{bd_rate(anchor, tables.mean_curve(by_effort[effort])).value:+.2f} %"
         wall, cpu = (float(np.median([row[k] for row in by_effort[effort]])) for k in ("wall", "cpu"))
         name = "one pass, plain rounding" if effort == PLAIN else effort
-        lines.append(f"| {name} | {gain} | {wall:.2g} | {cpu:.2g} |")
+        cells.append([str(name), gain, f"{wall:.2g}", f"{cpu:.2g}"])
     pictures = len({picture for picture, _ in wanted})
     qualities = len({quality for _, quality in wanted})
     where = stored["hardware"]
-    lines += [
+    lines = [
+        *markdown.table(["effort", "BD-rate", "seconds per megapixel", "CPU seconds"], cells, "rrrr"),
         "",
         f"BD-rate (PSNR) against effort 0 on the mean curves of {pictures} pictures at {qualities} "
         "qualities, from the sizes of real files; lower is better. Times are medians; CPU time is that of "

@@ -18,7 +18,6 @@ import json
 import math
 import statistics
 import sys
-import textwrap
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -28,10 +27,11 @@ from typing import Any
 import numpy as np
 
 from calotype.bench.bdrate import Curve, bd_rate_per_image
-from calotype.bench.hardware import hardware, libraries
 from calotype.bench.metrics import JPEG_AI, METRICS, measure
 from calotype.bench.runner import find_images
 from calotype.errors import CalotypeError
+from calotype.records.markdown import table, wrapped
+from calotype.records.provenance import provenance
 
 BASE = "baseline"
 AGAIN = "baseline, again"
@@ -170,10 +170,15 @@ def render(results: Mapping[str, Any]) -> str:
     """A Markdown table of stored results."""
     metrics = results["metrics"]
     heads = ["decoder", "kMAC/px", *(METRICS[m].label for m in metrics), "average of seven"]
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    for variant, row in results["summary"].items():
-        cells = ("-" if row[m] is None else f"{row[m]:+.2f}" for m in [*metrics, "average"])
-        lines.append(f"| {variant} | {results['kmacs'][variant]:.2f} | " + " | ".join(cells) + " |")
+    rows = [
+        [
+            variant,
+            f"{results['kmacs'][variant]:.2f}",
+            *("-" if row[m] is None else f"{row[m]:+.2f}" for m in [*metrics, "average"]),
+        ]
+        for variant, row in results["summary"].items()
+    ]
+    lines = table(heads, rows)
     train, encoder = results["config"]["train"], results["config"].get("encoder")
     if encoder:
         return "\n".join([*lines, "", _of_decoders(results)])
@@ -208,22 +213,18 @@ def _of_decoders(results: Mapping[str, Any]) -> str:
 
 def page(results: Mapping[str, Any]) -> str:
     """README.md beside stored results."""
-    table, _, notes = render(results).partition("\n\n")
-    machine, versions = results["machine"], results["libraries"]
+    found, _, notes = render(results).partition("\n\n")
     made = (
-        f"Made by `python benchmarks/jpegai_ablation.py --config {results['file']} ...` on "
-        f"{machine['processor']} with torch {versions.get('torch', '?')}. Generated from "
-        "`results.json`: `--stored FOLDER`."
+        f"Made by `{results['command']}` at commit `{results['commit']}` on "
+        f"{results['hardware']['processor']} with torch {results['libraries'].get('torch', '?')}. Generated "
+        "from `results.json`: `--stored FOLDER`."
     )
     published = (
         "Published, after full training of whole systems: CS or DS alone lose 0.8 %, shuffle 0.2 %, the "
         "activation 0.1 %, the combination gains 0.2 %; two trainings of one network differ by 0.5 %."
     )
-    wrapped = [
-        textwrap.fill(t, 120, break_long_words=False, break_on_hyphens=False)
-        for t in (notes, published, made)
-    ]
-    return "\n\n".join(["# JPEG AI's decoder, briefly trained", table, *wrapped]) + "\n"
+    parts = [["# JPEG AI's decoder, briefly trained"], [found], *map(wrapped, (notes, published, made))]
+    return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
 def costs(config: Config) -> dict[str, float]:
@@ -275,10 +276,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     found = points(config, given.out, images, metrics)
     results = {
+        **provenance(["python", "benchmarks/jpegai_ablation.py", *(arguments or sys.argv[1:])]),
         "config": asdict(config),
-        "file": given.config.name,
-        "machine": hardware(),
-        "libraries": libraries(),
         "metrics": metrics,
         "pictures": [p.name for p in images],
         "kmacs": costs(config),

@@ -12,9 +12,7 @@ Every picture is encoded and decoded with each kind of networks at both ends, in
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import shlex
 import statistics
 import sys
 import time
@@ -26,7 +24,6 @@ from PIL import Image
 
 from calotype.bench import tables
 from calotype.bench.bdrate import bd_rate
-from calotype.bench.hardware import commit, hardware, libraries
 from calotype.bench.runner import find_images
 from calotype.codec import library
 from calotype.codec.decoder import decode
@@ -34,6 +31,8 @@ from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
 from calotype.codec.pack import Pack
 from calotype.codec.quality import psnr
+from calotype.records import markdown
+from calotype.records.provenance import provenance
 
 KINDS = ("fp32", "int8")
 NAME = "precision"
@@ -55,13 +54,8 @@ def main(arguments: list[str] | None = None) -> None:
     if given.command == "table":
         tables.write(given, table, NAME)
         return
-    stored = measure(given) | {
-        "command": shlex.join(["python", "benchmarks/precision.py", *(arguments or sys.argv[1:])]),
-        "commit": commit(),
-        "hardware": hardware(),
-        "libraries": libraries(),
-        "finished": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-    }
+    command = ["python", "benchmarks/precision.py", *(arguments or sys.argv[1:])]
+    stored = measure(given) | provenance(command)
     given.out.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
     print(table(stored))
 
@@ -113,10 +107,13 @@ def table(stored: dict[str, Any]) -> str:
     qualities = len({row["quality"] for row in stored["rows"]})
     return "\n".join(
         [
-            "| networks | BD-rate | CPU time of encoding | of decoding |",
-            "| --- | ---: | ---: | ---: |",
-            "| float32 |  | 1 | 1 |",
-            f"| int8 | {rate:+.2f} % | {times['encode']:.2f} | {times['decode']:.2f} |",
+            *markdown.table(
+                ["networks", "BD-rate", "CPU time of encoding", "of decoding"],
+                [
+                    ["float32", "", "1", "1"],
+                    ["int8", f"{rate:+.2f} %", f"{times['encode']:.2f}", f"{times['decode']:.2f}"],
+                ],
+            ),
             "",
             f"{pictures} pictures at {qualities} qualities on {stored['hardware']['processor']}, one thread; "
             f"pack {stored['pack']}, measured {stored['finished'][:10]} at commit "

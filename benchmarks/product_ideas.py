@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import json
 import sys
-import textwrap
 from pathlib import Path
 from typing import Any
 
 from calotype.bench.bdrate import Curve, bd_rate
+from calotype.records.markdown import table, wrapped
 
 FOLDER = Path(__file__).parents[1] / "docs" / "results" / "product-ideas"
 DATA, PAGE = "ideas.json", "README.md"
@@ -38,37 +38,32 @@ def bd(anchor: dict[str, Any], test: dict[str, Any]) -> float:
 
 def page(record: dict[str, Any]) -> str:
     """The page as Markdown; nothing on it but what ``record`` says."""
-    lines = ["# Ideas tried in the shipped model", "", *_wrapped(record["about"]), ""]
-    lines += ["| idea | what it gained | costs | verdict |", "| --- | --- | --- | --- |"]
-    for idea in record["ideas"]:
-        cells = [idea["idea"], gain(idea, record["runs"]), idea["costs"], f"**{idea['verdict']}**"]
-        lines.append("| " + " | ".join(cells) + " |")
-    lines += ["", "## The short runs", "", *_wrapped(record["training"]), ""]
-    lines += ["| run | steps | CPU s | mean loss | bpp at each level | PSNR at each level |"]
-    lines += ["| --- | ---: | ---: | ---: | --- | --- |"]
+    ideas = [
+        [idea["idea"], gain(idea, record["runs"]), idea["costs"], f"**{idea['verdict']}**"]
+        for idea in record["ideas"]
+    ]
+    runs = []
     for name, run in record["runs"].items():
         v = run["validation"]
         curve = [", ".join(f"{x:{form}}" for x in v[key]) for key, form in (("bpp", ".3f"), ("psnr", ".2f"))]
-        lines.append(
-            f"| {name} | {run['steps']} | {run['cpu_seconds']:.0f} | {v['mean_loss']:.4f} | "
-            + " | ".join(curve) + " |"
-        )  # fmt: skip
-    lines += [
-        "",
-        "## Correlation that the product's model leaves",
-        "",
-        *_wrapped(record["correlation"]["about"]),
-        "",
-    ]
+        numbers = [str(run["steps"]), f"{run['cpu_seconds']:.0f}", f"{v['mean_loss']:.4f}"]
+        runs.append([name, *numbers, *curve])
     heads = ["level", "loss", "variance", "above and below", "beside", "diagonal"]
-    lines += ["| " + " | ".join(heads) + " |", "| ---: " * len(heads) + "|"]
-    for row in record["correlation"]["levels"]:
-        lines.append("| " + " | ".join(str(row[h]) for h in heads) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(" ".join(text.split()), 120, break_long_words=False, break_on_hyphens=False)
+    levels = [[str(row[h]) for h in heads] for row in record["correlation"]["levels"]]
+    parts = [
+        ["# Ideas tried in the shipped model"],
+        wrapped(record["about"]),
+        table(["idea", "what it gained", "costs", "verdict"], ideas, "llll"),
+        ["## The short runs"],
+        wrapped(record["training"]),
+        table(
+            ["run", "steps", "CPU s", "mean loss", "bpp at each level", "PSNR at each level"], runs, "lrrrll"
+        ),
+        ["## Correlation that the product's model leaves"],
+        wrapped(record["correlation"]["about"]),
+        table(heads, levels, "r" * len(heads)),
+    ]
+    return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
 def main(arguments: list[str]) -> int:

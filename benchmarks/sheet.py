@@ -13,19 +13,20 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from calotype.bench.hardware import commit, libraries
 from calotype.bench.metrics import METRICS
 from calotype.codec import library
 from calotype.codec.decoder import decode
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
 from calotype.codec.rate import Target
+from calotype.records.provenance import provenance
 
 SIDE = (200, 132)
 """Width and height of a crop in pixels; shown twice as large."""
@@ -70,7 +71,7 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     _draw(rows, panels).save(given.out / "sheet.webp", "WEBP", quality=88, method=6)
     about = {"pack": f"{pack.name} {pack.id[:8]}", "effort": given.effort, "bpp": given.bpp,
-             "commit": commit(), "libraries": libraries(), "crops": rows}  # fmt: skip
+             **provenance(["python", "benchmarks/sheet.py", *sys.argv[1:]]), "crops": rows}  # fmt: skip
     (given.out / "sheet.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 

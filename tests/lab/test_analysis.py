@@ -225,7 +225,8 @@ def test_broken_pictures_are_skipped_in_folders_and_named_alone(tmp_path: Path) 
 def run(tmp_path: Path, *arguments: str) -> dict[str, Any]:
     assert main([*arguments, "-o", str(tmp_path)]) == 0
     result: dict[str, Any] = json.loads((tmp_path / f"{arguments[0]}.json").read_text())
-    assert result["torch"] == torch.__version__
+    assert result["libraries"]["torch"] == torch.__version__
+    assert result["command"].startswith(f"calotype lab analyse {arguments[0]} ")
     return result
 
 

@@ -82,9 +82,18 @@ def test_document_holds_the_stored_table(counted: dict) -> None:
             assert old["kmacs"] == pytest.approx(new["kmacs"])
 
 
-def test_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_command(
+    counted: dict, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert jpegai_table.main(["--stored", str(STORED)]) == 0
     assert "Where this differs from the paper" in capsys.readouterr().out
+    monkeypatch.setattr(jpegai_table, "measure", lambda **_: counted)  # it has been counted once
+    assert jpegai_table.main(["--no-time", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["command"] == "calotype lab complexity jpegai --no-time --json"
+    assert made["hardware"]["processor"]
+    assert made["libraries"]["torch"]
+    assert made["variants"] == counted["variants"]
     (tmp_path / "bad.json").write_text("[1]")
     for wrong in (
         ["--stored", str(tmp_path / "none")],

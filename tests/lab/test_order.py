@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from calotype.lab.entropy import Estimate, Gaussian, checkerboard, raster, two_pass, wavefronts
 from calotype.lab.entropy.coders import place, take
+from calotype.lab.entropy.order import one_by_one
 from calotype.lab.layers.masked import CheckerboardConv, RasterConv
 
 
@@ -67,6 +68,11 @@ def test_wavefront_equals_position_by_position() -> None:
             bits -= torch.log2(Gaussian(mu, sigma).likelihood(y_hat[:, :, i, j])).sum(1)
     torch.testing.assert_close(found, y_hat)
     torch.testing.assert_close(coder.bits["y"], bits)
+    serial = begin("round", 2)
+    again = raster(serial, "y", y, side, toy.context, toy, one_by_one)
+    assert [len(at) for *_, at in serial.coded] == [1] * 35
+    torch.testing.assert_close(again, y_hat)
+    torch.testing.assert_close(serial.bits["y"], bits)
 
 
 def test_one_pass_of_training_equals_the_walk() -> None:

@@ -8,7 +8,6 @@ starts afresh.
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from typing import Any
 
 from calotype.bench.errors import BenchError
 from calotype.bench.task import PROBE, Outcome, Task
+from calotype.records.provenance import now
 
 NAME = "journal.jsonl"
 
@@ -115,11 +115,6 @@ class Journal:
             pass
         except OSError:
             raise BenchError(f"another run is writing to {self.path.parent}") from None
-
-
-def now() -> str:
-    """ISO 8601, UTC."""
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
 
 
 def _short(task: Task) -> dict[str, Any]:

@@ -11,12 +11,12 @@ from typing import Any
 from calotype.bench import codecs, history, results
 from calotype.bench.engine import LocalEngine, RayEngine, cores
 from calotype.bench.errors import BenchError
-from calotype.bench.hardware import commit, hardware, libraries
-from calotype.bench.journal import NAME, Journal, now
+from calotype.bench.journal import NAME, Journal
 from calotype.bench.names import find_images, unique_names
 from calotype.bench.selection import select
 from calotype.bench.settings import Settings
 from calotype.bench.task import MEASURE, PICTURE, PROBE, TIMING, Outcome, Task
+from calotype.records.provenance import commit, hardware, libraries, now
 
 __all__ = ["Run", "Settings", "find_images", "run"]
 

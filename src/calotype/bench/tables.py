@@ -21,6 +21,7 @@ from calotype.bench.bdrate import Curve
 from calotype.bench.report.curves import Table, bd, usable
 from calotype.bench.report.page import speed
 from calotype.bench.report.published import published_curves
+from calotype.records import markdown
 
 VTM = "ref:vtm"
 ANCHORS = ("jpeg-444", "webp", "avif-444-psnr")
@@ -50,13 +51,13 @@ def table(folder: Path) -> str:
         time = times.get((codec, threads))
         cells += ["", ""] if time is None else [_speed(time["encode_mps"]), _speed(time["decode_mps"])]
         rows.append((rates[-2]["rate"] if rates[-2] else float("inf"), codec, cells))
-    lines = [
-        "| codec | " + " | ".join(head) + " | encode MP/s | decode MP/s |",
-        "| --- " + "| ---: " * (len(head) + 2) + "|",
-    ]
-    for _, codec, cells in sorted(rows):
-        label = f"**{codec}**" if codec.startswith("calotype") else codec
-        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    lines = markdown.table(
+        ["codec", *head, "encode MP/s", "decode MP/s"],
+        [
+            [f"**{codec}**" if codec.startswith("calotype") else codec, *cells]
+            for _, codec, cells in sorted(rows)
+        ],
+    )
     return "\n".join([*lines, "", _caption(found, threads)])
 
 

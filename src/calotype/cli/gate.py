@@ -78,7 +78,8 @@ def promote(
         ValueError: when the history is not one.
         OSError: when a file cannot be read or written. On any error pack and history stay as they were.
     """
-    from calotype.bench import bdrate, hardware, runner
+    from calotype.bench import bdrate, runner
+    from calotype.records import provenance
 
     known = gate_ship.read(history)
     new, old = Pack(candidate), _open(target)
@@ -104,8 +105,8 @@ def promote(
         "metric": metric,
         "curve": curve,
         "threads": threads,
-        "measured_on": hardware.hardware(),
-        "commit": hardware.commit(),
+        "measured_on": provenance.hardware(),
+        "commit": provenance.commit(),
         "training": new.manifest.training,
     }
     times = _times([new, rival] if rival else [new], pictures, threads)

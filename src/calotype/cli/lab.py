@@ -114,9 +114,9 @@ def _export(arguments: list[str]) -> int:
     given = options.parse_args(arguments)
     notes = dict(pair(text) for text in given.note)
 
-    from calotype.bench import hardware
     from calotype.lab.export import export_run
     from calotype.lab.model_pack.command import checkpoint_of, export_checkpoint
+    from calotype.records.provenance import commit
 
     checkpoint = checkpoint_of(given.run)
     if checkpoint is not None:
@@ -126,7 +126,7 @@ def _export(arguments: list[str]) -> int:
         size = sum(file.stat().st_size for file in given.out.iterdir())
         print(f"{given.out}: pack {identity[:8]}, {size / 1e6:.1f} MB")
         return 0
-    record = {"commit": hardware.commit(), **notes}
+    record = {"commit": commit(), **notes}
     with _progress("calibrating") as progress:
         identity, training = export_run(
             given.run,

@@ -47,6 +47,7 @@ NumbersOnly = Annotated[bool, typer.Option("--numbers-only", help="no figure (ma
 
 @app.command()
 def erf(
+    context: typer.Context,
     models: Models,
     output: Output = Path("analysis"),
     pictures: Pictures = None,
@@ -74,7 +75,8 @@ def erf(
         raise typer.BadParameter("--threshold must lie between 0 and 1")
     subjects, shown = _subjects(models, level), _pictures(pictures, limit, size)
     fields = [analysis.effective_field(s, shown, half, _position(position), size) for s in subjects]
-    _write(output / "erf.json", {"thresholds": thresholds, "models": [f.numbers(thresholds) for f in fields]})
+    numbers = [f.numbers(thresholds) for f in fields]
+    _write(output / "erf.json", context.obj, {"thresholds": thresholds, "models": numbers})
     for f in fields:
         reach = f.numbers(thresholds)["extent"]
         print(f"{f.label}: " + "; ".join(f"above {t}: {_reach(e)}" for t, e in reach.items()))
@@ -86,6 +88,7 @@ def erf(
 
 @app.command()
 def deviation(
+    context: typer.Context,
     models: Models,
     output: Output = Path("analysis"),
     pictures: Pictures = None,
@@ -99,7 +102,7 @@ def deviation(
     subjects, shown = _subjects(models, level), _pictures(pictures, limit)
     results = [[analysis.measure(s, name, x) for name, x in shown] for s in subjects]
     summaries = [analysis.summary(model) for model in results]
-    _write(output / "deviation.json", {"models": summaries})
+    _write(output / "deviation.json", context.obj, {"models": summaries})
     for s in summaries:
         printed = f"as printed in the paper: {s['epsilon_s_literal']:.2f}"
         print(f"{s['model']}: epsilon_s {s['epsilon_s']:.4f} ({printed})")
@@ -111,6 +114,7 @@ def deviation(
 
 @app.command()
 def correlation(
+    context: typer.Context,
     models: Models,
     output: Output = Path("analysis"),
     pictures: Pictures = None,
@@ -124,7 +128,7 @@ def correlation(
 
     subjects, shown = _subjects(models, level), _pictures(pictures, limit)
     maps = [analysis.measure(s, shown, radius) for s in subjects]
-    _write(output / "correlation.json", {"models": [m.numbers() for m in maps]})
+    _write(output / "correlation.json", context.obj, {"models": [m.numbers() for m in maps]})
     for m in maps:
         n = m.numbers()
         around = f"off-centre {n['off_centre']:.4f}, per channel {n['channel_off_centre']:.4f}"
@@ -140,7 +144,7 @@ def correlation(
 def main(arguments: list[str]) -> int:
     """Run one analysis; returns the exit status."""
     try:
-        app(args=arguments, prog_name="calotype lab analyse")
+        app(args=arguments, obj=arguments, prog_name="calotype lab analyse")
     except SystemExit as stop:  # the only way out of a typer application
         return stop.code if isinstance(stop.code, int) else 0
     except (CalotypeError, OSError, ValueError) as error:
@@ -187,15 +191,12 @@ def _reach(e: dict[str, Any]) -> str:
     return f"rows {top}..{bottom}, columns {left}..{right}, {100 * e['share']:.2f} %"
 
 
-def _write(path: Path, record: dict[str, Any]) -> None:
-    import torch
-
-    import calotype
+def _write(path: Path, arguments: list[str], record: dict[str, Any]) -> None:
+    from calotype.records.provenance import provenance
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(
-        {"calotype": calotype.__version__, "torch": torch.__version__, **record}, indent=1, allow_nan=False
-    )
+    made = provenance(["calotype", "lab", "analyse", *arguments])
+    text = json.dumps({**made, **record}, indent=1, allow_nan=False)
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(text + "\n")
     temporary.replace(path)

@@ -23,16 +23,13 @@ def main(arguments: list[str]) -> int:
         print(f"calotype lab experiment: there is no {name!r}; it is one of {known}", file=sys.stderr)
         return USAGE
 
-    from calotype.bench import hardware
     from calotype.lab.experiments import correlation
 
     prog = f"calotype lab experiment {name}"
     if problem := _ignored(correlation.parser(prog).parse_args(arguments[1:])):
         print(f"{prog}: {problem}", file=sys.stderr)
         return FAILURE
-    machine = hardware.hardware()
-    found = {key: machine[key] for key in ("processor", "cores_usable", "system")}
-    return correlation.main(arguments[1:], prog=prog, bd_rate=_bd_rate, environment=found)
+    return correlation.main(arguments[1:], prog=prog, bd_rate=_bd_rate)
 
 
 def _ignored(given: argparse.Namespace) -> str | None:

@@ -15,7 +15,6 @@ With ``--only``, rows of other systems that are there already stay; the new ones
 from __future__ import annotations
 
 import argparse
-import datetime
 import hashlib
 import json
 import sys
@@ -39,13 +38,13 @@ from calotype.lab.codec import FORMAT, ModelCodec
 from calotype.lab.entropy import FileDecoder, FileEncoder
 from calotype.lab.metrics import psnr
 from calotype.lab.models.base import LabModel, as_tuple
-from calotype.lab.short_runs_machine import environment
 from calotype.lab.short_runs_page import FIRST, LAST, learned, line, markdown
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import Diverged, Trainer
 from calotype.lab.train.report import Reporter
 from calotype.lab.train.subject import Subject
+from calotype.records.provenance import now, provenance
 
 RESULTS, TABLE = "results.json", "README.md"
 LAMBDA = 0.025
@@ -240,15 +239,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     config = replace(CONFIG, steps=given.steps, lr=given.lr)
     torch.set_num_threads(1)
     shown = crops(photos, photos.split(CONFIG.held_out)[1])
+    told = sys.argv[1:] if arguments is None else arguments
     record = {
-        "command": "python -m calotype.lab.short_runs --data photos "
-        f"--seconds-per-model {given.seconds_per_model:g} "
-        f"--out {given.out.name if given.out.is_absolute() else given.out}"
-        + (f" --lr {given.lr:g}" if given.lr != CONFIG.lr else "")
-        + "".join(f" {word}" for word in (["--only", *given.only] if given.only else [])),
-        "started": _now(),
-        "finished": _now(),
-        **environment(),
+        **provenance(["python", "-m", "calotype.lab.short_runs", *told]),
+        "started": now(),
+        "threads": torch.get_num_threads(),
         "photographs": photos.describe(),
         "seconds_per_model": given.seconds_per_model,
         "lambda": LAMBDA,
@@ -265,7 +260,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in names:
             row = run(name, photos, config, given.seconds_per_model, reader)
             record["systems"].append(row)
-            record["finished"] = _now()
+            record["finished"] = now()
             store(given.out, merged(json.loads(there.read_text("utf-8")), record) if mix else record)
             print(line(row) + ("" if learned(row) else "  <-- look"), file=sys.stderr, flush=True)
     return 0 if all(map(learned, record["systems"])) else 1
@@ -274,10 +269,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _one_colour(crop: np.ndarray) -> float:
     """PSNR of a picture that shows the mean colour everywhere, dB."""
     return float(10 * np.log10(255**2 / max(crop.reshape(-1, 3).astype(np.float64).var(0).mean(), 1e-9)))
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
 
 
 if __name__ == "__main__":

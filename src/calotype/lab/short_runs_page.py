@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import Any
+
+from calotype.records.markdown import table, wrapped
 
 FIRST, LAST = 10, 0.2
 """The first loss is the mean of so many steps, the last one that of the last fifth of all."""
 HEADS = ("parameters", "steps", "loss, first", "loss, last", "held out, before", "after")
 CODED = ("bpp of files", "estimated", "PSNR, dB")
+LIBRARIES = ("calotype", "torch", "numpy")
+"""Whose versions the page names."""
 
 
 def markdown(record: dict[str, Any]) -> str:
@@ -17,7 +20,8 @@ def markdown(record: dict[str, Any]) -> str:
     shapes = ", ".join(f"{c['height']} x {c['width']}" for c in record["crops"])
     flat = _mean([c["one_colour_psnr"] for c in record["crops"]])
     seconds, count = f"{record['seconds_per_model']:g}", len(record["crops"])
-    versions = ", ".join(f"{k} {v}" for k, v in record["versions"].items())
+    python, libraries = record["hardware"]["python"], record["libraries"]
+    versions = ", ".join([f"python {python}", *(f"{k} {libraries[k]}" for k in LIBRARIES)])
     changed = " with changes" if commit.endswith("+") else ""
     about = f"""
         **{seconds} seconds of training on one thread for each system, with few channels.** They show whether
@@ -44,22 +48,18 @@ def markdown(record: dict[str, Any]) -> str:
         {record["finished"][:10]}, commit `{commit[:10]}`{changed}, one thread of
         {record["hardware"]["processor"]}, {versions}. Generated from `results.json`.
     """
-    table = [
-        "| system | " + " | ".join([*HEADS, *CODED]) + " | exact |",
-        "| --- " + "| ---: " * len([*HEADS, *CODED]) + "| --- |",
-        *map(line, record["systems"]),
-    ]
+    heads = ["system", *HEADS, *CODED, "exact"]
     command = f"    {record['command']}"
     own = list(dict.fromkeys(_own(row["own"]) for row in record["systems"] if "own" in row))
     parts = [
         ["# Short runs"],
-        _wrapped(about),
-        _wrapped(how),
-        table,
-        _wrapped(notes),
+        wrapped(about),
+        wrapped(how),
+        table(heads, map(cells, record["systems"]), f"l{'r' * (len(heads) - 2)}l"),
+        wrapped(notes),
         [command],
-        _wrapped(made),
-        *(_wrapped("(own) " + text) for text in own),
+        wrapped(made),
+        *(wrapped("(own) " + text) for text in own),
     ]
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
@@ -71,16 +71,22 @@ def _own(own: dict[str, Any]) -> str:
 
 
 def line(row: dict[str, Any]) -> str:
-    """A system's line of the table."""
+    """A system's line of the table, alone."""
+    return " | ".join(cells(row))
+
+
+def cells(row: dict[str, Any]) -> list[str]:
+    """A system's cells of the table."""
     name = row["name"] + (" (own)" if "own" in row else "")
-    head = f"| {name} | {row['parameters']:,} | {row['steps']} "
+    head = [name, f"{row['parameters']:,}", str(row["steps"])]
     if "failure" in row:
-        return head + f"| **{row['failure']}** " + "| " * 7 + "|"
+        return [*head, f"**{row['failure']}**", *[""] * 7]
     files = row["files"]
     pixels = sum(f["height"] * f["width"] for f in files)
     bpp, estimate = (8 * sum(f[key] for f in files) / pixels for key in ("bytes", "estimated_bytes"))
     rate = f"{bpp:.4f}" if all(map(sane, files)) else f"**{bpp:.4f}**"
-    cells = [
+    return [
+        *head,
         f"{row['first_loss']:.1f}",
         f"{row['last_loss']:.2f}",
         f"{row['held_out_before']['loss']:.1f}",
@@ -90,7 +96,6 @@ def line(row: dict[str, Any]) -> str:
         f"{_mean([f['psnr'] for f in files]):.2f}",
         "yes" if all(f["exact"] for f in files) else "**no**",
     ]
-    return head + "| " + " | ".join(cells) + " |"
 
 
 def sane(file: dict[str, Any]) -> bool:
@@ -109,7 +114,3 @@ def learned(row: dict[str, Any]) -> bool:
 
 def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
-
-
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(" ".join(text.split()), 120, break_long_words=False, break_on_hyphens=False)

@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ from calotype.lab.analysis.jpegai_text import PUBLISHED, RULES, render
 from calotype.lab.models import jpegai, jpegai2023
 from calotype.lab.models.jpegai2023 import VARIANTS, Design
 from calotype.lab.models.jpegai_entropy import TwoBranches
+from calotype.records.provenance import provenance
 
 LUMA, CHROMA, HIDDEN = 160, 96, (128, 64)
 """Widths of the reconstruction of 2023."""
@@ -177,7 +179,7 @@ def row(name: str, *, timed: bool = True, size: int = 512, repeats: int = 3) -> 
 
 
 def measure(*, timed: bool = True, size: int = 512, repeats: int = 3) -> dict[str, Any]:
-    """The whole table as plain values, ready for JSON and for `render`."""
+    """The whole table as plain values, ready for JSON and, with its `provenance`, for `render`."""
     torch.manual_seed(0)
     options = {"timed": timed, "size": size, "repeats": repeats}
     result: dict[str, Any] = {
@@ -188,7 +190,7 @@ def measure(*, timed: bool = True, size: int = 512, repeats: int = 3) -> dict[st
     if timed:
         entropy = EntropyOnly(LUMA, CHROMA)
         result["entropy_seconds"] = entropy_seconds(entropy, size, repeats)
-        result["machine"] = {"cpu": _cpu_name(), "torch": torch.__version__, "size": size, "repeats": repeats}
+        result["timing"] = {"size": size, "repeats": repeats}
     return result
 
 
@@ -199,16 +201,6 @@ class EntropyOnly(TwoBranches):
         super().__init__()
         self.config = {"luma": luma, "chroma": chroma}
         self.entropy_parts(luma, chroma)
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        import platform
-
-        return platform.processor() or platform.machine()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -235,6 +227,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(text)
         return 0
     result = measure(timed=not options.no_time, size=options.size, repeats=options.repeats)
+    told = sys.argv[1:] if arguments is None else arguments
+    result = provenance([*parser.prog.split(), *told]) | result
     print(json.dumps(result, indent=1) if options.json else render(result))
     return 0
 

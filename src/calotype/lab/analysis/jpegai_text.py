@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import Any
+
+from calotype.records.markdown import table, wrapped
 
 RULES = ("exact", "biases", "layers", "ptflops")
 HEADS = [
     "decoder", "parameters", "exact", "+ biases", "layers", "ptflops", "vs base", "s/MP", "published",
 ]  # fmt: skip
+ALIGN = "lrrrrrrrl"
 BRIEF = [0, *range(2, 7)]
 """Columns of the table of wirings."""
 
@@ -55,33 +57,33 @@ def differences(result: dict[str, Any]) -> str:
         "The published counter is ptflops, of a version that is not given; 0.6.5, which the reference "
         f"software pins, counts {base['ptflops']:.0f} for the baseline.",
     ]
-    fill = textwrap.TextWrapper(110, initial_indent="* ", subsequent_indent="  ", break_on_hyphens=False).fill
     head = "Where this differs from the paper (its text and tables could not be had):"
-    return "\n".join([head, "", *map(fill, points)])
+    return "\n".join([head, "", *(line for point in points for line in wrapped(point, 110, "* "))])
 
 
 def render(result: dict[str, Any]) -> str:
-    """The table as Markdown text."""
+    """The table as Markdown text; where it has times, of a result with its provenance."""
     timed = result["variants"][0]["seconds"] is not None
     base = result["variants"][0]["kmacs"]
     lines = ["kMAC per pixel of the decoder's transform, VCIP 2023 (reconstruction):", ""]
-    lines += _markdown(HEADS, [_cells(r, base, timed) for r in result["variants"]])
+    lines += table(HEADS, [_cells(r, base, timed) for r in result["variants"]], ALIGN, padded=True)
     lines += ["", "Final reference software (chroma latents 48):", ""]
-    lines += _markdown(HEADS, [_cells(r, base, timed) for r in result["final"]])
+    lines += table(HEADS, [_cells(r, base, timed) for r in result["final"]], ALIGN, padded=True)
     lines += [
         "",
         "Other wirings: attention at the lower, then at the higher resolution; the rest as in the baseline:",
         "",
     ]
     cells = [_cells(r, base, timed) for r in result["wirings"]]
-    lines += _markdown([HEADS[i] for i in BRIEF], [[c[i] for i in BRIEF] for c in cells])
+    lines += table([HEADS[i] for i in BRIEF], [[c[i] for i in BRIEF] for c in cells], padded=True)
     if timed:
-        m = result["machine"]
+        m, versions = result["timing"], result["libraries"]
         lines += [
             "",
-            f"Times: {m['cpu']}, torch {m['torch']}, one thread, float32, {m['size']} x {m['size']} pixels, "
-            f"median CPU time of {m['repeats']}.  The rest of decoding a lab file (rANS, sigmas, means; "
-            f"float64) takes {result['entropy_seconds']:.2f} s/MP more, the same for all variants.",
+            f"Times: {result['hardware']['processor']}, torch {versions['torch']}, one thread, float32, "
+            f"{m['size']} x {m['size']} pixels, median CPU time of {m['repeats']}.  The rest of decoding a "
+            f"lab file (rANS, sigmas, means; float64) takes {result['entropy_seconds']:.2f} s/MP more, the "
+            "same for all variants.",
         ]
     return "\n".join([*lines, "", differences(result)])
 
@@ -100,15 +102,3 @@ def _cells(r: dict[str, Any], base: dict[str, float], timed: bool) -> list[str]:
         f"{r['seconds']:.2f}" if timed and r["seconds"] is not None else "",
         r["published"],
     ]
-
-
-def _markdown(heads: list[str], rows: list[list[str]]) -> list[str]:
-    widths = [max(len(line[i]) for line in (heads, *rows)) for i in range(len(heads))]
-    right = [0 < i < len(heads) - (heads[-1] == "published") for i in range(len(heads))]
-
-    def line(cells: list[str]) -> str:
-        padded = (c.rjust(w) if r else c.ljust(w) for c, w, r in zip(cells, widths, right))
-        return "| " + " | ".join(padded) + " |"
-
-    rule = "|".join("-" * (w + 1) + (":" if r else "-") for w, r in zip(widths, right))
-    return [line(heads), f"|{rule}|", *map(line, rows)]

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 import sys
-import textwrap
 from pathlib import Path
 from typing import Any
+
+from calotype.records.markdown import table, wrapped
 
 FIGURES = ("erf", "deviation", "correlation")
 
@@ -25,18 +26,15 @@ def page(folder: Path) -> str:
         if (folder / f"{name}.json").is_file()
     }
     about = found.pop("about")
-    lines = ["# Analyses of briefly trained models", "", *_wrapped(about["about"]), ""]
-    lines += ["| model | what |", "| --- | --- |"]
-    lines += [f"| {label} | {text} |" for label, text in about["models"].items()]
+    lines = ["# Analyses of briefly trained models", "", *wrapped(about["about"]), ""]
+    lines += table(["model", "what"], about["models"].items(), "ll")
     for name, record in found.items():
         title, head, rows = {"erf": _erf, "deviation": _deviation, "correlation": _correlation}[name](record)
-        lines += ["", f"## {title}", "", "| " + " | ".join(head) + " |"]
-        lines += ["| --- " + "| ---: " * (len(head) - 1) + "|"]
-        lines += ["| " + " | ".join(row) + " |" for row in rows]
+        lines += ["", f"## {title}", "", *table(head, rows)]
         if (folder / f"{name}.png").is_file():
             lines += ["", f"![{title}]({name}.png)"]
     lines += ["", "## Commands", "", *(f"    {command}" for command in about["commands"])]
-    versions = next(iter(found.values()))
+    versions = next(iter(found.values()))["libraries"]
     lines += [
         "",
         f"Calotype {versions['calotype']}, torch {versions['torch']}. Generated from the JSON beside it.",
@@ -90,10 +88,6 @@ def _correlation(record: dict[str, Any]) -> tuple[str, list[str], list[list[str]
         for m in record["models"]
     ]
     return "Correlation map", head, rows
-
-
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(" ".join(text.split()), 120, break_long_words=False, break_on_hyphens=False)
 
 
 def main(arguments: list[str]) -> int:

@@ -1,7 +1,4 @@
-"""Orders over positions: raster scan in wavefronts, and the checkerboard.
-
-An order over channels is a plain loop and stands in the model's own file.
-"""
+"""Orders: raster scan in wavefronts and checkerboard over positions, slices over channels."""
 
 from __future__ import annotations
 
@@ -9,14 +6,19 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from calotype.lab.entropy.coders import Coder, place, take
+from calotype.lab.entropy.coders import Coder, parts, place, take
+from calotype.lab.entropy.distributions import Gaussian
 from calotype.lab.layers.masked import MaskedConv
 
 Parameters = Callable[[Tensor, Tensor], Any]
 """(side ``[B, S, n, 1]``, context ``[B, K, n, 1]``) to a law over ``[B, C, n, 1]``; pointwise over n."""
+Groups = Callable[[int, int, int], list[Tensor]]
+"""(height, width, reach) to the positions (flat, int64) that a raster scan codes together, group by group."""
+Support = Callable[[int, list[Tensor]], tuple[Tensor, Tensor]]
+"""(i, decoded slices before the i-th) to what its networks see: for the mean, for the scale."""
 
 
 def wavefronts(height: int, width: int, reach: int) -> list[Tensor]:
@@ -34,8 +36,19 @@ def wavefronts(height: int, width: int, reach: int) -> list[Tensor]:
     return groups
 
 
+def one_by_one(height: int, width: int, reach: int) -> list[Tensor]:
+    """Every position in a group of its own, as published coders do; for comparison."""
+    return list(torch.arange(height * width)[:, None])
+
+
 def raster(
-    coder: Coder, name: str, y: Tensor | None, side: Tensor, context: MaskedConv, parameters: Parameters
+    coder: Coder,
+    name: str,
+    y: Tensor | None,
+    side: Tensor,
+    context: MaskedConv,
+    parameters: Parameters,
+    groups: Groups = wavefronts,
 ) -> Tensor:
     """Code a map position by position, all channels together.  Returns ``y_hat`` ``[B, C, h, w]``.
 
@@ -58,7 +71,7 @@ def raster(
     # y_hat with a border of zeros, channels last
     seen = side.new_zeros(b, (h + 2 * reach) * wide, context.in_channels)
     shift = (offsets[:, 0] * wide + offsets[:, 1]).to(side.device)
-    for group in wavefronts(h, w, reach):
+    for group in groups(h, w, reach):
         group = group.to(side.device)
         inner = (group // w + reach) * wide + group % w + reach  # the same positions within the border
         patch = seen[:, inner[:, None] + shift].flatten(2)  # [B, n, taps * C]
@@ -90,6 +103,33 @@ def two_pass(
         p = _squeeze(parameters(take(side, others)[..., None], take(context(y_hat), others)[..., None]))
         y_hat = place(y_hat, others, coder.code(name, y, p, at=others))
     return y_hat
+
+
+def channel_slices(
+    coder: Coder,
+    name: str,
+    y: Tensor | None,
+    sizes: list[int],
+    support: Support,
+    mean: nn.ModuleList,
+    scale: nn.ModuleList,
+    lrp: nn.ModuleList | None = None,
+) -> Tensor:
+    """Code channels slice after slice, each at all positions.  Returns ``y_hat`` ``[B, C, h, w]``.
+
+    sizes: channels of each slice; their sum is C.
+    mean, scale: a network for each slice, from its support to the parameters of its Gaussian.
+    lrp: latent residual prediction, a network for each slice that estimates the rounding error (within 1/2)
+    from the mean's support and the slice; added before later slices see it.
+    """
+    done: list[Tensor] = []
+    for i, y_i in enumerate(parts(y, sizes)):
+        for_mean, for_scale = support(i, done)
+        y_hat = coder.code(name, y_i, Gaussian(mean[i](for_mean), scale[i](for_scale)))
+        if lrp is not None:
+            y_hat = y_hat + 0.5 * torch.tanh(lrp[i](torch.cat((for_mean, y_hat), 1)))
+        done.append(y_hat)
+    return torch.cat(done, 1)
 
 
 def _squeeze(p: Any) -> Any:

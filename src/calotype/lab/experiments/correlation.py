@@ -38,6 +38,7 @@ from calotype.lab.train.loop import Diverged, Trainer
 from calotype.lab.train.report import Console
 from calotype.lab.train.state import NAME, State
 from calotype.lab.train.subject import Subject
+from calotype.records.provenance import provenance
 
 MODEL, MEASURES, RESULTS, BUDGET = "model.safetensors", "measures.json", "results.json", "budget.json"
 BASE = "base"
@@ -148,9 +149,12 @@ def files(pictures: Sequence[Path], most: int) -> list[Path]:
 
 
 def measure(
-    budget: Budget, rows: Sequence[Row], pictures: Sequence[Path], out: Path, *, again: bool = False
+    budget: Budget, rows: Sequence[Row], pictures: Sequence[Path], out: Path, command: Sequence[str]
 ) -> Iterator[tuple[str, float, dict[str, Any]]]:
-    """Code the pictures with every trained model and draw its correlation map; yields what is new."""
+    """Code the pictures with every trained model and draw its correlation map; yields what is new.
+
+    ``command`` is stored with each, beside commit, hardware and versions.
+    """
     from calotype.lab.analysis.correlation import measure as correlation_map
     from calotype.lab.analysis.subjects import Subject as Looked
     from calotype.lab.analysis.subjects import pictures as read
@@ -160,7 +164,7 @@ def measure(
     for row in rows:
         for lam in budget.lambdas:
             here = folder(out, row, lam)
-            if not (here / MODEL).is_file() or ((here / MEASURES).is_file() and not again):
+            if not (here / MODEL).is_file() or (here / MEASURES).is_file():
                 continue
             records = list(evaluate(here / MODEL, shown))
             model = load_checkpoint(here / MODEL)
@@ -168,6 +172,7 @@ def measure(
             del numbers["channels"], numbers["pictures"]
             record = {"mean": records[-1], "pictures": records[:-1], "correlation": numbers}
             record["cpu_seconds"] = decoding(model, shown[0])
+            record["provenance"] = provenance(command)
             temporary = here / f".{MEASURES}.tmp"
             temporary.write_text(json.dumps(record, indent=1) + "\n")
             temporary.replace(here / MEASURES)
@@ -212,19 +217,19 @@ def main(
     *,
     prog: str = "python -m calotype.lab.experiments.correlation",
     bd_rate: BDRate | None = None,
-    environment: dict[str, Any] | None = None,
 ) -> int:
     """Run the command; returns the exit status.  Without ``bd_rate`` the report has no BD-rates."""
     begun = time.monotonic()
     given = parser(prog).parse_args(arguments)
+    command = [*prog.split(), *(sys.argv[1:] if arguments is None else arguments)]
     try:
-        return _main(given, begun, bd_rate, environment or {})
+        return _main(given, begun, bd_rate, command)
     except (CalotypeError, Diverged, OSError, ValueError) as error:
         print(f"{prog}: {error}", file=sys.stderr, flush=True)
         return 1
 
 
-def _main(given: Any, begun: float, bd_rate: BDRate | None, environment: dict[str, Any]) -> int:
+def _main(given: Any, begun: float, bd_rate: BDRate | None, command: Sequence[str]) -> int:
     budget = _budget(given)
     rows = chosen(budget, given.only)
     if given.part in ("train", "all"):
@@ -242,7 +247,7 @@ def _main(given: Any, begun: float, bd_rate: BDRate | None, environment: dict[st
             print("stopped before the end; the same command goes on", flush=True)
             return 0
     if given.part in ("measure", "all"):
-        for key, lam, mean in measure(budget, rows, given.pictures or [], given.out):
+        for key, lam, mean in measure(budget, rows, given.pictures or [], given.out, command):
             print(f"{key}, lambda {lam:g}: {mean['bpp']:.4f} bpp, {mean['psnr']:.2f} dB", flush=True)
     if given.part == "speed":
         found = []
@@ -250,12 +255,14 @@ def _main(given: Any, begun: float, bd_rate: BDRate | None, environment: dict[st
             found.append(record)
             print(json.dumps(record), flush=True)
         given.out.mkdir(parents=True, exist_ok=True)
-        stored = {"widths": given.budget, "picture": files(given.pictures, 1)[0].name, "systems": found}
+        stored = provenance(command) | {
+            "widths": given.budget, "picture": files(given.pictures, 1)[0].name, "systems": found
+        }  # fmt: skip
         (given.out / SPEED).write_text(json.dumps(stored, indent=1) + "\n")
     if given.part in ("report", "all"):
         from calotype.lab.experiments.correlation_report import write
 
-        print(write(budget, given.out, bd_rate, environment))
+        print(write(budget, given.out, bd_rate, command))
     return 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ import torch
 from calotype.lab.checkpoint import read_info
 from calotype.lab.experiments import correlation
 from calotype.lab.experiments.correlation_plan import HYPERPRIORS, PAPER, WITH, Budget, plan
+from calotype.records.markdown import table, wrapped
+from calotype.records.provenance import provenance
 
 Points = Sequence[tuple[float, float]]
 ANCHOR, FULL = "cheng", "cheng-autoregressive"
@@ -144,7 +145,7 @@ TITLES = {
 
 def markdown(record: dict[str, Any]) -> str:
     """The page for people, from results.json."""
-    budget, environment = Budget.from_dict(record["budget"]), record["environment"]
+    budget, machine = Budget.from_dict(record["budget"]), record["hardware"]
     config = budget.config(True)
     each = f"{config.steps} steps of {config.batch} crops of {config.crop} pixels"
     if budget.base:
@@ -163,25 +164,23 @@ def markdown(record: dict[str, Any]) -> str:
     lines = [
         "# The correlation loss",
         "",
-        *_wrapped(about),
+        *wrapped(about),
         "",
         "Directions and relative speeds are what this can show; the published BD-rates need longer training.",
     ]
-    if environment:
-        pictures = record["rows"][next(iter(record["rows"]))]["points"][0]["pictures"]
-        where = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in environment.items())
-        made = (
-            f"Measured on {where}; torch {record['torch']}, one thread, {len(pictures)} pictures; CPU "
-            f"seconds of one of them ({pictures[0]['image']})."
-        )
-        lines += ["", *_wrapped(made)]
+    pictures = record["rows"][next(iter(record["rows"]))]["points"][0]["pictures"]
+    made = (
+        f"Measured on {machine['processor']}, {machine['cores_usable']} cores, {machine['system']}; torch "
+        f"{record['libraries']['torch']}, one thread, {len(pictures)} pictures; CPU seconds of one of them "
+        f"({pictures[0]['image']}); {record['finished'][:10]}, commit `{record['commit'] or 'unknown'}`."
+    )
+    lines += ["", *wrapped(made)]
     for name, rows in record["tables"].items():
         if not rows:
             continue
         heads = list(rows[0])
         lines += ["", f"## {TITLES[name]}", ""]
-        lines += ["| " + " | ".join(heads) + " |", "| --- " + "| ---: " * (len(heads) - 1) + "|"]
-        lines += ["| " + " | ".join(_cell(row[h]) for h in heads) + " |" for row in rows]
+        lines += table(heads, ([_cell(row[h]) for h in heads] for row in rows))
     if "speed" in record:
         lines += ["", *speed_table(record["speed"])]
     if any(name == "maps.png" for name in record.get("figures", [])):
@@ -193,19 +192,11 @@ def speed_table(speed: dict[str, Any]) -> list[str]:
     """Decoding times with fresh weights, beside those of the raster context in wavefronts and one by one."""
     systems = speed["systems"]
     full = next((s for s in systems if s["system"] == FULL), None)
-    lines = [
-        f"## Decoding at the widths of the budget `{speed['widths']}`, fresh weights, one picture "
-        f"({speed['picture']})",
-        "",
-        *_wrapped(
-            "CPU seconds on one thread; `latents` is all but the synthesis. *Times faster*: than "
-            "autoregression position by position (as published coders work), and than ours in wavefronts."
-        ),
-        "",
-        "| system | latents | one by one | whole | times faster, latents | whole | than wavefronts, "
-        "latents | whole | published |",
-        "| --- " + "| ---: " * 8 + "|",
-    ]
+    heads = [
+        "system", "latents", "one by one", "whole", "times faster, latents", "whole",
+        "than wavefronts, latents", "whole", "published",
+    ]  # fmt: skip
+    rows = []
     for s in systems:
         cells: list[Any] = [s["latents"], s.get("one by one"), s["whole"]]
         if full is None:
@@ -215,16 +206,18 @@ def speed_table(speed: dict[str, Any]) -> list[str]:
             cells += [serial / s["latents"], (serial + synthesis) / s["whole"]]
             cells += [full["latents"] / s["latents"], full["whole"] / s["whole"]]
         published = PAPER["speed"].get(s["system"] + WITH)
-        lines.append(
-            "| "
-            + " | ".join([s["system"], *(f"{c:.3g}" if c else "-" for c in cells), _cell(published)])
-            + " |"
-        )
-    return lines
-
-
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, 120, break_long_words=False, break_on_hyphens=False)
+        rows.append([s["system"], *(f"{c:.3g}" if c else "-" for c in cells), _cell(published)])
+    return [
+        f"## Decoding at the widths of the budget `{speed['widths']}`, fresh weights, one picture "
+        f"({speed['picture']})",
+        "",
+        *wrapped(
+            "CPU seconds on one thread; `latents` is all but the synthesis. *Times faster*: than "
+            "autoregression position by position (as published coders work), and than ours in wavefronts."
+        ),
+        "",
+        *table(heads, rows),
+    ]
 
 
 def _cell(value: Any) -> str:
@@ -252,11 +245,12 @@ def write(
     budget: Budget,
     out: Path,
     bd_rate: Callable[[Points, Points], float] | None,
-    environment: dict[str, Any],
+    command: Sequence[str],
 ) -> str:
     """Write results.json, README.md and maps.png; returns the page.
 
-    Where nothing was measured but results are stored, the page is made from those.
+    The results' provenance is that of what was measured last; ``sessions`` lists all that differ.  Where
+    nothing was measured but results are stored, the page is made from those.
 
     Raises:
         ValueError: if there is neither.
@@ -266,7 +260,9 @@ def write(
     if not rows and not stored.is_file():
         raise ValueError(f"{out}: nothing was measured yet")
     if rows:
-        record = {"budget": budget.to_dict(), "environment": environment, "torch": torch.__version__}
+        made = [p.pop("provenance") for r in rows.values() for p in r["points"] if "provenance" in p]
+        last = max(made, key=lambda m: m["finished"], default=provenance(command))
+        record = {**last, "sessions": _sessions(made), "budget": budget.to_dict()}
         record |= {"figures": ["maps.png"], "tables": tables(rows, bd_rate), "rows": rows}
         if (out / correlation.SPEED).is_file():
             record["speed"] = json.loads((out / correlation.SPEED).read_text())
@@ -275,3 +271,11 @@ def write(
     text = markdown(json.loads(stored.read_text()))
     (out / "README.md").write_text(text)
     return text
+
+
+def _sessions(made: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each provenance once, whatever the time, in the order of time."""
+    found: dict[str, dict[str, Any]] = {}
+    for one in sorted(made, key=lambda m: m["finished"]):
+        found[json.dumps({**one, "finished": None})] = one
+    return list(found.values())

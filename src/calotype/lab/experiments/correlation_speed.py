@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from calotype.lab.entropy import order
+from calotype.lab.entropy.order import one_by_one
 from calotype.lab.experiments.correlation_plan import Budget, Row
 
 
@@ -29,19 +29,9 @@ def decoding(model: Any, picture: Path) -> dict[str, float]:
         pixels = np.array(opened.convert("RGB"))
     codec = ModelCodec(model)
     found = dict(zip(("whole", "latents"), _decoding(codec, pixels, 2)))
-    asked, usual = [], order.wavefronts
-
-    def one_by_one(height: int, width: int, reach: int) -> list[torch.Tensor]:
-        asked.append((height, width))
-        return list(torch.arange(height * width)[:, None])
-
-    try:
-        order.wavefronts = one_by_one
-        seconds = _decoding(codec, pixels, 1)[1]
-    finally:
-        order.wavefronts = usual
-    if asked:
-        found["one by one"] = seconds
+    if codec.model.order is not None:
+        codec.model.order = one_by_one  # the codec's own copy of the model
+        found["one by one"] = _decoding(codec, pixels, 1)[1]
     return found
 
 

@@ -21,6 +21,20 @@ def subpixel(cin: int, cout: int, factor: int = 2, kernel: int = 3) -> nn.Sequen
     return nn.Sequential(conv(cin, cout * factor**2, kernel, 1), nn.PixelShuffle(factor))
 
 
+def slice_net(
+    cin: int,
+    cout: int,
+    widths: tuple[int, int],
+    kernels: tuple[int, int, int],
+    activation: type[nn.Module] = nn.ReLU,
+) -> nn.Sequential:
+    """Three convolutions at the latents' resolution: from what is decoded to parameters of the next slice."""
+    (a, b), (first, second, third) = widths, kernels
+    return nn.Sequential(
+        conv(cin, a, first, 1), activation(), conv(a, b, second, 1), activation(), conv(b, cout, third, 1)
+    )
+
+
 class Pointwise(nn.Conv2d):
     """1x1 convolution ``[B, cin, H, W]`` to ``[B, cout, H, W]``.
 

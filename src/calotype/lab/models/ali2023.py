@@ -21,11 +21,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from calotype.lab.entropy import Coder, FactorizedPrior, Gaussian, given, parts
+from calotype.lab.entropy import Coder, FactorizedPrior, channel_slices, given
+from calotype.lab.layers.conv import slice_net
 from calotype.lab.layers.transforms import residual_analysis, residual_synthesis
 from calotype.lab.models.base import LabModel
 from calotype.lab.models.cheng2020 import hyper_analysis, hyper_synthesis
-from calotype.lab.models.minnen2020 import slice_net
+from calotype.lab.models.minnen2020 import KERNELS
 
 
 class ChengChARM(LabModel):
@@ -47,18 +48,17 @@ class ChengChARM(LabModel):
         width = n // slices
         self.sizes = [width] * slices
         seen = [n + width * i for i in range(slices)]
-        self.mean = nn.ModuleList(slice_net(c, width, widths) for c in seen)
-        self.scale = nn.ModuleList(slice_net(c, width, widths) for c in seen)
-        self.lrp = nn.ModuleList(slice_net(c + width, width, widths) for c in seen)
+
+        def nets(more: int) -> nn.ModuleList:
+            return nn.ModuleList(slice_net(c + more, width, widths, KERNELS) for c in seen)
+
+        self.mean, self.scale, self.lrp = nets(0), nets(0), nets(width)
 
     def walk(self, coder: Coder, y: Tensor | None = None) -> Tensor:
         z_hat = coder.code("z", given(self.h_a, y), self.prior(coder.grid(64)))
         scales, means = self.h_s(z_hat).chunk(2, 1)
-        done: list[Tensor] = []
-        for i, y_i in enumerate(parts(y, self.sizes)):
-            mean_support = torch.cat((means, *done), 1)
-            p = Gaussian(self.mean[i](mean_support), self.scale[i](torch.cat((scales, *done), 1)))
-            y_hat = coder.code("y", y_i, p)
-            residual = self.lrp[i](torch.cat((mean_support, y_hat), 1))
-            done.append(y_hat + 0.5 * torch.tanh(residual))
-        return torch.cat(done, 1)
+
+        def support(i: int, done: list[Tensor]) -> tuple[Tensor, Tensor]:
+            return torch.cat((means, *done), 1), torch.cat((scales, *done), 1)
+
+        return channel_slices(coder, "y", y, self.sizes, support, self.mean, self.scale, self.lrp)

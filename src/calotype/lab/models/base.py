@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from calotype.lab.entropy.coders import Coder, Estimate
 from calotype.lab.entropy.factorized import FactorizedPrior
+from calotype.lab.entropy.order import Groups
 
 
 @dataclass
@@ -58,6 +59,8 @@ class LabModel(nn.Module):
     """How the paper quantises in training, one of `calotype.lab.entropy.coders.MODES`."""
     encoder_only: ClassVar[tuple[str, ...]] = ("g_a", "g_s", "h_a")
     """Parts that no probability depends on: they stay float32 in coding, all others run in float64."""
+    order: Groups | None = None
+    """Of systems with a raster scan: the positions that it codes together, and so their order in a file."""
     name: str = ""
     """Name in the registry, set by `calotype.lab.registry.build`."""
     config: dict[str, Any]

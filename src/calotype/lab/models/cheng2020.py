@@ -23,7 +23,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from calotype.lab.entropy import Coder, FactorizedPrior, Gaussian, Mixture, given, raster
+from calotype.lab.entropy import Coder, FactorizedPrior, Gaussian, Mixture, given, raster, wavefronts
 from calotype.lab.layers.conv import conv, subpixel
 from calotype.lab.layers.masked import RasterConv
 from calotype.lab.layers.transforms import residual_analysis, residual_synthesis
@@ -56,6 +56,7 @@ class Cheng2020(LabModel):
 
     multiple = 64
     quantisation = "noise"
+    order = staticmethod(wavefronts)
 
     def __init__(self, n: int = 128, *, attention: bool = False, mixture: int = 1) -> None:
         super().__init__()
@@ -70,7 +71,7 @@ class Cheng2020(LabModel):
 
     def walk(self, coder: Coder, y: Tensor | None = None) -> Tensor:
         z_hat = coder.code("z", given(self.h_a, y), self.prior(coder.grid(64)))
-        return raster(coder, "y", y, self.h_s(z_hat), self.context, self.distribution)
+        return raster(coder, "y", y, self.h_s(z_hat), self.context, self.distribution, self.order)
 
     def distribution(self, side: Tensor, context: Tensor) -> Gaussian | Mixture:
         t = self.joint(torch.cat((side, context), 1))

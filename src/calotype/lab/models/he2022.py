@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from calotype.lab.entropy import Coder, FactorizedPrior, Gaussian, given, parts, two_pass
 from calotype.lab.layers.attention import SimplifiedAttention
-from calotype.lab.layers.conv import Pointwise, conv, deconv
+from calotype.lab.layers.conv import Pointwise, conv, deconv, slice_net
 from calotype.lab.layers.masked import CheckerboardConv
 from calotype.lab.layers.residual import ResidualBottleneck
 from calotype.lab.models.base import LabModel
@@ -33,13 +33,6 @@ from calotype.lab.models.base import LabModel
 
 def _blocks(n: int) -> list[nn.Module]:
     return [ResidualBottleneck(n) for _ in range(3)]
-
-
-def _context_net(cin: int, cout: int) -> nn.Sequential:
-    """From decoded groups to a context for the next: three conv5."""
-    return nn.Sequential(
-        conv(cin, 224, 5, 1), nn.ReLU(), conv(224, 128, 5, 1), nn.ReLU(), conv(128, cout, 5, 1)
-    )
 
 
 def _joint(widths: list[int]) -> nn.Sequential:
@@ -89,7 +82,7 @@ class Elic(LabModel):
         self.channel, self.spatial, self.joint = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for i, g in enumerate(groups):
             seen = sum(groups[:i]) if self.official else groups[0] + (groups[i - 1] if i > 1 else 0)
-            self.channel.append(_context_net(seen, 2 * g) if i else nn.Identity())
+            self.channel.append(slice_net(seen, 2 * g, (224, 128), (5, 5, 5)) if i else nn.Identity())
             self.spatial.append(CheckerboardConv(g, 2 * g))
             first = 2 * g * (1 + (i > 0)) + side
             # official: widths fall in even steps from input to output, but not below 2n

@@ -23,9 +23,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from calotype.lab.entropy import Coder, FactorizedPrior, Gaussian, given, parts
+from calotype.lab.entropy import Coder, FactorizedPrior, channel_slices, given
 from calotype.lab.layers.attention import SimplifiedAttention
-from calotype.lab.layers.conv import conv, subpixel
+from calotype.lab.layers.conv import conv, slice_net, subpixel
 from calotype.lab.layers.residual import ResidualBlock, ResidualDown, ResidualUp
 from calotype.lab.layers.window_attention import SwinBlock, swin_blocks
 from calotype.lab.models.base import LabModel
@@ -71,11 +71,6 @@ class SwinAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.squeeze(x)
         return self.expand(x + self.gate.trunk(x) * torch.sigmoid(self.gate.mask(self.swin(x))))
-
-
-def _slice_net(cin: int, cout: int, widths: tuple[int, int]) -> nn.Sequential:
-    a, b = widths
-    return nn.Sequential(conv(cin, a, 3, 1), nn.GELU(), conv(a, b, 3, 1), nn.GELU(), conv(b, cout, 3, 1))
 
 
 class TCM(LabModel):
@@ -138,18 +133,18 @@ class TCM(LabModel):
             nn.ModuleList(SwinAttention(w, inner) if attention else nn.Identity() for w in seen)
             for _ in range(2)
         )
-        self.mean = nn.ModuleList(_slice_net(w, width, widths) for w in seen)
-        self.scale = nn.ModuleList(_slice_net(w, width, widths) for w in seen)
-        self.lrp = nn.ModuleList(_slice_net(w + width, width, widths) for w in seen)
+
+        def nets(more: int) -> nn.ModuleList:
+            return nn.ModuleList(slice_net(w + more, width, widths, (3, 3, 3), nn.GELU) for w in seen)
+
+        self.mean, self.scale, self.lrp = nets(0), nets(0), nets(width)
 
     def walk(self, coder: Coder, y: Tensor | None = None) -> Tensor:
         z_hat = coder.code("z", given(self.h_a, y), self.prior(coder.grid(64)))
         means, scales = self.h_mean(z_hat), self.h_scale(z_hat)
-        done: list[Tensor] = []
-        for i, y_i in enumerate(parts(y, self.sizes)):
-            mean_support = self.mean_attention[i](torch.cat((means, *done), 1))
-            scale_support = self.scale_attention[i](torch.cat((scales, *done), 1))
-            y_hat = coder.code("y", y_i, Gaussian(self.mean[i](mean_support), self.scale[i](scale_support)))
-            residual = self.lrp[i](torch.cat((mean_support, y_hat), 1))
-            done.append(y_hat + 0.5 * torch.tanh(residual))
-        return torch.cat(done, 1)
+
+        def support(i: int, done: list[Tensor]) -> tuple[Tensor, Tensor]:
+            for_mean = self.mean_attention[i](torch.cat((means, *done), 1))
+            return for_mean, self.scale_attention[i](torch.cat((scales, *done), 1))
+
+        return channel_slices(coder, "y", y, self.sizes, support, self.mean, self.scale, self.lrp)

@@ -21,7 +21,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from calotype.lab.entropy import Coder, FactorizedPrior, Gaussian, given, raster
+from calotype.lab.entropy import Coder, FactorizedPrior, Gaussian, given, raster, wavefronts
 from calotype.lab.layers.conv import Pointwise, conv, deconv
 from calotype.lab.layers.masked import RasterConv
 from calotype.lab.layers.transforms import gdn_analysis, gdn_synthesis
@@ -73,6 +73,7 @@ class Autoregressive(LabModel):
 
     multiple = 64
     quantisation = "noise"
+    order = staticmethod(wavefronts)
 
     def __init__(self, n: int = 192, m: int = 192) -> None:
         super().__init__()
@@ -85,7 +86,7 @@ class Autoregressive(LabModel):
 
     def walk(self, coder: Coder, y: Tensor | None = None) -> Tensor:
         z_hat = coder.code("z", given(self.h_a, y), self.prior(coder.grid(64)))
-        return raster(coder, "y", y, self.h_s(z_hat), self.context, self.distribution)
+        return raster(coder, "y", y, self.h_s(z_hat), self.context, self.distribution, self.order)
 
     def distribution(self, side: Tensor, context: Tensor) -> Gaussian:
         sigma, mu = self.joint(torch.cat((side, context), 1)).chunk(2, 1)

@@ -20,16 +20,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from calotype.lab.entropy import Coder, FactorizedPrior, Gaussian, given, parts
-from calotype.lab.layers.conv import conv, deconv
+from calotype.lab.entropy import Coder, FactorizedPrior, channel_slices, given
+from calotype.lab.layers.conv import conv, deconv, slice_net
 from calotype.lab.layers.transforms import gdn_analysis, gdn_synthesis
 from calotype.lab.models.base import LabModel
 
-
-def slice_net(cin: int, cout: int, widths: tuple[int, int] = (224, 128)) -> nn.Sequential:
-    """conv5, conv5, conv3 with ReLU between, at the latents' resolution."""
-    a, b = widths
-    return nn.Sequential(conv(cin, a, 5, 1), nn.ReLU(), conv(a, b, 5, 1), nn.ReLU(), conv(b, cout, 3, 1))
+KERNELS = (5, 5, 3)
+"""Of a slice's networks."""
 
 
 def hyper_features(widths: tuple[int, int, int], z: int) -> nn.Sequential:
@@ -67,19 +64,18 @@ class ChARM(LabModel):
         self.prior = FactorizedPrior(n)
         width = m // slices
         seen = [m + width * min(i, support) for i in range(slices)]
-        self.mean = nn.ModuleList(slice_net(c, width, widths) for c in seen)
-        self.scale = nn.ModuleList(slice_net(c, width, widths) for c in seen)
-        self.lrp = nn.ModuleList(slice_net(c + width, width, widths) for c in seen)
+
+        def nets(more: int) -> nn.ModuleList:
+            return nn.ModuleList(slice_net(c + more, width, widths, KERNELS) for c in seen)
+
+        self.mean, self.scale, self.lrp = nets(0), nets(0), nets(width)
 
     def walk(self, coder: Coder, y: Tensor | None = None) -> Tensor:
         z_hat = coder.code("z", given(self.h_a, y), self.prior(coder.grid(64)))
         means, scales = self.h_mean(z_hat), self.h_scale(z_hat)
-        done: list[Tensor] = []
-        for i, y_i in enumerate(parts(y, self.sizes)):
-            mean_support = torch.cat((means, *done[: self.support]), 1)
-            scale_support = torch.cat((scales, *done[: self.support]), 1)
-            p = Gaussian(self.mean[i](mean_support), self.scale[i](scale_support))
-            y_hat = coder.code("y", y_i, p)
-            residual = self.lrp[i](torch.cat((mean_support, y_hat), 1))
-            done.append(y_hat + 0.5 * torch.tanh(residual))
-        return torch.cat(done, 1)
+
+        def support(i: int, done: list[Tensor]) -> tuple[Tensor, Tensor]:
+            first = done[: self.support]
+            return torch.cat((means, *first), 1), torch.cat((scales, *first), 1)
+
+        return channel_slices(coder, "y", y, self.sizes, support, self.mean, self.scale, self.lrp)

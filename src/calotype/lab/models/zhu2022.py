@@ -20,8 +20,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from calotype.lab.entropy import Coder, FactorizedPrior, Gaussian, given, parts
-from calotype.lab.layers.conv import conv
+from calotype.lab.entropy import Coder, FactorizedPrior, Gaussian, channel_slices, given
+from calotype.lab.layers.conv import slice_net
 from calotype.lab.layers.window_attention import PatchMerging, PatchSplitting, SwinBlock, swin_blocks
 from calotype.lab.models.base import LabModel
 
@@ -119,27 +119,21 @@ class SwinChARM(SwinHyperprior):
         self.sizes = [m // slices] * slices
         width = m // slices
 
-        def net(i: int) -> nn.Sequential:
-            seen = width * (i + 1)
-            a, b = slice_widths(i, width)
-            return nn.Sequential(
-                conv(seen, a, 3, 1), nn.ReLU(), conv(a, b, 3, 1), nn.ReLU(), conv(b, width, 3, 1)
+        def nets() -> nn.ModuleList:
+            return nn.ModuleList(
+                slice_net(width * (i + 1), width, slice_widths(i, width), (3, 3, 3)) for i in range(slices)
             )
 
-        self.mean = nn.ModuleList(net(i) for i in range(slices))
-        self.scale = nn.ModuleList(net(i) for i in range(slices))
+        self.mean, self.scale = nets(), nets()
 
     def walk(self, coder: Coder, y: Tensor | None = None) -> Tensor:
         z_hat = coder.code("z", given(self.h_a, y), self.prior(coder.grid(64)))
         means, scales = (t.split(self.sizes, 1) for t in self.h_s(z_hat).chunk(2, 1))
-        done: list[Tensor] = []
-        for i, y_i in enumerate(parts(y, self.sizes)):
-            mu, sigma = (
-                self.mean[i](torch.cat((means[i], *done), 1)),
-                self.scale[i](torch.cat((scales[i], *done), 1)),
-            )
-            done.append(coder.code("y", y_i, Gaussian(mu, sigma)))
-        return torch.cat(done, 1)
+
+        def support(i: int, done: list[Tensor]) -> tuple[Tensor, Tensor]:
+            return torch.cat((means[i], *done), 1), torch.cat((scales[i], *done), 1)
+
+        return channel_slices(coder, "y", y, self.sizes, support, self.mean, self.scale)
 
 
 def slice_widths(i: int, width: int) -> tuple[int, int]:

@@ -1,10 +1,17 @@
-"""What a run was made on: written into the results, so that times can be judged."""
+"""Where a result comes from: command, commit, hardware, versions, time.
+
+Whatever stores results under docs/results stores `provenance` with them, so that a number can be traced to
+the code that gave it, and a time to the machine.
+"""
 
 from __future__ import annotations
 
+import datetime
 import os
 import platform
+import shlex
 import subprocess
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,11 +28,31 @@ LIBRARIES = (
 )
 
 
+def provenance(command: Sequence[str]) -> dict[str, Any]:
+    """``command``, ``commit``, ``hardware``, ``libraries`` and ``finished``, to be merged into a record."""
+    return {
+        "command": shown(command),
+        "commit": commit(),
+        "hardware": hardware(),
+        "libraries": libraries(),
+        "finished": now(),
+    }
+
+
+def shown(command: Sequence[str]) -> str:
+    """A command as a shell takes it.  Of absolute paths only the last part: the rest is this machine's."""
+    words = []
+    for word in command:
+        head, equals, path = word.rpartition("=")
+        words.append(f"{head}{equals}{Path(path).name}" if Path(path).is_absolute() else word)
+    return shlex.join(words)
+
+
 def hardware() -> dict[str, Any]:
     """Processor, cores, memory (GiB), system, Python; no host names or paths."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "cores_usable": usable,
         "memory_gib": _memory(),
@@ -47,22 +74,28 @@ def libraries() -> dict[str, str]:
 
 def commit() -> str | None:
     """The commit of the source tree this runs from, ``+`` appended when files differ; None when installed."""
-    here = Path(__file__).parent
+    package = Path(__file__).parents[1]
+    git = ["git", "-C", str(package)]
     try:
-        told = ["git", "-C", str(here), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
-        done = subprocess.run(told, capture_output=True, text=True, check=False, timeout=20)
-        tracked = subprocess.run(
-            ["git", "-C", str(here), "ls-files", "--error-unmatch", __file__],
-            capture_output=True,
-            check=False,
-            timeout=20,
+        told, tracked = (
+            subprocess.run([*git, *asked], capture_output=True, text=True, check=False, timeout=20)
+            for asked in (
+                ["describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
+                ["ls-files", "--error-unmatch", "__init__.py"],
+            )
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() or None if tracked.returncode == 0 else None
+    return told.stdout.strip() or None if tracked.returncode == 0 else None
 
 
-def _processor() -> str:
+def now() -> str:
+    """Date and time in UTC, to the second."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+
+
+def processor() -> str:
+    """The processor's name, as far as the system tells."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

@@ -1,0 +1,126 @@
+"""The numbers in the prose of docs/lab-analysis.md are those of the stored results and of the code."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from calotype.lab import registry
+from calotype.lab.analysis.complexity import kmacs_per_pixel, parameters
+from calotype.lab.experiments.correlation_plan import HYPERPRIORS, PAPER, Budget
+from calotype.lab.losses.correlation import MEAN_ALPHA, convert_alpha, products
+
+from .test_tcm import SIZES
+
+DOCS = Path(__file__).parents[2] / "docs"
+TEXT = (DOCS / "lab-analysis.md").read_text(encoding="utf-8")
+PROSE = " ".join(TEXT.split())
+
+
+def stored(name: str) -> Any:
+    path = DOCS / "results" / name
+    if not path.is_file():
+        pytest.skip("results are not here")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def says(*phrases: str) -> None:
+    missing = [phrase for phrase in phrases if phrase not in PROSE]
+    assert not missing, f"docs/lab-analysis.md does not say {missing}"
+
+
+def test_the_experiment() -> None:
+    record = stored("correlation/results.json")
+    budget, tables = Budget.from_dict(record["budget"]), record["tables"]
+    pairs = {row["system"]: row for row in tables["hyperpriors"]}
+    gain = {key: row["gain"] for key, row in pairs.items()}
+    cheng = pairs["cheng"]
+    lost = {k: r["correlation without"] - r["correlation with"] for k, r in pairs.items()}
+    assert min(lost.values()) > 0
+    assert max(lost, key=lost.__getitem__) == "cheng"
+    assert max(pairs, key=lambda k: pairs[k]["correlation without"]) == "cheng"
+    steps = budget.base + len(budget.lambdas) * budget.config(True).steps
+    decibels = [p["mean"]["psnr"] for row in record["rows"].values() for p in row["points"]]
+    (chance,) = tables["chance"]
+    share = {row["system"]: row["share of autoregression's"] for row in tables["contexts"]}
+    tried = {row["loss"].removeprefix("cheng+loss").strip(): row["gain"] for row in tables["ablation"]}
+    context = ("cheng-checkerboard+loss", "cheng-charm+loss")
+    says(
+        f"{steps:,} steps each, {min(decibels):.0f} to {max(decibels):.0f} dB",
+        f"({cheng['correlation without']:.2f} to {cheng['correlation with']:.2f})",
+        f"gains {gain['cheng']:.1f} % of rate, as published ({PAPER['gain']['cheng']} %)",
+        f"with other crops and noise it is {chance['gain']:.1f} %",
+        f"Mean-scale loses {-gain['mean-scale']:.1f} % and Swin-T gains nothing",
+        f"({tried['alpha x 10']:.0f} and {tried['window 5']:.0f} %)".replace("(", "gain more ("),
+        f"published are {PAPER['share'][context[0]]} and {PAPER['share'][context[1]]} %",
+        f"here they are {share[context[0]]:.0f} and {share[context[1]]:.0f} %",
+        f"alone {share['cheng+loss']:.0f} % (published {PAPER['share']['cheng+loss']} %)",
+        f"trained twice differs by {chance['without, against the first seed']:.0f} %",
+    )
+    assert set(HYPERPRIORS) <= set(pairs)
+    assert abs(gain["swin"]) < 0.1
+    assert abs(tried["alpha x 0.1"]) < 1
+    assert abs(tried["mask causal"] - gain["cheng"]) < 2
+    assert gain["cheng-checkerboard"] > 0 > gain["cheng-charm"]
+
+
+def test_speeds() -> None:
+    record = stored("correlation/results.json")["speed"]
+    assert record["widths"] == "paper"
+    latents = {row["system"]: row["latents"] for row in record["systems"]}
+    fronts = latents["cheng-autoregressive"]
+    (serial,) = (row["one by one"] for row in record["systems"] if "one by one" in row)
+    one, board = latents["cheng"], latents["cheng-checkerboard"]
+    says(
+        f"decodes {serial / one:.0f} times and the checkerboard {serial / board:.0f} times as fast",
+        f"{fronts / one:.2g} and {fronts / board:.2g} times as fast as ours in wavefronts",
+        "are four times *slower* than autoregression",
+    )
+    assert round(latents["cheng-charm"] / serial) == 4
+
+
+def test_cost_and_the_product() -> None:
+    models = stored("correlation-loss-cost.json")["models"]
+    percent = {name: cost["percent"] for name, cost in models.items()}
+    assert percent.pop("calotype") < 2
+    assert max(percent.values()) < 0.5
+    says("below 0.5 % for the published systems, below 2 % for the product's model")
+    levels = stored("product-ideas/ideas.json")["correlation"]["levels"]
+    fell = [
+        100 * (1 - after[where] / before[where])
+        for before, after in zip(levels[::2], levels[1::2], strict=True)
+        for where in ("above and below", "beside")
+    ]
+    says(f"correlation of neighbours above, below and beside by {min(fell):.0f} to {max(fell):.0f} %")
+
+
+def test_reach() -> None:
+    models = stored("analysis/erf.json")["models"]
+    wide = {m["model"]: m["extent"]["0.0001"] for m in models}
+    side = {name: e["rows"][1] - e["rows"][0] + 1 for name, e in wide.items()}
+    assert round(side["swin"] / side["conv"]) == round(side["tcm"] / side["conv"]) == 2
+    says("windows reach twice as far as convolutions, per side, above 0.0001")
+
+
+def test_alpha() -> None:
+    alpha = convert_alpha(1e-13, products((16, 192, 16, 16)))
+    says(f"{alpha:.4f} for 16 crops of 256 x 256 with 192 latents", f"{MEAN_ALPHA} for `mean`")
+
+
+def test_sizes_and_costs() -> None:
+    """The table of systems; the sizes of TCM are those that `test_tcm` counts."""
+    rows = dict(re.findall(r"^\| `((?:liu|zhu)[^`]+)` \|[^|]*\|(.*)\|$", TEXT, re.M))
+    for size, known in SIZES.items():
+        row = rows.pop(f"liu2023-tcm-{size}")
+        assert row.startswith(f" {known['all']:,} | {known['total']} | ")
+        assert f"{known['layers']:,}" in row
+    assert len(rows) == 2
+    for name, row in rows.items():
+        with torch.device("meta"):
+            model = registry.build(name)
+        assert row.startswith(f" {parameters(model):,} | {kmacs_per_pixel(model)['total']:.2f} | ")
