@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from calotype.lab.models.calotype import Calotype
+from calotype.lab.pack import idle
 from calotype.lab.pack.exact import ExportError
 from calotype.lab.pack.tables import Statistics
 from calotype.lab.pack.write import export
@@ -52,7 +53,8 @@ def export_run(
 
     data:     the photographs; by default those that the run names.  The tables are calibrated on ``batches``
               batches of eight crops of those it trained on, as are the ranges of the int8 networks, and the
-              curve is measured on those it held out.
+              curve is measured on those it held out.  Hidden units that stay off in all these crops are left
+              out (`calotype.lab.pack.idle`).
     record:   what else the record should say: sources of the photographs, commit.
     progress: called with batches done and to do.
 
@@ -76,11 +78,12 @@ def export_run(
 
     statistics = Statistics(model)
     anchors = len(model.config.lambdas)
-    for k in range(batches):
-        x = photos.crops(train_set, (config["seed"], k, CALIBRATION), BATCH, CROP) / 255.0
-        shift = torch.rand(1, generator=torch.Generator().manual_seed(k))
-        statistics.add(model, x, (torch.arange(BATCH) + shift) / BATCH * (anchors - 1))
-        progress(k + 1, batches)
+    with idle.watched(model) as peaks:
+        for k in range(batches):
+            x = photos.crops(train_set, (config["seed"], k, CALIBRATION), BATCH, CROP) / 255.0
+            shift = torch.rand(1, generator=torch.Generator().manual_seed(k))
+            statistics.add(model, x, (torch.arange(BATCH) + shift) / BATCH * (anchors - 1))
+            progress(k + 1, batches)
     curve = {}
     if valid_set:
         curve = objective.validate(photos.centres(valid_set, VALIDATION_SIZE))
@@ -97,6 +100,8 @@ def export_run(
         "validation": {"lambda": list(model.config.lambdas), **curve},
         **(record or {}),
     }
+    kept = idle.drop(model, peaks)
+    training["hidden units kept"] = {name: f"{some} of {all_}" for name, (some, all_) in kept.items()}
     x = photos.crops(train_set, (config["seed"], 0, RANGES), RANGE_CROPS, CROP) / 255.0
     levels = (torch.arange(RANGE_CROPS) + 0.5) / RANGE_CROPS * (anchors - 1)
     identity = export(model, statistics, folder, name=name, training=training, calibration=(x, levels))
