@@ -26,8 +26,11 @@ def gain(idea: dict[str, Any], runs: dict[str, Any]) -> str:
         return str(idea["gain"])
     rate = bd(runs[idea["against"]], runs[idea["run"]])
     chance = bd(runs[idea["against"]], runs[idea["chance"]]) if idea.get("chance") else None
-    text = f"BD-rate {rate:+.2f} %"
-    return text if chance is None else f"{text} (the same run with other crops: {chance:+.2f} %)"
+    text = f"`{idea['run']}`: BD-rate {rate:+.2f} %"
+    text += "" if chance is None else f" (the same run with other crops: {chance:+.2f} %)"
+    if ratio := runs[idea["run"]].get("transform_time"):
+        text += f", {ratio:.2f} times the transform's CPU time"
+    return text
 
 
 def bd(anchor: dict[str, Any], test: dict[str, Any]) -> float:

@@ -12,7 +12,7 @@ import torch
 
 from calotype.lab import registry
 from calotype.lab.analysis.complexity import kmacs_per_pixel, parameters
-from calotype.lab.experiments.correlation_plan import HYPERPRIORS, PAPER, Budget
+from calotype.lab.experiments.correlation_plan import HYPERPRIORS, PAPER, Budget, plan
 from calotype.lab.losses.correlation import MEAN_ALPHA, convert_alpha, products
 
 from .test_tcm import SIZES
@@ -44,14 +44,16 @@ def test_the_experiment() -> None:
     assert min(lost.values()) > 0
     assert max(lost, key=lost.__getitem__) == "cheng"
     assert max(pairs, key=lambda k: pairs[k]["correlation without"]) == "cheng"
-    steps = budget.base + len(budget.lambdas) * budget.config(True).steps
+    steps = budget.base + budget.config(True).steps
+    planned = {row.key for row in plan(budget)}
     decibels = [p["mean"]["psnr"] for row in record["rows"].values() for p in row["points"]]
     (chance,) = tables["chance"]
     share = {row["system"]: row["share of autoregression's"] for row in tables["contexts"]}
     tried = {row["loss"].removeprefix("cheng+loss").strip(): row["gain"] for row in tables["ablation"]}
     context = ("cheng-checkerboard+loss", "cheng-charm+loss")
     says(
-        f"{steps:,} steps each, {min(decibels):.0f} to {max(decibels):.0f} dB",
+        f"{len(planned & set(record['rows']))} of the plan's {len(planned)} rows",
+        f"{steps:,} steps for each rate, {min(decibels):.0f} to {max(decibels):.0f} dB",
         f"({cheng['correlation without']:.2f} to {cheng['correlation with']:.2f})",
         f"gains {gain['cheng']:.1f} % of rate, as published ({PAPER['gain']['cheng']} %)",
         f"with other crops and noise it is {chance['gain']:.1f} %",
@@ -124,3 +126,15 @@ def test_sizes_and_costs() -> None:
         with torch.device("meta"):
             model = registry.build(name)
         assert row.startswith(f" {parameters(model):,} | {kmacs_per_pixel(model)['total']:.2f} | ")
+
+
+def test_the_ablation_of_decoders() -> None:
+    prose = " ".join((DOCS / "lab-jpegai.md").read_text(encoding="utf-8").split())
+    lost = {name: row["average"] for name, row in stored("jpegai-ablation/results.json")["summary"].items()}
+    for phrase in (
+        f"Chance is {lost['baseline, again']:.1f} %",
+        f"CS loses {lost['attention-cs']:.1f} % and DS {lost['attention-ds']:.1f} %, the simplified activation "
+        f"{lost['activation']:.1f} %",
+        f"the shuffle loses {lost['shuffle']:.1f} %, and with it the combination {lost['combination']:.1f} %",
+    ):
+        assert phrase in prose, phrase
