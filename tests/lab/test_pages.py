@@ -47,9 +47,11 @@ def test_a_gain_is_the_bd_rate_of_the_curves() -> None:
         return {"validation": {"bpp": [factor * b for b in (0.1, 0.2, 0.4)], "psnr": [30.0, 33.0, 36.0]}}
 
     runs = {"a": run(1.0), "b": run(0.9), "c": run(1.01)}
-    assert ideas.gain({"run": "b", "against": "a"}, runs) == "BD-rate -10.00 %"
+    assert ideas.gain({"run": "b", "against": "a"}, runs) == "`b`: BD-rate -10.00 %"
     text = ideas.gain({"run": "b", "against": "a", "chance": "c"}, runs)
-    assert text == "BD-rate -10.00 % (the same run with other crops: +1.00 %)"
+    assert text == "`b`: BD-rate -10.00 % (the same run with other crops: +1.00 %)"
+    runs["b"]["transform_time"] = 1.25
+    assert ideas.gain({"run": "b", "against": "a"}, runs).endswith("%, 1.25 times the transform's CPU time")
     assert ideas.gain({"gain": "much"}, runs) == "much"
 
 

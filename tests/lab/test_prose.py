@@ -133,8 +133,8 @@ def test_the_ablation_of_decoders() -> None:
     lost = {name: row["average"] for name, row in stored("jpegai-ablation/results.json")["summary"].items()}
     for phrase in (
         f"Chance is {lost['baseline, again']:.1f} %",
-        f"CS loses {lost['attention-cs']:.1f} % and DS {lost['attention-ds']:.1f} %, the simplified activation "
-        f"{lost['activation']:.1f} %",
+        f"CS loses {lost['attention-cs']:.1f} % and DS {lost['attention-ds']:.1f} %, "
+        f"the simplified activation {lost['activation']:.1f} %",
         f"the shuffle loses {lost['shuffle']:.1f} %, and with it the combination {lost['combination']:.1f} %",
     ):
         assert phrase in prose, phrase
