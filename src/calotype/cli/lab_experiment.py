@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
-from calotype.cli import FAILURE, USAGE
+from calotype.cli import USAGE
 
 EXPERIMENTS = {"correlation": "the correlation loss on hyperpriors and context models (Ali et al. 2023)"}
 
@@ -25,22 +24,7 @@ def main(arguments: list[str]) -> int:
 
     from calotype.lab.experiments import correlation
 
-    prog = f"calotype lab experiment {name}"
-    if problem := _ignored(correlation.parser(prog).parse_args(arguments[1:])):
-        print(f"{prog}: {problem}", file=sys.stderr)
-        return FAILURE
-    return correlation.main(arguments[1:], prog=prog, bd_rate=_bd_rate)
-
-
-def _ignored(given: argparse.Namespace) -> str | None:
-    """What is wrong with changing a budget that counted when the experiment was trained; None: nothing."""
-    from calotype.lab.experiments.correlation import BUDGET, RESULTS
-
-    kept = {"measure": (BUDGET,), "report": (BUDGET, RESULTS)}.get(given.part, ())
-    stored = next((path for name in kept if (path := given.out / name).is_file()), None)
-    if not given.set or stored is None:
-        return None
-    return f"{given.part} goes by the budget in {stored}, which --set does not change; leave --set out"
+    return correlation.main(arguments[1:], prog=f"calotype lab experiment {name}", bd_rate=_bd_rate)
 
 
 def _bd_rate(anchor: Sequence[tuple[float, float]], test: Sequence[tuple[float, float]]) -> float:

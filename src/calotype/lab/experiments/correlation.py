@@ -268,11 +268,15 @@ def _main(given: Any, begun: float, bd_rate: BDRate | None, command: Sequence[st
 
 def _budget(given: Any) -> Budget:
     """The budget of the command line; for measuring and reporting, the one in the experiment's folder."""
-    stored, results = given.out / BUDGET, given.out / RESULTS
-    if given.part == "report" and results.is_file() and not stored.is_file():
-        return _read(results, "budget")
-    if stored.is_file() and given.part in ("measure", "report"):
-        return _read(stored)
+    kept = {"measure": {BUDGET: ()}, "report": {BUDGET: (), RESULTS: ("budget",)}}.get(given.part, {})
+    for name, keys in kept.items():
+        if (given.out / name).is_file():
+            if given.set:
+                raise ValueError(
+                    f"{given.part} goes by the budget in {given.out / name}, which --set does not change; "
+                    "leave --set out"
+                )
+            return _read(given.out / name, *keys)
     if given.budget in BUDGETS:
         budget = BUDGETS[given.budget]
     elif Path(given.budget).is_file():
