@@ -20,7 +20,6 @@ import argparse
 import json
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,16 +44,9 @@ PLAIN = -1
 
 def main(arguments: list[str] | None = None) -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    commands = options.add_subparsers(dest="command", required=True)
-    measuring = commands.add_parser("measure")
-    measuring.add_argument("pictures", nargs="+", type=Path)
+    measuring = tables.add_commands(options, NAME, [10, 30, 50, 70, 90])
     measuring.add_argument("--efforts", nargs="+", type=int, default=[1, 3, 5], choices=range(MAX_EFFORT + 1))
-    measuring.add_argument("--qualities", nargs="+", type=float, default=[10, 30, 50, 70, 90])
     measuring.add_argument("--threads", type=int, default=2)
-    measuring.add_argument("--pack", help="instead of the one that ships")
-    measuring.add_argument("--every", type=int, default=1, help="take one picture of so many")
-    measuring.add_argument("--out", type=Path, default=Path("docs/results/effort.json"))
-    tables.add_writing(commands)
     given = options.parse_args(arguments)
     if given.command == "table":
         tables.write(given, table, NAME)

@@ -17,7 +17,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -41,15 +40,8 @@ NAME = "precision"
 
 def main(arguments: list[str] | None = None) -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    commands = options.add_subparsers(dest="command", required=True)
-    measuring = commands.add_parser("measure")
-    measuring.add_argument("pictures", nargs="+", type=Path)
-    measuring.add_argument("--qualities", nargs="+", type=float, default=[10, 25, 40, 55, 70, 85])
-    measuring.add_argument("--every", type=int, default=1, help="take one picture of so many")
+    measuring = tables.add_commands(options, NAME, [10, 25, 40, 55, 70, 85])
     measuring.add_argument("--repeat", type=int, default=3)
-    measuring.add_argument("--pack", help="instead of the one that ships")
-    measuring.add_argument("--out", type=Path, default=Path("docs/results/precision.json"))
-    tables.add_writing(commands)
     given = options.parse_args(arguments)
     if given.command == "table":
         tables.write(given, table, NAME)
