@@ -14,7 +14,7 @@ from PIL import Image
 import calotype
 from calotype.codec import latents
 from calotype.codec.decoder import decode
-from calotype.codec.effort import graphs, hyper, onnx_writer
+from calotype.codec.effort import graphs, onnx_writer
 from calotype.codec.effort.rates import REACH, Prices
 from calotype.codec.effort.slopes import Slopes
 from calotype.codec.effort.worth import worth
@@ -121,29 +121,6 @@ def test_slopes_are_those_of_the_synthesis(pack: Pack, scene: Scene) -> None:
         way *= np.float32(0.02) / np.abs(way).max()  # small: ReLUs have kinks
         up, down = (slopes.run(y_hat + sign * way, level, target)[0] for sign in (1, -1))
         assert (up - down) / 2 == pytest.approx(float((slope * way).sum()), rel=0.02)
-
-
-def test_hyper_latents_are_improved(pack: Pack, scene: Scene) -> None:
-    """Other hyper-latents, and for them what one pass gives; bits and the latents' error get smaller."""
-    pixels = scene(150, 200, seed=4)[:144, :192]
-    networks = Networks(pack, pack.level(512), 1)
-    y = networks.run("analysis", pixels=pixels[None])[0]
-    size = (int(y.shape[2]), int(y.shape[3]))
-    start = latents.quantise(networks, y)
-    curvature = np.full(y.shape[1], 6, np.float32)
-    padded = np.pad(y, ((0, 0), (0, 0), (0, 12 - size[0]), (0, 12 - size[1])), mode="edge")
-    found = hyper.improve(networks, Prices(pack.r_tables), padded, start, curvature, size)
-    assert (found.z != start.z).any()
-    assert np.abs(found.z - start.z).max() <= 1
-    np.testing.assert_array_equal(found.index, latents.scale_index(networks, found.z, *size))
-    assert not found.r[found.index == latents.SKIP].any()
-
-    def cost(coded: latents.Latents) -> float:
-        y_hat = latents.restore(networks, coded.z, coded.r, *size)
-        error = (y - y_hat) / networks.level.feeds["inv_gain"][None, :, None, None]
-        return 8 * len(latents.write(networks, coded)) + 6 * float(np.square(error).sum())
-
-    assert cost(found) < cost(start)
 
 
 def test_prices_are_those_of_the_coder(pack: Pack) -> None:

@@ -2,5 +2,5 @@
 
 ``graphs`` reads ONNX files, ``slopes`` makes one that runs the synthesis backwards (with ``gradients``, its
 small operations, and ``onnx_writer``), ``rates`` says what integers cost, ``worth`` what an error is worth in
-bits, ``hyper`` and ``refine`` search. Nothing here is loaded at effort 0.
+bits, ``refine`` searches. Nothing here is loaded at effort 0.
 """

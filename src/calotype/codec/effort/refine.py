@@ -6,11 +6,11 @@ temperature. The bottom is where the error would be smallest if the other latent
 the slope of the synthesis there says where that is; it is followed with some inertia, since all latents move
 at once. As the temperature falls, the distributions shrink to single integers. The bottoms are kept in units
 of y, not of r: what one phase changes in the means of the next is then taken back by the next one's r, and
-the error is a nearly round bowl. In r it is not, and steps have to be ten times smaller. z is chosen before
-(`hyper`).
+the error is a nearly round bowl. In r it is not, and steps have to be ten times smaller. z stays as it is:
+the other rounding of each, tried for as long as thirty steps take, gained nothing.
 
-Related: stochastic Gumbel annealing (Yang, Bamler and Mandt 2020), which draws lots, and needs many times as
-many steps for the same gain.
+Related: stochastic Gumbel annealing (Yang, Bamler and Mandt 2020), which draws lots and takes thousands of
+steps.
 """
 
 from __future__ import annotations
@@ -24,18 +24,14 @@ from numpy.typing import NDArray
 
 from calotype.bitstream import Box
 from calotype.codec import latents, tiles
-from calotype.codec.effort import hyper
 from calotype.codec.effort.rates import Prices
 from calotype.codec.effort.slopes import Slopes
 from calotype.codec.latents import Floats, Latents, Networks
 from calotype.codec.pack import Pack
 from calotype.errors import PackError
 
-STEPS = (0, 4, 6, 10, 18, 30, 50, 80, 110, 150)
+STEPS = (0, 4, 6, 10, 20, 40, 60, 90, 120, 160)
 """Steps of the search at each effort."""
-
-HYPER_STEPS = 30
-"""From so many steps on, other hyper-latents are tried too."""
 TEMPERATURE = (0.7, 0.1)
 """In bits, at the first and the last step."""
 PACE = (0.3, 0.15)
@@ -158,9 +154,6 @@ class _Search:
         if not len(at):
             return self.start
         kept = self.curvature(at)
-        if steps >= HYPER_STEPS:
-            self.start = hyper.improve(self.networks, self.kit.prices, self.y, self.start, kept, self.size)
-            at = np.flatnonzero(self.start.index != latents.SKIP)
         first = self.start.r
         curvature = kept[at // (first.size // len(kept))]
         index = self.start.index.reshape(-1)[at]
