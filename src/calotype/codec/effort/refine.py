@@ -32,7 +32,7 @@ from calotype.errors import PackError
 
 STEPS = (0, 4, 6, 10, 20, 40, 60, 90, 120, 160)
 """Steps of the search at each effort."""
-TEMPERATURE = (0.7, 0.1)
+TEMPERATURE = (2.0, 0.1)
 """In bits, at the first and the last step."""
 PACE = (0.3, 0.15)
 """What part of the way to its parabola's bottom a target goes, at the first and the last step. From 0.4 on,
