@@ -12,7 +12,7 @@ the latents are decoded.  Needs CompressAI (make setup).
 from __future__ import annotations
 
 import argparse
-import importlib
+import importlib.util
 import sys
 import time
 import types
@@ -24,6 +24,7 @@ import torch
 
 from calotype.lab import convert_compressai, registry
 from calotype.lab.codec import ModelCodec
+from calotype.records.script import guarded
 
 MODELS = {"mbt2018": {"N": 192, "M": 192}, "cheng2020-anchor": {"N": 128}}
 UNUSED = ("torchvision", "torch_geometric", "pandas", "tqdm", "einops", "matplotlib", "pytorch_msssim")
@@ -56,18 +57,21 @@ def seconds(run: Callable[[], Any], repeat: int = 2) -> float:
     return best
 
 
-def main() -> None:
+@guarded
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--height", type=int, default=512)
     parser.add_argument("--width", type=int, default=768)
-    arguments = parser.parse_args()
+    given = parser.parse_args(arguments)
     torch.set_num_threads(1)
     torch.manual_seed(0)
+    if importlib.util.find_spec("compressai") is None:
+        raise ValueError("CompressAI is not installed: make setup")
     sys.meta_path.append(Stubs())  # type: ignore[arg-type]
     importlib.import_module("compressai.models")
     networks = importlib.import_module("compressai.registry").MODELS
-    x = torch.rand(1, 3, arguments.height, arguments.width)
-    size = f"{arguments.width} x {arguments.height}"
+    x = torch.rand(1, 3, given.height, given.width)
+    size = f"{given.width} x {given.height}"
     print(f"{size}, torch {torch.__version__}, one thread, CPU seconds per decode")
     print(f"{'model':20}{'CompressAI':>12}{'ours':>8}{'faster':>8}{'at most':>9}{'without synthesis':>30}")
     for name, sizes in MODELS.items():
@@ -91,4 +95,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

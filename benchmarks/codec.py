@@ -36,13 +36,15 @@ from calotype.codec import quality
 from calotype.codec.decoder import decode
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
+from calotype.records.script import guarded
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 CHILDREN = ("encode", "decode", "avif-encode", "avif-decode")
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
-def main() -> None:
+@guarded
+def main(arguments: list[str] | None = None) -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("pictures", nargs="*", type=Path, default=sorted(EXAMPLES.glob("*.jpg")))
     options.add_argument("--quality", type=float, default=40)
@@ -53,7 +55,7 @@ def main() -> None:
     )
     options.add_argument("--json", action="store_true")
     options.add_argument("--child", choices=CHILDREN, help=argparse.SUPPRESS)
-    given = options.parse_args()
+    given = options.parse_args(arguments)
     if given.child:
         print(json.dumps(_child(given)))
         return
@@ -224,4 +226,4 @@ def _large(given: argparse.Namespace) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -22,6 +22,7 @@ from calotype.lab.losses import CorrelationLoss, normalised
 from calotype.lab.models.base import Output
 from calotype.lab.train.subject import Subject
 from calotype.records.provenance import provenance
+from calotype.records.script import guarded
 
 SUBJECTS = {
     "minnen2018-mean-scale": Subject("minnen2018-mean-scale", lam=0.01),
@@ -58,14 +59,17 @@ def measure(subject: Subject, steps: int, window: int) -> dict[str, float]:
     return {"step seconds": a, "loss seconds": b, "percent": 100 * b / a}
 
 
-def main() -> None:
+@guarded
+def main(arguments: list[str] | None = None) -> None:
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--steps", type=int, default=5)
     options.add_argument("--window", type=int, default=3)
     options.add_argument("--json", type=Path)
-    given = options.parse_args()
+    given = options.parse_args(arguments)
+    if given.json:
+        given.json.parent.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     found = {}
     for name, subject in SUBJECTS.items():
@@ -75,10 +79,10 @@ def main() -> None:
             flush=True,
         )
     if given.json:
-        made = provenance(["python", "benchmarks/correlation_loss.py", *sys.argv[1:]])
+        made = provenance(["python", "benchmarks/correlation_loss.py", *(arguments or sys.argv[1:])])
         record = {**made, "threads": 1, "steps": given.steps, "window": given.window, "models": found}
         given.json.write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -35,6 +35,7 @@ from calotype.codec.image import Picture
 from calotype.codec.pack import Pack
 from calotype.codec.quality import psnr
 from calotype.records import markdown, provenance
+from calotype.records.script import guarded, made_of
 
 NAME = "effort"
 """Of the marks in documents."""
@@ -42,6 +43,7 @@ PLAIN = -1
 """Stored as effort: one pass that rounds to the nearest integer, without the closed-form frugal rounding."""
 
 
+@guarded
 def main(arguments: list[str] | None = None) -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     measuring = tables.add_commands(options, NAME, [10, 30, 50, 70, 90])
@@ -56,12 +58,13 @@ def main(arguments: list[str] | None = None) -> None:
 
 def measure(given: argparse.Namespace, arguments: list[str]) -> None:
     """Measure what is not stored yet, storing after every file."""
+    given.out.parent.mkdir(parents=True, exist_ok=True)
     loaded = library.load(given.pack)
     pack = loaded.manifest
     about = {"pack": f"{pack.name} {pack.id[:8]}", "threads": given.threads}
     stored: dict[str, Any] = {}
     if given.out.exists():
-        stored = json.loads(given.out.read_text(encoding="utf-8"))
+        stored = made_of(given.out, dict)
     if any(stored.get(key) != value for key, value in about.items()):
         stored = {}
     stored |= about | provenance.provenance(["python", "benchmarks/effort.py", *arguments])
@@ -130,4 +133,4 @@ def table(stored: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -29,9 +29,9 @@ import numpy as np
 from calotype.bench.bdrate import Curve, bd_rate_per_image
 from calotype.bench.metrics import JPEG_AI, METRICS, measure
 from calotype.bench.runner import find_images
-from calotype.errors import CalotypeError
 from calotype.records.markdown import table, wrapped
 from calotype.records.provenance import provenance
+from calotype.records.script import guarded, made_of, usable
 
 BASE = "baseline"
 AGAIN = "baseline, again"
@@ -66,21 +66,26 @@ class Config:
     @classmethod
     def load(cls, path: Path) -> Config:
         """Read a JSON file.  Raises ValueError for unknown or missing keys and values that do not fit."""
+        return made_of(path, cls.from_dict)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Config:
+        """Build from what the file holds."""
         from calotype.lab.models.jpegai2023 import VARIANTS
 
-        given = json.loads(path.read_text())
+        given = dict(values)
         given["lambdas"] = given.pop("lambda", None)
         names = {f.name for f in fields(cls)}
         wrong = set(given) ^ names
         wrong -= {"encoder", "chain"}
         if wrong:
-            raise ValueError(f"{path}: unknown or missing key {sorted(wrong)[0]!r}")
+            raise ValueError(f"unknown or missing key {sorted(wrong)[0]!r}")
         config = cls(**given)
         unknown = [v for v in config.variants if v not in VARIANTS]
         if unknown or config.variants[:1] != [BASE]:
-            raise ValueError(f"{path}: variants are {', '.join(VARIANTS)}, the baseline first")
+            raise ValueError(f"variants are {', '.join(VARIANTS)}, the baseline first")
         if config.lambdas is None or len(config.lambdas) < 2 or sorted(config.lambdas) != config.lambdas:
-            raise ValueError(f"{path}: lambda must be a list of two or more rising numbers")
+            raise ValueError("lambda must be a list of two or more rising numbers")
         return config
 
 
@@ -239,7 +244,8 @@ def costs(config: Config) -> dict[str, float]:
     return found
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@guarded
+def main(arguments: Sequence[str] | None = None) -> None:
     """Train, measure, store ``OUT/results.json`` and print the table."""
     form = argparse.RawDescriptionHelpFormatter
     begun = time.monotonic()
@@ -255,15 +261,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--minutes", type=float, default=math.inf, metavar="N", help="stop training decoders after so long")
     given = parser.parse_args(arguments)
     if given.stored:
-        (given.stored / "README.md").write_text(page(json.loads((given.stored / "results.json").read_text())))
-        return 0
+        (given.stored / "README.md").write_text(made_of(given.stored / "results.json", page))
+        return
     if not (given.data and given.images and given.out):
         parser.error("--data, --images and --out are needed")
-    try:
-        config = Config.load(given.config)
-        images = find_images(given.images)[: given.limit]
-    except (OSError, ValueError, TypeError, CalotypeError) as error:
-        parser.error(str(error))
+    usable(given.out)
+    config = Config.load(given.config)
+    images = find_images(given.images)[: given.limit]
     metrics = tuple(m for m in ("psnr_rgb", *JPEG_AI) if METRICS[m].missing() is None)
     for name in JPEG_AI:
         if name not in metrics:
@@ -273,7 +277,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             train(config, variant, given.data, given.out, given.threads)
     elif not train_decoders(config, given.data, given.out, given.threads, begun + 60 * given.minutes):
         print("stopped before the end; the same command goes on", flush=True)
-        return 0
+        return
     found = points(config, given.out, images, metrics)
     results = {
         **provenance(["python", "benchmarks/jpegai_ablation.py", *(arguments or sys.argv[1:])]),
@@ -287,8 +291,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     (given.out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     (given.out / "README.md").write_text(page(results))
     print(render(results))
-    return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

@@ -32,12 +32,14 @@ from calotype.codec.pack import Pack
 from calotype.codec.quality import psnr
 from calotype.records import markdown
 from calotype.records.provenance import provenance
+from calotype.records.script import guarded
 
 KINDS = ("fp32", "int8")
 NAME = "precision"
 """Of the marks in documents."""
 
 
+@guarded
 def main(arguments: list[str] | None = None) -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     measuring = tables.add_commands(options, NAME, [10, 25, 40, 55, 70, 85])
@@ -47,6 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
         tables.write(given, table, NAME)
         return
     command = ["python", "benchmarks/precision.py", *(arguments or sys.argv[1:])]
+    given.out.parent.mkdir(parents=True, exist_ok=True)
     stored = measure(given) | provenance(command)
     given.out.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
     print(table(stored))
@@ -115,4 +118,4 @@ def table(stored: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -8,13 +8,13 @@ the run without it from the same start (bpp and PSNR at every level); BD-rates a
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from calotype.bench.bdrate import Curve, bd_rate
 from calotype.records.markdown import table, wrapped
+from calotype.records.script import guarded, made_of
 
 FOLDER = Path(__file__).parents[1] / "docs" / "results" / "product-ideas"
 DATA, PAGE = "ideas.json", "README.md"
@@ -37,6 +37,23 @@ def bd(anchor: dict[str, Any], test: dict[str, Any]) -> float:
     """BD-rate in percent of a run's validation curve."""
     curves = [Curve(run["validation"]["bpp"], run["validation"]["psnr"]) for run in (anchor, test)]
     return float(bd_rate(*curves).value)
+
+
+def made(record: dict[str, Any]) -> list[str]:
+    """Where the curves of the runs come from, as far as that is stored: with each, or once for the trials."""
+    told: dict[str, list[str]] = {}
+    for name, run in record["runs"].items():
+        if stored := run.get("made"):
+            told.setdefault(_where(stored), []).append(f"`{name}`")
+    lines = [f"{', '.join(names)}: {where}." for where, names in told.items()]
+    if stored := record.get("trials"):
+        lines.append(f"Stored once for the trials of `{stored['command']}`: {_where(stored)}.")
+    return wrapped(" ".join([*lines, "Of the other runs neither commit nor machine was stored."]))
+
+
+def _where(stored: dict[str, Any]) -> str:
+    machine, torch = stored["hardware"]["processor"], stored["libraries"]["torch"]
+    return f"commit `{(stored['commit'] or 'unknown')[:13]}`, {machine}, torch {torch}"
 
 
 def page(record: dict[str, Any]) -> str:
@@ -62,6 +79,7 @@ def page(record: dict[str, Any]) -> str:
         table(
             ["run", "steps", "CPU s", "mean loss", "bpp at each level", "PSNR at each level"], runs, "lrrrll"
         ),
+        made(record),
         ["## Correlation that the product's model leaves"],
         wrapped(record["correlation"]["about"]),
         table(heads, levels, "r" * len(heads)),
@@ -69,12 +87,11 @@ def page(record: dict[str, Any]) -> str:
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
-def main(arguments: list[str]) -> int:
+@guarded
+def main(arguments: list[str]) -> None:
     """Write the page again."""
     folder = Path(arguments[0]) if arguments else FOLDER
-    record = json.loads((folder / DATA).read_text(encoding="utf-8"))
-    (folder / PAGE).write_text(page(record), encoding="utf-8")
-    return 0
+    (folder / PAGE).write_text(made_of(folder / DATA, page), encoding="utf-8")
 
 
 if __name__ == "__main__":

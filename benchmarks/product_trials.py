@@ -4,7 +4,10 @@
     python benchmarks/product_ideas.py          writes the page from what ``--store`` put beside it
 
 Trials of the decoder train the synthesis alone, so that rates are equal and PSNR tells everything; those of
-the encoder train the new part alone, against the checkpoint as it is. Every new part begins as the identity.
+the encoder train the analysis, or what is added to it, alone; joint ones train everything.  Each compares
+with the run of its kind that is called "as it is".  Every new part begins as the identity.
+"distilled encoder" learns from the encoder that "TCM encoder" left in the same ``--out``, which it trains
+first where there is none.
 ``--store docs/results/product-ideas/ideas.json`` adds the validation curves to the stored runs.
 """
 
@@ -13,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,121 +24,47 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
 
-from calotype.lab import registry
+from calotype.lab.experiments import product_parts as parts
 from calotype.lab.models.calotype import Calotype
-from calotype.lab.models.calotype_parts import Bottleneck, Pointwise
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import Trainer
-from calotype.lab.train.state import State
+from calotype.lab.train.state import NAME, State
 from calotype.lab.train.subject import Objective, Subject
+from calotype.records.provenance import provenance
+from calotype.records.script import guarded, made_of, usable
 
 CHECKPOINT = Path(__file__).parents[1] / "training" / "photo" / "checkpoint.safetensors"
 DECODER = "analysis.*,hyper.*,scales.*,mean.*,levels.log_gain,levels.bias,levels.log_z_step,levels.z_*"
-ENCODER = "synthesis.*,hyper.*,scales.*,mean.*,levels.*,analysis.own.*"
-"""What stays as it is in a trial of the decoder, and of the encoder."""
-PACES = {
-    "synthesis.blocks*.reduce.*": 1.0,
-    "synthesis.blocks*.conv.*": 0.6,
-    "synthesis.blocks*.expand.*": 1.0,
-}
+ENCODER = "synthesis.*,hyper.*,scales.*,mean.*,levels.*"
+ADDED = f"{ENCODER},analysis.own.*"
+"""What stays as it is in a trial of the decoder, of the encoder, and of what is added to the encoder."""
 
 
-class Transposed(nn.Module):
-    """A transposed convolution of 4x4 in place of 1x1 and shuffle by 2; gives what is shuffled afterwards."""
-
-    def __init__(self, split: Pointwise) -> None:
-        super().__init__()
-        out, cin = split.weight.shape[:2]
-        inner = split.weight.detach()[:, :, 0, 0].T.reshape(cin, out // 4, 2, 2)
-        self.weight = nn.Parameter(F.pad(inner, (1, 1, 1, 1)).clone())
-        self.bias = nn.Parameter(split.bias.detach().clone())
-
-    def forward(self, x: Tensor) -> Tensor:
-        grown = F.conv_transpose2d(x, self.weight, stride=2, padding=1)
-        return F.pixel_unshuffle(grown, 2) + self.bias[:, None, None]
+def _paces(transform: str, reduce: float, conv: float, expand: float) -> str:
+    layers = {"reduce": reduce, "conv": conv, "expand": expand}
+    return ",".join(f"{transform}.blocks*.{layer}.*={pace:g}" for layer, pace in layers.items())
 
 
-class Gated(nn.Module):
-    """``expand(x (1 + tanh(W x)))``: the gate of ResAU with tanh on the units behind the 3x3 layer."""
-
-    def __init__(self, expand: Pointwise) -> None:
-        super().__init__()
-        self.expand, self.gate = expand, Pointwise(expand.in_channels, expand.in_channels)
-        self.gate.silence()
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.expand(x * (1 + torch.tanh(self.gate(x))))
-        return out
-
-
-class Finish(nn.Module):
-    """A small residual network on the decoded pixels, at half their resolution, after the last layer."""
-
-    def __init__(self, patch: Pointwise, latents: int, width: int = 16) -> None:
-        super().__init__()
-        self.patch, self.level = patch, nn.Linear(latents, 2 * width)
-        self.first, self.second = nn.Conv2d(12, width, 3, padding=1), nn.Conv2d(width, width, 3, padding=1)
-        self.last = nn.Conv2d(width, 12, 3, padding=1)
-        self.vector: Tensor | None = None
-        for layer in (self.first, self.second):
-            nn.init.kaiming_normal_(layer.weight)
-        nn.init.zeros_(self.level.weight)
-        nn.init.zeros_(self.last.weight)
-
-    def forward(self, t: Tensor) -> Tensor:
-        assert self.vector is not None
-        x = F.pixel_unshuffle(F.pixel_shuffle(self.patch(t), 8), 2)
-        a, b = self.level(self.vector.flatten(1))[:, :, None, None].chunk(2, 1)
-        change = self.last(F.relu(self.second(F.relu(self.first(8 * x) + a)) + b)) / 32
-        return F.pixel_unshuffle(F.pixel_shuffle(x + change, 2), 8)
-
-
-class Teacher(nn.Module):
-    """The analysis and, added to it, the analysis of a TCM of n = 32 whose last layer begins at zero."""
-
-    def __init__(self, own: nn.Module, latents: int) -> None:
-        super().__init__()
-        self.own, self.tcm = own, registry.build("liu2023-tcm-small", n=32, m=latents, slices=1).g_a
-        nn.init.zeros_(self.tcm[-1].weight)
-        nn.init.zeros_(self.tcm[-1].bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.own(x) + self.tcm(x)
-        return out
-
-
-def transposed(model: Calotype) -> None:
-    model.synthesis.split = Transposed(model.synthesis.split)  # type: ignore[assignment]
-
-
-def gated(model: Calotype) -> None:
-    for part in model.synthesis.modules():
-        if isinstance(part, Bottleneck):
-            part.expand = Gated(part.expand)  # type: ignore[assignment]
-
-
-def finish(model: Calotype) -> None:
-    part = Finish(model.synthesis.patch, model.config.latents)
-    model.synthesis.patch = part  # type: ignore[assignment]
-    model.synthesis.register_forward_pre_hook(lambda _, given: setattr(part, "vector", given[1]))
-
-
-def teacher(model: Calotype) -> None:
-    model.analysis = Teacher(model.analysis, model.config.latents)  # type: ignore[assignment]
+SYNTHESIS, ANALYSIS = _paces("synthesis", 1.0, 0.6, 1.0), _paces("analysis", 0.3, 0.2, 0.3)
+JOINT = f"{SYNTHESIS},{ANALYSIS},scales.*=0.2,mean.*=0.3,hyper.*=0.3,levels.*=1,*patch*=0.1"
+"""Paces of the shipped weights' own training (docs/training.md)."""
 
 
 @dataclass(frozen=True)
 class Trial:
     """What differs from the decoder's training as it is."""
 
-    change: Callable[[Calotype], None] = lambda model: None
+    change: Callable[[Calotype], None] = parts.as_it_is
     frozen: str = DECODER
+    paces: str = SYNTHESIS
     fields: Mapping[str, Any] = field(default_factory=dict)
     """Of the training configuration."""
+    correlation: Mapping[str, Any] = field(default_factory=dict)
+    """Of the correlation loss."""
+    teacher: str = ""
+    """The trial whose encoder teaches."""
 
 
 TRIALS = {
@@ -142,59 +72,83 @@ TRIALS = {
     "decoder, other crops": Trial(fields={"seed": 1}),
     "SOAP": Trial(fields={"optimizer": "soap"}),
     "Muon": Trial(fields={"optimizer": "muon"}),
-    "transposed convolution": Trial(transposed),
-    "gated activation": Trial(gated),
-    "finishing filter": Trial(finish),
-    "TCM encoder": Trial(teacher, ENCODER),
+    "transposed convolution": Trial(parts.transposed),
+    "gated activation": Trial(parts.gated),
+    "channel gate": Trial(parts.channel_gate),
+    "finishing filter": Trial(parts.finish),
+    "TCM encoder": Trial(parts.tcm, ADDED, ""),
+    "encoder, as it is": Trial(frozen=ENCODER, paces=ANALYSIS),
+    "distilled encoder": Trial(frozen=ENCODER, paces=ANALYSIS, teacher="TCM encoder"),
+    "joint, as it is": Trial(frozen="", paces=JOINT),
+    "joint, other crops": Trial(frozen="", paces=JOINT, fields={"seed": 1}),
+    "correlation loss": Trial(frozen="", paces=JOINT, correlation={"alpha": 5.0}),
 }
 
 
-SAME = ("decoder, as it is", "decoder, other crops", "SOAP", "Muon")
-"""What changes training alone."""
-
-
 class Changed(Subject):
-    """The product's model with the weights of a checkpoint and one change."""
+    """The product's model with the weights of a checkpoint, and what a trial changes."""
 
-    def __init__(self, state: State, change: Callable[[Calotype], None]) -> None:
-        super().__init__()
-        self.state, self.change = state, change
+    def __init__(self, state: State, trial: Trial, teacher: torch.nn.Module | None = None) -> None:
+        super().__init__(**{**state.model, "correlation": dict(trial.correlation)})
+        self.state, self.trial, self.teacher = state, trial, teacher
 
     def build(self) -> Objective:
         """The objective around the changed model."""
         objective = super().build()
-        model: Calotype = objective.model
-        model.load_state_dict(self.state.ema)
-        paces = PACES | model.learning_rate_factors()  # the first pattern that fits counts
-        model.learning_rate_factors = lambda: paces  # type: ignore[method-assign]
-        self.change(model)
-        return objective
+        objective.model.load_state_dict(self.state.ema)
+        self.trial.change(objective.model)
+        return objective if self.teacher is None else parts.Distilled(objective, self.teacher)
+
+
+def folder(name: str, given: argparse.Namespace) -> Path:
+    """Where a trial leaves its weights."""
+    return Path(given.out / name.replace(" ", "_"))
+
+
+def configuration(trial: Trial, steps: int) -> TrainConfig:
+    """How a trial is trained."""
+    config = TrainConfig(
+        steps=max(steps, 1), batch=4, crop=192, lr=1e-3, warmup=100, decay=1.0, hard=1.0, ema=0.995,
+        bf16=True, freeze=trial.frozen, paces=trial.paces, validate_every=10**9, save_every=10**9,
+    )  # fmt: skip
+    return replace(config, **trial.fields)
 
 
 def run(name: str, given: argparse.Namespace) -> dict[str, Any]:
     """Train one trial; its record for ``ideas.json``."""
-    trial = TRIALS[name]
-    config = TrainConfig(
-        steps=given.steps, batch=4, crop=192, lr=1e-3, warmup=100, decay=1.0, hard=1.0, ema=0.995, bf16=True,
-        freeze=trial.frozen, validate_every=10**9, save_every=10**9,
-    )  # fmt: skip
-    config = replace(config, **trial.fields)
-    trainer = Trainer(Changed(State.load(given.checkpoint), trial.change), Photos.open(*given.data), config,
-                      given.out / name.replace(" ", "_"))  # fmt: skip
+    trial, photos = TRIALS[name], Photos.open(*given.data)
+    subject = Changed(State.load(given.checkpoint), trial, teacher_of(trial, given))
+    trainer = Trainer(subject, photos, configuration(trial, given.steps), folder(name, given))
     begun = time.process_time()
     found = trainer.run() if given.steps else trainer.validate()
     curve = {key: found[key] for key in ("bpp", "psnr", "mean_loss")}
-    return {"steps": given.steps, "cpu_seconds": round(time.process_time() - begun, 1), "validation": curve}
+    record = {"steps": given.steps, "cpu_seconds": round(time.process_time() - begun, 1), "validation": curve}
+    if trial.change is not parts.as_it_is:
+        record["transform_time"] = transform_time(trial, given)
+    return record
 
 
-def transform_time(name: str, given: argparse.Namespace) -> float:
+def teacher_of(trial: Trial, given: argparse.Namespace) -> torch.nn.Module | None:
+    """The encoder that a trial learns from, trained first where it is missing."""
+    if not trial.teacher:
+        return None
+    kept = folder(trial.teacher, given) / NAME
+    if not kept.is_file():
+        run(trial.teacher, given)
+    model = Changed(State.load(given.checkpoint), TRIALS[trial.teacher]).build().model
+    model.load_state_dict(State.load(kept).ema)
+    encoder: torch.nn.Module = model.analysis.requires_grad_(False).to(memory_format=torch.channels_last)
+    return encoder
+
+
+def transform_time(trial: Trial, given: argparse.Namespace) -> float:
     """CPU time of the changed transform as a multiple of that of the unchanged one: PyTorch, float32, one
     thread, 768 x 512 pixels, the median of turns.
     """
-    trial, state = TRIALS[name], State.load(given.checkpoint)
+    state = State.load(given.checkpoint)
     models = [
-        Changed(state, change).build().model.eval().to(memory_format=torch.channels_last)
-        for change in (Trial().change, trial.change)
+        Changed(state, one).build().model.eval().to(memory_format=torch.channels_last)
+        for one in (Trial(), trial)
     ]
     m = models[0].config.latents
     pixels, latents, level = torch.rand(1, 3, 512, 768), torch.randn(1, m, 32, 48), torch.zeros(1, m, 1, 1)
@@ -204,12 +158,13 @@ def transform_time(name: str, given: argparse.Namespace) -> float:
             seconds = []
             for model in models:
                 begun = time.process_time()
-                model.analysis(pixels) if trial.frozen == ENCODER else model.synthesis(latents, level)
+                model.analysis(pixels) if trial.frozen == ADDED else model.synthesis(latents, level)
                 seconds.append(time.process_time() - begun)
             ratios.append(seconds[1] / seconds[0])
     return round(statistics.median(ratios), 2)
 
 
+@guarded
 def main(arguments: list[str] | None = None) -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--data", nargs="+", type=Path, required=True)
@@ -220,17 +175,19 @@ def main(arguments: list[str] | None = None) -> None:
     options.add_argument("--turns", type=int, default=9, help="of measuring a transform's time")
     options.add_argument("--store", type=Path)
     given = options.parse_args(arguments)
+    usable(given.out)
+    if given.store:
+        made_of(given.store, lambda stored: dict(stored["runs"]))  # before hours of training
     torch.set_num_threads(1)
+    command = ["python", "benchmarks/product_trials.py", *(arguments or sys.argv[1:])]
     for name in given.only:
         record = run(name, given)
-        if name not in SAME:
-            record["transform_time"] = transform_time(name, given)
         print(json.dumps({name: record}), flush=True)
         if given.store:
             stored = json.loads(given.store.read_text(encoding="utf-8"))
-            stored["runs"][name] = record
+            stored["runs"][name] = record | {"made": provenance(command)}
             given.store.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -27,6 +27,7 @@ from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
 from calotype.codec.rate import Target
 from calotype.records.provenance import provenance
+from calotype.records.script import guarded, usable
 
 SIDE = (200, 132)
 """Width and height of a crop in pixels; shown twice as large."""
@@ -45,13 +46,15 @@ CROPS = {
 LARGEST = 1024
 
 
-def main() -> None:
+@guarded
+def main(arguments: list[str] | None = None) -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("photos", type=Path)
     options.add_argument("--bpp", type=float, default=0.25)
     options.add_argument("--effort", type=int, default=0)
     options.add_argument("--out", type=Path, default=Path("docs/results/sheet"))
-    given = options.parse_args()
+    given = options.parse_args(arguments)
+    usable(given.out)
     rows: list[dict[str, Any]] = []
     panels = []
     for label, (name, at) in CROPS.items():
@@ -70,8 +73,9 @@ def main() -> None:
     pack = library.load().manifest
     given.out.mkdir(parents=True, exist_ok=True)
     _draw(rows, panels).save(given.out / "sheet.webp", "WEBP", quality=88, method=6)
-    about = {"pack": f"{pack.name} {pack.id[:8]}", "effort": given.effort, "bpp": given.bpp,
-             **provenance(["python", "benchmarks/sheet.py", *sys.argv[1:]]), "crops": rows}  # fmt: skip
+    made = provenance(["python", "benchmarks/sheet.py", *(arguments or sys.argv[1:])])
+    about = {"pack": f"{pack.name} {pack.id[:8]}", "effort": given.effort, "bpp": given.bpp}
+    about |= made | {"crops": rows}
     (given.out / "sheet.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
@@ -128,4 +132,4 @@ def _draw(rows: list[dict[str, Any]], panels: list[list[Image.Image]]) -> Image.
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -47,3 +47,18 @@ class LimitError(CalotypeError):
 
 class ImageError(CalotypeError):
     """A picture cannot be read, or is of a kind that is not supported."""
+
+
+def describe(error: BaseException, source: str | None = None) -> str:
+    """One line for an error: the file that it is about, then what is wrong.
+
+    ``source``: the file, where the error itself does not name one.
+    """
+    if isinstance(error, OSError) and error.strerror:
+        source = str(error.filename) if error.filename is not None else source
+        text = error.strerror[:1].lower() + error.strerror[1:]
+    elif isinstance(error, MemoryError):
+        text = "not enough memory"
+    else:
+        text = " ".join(str(error).split()) or type(error).__name__
+    return f"{source}: {text}" if source else text

@@ -289,10 +289,14 @@ def test_numbers_only_draws_nothing(tmp_path: Path) -> None:
         (["erf", "balle2017:n=8", "--half", "middle"], 2, "analysis, synthesis"),
         (["erf", "balle2017:n=8", "--threshold", "2"], 2, "between 0 and 1"),
         (["erf", "balle2017:n=8", "--position", "99,0", "--size", "64"], 1, "outside the output"),
-        (["deviation", "balle2017:n=8"], 1, "Gaussian"),
-        (["correlation", "balle2017:n=8"], 1, "Gaussian"),
+        (
+            ["deviation", THIN_MEAN_SCALE, "balle2017:n=8"],
+            1,
+            "balle2017:n=8: this entropy model has no Gaussian",
+        ),
+        (["correlation", THIN_MEAN_SCALE, "balle2017:n=8"], 1, "Gaussian"),
         (["correlation"], 2, "MODEL"),
-        (["deviation", "balle2017", "-p", "/nowhere/x.png"], 1, "/nowhere/x.png"),
+        (["deviation", THIN_MEAN_SCALE, "-p", "/nowhere/x.png"], 1, "/nowhere/x.png"),
         (["erf", "minnen2018-mean-scale:n=0"], 1, "n must be a whole number of at least 1, got 0"),
         (["erf", "calotype:width=abc"], 1, "width must be a whole number of at least 1, got 'abc'"),
         (["erf", "calotype:foo=1"], 1, "unknown option 'foo'"),
@@ -311,3 +315,29 @@ def test_mistakes_are_one_line(
     assert message in error
     assert "Traceback" not in error
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("analysis", ["erf", "deviation", "correlation"])
+def test_a_file_is_no_folder_for_results(
+    analysis: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "README.md").write_text("text")
+    assert main([analysis, "balle2017:n=8", "-o", str(tmp_path / "README.md")]) == 1
+    assert capsys.readouterr().err == f"calotype: {tmp_path / 'README.md'}: is a file, not a folder\n"
+
+
+def test_what_was_measured_stays_when_another_model_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    still = registry.build("minnen2018-mean-scale", n=8, m=12)
+    with torch.no_grad():
+        for p in still.g_a.parameters():
+            p.zero_()
+    save_checkpoint(tmp_path / "still.safetensors", still)
+    words = ["deviation", THIN_MEAN_SCALE, str(tmp_path / "still.safetensors"), "-o", str(tmp_path)]
+    assert main(words) == 1
+    told = capsys.readouterr()
+    assert "still, synthetic: all latents are zero" in told.err
+    assert told.out.startswith(f"{THIN_MEAN_SCALE}: epsilon_s ")
+    stored = json.loads((tmp_path / "deviation.json").read_text())
+    assert [m["model"] for m in stored["models"]] == [THIN_MEAN_SCALE]

@@ -273,6 +273,7 @@ def test_chained_multipliers_begin_where_the_one_before_ended() -> None:
             "no row is called 'y'",
         ),
         (["correlation", "train", "--out", "x", "--set", "steps=3"], 1, "a budget has no 'steps'"),
+        (["correlation", "train", "--out", "file"], 1, "correlation: file: is a file, not a folder"),
     ],
 )
 def test_mistakes(
@@ -284,6 +285,7 @@ def test_mistakes(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("file").touch()
     assert command(arguments) == status
     assert message in capsys.readouterr().err
 

@@ -62,11 +62,53 @@ def test_ablation_of_decoders() -> None:
     assert again == record["summary"]
 
 
-def test_analyses(tmp_path: Path) -> None:
+def test_analyses() -> None:
     folder = RESULTS / "analysis"
     stored("analysis", "about.json")
     text = (folder / "README.md").read_text(encoding="utf-8")
     assert text == analyses.page(folder)
     for name in analyses.FIGURES:
+        made = stored("analysis", f"{name}.json")
+        assert made["commit"][:10] in text
+        assert made["hardware"]["processor"] in text
         assert (folder / f"{name}.png").stat().st_size < 150_000
         assert f"({name}.png)" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("product_ideas", ["nowhere"], "nowhere/ideas.json: no such file or directory"),
+        ("product_ideas", ["bad"], "bad/ideas.json: cannot be used: Expecting"),
+        ("jpegai_ablation", ["--stored", "nowhere"], "nowhere/results.json: no such file or directory"),
+        ("jpegai_ablation", ["--stored", "bad"], "bad/results.json: cannot be used: no 'summary'"),
+        ("jpegai_ablation", ["--data=a", "--images=b", "--out=bad/ideas.json"], "is a file, not a folder"),
+        ("effort", ["table", "nowhere.json", "page.md"], "nowhere.json: no such file or directory"),
+        (
+            "precision",
+            ["table", "bad/results.json", "page.md"],
+            "bad/results.json: cannot be used: no 'rows'",
+        ),
+        ("sheet", ["nowhere", "--out", "sheet"], "nowhere/kodak/kodim04.png: no such file or directory"),
+        ("codec", ["nowhere.jpg"], "nowhere.jpg: no such file or directory"),
+        ("product_trials", ["--data", "nowhere", "--out", "out"], "nowhere: neither a folder nor a tar file"),
+    ],
+)
+def test_scripts_say_what_is_wrong_in_one_line(
+    name: str,
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "ideas.json").write_text("{")
+    (tmp_path / "bad" / "results.json").write_text('{"metrics": []}')
+    monkeypatch.chdir(tmp_path)
+    assert script(name).main(arguments) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"{name}.py: ")
+    assert message in told
+    assert told.count("\n") == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["bad"]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from calotype.bench.bdrate import Curve, bd_rate
 from calotype.lab import registry
 from calotype.lab.analysis.complexity import kmacs_per_pixel, parameters
 from calotype.lab.experiments.correlation_plan import HYPERPRIORS, PAPER, Budget, plan
@@ -99,6 +100,25 @@ def test_cost_and_the_product() -> None:
         for where in ("above and below", "beside")
     ]
     says(f"correlation of neighbours above, below and beside by {min(fell):.0f} to {max(fell):.0f} %")
+
+
+def test_whose_ideas_are_at_work() -> None:
+    """The gains in docs/training.md are those of the stored trials."""
+    record = stored("product-ideas/ideas.json")
+    runs, ideas = record["runs"], {idea.get("run"): idea for idea in record["ideas"]}
+    text = (DOCS / "training.md").read_text(encoding="utf-8")
+    for name, said in {
+        "transposed convolution": "transposed convolution",
+        "gated activation": "gates",
+    }.items():
+        anchor, test = (runs[key]["validation"] for key in (ideas[name]["against"], name))
+        rate = bd_rate(*(Curve(curve["bpp"], curve["psnr"]) for curve in (anchor, test))).value
+        assert f"{said} instead: {rate:+.2f} %" in text
+    assert f"{runs['gated activation']['transform_time']} times the CPU time of the synthesis" in text
+    for name in ("correlation loss", "channel gate", "TCM encoder", "finishing filter", "SOAP", "Muon"):
+        assert ideas[name]["verdict"].startswith("dropped"), (
+            f"{name}: docs/training.md says that it was dropped"
+        )
 
 
 def test_reach() -> None:

@@ -1,4 +1,4 @@
-"""The quantizers of SYSTEMS 0.2 and 1.8: known answers, ranges, gradients."""
+"""Noise, rounding, annealed and stochastic rounding, soft-to-hard vectors: answers, ranges, gradients."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from calotype.bench import results, tables
 from calotype.bench.errors import BenchError
+from calotype.records.script import guarded
 
 FILES = (results.NAME, "measurements.csv", "timing.csv", "report.html")
 
@@ -34,6 +35,7 @@ def publish(run: Path, target: Path) -> list[Path]:
     return sorted(path for path in target.rglob("*") if path.is_file())
 
 
+@guarded
 def main(arguments: list[str]) -> int:
     """Publish the first argument's run in the second's folder and in all documents that follow."""
     if len(arguments) < 2:
@@ -41,11 +43,7 @@ def main(arguments: list[str]) -> int:
             "usage: python -m calotype.bench.publish RUN-FOLDER RESULTS-FOLDER FILE.md ...", file=sys.stderr
         )
         return 2
-    try:
-        written = publish(Path(arguments[0]), Path(arguments[1]))
-    except BenchError as error:
-        print(f"calotype: {error}", file=sys.stderr)
-        return 1
+    written = publish(Path(arguments[0]), Path(arguments[1]))
     size = sum(path.stat().st_size for path in written)
     print(f"{arguments[1]}: {len(written)} files, {size / 1e6:.1f} MB")
     return tables.main(arguments[1:]) if arguments[2:] else 0

@@ -7,7 +7,6 @@ is the name of the results' folder.
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import sys
@@ -22,6 +21,7 @@ from calotype.bench.report.curves import Table, bd, usable
 from calotype.bench.report.page import speed
 from calotype.bench.report.published import published_curves
 from calotype.records import markdown
+from calotype.records.script import guarded, made_of
 
 VTM = "ref:vtm"
 ANCHORS = ("jpeg-444", "webp", "avif-444-psnr")
@@ -118,7 +118,7 @@ def add_commands(options: Any, name: str, qualities: Sequence[float]) -> Any:
 
 def write(given: Any, render: Callable[[dict[str, Any]], str], name: str) -> None:
     """Put what ``render`` makes of stored results at the places marked ``benchmark:name``."""
-    text = render(json.loads(given.results.read_text(encoding="utf-8")))
+    text = made_of(given.results, render)
     for document in given.documents:
         print(document, "updated" if insert(document, name, text, "benchmark") else "unchanged")
 
@@ -132,6 +132,7 @@ def mean_curve(rows: Sequence[Mapping[str, Any]]) -> Curve:
     return Curve(*means)
 
 
+@guarded
 def main(arguments: list[str]) -> int:
     """Regenerate table and command of the first argument's results in all documents that follow."""
     if len(arguments) < 2:

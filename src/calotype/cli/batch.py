@@ -12,10 +12,10 @@ from typing import Any
 
 from calotype.cli import FAILURE
 from calotype.cli.jobs import STANDARD, Job, check_output
-from calotype.cli.report import complain, describe, print_json
+from calotype.cli.report import complain, print_json
 from calotype.codec.files import write_file
 from calotype.codec.runtime import default_threads
-from calotype.errors import CalotypeError
+from calotype.errors import CalotypeError, describe
 
 Record = dict[str, Any]
 Buffer = bytes | memoryview
@@ -57,7 +57,7 @@ def run(
                 failed += 1
                 complain(_name(job.source), result)
                 if json:
-                    message = describe(_name(job.source), result)
+                    message = describe(result, _name(job.source))
                     print_json({"input": job.source, "output": job.target, "error": message})
             elif json:
                 print_json(result)

@@ -3,7 +3,7 @@ laboratory.
 
 A MODEL is ``calotype`` or a name from ``calotype lab list``, perhaps with options
 (``liu2023-tcm-small:blocks=conv,n=32``), a checkpoint (``.safetensors``), or the folder of a training run.
-Several models make one figure.
+Several models make one figure; what is measured is stored model by model.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from typing import Annotated, Any
 
 import typer
 
+from calotype.cli.report import complain
 from calotype.errors import CalotypeError
+from calotype.records.provenance import provenance
+from calotype.records.script import usable
 
 app = typer.Typer(
     name="analyse",
@@ -73,13 +76,15 @@ def erf(
     thresholds = tuple(threshold or analysis.THRESHOLDS)
     if any(not 0 < t <= 1 for t in thresholds):
         raise typer.BadParameter("--threshold must lie between 0 and 1")
-    subjects, shown = _subjects(models, level), _pictures(pictures, limit, size)
-    fields = [analysis.effective_field(s, shown, half, _position(position), size) for s in subjects]
-    numbers = [f.numbers(thresholds) for f in fields]
-    _write(output / "erf.json", context.obj, {"thresholds": thresholds, "models": numbers})
-    for f in fields:
-        reach = f.numbers(thresholds)["extent"]
-        print(f"{f.label}: " + "; ".join(f"above {t}: {_reach(e)}" for t, e in reach.items()))
+    usable(output)
+    subjects, shown, at = _subjects(models, level), _pictures(pictures, limit, size), _position(position)
+    fields, numbers = [], []
+    for s in subjects:
+        fields.append(analysis.effective_field(s, shown, half, at, size))
+        numbers.append(fields[-1].numbers(thresholds))
+        _write(output / "erf.json", context.obj, {"thresholds": thresholds, "models": numbers})
+        reach = numbers[-1]["extent"]
+        print(f"{s.label}: " + "; ".join(f"above {t}: {_reach(e)}" for t, e in reach.items()))
     if not numbers_only:
         from calotype.lab.analysis.figures import draw_fields
 
@@ -99,13 +104,15 @@ def deviation(
     """Latent deviation: what rounding takes from the latents, against their size (epsilon_s)."""
     from calotype.lab.analysis import deviation as analysis
 
-    subjects, shown = _subjects(models, level), _pictures(pictures, limit)
-    results = [[analysis.measure(s, name, x) for name, x in shown] for s in subjects]
-    summaries = [analysis.summary(model) for model in results]
-    _write(output / "deviation.json", context.obj, {"models": summaries})
-    for s in summaries:
-        printed = f"as printed in the paper: {s['epsilon_s_literal']:.2f}"
-        print(f"{s['model']}: epsilon_s {s['epsilon_s']:.4f} ({printed})")
+    usable(output)
+    subjects, shown = _subjects(models, level, gaussian=True), _pictures(pictures, limit)
+    results, summaries = [], []
+    for s in subjects:
+        results.append([analysis.measure(s, name, x) for name, x in shown])
+        summaries.append(found := analysis.summary(results[-1]))
+        _write(output / "deviation.json", context.obj, {"models": summaries})
+        printed = f"as printed in the paper: {found['epsilon_s_literal']:.2f}"
+        print(f"{s.label}: epsilon_s {found['epsilon_s']:.4f} ({printed})")
     if not numbers_only:
         from calotype.lab.analysis.figures import draw_deviations
 
@@ -126,13 +133,15 @@ def correlation(
     """Correlation map: what a latent still says about its neighbours once mean and scale are known."""
     from calotype.lab.analysis import correlation as analysis
 
-    subjects, shown = _subjects(models, level), _pictures(pictures, limit)
-    maps = [analysis.measure(s, shown, radius) for s in subjects]
-    _write(output / "correlation.json", context.obj, {"models": [m.numbers() for m in maps]})
-    for m in maps:
-        n = m.numbers()
+    usable(output)
+    subjects, shown = _subjects(models, level, gaussian=True), _pictures(pictures, limit)
+    maps, numbers = [], []
+    for s in subjects:
+        maps.append(analysis.measure(s, shown, radius))
+        numbers.append(n := maps[-1].numbers())
+        _write(output / "correlation.json", context.obj, {"models": numbers})
         around = f"off-centre {n['off_centre']:.4f}, per channel {n['channel_off_centre']:.4f}"
-        print(f"{m.label}: centre {n['centre']:.3f}, {around}")
+        print(f"{s.label}: centre {n['centre']:.3f}, {around}")
     if not numbers_only:
         from calotype.lab.analysis.figures import draw_channels, draw_correlations
 
@@ -148,7 +157,7 @@ def main(arguments: list[str]) -> int:
     except SystemExit as stop:  # the only way out of a typer application
         return stop.code if isinstance(stop.code, int) else 0
     except (CalotypeError, OSError, ValueError) as error:
-        print(f"calotype: {error}", file=sys.stderr, flush=True)
+        complain(None, error)
         return 1
     except (MemoryError, RuntimeError) as error:
         from calotype.lab.sizes import out_of_memory
@@ -160,10 +169,14 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _subjects(models: list[str], level: float | None) -> list[Any]:
-    from calotype.lab.analysis.subjects import open_subject
+def _subjects(models: list[str], level: float | None, *, gaussian: bool = False) -> list[Any]:
+    """The models; ``gaussian``: all must have a predicted mean and scale, or nothing is measured."""
+    from calotype.lab.analysis.subjects import open_subject, synthetic
 
-    return [open_subject(name, level) for name in models]
+    subjects = [open_subject(name, level) for name in models]
+    for s in subjects if gaussian else ():
+        s.latents(synthetic(s.multiple))
+    return subjects
 
 
 def _pictures(paths: list[Path] | None, limit: int | None, size: int = 256) -> list[tuple[str, Any]]:
@@ -192,8 +205,6 @@ def _reach(e: dict[str, Any]) -> str:
 
 
 def _write(path: Path, arguments: list[str], record: dict[str, Any]) -> None:
-    from calotype.records.provenance import provenance
-
     path.parent.mkdir(parents=True, exist_ok=True)
     made = provenance(["calotype", "lab", "analyse", *arguments])
     text = json.dumps({**made, **record}, indent=1, allow_nan=False)

@@ -6,7 +6,7 @@ from typing import Any
 
 from calotype.cli import FAILURE
 from calotype.cli.options import add_max_metadata, parser, size
-from calotype.cli.report import complain, describe, print_json
+from calotype.cli.report import complain, print_json
 
 
 def main(arguments: list[str]) -> int:
@@ -31,14 +31,14 @@ def _probe(path: str, limits: dict[str, int | None], *, json: bool, title: bool)
     """Print one file; whether it is good."""
     from calotype import api
     from calotype.cli.pictures import read_bytes
-    from calotype.errors import CalotypeError, FormatError
+    from calotype.errors import CalotypeError, FormatError, describe
 
     try:
         fields = api.probe(read_bytes(path), **limits)
     except (CalotypeError, OSError) as error:
         complain(path, error)
         if json:
-            print_json({"input": path, "error": {"message": describe(None, error)}})
+            print_json({"input": path, "error": {"message": describe(error)}})
         return False
     if json:
         print_json({"input": path, **fields})

@@ -7,22 +7,12 @@ import math
 import sys
 from typing import Any, TextIO
 
+from calotype.errors import describe
+
 
 def complain(source: str | None, error: BaseException) -> None:
     """Print one line on stderr: ``calotype: FILE: what is wrong``."""
-    print(f"calotype: {describe(source, error)}", file=sys.stderr, flush=True)
-
-
-def describe(source: str | None, error: BaseException) -> str:
-    """One line for an error: the file that it is about, then what is wrong."""
-    if isinstance(error, OSError) and error.strerror:
-        source = str(error.filename) if error.filename is not None else source
-        text = error.strerror[:1].lower() + error.strerror[1:]
-    elif isinstance(error, MemoryError):
-        text = "not enough memory"
-    else:
-        text = " ".join(str(error).split()) or type(error).__name__
-    return f"{source}: {text}" if source else text
+    print(f"calotype: {describe(error, source)}", file=sys.stderr, flush=True)
 
 
 def print_json(record: dict[str, Any], stream: TextIO | None = None) -> None:

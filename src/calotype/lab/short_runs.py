@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import replace
 from fnmatch import fnmatch
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ from calotype.lab.train.loop import Diverged, Trainer
 from calotype.lab.train.report import Reporter
 from calotype.lab.train.subject import Subject
 from calotype.records.provenance import now, provenance
+from calotype.records.script import guarded, made_of, usable
 
 RESULTS, TABLE = "results.json", "README.md"
 LAMBDA = 0.025
@@ -210,13 +212,15 @@ def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     return {**old, "systems": [rows[name] for name in registry.names() if name in rows]}
 
 
-def store(out: Path, record: dict[str, Any]) -> None:
-    """Write the results and the page made of them."""
+def store(out: Path, record: dict[str, Any]) -> int:
+    """Write the results and the page made of them; returns the exit status that they mean."""
     out.mkdir(parents=True, exist_ok=True)
     (out / RESULTS).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     (out / TABLE).write_text(markdown(record), encoding="utf-8")
+    return 0 if all(map(learned, record["systems"])) else 1
 
 
+@guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns 0, or 1 if a system did not learn or a file did not come back."""
     options = argparse.ArgumentParser(
@@ -232,9 +236,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--only", nargs="+", default=[], metavar="NAME", help="systems, or patterns")
     given = options.parse_args(arguments)
     if not given.data:
-        record = json.loads((given.out / RESULTS).read_text(encoding="utf-8"))
-        store(given.out, record)
-        return 0 if all(map(learned, record["systems"])) else 1
+        return made_of(given.out / RESULTS, partial(store, given.out))
+    usable(given.out)
     names, photos = systems(given.only), Photos.open(*given.data, cache=given.cache)
     config = replace(CONFIG, steps=given.steps, lr=given.lr)
     torch.set_num_threads(1)
@@ -255,13 +258,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "systems": [],
     }
     there = given.out / RESULTS
-    mix = bool(given.only) and there.exists()
+    old = made_of(there, dict) if given.only and there.exists() else None
     with ProcessPoolExecutor(1, get_context("spawn")) as reader:
         for name in names:
             row = run(name, photos, config, given.seconds_per_model, reader)
             record["systems"].append(row)
             record["finished"] = now()
-            store(given.out, merged(json.loads(there.read_text("utf-8")), record) if mix else record)
+            store(given.out, merged(old, record) if old else record)
             print(line(row) + ("" if learned(row) else "  <-- look"), file=sys.stderr, flush=True)
     return 0 if all(map(learned, record["systems"])) else 1
 

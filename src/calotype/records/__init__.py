@@ -1,4 +1,5 @@
-"""What the laboratory and the benchmark share: where results come from, and Markdown to show them in.
+"""What the laboratory and the benchmark share: where results come from, Markdown to show them
+in, what scripts need.
 
-Imports nothing of the other rooms, and nothing but the standard library.
+Imports nothing of the other rooms but the errors, and nothing but the standard library.
 """

@@ -245,6 +245,11 @@ def test_published_systems_at_several_lambdas(
         (["--resume", "nowhere"], "no checkpoint"),
         (["--from", "nowhere"], "no checkpoint"),
         (["--data", "nowhere"], "neither a folder"),
+        (
+            ["balle2017", "--lambda", "0.01", "--set", "model.n=8", "--set", "correlation.alpha=1"],
+            "correlation loss: this entropy model has no Gaussian mean",
+        ),
+        ([*setting(), "--set", "correlation.window=5"], "no window of 5 x 5 fits into latents of 4 x 4"),
     ],
 )
 def test_mistakes_are_one_line(
@@ -260,7 +265,15 @@ def test_mistakes_are_one_line(
     told = capsys.readouterr().err.strip()
     assert message in told
     assert "\n" not in told
-    assert not (tmp_path / "run" / "checkpoint.safetensors").exists()
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_file_is_no_folder_for_a_run(
+    folder: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run").write_text("text")
+    assert main(["--data", str(folder), "--cache", str(cache), "--out", str(tmp_path / "run")]) == 1
+    assert capsys.readouterr().err == f"calotype lab train: {tmp_path / 'run'}: is a file, not a folder\n"
 
 
 def test_broken_photographs_are_named(

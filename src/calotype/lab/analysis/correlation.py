@@ -1,5 +1,5 @@
-"""Correlation map: how much a latent still says about its neighbours once mean and scale are known (SYSTEMS
-4.5).
+"""Correlation map: how much a latent still says about its neighbours once mean and scale are known (the
+maps of Ali et al., NeurIPS 2023, openreview 1ihGy9vAIg).
 
     map[i, j] = mean of u(c, h, w) u(c, h + i, w + j)        u = (y - mu) / sigma
 

@@ -1,5 +1,5 @@
-"""Latent deviation: what rounding takes from the latents, against their size (the SWAtten figure, SYSTEMS
-2.8).
+"""Latent deviation: what rounding takes from the latents, against their size; Liu et al. (CVPR 2023, arXiv
+2303.14978) show it with and without SWAtten.
 
     epsilon = |round(y - mu) - (y - mu)|          gamma = |y|          epsilon_s = epsilon / gamma
 

@@ -1,4 +1,5 @@
-"""Effective receptive field: how strongly each input position moves one output position (SYSTEMS 2.9).
+"""Effective receptive field: how strongly each input position moves one output position (Luo et al., NeurIPS
+2016; of compression networks: the receptive fields shown by Liu et al., CVPR 2023, arXiv 2303.14978).
 
     G = sum over input channels of |d p / d x|,   p = sum over output channels at one position
 

@@ -3,43 +3,53 @@
 python -m calotype.lab.analysis.page FOLDER
 
 ``about.json`` in the folder holds what the models are and the commands: ``{"about": "...", "models": {label:
-"..."}, "commands": ["..."]}``.
+"..."}, "commands": ["..."], "note": "..."}``; the note says what was not recorded.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from calotype.records.markdown import table, wrapped
-
-FIGURES = ("erf", "deviation", "correlation")
+from calotype.records.script import guarded, made_of
 
 
 def page(folder: Path) -> str:
-    """The page as Markdown; nothing on it but what is stored."""
-    found = {
-        name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-        for name in ("about", *FIGURES)
-        if (folder / f"{name}.json").is_file()
-    }
-    about = found.pop("about")
-    lines = ["# Analyses of briefly trained models", "", *wrapped(about["about"]), ""]
-    lines += table(["model", "what"], about["models"].items(), "ll")
-    for name, record in found.items():
-        title, head, rows = {"erf": _erf, "deviation": _deviation, "correlation": _correlation}[name](record)
-        lines += ["", f"## {title}", "", *table(head, rows)]
+    """The page as Markdown; nothing on it but what is stored.
+
+    Raises:
+        OSError: when ``about.json`` is missing.
+        ValueError: when a file there is not what the page needs.
+    """
+    lines, commands = made_of(folder / "about.json", _about)
+    for name, read in FIGURES.items():
+        if not (folder / f"{name}.json").is_file():
+            continue
+        (title, head, rows), made = made_of(folder / f"{name}.json", lambda r, read=read: (read(r), _made(r)))
+        lines += ["", f"## {title}", "", *table(head, rows), "", *made]
         if (folder / f"{name}.png").is_file():
             lines += ["", f"![{title}]({name}.png)"]
-    lines += ["", "## Commands", "", *(f"    {command}" for command in about["commands"])]
-    versions = next(iter(found.values()))["libraries"]
-    lines += [
-        "",
-        f"Calotype {versions['calotype']}, torch {versions['torch']}. Generated from the JSON beside it.",
-    ]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", *commands]) + "\n"
+
+
+def _about(about: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """How the page begins and ends."""
+    begin = ["# Analyses of briefly trained models", "", *wrapped(about["about"]), ""]
+    begin += table(["model", "what"], about["models"].items(), "ll")
+    end = ["## Commands", "", *(f"    {command}" for command in about["commands"]), ""]
+    return begin, end + wrapped(f"{about['note']} Generated from the JSON beside it.")
+
+
+def _made(record: dict[str, Any]) -> list[str]:
+    """Where the numbers of one analysis come from, as stored with them."""
+    commit, where, versions = record["commit"] or "unknown", record["hardware"], record["libraries"]
+    changed = " with changes" if commit.endswith("+") else ""
+    return wrapped(
+        f"Numbers: {record['finished'][:10]}, commit `{commit[:10]}`{changed}, {where['processor']} with "
+        f"{where['cores']} cores, Calotype {versions['calotype']}, torch {versions['torch']}."
+    )
 
 
 def _erf(record: dict[str, Any]) -> tuple[str, list[str], list[list[str]]]:
@@ -90,6 +100,10 @@ def _correlation(record: dict[str, Any]) -> tuple[str, list[str], list[list[str]
     return "Correlation map", head, rows
 
 
+FIGURES = {"erf": _erf, "deviation": _deviation, "correlation": _correlation}
+
+
+@guarded
 def main(arguments: list[str]) -> int:
     """Write the pages of folders again."""
     for name in arguments:

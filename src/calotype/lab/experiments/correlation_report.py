@@ -11,10 +11,11 @@ from typing import Any
 import torch
 
 from calotype.lab.checkpoint import read_info
-from calotype.lab.experiments import correlation
+from calotype.lab.experiments import correlation_runs as runs
 from calotype.lab.experiments.correlation_plan import HYPERPRIORS, PAPER, WITH, Budget, plan
 from calotype.records.markdown import table, wrapped
 from calotype.records.provenance import provenance
+from calotype.records.script import made_of
 
 Points = Sequence[tuple[float, float]]
 ANCHOR, FULL = "cheng", "cheng-autoregressive"
@@ -26,11 +27,11 @@ def collect(budget: Budget, out: Path) -> dict[str, Any]:
     for row in plan(budget):
         points = []
         for lam in budget.lambdas:
-            here = correlation.folder(out, row, lam)
-            if not (here / correlation.MEASURES).is_file():
+            here = runs.folder(out, row, lam)
+            if not (here / runs.MEASURES).is_file():
                 continue
-            record = json.loads((here / correlation.MEASURES).read_text())
-            notes = read_info(here / correlation.MODEL).training
+            record = json.loads((here / runs.MEASURES).read_text())
+            notes = read_info(here / runs.MODEL).training
             points.append({"lambda": lam, "training": notes, **record})
         if points:
             about = {"model": row.model, "options": row.options, "correlation": row.correlation}
@@ -256,7 +257,7 @@ def write(
         ValueError: if there is neither.
     """
     rows = collect(budget, out)
-    stored = out / correlation.RESULTS
+    stored = out / runs.RESULTS
     if not rows and not stored.is_file():
         raise ValueError(f"{out}: nothing was measured yet")
     if rows:
@@ -264,11 +265,11 @@ def write(
         last = max(made, key=lambda m: m["finished"], default=provenance(command))
         record = {**last, "sessions": _sessions(made), "budget": budget.to_dict()}
         record |= {"figures": ["maps.png"], "tables": tables(rows, bd_rate), "rows": rows}
-        if (out / correlation.SPEED).is_file():
-            record["speed"] = json.loads((out / correlation.SPEED).read_text())
+        if (out / runs.SPEED).is_file():
+            record["speed"] = json.loads((out / runs.SPEED).read_text())
         stored.write_text(json.dumps(record, indent=1) + "\n")
         draw(rows, out / "maps.png")
-    text = markdown(json.loads(stored.read_text()))
+    text = made_of(stored, markdown)
     (out / "README.md").write_text(text)
     return text
 

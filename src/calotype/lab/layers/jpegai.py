@@ -1,6 +1,6 @@
-"""Blocks of JPEG AI: of the verification model that the VCIP 2023 paper starts from, of that paper, and of
-the final reference software (SYSTEMS 3.2 to 3.6).  All map ``[B, C, H, W]`` to the same shape unless they say
-otherwise.
+"""Blocks of JPEG AI: of the verification model that the VCIP 2023 paper ("Low-complexity transform network
+architecture for JPEG AI image codec") starts from, of that paper, and of the final reference software.  All
+map ``[B, C, H, W]`` to the same shape unless they say otherwise.
 """
 
 from __future__ import annotations

@@ -176,6 +176,20 @@ class WithCorrelation:
         if model.training:
             self._out = out
 
+    def check(self, crop: int) -> None:
+        """Try one crop of that side, so that a run which cannot work is refused before it writes anything.
+
+        Raises:
+            ValueError: for an entropy model that is not Gaussian, or fewer latents than a window has.
+        """
+        device = next(self.model.parameters()).device
+        x = torch.zeros(1, 3, crop, crop, dtype=torch.uint8, device=device)
+        try:
+            with torch.no_grad():
+                self.training_loss(x, None, False)
+        except ValueError as error:
+            raise ValueError(f"correlation loss: {error}") from None
+
     def training_loss(
         self, x: Tensor, generator: torch.Generator | None, hard: bool
     ) -> tuple[Tensor, dict[str, Any]]:

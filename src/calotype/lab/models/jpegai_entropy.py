@@ -1,4 +1,4 @@
-"""The entropy model that all versions of JPEG AI share here (SYSTEMS 3.7), for each of two branches, luma and
+"""The entropy model that all versions of JPEG AI share here, for each of two branches, luma and
 chroma.
 
 ::
@@ -15,7 +15,7 @@ Coding order: luma, then chroma; in each z, then y in the four phases of a 2x2 g
 together. The probability of ``round(y - mu)`` depends on z alone: a decoder can read all symbols before it
 computes any mean.
 
-Layers as in the reference software, multiply-accumulates too; no gain units, no skipping of blocks, no
+Layers as in JPEG AI's reference software, multiply-accumulates too; no gain units, no skipping of blocks, no
 lossless tricks.
 """
 

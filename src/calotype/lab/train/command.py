@@ -14,7 +14,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from calotype.errors import CalotypeError
+from calotype.errors import CalotypeError, describe
 from calotype.lab.checkpoint import save_checkpoint
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.sizes import out_of_memory
@@ -25,6 +25,7 @@ from calotype.lab.train.loop import Diverged, Trainer
 from calotype.lab.train.report import Console, Reporter
 from calotype.lab.train.state import State, split
 from calotype.lab.train.subject import PRODUCT, Subject
+from calotype.records.script import usable
 
 RUN = "run.json"
 """What a run was asked for, for people and for the commands that follow."""
@@ -45,7 +46,7 @@ def main(
     try:
         return _main(given, begun)
     except (CalotypeError, ValueError, Diverged, OSError) as error:
-        print(f"{prog}: {error}", file=sys.stderr, flush=True)
+        print(f"{prog}: {describe(error)}", file=sys.stderr, flush=True)
         return 1
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
@@ -70,6 +71,7 @@ def _main(given: Any, begun: float) -> int:
     todo = options.jobs(given)
     for job in todo:
         job.config  # noqa: B018  (mistakes show before anything is decoded)
+        usable(job.folder)
     if given.print_config:
         print(json.dumps(options.to_json(todo), indent=1))
         return 0

@@ -63,6 +63,8 @@ class Trainer:
         torch.manual_seed(config.seed)  # the same first weights everywhere
         self.objective = subject.build()
         self.model: nn.Module = self.objective.model.to(self.device).to(memory_format=torch.channels_last)
+        if hasattr(self.objective, "check"):  # whether model and crops suit the loss
+            self.objective.check(config.crop)
         self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         freeze(self.model, config.freeze)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]

@@ -1,0 +1,59 @@
+"""What everything that makes results or pages shares: one line for what is wrong, stored results, folders."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import inspect
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from calotype.errors import CalotypeError, describe
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def guarded(main: Callable[P, int | None]) -> Callable[P, int]:
+    """``main`` of a script: what is wrong with its input is one line on standard error and exit status 1."""
+
+    @functools.wraps(main)
+    def run(*args: P.args, **kwargs: P.kwargs) -> int:
+        try:
+            return main(*args, **kwargs) or 0
+        except (CalotypeError, OSError, ValueError) as error:
+            print(f"{Path(inspect.getfile(main)).name}: {describe(error)}", file=sys.stderr, flush=True)
+            return 1
+
+    return run
+
+
+def made_of(path: Path, make: Callable[[Any], T]) -> T:
+    """What ``make`` makes of a stored JSON file.
+
+    Raises:
+        OSError: when the file cannot be read.
+        ValueError: when it is not JSON, or not what ``make`` needs.
+    """
+    try:
+        return make(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: cannot be used: {_why(error)}") from error
+
+
+def usable(folder: Path) -> None:
+    """Refuse a folder for results before there are any, if it cannot be made; makes nothing.
+
+    Raises:
+        NotADirectoryError: when a file has its name, or that of a folder above it.
+    """
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "is a file, not a folder", str(there))
+
+
+def _why(error: Exception) -> str:
+    return f"no {error}" if isinstance(error, KeyError) else str(error)
