@@ -53,18 +53,22 @@ def test_the_experiment() -> None:
     tried = {row["loss"].removeprefix("cheng+loss").strip(): row["gain"] for row in tables["ablation"]}
     context = ("cheng-checkerboard+loss", "cheng-charm+loss")
     says(
-        f"{len(planned & set(record['rows']))} of the plan's {len(planned)} rows",
+        f"all {len(planned)} rows of the plan",
         f"{steps:,} steps for each rate, {min(decibels):.0f} to {max(decibels):.0f} dB",
         f"({cheng['correlation without']:.2f} to {cheng['correlation with']:.2f})",
         f"gains {gain['cheng']:.1f} % of rate, as published ({PAPER['gain']['cheng']} %)",
         f"with other crops and noise it is {chance['gain']:.1f} %",
         f"Mean-scale loses {-gain['mean-scale']:.1f} % and Swin-T gains nothing",
         f"({tried['alpha x 10']:.0f} and {tried['window 5']:.0f} %)".replace("(", "gain more ("),
+        f"mask `cross` ({tried['mask cross']:.0f} %)",
+        f"the whole mask ({tried['mask diagonal']:.0f} and {tried['mask causal']:.0f} %)",
+        f"stopped gradient less ({tried['stop-gradient']:.1f} %)",
         f"published are {PAPER['share'][context[0]]} and {PAPER['share'][context[1]]} %",
         f"here they are {share[context[0]]:.0f} and {share[context[1]]:.0f} %",
         f"alone {share['cheng+loss']:.0f} % (published {PAPER['share']['cheng+loss']} %)",
         f"trained twice differs by {chance['without, against the first seed']:.0f} %",
     )
+    assert set(record["rows"]) >= planned
     assert set(HYPERPRIORS) <= set(pairs)
     assert abs(gain["swin"]) < 0.1
     assert abs(tried["alpha x 0.1"]) < 1

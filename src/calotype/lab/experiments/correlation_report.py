@@ -170,10 +170,12 @@ def markdown(record: dict[str, Any]) -> str:
         "Directions and relative speeds are what this can show; the published BD-rates need longer training.",
     ]
     pictures = record["rows"][next(iter(record["rows"]))]["points"][0]["pictures"]
+    sessions = record.get("sessions", [record])
+    commits = ", ".join(f"`{c}`" for c in dict.fromkeys(s["commit"] or "unknown" for s in sessions))
     made = (
-        f"Measured on {machine['processor']}, {machine['cores_usable']} cores, {machine['system']}; torch "
-        f"{record['libraries']['torch']}, one thread, {len(pictures)} pictures; CPU seconds of one of them "
-        f"({pictures[0]['image']}); {record['finished'][:10]}, commit `{record['commit'] or 'unknown'}`."
+        f"Measured on {machine['processor']}, {machine['system']}; torch {record['libraries']['torch']}, one "
+        f"thread, {len(pictures)} pictures; CPU seconds of one of them ({pictures[0]['image']}); "
+        f"{record['finished'][:10]}, at {commits}."
     )
     lines += ["", *wrapped(made)]
     for name, rows in record["tables"].items():
