@@ -10,8 +10,6 @@ otherwise (by a percent or so), which costs a little rate; and the border of a p
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -29,7 +27,8 @@ from calotype.lab.model_pack.integer import SUM, Integers, golden
 from calotype.lab.model_pack.side import Side, side_of
 from calotype.lab.models.base import LabModel
 from calotype.lab.pack.exact import ExportError
-from calotype.lab.pack.write import TILE, check_target, publish
+from calotype.lab.pack.folder import check_target, publish
+from calotype.lab.pack.write import TILE
 
 Arrays = dict[str, np.ndarray]
 LEVELS = 2
@@ -80,7 +79,7 @@ def export(
     files = graphs(model.g_a, model.g_s, side, scales)
     _check(files["scales"], vectors)
     vectors["golden_level"] = np.array([0, 100, 256], np.int32)
-    contents = _contents(files, {**tables, **vectors, **_level_arrays(side, len(tables["r_lengths"]))})
+    arrays = {**tables, **vectors, **_level_arrays(side, len(tables["r_lengths"]))}
     fields = {
         "format": 1, "name": name or model.name, "coder": 1,
         "latents": side.latents, "hyper_latents": side.hyper_latents, "stride": 16, "hyper_stride": 64,
@@ -91,19 +90,7 @@ def export(
             "integer_bounds": bounds,
         },
     }  # fmt: skip
-    hashes = {file: hashlib.sha256(data).hexdigest() for file, data in contents.items()}
-    listing = "".join(f"{file} {hashes[file]}\n" for file in sorted(hashes))
-    fields |= {"id": hashlib.sha256(listing.encode()).hexdigest(), "files": hashes}
-    contents["manifest.json"] = (json.dumps(fields, indent=1) + "\n").encode()
-    publish(contents, folder)
-    return str(fields["id"])
-
-
-def _contents(files: dict[str, bytes], arrays: Arrays) -> dict[str, bytes]:
-    from safetensors.numpy import save
-
-    tables = save({k: np.ascontiguousarray(v) for k, v in arrays.items()})
-    return {**{f"{graph}.onnx": data for graph, data in files.items()}, "tables.safetensors": tables}
+    return publish(files, arrays, fields, folder)
 
 
 def _level_arrays(side: Side, classes: int) -> Arrays:

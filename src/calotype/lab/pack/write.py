@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +14,7 @@ from calotype.lab.layers.integer import EXACT
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.models.calotype_parts import Z_UNIT
 from calotype.lab.pack.exact import Array, check_bounds, check_golden, golden
+from calotype.lab.pack.folder import check_target, publish
 from calotype.lab.pack.graphs import graphs
 from calotype.lab.pack.int8 import observe
 from calotype.lab.pack.tables import Statistics, r_tables, z_tables
@@ -44,8 +41,6 @@ def export(
         ExportError: if the exactness bound or a golden vector fails.
         ValueError: when ``folder`` is there and is not a pack.
     """
-    from safetensors.numpy import save
-
     check_target(folder)
     model = copy.deepcopy(model).cpu().float().eval()
     model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
@@ -57,24 +52,17 @@ def export(
     files = graphs(model, z_limit, observe(model, *calibration) if calibration else None)
     check_golden(files["scales"], vectors, arrays["z_mul"], arrays["bias"])
 
-    contents = {f"{graph}.onnx": data for graph, data in files.items()}
-    contents["tables.safetensors"] = save(
-        {k: np.ascontiguousarray(v) for k, v in {**arrays, **vectors}.items()}
-    )
-    hashes = {file: hashlib.sha256(data).hexdigest() for file, data in contents.items()}
-    identity = hashlib.sha256("".join(f"{f} {hashes[f]}\n" for f in sorted(hashes)).encode()).hexdigest()
-    fields = manifest(model, z_limit) | {"name": name, "id": identity, "files": hashes}
-    fields["training"] = {**(training or {}), "integer_bounds": bounds}
-    contents["manifest.json"] = (json.dumps(fields, indent=1) + "\n").encode()
-    publish(contents, folder)
-    return identity
+    fields = manifest(model, name, z_limit) | {
+        "training": {**(training or {}), "integer_bounds": bounds},
+    }
+    return publish(files, {**arrays, **vectors}, fields, folder)
 
 
-def manifest(model: Calotype, z_limit: int) -> dict[str, Any]:
+def manifest(model: Calotype, name: str, z_limit: int) -> dict[str, Any]:
     """The fields of the manifest that follow from the model."""
     c, anchors = model.config, len(model.config.lambdas)
     return {
-        "format": 1, "name": "", "id": "", "files": {}, "coder": 1,
+        "format": 1, "name": name, "coder": 1,
         "latents": c.latents, "hyper_latents": c.hyper, "stride": 16, "hyper_stride": 64, "levels": anchors,
         "quality": [[0, 0], [100, 256 * (anchors - 1)]], "z_limit": z_limit,
         # Patches, merge and split stay within a latent; a bottleneck sees one position more on each side.
@@ -99,27 +87,3 @@ def _level_arrays(model: Calotype) -> tuple[dict[str, Array], int]:
             "keep": np.append(np.float32(0), model.shrink[1:].numpy()),
         }
     return arrays, min(1023, (EXACT - 2**12) // int(z_mul.max()))
-
-
-def check_target(folder: Path) -> None:
-    if folder.exists() and not (folder / "manifest.json").is_file():
-        raise ValueError(f"{folder}: is there and is not a pack; give another name")
-
-
-def publish(contents: dict[str, bytes], folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=folder.name + "-", dir=folder.parent))
-    try:
-        for file, data in contents.items():
-            (temporary / file).write_bytes(data)
-        temporary.chmod(0o755)
-        if folder.exists():
-            old = temporary.with_name(temporary.name + "-old")
-            folder.replace(old)
-            temporary.replace(folder)
-            shutil.rmtree(old)
-        else:
-            temporary.replace(folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise

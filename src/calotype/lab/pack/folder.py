@@ -1,0 +1,62 @@
+"""The folder of a pack, whatever system it is of: graphs, arrays, and a manifest with what they hash to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def check_target(folder: Path) -> None:
+    """Refuse to replace what is not a pack.
+
+    Raises:
+        ValueError: when ``folder`` is there and is none.
+    """
+    if folder.exists() and not (folder / "manifest.json").is_file():
+        raise ValueError(f"{folder}: is there and is not a pack; give another name")
+
+
+def publish(
+    graphs: Mapping[str, bytes], arrays: Mapping[str, np.ndarray], fields: Mapping[str, Any], folder: Path
+) -> str:
+    """Write a pack and return its id.  ``folder`` appears whole or not at all; an existing pack is replaced.
+
+    fields: of the manifest, but for ``id`` and ``files``, which follow from the contents
+    """
+    from safetensors.numpy import save
+
+    contents = {f"{graph}.onnx": data for graph, data in graphs.items()}
+    contents["tables.safetensors"] = save({k: np.ascontiguousarray(v) for k, v in arrays.items()})
+    hashes = {file: hashlib.sha256(data).hexdigest() for file, data in contents.items()}
+    listing = "".join(f"{file} {hashes[file]}\n" for file in sorted(hashes))
+    identity = hashlib.sha256(listing.encode()).hexdigest()
+    whole = {**fields, "id": identity, "files": hashes}
+    contents["manifest.json"] = (json.dumps(whole, indent=1) + "\n").encode()
+    _replace(contents, folder)
+    return identity
+
+
+def _replace(contents: Mapping[str, bytes], folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=folder.name + "-", dir=folder.parent))
+    try:
+        for file, data in contents.items():
+            (temporary / file).write_bytes(data)
+        temporary.chmod(0o755)
+        if folder.exists():
+            old = temporary.with_name(temporary.name + "-old")
+            folder.replace(old)
+            temporary.replace(folder)
+            shutil.rmtree(old)
+        else:
+            temporary.replace(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
