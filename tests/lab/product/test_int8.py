@@ -23,14 +23,15 @@ from calotype.lab.export import Statistics, export
 from calotype.lab.models.calotype import Calotype, Config
 from calotype.lab.models.calotype_start import start
 from calotype.lab.pack.graphs import compact, graphs
-from calotype.lab.pack.int8 import Observed, best_range, equalise, observe
-from calotype.lab.pack.int8_transforms import IntAnalysisGraph, IntSynthesisGraph
+from calotype.lab.pack.int8 import Observed, best_range, equalise, observe, traced, units
+from calotype.lab.pack.int8_synthesis import IntSynthesisGraph, tones
+from calotype.lab.pack.int8_transforms import IntAnalysisGraph
 from calotype.lab.pack.latent_graphs import (
     HyperEncoderGraph,
     LatentDecoderGraph,
     MeanMaps,
 )
-from calotype.lab.pack.qdq import WEIGHT_PEAK, Conv, Range, blocks, unblocks, unshuffled
+from calotype.lab.pack.qdq import WEIGHT_PEAK, Conv, Quantise, Range, blocks, unblocks, unshuffled
 from calotype.lab.train.data import Photos
 
 Graphs = dict[str, bytes]
@@ -170,8 +171,9 @@ def test_a_mean_in_integers_predicts_as_well(
 
 
 def test_weights_have_seven_bits_and_every_kernel_is_an_integer_one(
-    both: tuple[Graphs, Graphs], tmp_path: Path
+    model: Calotype, both: tuple[Graphs, Graphs], tmp_path: Path
 ) -> None:
+    blocks8 = model.config.synthesis_blocks[1]
     for name in ("analysis.int8", "synthesis.int8", "latent_decoder"):
         integers = [
             numpy_helper.to_array(tensor)
@@ -191,6 +193,8 @@ def test_weights_have_seven_bits_and_every_kernel_is_an_integer_one(
         assert operators.count("MatMulIntegerToFloat") >= 4
         assert operators.count("Conv") <= 1  # the mean network's first layer, at 1/64
         assert operators.count("DequantizeLinear") <= 8  # of small tensors between
+        # The weak channels of the synthesis at 1/8 are added to as bytes, once per bottleneck.
+        assert operators.count("QLinearAdd") == (blocks8 if name == "synthesis.int8" else 0)
 
 
 def test_bottlenecks_of_float_graphs_are_stored_in_bytes() -> None:
@@ -218,6 +222,40 @@ def test_bottlenecks_of_float_graphs_are_stored_in_bytes() -> None:
 def test_a_range_rounds_and_clips() -> None:
     steps = Range(0.5, 100)
     assert steps(np.array([0.2, 0.3, -1000.0, 1000.0, 77.6])).tolist() == [0.0, 0.5, -50.0, 77.5, 77.5]
+
+
+def test_bytes_stand_for_the_values_of_a_range() -> None:
+    steps, x = Range(0.5, 100), torch.tensor([0.2, 0.3, -1000.0, 1000.0, 77.6])
+    layer = Quantise(steps)
+    assert layer.bytes(x).tolist() == [100, 101, 0, 255, 255]
+    assert layer.bytes(x).dtype == torch.uint8
+    assert layer(x).tolist() == steps(x.numpy()).tolist()
+    assert torch.equal(Quantise(None)(x), x)
+
+
+def test_flat_tones_have_fine_steps_that_clip_no_colour(model: Calotype, seen: Observed) -> None:
+    net = model.synthesis
+    with torch.no_grad():
+        traces, _ = traced(net.blocks8, F.pixel_shuffle(net.split(net.blocks16(seen.synthesis)), 2))
+    weight, _ = unshuffled(net.patch, 8)
+    peaks = tones(255 * weight)
+    # Colours of flat blocks, and the channels that make them:
+    for colour in ([0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 0, 255]):
+        block = np.tile(np.array(colour) / 255 - 0.5, 64)
+        channels = np.linalg.lstsq(weight, block, rcond=None)[0][: len(peaks)]
+        assert (np.abs(channels) <= peaks).all()
+    plain, ranges = units(traces, np.zeros(96))
+    for part in (1.0, 0.05):  # of the peaks, so that there is something to gain
+        divisor, same = units(traces, np.zeros(96), part * peaks)
+        assert same == ranges
+        assert np.array_equal(divisor[len(peaks) :], plain[len(peaks) :])
+        flat = divisor[: len(peaks)]
+        assert (flat <= plain[: len(peaks)]).all()
+        for steps in ranges:
+            for end in (part * peaks / flat, -part * peaks / flat):
+                clipped = np.abs(steps(end) - end) > steps.scale / 2 + 1e-9
+                assert not clipped[flat < plain[: len(peaks)]].any()
+    assert (flat < plain[: len(peaks)]).all()
 
 
 def test_rare_values_are_clipped_when_that_is_better() -> None:

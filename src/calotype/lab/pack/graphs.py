@@ -14,7 +14,8 @@ from calotype.lab.layers.integer import IntConv
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.models.calotype_parts import SCALES, Z_PEAK, Scales, folded
 from calotype.lab.pack.int8 import Observed
-from calotype.lab.pack.int8_transforms import IntAnalysisGraph, IntSynthesisGraph
+from calotype.lab.pack.int8_synthesis import IntSynthesisGraph
+from calotype.lab.pack.int8_transforms import IntAnalysisGraph
 from calotype.lab.pack.latent_graphs import (
     HyperEncoderGraph,
     LatentDecoderGraph,

@@ -2,8 +2,8 @@
 
 What costs is quantised: the three convolutions of every bottleneck of the transforms, those of the mean
 network, and the weaker channels of the linear layers (merge, split, last patch).  The residual streams stay
-float32, as do the strong channels of those layers.  Three things that are free at run time keep the loss
-small:
+float32, but for the weaker channels of the synthesis at 1/8 (`int8_synthesis`), as do the strong channels of
+those layers.  Three things that are free at run time keep the loss small:
 
 * Channels are equalised: the stream of a stage, and the hidden channels of a branch (ReLU lets positive
   factors pass), are divided by one number each so that one step suits all; the layers around take the
@@ -68,18 +68,32 @@ def observe(model: Calotype, pixels: Tensor, levels: Tensor) -> Observed:
     return Observed(pixels, first, hyper, rest[: len(rest) // 2], rest[len(rest) // 2 :])
 
 
+class Hidden(nn.Module):
+    """The first two layers of a bottleneck, channels last: from the stream, rounded by ``entry``, to what its
+    last layer reads.
+    """
+
+    def __init__(self, ranges: Sequence[Range], reduce: Conv, conv: Conv) -> None:
+        super().__init__()
+        self.ranges = ranges
+        self.entry, self.middle, self.last = (Quantise(r) for r in ranges)
+        self.reduce, self.conv = reduce, conv
+
+    def forward(self, x: Tensor) -> Tensor:
+        t = F.relu(self.conv(self.middle(F.relu(self.reduce(x)))))
+        out: Tensor = self.last(t)
+        return out
+
+
 class IntBottleneck(nn.Module):
     """A bottleneck, channels last; what its branch adds lacks the last layer's bias."""
 
-    def __init__(self, ranges: Sequence[Range], reduce: Conv, conv: Conv, expand: Product) -> None:
+    def __init__(self, hidden: Hidden, expand: Product) -> None:
         super().__init__()
-        self.quantise = nn.ModuleList(Quantise(r) for r in ranges)
-        self.reduce, self.conv, self.expand = reduce, conv, expand
+        self.hidden, self.expand = hidden, expand
 
     def forward(self, x: Tensor) -> Tensor:
-        t = F.relu(self.reduce(self.quantise[0](x)))
-        t = F.relu(self.conv(self.quantise[1](t)))
-        out: Tensor = x + self.expand(self.quantise[2](t))
+        out: Tensor = x + self.expand(self.hidden(self.hidden.entry(x)))
         return out
 
 
@@ -99,32 +113,68 @@ def stage(blocks: Iterable[Bottleneck], x: Tensor, start: Array | None = None) -
 
     Returns it and the stream that leaves the float32 blocks.  ``start``: offset at the entrance, 0 without.
     """
+    traces, x = traced(blocks, x)
+    offset = np.zeros(x.shape[1]) if start is None else start
+    divisor, ranges = units(traces, offset)
+    made = []
+    for trace, steps in zip(traces, ranges, strict=True):
+        hidden, weights, inputs = trace.quantised(steps, divisor, offset)
+        expand = Product(weights, inputs)
+        offset = offset + bias(trace.block.expand) + expand.lost * divisor
+        made.append(IntBottleneck(hidden, expand))
+    return Stage(made, divisor, offset), x
+
+
+@dataclass
+class Trace:
+    """A float32 bottleneck and samples of what its three layers read."""
+
+    block: Bottleneck
+    stream: Array
+    first: Array
+    second: Array
+
+    def quantised(self, steps: Range, divisor: Array, offset: Array) -> tuple[Hidden, Array, Array]:
+        """Its first two layers in integers, for a stream ``(x - offset) / divisor`` rounded to ``steps``;
+        the weights ``[out, in]`` that its last one then has, and samples of what that reads.
+        """
+        over1, (range1,) = equalise([(self.first, weight(self.block.conv))])
+        over2, (range2,) = equalise([(self.second, weight(self.block.expand))])
+        w0, w1, w2 = (weight(layer) for layer in (self.block.reduce, self.block.conv, self.block.expand))
+        bias0 = (bias(self.block.reduce) + w0[:, :, 0] @ offset) / over1
+        reduce = Conv(between(w0, divisor, over1), bias0, steps, (self.stream - offset) / divisor)
+        conv = Conv(between(w1, over1, over2), bias(self.block.conv) / over2, range1, self.first / over1)
+        hidden = Hidden((steps, range1, range2), reduce, conv)
+        return hidden, between(w2, over2, divisor)[:, :, 0], self.second / over2
+
+
+def traced(blocks: Iterable[Bottleneck], x: Tensor) -> tuple[list[Trace], Tensor]:
+    """Run float32 bottlenecks on the stream ``x`` ``[N, C, h, w]`` and look on; also returns what leaves."""
     traces = []
     with torch.no_grad():
         for block in blocks:
             first = F.relu(block.reduce(x))
             second = F.relu(block.conv(first))
-            traces.append((block, samples(x), samples(first), samples(second)))
+            traces.append(Trace(block, samples(x), samples(first), samples(second)))
             x = x + block.expand(second)
-    start = np.zeros(x.shape[1]) if start is None else start
-    entries, offset = [], start
-    for block, stream, _, _ in traces:
-        entries.append((stream - offset, weight(block.reduce)))
-        offset = offset + bias(block.expand)
-    divisor, ranges = equalise(entries)
+    return traces, x
 
-    made, offset = [], start
-    for (block, stream, first, second), range0 in zip(traces, ranges, strict=True):
-        over1, (range1,) = equalise([(first, weight(block.conv))])
-        over2, (range2,) = equalise([(second, weight(block.expand))])
-        w0, w1, w2 = (weight(layer) for layer in (block.reduce, block.conv, block.expand))
-        bias0 = (bias(block.reduce) + w0[:, :, 0] @ offset) / over1
-        reduce = Conv(between(w0, divisor, over1), bias0, range0, (stream - offset) / divisor)
-        conv = Conv(between(w1, over1, over2), bias(block.conv) / over2, range1, first / over1)
-        expand = Product(between(w2, over2, divisor)[:, :, 0], second / over2)
-        offset = offset + bias(block.expand) + expand.lost * divisor
-        made.append(IntBottleneck((range0, range1, range2), reduce, conv, expand))
-    return Stage(made, divisor, offset), x
+
+def units(
+    traces: Sequence[Trace], start: Array, peaks: Array | Sequence[float] = ()
+) -> tuple[Array, list[Range]]:
+    """Divisors ``[channels]`` of a stream with offset ``start`` at the entrance, and its range before each
+    bottleneck.  The first channels never go beyond ``peaks``: their steps are as fine as that allows.
+    """
+    entries, offset = [], start
+    for trace in traces:
+        entries.append((trace.stream - offset, weight(trace.block.reduce)))
+        offset = offset + bias(trace.block.expand)
+    divisor, ranges = equalise(entries)
+    reach = min(steps.scale * min(steps.zero, 255 - steps.zero) for steps in ranges)
+    known = len(peaks)
+    divisor[:known] = np.minimum(divisor[:known], np.divide(peaks, reach))
+    return divisor, ranges
 
 
 # ---- choosing divisors and ranges; samples are [positions, channels], weights [out, in, taps] ----

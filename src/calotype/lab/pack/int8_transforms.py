@@ -1,4 +1,4 @@
-"""Analysis and synthesis in integers: `int8` chooses the numbers, `qdq` has the layers.
+"""The analysis in integers: `int8` chooses the numbers, `qdq` has the layers.
 
 Everything is channels last: patches, merge and split are copies of rows and one matrix product, and each
 bottleneck three integer kernels and an addition.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.models.calotype_parts import folded
@@ -21,9 +20,6 @@ from calotype.lab.pack.qdq import (
     Quantise,
     blocks,
     floats,
-    to_bytes,
-    unblocks,
-    unshuffled,
 )
 
 
@@ -56,32 +52,6 @@ class IntAnalysisGraph(nn.Module):
         t = self.blocks8(self.coarse(t) + self.fine(t))
         t = self.blocks16(self.merge(t))
         return (t * self.scale + self.offset).permute(0, 3, 1, 2)
-
-
-class IntSynthesisGraph(nn.Module):
-    """Latents to uint8 pixels."""
-
-    def __init__(self, model: Calotype, seen: Observed) -> None:
-        super().__init__()
-        net = folded(model.synthesis)
-        with torch.no_grad():
-            self.blocks16, x = stage(net.blocks16, seen.synthesis)
-            s16 = (samples(x) - self.blocks16.offset) / self.blocks16.divisor
-            self.blocks8, x = stage(net.blocks8, F.pixel_shuffle(net.split(x), 2))
-            s8 = (samples(x) - self.blocks8.offset) / self.blocks8.divisor
-        over16, over8 = self.blocks16.divisor, np.tile(self.blocks8.divisor, 4)
-        self.scale = _constant(1 / over16)
-        w, b = unshuffled(net.split, 2)
-        b = (b + w @ self.blocks16.offset) / over8
-        self.split = MixedDense(w * over16 / over8[:, None], b, s16, strong=0.5)
-        w, b = unshuffled(net.patch, 8)
-        b = 255 * (b + w @ self.blocks8.offset) + 127.5
-        self.patch = MixedDense(255 * w * self.blocks8.divisor, b, s8, strong=0.5)
-
-    def forward(self, y_hat: Tensor, level: Tensor) -> Tensor:
-        t = self.blocks16((y_hat.permute(0, 2, 3, 1) + level) * self.scale)
-        t = self.patch(self.blocks8(unblocks(self.split(t), 2)))
-        return unblocks(to_bytes(t), 8)
 
 
 class MixedDense(nn.Module):

@@ -36,16 +36,28 @@ class Range:
         return self.scale * (np.clip(np.rint(x / self.scale) + self.zero, 0, 255) - self.zero)
 
 
-class _Quantise(torch.autograd.Function):
-    """Values of a range, as floats."""
+class _Bytes(torch.autograd.Function):
+    """Floats as the bytes of a range."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
-        return (torch.clamp(torch.round(x / scale) + zero, 0, 255) - zero) * scale
+        return torch.clamp(torch.round(x / scale) + zero, 0, 255).to(torch.uint8)
 
     @staticmethod
     def symbolic(g: Any, x: Any, scale: Any, zero: Any) -> Any:
-        return g.op("DequantizeLinear", g.op("QuantizeLinear", x, scale, zero), scale, zero)
+        return g.op("QuantizeLinear", x, scale, zero)
+
+
+class _Values(torch.autograd.Function):
+    """What the bytes of a range stand for."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
+        return (x.float() - zero) * scale
+
+    @staticmethod
+    def symbolic(g: Any, x: Any, scale: Any, zero: Any) -> Any:
+        return g.op("DequantizeLinear", x, scale, zero)
 
 
 class _Dequantise(torch.autograd.Function):
@@ -112,9 +124,16 @@ class Quantise(nn.Module):
         self.register_buffer("zero", None if steps is None else torch.tensor(steps.zero, dtype=torch.uint8))
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.scale is None:
-            return x
-        out: Tensor = _Quantise.apply(x, self.scale, self.zero)
+        return x if self.scale is None else self.values(self.bytes(x))
+
+    def bytes(self, x: Tensor) -> Tensor:
+        """Floats as bytes."""
+        out: Tensor = _Bytes.apply(x, self.scale, self.zero)
+        return out
+
+    def values(self, x: Tensor) -> Tensor:
+        """Bytes as floats."""
+        out: Tensor = _Values.apply(x, self.scale, self.zero)
         return out
 
 
