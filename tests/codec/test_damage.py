@@ -51,7 +51,7 @@ def test_keep_going_loses_one_tile(pack: Pack, data: bytes) -> None:
     assert good.mean() > 0.3
     assert np.abs(kept.picture.pixels[good] - whole[good]).max() <= 1
     hole = kept.picture.pixels[280:380, 300:480].astype(float)
-    assert hole.std(axis=(0, 1)).max() < 2  # a flat tone
+    assert hole.std(axis=(0, 1)).max() < 3  # what latents of zero decode to: all but a flat tone
 
 
 def test_a_truncated_file_keeps_its_beginning(pack: Pack, data: bytes) -> None:
