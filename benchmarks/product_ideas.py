@@ -68,8 +68,13 @@ def page(record: dict[str, Any]) -> str:
         curve = [", ".join(f"{x:{form}}" for x in v[key]) for key, form in (("bpp", ".3f"), ("psnr", ".2f"))]
         numbers = [str(run["steps"]), f"{run['cpu_seconds']:.0f}", f"{v['mean_loss']:.4f}"]
         runs.append([name, *numbers, *curve])
-    heads = ["level", "loss", "variance", "above and below", "beside", "diagonal"]
-    levels = [[str(row[h]) for h in heads] for row in record["correlation"]["levels"]]
+    heads = ["level", "variance", "above and below", "beside", "diagonal"]
+    left = {name: run["neighbours"] for name, run in record["runs"].items() if "neighbours" in run}
+    levels = [
+        [name, *(str(row[h]) for h in heads)]
+        for same in zip(*([(name, row) for row in rows] for name, rows in left.items()), strict=True)
+        for name, row in same
+    ]
     parts = [
         ["# Ideas tried in the shipped model"],
         wrapped(record["about"]),
@@ -81,8 +86,8 @@ def page(record: dict[str, Any]) -> str:
         ),
         made(record),
         ["## Correlation that the product's model leaves"],
-        wrapped(record["correlation"]["about"]),
-        table(heads, levels, "r" * len(heads)),
+        wrapped(record["correlation"]),
+        table(["run", *heads], levels),
     ]
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 

@@ -41,6 +41,9 @@ ENCODER = "synthesis.*,hyper.*,scales.*,mean.*,levels.*"
 ADDED = f"{ENCODER},analysis.own.*"
 """What stays as it is in a trial of the decoder, of the encoder, and of what is added to the encoder."""
 
+SHOWN = 8
+"""Held-out photographs whose latents' correlation is looked at after joint trials."""
+
 
 def _paces(transform: str, reduce: float, conv: float, expand: float) -> str:
     layers = {"reduce": reduce, "conv": conv, "expand": expand}
@@ -123,6 +126,10 @@ def run(name: str, given: argparse.Namespace) -> dict[str, Any]:
     found = trainer.run() if given.steps else trainer.validate()
     curve = {key: found[key] for key in ("bpp", "psnr", "mean_loss")}
     record = {"steps": given.steps, "cpu_seconds": round(time.process_time() - begun, 1), "validation": curve}
+    if not trial.frozen:
+        trainer.model.load_state_dict(trainer.ema)
+        shown = photos.centres(photos.split(trainer.config.held_out)[1][:SHOWN], 256)
+        record["neighbours"] = parts.neighbours(trainer.model.eval(), shown)
     if trial.change is not parts.as_it_is:
         record["transform_time"] = transform_time(trial, given)
     return record

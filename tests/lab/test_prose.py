@@ -97,10 +97,12 @@ def test_cost_and_the_product() -> None:
     assert percent.pop("calotype") < 2
     assert max(percent.values()) < 0.5
     says("below 0.5 % for the published systems, below 2 % for the product's model")
-    levels = stored("product-ideas/ideas.json")["correlation"]["levels"]
+    runs = stored("product-ideas/ideas.json")["runs"]
     fell = [
         100 * (1 - after[where] / before[where])
-        for before, after in zip(levels[::2], levels[1::2], strict=True)
+        for before, after in zip(
+            runs["joint, as it is"]["neighbours"], runs["correlation loss"]["neighbours"], strict=True
+        )
         for where in ("above and below", "beside")
     ]
     says(f"correlation of neighbours above, below and beside by {min(fell):.0f} to {max(fell):.0f} %")

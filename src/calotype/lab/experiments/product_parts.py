@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from calotype.lab import registry
+from calotype.lab.analysis.correlation import CorrelationMap
+from calotype.lab.losses.correlation import normalised
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.models.calotype_parts import Bottleneck, Pointwise
 
@@ -166,3 +168,21 @@ class Distilled:
         """Figures of the objective alone."""
         found: dict[str, Any] = self.objective.validate(x)
         return found
+
+
+@torch.no_grad()
+def neighbours(
+    model: Calotype, pictures: Tensor, levels: tuple[int, ...] = (0, 2, 4, 6)
+) -> list[dict[str, float]]:
+    """What a latent still says about those beside it at some levels: entries of its correlation map, with
+    skipped latents.  ``pictures`` are uint8 ``[B, 3, H, W]``, sides multiples of 64.
+    """
+    found = []
+    for level in levels:
+        at = CorrelationMap("", radius=1)
+        for picture in pictures[:, None]:
+            at.add(normalised(model(picture / 255, torch.tensor([float(level)]), hard=True)))
+        (a, b, c), (d, centre, e), (f, g, h) = at.map.tolist()
+        means = {"above and below": (b + g) / 2, "beside": (d + e) / 2, "diagonal": (a + c + f + h) / 4}
+        found.append({"level": level, **{k: round(v, 4) for k, v in {"variance": centre, **means}.items()}})
+    return found
