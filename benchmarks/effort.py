@@ -1,6 +1,6 @@
 """What encoder effort gains against its time, on photographs, with real files.
 
-    python benchmarks/effort.py measure PICTURES... [--efforts 1 3 5] [--qualities 10 30 50 70 90]
+    python benchmarks/effort.py measure PICTURES... [--efforts 1 3 5 7 9] [--qualities 10 30 50 70 90]
         [--threads 2] [--every 1] [--pack PACK] [--out docs/results/effort.json]
     python benchmarks/effort.py table docs/results/effort.json docs/guide.md
 
@@ -47,7 +47,9 @@ PLAIN = -1
 def main(arguments: list[str] | None = None) -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     measuring = tables.add_commands(options, NAME, [10, 30, 50, 70, 90])
-    measuring.add_argument("--efforts", nargs="+", type=int, default=[1, 3, 5], choices=range(MAX_EFFORT + 1))
+    measuring.add_argument(
+        "--efforts", nargs="+", type=int, default=[1, 3, 5, 7, 9], choices=range(MAX_EFFORT + 1)
+    )
     measuring.add_argument("--threads", type=int, default=2)
     given = options.parse_args(arguments)
     if given.command == "table":
@@ -117,7 +119,7 @@ def table(stored: dict[str, Any]) -> str:
         gain = "" if effort == 0 else f"{bd_rate(anchor, tables.mean_curve(by_effort[effort])).value:+.2f} %"
         wall, cpu = (float(np.median([row[k] for row in by_effort[effort]])) for k in ("wall", "cpu"))
         name = "one pass, plain rounding" if effort == PLAIN else effort
-        cells.append([str(name), gain, f"{wall:.2g}", f"{cpu:.2g}"])
+        cells.append([str(name), gain, f"{wall:.3g}", f"{cpu:.3g}"])
     pictures = len({picture for picture, _ in wanted})
     qualities = len({quality for _, quality in wanted})
     where = stored["hardware"]

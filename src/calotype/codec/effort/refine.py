@@ -34,6 +34,8 @@ STEPS = (0, 4, 6, 10, 20, 40, 60, 90, 120, 160)
 """Steps of the search at each effort."""
 TEMPERATURE = (2.0, 0.1)
 """In bits, at the first and the last step."""
+FEW = 30
+"""With fewer steps the search begins cooler, in proportion, but at a third of that temperature at least."""
 PACE = (0.3, 0.15)
 """What part of the way to its parabola's bottom a target goes, at the first and the last step. From 0.4 on,
 textured pictures overshoot and end with the integers of one pass."""
@@ -160,6 +162,7 @@ class _Search:
         unit = np.broadcast_to(self.step, first.shape).reshape(-1)[at]
         target = self.y.reshape(-1)[at] / unit
         r = first.copy()
+        hot = TEMPERATURE[0] * min(max(steps / FEW, 1 / 3), 1.0)
         for k in range(steps + SETTLE):
             done = min(k / max(steps - 1, 1), 1.0)
             y_hat = self.y_hat(r)
@@ -169,7 +172,7 @@ class _Search:
                 pace = np.float32(PACE[0] + (PACE[1] - PACE[0]) * done)
                 target += pace * (here - slopes / (2 * curvature) - target)
             bottom = target - here + r.reshape(-1)[at]
-            heat = TEMPERATURE[0] * (TEMPERATURE[1] / TEMPERATURE[0]) ** done if k < steps else 0.0
+            heat = hot * (TEMPERATURE[1] / hot) ** done if k < steps else 0.0
             r.reshape(-1)[at] = self.kit.prices.expected(bottom, curvature, index, heat)
         if self.cost(r) < self.cost(first):
             return Latents(self.start.z, r, self.start.index)

@@ -32,6 +32,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from calotype.errors import describe
 from calotype.lab.analysis.complexity import macs, parameters
 from calotype.lab.analysis.jpegai_text import PUBLISHED, RULES, render
 from calotype.lab.models import jpegai, jpegai2023
@@ -222,8 +223,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.stored:
         try:
             text = render(json.loads(options.stored.read_text()))
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            parser.error(f"{options.stored}: not a stored table ({error})")
+        except OSError as error:
+            parser.error(describe(error))
+        except (ValueError, LookupError, TypeError):
+            parser.error(f"{options.stored}: not a table that --json made")
         print(text)
         return 0
     result = measure(timed=not options.no_time, size=options.size, repeats=options.repeats)

@@ -19,6 +19,8 @@ from calotype.records.script import made_of
 
 Points = Sequence[tuple[float, float]]
 ANCHOR, FULL = "cheng", "cheng-autoregressive"
+LEAST = 0.1
+"""Decibels that two curves must have in common for a gain to be given."""
 
 
 def collect(budget: Budget, out: Path) -> dict[str, Any]:
@@ -31,6 +33,7 @@ def collect(budget: Budget, out: Path) -> dict[str, Any]:
             if not (here / runs.MEASURES).is_file():
                 continue
             record = json.loads((here / runs.MEASURES).read_text())
+            record.pop("cpu_seconds", None)  # of earlier versions; `speed_table` has better ones
             notes = read_info(here / runs.MODEL).training
             points.append({"lambda": lam, "training": notes, **record})
         if points:
@@ -48,18 +51,20 @@ def _mean(row: dict[str, Any], read: Callable[[dict[str, Any]], float]) -> float
     return sum(read(p) for p in row["points"]) / len(row["points"])
 
 
-def seconds(row: dict[str, Any], part: str = "latents") -> float | None:
-    """CPU seconds to decode one picture, or its latents alone: the mean over multipliers; None if not
-    measured.
-    """
-    if any(part not in p["cpu_seconds"] for p in row["points"]):
-        return None
-    return _mean(row, lambda p: p["cpu_seconds"][part])
+def overlap(anchor: Points, test: Points) -> float:
+    """Decibels of PSNR that two curves have in common; below 0 what lies between them."""
+    low, high = zip(*((min(psnr), max(psnr)) for psnr in ([p for _, p in c] for c in (anchor, test))))
+    return float(min(high) - max(low))
 
 
 def around(row: dict[str, Any]) -> float:
     """Root mean square of the correlation map off its centre, the mean over multipliers."""
     return _mean(row, lambda p: p["correlation"]["off_centre"])
+
+
+def centre(row: dict[str, Any]) -> float:
+    """The map's centre, the mean over multipliers: 1 where sigmas are right."""
+    return _mean(row, lambda p: p["correlation"]["centre"])
 
 
 def tables(
@@ -70,6 +75,8 @@ def tables(
     def gain(anchor: str, test: str) -> float | None:
         if bd_rate is None or anchor not in rows or test not in rows:
             return None
+        if overlap(curve(rows[anchor]), curve(rows[test])) < LEAST:
+            return None
         value = -bd_rate(curve(rows[anchor]), curve(rows[test]))
         return value if math.isfinite(value) else None
 
@@ -79,8 +86,13 @@ def tables(
             "system": without,
             "gain": gain(without, loss),
             "published gain": PAPER["gain"].get(key) if not end else None,
+            "overlap, dB": overlap(curve(rows[without]), curve(rows[loss])),
             "correlation without": around(rows[without]),
             "correlation with": around(rows[loss]),
+            "centre without": centre(rows[without]),
+            "centre with": centre(rows[loss]),
+            "over centre without": around(rows[without]) / centre(rows[without]),
+            "over centre with": around(rows[loss]) / centre(rows[loss]),
             "bpp without": [p["mean"]["bpp"] for p in rows[without]["points"]],
             "PSNR without": [p["mean"]["psnr"] for p in rows[without]["points"]],
         }
@@ -95,12 +107,10 @@ def tables(
             chance.append({**pair(system, f" {seed}"), "without, against the first seed": gain(system, key)})
     full = gain(ANCHOR, FULL)
     context = []
-    serial = seconds(rows[FULL], "one by one") if FULL in rows else None
-    fronts = seconds(rows[FULL]) if FULL in rows else None
     for key, row in rows.items():
         if row["group"] != "context" and key not in (ANCHOR, ANCHOR + WITH):
             continue
-        saved, spent = gain(ANCHOR, key), seconds(row)
+        saved = gain(ANCHOR, key)
         context.append(
             {
                 "system": key,
@@ -109,11 +119,7 @@ def tables(
                 if saved is not None and full and full > 0
                 else None,
                 "published share": PAPER["share"].get(key),
-                "latents, CPU s": spent,
-                "whole, CPU s": seconds(row, "whole"),
-                "times faster": fronts / spent if fronts and spent else None,
-                "than one by one": serial / spent if serial and spent else None,
-                "published times": PAPER["speed"].get(key),
+                "overlap, dB": overlap(curve(rows[ANCHOR]), curve(row)) if ANCHOR in rows else None,
             }
         )
     tried = [key for key, row in rows.items() if row["group"] == "ablation"]
@@ -122,7 +128,10 @@ def tables(
         {
             "loss": key,
             "gain": gain(one, key),
+            "overlap, dB": overlap(curve(rows[one]), curve(rows[key])),
             "correlation": around(rows[key]),
+            "centre": centre(rows[key]),
+            "over centre": around(rows[key]) / centre(rows[key]),
             "per channel": _mean(rows[key], lambda p: p["correlation"]["channel_off_centre"]),
         }
         for key in (one, one + WITH, *tried)
@@ -160,7 +169,9 @@ def markdown(record: dict[str, Any]) -> str:
     about = (
         f"Budget: {budget.note}. {how} Lambdas {', '.join(map(str, budget.lambdas))}; alpha {budget.alpha:g} "
         "(averages). Gains are percent of rate saved at equal PSNR over real files; minus is a loss. "
-        "Correlation is the root mean square of the map (5 x 5) around its centre."
+        f"No gain is given where two curves have less than {LEAST} dB in common. Correlation is the root "
+        "mean square of the map (5 x 5) around its centre; the centre is 1 where sigmas are right, and "
+        "divided by it the correlation no longer depends on them."
     )
     lines = [
         "# The correlation loss",
@@ -174,7 +185,7 @@ def markdown(record: dict[str, Any]) -> str:
     commits = ", ".join(f"`{c}`" for c in dict.fromkeys(s["commit"] or "unknown" for s in sessions))
     made = (
         f"Measured on {machine['processor']}, {machine['system']}; torch {record['libraries']['torch']}, one "
-        f"thread, {len(pictures)} pictures; CPU seconds of one of them ({pictures[0]['image']}); "
+        f"thread, {len(pictures)} pictures; "
         f"{record['finished'][:10]}, at {commits}."
     )
     lines += ["", *wrapped(made)]

@@ -13,7 +13,6 @@ from typing import Any
 
 from calotype.lab.checkpoint import load_checkpoint, save_checkpoint
 from calotype.lab.experiments.correlation_plan import Budget, Row, plan
-from calotype.lab.experiments.correlation_speed import decoding
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import Trainer
@@ -144,7 +143,6 @@ def measure(
             numbers = correlation_map(Looked(row.key, model), list(read(shown)), 2).numbers()
             del numbers["channels"], numbers["pictures"]
             record = {"mean": records[-1], "pictures": records[:-1], "correlation": numbers}
-            record["cpu_seconds"] = decoding(model, shown[0])
             record["provenance"] = provenance(command)
             temporary = here / f".{MEASURES}.tmp"
             temporary.write_text(json.dumps(record, indent=1) + "\n")

@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from calotype.lab import registry
 from calotype.lab.train import recipes
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.state import NAME
@@ -164,6 +165,7 @@ def jobs(given: argparse.Namespace) -> list[Job]:
         if name or wanted:
             raise ValueError("recipes and lambdas are for the published systems; calotype has its own")
         return [Job(subject, {}, explicit, given.out)]
+    registry.entry(subject.model)  # an unknown name is the first thing to say
     recipe = recipes.recipe(name or recipes.default(subject.model))
     subject = replace(subject, options={**recipe.model, **subject.options})
     lambdas = _lambdas(wanted, recipe.lambdas[subject.distortion])
