@@ -129,7 +129,7 @@ def table(stored: dict[str, Any]) -> str:
         f"BD-rate (PSNR) against effort 0 on the mean curves of {pictures} pictures at {qualities} "
         "qualities, from the sizes of real files; lower is better. Times are medians; CPU time is that of "
         f"all of the {stored['threads']} threads together, on {where['processor']}. Pack {stored['pack']}, "
-        f"measured {stored['finished'][:10]} at commit `{(stored['commit'] or 'unknown')[:10]}`.",
+        f"measured {stored['finished'][:10]} at commit `{(stored['commit'] or 'unknown')[:13]}`.",
     ]
     return "\n".join(lines)
 

@@ -112,7 +112,7 @@ def table(stored: dict[str, Any]) -> str:
             "",
             f"{pictures} pictures at {qualities} qualities on {stored['hardware']['processor']}, one thread; "
             f"pack {stored['pack']}, measured {stored['finished'][:10]} at commit "
-            f"`{(stored['commit'] or 'unknown')[:10]}`.",
+            f"`{(stored['commit'] or 'unknown')[:13]}`.",
         ]
     )
 

@@ -119,14 +119,14 @@ def _main(given: Any, begun: float, bd_rate: BDRate | None, command: Sequence[st
         for key, lam, mean in measure(budget, rows, given.pictures or [], given.out, command):
             print(f"{key}, lambda {lam:g}: {mean['bpp']:.4f} bpp, {mean['psnr']:.2f} dB", flush=True)
     if given.part == "speed":
+        picture = files(given.pictures or [], 1)[0]
         found = []
-        for record in speeds(budget, rows, files(given.pictures or [], 1)[0]):
+        for record in speeds(budget, rows, picture):
             found.append(record)
             print(json.dumps(record), flush=True)
         given.out.mkdir(parents=True, exist_ok=True)
-        stored = provenance(command) | {
-            "widths": given.budget, "picture": files(given.pictures, 1)[0].name, "systems": found
-        }  # fmt: skip
+        stored = {"widths": given.budget, "picture": picture.name, "systems": found}
+        stored = provenance(command) | stored
         (given.out / SPEED).write_text(json.dumps(stored, indent=1) + "\n")
     if given.part in ("report", "all"):
         from calotype.lab.experiments.correlation_report import write

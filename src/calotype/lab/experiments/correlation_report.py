@@ -33,7 +33,6 @@ def collect(budget: Budget, out: Path) -> dict[str, Any]:
             if not (here / runs.MEASURES).is_file():
                 continue
             record = json.loads((here / runs.MEASURES).read_text())
-            record.pop("cpu_seconds", None)  # of earlier versions; `speed_table` has better ones
             notes = read_info(here / runs.MODEL).training
             points.append({"lambda": lam, "training": notes, **record})
         if points:
@@ -185,8 +184,7 @@ def markdown(record: dict[str, Any]) -> str:
     commits = ", ".join(f"`{c}`" for c in dict.fromkeys(s["commit"] or "unknown" for s in sessions))
     made = (
         f"Measured on {machine['processor']}, {machine['system']}; torch {record['libraries']['torch']}, one "
-        f"thread, {len(pictures)} pictures; "
-        f"{record['finished'][:10]}, at {commits}."
+        f"thread, {len(pictures)} pictures; {record['finished'][:10]}, at {commits}."
     )
     lines += ["", *wrapped(made)]
     for name, rows in record["tables"].items():
@@ -227,7 +225,8 @@ def speed_table(speed: dict[str, Any]) -> list[str]:
         "",
         *wrapped(
             "CPU seconds on one thread; `latents` is all but the synthesis. *Times faster*: than "
-            "autoregression position by position (as published coders work), and than ours in wavefronts."
+            "autoregression position by position (as published coders work), and than ours in wavefronts. "
+            f"Measured at `{speed.get('commit') or 'unknown'}`."
         ),
         "",
         *table(heads, rows),
@@ -239,7 +238,7 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, list):
         return ", ".join(_cell(v) for v in value)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value + 0.0:.4g}" if isinstance(value, float) else str(value)  # -0 is 0
 
 
 def draw(rows: dict[str, Any], path: Path) -> None:
