@@ -1,22 +1,20 @@
-"""The product's own model: patch transform, split hyper-decoder, continuous quality.
+"""The product's own model: patch transform, latents coded from coarse to fine, continuous quality.
 
 ::
 
-    x --8x8 patches--> 1/8 --B*4--> --2x2 merge--> 1/16 --B*2--> y                      analysis
-    y * gain --bands of log|y|--> z (1/64, integers)                                    hyper-analysis
-    z --integer network--> sigma index per latent            (the only part that must be exact)   scales
-    z, y_hat of earlier phases --> f (mean, in units of y)   (four phases of a 2x2 grid)          mean
-    r = round((y - f) * gain)         y_hat = f + r * inv_gain
-    y_hat + level vector --B*2--> --1x1, shuffle 2--> 1/8 --B*4--> --1x1, shuffle 8--> x_hat      synthesis
+    x --8x8 patches--> 1/8 --B*4--> --2x2 merge--> 1/16 --B*2--> y                                analysis
+    y --> z (1/32), r (1/16), integers        z, r --> y_hat                                       latents
+    y_hat + level vector --B*2--> --1x1, shuffle 2--> 1/8 --B*4--> --1x1, shuffle 8--> x_hat     synthesis
 
     B: residual bottleneck 1x1 -> 3x3 -> 1x1 with ReLU, on a wide stream.
 
-The probability of ``r`` depends on ``z`` alone, so a decoder reads all symbols before any mean is computed
-(Minnen et al. 2018 for the mean-scale hyperprior, JPEG AI for the split and the four-phase mean context, Cui
-et al. 2021 for gain pairs).
+The probability of an integer depends on integers before it alone, so a decoder reads all symbols before any
+mean is computed (Minnen et al. 2018 for the mean-scale hyperprior, JPEG AI for the split, Cui et al. 2021 for
+gain pairs).
 
-The networks are in `calotype_parts`, what the level sets in `calotype_levels`, the closed-form start in
-`calotype_start`.  The shipped codec runs the same parts as ONNX graphs (`calotype.lab.export`).
+The networks are in `calotype_transforms` and `calotype_latents`, the order of coding in `calotype_walk`, the pass
+along it in `calotype_coding`, what the level sets in `calotype_levels`, the closed-form start in `calotype_start`.
+The shipped codec runs the same parts (`calotype.lab.export`).
 """
 
 from __future__ import annotations
@@ -29,30 +27,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from calotype.lab.layers.integer import round_through
-from calotype.lab.models.calotype_levels import (
-    Levels,
-    frugal_round,
-    gaussian_bits,
-    logistic_bits,
-    shrinkage,
-)
-from calotype.lab.models.calotype_parts import (
-    HYPER,
-    LOG_STEP,
-    SCALE_MIN,
-    Z_UNIT,
-    Analysis,
-    Bottleneck,
-    HyperAnalysis,
-    Mean,
-    Scales,
-    Synthesis,
-    join_phases,
-    split_phases,
-)
+from calotype.lab.models.calotype_coding import CodedLatents, Latents
+from calotype.lab.models.calotype_levels import Levels
+from calotype.lab.models.calotype_transforms import Analysis, Bottleneck, Synthesis
+from calotype.lab.models.calotype_walk import LOW
 
-MULTIPLE = 64
+MULTIPLE = 128
 """Sides of pictures in training are multiples of this; the codec takes any size."""
 
 
@@ -62,8 +42,6 @@ class Config:
 
     latents: int = 384
     """Channels of y (M), at 1/16 of the picture."""
-    hyper: int = HYPER
-    """Channels of z, at 1/64 of the picture: 4 bands x 16 positions, no other number works."""
     width: int = 192
     """Channels of the residual stream at 1/8: one per coefficient of an 8x8 RGB patch, at most 192."""
     narrow: int = 96
@@ -81,11 +59,9 @@ class Config:
         self.analysis_blocks = (int(self.analysis_blocks[0]), int(self.analysis_blocks[1]))
         self.synthesis_blocks = (int(self.synthesis_blocks[0]), int(self.synthesis_blocks[1]))
         self.lambdas = tuple(float(v) for v in self.lambdas)
-        if self.hyper != HYPER:
-            raise ValueError(f"hyper must be {HYPER}, got {self.hyper}")
-        if not 16 <= self.latents <= 4 * self.width or not 4 <= self.width <= 192:
+        if not LOW < self.latents <= 4 * self.width or not 4 <= self.width <= 192:
             raise ValueError(
-                f"width must be 4..192 and latents 16..4*width, got {self.width} and {self.latents}"
+                f"width must be 4..192 and latents {LOW + 1}..4*width, got {self.width} and {self.latents}"
             )
         if min(self.narrow, self.narrow16) < 1:
             raise ValueError("narrow and narrow16 must be at least 1")
@@ -119,14 +95,8 @@ class Coded:
     """Bits of the residuals, ``[B]``."""
     z_bits: Tensor
     """Bits of the hyper-latents, ``[B]``."""
-    z: Tensor
-    """Hyper-latents ``[B, 64, H/64, W/64]``, integers."""
-    r: Tensor
-    """Residuals ``[B, M, H/16, W/16]``, integers."""
-    index: Tensor
-    """Sigma indices, of r's shape; 0 is the skip class."""
-    residual: Tensor
-    """``(y - f) * gain`` before rounding, of r's shape."""
+    latents: CodedLatents
+    """The integers, and what they cost each."""
 
 
 class Calotype(nn.Module):
@@ -139,18 +109,15 @@ class Calotype(nn.Module):
         super().__init__()
         self.config = c = config or Config()
         self.analysis, self.synthesis = Analysis(c), Synthesis(c)
-        self.hyper, self.scales, self.mean = HyperAnalysis(c), Scales(c), Mean(c)
-        self.levels = Levels(c)
+        self.latents, self.levels = Latents(c), Levels(c)
         self.log_lambda: Tensor
-        self.shrink: Tensor
         self.register_buffer("log_lambda", torch.tensor(c.lambdas).log())
-        self.register_buffer("shrink", shrinkage(), persistent=False)
 
     @staticmethod
     def learning_rate_factors() -> dict[str, float]:
         """Pace of some parameters, by patterns of their names; the first that fits counts.
 
-        The linear path starts at its closed-form optimum and moves slowly; sigma biases are in index steps
+        The linear path starts at its closed-form optimum and moves slowly; class biases are in index steps
         (~0.1).  A branch moves slowly, and its hidden layers more slowly than its last one: at one pace all
         of them die.  While the last layer is noise, whatever makes its inputs smaller lowers the loss, Adam
         moves a weight as far for a weak gradient as for a strong one, and a ReLU that is never above zero
@@ -161,7 +128,8 @@ class Calotype(nn.Module):
         paces = {"reduce": 0.02, "conv": 0.01, "expand": 0.05}
         branches = {f"synthesis.blocks8.*.{layer}.*": 3 * pace for layer, pace in paces.items()}
         branches |= {f"*.blocks*.{layer}.*": pace for layer, pace in paces.items()}
-        return {**dict.fromkeys(linear, 0.1), **branches, "levels.bias": 30.0, "levels.*": 3.0}
+        classes = dict.fromkeys(("levels.low_bias", "levels.high_bias", "levels.z_place", "levels.z_scale"), 30.0)
+        return {**dict.fromkeys(linear, 0.1), **branches, **classes, "levels.*": 3.0}
 
     def mixed_precision(self, enabled: bool) -> None:
         """Run the bottlenecks of both transforms in bfloat16."""
@@ -179,60 +147,10 @@ class Calotype(nn.Module):
     def forward(
         self, x: Tensor, level: Tensor, *, hard: bool = False, generator: torch.Generator | None = None
     ) -> Coded:
-        """``x`` ``[B, 3, H, W]`` in 0..1 with H, W multiples of 64; ``level`` ``[B]``, 0 .. anchors-1.
-
-        ``hard=False``: rate on noisy residuals (``generator`` drives the noise), reconstruction on rounded
-        ones (mixed quantisation, Minnen and Singh 2020).
-        ``hard=True``: both on residuals rounded as the encoder does (`frugal_round`) with the skip class
-        forced to zero: exactly what a file holds.  In training the encoder keeps the slope of the noisy rate.
+        """``x`` ``[B, 3, H, W]`` in 0..1 with H, W multiples of 128; ``level`` ``[B]``, 0 .. anchors-1.
+        ``hard`` as in `Latents.forward`.
         """
-        k, y = self.levels(level), self.analysis(x)
-        v = self.hyper(y, k.gain) * (256 * Z_UNIT / k.z_mul)
-        z = round_through(v)
-        index = self.scales(z, k.z_mul, k.bias)
-        sigma = SCALE_MIN * torch.exp(index * LOG_STEP)
-        coded = index > 0.5
-        residuals: list[Tensor] = []
-        rounded: list[Tensor] = []
-        gates, parts, shrink = (
-            split_phases(coded),
-            split_phases(y),
-            split_phases(self.shrink[index.detach().long()]),
-        )
-
-        def code(p: int, mean: Tensor) -> Tensor:
-            residual = (parts[p] - mean) * k.gain
-            r = frugal_round(residual, shrink[p]) * gates[p] if hard else round_through(residual)
-            residuals.append(residual)
-            rounded.append(r)
-            return mean + r * k.inv_gain
-
-        y_hat = self.mean.walk(self.scales.dequantise(z, k.z_mul) / Z_UNIT, code)
-        residual, r = join_phases(residuals), join_phases(rounded)
-        if hard:
-            r_bits = gaussian_bits(r.detach(), sigma) * coded
-            z_bits = logistic_bits(z.detach(), k.z_loc, k.z_scale)
-        else:
-            r_bits = gaussian_bits(residual + _noise(residual, generator), sigma)
-            z_bits = logistic_bits(v + _noise(v, generator), k.z_loc, k.z_scale)
-        if hard and self.training:
-            # A rounded zero has no slope, so nothing would hold small residuals down and the low levels would
-            # drift to higher rates (seen).  Values keep the slope of the noisy rate; tables learn from the
-            # rounded one.
-            r_bits = _with_slope_of(
-                r_bits, gaussian_bits(residual + _noise(residual, generator), sigma.detach())
-            )
-            noisy = v + _noise(v, generator)
-            z_bits = _with_slope_of(z_bits, logistic_bits(noisy, k.z_loc.detach(), k.z_scale.detach()))
-        x_hat = self.synthesis(y_hat, k.vector)
-        return Coded(x_hat, r_bits.sum((1, 2, 3)), z_bits.sum((1, 2, 3)), z, r, index, residual)
-
-
-def _with_slope_of(value: Tensor, other: Tensor) -> Tensor:
-    """``value``, with the gradient of ``other`` added to its own."""
-    return value + (other - other.detach())
-
-
-def _noise(t: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Uniform in -1/2 .. 1/2, of t's shape."""
-    return torch.rand(t.shape, generator=generator, device=t.device, dtype=t.dtype) - 0.5
+        k = self.levels(level)
+        found = self.latents(self.analysis(x), k, hard=hard, generator=generator)
+        x_hat = self.synthesis(found.y_hat, k.vector)
+        return Coded(x_hat, *found.bits, found)

@@ -2,83 +2,109 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from calotype.lab.layers.integer import round_through
-from calotype.lab.models.calotype_parts import HYPER, LOG_STEP, SCALE_MIN, SCALES, Z_UNIT, Scales
+from calotype.lab.models.calotype_latents import HYPER, LOG_STEP, OUT, SCALE_MIN, SCALES, Z_UNIT
+from calotype.lab.models.calotype_walk import HYPER_OCTAVES, LOW, LOW_OCTAVES, PHASES, Stage, stages
 
 if TYPE_CHECKING:
     from calotype.lab.models.calotype import Config
 
 P_MIN = 1e-9
 """Smallest probability that a rate is counted with: about 30 bits."""
+LOW_STEPS = LOW_OCTAVES + 1
+"""Sets of steps of the low channels: base, then one per octave, coarse to fine."""
+
+
+def steps_of(stage: Stage) -> int:
+    """Which set of steps a stage of the low channels has."""
+    return 0 if stage.phase == 0 else LOW_OCTAVES - stage.octave
 
 
 @dataclass
 class Knobs:
-    """Everything that the quality level sets, for a batch of levels."""
+    """Everything that the quality level sets, for a batch of levels.  Shapes are ``[B, n, C, 1, 1]``."""
 
-    gain: Tensor
-    """``[B, M, 1, 1]``, positive: what a residual is multiplied by before it is rounded."""
-    inv_gain: Tensor
-    """``[B, M, 1, 1]``, positive: what the decoder multiplies the rounded residual by."""
+    low_gain: Tensor
+    """n = 4 sets of steps: what a residual of a low channel is multiplied by before it is rounded."""
+    low_inv_gain: Tensor
+    """What the decoder multiplies it by."""
+    high_gain: Tensor
+    """n = 4 phases: the same for the other channels."""
+    high_inv_gain: Tensor
+    low_bias: Tensor
+    """n = 10 stages: offset of the class of low channels, integers in ``2**-8`` steps."""
+    high_bias: Tensor
+    """n = 4 phases: the same for the other channels."""
     z_mul: Tensor
-    """``[B, 64, 1, 1]``, integers: step of the hyper-latents in 1/256 of 1/16 log unit."""
-    bias: Tensor
-    """``[B, M, 1, 1]``, integers: offset of the sigma index in ``2**-8`` steps."""
+    """``[B, K, 1, 1]`` integers: step of the hyper-latents in 1/256 of 1/16 log unit."""
+    z_place: Tensor
+    """n = 7 stages: offset of the location of z, integers in ``2**-8`` of 1/16 log unit."""
+    z_scale: Tensor
+    """n = 7 stages: offset of the scale class of z, integers in ``2**-8`` classes."""
     vector: Tensor
     """``[B, M, 1, 1]``: what the synthesis adds to the latents."""
-    z_loc: Tensor
-    """``[B, 64, 1, 1]``: location of the logistic prior of the hyper-latents, and ..."""
-    z_scale: Tensor
-    """... its scale, both in quantisation steps."""
+
+    @property
+    def gain(self) -> Tensor:
+        """Gains ``[B, M, 1, 1]`` of the finest grid."""
+        return torch.cat((self.low_gain[:, -1], self.high_gain[:, -1]), 1)
 
 
 class Levels(nn.Module):
     """Per-level parameters at the trained anchors; between them gains are interpolated in log, the rest
     linearly.
 
-    ``z_mul`` and ``bias`` are rounded at the anchors and again after interpolation, so at every level that a
-    file can have (multiples of 1/256) they are the very integers that the codec computes.
+    Integers are rounded at the anchors and again after interpolation, so at every level that a file can have
+    (multiples of 1/256) they are the very integers that the codec computes.
     """
 
     def __init__(self, c: Config) -> None:
         super().__init__()
-        n = len(c.lambdas)
-        self.log_gain = nn.Parameter(torch.zeros(n, c.latents))
-        self.log_inv_gain = nn.Parameter(torch.zeros(n, c.latents))
+        n, high = len(c.lambdas), c.latents - LOW
+        low_stages, z_stages = len(stages(LOW_OCTAVES)), len(stages(HYPER_OCTAVES))
+        self.low_log_gain = nn.Parameter(torch.zeros(n, LOW_STEPS, LOW))
+        self.low_log_inv_gain = nn.Parameter(torch.zeros(n, LOW_STEPS, LOW))
+        self.high_log_gain = nn.Parameter(torch.zeros(n, len(PHASES), high))
+        self.high_log_inv_gain = nn.Parameter(torch.zeros(n, len(PHASES), high))
+        self.low_bias = nn.Parameter(torch.zeros(n, low_stages, LOW))  # in classes
+        self.high_bias = nn.Parameter(torch.zeros(n, len(PHASES), high))
         self.log_z_step = nn.Parameter(torch.linspace(-0.2, -1.1, n)[:, None].repeat(1, HYPER))
-        self.bias = nn.Parameter(torch.zeros(n, c.latents))  # in sigma index steps
+        self.z_place = nn.Parameter(torch.zeros(n, z_stages, HYPER))  # in 1/16 log units
+        self.z_scale = nn.Parameter(torch.full((n, z_stages, HYPER), 9.0))  # in scale classes
         self.vector = nn.Parameter(torch.zeros(n, c.latents))
-        self.z_loc = nn.Parameter(torch.zeros(n, HYPER))
-        self.z_log_scale = nn.Parameter(torch.zeros(n, HYPER))
 
-    def integers(self) -> tuple[Tensor, Tensor]:
-        """``z_mul`` ``[L, 64]`` and ``bias`` ``[L, M]`` at the anchors, integers as floats."""
-        z_mul = round_through(self.log_z_step.exp() * (256 * Z_UNIT))
-        return z_mul, round_through(self.bias * 2.0**Scales.OUT)
+    def integers(self) -> dict[str, Tensor]:
+        """The integer tables at the anchors, as floats."""
+        scale = 2.0**OUT
+        found = {"z_mul": round_through(self.log_z_step.exp() * (256 * Z_UNIT))}
+        for name in ("low_bias", "high_bias", "z_place", "z_scale"):
+            found[name] = round_through(getattr(self, name) * scale)
+        return found
 
     def forward(self, level: Tensor) -> Knobs:
         """``level`` ``[B]``, 0 .. anchors-1."""
-        low = level.floor().clamp(max=self.log_gain.shape[0] - 2).long()
-        f = (level - low)[:, None]
+        n = self.vector.shape[0]
+        hats = (1 - (level[:, None] - torch.arange(n, device=level.device)).abs()).clamp_min(0)
 
         def mix(t: Tensor) -> Tensor:
-            return (t[low] * (1 - f) + t[low + 1] * f)[:, :, None, None]
+            return (hats @ t.flatten(1)).unflatten(1, t.shape[1:])[..., None, None]
 
-        z_mul, bias = self.integers()
+        exact = {name: round_through(mix(t)) for name, t in self.integers().items()}
         return Knobs(
-            gain=mix(self.log_gain).exp(),
-            inv_gain=mix(self.log_inv_gain).exp(),
-            z_mul=round_through(mix(z_mul)),
-            bias=round_through(mix(bias)),
+            low_gain=mix(self.low_log_gain).exp(),
+            low_inv_gain=mix(self.low_log_inv_gain).exp(),
+            high_gain=mix(self.high_log_gain).exp(),
+            high_inv_gain=mix(self.high_log_inv_gain).exp(),
             vector=mix(self.vector),
-            z_loc=mix(self.z_loc),
-            z_scale=mix(self.z_log_scale).exp(),
+            **exact,
         )
 
 
@@ -90,6 +116,60 @@ def gaussian_bits(v: Tensor, sigma: Tensor) -> Tensor:
     scale = 2**-0.5 / sigma
     p = 0.5 * (torch.erfc((v - 0.5) * scale) - torch.erfc((v + 0.5) * scale))
     return -torch.log2(p.clamp_min(P_MIN))
+
+
+class _TrainingRate(torch.autograd.Function):
+    """Bits of rounded residuals, whose slope along the values is that of the noisy rate.
+
+    A rounded zero has no slope, so nothing would hold small residuals down and the low levels would drift to
+    higher rates (seen).  Written by hand since this is half of a training step otherwise.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, residual: Tensor, index: Tensor, r: Tensor, noise: Tensor) -> Tensor:
+        bits, by_index = (t.to(index.device) for t in _rate_tables())
+        place = index.long() * R_TABLE + r.abs().clamp(max=R_TABLE - 1).long()
+        sigma = SCALE_MIN * torch.exp(index * LOG_STEP)
+        v, scale = residual + noise, 2**-0.5 / sigma
+        sign, v = v.sign(), v.abs()
+        low, high = (v - 0.5) * scale, (v + 0.5) * scale
+        p = (0.5 * (torch.erfc(low) - torch.erfc(high))).clamp_min(P_MIN)
+        density = torch.exp(-low.square()) - torch.exp(-high.square())
+        by_value = sign * density * scale / (p * (math.pi**0.5 * math.log(2)))
+        ctx.save_for_backward(by_value, by_index.flatten()[place])
+        return bits.flatten()[place]
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, Tensor, None, None]:  # type: ignore[override]
+        by_value, by_index = ctx.saved_tensors
+        return by_value * slope, by_index * slope, None, None
+
+
+R_TABLE = 512
+"""Residuals that `_rate_tables` tells apart; the largest has about the bits of all beyond."""
+
+
+@functools.cache
+@torch.enable_grad()
+def _rate_tables() -> tuple[Tensor, Tensor]:
+    """Bits of every class and size of a residual ``[64, 512]``, and their slope along the class; the skip
+    class costs nothing.
+    """
+    index = torch.arange(SCALES, dtype=torch.float64)[:, None].expand(-1, R_TABLE).clone().requires_grad_()
+    r = torch.arange(R_TABLE, dtype=torch.float64).expand(SCALES, -1)
+    bits = gaussian_bits(r, SCALE_MIN * torch.exp(index * LOG_STEP))
+    (slope,) = torch.autograd.grad(bits.sum(), index)
+    bits, slope = bits.detach().float(), slope.float()
+    bits[0], slope[0] = 0, 0
+    return bits, slope
+
+
+def training_rate(residual: Tensor, index: Tensor, r: Tensor, noise: Tensor) -> Tensor:
+    """Bits of integers ``r`` of classes ``index`` (0: skipped, no bits).  Tables learn from the rounded
+    residuals; ``residual`` gets the slope of the rate with ``noise``, uniform in -1/2 .. 1/2.
+    """
+    bits: Tensor = _TrainingRate.apply(residual, index, r, noise)  # type: ignore[no-untyped-call]
+    return bits
 
 
 def logistic_bits(v: Tensor, loc: Tensor, scale: Tensor) -> Tensor:

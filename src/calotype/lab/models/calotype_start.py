@@ -2,28 +2,50 @@
 
 The patch transform is the Karhunen-Loeve basis of 8x8 patches, the merge that of four neighbours'
 coefficients, the synthesis their transposes; residual branches are zero.  Hyper-latents are mean log
-magnitudes over energy-sorted bands; sigma indices an affine map of them, and the means of phases 1 to 3
-linear predictions from the phases before, both by least squares.  Step 0 is then a transform codec with
+magnitudes over energy-sorted bands, predicted linearly from those around them; classes an affine map of them;
+means linear predictions from the phases before, all by least squares.  Step 0 is then a transform codec with
 prediction and adaptive entropy coding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from calotype.lab.models.calotype import Calotype
-from calotype.lab.models.calotype_parts import BANDS, HYPER, LOG_STEP, SCALE_MIN, Pointwise, split_phases
+from calotype.lab.models.calotype_latents import (
+    HYPER,
+    LOG_STEP,
+    SCALE_MIN,
+    Z_LOG_STEP,
+    Z_SCALE_MIN,
+    Z_UNIT,
+    Scales,
+    dequantise,
+)
+from calotype.lab.models.calotype_levels import Knobs, steps_of
+from calotype.lab.models.calotype_transforms import Pointwise
+from calotype.lab.models.calotype_walk import (
+    HYPER_OCTAVES,
+    LOW,
+    LOW_OCTAVES,
+    Stage,
+    split_phases,
+    stages,
+    walk,
+)
 
-BAND_STARTS = (0, 12, 48, 120)
-"""First channels of the energy-sorted bands in a model of 256 latents; others are divided in proportion."""
+BAND_STARTS = (0, 16, 64, 160)
+"""First channels of the energy-sorted bands in a model of 384 latents; others are divided in proportion."""
 STEP = 4.5
 """A step of ``STEP / sqrt(lambda)`` on a 0..255 scale is where the uniform quantiser's slope meets lambda."""
+FINER = (2.0, 1.6, 1.25, 1.0)
+"""How much finer the low channels of coarse grids are quantised: what they predict depends on their error."""
 Sampler = Callable[[int], Tensor]
-"""Seed to pictures ``[B, 3, H, W]`` in 0..1, H and W multiples of 64."""
+"""Seed to pictures ``[B, 3, H, W]`` in 0..1, H and W multiples of 128."""
 
 
 @torch.no_grad()
@@ -32,9 +54,26 @@ def start(model: Calotype, sample: Sampler, batches: int = 24) -> None:
     model.eval()
     spread = _transforms(model, sample, batches)
     _gains(model, spread)
+
+    def latents(seed: int) -> Tensor:
+        y: Tensor = model.analysis(sample(seed))
+        return y
+
+    start_latents(model, latents, batches)
+
+
+@torch.no_grad()
+def start_latents(model: Calotype, sample: Sampler, batches: int = 24) -> None:
+    """Set the latent networks, for transforms and gains as they are; ``sample``: seed to latents
+    ``[B, M, H, W]``, H and W multiples of 8.
+    """
+    model.eval()
     _bands(model)
-    _means(model, sample, batches)
+    _low_means(model, sample, batches)
+    _high_means(model, sample, batches)
+    _hyper(model, sample, batches)
     _scales(model, sample, batches)
+    model.train()
 
 
 def _basis(moment: Tensor) -> tuple[Tensor, Tensor]:
@@ -90,92 +129,180 @@ def _unbiased(layer: nn.Conv2d) -> None:
 
 def _gains(model: Calotype, spread: Tensor) -> None:
     for level, lam in enumerate(model.config.lambdas):
-        gain = (spread * (255.0 / STEP) * lam**0.5).log()
-        model.levels.log_gain[level] = gain
-        model.levels.log_inv_gain[level] = -gain
+        set_gains(model, level, (spread * (255.0 / STEP) * lam**0.5).log())
     model.levels.vector.zero_()
 
 
+@torch.no_grad()
+def set_gains(model: Calotype, level: int, log_gain: Tensor) -> None:
+    """Steps of a level from those of a single grid, ``[M]``."""
+    levels = model.levels
+    low = log_gain[:LOW] + torch.tensor(FINER).log()[:, None]
+    levels.low_log_gain[level], levels.low_log_inv_gain[level] = low, -low
+    levels.high_log_gain[level], levels.high_log_inv_gain[level] = log_gain[LOW:], -log_gain[LOW:]
+
+
 def _bands(model: Calotype) -> None:
-    m = model.config.latents
-    starts = [round(first * m / 256) for first in BAND_STARTS]
-    weight = torch.zeros(BANDS, m)
+    m, hyper = model.config.latents, model.latents.hyper
+    starts = [round(first * m / 384) for first in BAND_STARTS]
+    weight = torch.zeros(HYPER, m)
     for band, (low, high) in enumerate(zip(starts, (*starts[1:], m), strict=True)):
         weight[band, low:high] = 1.0 / (high - low)
-    model.hyper.bands.weight.copy_(weight[:, :, None, None])
-    model.hyper.bands.bias.zero_()
+    hyper.bands.weight.copy_(weight[:, :, None, None])
+    hyper.bands.bias.zero_()
+    hyper.out.silence()
 
 
-def _means(model: Calotype, sample: Sampler, batches: int, leading: int = 16, predicted: int = 60) -> None:
-    """Predict the first ``predicted`` channels from the first ``leading`` ones in a 3x3 neighbourhood."""
-    mean, reduced = model.mean, model.mean.REDUCED
-    predicted = min(predicted, model.config.latents)
+def _known(octaves: int, t: Tensor) -> Iterator[tuple[Stage, list[Tensor], Tensor]]:
+    """Each stage of a map but base, with the phases before it and its own values."""
+    found: list[tuple[Stage, list[Tensor], Tensor]] = []
+
+    def look(stage: Stage, known: list[Tensor]) -> Tensor:
+        own = stage.pick(t)
+        if known:
+            found.append((stage, list(known), own))
+        return own
+
+    walk(octaves, look)
+    yield from found
+
+
+class _LeastSquares:
+    """Linear prediction of ``[B, n, h, w]`` from 3x3 neighbourhoods of ``[B, c, h, w]``."""
+
+    def __init__(self, kernel: int = 3) -> None:
+        self.kernel = kernel
+        self.gram: Tensor | float = 0.0
+        self.moment: Tensor | float = 0.0
+
+    def add(self, known: Tensor, own: Tensor) -> None:
+        a = F.unfold(known, self.kernel, padding=self.kernel // 2).transpose(1, 2).flatten(0, 1).double()
+        b = own.permute(0, 2, 3, 1).flatten(0, 2).double()
+        self.gram, self.moment = self.gram + a.T @ a, self.moment + a.T @ b
+
+    def solve(self, ridge: float = 1e-2) -> Tensor:
+        """Kernels ``[n, c, k, k]``."""
+        assert isinstance(self.gram, Tensor)
+        assert isinstance(self.moment, Tensor)
+        gram = self.gram.clone()
+        gram.diagonal().add_(ridge * gram.diagonal().mean())
+        w = torch.linalg.solve(gram, self.moment).T.float()
+        return w.reshape(len(w), -1, self.kernel, self.kernel)
+
+
+def _linear_path(conv: nn.Conv2d, out: nn.Conv2d, kernels: Tensor, first: int = 0) -> None:
+    """Make the first outputs of ``out(cat(t, relu(t)))``, t = conv(x), the linear prediction ``kernels`` of the
+    inputs from ``first`` on.
+    """
+    n, c = kernels.shape[:2]
+    conv.weight[:n].zero_()
+    conv.weight[:n, first : first + c] = kernels
+    _unbiased(conv)
+    out.weight.zero_()
+    out.weight[range(n), range(n)] = 1.0
+
+
+def _low_means(model: Calotype, sample: Sampler, batches: int) -> None:
+    mean, fits = model.latents.mean, [_LeastSquares() for _ in model.latents.mean.low]
+    total, count = torch.zeros(LOW), 0
+    for seed in range(batches):
+        y = sample(seed)[:, :LOW]
+        total, count = total + y.mean((0, 2, 3)), count + 1
+        for stage, known, own in _known(LOW_OCTAVES, y):
+            fits[stage.number - 1].add(torch.cat(known, 1), own)
+    mean.base.copy_(total / count)
+    for fit, conv, out in zip(fits, mean.low, mean.low_out, strict=True):
+        assert isinstance(conv, nn.Conv2d)
+        assert isinstance(out, nn.Conv2d)
+        _linear_path(conv, out, fit.solve(1e-4))
+
+
+def _high_means(model: Calotype, sample: Sampler, batches: int, predicted: int = 60) -> None:
+    """Predict the first high channels from the low ones of this phase and of those behind it."""
+    mean, fits = model.latents.mean, [_LeastSquares() for _ in range(4)]
+    predicted = min(predicted, model.config.latents - LOW)
     for layer in mean.reduce:
         assert isinstance(layer, Pointwise)
         layer.silence()
-        layer.weight[range(leading), range(leading)] = 1.0
-    parts = [split_phases(model.analysis(sample(seed))) for seed in range(batches)]
-    for p in range(1, 4):
-        gram = torch.zeros(leading * p * 9, leading * p * 9, dtype=torch.float64)
-        moment = torch.zeros(leading * p * 9, predicted, dtype=torch.float64)
-        for phases in parts:
-            known = F.pad(torch.cat([q[:, :leading] for q in phases[:p]], 1), (1, 1, 1, 1))
-            a = F.unfold(known, 3).transpose(1, 2).reshape(-1, leading * p * 9).double()
-            b = phases[p][:, :predicted].permute(0, 2, 3, 1).reshape(-1, predicted).double()
-            gram += a.T @ a
-            moment += a.T @ b
-        gram.diagonal().add_(1e-2 * gram.diagonal().mean())
-        w = torch.linalg.solve(gram, moment).T.float().reshape(predicted, p, leading, 3, 3)
-        conv, out = mean.conv[p], mean.out[p]
+        layer.weight[range(mean.REDUCED), range(mean.REDUCED)] = 1.0
+    for seed in range(batches):
+        parts = split_phases(sample(seed))
+        for p in range(4):
+            known = torch.cat([q[:, :LOW] for q in parts[p:]], 1)
+            if p:
+                known = torch.cat((torch.cat([q[:, :32] for q in parts[:p]], 1), known), 1)
+            fits[p].add(known, parts[p][:, LOW : LOW + predicted])
+    n = mean.REDUCED
+    for p, (conv, out) in enumerate(zip(mean.conv, mean.out, strict=True)):
         assert isinstance(conv, nn.Conv2d)
         assert isinstance(out, nn.Conv2d)
-        conv.weight[:predicted].zero_()
+        kernels = fits[p].solve()
+        _linear_path(conv, out, kernels[:, 32 * p :], n * (1 + p))
         for q in range(p):
-            begin = reduced * (1 + q)
-            conv.weight[:predicted, begin : begin + leading] = w[:, q]
-        _unbiased(conv)
-        out.weight.zero_()
-        out.weight[range(predicted), range(predicted)] = 1.0
+            conv.weight[:predicted, n * (1 + q) : n * (1 + q) + 32] = kernels[:, 32 * q : 32 * q + 32]
+
+
+def _dequantised(model: Calotype, y: Tensor, k: Knobs) -> Tensor:
+    v = model.latents.hyper(y, k.gain) * (256 * Z_UNIT / k.z_mul)
+    return dequantise(torch.floor(v + 0.5), k.z_mul)
+
+
+def _hyper(model: Calotype, sample: Sampler, batches: int) -> None:
+    """Locations of z: linear predictions; scales: the spread of what is left."""
+    levels, net = model.levels, model.latents.hyper_model
+    anchors, names = len(model.config.lambdas), stages(HYPER_OCTAVES)
+    fits = [_LeastSquares() for _ in names]
+    for seed in range(batches):
+        y = sample(seed)
+        level = torch.arange(len(y)) % anchors
+        d = _dequantised(model, y, levels(level.float()))
+        fits[0].add(torch.ones_like(names[0].pick(d))[:, :1], names[0].pick(d))
+        for stage, known, own in _known(HYPER_OCTAVES, d):
+            # A level's offset is learned; here one constant stands for all.
+            ones = torch.ones_like(own[:, :1]) * 16
+            fits[stage.number].add(torch.cat((*known, ones), 1), own)
+    levels.z_place.zero_()
+    for stage in names[1:]:
+        kernels = fits[stage.number].solve(1e-3)
+        net.linear[stage.number - 1].weight.copy_(kernels[:, :-1])
+        levels.z_place[:, stage.number] = 16 * kernels[:, -1, 1, 1]
+    mean = fits[0].solve(1e-6)[:, 0, 1, 1]
+    levels.z_place[:, 0] = mean
+    z_mul = levels.integers()["z_mul"]
+    for stage in names:
+        spread = 6.0 if stage.number else 16.0  # standard deviation in 1/16 log units, roughly
+        scale = torch.log(0.55 * spread * 256 / z_mul / Z_SCALE_MIN) / Z_LOG_STEP
+        levels.z_scale[:, stage.number] = scale.clamp(1, 14)
 
 
 def _scales(model: Calotype, sample: Sampler, batches: int) -> None:
-    """Least squares of log|residual| on the dequantised bands and the level, over all levels at once."""
-    anchors, m = len(model.config.lambdas), model.config.latents
-    gram = torch.zeros(BANDS + anchors, BANDS + anchors, dtype=torch.float64)
-    moment = torch.zeros(BANDS + anchors, m, dtype=torch.float64)
-    v_sum, v_square, v_count = (torch.zeros(anchors, HYPER) for _ in range(3))
+    """Least squares of log|residual| on dequantised z and the level, over all levels at once."""
+    anchors, m, net = len(model.config.lambdas), model.config.latents, model.latents.scales
+    gram = torch.zeros(HYPER + anchors, HYPER + anchors, dtype=torch.float64)
+    moment = torch.zeros(HYPER + anchors, m, dtype=torch.float64)
     for seed in range(batches):
-        x = sample(seed)
+        y = sample(seed)
         generator = torch.Generator().manual_seed(seed)
-        level = torch.rand(len(x), generator=generator) * (anchors - 1)
-        out = model(x, level, generator=generator)
-        knobs = model.levels(level)
-        d = F.pixel_shuffle(model.scales.dequantise(out.z, knobs.z_mul), 4)
+        level = torch.rand(len(y), generator=generator) * (anchors - 1)
+        k = model.levels(level)
+        out = model.latents(y, k, generator=generator)
+        d = dequantise(out.z, k.z_mul).repeat_interleave(2, 2).repeat_interleave(2, 3)
         hats = (1 - (level[:, None] - torch.arange(anchors)).abs()).clamp_min(0)
         hats = hats[:, :, None, None].expand(-1, -1, *d.shape[2:])
-        a = torch.cat((d, hats), 1).permute(0, 2, 3, 1).reshape(-1, BANDS + anchors).double()
-        log_sigma = (out.residual.abs() + 0.05).log() + 0.5
-        b = (
-            ((log_sigma - torch.tensor(SCALE_MIN).log()) / LOG_STEP)
-            .permute(0, 2, 3, 1)
-            .reshape(-1, m)
-            .double()
-        )
+        a = torch.cat((d, hats), 1).permute(0, 2, 3, 1).flatten(0, 2).double()
+        b = ((out.residual.abs() + 0.05).log() + 0.5 - torch.tensor(SCALE_MIN).log()) / LOG_STEP
         gram += a.T @ a
-        moment += a.T @ b
-        near = level.round().long()
-        for i in range(len(x)):
-            z = out.z[i].flatten(1)
-            v_sum[near[i]] += z.sum(1)
-            v_square[near[i]] += z.square().sum(1)
-            v_count[near[i]] += z.shape[1]
+        moment += a.T @ b.permute(0, 2, 3, 1).flatten(0, 2).double()
     gram.diagonal().add_(1.0)
     w = torch.linalg.solve(gram, moment).T.float()
-    model.scales.out.weight.zero_()
-    model.scales.out.weight[:, 64:, 0, 0] = w[:, :BANDS]
-    model.scales.out.bias.zero_()
-    model.levels.bias.copy_(w[:, BANDS:].T)
-    loc = v_sum / v_count.clamp_min(1)
-    var = (v_square / v_count.clamp_min(1) - loc.square()).clamp_min(0.05)
-    model.levels.z_loc.copy_(loc)
-    model.levels.z_log_scale.copy_((var.sqrt() * 0.5513).log())
+    for layer in (*net.low_out, *net.high_out):
+        layer.weight.zero_()
+    for layer in net.low_out:
+        layer.weight[:, -HYPER:, 0, 0] = w[:LOW, :HYPER]
+    for layer in net.high_out:
+        layer.weight[:, Scales.MIX :, 0, 0] = w[LOW:, :HYPER]
+    model.levels.low_bias.copy_(w[:LOW, HYPER:].T[:, None].expand_as(model.levels.low_bias))
+    model.levels.high_bias.copy_(w[LOW:, HYPER:].T[:, None].expand_as(model.levels.high_bias))
+
+
+__all__ = ["set_gains", "start", "start_latents", "steps_of"]
