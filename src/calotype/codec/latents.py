@@ -1,104 +1,75 @@
 """The latents of one tile: from y to integers, to bytes, and back to y_hat.
 
-A tile of h x w latents is padded to 4a x 4b, multiples of 4, for the networks. Arrays are float32 with a
-leading 1: y, r, y_hat [1, M, 4a, 4b], z [1, Z, a, b]; index is uint8 [1, M, 4a, 4b]. ``scale_index`` gives
-the same on every machine, and so decoders read the same integers everywhere; y_hat has rounding noise.
+A pack says by which of two models: calotype.codec.phases (the codec's own) or calotype.codec.hyperprior. They
+have the same functions.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calotype.codec.levels import Level
-from calotype.codec.pack import Pack
-from calotype.codec.tiles import pad_to_multiple
-from calotype.coder import Decoder, Encoder
-from calotype.errors import FormatError, PackError
+from calotype.codec import hyperprior, phases
+from calotype.codec.networks import SKIP, Floats, Latents, Networks
+from calotype.errors import PackError
 
-Floats = NDArray[np.float32]
-
-HYPER = 4  # latents per hyper-latent, each way
-SKIP = 0  # the class whose latents are 0 and take no bits
+__all__ = ["SKIP", "Floats", "Latents", "Networks"]
 
 
-@dataclass(frozen=True)
-class Networks:
-    """The networks of a pack at one level, each using `threads` threads per call."""
-
-    pack: Pack
-    level: Level
-    threads: int = 1
-
-    def run(self, name: str, **feeds: NDArray[Any]) -> list[NDArray[Any]]:
-        """The outputs of network `name`. The level's own inputs need not be given."""
-        return self.pack.graph(name, self.threads).run({**self.level.feeds, **feeds})
-
-
-@dataclass(frozen=True, eq=False)
-class Latents:
-    """The integers of a tile (as float32) and the class of each r."""
-
-    z: Floats
-    r: Floats
-    index: NDArray[np.uint8]
+def _model(networks: Networks) -> ModuleType:
+    return phases if networks.pack.manifest.latent_model == "phases" else hyperprior
 
 
 def quantise(networks: Networks, y: Floats) -> Latents:
     """The integers that are coded for y [1, M, h, w]; r is 0 where it is not coded."""
-    height, width = y.shape[-2:]
-    y = pad_to_multiple(y, HYPER)
-    z = networks.run("hyper_encoder", y=y)[0]
-    index = scale_index(networks, z, height, width)
-    r = networks.run("latent_encoder", y=y, z=z, keep=networks.pack.keep.take(index))[0]
-    return Latents(z, r, index)
+    found: Latents = _model(networks).quantise(networks, y)
+    return found
 
 
-def scale_index(networks: Networks, z: Floats, height: int, width: int) -> NDArray[np.uint8]:
-    """The class of every latent: which table codes it. Padding beyond height x width is never coded."""
-    index = networks.run("scales", z=z)[0]
-    if int(index.max()) >= len(networks.pack.r_tables):
-        raise PackError(f"pack {networks.pack.path}: scales.onnx gives a class that has no table")
-    index[..., height:, :] = SKIP
-    index[..., width:] = SKIP
-    return index
+def settled(networks: Networks, latents: Latents) -> Latents:
+    """The same integers, after r was changed, with 0 where nothing is coded, and the class of each r."""
+    found: Latents = _model(networks).settled(networks, latents)
+    return found
+
+
+def steps(networks: Networks, height: int, width: int) -> Floats:
+    """What a decoder multiplies each r by, [1, M, height, width]."""
+    found: Floats = _model(networks).steps(networks, height, width)
+    return found
+
+
+def tables(networks: Networks, latents: Latents) -> NDArray[np.int32]:
+    """The number of the table that codes each r; the classes must be known."""
+    found: NDArray[np.int32] = _model(networks).tables(networks, latents)
+    return found
 
 
 def write(networks: Networks, latents: Latents) -> bytes:
-    """The tile's payload: z, then r, in one stream."""
-    pack, encoder = networks.pack, Encoder()
-    encoder.put(_symbols(latents.z), _z_index(networks, latents.z.shape), pack.z_tables)
-    encoder.put(_symbols(latents.r), latents.index.reshape(-1), pack.r_tables, skip=SKIP)
-    return encoder.finish()
+    """The tile's payload, one stream."""
+    found: bytes = _model(networks).write(networks, latents)
+    return found
 
 
 def read(networks: Networks, payload: bytes | memoryview, height: int, width: int) -> tuple[Floats, Floats]:
     """(z, r) from the payload of a tile of height x width latents. Raises FormatError when it is damaged."""
-    fields, decoder = networks.pack.manifest, Decoder(payload)
-    shape = (1, fields.hyper_latents, -(-height // HYPER), -(-width // HYPER))
-    values = decoder.get(_z_index(networks, shape), networks.pack.z_tables)
-    if values.max() > fields.z_limit or values.min() < -fields.z_limit:
-        raise FormatError(f"damaged payload: a hyper-latent is outside -{fields.z_limit} to {fields.z_limit}")
-    z = values.astype(np.float32).reshape(shape)
-    index = scale_index(networks, z, height, width)
-    r = decoder.get(index.reshape(-1), networks.pack.r_tables, skip=SKIP)
-    decoder.finish()
-    return z, r.astype(np.float32).reshape(index.shape)
+    found: tuple[Floats, Floats] = _model(networks).read(networks, payload, height, width)
+    return found
 
 
 def restore(networks: Networks, z: Floats, r: Floats, height: int, width: int) -> Floats:
     """y_hat [1, M, height, width]."""
-    return networks.run("latent_decoder", z=z, r=r)[0][..., :height, :width]
+    found: Floats = _model(networks).restore(networks, z, r, height, width)
+    return found
 
 
-def _symbols(values: Floats) -> NDArray[np.int32]:
-    return values.reshape(-1).astype(np.int32)
-
-
-def _z_index(networks: Networks, shape: tuple[int, ...]) -> NDArray[np.int32]:
-    channels = networks.pack.manifest.hyper_latents
-    first = networks.level.anchor * channels
-    return np.repeat(np.arange(first, first + channels, dtype=np.int32), shape[2] * shape[3])
+def preview(
+    networks: Networks, payload: bytes | memoryview, height: int, width: int
+) -> NDArray[np.uint8]:
+    """A tile of height x width latents at an eighth of its size, uint8 [2 height, 2 width, 3], from the first
+    part of its payload. Raises FormatError when that is damaged, PackError for packs that have no previews.
+    """
+    if not networks.pack.has("preview"):
+        raise PackError(f"pack {networks.pack.path}: its files have no preview")
+    return phases.preview(networks, payload, height, width)

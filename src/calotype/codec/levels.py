@@ -15,27 +15,35 @@ from numpy.typing import NDArray
 STEPS = 256
 
 
+LOG = ("gain", "inv_gain", "z_gain", "low_gain", "low_inv_gain", "high_gain", "high_inv_gain")
+"""Tables of positive numbers, interpolated in the logarithm."""
+EXACT = ("z_mul", "bias", "z_place", "z_scale", "low_bias", "high_bias")
+"""Tables of integers that classes follow from, interpolated in integers."""
+
+
 @dataclass(frozen=True, eq=False)
 class Level:
-    """The level-dependent inputs of the networks.
+    """What a pack's tables say at a level.
 
-    number: the level
-    anchor: the trained level whose tables code z
-    feeds:  float32 arrays by the name of the graph input: gain, inv_gain [M], z_gain, z_mul [Z], bias [M],
-            level [K]; z_mul and bias hold exact integers
+    number:   the level
+    anchor:   the nearest trained level
+    feeds:    float32 inputs of the networks by name: all tables interpolated, and ``level``, the vector [K]
+    integers: int32, those tables that are exact
     """
 
     number: int
     anchor: int
     feeds: Mapping[str, NDArray[np.float32]]
+    integers: Mapping[str, NDArray[np.int32]]
 
 
 def at(tables: Mapping[str, NDArray[Any]], number: int) -> Level:
     """The level `number` of a pack with these tables (names and shapes: calotype.codec.pack)."""
-    feeds = {name: _log(tables[name], number).astype(np.float32) for name in ("gain", "inv_gain", "z_gain")}
-    feeds |= {name: exact(tables[name], number).astype(np.float32) for name in ("z_mul", "bias")}
+    integers = {name: exact(tables[name], number).astype(np.int32) for name in EXACT if name in tables}
+    feeds = {name: _log(tables[name], number).astype(np.float32) for name in LOG if name in tables}
+    feeds |= {name: table.astype(np.float32) for name, table in integers.items()}
     feeds["level"] = _linear(tables["level_vector"].astype(np.float64), number).astype(np.float32)
-    return Level(number, (number + STEPS // 2) // STEPS, feeds)
+    return Level(number, (number + STEPS // 2) // STEPS, feeds, integers)
 
 
 def exact(table: NDArray[Any], number: int) -> NDArray[np.int64]:

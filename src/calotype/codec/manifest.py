@@ -14,14 +14,17 @@ from calotype.errors import PackError
 
 NAME = "manifest.json"
 TABLES = "tables.safetensors"
-GRAPHS = ("analysis", "hyper_encoder", "latent_encoder", "scales", "latent_decoder", "synthesis")
-FILES = (TABLES, *(f"{graph}.onnx" for graph in GRAPHS))
-"""What every pack has; it may have ..."""
-EXTRAS = ("analysis.int8.onnx", "synthesis.int8.onnx")
+GRAPHS: dict[str, tuple[str, ...]] = {
+    "phases": ("analysis", "latent_encoder", "latent_decoder", "synthesis"),
+    "hyperprior": ("analysis", "hyper_encoder", "latent_encoder", "scales", "latent_decoder", "synthesis"),
+}
+"""The networks of a pack, by its latent model; with them it has ``tables.safetensors``, and it may have ..."""
+EXTRAS = ("analysis.int8.onnx", "synthesis.int8.onnx", "preview.onnx")
 """... these as well."""
 
 FORMAT = 1
-STRIDE, HYPER_STRIDE = 16, 64
+STRIDE = 16
+HYPER_STRIDES = {"phases": 32, "hyperprior": 64}
 MAX_MARGIN = 64
 
 
@@ -33,6 +36,7 @@ class Manifest:
     id: str
     files: dict[str, str]
     coder: int
+    latent_model: str
     latents: int
     hyper_latents: int
     levels: int
@@ -88,14 +92,17 @@ def parse(text: bytes, where: str) -> Manifest:
 
     integer("format", FORMAT, FORMAT)
     integer("stride", STRIDE, STRIDE)
-    integer("hyper_stride", HYPER_STRIDE, HYPER_STRIDE)
-    files = fields.get("files")
+    model = fields.get("latent_model", "hyperprior")
+    if model not in GRAPHS:
+        raise wrong(f"latent_model must be {' or '.join(GRAPHS)}, is {model!r}")
+    integer("hyper_stride", HYPER_STRIDES[model], HYPER_STRIDES[model])
+    files, needed = fields.get("files"), {TABLES, *(f"{graph}.onnx" for graph in GRAPHS[model])}
     if (
         not isinstance(files, dict)
-        or not set(FILES) <= set(files) <= {*FILES, *EXTRAS}
+        or not needed <= set(files) <= {*needed, *EXTRAS}
         or not all(map(_is_hash, files.values()))
     ):
-        raise wrong(f"files must give the SHA-256 of {', '.join(FILES)}; and may of {', '.join(EXTRAS)}")
+        raise wrong(f"files must give the SHA-256 of {', '.join(sorted(needed))}; and may of {', '.join(EXTRAS)}")
     identity = pack_id(files)
     if fields.get("id") != identity:
         raise wrong(f"id {fields.get('id')!r} does not follow from the files, which give {identity}")
@@ -112,6 +119,7 @@ def parse(text: bytes, where: str) -> Manifest:
         id=identity,
         files=files,
         coder=integer("coder", 1, 2**31),
+        latent_model=model,
         latents=integer("latents", 1, 4096),
         hyper_latents=integer("hyper_latents", 1, 4096),
         levels=levels,

@@ -4,31 +4,29 @@ A pack is a folder, or one zip file, that holds exactly these files::
 
     manifest.json            names, sizes, levels, hashes, training record (JSON, UTF-8)
     tables.safetensors       every array below (safetensors layout; read here by hand, no pickle)
-    analysis.onnx  hyper_encoder.onnx  latent_encoder.onnx  scales.onnx  latent_decoder.onnx  synthesis.onnx
+    analysis.onnx  latent_encoder.onnx  latent_decoder.onnx  synthesis.onnx
+    preview.onnx                                 may be missing: its files then have no preview
     analysis.int8.onnx  synthesis.int8.onnx      the same networks in 8-bit integers; either may be missing
 
 Graphs: opset <= 21, no external data, float32 unless said, N = 1, H W a b h w dynamic, names as here::
 
     analysis        pixels uint8 [1,H,W,3] (H, W multiples of 16)        -> y [1,M,H/16,W/16]
-    hyper_encoder   y [1,M,4a,4b], gain [M], z_gain [Z], level [K]       -> z [1,Z,a,b]
-    latent_encoder  y [1,M,4a,4b], z [1,Z,a,b], keep [1,M,4a,4b], gain [M], inv_gain [M],
-                    z_mul [Z], level [K]                                 -> r [1,M,4a,4b]
-    scales          z [1,Z,a,b], z_mul [Z], bias [M]                     -> index uint8 [1,M,4a,4b]
-    latent_decoder  z [1,Z,a,b], z_mul [Z], r [1,M,4a,4b], inv_gain [M],
-                    level [K]                                            -> y_hat [1,M,4a,4b]
+    latent_encoder  y [1,M,8a,8b], inside [1,1,8a,8b], keep [64], level's -> z [1,Z,4a,4b], r [1,M,8a,8b]
+    latent_decoder  z [1,Z,4a,4b], r [1,M,8a,8b], inside, level's        -> y_hat [1,M,8a,8b]
     synthesis       y_hat [1,M,h,w], level [K]                           -> pixels uint8 [1,16h,16w,3]
+    preview         r [1,16,8a,8b], inside, level's                      -> pixels uint8 [1,16a,16b,3], 1/8 of the size
 
-  * A graph may leave out any input listed for it; others are refused.
-  * z and r hold integers: hyper_encoder rounds z and clips it to -z_limit .. z_limit (manifest).
-  * r is (y - mean) * gain * keep, rounded. keep is table `keep` at the class of each latent, and so 0 where
-    nothing is coded: in class 0, and in the padding that makes a tile a multiple of 4 latents (where y
-    repeats its edge). Below 1 it favours smaller r, which cost less; decoders know nothing of it.
+  * *level's*: any of the level's tables below, interpolated; a graph names those that it wants. A graph may
+    leave out any input listed for it; others are refused.
+  * inside is 1 in the tile and 0 in the padding that makes it a multiple of 8 latents (where y repeats its
+    edge). z and r hold integers, 0 in the padding; latent_encoder rounds z and clips it to -z_limit .. z_limit.
+  * r is (y - mean) * gain, rounded; before that its magnitude is multiplied by table `keep` at its class, and
+    so it is 0 where nothing is coded, in class 0. Below 1 `keep` favours smaller r, which cost less; decoders
+    know nothing of it.
   * latent_encoder and latent_decoder compute the same mean, inexactly: it moves pixels, never the meaning of
-    bits. scales alone is exact (next).
-  * scales computes exact integers in float32 (its inputs are exact integers): for every output channel
-    sum|w| * max|x| + |b| < 2^24, at the entrance with max|x| = the largest z_limit * z_mul of all levels.
-    index 0 is the skip class, never coded.
-  * synthesis rounds and clips to 0..255 itself.
+    bits. Classes are exact: integers in native code (docs/FORMAT.md), which has the last word, and the same
+    integers in float32 in latent_encoder.
+  * synthesis and preview round and clip to 0..255 themselves.
   * Which of a float and an int8 graph runs is the choice of each encoder and decoder (``precision``): files
     are the same to a decoder, pixels nearly so. int8 graphs are in QDQ form with 7-bit weights, which no
     CPU's 16-bit sums overflow on.
@@ -39,15 +37,16 @@ manifest.json::
 
     "format"           1; refused if another
     "name"             for people, "photo"
-    "id"               64 hexadecimal digits: SHA-256 of a text with one line "<file name> <hash>\\n" per
+    "id"               64 hexadecimal digits: SHA-256 of a text with one line "<file name> <hash>\n" per
                        entry of "files", sorted by file name. A .calo file's header has its first 4 bytes.
     "files"            {"tables.safetensors": "<SHA-256, 64 hexadecimal digits>", "analysis.onnx": ...}:
                        all files that there are, but manifest.json
     "coder"            1, the version of the entropy coder's stream; refused if newer than ours
-    "latents"          M
+    "latent_model"     "phases", or "hyperprior" (below), which is also what none means
+    "latents"          M > 16
     "hyper_latents"    Z
     "stride"           16; refused if another
-    "hyper_stride"     64; refused if another
+    "hyper_stride"     32; refused if another
     "levels"           L >= 2 trained levels; a file's level is 0 .. 256 * (L - 1)
     "quality"          [[0, 0], [100, 1792]] and points between: quality to level, piecewise linear, strictly
                        rising in both, from quality 0 to 100
@@ -57,32 +56,51 @@ manifest.json::
     "tile"             side of the encoder's tiles in pixels, 1024
     "training"         any JSON: data, steps, seed, commit, hardware, curve
 
-tables.safetensors (dtypes as safetensors spells them)::
+tables.safetensors (dtypes as safetensors spells them); the level's tables first::
 
-    gain          F64 [L,M]  > 0, log       what y is multiplied by before rounding
-    inv_gain      F64 [L,M]  > 0, log       what the decoder multiplies r + mean by
-    z_gain        F64 [L,Z]  > 0, log       what z is multiplied by before rounding
-    z_mul         I32 [L,Z]  exact          scales z at the entrance of scales
-    bias          I32 [L,M]  exact          offset of the last layer of scales
-    level_vector  F32 [L,K]  linear         conditions synthesis; K >= 1
-    keep          F32 [classes of r]        see above; 0 for class 0. Without it: 1 for the others
-    r_frequencies, r_lengths, r_offsets     TableSet.to_arrays() of the sigma classes, at most 256 tables;
-                                            number 0 (skip) is there but not used
-    z_frequencies, z_lengths, z_offsets     the same for z: L * Z tables; that of trained level a, channel c
-                                            is number a * Z + c
-    golden_level  I32 [G]                   G >= 1 levels, one of them between two trained ones
-    golden_z      I32 [G,Z,a,b]             within -z_limit .. z_limit, some at the limits
-    golden_index  U8  [G,M,4a,4b]           what scales gives for golden_z at golden_level
+    low_gain, low_inv_gain    F64 [L,4,16]    > 0, log   what y - mean is multiplied by before rounding, and r
+                                                         after it: base, octaves 2, 1, 0
+    high_gain, high_inv_gain  F64 [L,4,M-16]  > 0, log   the same for the high channels, phase by phase
+    z_mul         I32 [L,Z]     exact         step of z
+    z_place       I32 [L,7,Z]   exact         offsets of location and scale of z, by stage
+    z_scale       I32 [L,7,Z]   exact
+    low_bias      I32 [L,10,16] exact         offsets of classes, by stage
+    high_bias     I32 [L,4,M-16] exact
+    level_vector  F32 [L,K]     linear        input `level` of synthesis; K >= 1
+    hyper.*, scales.*                         integer layers, names and sizes in docs/FORMAT.md: weights I16
+                                              [out,in,k,k], biases I32 [out]
+    keep          F32 [64]                    see above; 0 for class 0. Without it: 1 for the others
+    r_frequencies, r_lengths, r_offsets       TableSet.to_arrays() of 3 x 64 classes
+    z_frequencies, z_lengths, z_offsets       the same for z: 16 scales x 4 fractions
+    golden_level  I32 [G]                     G >= 1 levels, one of them between two trained ones
+    golden_z      I32 [G,Z,a,b]               within -z_limit .. z_limit, some at the limits
+    golden_r      I16 [G,M,2a,2b]
+    golden_z_table U8, golden_z_shift I32 [G,Z,a,b], golden_index U8 [G,M,2a,2b]   what codes them
 
 Interpolation at level 256 * a + f, 0 <= f < 256, u = t[a], v = t[a+1] (at the last level t[a]): exact
 (u * (256 - f) + v * f + 128) >> 8 in int64; linear (u * (256 - f) + v * f) / 256 in float64, then float32;
-log: exp of the linear rule on log u, log v. The z tables are those of trained level (level + 128) >> 8.
+log: exp of the linear rule on log u, log v.
+
+Packs of published systems have ``latent_model`` "hyperprior" and hyper_stride 64. Their classes follow from z
+alone, and networks have M latents on a grid of 4a x 4b over z's a x b::
+
+    hyper_encoder   y [1,M,4a,4b], level's                               -> z [1,Z,a,b]
+    latent_encoder  y, z, keep [1,M,4a,4b] (table `keep` at each class, 0 in the padding), level's -> r [1,M,4a,4b]
+    scales          z [1,Z,a,b], z_mul [Z], bias [M]                     -> index uint8 [1,M,4a,4b]
+    latent_decoder  z, r, level's                                        -> y_hat [1,M,4a,4b]
+
+    gain, inv_gain  F64 [L,M] log;  z_gain F64 [L,Z] log;  z_mul I32 [L,Z], bias I32 [L,M] exact
+    r tables: at most 256 classes;  z tables: number a * Z + c, of trained level a = (level + 128) >> 8, channel c
+    golden_level, golden_z [G,Z,a,b], golden_index [G,M,4a,4b]: what scales gives
+
+scales computes exact integers in float32 (its inputs are exact integers): for every output channel
+sum|w| * max|x| + |b| < 2^24, at the entrance with max|x| = the largest z_limit * z_mul of all levels.
 
 Who checks what. ``lab export`` computes hashes and id, proves the 2^24 bound, and makes the golden vectors
-with another program than ONNX Runtime (torch, float64). ``Pack`` checks, before anything is coded: the fields
-of the manifest, that the id follows from the hashes, the hash of every file when it reads it (a decoder never
-opens analysis.onnx), shapes and types of the arrays, inputs and outputs of each graph, and that scales gives
-golden_index without one difference. Any failure is a PackError.
+with another program (torch, float64). ``Pack`` checks, before anything is coded: the fields of the manifest,
+that the id follows from the hashes, the hash of every file when it reads it (a decoder never opens
+analysis.onnx), shapes and types of the arrays, inputs and outputs of each graph, and that the native code (or
+scales) gives the golden classes without one difference. Any failure is a PackError.
 """
 
 from __future__ import annotations
@@ -96,10 +114,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from calotype.codec import cpu, levels, manifest, tensors
+from calotype.codec import cpu, levels, manifest, tables, tensors
 from calotype.codec.levels import Level
 from calotype.codec.runtime import OPTIMISATION, Graph
-from calotype.coder import TableSet
+from calotype.coder import LatentCoder, TableSet
 from calotype.errors import PackError
 
 CODER_VERSION = 1
@@ -107,8 +125,6 @@ CODER_VERSION = 1
 
 Precision = Literal["auto", "fp32", "int8"]
 VARIABLE = "CALOTYPE_PRECISION"
-
-_EXACT = 1 << 24  # integers of at most this size are exact in float32
 
 
 class Pack:
@@ -139,19 +155,13 @@ class Pack:
         self._lock = threading.RLock()
         try:
             self._tables = tensors.load(self._verified(manifest.TABLES))
-            self._check_tables()
+            tables.check(self.manifest, self._tables)
             self.r_tables = TableSet.from_arrays(_with_prefix(self._tables, "r_"))
             self.z_tables = TableSet.from_arrays(_with_prefix(self._tables, "z_"))
+            self.keep = tables.keep(self.manifest, self._tables, len(self.r_tables), len(self.z_tables))
         except (KeyError, ValueError) as error:
             raise self._error(f"{manifest.TABLES}: {error}") from error
-        if not 1 <= len(self.r_tables) <= 256:
-            raise self._error(f"{len(self.r_tables)} tables for r; 1 to 256 are possible")
-        if len(self.z_tables) != self.manifest.levels * self.manifest.hyper_latents:
-            raise self._error(f"{len(self.z_tables)} tables for z; levels * hyper_latents are needed")
-        classes = len(self.r_tables)
-        self.keep = self._tables.get("keep", np.arange(classes, dtype=np.float32).clip(0, 1))
-        if self.keep.dtype != np.float32 or self.keep.shape != (classes,) or self.keep[0] != 0:
-            raise self._error(f"{manifest.TABLES}: keep must be float32, {classes} long and start with 0")
+        self._coder: LatentCoder | None = None
 
     @property
     def key(self) -> bytes:
@@ -209,35 +219,30 @@ class Pack:
             raise self._error(f"{name} does not have the hash in {manifest.NAME}: install the pack again")
         return data
 
-    def _check_tables(self) -> None:
-        fields, tables = self.manifest, self._tables
-        m, z, count = fields.latents, fields.hyper_latents, fields.levels
-        for name, dtype, width in (
-            ("gain", "f8", m),
-            ("inv_gain", "f8", m),
-            ("z_gain", "f8", z),
-            ("z_mul", "i4", z),
-            ("bias", "i4", m),
-            ("level_vector", "f4", tables["level_vector"].shape[-1]),
-        ):
-            table = tables[name]
-            if table.dtype != np.dtype(dtype) or table.shape != (count, width):
-                raise ValueError(f"{name} is {table.dtype} {list(table.shape)}, not {dtype} {[count, width]}")
-            if dtype == "f8" and not (np.isfinite(table).all() and (table > 0).all()):
-                raise ValueError(f"{name} has values that are not above 0")
-            if dtype == "i4" and np.abs(table.astype(np.int64)).max() > _EXACT:
-                raise ValueError(f"{name} has values that float32 does not hold")
-        cases = tables["golden_level"].shape
-        _, _, a, b = tables["golden_z"].shape
-        shapes = [("golden_z", "i4", (*cases, z, a, b)), ("golden_index", "u1", (*cases, m, 4 * a, 4 * b))]
-        for name, dtype, shape in (("golden_level", "i4", cases), *shapes):
-            table = tables[name]
-            if table.dtype != np.dtype(dtype) or table.shape != shape or not table.size:
-                raise ValueError(f"{name} is {table.dtype} {list(table.shape)}, not {dtype} {list(shape)}")
+    @property
+    def coder(self) -> LatentCoder:
+        """What turns integers into bytes and back, for packs of the latent model "phases". Raises PackError."""
+        with self._lock:
+            if self._coder is None:
+                try:
+                    coder = LatentCoder(self._tables, self.r_tables, self.z_tables)
+                except (KeyError, ValueError) as error:
+                    raise self._error(f"{manifest.TABLES}: {error}") from error
+                self._check_coder(coder)
+                self._coder = coder
+            return self._coder
+
+    def _check_coder(self, coder: LatentCoder) -> None:
+        golden = (self._tables[f"golden_{name}"] for name in ("level", "z", "r", "z_table", "z_shift", "index"))
+        for number, z, r, z_table, z_shift, index in zip(*golden):
+            found = coder.classes(self.level(int(number)).integers, z, r.astype(np.int32), settle=False)
+            pairs = ((found.z_table, z_table), (found.z_shift, z_shift), (found.index, index))
+            if not all(np.array_equal(ours, theirs) for ours, theirs in pairs):
+                raise self._error("the coder computes other classes here than where the pack was made")
 
     def _check_golden(self, scales: Graph) -> None:
-        tables = self._tables
-        for number, z, index in zip(tables["golden_level"], tables["golden_z"], tables["golden_index"]):
+        golden = (self._tables[f"golden_{name}"] for name in ("level", "z", "index"))
+        for number, z, index in zip(*golden):
             feeds = {**self.level(int(number)).feeds, "z": z[None].astype(np.float32)}
             if not np.array_equal(scales.run(feeds)[0][0], index):
                 raise self._error("scales.onnx computes other classes here than where the pack was made")
@@ -256,5 +261,5 @@ def _wants_integers(precision: str | None) -> bool:
     return cpu.has_fast_integers() if given == "auto" else given == "int8"
 
 
-def _with_prefix(tables: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
-    return {name[len(prefix) :]: table for name, table in tables.items() if name.startswith(prefix)}
+def _with_prefix(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+    return {name: arrays[prefix + name] for name in ("frequencies", "lengths", "offsets")}

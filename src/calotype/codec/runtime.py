@@ -13,22 +13,28 @@ from numpy.typing import NDArray
 
 from calotype.errors import PackError
 
+_LEVEL = (
+    "level", "gain", "inv_gain", "z_gain", "z_mul", "bias", "low_gain", "low_inv_gain", "high_gain",
+    "high_inv_gain", "low_bias", "high_bias",
+)  # fmt: skip
 #: What each graph may ask for, and what it gives (the first it must): the signatures in calotype.codec.pack.
 INPUTS: dict[str, tuple[str, ...]] = {
     "analysis": ("pixels",),
-    "hyper_encoder": ("y", "gain", "z_gain", "level"),
-    "latent_encoder": ("y", "z", "keep", "gain", "inv_gain", "z_mul", "level"),
+    "hyper_encoder": ("y", *_LEVEL),
+    "latent_encoder": ("y", "z", "keep", "inside", *_LEVEL),
     "scales": ("z", "z_mul", "bias"),
-    "latent_decoder": ("z", "z_mul", "r", "inv_gain", "level"),
+    "latent_decoder": ("z", "r", "inside", *_LEVEL),
     "synthesis": ("y_hat", "level"),
+    "preview": ("r", "inside", "low_inv_gain"),
 }
 OUTPUTS: dict[str, tuple[str, ...]] = {
     "analysis": ("y",),
     "hyper_encoder": ("z",),
-    "latent_encoder": ("r",),
+    "latent_encoder": ("r", "z"),
     "scales": ("index",),
     "latent_decoder": ("y_hat",),
     "synthesis": ("pixels",),
+    "preview": ("pixels",),
 }
 _BYTES = ("pixels", "index")
 

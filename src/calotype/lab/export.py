@@ -5,7 +5,7 @@ graph gives, in ONNX Runtime, exactly the indices that torch computes in float64
 
     identity, record = export_run(run, folder)    # the averaged weights of a training run
 
-    statistics = Statistics(model)                # or any weights
+    statistics = Statistics()                # or any weights
     statistics.add(model, crops, levels)          # what coding photographs would write, for the tables
     identity = export(model, statistics, folder)
 """
@@ -76,7 +76,7 @@ def export_run(
     config = state.config
     train_set, valid_set = photos.split(config["held_out"])
 
-    statistics = Statistics(model)
+    statistics = Statistics()
     anchors = len(model.config.lambdas)
     with idle.watched(model) as peaks:
         for k in range(batches):

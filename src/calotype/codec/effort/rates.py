@@ -17,13 +17,16 @@ NEAR = np.arange(-1, 2, dtype=np.float32)[:, None]
 
 
 class Prices:
-    """The cost of every value in every table, for values that may lie between integers."""
+    """The cost of every value in every table, for values that may lie between integers.
 
-    def __init__(self, tables: TableSet) -> None:
+    classes: tables in a set; the first of each set is that of the class which is not coded
+    """
+
+    def __init__(self, tables: TableSet, classes: int) -> None:
         values = np.arange(-REACH, REACH + 2)
         table = np.arange(len(tables))
         bits = tables.bits(*np.broadcast_arrays(values[None], table[:, None])).astype(np.float32)
-        bits[0] = 0  # the class that is not coded
+        bits[::classes] = 0
         self._bits, self._rise = bits.reshape(-1), np.diff(bits, append=0).astype(np.float32).reshape(-1)
         self._width = len(values)
 

@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calotype.bitstream import Box
-from calotype.codec import latents, tiles
+from calotype.codec import latents
 from calotype.codec.effort.rates import Prices
 from calotype.codec.effort.slopes import Slopes
 from calotype.codec.latents import Floats, Latents, Networks
@@ -39,8 +40,10 @@ FEW = 30
 PACE = (0.3, 0.15)
 """What part of the way to its parabola's bottom a target goes, at the first and the last step. From 0.4 on,
 textured pictures overshoot and end with the integers of one pass."""
-SETTLE = 5
+SETTLE = 6
 """Passes that make all integers: each settles one phase more, whose means depend on those before."""
+RECLASS = 8
+"""Steps after which classes are looked up anew, where they depend on r."""
 ENOUGH = 30
 """Latents that a channel needs to have a curvature of its own."""
 
@@ -64,7 +67,7 @@ def tools(pack: Pack, threads: int) -> Tools:
         if threads not in made:
             try:
                 made[threads] = Tools(
-                    Prices(pack.r_tables),
+                    Prices(pack.r_tables, len(pack.keep)),
                     Slopes(pack.file("synthesis.onnx"), threads),
                 )
             except (ValueError, KeyError, IndexError) as error:
@@ -107,30 +110,31 @@ class _Search:
         box = tile.inside
         self.where = (..., slice(box.top, box.bottom), slice(box.left, box.right))
         self.size = (box.height, box.width)
-        own = np.ascontiguousarray(tile.y[self.where])
-        self.start = latents.quantise(networks, own)
-        self.y = tiles.pad_to_multiple(own, latents.HYPER)
-        self.step = networks.level.feeds["inv_gain"][None, :, None, None]
+        self.y = np.ascontiguousarray(tile.y[self.where])
+        self.start = latents.settled(networks, latents.quantise(networks, self.y))
+        self.step = latents.steps(networks, *self.size)
         self.target = kit.slopes.layout(tile.pixels)
         self.around = tile.y.copy()
 
     def y_hat(self, r: Floats) -> Floats:
-        """The decoder's latents, in the padded tile."""
-        return np.asarray(self.networks.run("latent_decoder", z=self.start.z, r=r)[0])
+        """The decoder's latents."""
+        return latents.restore(self.networks, self.start.z, r, *self.size)
 
     def distortion(self, y_hat: Floats) -> tuple[float, Floats]:
         """(squared error of the pixels, its slopes by y_hat)."""
-        height, width = self.size
-        self.around[self.where] = y_hat[..., :height, :width]
+        self.around[self.where] = y_hat
         error, slopes = self.kit.slopes.run(self.around, self.networks.level.feeds["level"], self.target)
-        out = np.zeros_like(y_hat)
-        out[..., :height, :width] = slopes[self.where]
-        return error, out
+        return error, slopes[self.where]
 
-    def cost(self, r: Floats) -> float:
-        """Bits of r and weighted error."""
-        bits = float(self.kit.prices.at(r, self.start.index).sum(dtype=np.float64))
-        return bits + self.slope * self.distortion(self.y_hat(r))[0]
+    def cost(self, found: Latents) -> float:
+        """Bits and weighted error of a tile."""
+        bits = 8 * len(latents.write(self.networks, found))
+        return bits + self.slope * self.distortion(self.y_hat(found.r))[0]
+
+    def tables(self, r: Floats) -> NDArray[Any]:
+        """The table that codes each r."""
+        found = latents.settled(self.networks, Latents(self.start.z, r, self.start.index))
+        return latents.tables(self.networks, found)
 
     def curvature(self, at: NDArray[np.intp]) -> Floats:
         """Bits per squared quantisation step that the error of a latent is worth, for each channel: means
@@ -152,18 +156,22 @@ class _Search:
 
     def run(self, steps: int) -> Latents:
         """The better of the integers found and those of one pass."""
+        first_tables = latents.tables(self.networks, self.start)
         at = np.flatnonzero(self.start.index != latents.SKIP)
         if not len(at):
             return self.start
         kept = self.curvature(at)
         first = self.start.r
         curvature = kept[at // (first.size // len(kept))]
-        index = self.start.index.reshape(-1)[at]
+        index = first_tables.reshape(-1)[at]
         unit = np.broadcast_to(self.step, first.shape).reshape(-1)[at]
         target = self.y.reshape(-1)[at] / unit
         r = first.copy()
         hot = TEMPERATURE[0] * min(max(steps / FEW, 1 / 3), 1.0)
         for k in range(steps + SETTLE):
+            if k and k % RECLASS == 0:
+                # A class that is not coded is one that nothing but 0 was likely in: at the end it is 0.
+                index = self.tables(r).reshape(-1)[at]
             done = min(k / max(steps - 1, 1), 1.0)
             y_hat = self.y_hat(r)
             here = y_hat.reshape(-1)[at] / unit
@@ -174,6 +182,5 @@ class _Search:
             bottom = target - here + r.reshape(-1)[at]
             heat = hot * (TEMPERATURE[1] / hot) ** done if k < steps else 0.0
             r.reshape(-1)[at] = self.kit.prices.expected(bottom, curvature, index, heat)
-        if self.cost(r) < self.cost(first):
-            return Latents(self.start.z, r, self.start.index)
-        return self.start
+        found = latents.settled(self.networks, Latents(self.start.z, r, self.start.index))
+        return found if self.cost(found) < self.cost(self.start) else self.start

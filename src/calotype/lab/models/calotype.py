@@ -27,12 +27,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from calotype.lab.models.calotype_coding import CodedLatents, Latents
+from calotype.lab.models.calotype_coding import CodedLatents, Latents, padded
 from calotype.lab.models.calotype_levels import Levels
 from calotype.lab.models.calotype_transforms import Analysis, Bottleneck, Synthesis
 from calotype.lab.models.calotype_walk import LOW
 
-MULTIPLE = 128
+MULTIPLE = 16
 """Sides of pictures in training are multiples of this; the codec takes any size."""
 
 
@@ -147,10 +147,11 @@ class Calotype(nn.Module):
     def forward(
         self, x: Tensor, level: Tensor, *, hard: bool = False, generator: torch.Generator | None = None
     ) -> Coded:
-        """``x`` ``[B, 3, H, W]`` in 0..1 with H, W multiples of 128; ``level`` ``[B]``, 0 .. anchors-1.
+        """``x`` ``[B, 3, H, W]`` in 0..1 with H, W multiples of 16; ``level`` ``[B]``, 0 .. anchors-1.
         ``hard`` as in `Latents.forward`.
         """
-        k = self.levels(level)
-        found = self.latents(self.analysis(x), k, hard=hard, generator=generator)
-        x_hat = self.synthesis(found.y_hat, k.vector)
+        k, y = self.levels(level), self.analysis(x)
+        size = (y.shape[2], y.shape[3])
+        found = self.latents(padded(y), k, size=size, hard=hard, generator=generator)
+        x_hat = self.synthesis(found.y_hat[:, :, : size[0], : size[1]], k.vector)
         return Coded(x_hat, *found.bits, found)

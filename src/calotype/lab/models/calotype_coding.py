@@ -140,8 +140,7 @@ class Latents(nn.Module):
         h, w = size or (rows, columns)
         inside = torch.zeros(1, 1, rows, columns, dtype=y.dtype, device=y.device)
         inside[..., :h, :w] = 1
-        noisy = not hard or self.training
-        z, z_bits, z_index, z_shift, d = self._hyper(y, k, inside, hard, noisy, generator)
+        z, z_bits, z_index, z_shift, d = self._hyper(y, k, inside, hard, generator)
         side = self.scales.side(d)
         names = ("r", "index", "residual", "bits")
         maps: Maps = {name: [] for name in names}
@@ -201,7 +200,6 @@ class Latents(nn.Module):
         k: Knobs,
         inside: Tensor,
         hard: bool,
-        noisy: bool,
         generator: torch.Generator | None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """z, its bits, tables and shifts, and z dequantised."""
@@ -209,6 +207,19 @@ class Latents(nn.Module):
         v = self.hyper(y, k.gain) * (256 * Z_UNIT / k.z_mul)
         z = round_through(v) * real
         d = dequantise(z, k.z_mul)
+        fourths, sizes = self._laws(d, k)
+        location, scale = fourths / Z_FRACTIONS, Z_SCALE_MIN * torch.exp(sizes * Z_LOG_STEP)
+        if not hard:
+            bits = logistic_bits(v + _noise(v, generator), location, scale)
+        else:
+            bits = logistic_bits(z.detach(), location, scale)
+            if self.training:
+                other = logistic_bits(v + _noise(v, generator), location.detach(), scale.detach())
+                bits = bits + (other - other.detach())
+        return z, bits * real, *_tables(fourths, sizes), d
+
+    def _laws(self, d: Tensor, k: Knobs) -> tuple[Tensor, Tensor]:
+        """Location in quarters of a step and scale class of every hyper-latent."""
         locations: list[Tensor] = []
         classes: list[Tensor] = []
 
@@ -221,21 +232,36 @@ class Latents(nn.Module):
             return own
 
         walk(HYPER_OCTAVES, code)
-        fourths = quarters(_whole(locations, HYPER_OCTAVES), k.z_mul)
-        sizes = _whole(classes, HYPER_OCTAVES)
-        location, scale = fourths / Z_FRACTIONS, Z_SCALE_MIN * torch.exp(sizes * Z_LOG_STEP)
-        if hard:
-            bits = logistic_bits(z.detach(), location, scale)
-        if noisy:
-            other = logistic_bits(v + _noise(v, generator), location, scale)
-            if hard:
-                other = logistic_bits(v + _noise(v, generator), location.detach(), scale.detach())
-                bits = bits + (other - other.detach())
-            else:
-                bits = other
-        shift = torch.floor(fourths.detach() / Z_FRACTIONS)
-        table = sizes.detach() * Z_FRACTIONS + (fourths.detach() - shift * Z_FRACTIONS)
-        return z, bits * real, table, shift, d
+        return quarters(_whole(locations, HYPER_OCTAVES), k.z_mul), _whole(classes, HYPER_OCTAVES)
+
+    def classes(self, z: Tensor, r: Tensor, k: Knobs) -> tuple[Tensor, Tensor, Tensor]:
+        """What integers ``z`` ``[B, K, H/2, W/2]`` and ``r`` ``[B, M, H, W]`` are coded with: tables and
+        shifts of z, classes of r.  H and W multiples of 8.
+        """
+        d = dequantise(z, k.z_mul)
+        side, found = self.scales.side(d), list[Tensor]()
+
+        def low(stage: Stage, known: list[Tensor]) -> Tensor:
+            bias = k.low_bias[:, stage.number]
+            found.append(self.scales.low_stage(stage, [magnitude(t) for t in known], side, bias))
+            return stage.pick(r[:, :LOW])
+
+        walk(LOW_OCTAVES, low)
+        sizes = [magnitude(t) for t in split_phases(r)]
+        context = [self.scales.high_context([t[:, :LOW] for t in sizes])]
+        index = [_whole(found, LOW_OCTAVES)]
+        high = list[Tensor]()
+        for p, t in enumerate(sizes):
+            high.append(self.scales.high_stage(p, context, side, k.high_bias[:, p]))
+            if p < len(sizes) - 1:
+                context.append(self.scales.reduced(p, t[:, LOW:]))
+        return *_tables(*self._laws(d, k)), torch.cat((*index, join_phases(high)), 1)
+
+
+def _tables(fourths: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
+    """Table and shift of hyper-latents from their location in quarters and their scale class."""
+    shift = torch.floor(fourths.detach() / Z_FRACTIONS)
+    return sizes.detach() * Z_FRACTIONS + (fourths.detach() - shift * Z_FRACTIONS), shift
 
 
 def padded(y: Tensor) -> Tensor:

@@ -58,21 +58,6 @@ def stages(octaves: int) -> list[Stage]:
     return found
 
 
-def walk(octaves: int, code: Callable[[Stage, list[Tensor]], Tensor]) -> Tensor:
-    """Code a map; ``code(stage, known) -> values`` gets the maps ``[B, C, h', w']`` of phase 0 and of the
-    phases before its own, and gives that of its own.  Returns the whole map.
-    """
-    base, *others = stages(octaves)
-    whole = code(base, [])
-    known = [whole]
-    for stage in others:
-        known.append(code(stage, known))
-        if len(known) == len(PHASES):
-            whole = join_phases(known)
-            known = [whole]
-    return whole
-
-
 def split_phases(t: Tensor) -> list[Tensor]:
     """``[B, C, 2a, 2b]`` to four maps ``[B, C, a, b]`` in coding order."""
     return [t[:, :, i::2, j::2] for i, j in PHASES]
@@ -83,3 +68,24 @@ def join_phases(maps: list[Tensor]) -> Tensor:
     order = [maps[PHASES.index((i, j))] for i in (0, 1) for j in (0, 1)]
     b, c, h, w = maps[0].shape
     return F.pixel_shuffle(torch.stack(order, 2).reshape(b, 4 * c, h, w), 2)
+
+
+def walk(
+    octaves: int,
+    code: Callable[[Stage, list[Tensor]], Tensor],
+    join: Callable[[list[Tensor]], Tensor] = join_phases,
+) -> Tensor:
+    """Code a map; ``code(stage, known) -> values`` gets the maps ``[B, C, h', w']`` of phase 0 and of the
+    phases before its own, and gives that of its own.  Returns the whole map.
+
+    join: `join_phases`, or the same for maps of another layout
+    """
+    base, *others = stages(octaves)
+    whole = code(base, [])
+    known = [whole]
+    for stage in others:
+        known.append(code(stage, known))
+        if len(known) == len(PHASES):
+            whole = join(known)
+            known = [whole]
+    return whole

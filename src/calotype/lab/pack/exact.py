@@ -2,104 +2,118 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from calotype.lab.layers.integer import EXACT
+from calotype.lab.layers.integer import EXACT, IntConv
 from calotype.lab.models.calotype import Calotype
-from calotype.lab.models.calotype_parts import Z_PEAK
-from calotype.lab.pack.graphs import frozen_scales
+from calotype.lab.models.calotype_latents import RELU, Z_PEAK
+from calotype.lab.models.calotype_levels import Knobs
 
 Array = npt.NDArray[Any]
 STEPS = 256
 """Levels from one trained level to the next."""
+EXACT_TABLES = ("z_mul", "z_place", "z_scale", "low_bias", "high_bias")
+"""What a level interpolates in integers."""
 
 
 class ExportError(ValueError):
     """The model must not become a pack; the message says why."""
 
 
-def check_bounds(model: Calotype, z_mul: Array, bias: Array, z_limit: int) -> dict[str, float]:
-    """Largest accumulator that each integer layer can reach; ``z_mul`` ``[L, 64]`` and ``bias`` ``[L, M]``
-    integers.
+def integer_layers(model: Calotype) -> dict[str, IntConv]:
+    """All integer layers by the names that a pack has for them."""
+    net, found = model.latents, {}
+    for prefix, part in (("hyper", net.hyper_model), ("scales", net.scales)):
+        for name, module in part.named_modules():
+            if isinstance(module, IntConv):
+                found[f"{prefix}.{name}"] = module
+    return found
+
+
+def integer_arrays(model: Calotype) -> dict[str, Array]:
+    """Weights (int16 ``[out, in, k, k]``) and biases (int32 ``[out]``) of the integer layers."""
+    arrays = {}
+    for name, layer in integer_layers(model).items():
+        weight, bias = (t.detach() for t in layer.integers())
+        if name.startswith("hyper.own."):
+            weight = weight * model.latents.hyper_model.lower
+        arrays[f"{name}.weight"] = weight.numpy().astype(np.int16)
+        if layer.bias.requires_grad:
+            arrays[f"{name}.bias"] = bias.numpy().astype(np.int32)
+        elif bias.any():
+            raise ExportError(f"layer {name}: has a bias where the level's stands")
+    return arrays
+
+
+def check_bounds(model: Calotype, tables: dict[str, Array], z_limit: int) -> dict[str, float]:
+    """Largest accumulator that each integer layer can reach, with the level's ``tables``.
 
     Raises:
         ExportError: if one reaches 2^24, where float32 stops being exact.
     """
-    scales = model.scales
-    bounds = {
-        "dequantise": z_limit * float(np.abs(z_mul).max()),
-        "wide": scales.wide.bound(Z_PEAK),
-        "up": scales.up.bound(255),
-        "near": scales.near.bound(255),
-        "out": scales.out.bound(255) + float(np.abs(bias).max()),
-    }
+    most = max(float(np.abs(tables[name]).max()) for name in EXACT_TABLES if name != "z_mul")
+    bounds = {"dequantise": z_limit * float(np.abs(tables["z_mul"]).max())}
+    for name, layer in integer_layers(model).items():
+        hyper = name.startswith(("hyper.hidden", "hyper.linear", "hyper.own")) or name == "scales.wide"
+        bounds[name] = layer.bound(Z_PEAK if hyper else RELU) + (0 if layer.bias.requires_grad else most)
+    # The location of z is the sum of three layers.
+    bounds["hyper.location"] = 3 * max(
+        bound for name, bound in bounds.items() if name.startswith(("hyper.linear", "hyper.place", "hyper.own"))
+    )
     for name, bound in bounds.items():
         if bound + 2.0**10 >= EXACT:  # room for the half that rounding adds, before the shift
             raise ExportError(
-                f"scales layer {name}: sums can reach {bound:.0f} and are exact only below {EXACT}: "
+                f"integer layer {name}: sums can reach {bound:.0f} and are exact only below {EXACT}: "
                 "its weights are too large"
             )
     return bounds
 
 
 def at(table: Array, level: int) -> npt.NDArray[np.int64]:
-    """Exact interpolation of integers ``[L, n]`` between trained levels, as in calotype.codec.levels:
-    ``[n]``.
-    """
+    """Exact interpolation of integers ``[L, ...]`` between trained levels, as in calotype.codec.levels."""
     a, f = divmod(level, STEPS)
     b = min(a + 1, len(table) - 1)
     mixed = table[a].astype(np.int64) * (STEPS - f) + table[b].astype(np.int64) * f
     return np.asarray((mixed + STEPS // 2) >> 8, np.int64)
 
 
-def golden(model: Calotype, z_mul: Array, bias: Array, z_limit: int) -> dict[str, Array]:
-    """Random hyper-latents, some at the limits, and their sigma indices computed by torch in float64.
+def knobs(tables: dict[str, Array], level: int) -> Knobs:
+    """The integers of a level in float64, as the walk takes them; gains are left out."""
+    empty = torch.empty(0)
+    exact = {
+        name: torch.from_numpy(at(tables[name], level)).double()[None, ..., None, None] for name in EXACT_TABLES
+    }
+    return Knobs(**{f.name: exact.get(f.name, empty) for f in fields(Knobs)})
 
-    golden_level I32 [G], golden_z I32 [G, 64, 3, 3], golden_index U8 [G, M, 12, 12].
+
+def golden(model: Calotype, tables: dict[str, Array], z_limit: int) -> dict[str, Array]:
+    """Random integers, some at the limits, and what codes them, computed by torch in float64.
+
+    golden_level I32 [G], golden_z I32 [G, K, 4, 4], golden_r I16 [G, M, 8, 8]; golden_z_table U8 and
+    golden_z_shift I32 of z's shape, golden_index U8 of r's.
     """
     rng = np.random.default_rng(20261121)
-    top = STEPS * (len(z_mul) - 1)
+    top = STEPS * (len(tables["z_mul"]) - 1)
     levels = np.array([0, min(STEPS + 101, top - 1), top // 2 + 77, top], np.int32)
-    z = np.round(rng.normal(0, 12, (len(levels), z_mul.shape[1], 3, 3))).astype(np.int32)
-    z[:, ::7, 0, 0], z[:, 3::11, 1, 1] = z_limit, -z_limit
-    scales = frozen_scales(model).double()
-    index = []
+    shape, size = (len(levels), tables["z_mul"].shape[1], 4, 4), (len(levels), model.config.latents, 8, 8)
+    z = np.round(rng.normal(0, 6, shape)).astype(np.int32)
+    z[:, 0, ::3, 0], z[:, 1, ::3, 1] = z_limit, -z_limit
+    r = np.round(rng.laplace(0, rng.choice([0.1, 0.5, 2.0, 20.0], (*size[:2], 1, 1)), size)).astype(np.int16)
+    net = model.latents.double()
+    found: list[list[Array]] = []
     with torch.no_grad():
         for k, level in enumerate(levels):
-            knobs = (torch.from_numpy(at(t, int(level))).double()[None, :, None, None] for t in (z_mul, bias))
-            out = scales(torch.from_numpy(z[k : k + 1]).double(), *knobs)
-            index.append(out[0].numpy().astype(np.uint8))
-    return {"golden_level": levels, "golden_z": z, "golden_index": np.stack(index)}
-
-
-def check_golden(graph: bytes, vectors: dict[str, Array], z_mul: Array, bias: Array) -> None:
-    """Run the exported scales graph on the golden vectors, with and without the runtime's optimisations.
-
-    Raises:
-        ExportError: if one index differs from torch's in float64.
-    """
-    import onnxruntime as ort
-
-    for optimisation in (
-        ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
-        ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
-    ):
-        options = ort.SessionOptions()
-        options.graph_optimization_level, options.intra_op_num_threads = optimisation, 1
-        session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        for k, level in enumerate(vectors["golden_level"]):
-            feeds = {
-                "z": vectors["golden_z"][k : k + 1],
-                "z_mul": at(z_mul, int(level)),
-                "bias": at(bias, int(level)),
-            }
-            (got,) = session.run(None, {name: value.astype(np.float32) for name, value in feeds.items()})
-            wrong = int((got[0] != vectors["golden_index"][k]).sum())
-            if wrong:
-                raise ExportError(
-                    f"golden vector {k}: {wrong} of {got[0].size} sigma indices differ in ONNX Runtime"
-                )
+            given = (torch.from_numpy(t[k : k + 1]).double() for t in (z, r))
+            out = net.classes(*given, knobs(tables, int(level)))
+            found.append([t[0].numpy() for t in out])
+    net.float()
+    table, shift, index = (np.stack(t) for t in zip(*found, strict=True))
+    return {
+        "golden_level": levels, "golden_z": z, "golden_r": r, "golden_z_table": table.astype(np.uint8),
+        "golden_z_shift": shift.astype(np.int32), "golden_index": index.astype(np.uint8),
+    }  # fmt: skip

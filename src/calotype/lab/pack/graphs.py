@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import io
 import warnings
 
@@ -10,17 +9,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from calotype.lab.layers.integer import IntConv
 from calotype.lab.models.calotype import Calotype
-from calotype.lab.models.calotype_parts import SCALES, Z_PEAK, Scales, folded
+from calotype.lab.models.calotype_latents import HYPER, SCALES
+from calotype.lab.models.calotype_levels import LOW_STEPS
+from calotype.lab.models.calotype_transforms import folded
+from calotype.lab.models.calotype_walk import LOW, LOW_OCTAVES, PHASES, stages
 from calotype.lab.pack.int8 import Observed
 from calotype.lab.pack.int8_synthesis import IntSynthesisGraph
 from calotype.lab.pack.int8_transforms import IntAnalysisGraph
 from calotype.lab.pack.latent_graphs import (
-    HyperEncoderGraph,
     LatentDecoderGraph,
     LatentEncoderGraph,
     MeanMaps,
+    PreviewGraph,
+    preview_kernel,
 )
 
 OPSET = 17
@@ -71,78 +73,24 @@ class SynthesisGraph(nn.Module):
         return t.reshape(1, 3, 8, 8, h, w).permute(0, 4, 2, 5, 3, 1).reshape(1, 8 * h, 8 * w, 3)
 
 
-class ScalesGraph(nn.Module):
-    """Hyper-latents to sigma indices: `frozen_scales` with fewer passes over its maps.
-
-    The shift of a requantisation and the half that rounds it are in the weights and biases of the layer
-    before: powers of two, which change no digit.  What is left to do is to cut off the fraction.
-    """
-
-    def __init__(self, model: Calotype) -> None:
-        super().__init__()
-        net = frozen_scales(model)
-        hidden, out = 2.0**-Scales.HIDDEN, 2.0**-Scales.OUT
-        self.layers = nn.ModuleList(part.conv for part in (net.wide, net.up, net.near))
-        with torch.no_grad():
-            for layer in self.layers:
-                layer.weight *= hidden
-                layer.bias.mul_(hidden).add_(0.5)
-        last = net.out.conv
-        self.last = nn.Parameter(last.weight.detach()[:, :, 0, 0] * out)
-        self.start = nn.Parameter(last.bias.detach() * out + 0.5)
-        self.unit = out
-
-    def forward(self, z: Tensor, z_mul: Tensor, bias: Tensor) -> Tensor:
-        wide, up, near = self.layers
-        d = torch.floor(z * (_column(z_mul) * 2.0**-8) + 0.5).clamp(-Z_PEAK, Z_PEAK)
-        t = _cut(up(_cut(wide(d))))
-        fine = nn.functional.pixel_shuffle(d, 4)
-        t = _cut(near(torch.cat((nn.functional.pixel_shuffle(t, 4), fine), 1)))
-        t = torch.cat((t, fine), 1)
-        # A product from the left, because its result is in the order in which latents are coded.
-        acc = (self.last @ t.flatten(2)).unflatten(2, t.shape[2:]) + _column(bias * self.unit + self.start)
-        return acc.clamp(0, SCALES - 0.5).to(torch.uint8)
-
-
-def _cut(x: Tensor) -> Tensor:
-    return torch.floor(x).clamp(0, 255)
-
-
-class _Frozen(nn.Module):
-    """An integer layer whose weights are the integers themselves."""
-
-    def __init__(self, layer: IntConv) -> None:
-        super().__init__()
-        weight, bias = layer.integers()
-        self.conv = nn.Conv2d(weight.shape[1], weight.shape[0], weight.shape[2], padding=layer.padding)
-        self.conv.weight.data, self.conv.bias.data = weight.detach().clone(), bias.detach().clone()
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.conv(x)
-        return out
-
-
-def frozen_scales(model: Calotype) -> Scales:
-    """The scales network with its weights replaced by the integers they stand for."""
-    scales = copy.deepcopy(model.scales)
-    for name in ("wide", "up", "near", "out"):
-        setattr(scales, name, _Frozen(getattr(scales, name)))
-    return scales
-
-
 def graphs(model: Calotype, z_limit: int, seen: Observed | None = None) -> dict[str, bytes]:
     """The graphs of a pack, serialised.  ``model`` on the CPU, in ``eval()``.
 
     With what `observe` saw, those on latents compute in 8-bit integers where that is inexact anyway, and
-    there are
-    ``analysis.int8`` and ``synthesis.int8``.
+    there are ``preview``, ``analysis.int8`` and ``synthesis.int8``.
     """
-    m, k = model.config.latents, model.config.hyper
-    y, z = torch.zeros(1, m, 8, 12), torch.zeros(1, k, 2, 3)
-    vector, z_vector, pixels = torch.ones(m), torch.ones(k), torch.zeros(1, 128, 192, 3, dtype=torch.uint8)
+    m, k = model.config.latents, HYPER
+    y, z, inside = torch.zeros(1, m, 8, 16), torch.zeros(1, k, 4, 8), torch.ones(1, 1, 8, 16)
+    vector, pixels = torch.ones(m), torch.zeros(1, 128, 192, 3, dtype=torch.uint8)
     hw, ab, size = {2: "h", 3: "w"}, {2: "a", 3: "b"}, {1: "H", 2: "W"}
-    mean = MeanMaps(model.mean, seen)
-    coding = {"y": y, "z": z, "keep": y, "gain": vector, "inv_gain": vector, "z_mul": z_vector}
+    low, high = torch.ones(LOW_STEPS, LOW), torch.ones(len(PHASES), m - LOW)
+    mean = MeanMaps(model.latents.mean, seen)
+    coding = {
+        "y": y, "inside": inside, "keep": torch.ones(SCALES), "low_gain": low, "low_inv_gain": low,
+        "high_gain": high, "high_inv_gain": high, "low_bias": torch.zeros(len(stages(LOW_OCTAVES)), LOW),
+        "high_bias": high, "z_mul": torch.ones(k),
+    }  # fmt: skip
+    restoring = {"z": z, "r": y, "inside": inside, "low_inv_gain": low, "high_inv_gain": high}
 
     def analysis(net: nn.Module) -> bytes:
         return _onnx(net, {"pixels": pixels}, ["y"], {"pixels": size, "y": hw})
@@ -152,23 +100,22 @@ def graphs(model: Calotype, z_limit: int, seen: Observed | None = None) -> dict[
 
     made = {
         "analysis": analysis(AnalysisGraph(model)),
-        "hyper_encoder": _onnx(
-            HyperEncoderGraph(model, z_limit, seen), {"y": y, "gain": vector, "z_gain": z_vector}, ["z"],
-            {"y": hw, "z": ab},
-        ),
         "latent_encoder": _onnx(
-            LatentEncoderGraph(mean), coding, ["r"], {"y": hw, "z": ab, "keep": hw, "r": hw}
-        ),
-        "scales": _onnx(
-            ScalesGraph(model), {"z": z, "z_mul": z_vector, "bias": vector}, ["index"], {"z": ab, "index": hw}
+            LatentEncoderGraph(model.latents, mean, z_limit, seen), coding, ["z", "r"],
+            {"y": hw, "inside": hw, "z": ab, "r": hw},
         ),
         "latent_decoder": _onnx(
-            LatentDecoderGraph(mean), {"z": z, "z_mul": z_vector, "r": y, "inv_gain": vector}, ["y_hat"],
-            {"z": ab, "r": hw, "y_hat": hw},
+            LatentDecoderGraph(mean), {**restoring, "z_mul": torch.ones(k)}, ["y_hat"],
+            {"z": ab, "r": hw, "inside": hw, "y_hat": hw},
         ),
         "synthesis": synthesis(SynthesisGraph(model)),
     }  # fmt: skip
     if seen is not None:
+        made["preview"] = _onnx(
+            PreviewGraph(mean, preview_kernel(seen.low, seen.pixels)),
+            {"r": y[:, :LOW], "inside": inside, "low_inv_gain": low}, ["pixels"],
+            {"r": hw, "inside": hw, "pixels": size},
+        )  # fmt: skip
         made["analysis.int8"] = analysis(IntAnalysisGraph(model, seen))
         made["synthesis.int8"] = synthesis(IntSynthesisGraph(model, seen))
     return made

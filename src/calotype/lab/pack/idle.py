@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from calotype.lab.models.calotype_parts import Bottleneck, Pointwise
+from calotype.lab.models.calotype_transforms import Bottleneck, Pointwise
 
 GROUP = 16
 """Units stay in groups of so many: kernels compute them together anyway."""

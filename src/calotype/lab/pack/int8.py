@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from calotype.lab.models.calotype import Calotype
-from calotype.lab.models.calotype_parts import Bottleneck
+from calotype.lab.models.calotype_transforms import Bottleneck
+from calotype.lab.models.calotype_walk import LOW
 from calotype.lab.pack.qdq import WEIGHT_PEAK, Array, Conv, Product, Quantise, Range
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -43,6 +44,8 @@ class Observed:
     """What was coded, 0..1."""
     synthesis: Tensor
     """What its first bottleneck reads: latents and level vector."""
+    low: Tensor
+    """Latents of the low channels."""
     hyper: Tensor
     """What the hyper-analysis convolves."""
     contexts: list[Tensor]
@@ -52,20 +55,21 @@ class Observed:
 
 
 def observe(model: Calotype, pixels: Tensor, levels: Tensor) -> Observed:
-    """Code pictures ``[N, 3, H, W]`` (0..1, sides multiples of 64) at ``levels`` ``[N]`` and look on."""
+    """Code pictures ``[N, 3, H, W]`` (0..1, sides multiples of 128) at ``levels`` ``[N]`` and look on."""
     seen: dict[nn.Module, Tensor] = {}
 
     def note(module: nn.Module, given: tuple[Tensor, ...]) -> None:
         seen[module] = given[0]
 
-    watched = [model.synthesis.blocks16, model.hyper.conv, *model.mean.conv, *model.mean.out]
+    net = model.latents
+    watched = [model.synthesis.blocks16, net.hyper.conv, *net.mean.conv, *net.mean.out]
     hooks = [module.register_forward_pre_hook(note) for module in watched]
     with torch.no_grad():
-        model(pixels, levels, hard=True)
+        coded = model(pixels, levels, hard=True).latents
     for hook in hooks:
         hook.remove()
     first, hyper, *rest = (seen[module] for module in watched)
-    return Observed(pixels, first, hyper, rest[: len(rest) // 2], rest[len(rest) // 2 :])
+    return Observed(pixels, first, coded.y_hat[:, :LOW], hyper, rest[: len(rest) // 2], rest[len(rest) // 2 :])
 
 
 class Hidden(nn.Module):

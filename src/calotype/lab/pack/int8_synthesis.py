@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from calotype.lab.models.calotype import Calotype
-from calotype.lab.models.calotype_parts import Bottleneck, folded
+from calotype.lab.models.calotype_transforms import Bottleneck, folded
 from calotype.lab.pack.int8 import Hidden, Observed, best_range, bias, samples, stage, traced, units
 from calotype.lab.pack.int8_transforms import MixedDense
 from calotype.lab.pack.qdq import (

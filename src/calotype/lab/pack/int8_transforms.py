@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from calotype.lab.models.calotype import Calotype
-from calotype.lab.models.calotype_parts import folded
+from calotype.lab.models.calotype_transforms import folded
 from calotype.lab.pack.int8 import Observed, best_range, bias, samples, stage
 from calotype.lab.pack.qdq import (
     Array,

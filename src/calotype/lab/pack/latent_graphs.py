@@ -1,100 +1,132 @@
-"""The graphs of a pack on latents: hyper-encoder, latent encoder and decoder, channels last inside.
+"""The networks on latents as ONNX graphs: `calotype.lab.models.calotype_coding`, as encoder and decoder run it.
 
-With what `observe` saw, their convolutions are in 8-bit integers.  Latent encoder and decoder have the same
-mean
-network, so what its rounding costs is prediction, and the residuals carry that.  It need not be exact: a mean
-that differs in its last bit on another machine moves a latent by as little, and no probability depends on it.
+Maps are channels last.  Layers of the mean network are in integers when given what `observe` saw; the layers
+that decide classes are integers in float32, exact as in training (the decoder's are native code).
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from calotype.lab.layers.integer import IntConv
 from calotype.lab.models.calotype import Calotype
-from calotype.lab.models.calotype_parts import PHASES, Z_UNIT, HyperAnalysis, Mean, Scales
+from calotype.lab.models.calotype_coding import Latents
+from calotype.lab.models.calotype_latents import (
+    CELL,
+    HIDDEN,
+    OUT,
+    RELU,
+    SCALES,
+    Z_PEAK,
+    Z_UNIT,
+    HyperAnalysis,
+    Mean,
+    Scales,
+    cells,
+    magnitude,
+)
+from calotype.lab.models.calotype_levels import steps_of
+from calotype.lab.models.calotype_walk import LOW, LOW_OCTAVES, PHASES, Stage, walk
 from calotype.lab.pack.int8 import Observed, best_range, bias, equalise, samples, weight
-from calotype.lab.pack.qdq import Array, Conv, Dense, Product, Quantise, blocks, unblocks, unshuffled
+from calotype.lab.pack.qdq import Array, Conv, Dense, Product, Quantise, blocks, unblocks
 
 
-class HyperEncoderGraph(nn.Module):
-    """Latents ``[1, M, 4a, 4b]`` to integer hyper-latents ``[1, 64, a, b]``."""
+class HyperMaps(nn.Module):
+    """Latents ``[1, 2a, 2b, M]`` to integer hyper-latents ``[1, a, b, K]``."""
 
-    def __init__(self, model: Calotype, z_limit: int, seen: Observed | None) -> None:
+    def __init__(self, net: HyperAnalysis, z_limit: int, seen: Observed | None) -> None:
         super().__init__()
-        net: HyperAnalysis = model.hyper
-        m, self.z_limit = model.config.latents, z_limit
+        self.z_limit = z_limit
         w, b = weight(net.reduce)[:, :, 0], bias(net.reduce)
+        m = w.shape[1] // 2
         self.hidden = len(w)
         bands, no = weight(net.bands)[:, :, 0], np.zeros(len(b))
         self.energy = Dense(np.concatenate((w[:, :m], bands)), np.concatenate((b, bias(net.bands))))
         self.plain = Dense(w[:, m:], no)
-        w, out = weight(net.conv), _blocked(weight(net.out)[:, :, 0], 4)
+        w, out = weight(net.conv), _blocked(weight(net.out)[:, :, 0], CELL)
         self.conv: nn.Module = Conv(w, bias(net.conv), None)
         if seen is not None:
             with torch.no_grad():
                 x, t = samples(seen.hyper), samples(F.relu(net.conv(seen.hyper)))
-            (steps, _), (after, _) = (
-                best_range(x, w),
-                best_range(t, out.reshape(-1, 16, len(b)).transpose(0, 2, 1)),
-            )
+            parts = out.reshape(-1, CELL * CELL, len(b)).transpose(0, 2, 1)
+            (steps, _), (after, _) = best_range(x, w), best_range(t, parts)
             self.conv = nn.Sequential(
                 Quantise(steps), Conv(w, bias(net.conv), steps, x), nn.ReLU(), Quantise(after)
             )
         self.out = Dense(out, bias(net.out))
 
     def forward(self, y: Tensor, gain: Tensor, z_gain: Tensor) -> Tensor:
-        y = y.permute(0, 2, 3, 1)
         both = self.energy(torch.log((y * gain).abs() + 0.2))
-        t = F.relu(both[..., : self.hidden] + self.plain(y))
-        t = F.relu(self.conv(t))
-        bands = blocks(both[..., self.hidden :], 4)  # (row column band); z has (band row column)
-        a, b = bands.shape[1], bands.shape[2]
-        bands = bands.reshape(1, a, b, 16, -1).permute(0, 4, 3, 1, 2).reshape(1, -1, a, b)
-        z = (bands + self.out(blocks(t, 4)).permute(0, 3, 1, 2)) * z_gain[None, :, None, None]
-        return torch.round(z).clamp(-self.z_limit, self.z_limit)
+        t = F.relu(self.conv(F.relu(both[..., : self.hidden] + self.plain(y))))
+        bands = blocks(both[..., self.hidden :], CELL)
+        bands = bands.reshape(1, bands.shape[1], bands.shape[2], CELL * CELL, -1).mean(3)
+        z = (bands + self.out(blocks(t, CELL))) * z_gain
+        return torch.floor(z + 0.5).clamp(-self.z_limit, self.z_limit)
 
 
 class MeanMaps(nn.Module):
-    """The mean network over channels-last maps."""
+    """The mean network."""
 
     def __init__(self, net: Mean, seen: Observed | None) -> None:
         super().__init__()
         n = net.REDUCED
-        over = [np.ones(n)] * len(PHASES)
+        over = [np.ones(n)] * len(PHASES) + [np.ones(LOW)]
         if seen is not None:
             for k in range(len(PHASES)):
                 part = slice(k * n, (k + 1) * n)
                 readers = [
-                    (samples(seen.contexts[p])[:, part], weight(net.conv[p])[:, part]) for p in range(k, 4)
+                    (samples(seen.contexts[p])[:, part], weight(net.conv[p])[:, part])
+                    for p in range(k, len(PHASES))
                 ]
                 over[k] = equalise(readers)[0]
+            readers = [
+                (samples(seen.contexts[p])[:, start : start + LOW], weight(net.conv[p])[:, start : start + LOW])
+                for p in range(len(PHASES))
+                for start in range(n * (1 + p), n * (1 + p) + LOW * (len(PHASES) - p), LOW)
+            ]
+            over[-1] = equalise(readers)[0]
+        self.base = nn.Parameter(net.base.detach().clone())
+        self.low = nn.ModuleList(Conv(weight(layer), bias(layer), None) for layer in net.low)
+        self.low_out = nn.ModuleList(Dense(weight(layer)[:, :, 0], bias(layer)) for layer in net.low_out)
         self.wide = Conv(weight(net.wide), bias(net.wide), None)
-        w, b = unshuffled(net.up, 2)
-        self.up = Dense(w / np.tile(over[0], 4)[:, None], b / np.tile(over[0], 4))
+        self.up = Dense(weight(net.up)[:, :, 0] / over[0][:, None], bias(net.up) / over[0])
         self.reduce = nn.ModuleList(
             Dense(weight(layer)[:, :, 0] / over[p + 1][:, None], bias(layer) / over[p + 1])
             for p, layer in enumerate(net.reduce)
         )
         self.phases = nn.ModuleList(
-            _Phase(net.conv[p], net.out[p], np.concatenate(over[: p + 1]), p, seen)
+            _Phase(
+                net.conv[p], net.out[p],
+                np.concatenate(over[: p + 1] + [over[-1]] * (len(PHASES) - p)), p, seen,
+            )
             for p in range(len(PHASES))
-        )
+        )  # fmt: skip
+        self.over = nn.Parameter(torch.from_numpy(1 / over[-1]).float())
 
-    def walk(self, z: Tensor, code: Callable[[int, Tensor], Tensor]) -> None:
-        """As `Mean.walk`: the four phases in coding order, ``code(p, mean) -> y_hat``; ``z`` ``[1, 64, a,
-        b]``.
-        """
-        t = self.up(F.relu(self.wide(z.permute(0, 2, 3, 1))))
-        context = [unblocks(t, 2)]
-        for p, phase in enumerate(self.phases):
-            y_hat = code(p, phase(torch.cat(context, 3)))
-            if p < len(self.reduce):
-                context.append(self.reduce[p](y_hat))
+    def low_stage(self, stage: Stage, known: list[Tensor], like: Tensor) -> Tensor:
+        """As `Mean.low_stage`."""
+        if not known:
+            return self.base.expand_as(like)
+        t = self.low[stage.number - 1](torch.cat(known, 3))
+        mean: Tensor = self.low_out[stage.number - 1](torch.cat((t, F.relu(t)), 3))
+        return mean
+
+    def features(self, d: Tensor) -> Tensor:
+        """As `Mean.features`."""
+        out: Tensor = self.up(F.relu(self.wide(d)))
+        return out
+
+    def high_stage(self, p: int, context: list[Tensor], low: list[Tensor]) -> Tensor:
+        """As `Mean.high_stage`; ``low`` divided by what suits the integers (`scaled`)."""
+        mean: Tensor = self.phases[p](torch.cat((*context, *low[p:]), 3))
+        return mean
+
+    def scaled(self, low: list[Tensor]) -> list[Tensor]:
+        """Low channels as `high_stage` reads them."""
+        return [t * self.over for t in low]
 
 
 class _Phase(nn.Module):
@@ -131,27 +163,133 @@ class _Shift(nn.Module):
         return x + self.bias
 
 
-class LatentEncoderGraph(nn.Module):
-    """Latents and hyper-latents to residuals.  What ``keep`` makes 0 counts as 0, as it does for a
-    decoder.
-    """
+class _Integers(nn.Module):
+    """An integer layer with its shift and the half that rounds folded in: powers of two change no digit."""
 
-    def __init__(self, mean: MeanMaps) -> None:
+    def __init__(self, layer: nn.Module, shift: int) -> None:
         super().__init__()
-        self.mean = mean
+        assert isinstance(layer, IntConv)
+        w, b = (t.detach().double().numpy() * 2.0**-shift for t in layer.integers())
+        w = w.reshape(*w.shape[:2], -1)
+        make = Conv(w, b + 0.5, None) if w.shape[2] > 1 else Dense(w[:, :, 0], b + 0.5)
+        self.layer = make
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.layer(x)
+        return out
+
+
+class ScaleMaps(nn.Module):
+    """The network that gives the classes of residuals, in integers."""
+
+    def __init__(self, net: Scales) -> None:
+        super().__init__()
+        self.wide_side = net.WIDE
+        self.wide, self.below = _Integers(net.wide, HIDDEN), _Integers(net.below, HIDDEN)
+        for name, shift in (("low", HIDDEN), ("reduce", HIDDEN), ("near", HIDDEN), ("mix", HIDDEN)):
+            setattr(self, name, nn.ModuleList(_Integers(layer, shift) for layer in getattr(net, name)))
+        self.low_out = nn.ModuleList(_Integers(layer, OUT) for layer in net.low_out)
+        self.high_out = nn.ModuleList(_Integers(layer, OUT) for layer in net.high_out)
+        self.low: nn.ModuleList
+        self.reduce: nn.ModuleList
+        self.near: nn.ModuleList
+        self.mix: nn.ModuleList
+
+    @staticmethod
+    def _cut(x: Tensor) -> Tensor:
+        return torch.floor(x).clamp(0, RELU)
+
+    def side(self, d: Tensor) -> Tensor:
+        """As `Scales.side`."""
+        return torch.cat((self._cut(self.wide(d)), d), 3)
+
+    def low_stage(self, stage: Stage, known: list[Tensor], side: Tensor, bias: Tensor) -> Tensor:
+        """As `Scales.low_stage`; ``bias`` ``[LOW]`` times ``2**-8``."""
+        parts = [cells(stage, LOW_OCTAVES, side.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)]
+        if known:
+            parts.insert(0, self._cut(self.low[stage.number - 1](torch.cat(known, 3))))
+        return torch.floor(self.low_out[stage.number](torch.cat(parts, 3)) + bias).clamp(1, SCALES - 1)
+
+    def high_stage(self, p: int, context: list[Tensor], side: Tensor, bias: Tensor) -> Tensor:
+        """As `Scales.high_stage`."""
+        near = self._cut(self.near[p](torch.cat(context, 3)))
+        mix = self._cut(self.mix[p](torch.cat((near, side), 3)))
+        acc = self.high_out[p](torch.cat((mix, side[..., self.wide_side :]), 3)) + bias
+        return torch.floor(acc).clamp(0, SCALES - 1)
+
+
+def _join(maps: list[Tensor]) -> Tensor:
+    """`join_phases` for maps ``[1, h, w, C]``."""
+    rows = [torch.stack([maps[PHASES.index((i, j))] for j in (0, 1)], 3) for i in (0, 1)]
+    x = torch.stack(rows, 2)  # [1, h, 2, w, 2, C]
+    _, h, _, w, _, c = x.shape
+    return x.reshape(1, 2 * h, 2 * w, c)
+
+
+def _split(x: Tensor) -> list[Tensor]:
+    """Four maps in coding order."""
+    return [x[:, i::2, j::2] for i, j in PHASES]
+
+
+def _pick(stage: Stage, x: Tensor) -> Tensor:
+    return stage.pick(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+def _side(z: Tensor, z_mul: Tensor) -> Tensor:
+    return torch.floor(z * (z_mul * 2.0**-8) + 0.5).clamp(-Z_PEAK, Z_PEAK)
+
+
+class LatentEncoderGraph(nn.Module):
+    """Latents to hyper-latents and residuals.  ``inside`` is 1 in the tile and 0 in its padding."""
+
+    def __init__(self, net: Latents, mean: MeanMaps, z_limit: int, seen: Observed | None) -> None:
+        super().__init__()
+        self.hyper, self.mean, self.scales = HyperMaps(net.hyper, z_limit, seen), mean, ScaleMaps(net.scales)
 
     def forward(
-        self, y: Tensor, z: Tensor, keep: Tensor, gain: Tensor, inv_gain: Tensor, z_mul: Tensor
-    ) -> Tensor:
-        parts, factors = _split(y), _split(keep, gain)
-        rounded: list[Tensor] = []
+        self, y: Tensor, inside: Tensor, keep: Tensor, low_gain: Tensor, low_inv_gain: Tensor,
+        high_gain: Tensor, high_inv_gain: Tensor, low_bias: Tensor, high_bias: Tensor, z_mul: Tensor,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        y, inside = y.permute(0, 2, 3, 1), inside.permute(0, 2, 3, 1)
+        low, high = y[..., :LOW], y[..., LOW:]
+        z = self.hyper(y, torch.cat((low_gain[-1], high_gain[-1])), 256.0 * Z_UNIT / z_mul)
+        z = z * inside[:, ::CELL, ::CELL]
+        d = _side(z, z_mul)
+        side, unit = self.scales.side(d), 2.0**-OUT
 
-        def code(p: int, mean: Tensor) -> Tensor:
-            rounded.append(torch.round((parts[p] - mean) * factors[p]))
-            return mean + rounded[p] * inv_gain
+        def code(
+            y: Tensor, mean: Tensor, index: Tensor, gain: Tensor, inv: Tensor, real: Tensor
+        ) -> Tensor:
+            v = (y - mean) * gain
+            r = torch.sign(v) * torch.floor(v.abs() * keep[index.to(torch.int64)] + 0.5) * real
+            return torch.cat(((mean + r * inv) * real, r), 3)
 
-        self.mean.walk(_side(z, z_mul), code)
-        return _join(rounded)
+        def low_stage(stage: Stage, known: list[Tensor]) -> Tensor:
+            part, s = _pick(stage, low), steps_of(stage)
+            mean = self.mean.low_stage(stage, [t[..., :LOW] for t in known], part)
+            sizes = [magnitude(t[..., LOW:]) for t in known]
+            index = self.scales.low_stage(stage, sizes, side, low_bias[stage.number] * unit)
+            return code(part, mean, index, low_gain[s], low_inv_gain[s], _pick(stage, inside))
+
+        coded = walk(LOW_OCTAVES, low_stage, _join)
+        low_hat, low_r = coded[..., :LOW], coded[..., LOW:]
+        low_parts = _split(low_hat)
+        scaled = self.mean.scaled(low_parts)
+        below = torch.cat([magnitude(t) for t in _split(low_r)], 3)
+        context = [self.scales._cut(self.scales.below(below))]
+        features = [self.mean.features(d / Z_UNIT)]
+        known: list[Tensor] = []
+        for p in range(len(PHASES)):
+            if p:
+                y_hat, r = known[-1].chunk(2, 3)
+                features.append(self.mean.reduce[p - 1](torch.cat((low_parts[p - 1], y_hat), 3)))
+                context.append(self.scales._cut(self.scales.reduce[p - 1](magnitude(r))))
+            mean = self.mean.high_stage(p, features, scaled)
+            index = self.scales.high_stage(p, context, side, high_bias[p] * unit)
+            part, real = _split(high)[p], _split(inside)[p]
+            known.append(code(part, mean, index, high_gain[p], high_inv_gain[p], real))
+        r = torch.cat((low_r, _join(known)[..., high.shape[3] :]), 3)
+        return z.permute(0, 3, 1, 2), r.permute(0, 3, 1, 2)
 
 
 class LatentDecoderGraph(nn.Module):
@@ -161,33 +299,62 @@ class LatentDecoderGraph(nn.Module):
         super().__init__()
         self.mean = mean
 
-    def forward(self, z: Tensor, z_mul: Tensor, r: Tensor, inv_gain: Tensor) -> Tensor:
-        parts, maps = _split(r, inv_gain), list[Tensor]()
-
-        def code(p: int, mean: Tensor) -> Tensor:
-            maps.append(mean + parts[p])
-            return maps[p]
-
-        self.mean.walk(_side(z, z_mul), code)
-        return _join(maps)
-
-
-def _side(z: Tensor, z_mul: Tensor) -> Tensor:
-    return Scales.dequantise(z, z_mul[None, :, None, None]) / Z_UNIT
-
-
-def _split(x: Tensor, factor: Tensor | None = None) -> list[Tensor]:
-    """``[1, C, 2a, 2b]``, times a factor per channel, to four maps ``[1, a, b, C]`` in coding order."""
-    x = x.permute(0, 2, 3, 1)
-    x = x if factor is None else x * factor
-    return [x[:, i::2, j::2] for i, j in PHASES]
+    def forward(
+        self, z: Tensor, r: Tensor, inside: Tensor, low_inv_gain: Tensor, high_inv_gain: Tensor, z_mul: Tensor
+    ) -> Tensor:
+        z, r, inside = (t.permute(0, 2, 3, 1) for t in (z, r, inside))
+        high, real = _split(r[..., LOW:]), _split(inside)
+        low_parts = _split(low_latents(self.mean, r[..., :LOW], inside, low_inv_gain))
+        scaled = self.mean.scaled(low_parts)
+        features, maps = [self.mean.features(_side(z, z_mul) / Z_UNIT)], list[Tensor]()
+        for p in range(len(PHASES)):
+            if p:
+                features.append(self.mean.reduce[p - 1](torch.cat((low_parts[p - 1], maps[-1]), 3)))
+            mean = self.mean.high_stage(p, features, scaled)
+            maps.append((mean + high[p] * high_inv_gain[p]) * real[p])
+        y_hat = [torch.cat((a, b), 3) for a, b in zip(low_parts, maps, strict=True)]
+        return _join(y_hat).permute(0, 3, 1, 2)
 
 
-def _join(maps: list[Tensor]) -> Tensor:
-    """Inverse of `_split`."""
-    rows = [torch.cat([maps[PHASES.index((i, j))] for j in (0, 1)], 3) for i in (0, 1)]
-    _, h, w, c = rows[0].shape
-    return torch.stack(rows, 2).reshape(1, 2 * h, 2 * w, c // 2).permute(0, 3, 1, 2)
+class PreviewGraph(nn.Module):
+    """Residuals of the low channels to pixels at 1/8, by one linear map of their latents."""
+
+    def __init__(self, mean: MeanMaps, kernel: Array) -> None:
+        super().__init__()
+        self.mean = mean
+        w, b = 255.0 * kernel[:-1].T, 255.0 * kernel[-1] + 0.5  # the half turns truncation into rounding
+        self.out = Dense(w, b)
+
+    def forward(self, r: Tensor, inside: Tensor, low_inv_gain: Tensor) -> Tensor:
+        r, inside = r.permute(0, 2, 3, 1), inside.permute(0, 2, 3, 1)
+        y_hat = low_latents(self.mean, r, inside, low_inv_gain)
+        return unblocks(self.out(y_hat).clamp(0.0, 255.0), 2).to(torch.uint8)
+
+
+@torch.no_grad()
+def preview_kernel(y_hat: Tensor, x: Tensor) -> Array:
+    """The best linear map ``[LOW + 1, 12]`` (the last row is the offset) from low latents ``[N, LOW, h, w]`` to
+    the 2x2 means of 8x8 pixels, of 3 colours, under each; ``x`` ``[N, 3, 16h, 16w]`` in 0..1.
+    """
+    small = F.avg_pool2d(x, 8)  # [N, 3, 2h, 2w]
+    target = F.pixel_unshuffle(small, 2).unflatten(1, (3, 4)).transpose(1, 2).flatten(1, 2)
+    a = y_hat.permute(0, 2, 3, 1).reshape(-1, y_hat.shape[1]).double()
+    a = torch.cat((a, torch.ones(len(a), 1, dtype=torch.float64)), 1)
+    b = target.permute(0, 2, 3, 1).reshape(-1, 12).double()
+    gram = a.T @ a
+    gram.diagonal().add_(1e-6 * gram.diagonal().mean())
+    return np.asarray(torch.linalg.solve(gram, a.T @ b).numpy())
+
+
+def low_latents(mean: MeanMaps, r: Tensor, inside: Tensor, low_inv_gain: Tensor) -> Tensor:
+    """``y_hat`` ``[1, h, w, LOW]`` of the low channels from their residuals."""
+
+    def stage(stage: Stage, known: list[Tensor]) -> Tensor:
+        part = _pick(stage, r)
+        means = mean.low_stage(stage, known, part)
+        return (means + part * low_inv_gain[steps_of(stage)]) * _pick(stage, inside)
+
+    return walk(LOW_OCTAVES, stage, _join)
 
 
 def _blocked(weight: Array, side: int) -> Array:
@@ -196,3 +363,4 @@ def _blocked(weight: Array, side: int) -> Array:
     """
     out = len(weight)
     return np.ascontiguousarray(weight.reshape(out, -1, side * side).transpose(0, 2, 1).reshape(out, -1))
+

@@ -10,46 +10,58 @@ from torch import Tensor
 from calotype.coder import TableSet
 from calotype.coder.gaussian import gaussian_pmf, log_scales
 from calotype.lab.models.calotype import Calotype
-from calotype.lab.models.calotype_parts import SCALE_MAX, SCALE_MIN, SCALES
+from calotype.lab.models.calotype_latents import (
+    SCALE_MAX,
+    SCALE_MIN,
+    SCALES,
+    Z_FRACTIONS,
+    Z_LOG_STEP,
+    Z_SCALE_MIN,
+    Z_SCALES,
+)
+from calotype.lab.models.calotype_walk import LOW, MULTIPLE
 
 Counts = npt.NDArray[np.float64]
+KINDS = 3
+"""Sets of tables: of residuals without a neighbour (base), of other low channels, of high channels."""
 
 
 class Statistics:
-    """Counts of coded symbols: ``r`` ``[64, 801]`` by sigma index, ``z`` ``[L, 64, 801]`` by level and
-    channel.
-    """
+    """Counts of coded symbols: ``r`` ``[3 * 64, 801]`` by kind and class, ``z`` ``[64, 801]`` by table."""
 
     RADIUS = 400
     """Symbols beyond are counted with it."""
 
-    def __init__(self, model: Calotype) -> None:
+    def __init__(self) -> None:
         span = 2 * self.RADIUS + 1
-        self.r: Counts = np.zeros((SCALES, span))
-        self.z: Counts = np.zeros((len(model.config.lambdas), model.config.hyper, span))
+        self.r: Counts = np.zeros((KINDS * SCALES, span))
+        self.z: Counts = np.zeros((Z_SCALES * Z_FRACTIONS, span))
 
     @torch.no_grad()
     def add(self, model: Calotype, x: Tensor, level: Tensor) -> None:
-        """Count what coding ``x`` ``[B, 3, H, W]`` (0..1, sides multiples of 64) at ``level`` ``[B]`` would
+        """Count what coding ``x`` ``[B, 3, H, W]`` (0..1, sides multiples of 128) at ``level`` ``[B]`` would
         write.
         """
-        out = model(x, level, hard=True)
+        found = model(x, level, hard=True).latents
         radius, span = self.RADIUS, 2 * self.RADIUS + 1
-        r = out.r.clamp(-radius, radius).long() + radius
-        flat = out.index.long() * span + r
-        self.r += torch.bincount(flat.flatten(), minlength=SCALES * span).reshape(SCALES, span).numpy()
-        z = out.z.clamp(-radius, radius).long() + radius
-        channel = torch.arange(z.shape[1])[None, :, None, None]
-        near = torch.floor(level + 0.5).long()[:, None, None, None]
-        flat = (near * z.shape[1] + channel) * span + z
-        self.z += torch.bincount(flat.flatten(), minlength=self.z.size).reshape(self.z.shape).numpy()
+        kind = torch.full_like(found.index, KINDS - 1.0)
+        kind[:, :LOW] = 1
+        kind[:, :LOW, ::MULTIPLE, ::MULTIPLE] = 0
+        for counts, row, value in (
+            (self.r, kind * SCALES + found.index, found.r),
+            (self.z, found.z_index, found.z - found.z_shift),
+        ):
+            symbol = value.clamp(-radius, radius).long() + radius
+            flat = (row.long() * span + symbol).flatten()
+            counts += torch.bincount(flat, minlength=counts.size).reshape(counts.shape).numpy()
 
 
 def r_tables(statistics: Statistics, prior: float = 3000.0) -> TableSet:
-    """Tables of the sigma classes: a Gaussian worth ``prior`` samples, plus symmetrised counts."""
+    """Tables of the classes, kind by kind: a Gaussian worth ``prior`` samples, plus symmetrised counts."""
     pmfs, offsets = [], []
     middle = Statistics.RADIUS
-    for sigma, counts in zip(log_scales(SCALES, SCALE_MIN, SCALE_MAX), statistics.r, strict=True):
+    sigmas = np.tile(log_scales(SCALES, SCALE_MIN, SCALE_MAX), KINDS)
+    for sigma, counts in zip(sigmas, statistics.r, strict=True):
         radius = max(1, min(int(np.ceil(4.2 * sigma + 0.5)), middle - 1))
         gauss = np.maximum(gaussian_pmf(float(sigma), radius), 1e-9)
         counts = (counts + counts[::-1]) / 2
@@ -61,24 +73,20 @@ def r_tables(statistics: Statistics, prior: float = 3000.0) -> TableSet:
     return TableSet(pmfs, offsets)
 
 
-def z_tables(model: Calotype, statistics: Statistics, prior: float = 200.0) -> TableSet:
-    """Tables of the hyper-latents, level by level: the trained logistic worth ``prior`` samples, plus
-    counts.
-    """
+def z_tables(statistics: Statistics, prior: float = 1000.0) -> TableSet:
+    """Tables of z by scale class and fraction: a logistic law worth ``prior`` samples, plus counts."""
     pmfs, offsets = [], []
     middle = Statistics.RADIUS
-    loc = model.levels.z_loc.detach().double().numpy()
-    scale = np.exp(model.levels.z_log_scale.detach().double().numpy())
-    for level in range(loc.shape[0]):
-        for channel in range(loc.shape[1]):
-            mu, s = loc[level, channel], scale[level, channel]
-            radius = int(np.clip(np.ceil(9 * s), 4, 120))
-            low = int(np.clip(round(mu) - radius, -middle, middle - 2 * radius))
-            edges = 1 / (1 + np.exp(-(np.arange(low, low + 2 * radius + 2) - 0.5 - mu) / s))
-            inside = statistics.z[level, channel, low + middle : low + middle + 2 * radius + 1]
-            outside = statistics.z[level, channel].sum() - inside.sum()
-            pmf = np.append(np.diff(edges), 1 - edges[-1] + edges[0]) * prior + np.append(inside, outside)
+    for scale in range(Z_SCALES):
+        s = Z_SCALE_MIN * np.exp(scale * Z_LOG_STEP)
+        radius = int(np.clip(np.ceil(9 * s), 4, 60))
+        for fraction in range(Z_FRACTIONS):
+            edges = 1 / (1 + np.exp(-(np.arange(-radius, radius + 2) - 0.5 - fraction / Z_FRACTIONS) / s))
+            counts = statistics.z[scale * Z_FRACTIONS + fraction]
+            inside = counts[middle - radius : middle + radius + 1]
+            seen = np.append(inside, counts.sum() - inside.sum())
+            pmf = np.append(np.diff(edges), 1 - edges[-1] + edges[0]) * prior + seen
             pmf = np.maximum(pmf / pmf.sum(), 1e-7)
             pmfs.append(pmf / pmf.sum())
-            offsets.append(low)
+            offsets.append(-radius)
     return TableSet(pmfs, offsets)

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from calotype.lab.layers.integer import EXACT
 from calotype.lab.models.calotype import Calotype
-from calotype.lab.models.calotype_parts import Z_UNIT
-from calotype.lab.pack.exact import Array, check_bounds, check_golden, golden
+from calotype.lab.models.calotype_latents import HYPER
+from calotype.lab.pack.exact import EXACT_TABLES, Array, check_bounds, golden, integer_arrays
 from calotype.lab.pack.folder import check_target, publish
 from calotype.lab.pack.graphs import graphs
 from calotype.lab.pack.int8 import observe
@@ -33,7 +33,7 @@ def export(
 ) -> str:
     """Write a pack and return its id.  ``folder`` appears whole or not at all; an existing pack is replaced.
 
-    calibration: pictures ``[N, 3, H, W]`` (0..1, sides multiples of 64) and the levels ``[N]`` to code them
+    calibration: pictures ``[N, 3, H, W]`` (0..1, sides multiples of 128) and the levels ``[N]`` to code them
     at,
     for networks in 8-bit integers.  Without it all but scales are float32.
 
@@ -45,12 +45,12 @@ def export(
     model = copy.deepcopy(model).cpu().float().eval()
     model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     arrays, z_limit = _level_arrays(model)
-    bounds = check_bounds(model, arrays["z_mul"], arrays["bias"], z_limit)
-    for prefix, tables in (("r_", r_tables(statistics)), ("z_", z_tables(model, statistics))):
+    bounds = check_bounds(model, arrays, z_limit)
+    vectors = golden(model, arrays, z_limit)
+    arrays |= integer_arrays(model)
+    for prefix, tables in (("r_", r_tables(statistics)), ("z_", z_tables(statistics))):
         arrays |= {prefix + key: value for key, value in tables.to_arrays().items()}
-    vectors = golden(model, arrays["z_mul"], arrays["bias"], z_limit)
     files = graphs(model, z_limit, observe(model, *calibration) if calibration else None)
-    check_golden(files["scales"], vectors, arrays["z_mul"], arrays["bias"])
 
     fields = manifest(model, name, z_limit) | {
         "training": {**(training or {}), "integer_bounds": bounds},
@@ -62,8 +62,8 @@ def manifest(model: Calotype, name: str, z_limit: int) -> dict[str, Any]:
     """The fields of the manifest that follow from the model."""
     c, anchors = model.config, len(model.config.lambdas)
     return {
-        "format": 1, "name": name, "coder": 1,
-        "latents": c.latents, "hyper_latents": c.hyper, "stride": 16, "hyper_stride": 64, "levels": anchors,
+        "format": 1, "name": name, "coder": 1, "latent_model": "phases",
+        "latents": c.latents, "hyper_latents": HYPER, "stride": 16, "hyper_stride": 32, "levels": anchors,
         "quality": [[0, 0], [100, 256 * (anchors - 1)]], "z_limit": z_limit,
         # Patches, merge and split stay within a latent; a bottleneck sees one position more on each side.
         "analysis_margin": -(-c.analysis_blocks[0] // 2) + c.analysis_blocks[1],
@@ -75,15 +75,13 @@ def manifest(model: Calotype, name: str, z_limit: int) -> dict[str, Any]:
 def _level_arrays(model: Calotype) -> tuple[dict[str, Array], int]:
     """The arrays that a level interpolates, and the largest magnitude of z for which they stay exact."""
     levels = model.levels
+    arrays: dict[str, Array] = {
+        "level_vector": levels.vector.detach().numpy().astype(np.float32),
+        "keep": np.append(np.float32(0), model.latents.shrink[1:].numpy()),
+    }
     with torch.no_grad():
-        z_mul, bias = (t.numpy().astype(np.int32) for t in levels.integers())
-        arrays: dict[str, Array] = {
-            "gain": levels.log_gain.double().exp().numpy(),
-            "inv_gain": levels.log_inv_gain.double().exp().numpy(),
-            "z_gain": 256.0 * Z_UNIT / z_mul.astype(np.float64),
-            "z_mul": z_mul,
-            "bias": bias,
-            "level_vector": levels.vector.numpy().astype(np.float32),
-            "keep": np.append(np.float32(0), model.shrink[1:].numpy()),
-        }
-    return arrays, min(1023, (EXACT - 2**12) // int(z_mul.max()))
+        for name in ("low_gain", "low_inv_gain", "high_gain", "high_inv_gain"):
+            log = getattr(levels, name.replace("gain", "log_gain").replace("inv_log", "log_inv"))
+            arrays[name] = log.double().exp().numpy()
+        arrays |= {name: levels.integers()[name].numpy().astype(np.int32) for name in EXACT_TABLES}
+    return arrays, min(1023, (EXACT - 2**12) // int(arrays["z_mul"].max()))
