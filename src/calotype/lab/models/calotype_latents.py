@@ -227,7 +227,10 @@ class Mean(nn.Module):
         self.low = nn.ModuleList(
             nn.Conv2d(LOW * p, self.LOW_HIDDEN, 3, padding=1) for p in (1, 2, 3) * LOW_OCTAVES
         )
-        self.low_out = nn.ModuleList(Pointwise(2 * self.LOW_HIDDEN, LOW) for _ in self.low)
+        self.low_far = nn.ModuleList(
+            nn.Conv2d(self.LOW_HIDDEN, self.LOW_HIDDEN, 3, padding=1) for _ in self.low
+        )
+        self.low_out = nn.ModuleList(Pointwise(3 * self.LOW_HIDDEN, LOW) for _ in self.low)
         self.wide = nn.Conv2d(HYPER, 64, 3, padding=1)
         self.up = Pointwise(64, n)
         self.reduce = nn.ModuleList(Pointwise(c.latents, n) for _ in range(3))
@@ -242,8 +245,10 @@ class Mean(nn.Module):
         """Means of low channels, of the shape of ``like`` ``[B, LOW, h, w]``; ``known``: y_hat before."""
         if not known:
             return self.base[:, None, None].expand_as(like)
-        t = self.low[stage.number - 1](torch.cat(known, 1))
-        mean: Tensor = self.low_out[stage.number - 1](torch.cat((t, F.relu(t)), 1))
+        s = stage.number - 1
+        t = self.low[s](torch.cat(known, 1))
+        near = F.relu(t)
+        mean: Tensor = self.low_out[s](torch.cat((t, near, F.relu(self.low_far[s](near))), 1))
         return mean
 
     def features(self, d: Tensor) -> Tensor:

@@ -191,8 +191,8 @@ class _LeastSquares:
 
 
 def _linear_path(conv: nn.Conv2d, out: nn.Conv2d, kernels: Tensor, first: int = 0) -> None:
-    """Make the first outputs of ``out(cat(t, relu(t)))``, t = conv(x), the linear prediction ``kernels`` of the
-    inputs from ``first`` on.
+    """Make the first outputs of ``out(cat(t, relu(t), ...))``, t = conv(x), the linear prediction ``kernels`` of
+    the inputs from ``first`` on.
     """
     n, c = kernels.shape[:2]
     conv.weight[:n].zero_()

@@ -90,6 +90,7 @@ class MeanMaps(nn.Module):
             over[-1] = equalise(readers)[0]
         self.base = nn.Parameter(net.base.detach().clone())
         self.low = nn.ModuleList(Conv(weight(layer), bias(layer), None) for layer in net.low)
+        self.low_far = nn.ModuleList(Conv(weight(layer), bias(layer), None) for layer in net.low_far)
         self.low_out = nn.ModuleList(Dense(weight(layer)[:, :, 0], bias(layer)) for layer in net.low_out)
         self.wide = Conv(weight(net.wide), bias(net.wide), None)
         self.up = Dense(weight(net.up)[:, :, 0] / over[0][:, None], bias(net.up) / over[0])
@@ -110,8 +111,10 @@ class MeanMaps(nn.Module):
         """As `Mean.low_stage`."""
         if not known:
             return self.base.expand_as(like)
-        t = self.low[stage.number - 1](torch.cat(known, 3))
-        mean: Tensor = self.low_out[stage.number - 1](torch.cat((t, F.relu(t)), 3))
+        s = stage.number - 1
+        t = self.low[s](torch.cat(known, 3))
+        near = F.relu(t)
+        mean: Tensor = self.low_out[s](torch.cat((t, near, F.relu(self.low_far[s](near))), 3))
         return mean
 
     def features(self, d: Tensor) -> Tensor:
