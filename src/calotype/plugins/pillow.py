@@ -22,8 +22,8 @@ MIME = "image/x-calotype"
 SUFFIX = ".calo"
 
 _TARGETS = ("target_size", "target_bpp", "target_psnr", "target_ms_ssim")
-_OPTIONS = ("quality", *_TARGETS, "effort", "tune", "pack", "threads")
-_METADATA = ("icc_profile", "exif", "xmp")
+_METADATA = ("icc_profile", "exif", "xmp", "strip")
+_OPTIONS = ("quality", *_TARGETS, "effort", "tune", "pack", "threads", *_METADATA, "keep_hidden_colour")
 
 
 class CaloImageFile(ImageFile.ImageFile):
@@ -80,14 +80,14 @@ def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
 
     given: dict[str, Any] = getattr(image, "encoderinfo", {})
     options = {name: given[name] for name in _OPTIONS if name in given}
-    metadata = {name: given[name] for name in _METADATA if name in given}
-    if metadata:
-        image = image.copy()
-        image.info.update(metadata)
+    # Pillow saves the frame that an image is at.
+    several = getattr(image, "n_frames", 1) > 1 and image.format not in ("HEIF", "MPO", "PSD")
+    frame = image.tell() if several else None
     try:
-        stream.write(api.encode(image, **options))
+        data = api.encode(image, frame=frame, **options)
     except CalotypeError as error:
         raise OSError(f"cannot write {filename!r}: {error}") from error
+    stream.write(data)
 
 
 def register() -> None:
