@@ -26,8 +26,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from calotype.codec import cicp, hdr, icc, source
+from calotype.codec import boxes, cicp, hdr, icc, source
 from calotype.codec.icc import SRGB, SRGB_CURVE, Curve, Primaries
+from calotype.codec.xmp import GAIN_MAP
 
 #: Curves nearer to sRGB's than this are taken for it (libpng's threshold).
 NEAR = 0.05
@@ -76,21 +77,25 @@ def meaning(image: Image.Image) -> Meaning:
         return _from_code(code[0], code[1], narrow=not code[3], word="the cICP tag")
     if profile is None and image.format == "JPEG2000":
         profile = _jp2_profile(image)
+    notes: tuple[str, ...] = ()
+    if image.format in ("AVIF", "HEIF") and b"tmap" in boxes.brands(source.head(image)):
+        notes = (GAIN_MAP,)
     if profile is not None:
-        return Meaning(profile)
+        return Meaning(profile, notes=notes)
     if image.format in ("AVIF", "HEIF") and (code := _nclx(image)) is not None:
-        return _from_code(code[0], code[1], narrow=False, word="the colour tag")
-    if "srgb" in info:
-        return Meaning()
+        said = _from_code(code[0], code[1], narrow=False, word="the colour tag")
+        return replace(said, notes=said.notes + notes)
+    if "srgb" in info or image.format in ("AVIF", "HEIF"):
+        return Meaning(notes=notes)
     return _from_gamma(info.get("gamma"), info.get("chromaticity"))
 
 
 def settle(image: Image.Image, said: Meaning) -> Settled:
     """Bring an image of mode L, LA, RGB or RGBA to a profile that fits it, or to sRGB."""
+    grey, notes = image.mode in ("L", "LA"), said.notes
     if said.profile is not None:
-        return fit(image, said.profile)
-    grey = image.mode in ("L", "LA")
-    notes = said.notes
+        fitting = fit(image, said.profile)
+        return replace(fitting, notes=fitting.notes + notes)
     if said.narrow:
         image = _mapped(image, np.clip((np.arange(256) - 16) * (255 / 219), 0, 255))
         notes += ("values from 16 to 235 stretched to 0 to 255",)
@@ -224,9 +229,10 @@ def _nclx(image: Image.Image) -> tuple[int, int] | None:
     known = image.info.get("nclx_profile")  # pillow-heif's
     if isinstance(known, dict):
         return int(known["color_primaries"]), int(known["transfer_characteristics"])
-    data = source.head(image)
-    at = data.find(b"colrnclx") if data[4:8] == b"ftyp" else -1
-    return struct.unpack(">HH", data[at + 8 : at + 12]) if 0 <= at <= len(data) - 12 else None
+    for kind, payload in boxes.primary(source.head(image)):
+        if kind == b"colr" and payload[:4] == b"nclx" and len(payload) >= 8:
+            return struct.unpack(">HH", payload[4:8])
+    return None
 
 
 def _jp2_profile(image: Image.Image) -> bytes | None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from calotype.codec import source
+from calotype.codec import boxes, source
 from calotype.errors import ImageError
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -50,7 +50,13 @@ def of(image: Image.Image) -> Depth:
     if image.format == "JPEG2000":
         head = source.head(image)
         at = head.find(b"\xff\x4f\xff\x51")  # SIZ, with the precision of each component
-        return Depth((head[at + 42] & 0x7F) + 1 if 0 <= at < len(head) - 42 else 8)
+        bits = (head[at + 42] & 0x7F) + 1 if 0 <= at < len(head) - 42 else 8
+        if bits > 8 and image.mode != "I;16":
+            raise ImageError(
+                f"a JPEG 2000 picture of {bits} bits per channel, of which Pillow turns white into black; "
+                "make it PNG or TIFF first"
+            )
+        return Depth(bits)
     if image.format == "SGI":
         return Depth(16 if source.head(image)[3:4] == b"\x02" else 8)
     return Depth(16 if image.mode.startswith("I;16") or re.search(r";16[BLNR]", _raw_mode(image)) else 8)
@@ -92,10 +98,12 @@ def _coded(image: Image.Image) -> int:
     """Bits of an AVIF or HEIC picture."""
     if isinstance(known := image.info.get("bit_depth"), int):  # pillow-heif's
         return known
-    head = source.head(image)
-    at = head.find(b"av1C") if head[4:8] == b"ftyp" else -1
-    flags = head[at + 6] if 0 <= at < len(head) - 6 else 0
-    return (12 if flags & 0x20 else 10) if flags & 0x40 else 8
+    for kind, payload in boxes.primary(source.head(image)):
+        if kind == b"pixi" and len(payload) > 5:
+            return payload[5]
+        if kind == b"av1C" and len(payload) > 2 and payload[2] & 0x40:
+            return 12 if payload[2] & 0x20 else 10
+    return 8
 
 
 def high_byte(image: Image.Image, bits: int) -> Image.Image:

@@ -116,7 +116,10 @@ class Picture:
         with convert.readable():
             meta = metadata.read(image)
         notes = (*plain.notes, *meta.notes, *((file[1],) if file else ()))
-        return replace(cls._of(plain.image), icc=plain.icc, exif=meta.exif, xmp=meta.xmp, notes=notes)
+        picture = cls._of(plain.image)
+        return replace(
+            picture, icc=plain.icc, exif=meta.exif, xmp=meta.xmp, notes=tuple(dict.fromkeys(notes))
+        )
 
     @classmethod
     def _of(cls, im: Image.Image) -> Picture:

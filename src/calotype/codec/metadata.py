@@ -63,7 +63,7 @@ def _left_out(image: Image.Image) -> tuple[str, ...]:
     raw = any(f"Raw profile type {name}" in info for name in ("iptc", "8bim"))
     if raw or _IPTC_TAG in tags or (isinstance(photoshop, dict) and _IPTC in photoshop):
         lost.append("IPTC")
-    if info.get("comment"):
+    if info.get("comment") and image.format != "JPEG2000":  # there it names the program
         lost.append("a comment")
     texts = getattr(image, "_text", None) or getattr(getattr(image, "png", None), "im_text", None) or {}
     names = [
@@ -74,9 +74,10 @@ def _left_out(image: Image.Image) -> tuple[str, ...]:
     segments = getattr(image, "applist", ())
     if any(name == "APP11" and data.startswith(b"JP") for name, data in segments):
         lost.append("content credentials")
+    notes: tuple[str, ...] = (f"left out: {', '.join(lost)}",) if lost else ()
     if any(name == "APP2" and data.startswith(b"urn:iso:std:iso:ts:21496") for name, data in segments):
-        lost.append("the gain map of an HDR picture")
-    return (f"left out: {', '.join(lost)}",) if lost else ()
+        notes += (xmp_data.GAIN_MAP,)
+    return notes
 
 
 def given(exif: ExifLike, xmp: bytes | str | Keep | None, own: Metadata) -> Metadata:

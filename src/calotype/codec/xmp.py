@@ -8,10 +8,8 @@ motion photo.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import struct
-from xml.etree import ElementTree
 
 from PIL import Image
 
@@ -19,6 +17,8 @@ EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 STANDARD = b"http://ns.adobe.com/xap/1.0/\0"
 #: Most bytes of one piece in a JPEG.
 PIECE = 65_400
+
+GAIN_MAP = "left out: the gain map of an HDR picture, which looks as on a screen without HDR"
 
 _PROMISE = re.compile(rb"""\s*<xmpNote:HasExtendedXMP>\s*(\w+)\s*</xmpNote:HasExtendedXMP>|"""
                       rb"""\sxmpNote:HasExtendedXMP\s*=\s*["'](\w+)["']""")  # fmt: skip
@@ -104,16 +104,16 @@ def without_promises(packet: bytes) -> tuple[bytes | None, tuple[str, ...]]:
     """The packet without what it says of gain maps and films that do not come along, and notes on them."""
     kept, lost = _MOTION.sub(b"", packet), []
     if kept != packet:
-        lost.append("the film of a motion photo")
+        lost.append("left out: the film of a motion photo")
     for uri, what in _BESIDE.items():
         for prefix, _, known in _XMLNS.findall(packet):
             if known == uri:
                 kept = _without(kept, prefix)
                 if what or b"GainMap" in packet:
-                    lost.append("the gain map of an HDR picture; it looks as on a screen without HDR")
+                    lost.append(GAIN_MAP)
     if kept == packet:
         return packet, ()
-    notes = tuple(f"left out: {what}" for what in dict.fromkeys(lost))
+    notes = tuple(dict.fromkeys(lost))
     if not _sound(kept):
         return None, (*notes, "left out: XMP, which promises it")
     return kept, notes
@@ -134,6 +134,8 @@ def _without(packet: bytes, prefix: bytes) -> bytes:
 
 
 def _sound(packet: bytes) -> bool:
+    from xml.etree import ElementTree  # late: few need it
+
     match = re.search(rb"<(x:xmpmeta|rdf:RDF)\b.*</\1\s*>", packet, re.DOTALL)
     try:
         return match is not None and ElementTree.fromstring(match[0]) is not None
@@ -145,6 +147,8 @@ def jpeg_segments(packet: bytes) -> bytes:
     """A packet that is too long for one piece, as segments of a JPEG: a small packet and extended XMP."""
     match = re.search(rb"<(x:xmpmeta|rdf:RDF)\b.*</\1\s*>", packet, re.DOTALL)
     extension = match[0] if match else packet
+    import hashlib  # late: as above
+
     name = hashlib.md5(extension, usedforsecurity=False).hexdigest().upper().encode()
     small = (
         b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
