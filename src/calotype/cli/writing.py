@@ -27,7 +27,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "AVIF": {"quality": 95, "subsampling": "4:4:4"},
     "JPEG": {"quality": 95, "subsampling": "4:4:4"},
     "PNG": {"compress_level": 3},  # within some percent of level 6, in a third of the time
-    "WEBP": {"lossless": True},
+    "WEBP": {"lossless": True, "exact": True},  # exact: under transparent pixels, too
 }
 _JPEG_XMP = 65_000  # more than this needs extended XMP
 

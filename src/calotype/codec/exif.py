@@ -73,26 +73,38 @@ def _is_changed(image: Image.Image) -> bool:
     now = getattr(image, "_exif", None)
     if now is None or not getattr(now, "_loaded", True):
         return False
-    before = _stored(image)
-    loaded = getattr(now, "_loaded_exif", None)
-    if (loaded is not None and image.info.get("exif") is None) or (
-        before and loaded and bare(loaded) != bare(before)
-    ):
+    loaded, before = getattr(now, "_loaded_exif", None), _stored(image)
+    if loaded is not None and (image.info.get("exif") is None or bare(loaded) != bare(before)):
         return False
-    fresh = Image.new("L", (1, 1))
-    names = ("xmp", "XML:com.adobe.xmp")  # Pillow takes an orientation from there
-    fresh.info = {name: image.info[name] for name in names if name in image.info}
-    if before is not None:
-        fresh.info["exif"] = before
     try:
-        return bool(now.tobytes() != fresh.getexif().tobytes())
+        return bool(now.tobytes() != _fresh(image).tobytes())
     except Exception:  # malformed: what Pillow cannot write again was not changed through it
         return False
 
 
+def _fresh(image: Image.Image) -> Image.Exif:
+    """What ``getexif()`` gave at first."""
+    fresh = Image.new("L", (1, 1))
+    names = ("xmp", "XML:com.adobe.xmp")  # Pillow takes an orientation from there
+    fresh.info = {name: image.info[name] for name in names if name in image.info}
+    if (before := _stored(image)) is not None:
+        fresh.info["exif"] = before
+    return fresh.getexif()
+
+
 def _changed(image: Image.Image) -> bytes | None:
-    fields = image.getexif()
-    return fields.tobytes() if len(fields) else None
+    fields, before = image.getexif(), _fresh(image)
+    data = fields.tobytes()
+    # Pillow writes a directory that was looked at even if it was deleted after that.
+    gone = [tag for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo) if tag in before and tag not in fields]
+    if gone:
+        fields = Image.Exif()
+        fields.load(data)
+        for tag in gone:
+            if tag in fields:
+                del fields[tag]
+        data = fields.tobytes()
+    return data if len(fields) else None
 
 
 def _of_tiff(image: Image.Image) -> bytes | None:
@@ -138,8 +150,10 @@ def resolution(data: bytes | None) -> tuple[float, float] | None:
 
 def sensible(dpi: object) -> tuple[float, float] | None:
     """Dots per inch as two numbers above 0, or None."""
+    if not isinstance(dpi, (tuple, list)):
+        return None
     try:
-        x, y = (float(value) for value in dpi)  # type: ignore[attr-defined]
+        x, y = (float(value) for value in dpi)
     except (TypeError, ValueError, ZeroDivisionError, OverflowError):
         return None
     return (x, y) if all(math.isfinite(v) and 0 < v < 1e6 for v in (x, y)) else None

@@ -15,21 +15,11 @@ from PIL import Image
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _NEEDED = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
-#: What may be kept of the other chunks when it is whole: what says how the pixels look.
-_KNOWN = (
-    b"tRNS",
-    b"gAMA",
-    b"cHRM",
-    b"sRGB",
-    b"iCCP",
-    b"cICP",
-    b"sBIT",
-    b"pHYs",
-    b"eXIf",
-    b"iTXt",
-    b"tEXt",
-    b"zTXt",
-)
+#: What is kept of the other chunks when it is whole, and the fewest bytes that Pillow takes of it.
+_KNOWN = {
+    b"tRNS": 1, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"iCCP": 4, b"cICP": 4, b"sBIT": 1, b"pHYs": 9,
+    b"eXIf": 8, b"iTXt": 5, b"tEXt": 2, b"zTXt": 3,
+}  # fmt: skip
 _END = b"\xff\xd9"
 # Bytes that a decoder reads as coefficients, if it still waits for any.
 _PROBE = bytes(range(1, 240)) * 8
@@ -91,7 +81,9 @@ def _png(data: bytes) -> tuple[bytes, str] | None:
 
 
 def _readable(kind: bytes, payload: bytes) -> bool:
-    """Whether Pillow can take a chunk of text or a profile; it refuses the whole picture for one."""
+    """Whether Pillow takes a chunk; it refuses the whole picture for one that it does not."""
+    if len(payload) < _KNOWN[kind]:
+        return False
     if kind not in (b"iCCP", b"zTXt"):
         return kind not in (b"tEXt", b"iTXt") or b"\0" in payload
     _, _, rest = payload.partition(b"\0")
