@@ -245,7 +245,7 @@ def _() -> Notes:
     return picture.notes
 
 
-@case("IPTC, comments, texts of PNG, content credentials")
+@case("IPTC, comments, texts of PNG, content credentials, depth maps")
 def _() -> Notes:
     text = PngImagePlugin.PngInfo()
     text.add_text("Author", "Talbot")

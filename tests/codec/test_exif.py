@@ -94,6 +94,19 @@ def test_a_place_that_was_removed_does_not_come_back(form: str, loaded: bool, re
         assert b"1841" not in data or remove is not take_out_of_info
 
 
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF"])
+@pytest.mark.parametrize("remove", [delete, look_and_delete, list_and_delete, empty])
+def test_fields_that_are_given_have_no_place_that_was_removed(form: str, remove: Any) -> None:
+    image = photo(form)
+    remove(image)
+    back = files.opened(calotype.encode(PIXELS, exif=image.getexif()))
+    assert not place(back.info["exif"])
+    assert back.getexif()[ExifTags.Base.Make] == "Calotype"
+    made = Image.Exif()
+    made.get_ifd(GPS)[ExifTags.GPS.GPSLatitudeRef] = "N"  # as Pillow's writers take it
+    assert place(files.opened(calotype.encode(PIXELS, exif=made)).info["exif"])
+
+
 def test_other_changes_count_too() -> None:
     image = photo()
     image.getexif()[ExifTags.Base.Artist] = "Talbot"
@@ -228,3 +241,14 @@ def test_what_has_no_place_is_named() -> None:
 
 def test_metadata_of_nothing() -> None:
     assert metadata.read(Image.fromarray(PIXELS)) == metadata.Metadata()
+
+
+def test_what_programs_write_about_themselves_is_not_worth_a_note() -> None:
+    from PIL import PngImagePlugin
+
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Software", "a program")
+    text.add_text("date:create", "1841-02-08")
+    assert (
+        Picture.from_pil(files.opened(files.saved(Image.fromarray(PIXELS), "PNG", pnginfo=text))).notes == ()
+    )

@@ -35,6 +35,7 @@ _TIFF_TAGS = (
     ExifTags.Base.Copyright,
 )
 _X, _Y, _UNIT = 282, 283, 296
+_DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 _INCH, _CENTIMETRE = 2, 3
 
 
@@ -43,7 +44,7 @@ def read(image: Image.Image) -> bytes | None:
     if hasattr(image, "tag_v2"):
         data = _of_tiff(image)
     else:
-        data = _changed(image) if _is_changed(image) else _stored(image)
+        data = of(image.getexif()) if _is_changed(image) else _stored(image)
     return bare(data)
 
 
@@ -77,7 +78,7 @@ def _is_changed(image: Image.Image) -> bool:
     if loaded is not None and (image.info.get("exif") is None or bare(loaded) != bare(before)):
         return False
     try:
-        return bool(now.tobytes() != _fresh(image).tobytes())
+        return of(now) != of(_fresh(image))
     except Exception:  # malformed: what Pillow cannot write again was not changed through it
         return False
 
@@ -92,19 +93,24 @@ def _fresh(image: Image.Image) -> Image.Exif:
     return fresh.getexif()
 
 
-def _changed(image: Image.Image) -> bytes | None:
-    fields, before = image.getexif(), _fresh(image)
+def of(fields: Image.Exif) -> bytes | None:
+    """EXIF data of Pillow's fields; None when there are none.
+
+    Pillow writes a directory that was looked at even if it was deleted after that; here it is gone."""
     data = fields.tobytes()
-    # Pillow writes a directory that was looked at even if it was deleted after that.
-    gone = [tag for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo) if tag in before and tag not in fields]
+    source = Image.Exif()
+    if loaded := getattr(fields, "_loaded_exif", None):
+        source.load(loaded)
+    made = not loaded and getattr(fields, "_info", None) is None
+    gone = [tag for tag in _DIRECTORIES if tag not in fields and (tag in source or not (loaded or made))]
     if gone:
         fields = Image.Exif()
         fields.load(data)
-        for tag in gone:
-            if tag in fields:
-                del fields[tag]
+        for tag in set(gone) & set(fields):
+            del fields[tag]
         data = fields.tobytes()
-    return data if len(fields) else None
+    entries = _entries(data.removeprefix(PREFIX))
+    return data if entries is None or entries[1] else None
 
 
 def _of_tiff(image: Image.Image) -> bytes | None:
@@ -113,7 +119,7 @@ def _of_tiff(image: Image.Image) -> bytes | None:
     for tag in _TIFF_TAGS:
         if tag in source:
             kept[tag] = source[tag]
-    for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+    for ifd in _DIRECTORIES:
         entries = source.get_ifd(ifd) if ifd in source else {}
         if entries:
             kept.get_ifd(ifd).update(entries)

@@ -171,7 +171,7 @@ class Picture:
         if self.alpha is None:
             return self
         pixels = conceal(self.pixels, self.alpha)
-        if self.grey:  # filled channel by channel, which rounding could part
+        if self.grey and pixels is not self.pixels:  # filled channel by channel, which rounding could part
             pixels[:, :, 1:] = pixels[:, :, :1]
         return replace(self, pixels=pixels)
 

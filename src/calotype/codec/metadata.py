@@ -19,6 +19,8 @@ ExifLike: TypeAlias = "bytes | Image.Exif | Keep | None"
 _IPTC = 0x0404  # a Photoshop resource
 _IPTC_TAG = 33723  # of TIFF
 _PLACE = b"GPSLatitude"
+# Texts of a PNG that are kept elsewhere, or that programs write about themselves.
+_OWN_TEXTS = ("Raw profile type", "XML:com.adobe.xmp", "Software", "Creation Time", "date:")
 
 
 @dataclass(frozen=True)
@@ -66,16 +68,17 @@ def _left_out(image: Image.Image) -> tuple[str, ...]:
     if info.get("comment") and image.format != "JPEG2000":  # there it names the program
         lost.append("a comment")
     texts = getattr(image, "_text", None) or getattr(getattr(image, "png", None), "im_text", None) or {}
-    names = [
-        name for name in texts if name in info and not name.startswith(("Raw profile", "XML:com.adobe.xmp"))
-    ]
+    names = [name for name in texts if name in info and not name.startswith(_OWN_TEXTS)]
     if names:
         lost.append(f"texts ({', '.join(names)})")
     segments = getattr(image, "applist", ())
     if any(name == "APP11" and data.startswith(b"JP") for name, data in segments):
         lost.append("content credentials")
+    if info.get("depth_images"):  # pillow-heif's
+        lost.append("a depth map")
     notes: tuple[str, ...] = (f"left out: {', '.join(lost)}",) if lost else ()
-    if any(name == "APP2" and data.startswith(b"urn:iso:std:iso:ts:21496") for name, data in segments):
+    urn = b"urn:iso:std:iso:ts:21496"
+    if "hdrgainmap" in str(info.get("aux")) or any(data.startswith(urn) for _, data in segments):
         notes += (xmp_data.GAIN_MAP,)
     return notes
 
@@ -83,7 +86,7 @@ def _left_out(image: Image.Image) -> tuple[str, ...]:
 def given(exif: ExifLike, xmp: bytes | str | Keep | None, own: Metadata) -> Metadata:
     """The metadata that a caller asks for, in place of a picture's own: None or nothing leaves them out."""
     if not isinstance(exif, str):
-        data = exif.tobytes() if isinstance(exif, Image.Exif) else exif
+        data = exif_data.of(exif) if isinstance(exif, Image.Exif) else exif
         own = replace(own, exif=exif_data.bare(data))
     elif exif != "keep":
         raise ValueError("exif must be bytes, a PIL.Image.Exif or None")
