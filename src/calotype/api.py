@@ -157,6 +157,8 @@ def save(
     data = encode(image, quality, **options)
     if isinstance(target, (str, os.PathLike)):
         write_file(target, data)
+    elif not hasattr(target, "write"):
+        raise ValueError(f"expected a path or a file opened for writing bytes, not {type(target).__name__}")
     else:
         target.write(data)
 

@@ -235,6 +235,20 @@ def test_in_avif_a_profile_comes_first() -> None:
     assert (picture.icc, picture.notes) == (P3, ())
 
 
+@pytest.mark.parametrize(("numbers", "kept"), [((12, 13), "profile"), ((9, 16), "HDR"), ((1, 13), None)])
+def test_heic(numbers: tuple[int, int], kept: str | None) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    tags = dict(zip(("color_primaries", "transfer_characteristics"), numbers))
+    stream = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(RGB).resize((64, 64))).save(
+        stream, save_nclx_profile=True, **tags
+    )
+    pillow_heif.register_heif_opener()
+    picture = Picture.from_pil(files.opened(stream.getvalue()))
+    assert (picture.icc is not None) == (kept == "profile")
+    assert any(kept in note for note in picture.notes) if kept else picture.notes == ()
+
+
 def test_jpeg_2000_has_a_profile_that_pillow_does_not_read() -> None:
     data = files.saved(Image.fromarray(RGB), "JPEG2000")
     at = data.index(b"colr") - 4

@@ -224,6 +224,14 @@ def test_resolutions_that_make_no_sense(dpi: object) -> None:
     assert Picture.from_pil(image).exif is None
 
 
+def opened_jpeg_with_density(across: int, down: int) -> Image.Image:
+    """A JPEG whose pixels have a shape in place of a size."""
+    data = bytearray(files.saved(Image.fromarray(PIXELS), "JPEG"))
+    at = data.index(b"JFIF") + 7
+    data[at : at + 5] = bytes([0, 0, across, 0, down])
+    return files.opened(bytes(data))
+
+
 def test_what_has_no_place_is_named() -> None:
     from PIL import PngImagePlugin
 
@@ -233,6 +241,8 @@ def test_what_has_no_place_is_named() -> None:
     assert any("Title" in note for note in Picture.from_pil(png).notes)
     jpeg = files.opened(files.saved(Image.fromarray(PIXELS), "JPEG", comment=b"Lacock"))
     assert any("comment" in note for note in Picture.from_pil(jpeg).notes)
+    wide = opened_jpeg_with_density(2, 1)
+    assert any("square" in note for note in Picture.from_pil(wide).notes)
     iptc = b"Photoshop 3.0\0" + b"8BIM\x04\x04\0\0\0\0\0\x08\x1c\x02\x78\0\x03abc"
     segment = b"\xff\xed" + (len(iptc) + 2).to_bytes(2, "big") + iptc
     press = files.opened(files.saved(Image.fromarray(PIXELS), "JPEG", extra=segment))

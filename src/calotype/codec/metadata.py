@@ -74,6 +74,9 @@ def _left_out(image: Image.Image) -> tuple[str, ...]:
     segments = getattr(image, "applist", ())
     if any(name == "APP11" and data.startswith(b"JP") for name, data in segments):
         lost.append("content credentials")
+    shape = info.get("aspect", info.get("jfif_density") if info.get("jfif_unit") == 0 else None)
+    if isinstance(shape, tuple) and len(set(shape)) > 1:
+        lost.append("the shape of its pixels, which are not square")
     if info.get("depth_images"):  # pillow-heif's
         lost.append("a depth map")
     notes: tuple[str, ...] = (f"left out: {', '.join(lost)}",) if lost else ()

@@ -20,7 +20,7 @@ PIECE = 65_400
 
 GAIN_MAP = "left out: the gain map of an HDR picture, which looks as on a screen without HDR"
 
-_PROMISE = re.compile(rb"""\s*<xmpNote:HasExtendedXMP>\s*(\w+)\s*</xmpNote:HasExtendedXMP>|"""
+_PROMISE = re.compile(rb"""<xmpNote:HasExtendedXMP>\s*(\w+)\s*</xmpNote:HasExtendedXMP>|"""
                       rb"""\sxmpNote:HasExtendedXMP\s*=\s*["'](\w+)["']""")  # fmt: skip
 _RDF = re.compile(rb"<rdf:RDF\b([^>]*)>(.*)</rdf:RDF\s*>", re.DOTALL)
 _XMLNS = re.compile(rb"""xmlns:([\w.-]+)\s*=\s*(["'])(.*?)\2""", re.DOTALL)
