@@ -260,6 +260,20 @@ def test_jpeg_2000_has_a_profile_that_pillow_does_not_read() -> None:
     assert Picture.from_pil(files.opened(data)).icc == P3
 
 
+def test_bmp_has_a_profile_that_pillow_does_not_read() -> None:
+    pixels = np.full((2, 4, 3), 90, np.uint8)
+    body = pixels.tobytes()
+    header = struct.pack("<IiiHHIIiiII", 124, 4, 2, 1, 24, 0, len(body), 0, 0, 0, 0)
+    header = header.ljust(56, b"\0") + b"DEBM"  # where the colours come from
+    header = header.ljust(112, b"\0") + struct.pack("<II", 124 + len(body), len(P3))
+    data = b"BM" + struct.pack("<IHHI", 138 + len(body), 0, 0, 138) + header.ljust(124, b"\0") + body + P3
+    picture = Picture.from_pil(files.opened(data))
+    assert picture.icc == P3
+    assert np.array_equal(picture.pixels, pixels)
+    plain = Picture.from_pil(files.opened(data.replace(b"DEBM", b"BGRs")))
+    assert plain.icc is None
+
+
 PROFILES = {"GRAY": GREY, "RGB": P3, "CMYK": b"", "Lab": b"", "none": b"no profile at all" * 10}
 
 

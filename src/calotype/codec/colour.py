@@ -75,8 +75,8 @@ def meaning(image: Image.Image) -> Meaning:
     profile = bytes(profile) if isinstance(profile, (bytes, bytearray)) and profile else None
     if image.format == "PNG" and (code := _png_code(image)) is not None:
         return _from_code(code[0], code[1], narrow=not code[3], word="the cICP tag")
-    if profile is None and image.format == "JPEG2000":
-        profile = _jp2_profile(image)
+    if profile is None and image.format in _UNREAD:
+        profile = _UNREAD[image.format](image)
     notes: tuple[str, ...] = ()
     if image.format in ("AVIF", "HEIF") and b"tmap" in boxes.brands(source.head(image)):
         notes = (GAIN_MAP,)
@@ -243,3 +243,17 @@ def _jp2_profile(image: Image.Image) -> bytes | None:
         return None
     size = struct.unpack(">I", data[at - 4 : at])[0]
     return data[at + 7 : at - 4 + size] or None
+
+
+def _bmp_profile(image: Image.Image) -> bytes | None:
+    """The ICC profile of a BMP of version 5, which Pillow does not read."""
+    with source.stream(image, b"BM") as file:
+        head = b"" if file is None else file.read(14 + 124)
+        if file is None or len(head) < 138 or head[14] != 124 or head[70:74] != b"DEBM":  # "MBED", backwards
+            return None
+        start, size = struct.unpack("<II", head[126:134])
+        file.seek(14 + start)
+        return file.read(min(size, source.HEAD)) or None
+
+
+_UNREAD = {"BMP": _bmp_profile, "JPEG2000": _jp2_profile}
