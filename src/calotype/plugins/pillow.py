@@ -61,7 +61,7 @@ class CaloImageFile(ImageFile.ImageFile):
     def draft(
         self, mode: str | None, size: tuple[int, int] | None
     ) -> tuple[str, tuple[int, int, float, float]] | None:
-        """Make ready to decode the preview instead, if it is at least of ``size``; ``thumbnail`` asks for it.
+        """Make ready to decode the preview instead, if it fills a box of ``size``; ``thumbnail`` asks for it.
 
         Returns mode and box (the part of the preview that is the picture), None when nothing changes. The
         mode asked for is ignored.
@@ -69,7 +69,7 @@ class CaloImageFile(ImageFile.ImageFile):
         width, height = self._size
         if size is None or self._im is not None or self._small:
             return None
-        if width < _EIGHTH * max(size[0], 1) or height < _EIGHTH * max(size[1], 1):
+        if width < _EIGHTH * max(size[0], 1) and height < _EIGHTH * max(size[1], 1):
             return None
         from calotype.codec import latents, library
         from calotype.errors import PackError
