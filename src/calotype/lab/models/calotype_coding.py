@@ -58,8 +58,11 @@ class CodedLatents:
     """
 
     def __init__(
-        self, y_hat: Tensor, z: Tensor, z_bits: Tensor, z_index: Tensor, z_shift: Tensor, low: Maps, high: Maps
-    ) -> None:
+        self, y_hat: Tensor, z: Tensor, z_bits: Tensor, z_index: Tensor, z_shift: Tensor, low: Maps, high: Maps,
+        size: tuple[int, int],
+    ) -> None:  # fmt: skip
+        self.size = size
+        """Rows and columns of latents that are the tile, not its padding."""
         self.y_hat = y_hat
         """``[B, M, H, W]``; 0 in the padding."""
         self.z = z
@@ -88,7 +91,7 @@ class CodedLatents:
 
     @property
     def residual(self) -> Tensor:
-        """``(y - mean) * gain`` before rounding."""
+        """``(y - mean) * gain`` before rounding; without meaning in the padding."""
         return self._map("residual")
 
     @property
@@ -192,7 +195,7 @@ class Latents(nn.Module):
 
         high_hat = walk(HIGH_OCTAVES, high).chunk(2, 1)[0]
         y_hat = torch.cat((low_hat, high_hat), 1)
-        return CodedLatents(y_hat, z, z_bits, z_index, z_shift, low_maps, maps)
+        return CodedLatents(y_hat, z, z_bits, z_index, z_shift, low_maps, maps, (h, w))
 
     def _hyper(
         self,

@@ -44,6 +44,8 @@ STEP = 4.5
 """A step of ``STEP / sqrt(lambda)`` on a 0..255 scale is where the uniform quantiser's slope meets lambda."""
 FINER = (2.0, 1.6, 1.25, 1.0)
 """How much finer the low channels of coarse grids are quantised: what they predict depends on their error."""
+SEEN = 32
+"""Channels of the phases before that the means of high channels begin with."""
 Sampler = Callable[[int], Tensor]
 """Seed to pictures ``[B, 3, H, W]`` in 0..1, H and W multiples of 128."""
 
@@ -220,26 +222,27 @@ def _low_means(model: Calotype, sample: Sampler, batches: int) -> None:
 def _high_means(model: Calotype, sample: Sampler, batches: int, predicted: int = 60) -> None:
     """Predict the first high channels from the low ones of this phase and of those behind it."""
     mean, fits = model.latents.mean, [_LeastSquares() for _ in range(4)]
-    predicted = min(predicted, model.config.latents - LOW)
+    m = model.config.latents
+    predicted, passed, seen = min(predicted, m - LOW), min(mean.REDUCED, m), min(SEEN, m)
     for layer in mean.reduce:
         assert isinstance(layer, Pointwise)
         layer.silence()
-        layer.weight[range(mean.REDUCED), range(mean.REDUCED)] = 1.0
+        layer.weight[range(passed), range(passed)] = 1.0
     for seed in range(batches):
         parts = split_phases(sample(seed))
         for p in range(4):
             known = torch.cat([q[:, :LOW] for q in parts[p:]], 1)
             if p:
-                known = torch.cat((torch.cat([q[:, :32] for q in parts[:p]], 1), known), 1)
+                known = torch.cat((torch.cat([q[:, :seen] for q in parts[:p]], 1), known), 1)
             fits[p].add(known, parts[p][:, LOW : LOW + predicted])
     n = mean.REDUCED
     for p, (conv, out) in enumerate(zip(mean.conv, mean.out, strict=True)):
         assert isinstance(conv, nn.Conv2d)
         assert isinstance(out, nn.Conv2d)
         kernels = fits[p].solve()
-        _linear_path(conv, out, kernels[:, 32 * p :], n * (1 + p))
+        _linear_path(conv, out, kernels[:, seen * p :], n * (1 + p))
         for q in range(p):
-            conv.weight[:predicted, n * (1 + q) : n * (1 + q) + 32] = kernels[:, 32 * q : 32 * q + 32]
+            conv.weight[:predicted, n * (1 + q) : n * (1 + q) + seen] = kernels[:, seen * q :][:, :seen]
 
 
 def _dequantised(model: Calotype, y: Tensor, k: Knobs) -> Tensor:

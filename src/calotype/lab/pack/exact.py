@@ -57,7 +57,10 @@ def check_bounds(model: Calotype, tables: dict[str, Array], z_limit: int) -> dic
         ExportError: if one reaches 2^24, where float32 stops being exact.
     """
     most = max(float(np.abs(tables[name]).max()) for name in EXACT_TABLES if name != "z_mul")
-    bounds = {"dequantise": z_limit * float(np.abs(tables["z_mul"]).max())}
+    step = np.abs(tables["z_mul"]).astype(np.float64)
+    bounds = {"dequantise": z_limit * float(step.max())}
+    # Its inverse, which locations are multiplied by (`quarters`).
+    bounds["quarters"] = 2 * Z_PEAK * 2.0**20 / max(float(step.min()), 1e-3)
     for name, layer in integer_layers(model).items():
         hyper = name.startswith(("hyper.hidden", "hyper.linear", "hyper.own")) or name == "scales.wide"
         bounds[name] = layer.bound(Z_PEAK if hyper else RELU) + (0 if layer.bias.requires_grad else most)
