@@ -20,8 +20,9 @@ from calotype import bitstream
 from calotype.codec.convert import ConversionWarning
 from calotype.codec.files import write_file
 from calotype.codec.image import Picture
+from calotype.codec.metadata import ExifLike, Keep
 from calotype.codec.rate import Target
-from calotype.errors import ImageError
+from calotype.errors import FormatError, ImageError
 
 if TYPE_CHECKING:
     from calotype.codec.decoder import Decoded
@@ -49,6 +50,12 @@ def encode(
     tune: Literal["psnr", "ms-ssim"] | None = None,
     pack: PackLike | None = None,
     threads: int | None = None,
+    exif: ExifLike = "keep",
+    icc_profile: bytes | Keep | None = "keep",
+    xmp: bytes | str | Keep | None = "keep",
+    strip: bool = False,
+    frame: int | None = None,
+    keep_hidden_colour: bool = False,
 ) -> bytes:
     """Compress a picture and return the bytes of a .calo file. Give a quality, or one target, or neither.
 
@@ -64,6 +71,14 @@ def encode(
                     costs some dB.
     pack:           name or path of a pack to use instead of those that come with the package.
     threads:        how many to use; as many as there are cores by default.
+    exif:           EXIF data (bytes or a PIL.Image.Exif) in place of the picture's own; None leaves them out.
+    icc_profile:    an ICC profile (bytes) in place of the picture's own, its pixels as they are; None: sRGB.
+    xmp:            an XMP packet in place of the picture's own; None leaves it out.
+    strip:          leave out EXIF and XMP, which tell camera, place and time; the picture is turned upright.
+    frame:          which one to take of an animation or of several pages, from 0.
+    keep_hidden_colour: keep the colours of pixels with alpha 0; by default they become what costs least.
+
+    What was changed through the image's ``getexif()`` counts, as when Pillow saves it.
 
     Raises ImageError when the picture cannot be taken, LimitError when it is too large or the target cannot
     be met, PackError when the pack is missing or unfit, ValueError for options that are out of range or
@@ -77,9 +92,14 @@ def encode(
         from calotype.codec import library  # late: opening and probing need no packs
 
         pack = library.tuned(tune)
-    picture = to_picture(image)
+    picture = to_picture(image, frame)
     for note in picture.notes:
         warnings.warn(note, ConversionWarning, stacklevel=2)
+    if strip:
+        picture = picture.stripped()
+    picture = picture.given(exif, icc_profile, xmp)
+    if not keep_hidden_colour:
+        picture = picture.concealed()
     return encode_picture(picture, quality, target, effort=effort, pack=pack, threads=threads).data
 
 
@@ -137,6 +157,8 @@ def save(
     data = encode(image, quality, **options)
     if isinstance(target, (str, os.PathLike)):
         write_file(target, data)
+    elif not hasattr(target, "write"):
+        raise ValueError(f"expected a path or a file opened for writing bytes, not {type(target).__name__}")
     else:
         target.write(data)
 
@@ -159,12 +181,14 @@ def probe(
     return bitstream.probe(data, limits=_limits(max_pixels, max_metadata))
 
 
-def to_picture(image: ImageLike) -> Picture:
+def to_picture(image: ImageLike, frame: int | None = None) -> Picture:
     """Bring what people have to what the codec takes. Raises ImageError."""
+    if isinstance(image, Image.Image):
+        return Picture.from_pil(image, frame)
+    if frame:
+        raise ImageError(f"the picture has no frame {frame}; its only frame is 0")
     if isinstance(image, Picture):
         return image
-    if isinstance(image, Image.Image):
-        return Picture.from_pil(image)
     if hasattr(image, "__array__") or hasattr(image, "__array_interface__"):
         return Picture.from_array(np.asarray(image))
     raise ImageError(f"expected a Pillow image or a uint8 array, not {type(image).__name__}")
@@ -207,7 +231,7 @@ def decode_picture(
     from calotype.codec import decoder  # late: as above
 
     return decoder.decode(
-        bytes(data) if isinstance(data, bytearray) else data,
+        _bytes(data),
         region=region,
         pack=pack,
         threads=threads,
@@ -230,7 +254,22 @@ def _limits(max_pixels: int | None, max_metadata: int | None) -> bitstream.Limit
     return bitstream.Limits(**{name: value for name, value in given.items() if value is not None})
 
 
+def _bytes(data: object) -> bytes | memoryview:
+    if isinstance(data, (bytes, memoryview)):
+        return data
+    if isinstance(data, bytearray):
+        return bytes(data)
+    hint = (
+        "; calotype.open reads a file"
+        if isinstance(data, (str, os.PathLike)) or hasattr(data, "read")
+        else ""
+    )
+    raise FormatError(f"expected the bytes of a .calo file, not {type(data).__name__}{hint}")
+
+
 def _read(source: PathLike | IO[bytes]) -> bytes:
     if isinstance(source, (str, os.PathLike)):
         return Path(source).read_bytes()
-    return source.read()
+    if hasattr(source, "read"):
+        return bytes(_bytes(source.read()))
+    raise FormatError(f"expected a path or a file opened for reading bytes, not {type(source).__name__}")

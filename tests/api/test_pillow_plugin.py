@@ -102,6 +102,43 @@ def test_a_failed_save_leaves_no_file(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+@pytest.mark.parametrize("name", ["x.calo", "X.CALO", "named"])
+def test_a_failed_save_leaves_what_was_there(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"precious")
+    format = "calo" if name == "named" else None
+    for place in (path, str(path), str(path).encode()):
+        with pytest.raises(OSError, match="8 bits"):
+            Image.new("F", (3, 3)).save(place, format)
+        assert path.read_bytes() == b"precious"
+        Image.fromarray(PIXELS).save(place, format, quality=20)
+        assert path.read_bytes() == saved(quality=20)
+        path.write_bytes(b"precious")
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+
+
+def test_a_file_can_be_saved_over_itself(tmp_path: Path) -> None:
+    path = tmp_path / "x.calo"
+    Image.fromarray(PIXELS).save(path)
+    with Image.open(path) as image:
+        image.save(path, quality=20)
+    assert Image.open(path).size == (40, 30)
+
+
+def test_other_formats_are_saved_as_ever(tmp_path: Path) -> None:
+    from calotype.plugins import pillow
+
+    pillow.register()  # once more, which does no harm
+    image = Image.fromarray(PIXELS)
+    for name in ("x.png", "x.calo.png"):
+        image.save(tmp_path / name)
+        assert Image.open(tmp_path / name).format == "PNG"
+    image.save(tmp_path / "y.calo", "PNG")  # the format counts, not the name
+    assert Image.open(tmp_path / "y.calo").format == "PNG"
+    with pytest.raises(ValueError, match="unknown file extension"):
+        image.save(tmp_path / "x.unknown")
+
+
 @pytest.mark.parametrize(
     "order", ["import calotype; from PIL import Image", "from PIL import Image; import calotype"]
 )

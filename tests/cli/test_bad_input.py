@@ -203,10 +203,10 @@ def test_a_fault_in_one_file_does_not_stop_the_others(
     make_scene(40, 30).save(tmp_path / "b.png")
     real = Picture.from_pil.__func__  # type: ignore[attr-defined]
 
-    def faulty(cls: type[Picture], image: Image.Image) -> Picture:
+    def faulty(cls: type[Picture], image: Image.Image, frame: int | None = None) -> Picture:
         if image.size == (40, 30):
             raise RuntimeError("out of luck")
-        picture: Picture = real(cls, image)
+        picture: Picture = real(cls, image, frame)
         return picture
 
     monkeypatch.setattr(Picture, "from_pil", classmethod(faulty))

@@ -142,3 +142,15 @@ def test_the_sheet_shows_the_busiest_part() -> None:
     assert top <= 600
     assert top + 360 >= 900
     assert busiest(pixels[:20, :30]) == (0, 0)
+
+
+def test_compare_leaves_out_what_no_one_sees(run: Run, tmp_path: Path, make_scene: Any) -> None:
+    """Colours under transparent pixels are not those of the original, and count for nothing."""
+    image = make_scene(120, 90)
+    mask = np.zeros((90, 120), np.uint8)
+    mask[20:70, 30:90] = 255
+    pixels = np.where(mask[..., None] > 0, np.asarray(image), 255)
+    Image.fromarray(np.dstack([pixels, mask]).astype(np.uint8)).save(tmp_path / "a.png")
+    assert run("encode", tmp_path / "a.png", "-q", 80).status == 0
+    (record,) = run("compare", tmp_path / "a.png", tmp_path / "a.calo", "--json").records
+    assert record["psnr"] > 30

@@ -72,11 +72,10 @@ def run(
 def _results(
     jobs: list[Job], one: Callable[[Job], Record], workers: int
 ) -> Iterator[tuple[Job, Record | BaseException]]:
-    """Each job with its record or its error, as they finish; the rest of what may happen is raised."""
-    if workers == 1:
-        for job in jobs:
-            yield job, _attempt(one, job)
-        return
+    """Each job with its record or its error, as they finish; the rest of what may happen is raised.
+
+    This thread only waits, even for a single job, so that it hears Ctrl-C at once, while networks run.
+    """
     pool = ThreadPoolExecutor(workers, thread_name_prefix="calotype")
     try:
         futures: dict[Future[Record | BaseException], Job] = {

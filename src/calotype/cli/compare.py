@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from calotype.cli.jobs import STANDARD
 from calotype.cli.options import add_max_pixels, parser, prepare_pillow
 from calotype.cli.report import print_json
+from calotype.cli.waiting import apart
 from calotype.errors import CalotypeError, ImageError
 
 _EPILOG = """\
 A and B are pictures of any kind that Pillow reads, or .calo files. They are compared as they are shown:
-turned as their EXIF orientation asks, in 8-bit RGB. Alpha is left out, and colour profiles are not applied.
+turned as their EXIF orientation asks, in 8-bit RGB. Alpha is left out, colour profiles are not applied, and
+pixels that are wholly transparent in both count as equal.
 """
 
 
@@ -27,7 +30,7 @@ def main(arguments: list[str]) -> int:
     if STANDARD in (given.a, given.b):
         options.error("compare needs files, not standard input")
     prepare_pillow(given.max_pixels)
-    record = compare(given.a, given.b)
+    record = apart(lambda: compare(given.a, given.b))
     if given.json:
         print_json(record)
     else:
@@ -40,6 +43,8 @@ def compare(a: str, b: str) -> dict[str, Any]:
 
     Raises ImageError when their sizes differ, and whatever reading them raises.
     """
+    import numpy as np  # late: --help needs none of it
+
     from calotype.codec import quality
 
     first, second = _load(a), _load(b)
@@ -48,6 +53,9 @@ def compare(a: str, b: str) -> dict[str, Any]:
             f"the pictures differ in size: {a} is {first.width} x {first.height}, "
             f"{b} is {second.width} x {second.height}"
         )
+    if first.alpha is not None and second.alpha is not None:
+        hidden = (first.alpha == 0) & (second.alpha == 0)
+        second = replace(second, pixels=np.where(hidden[..., None], first.pixels, second.pixels))
     similarity = quality.ms_ssim(first.pixels, second.pixels)
     notes = []
     if (first.alpha is None) != (second.alpha is None) or first.alpha is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calotype.cli.jobs import CALO_SUFFIX, STANDARD, Job, Plan, UsageError, check_terminal
-from calotype.cli.options import add_files, add_max_metadata, parser, prepare_pillow, region
+from calotype.cli.options import add_files, add_max_metadata, colour, parse, parser, prepare_pillow, region
 from calotype.errors import ImageError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ quality 95, WebP without loss.
 def main(arguments: list[str]) -> int:
     """Run the command; returns the exit status."""
     options = _parser()
-    given = options.parse_intermixed_args(arguments)
+    given = parse(options, arguments)
     if swallowed := [path for path in given.models if path.lower().endswith(CALO_SUFFIX)]:
         options.error(f"--models takes folders, not {swallowed[0]}; name the files before it")
     suffix = "." + given.format.lower().lstrip(".") if given.format else ".png"
@@ -71,6 +71,12 @@ def _parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--upright", action="store_true", help="turn the pixels as the EXIF orientation asks"
     )
+    options.add_argument(
+        "--background",
+        type=colour,
+        metavar="COLOUR",
+        help="what shows through where the picture is transparent, such as white or #808080; no alpha then",
+    )
     options.add_argument("--keep-damaged", action="store_true", help="decode what is left of a damaged file")
     options.add_argument("--pack", metavar="PACK", help="folder or .zip of a pack to look into first")
     options.add_argument(
@@ -88,7 +94,8 @@ def _parser() -> argparse.ArgumentParser:
 def _decode(job: Job, given: argparse.Namespace, suffix: str, threads: int) -> tuple[Buffer, dict[str, Any]]:
     from calotype import api
     from calotype.cli import checkpoints
-    from calotype.cli.pictures import format_of, read_bytes, to_file
+    from calotype.cli.pictures import read_bytes
+    from calotype.cli.writing import format_of, to_file
     from calotype.codec import metadata
 
     named = job.target != STANDARD and Path(job.target).suffix and not given.format
@@ -116,7 +123,7 @@ def _decode(job: Job, given: argparse.Namespace, suffix: str, threads: int) -> t
     del picture  # its pixels, which image has a copy of; they may be large
     if given.upright:
         image = metadata.upright(image)
-    file, notes = to_file(image, form)
+    file, notes = to_file(image, form, given.background)
     if problem is not None:
         notes.append(f"damaged ({problem}); tiles filled in: {len(damaged)}")
     return file, {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from calotype.cli.options import add_max_pixels, number, parser, prepare_pillow
 from calotype.cli.report import print_json
+from calotype.cli.waiting import apart
 
 if TYPE_CHECKING:
     from calotype.codec.image import UInt8Array
@@ -30,7 +31,7 @@ def main(arguments: list[str]) -> int:
     given = _parser().parse_args(arguments)
     prepare_pillow(given.max_pixels)
     folder = _folder(given.output, given.force)
-    report = run(given.photo, folder, given.quality, given.force)
+    report = apart(lambda: run(given.photo, folder, given.quality, given.force))
     if given.json:
         print_json(report)
     else:
@@ -78,8 +79,9 @@ def run(photo: str, folder: Path, quality: float, force: bool = False) -> dict[s
     from PIL import Image
 
     from calotype.cli import rivals
-    from calotype.cli.pictures import read_picture, to_file
+    from calotype.cli.pictures import read_picture
     from calotype.cli.sheet import draw
+    from calotype.cli.writing import to_file
     from calotype.codec.files import write_file
 
     pixels = read_picture(photo).upright().pixels

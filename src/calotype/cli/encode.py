@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from calotype.cli.jobs import CALO_SUFFIX, PICTURE_SUFFIXES, STANDARD, Job, Plan, UsageError, check_terminal
-from calotype.cli.options import add_files, number, parser, prepare_pillow, size
+from calotype.cli.options import add_files, frame, number, parse, parser, prepare_pillow, size
 
 if TYPE_CHECKING:
     from calotype.cli.batch import Buffer
@@ -32,7 +32,7 @@ With two or more paths the last one is the output when it is a folder, ends in '
 def main(arguments: list[str]) -> int:
     """Run the command; returns the exit status."""
     options = _parser()
-    given = options.parse_intermixed_args(arguments)
+    given = parse(options, arguments)
     plan = Plan(PICTURE_SUFFIXES, CALO_SUFFIX, lambda path: path.lower().endswith(CALO_SUFFIX))
     try:
         _check_model(given)
@@ -82,6 +82,20 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="leave out EXIF and XMP (camera, place, time); turns the picture upright",
     )
+    options.add_argument(
+        "--frame",
+        type=frame,
+        metavar="N",
+        help="which one to take of an animation or of several pages; the first is 0",
+    )
+    options.add_argument(
+        "--accept-truncated", action="store_true", help="read what there is of a file that is cut off"
+    )
+    options.add_argument(
+        "--keep-hidden-colour",
+        action="store_true",
+        help="keep the colours of wholly transparent pixels; by default they become what costs least",
+    )
     networks = options.add_mutually_exclusive_group()
     networks.add_argument(
         "--tune",
@@ -129,9 +143,11 @@ def _encode(
     from calotype.cli.pictures import read_picture
     from calotype.codec import library
 
-    picture = read_picture(job.source)
+    picture = read_picture(job.source, given.frame, accept_truncated=given.accept_truncated)
     if given.strip:
         picture = picture.stripped()
+    if not given.keep_hidden_colour:
+        picture = picture.concealed()
     record: dict[str, Any]
     if given.model is not None:
         from calotype.cli import checkpoints  # late: packs do without

@@ -16,10 +16,14 @@ from pathlib import Path
 
 STANDARD = "-"
 
+#: Other names of standard input and output: opened by name, a redirected file would be taken for any other.
+_INPUTS = ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
+_OUTPUTS = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+
 #: What is taken for a picture when a folder is searched.
 PICTURE_SUFFIXES = frozenset({
-    ".avif", ".bmp", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm",
-    ".ppm", ".tga", ".tif", ".tiff", ".webp",
+    ".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg",
+    ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp",
 })  # fmt: skip
 CALO_SUFFIX = ".calo"
 
@@ -54,6 +58,10 @@ class Plan:
 
     def jobs(self, paths: list[str], output: str | None, recursive: bool) -> list[Job]:
         """The work to do, in the order given. Raises UsageError."""
+        if output is None and len(paths) > 1 and paths[-1] in _OUTPUTS:
+            *paths, output = paths
+        paths = [STANDARD if path in _INPUTS else path for path in paths]
+        output = STANDARD if output in _OUTPUTS else output
         if output is None and len(paths) > 1 and self._last_is_output(paths):
             *paths, output = paths
         elif output is None and len(paths) > 1 and not _may_be_input(paths[-1]):
@@ -102,6 +110,10 @@ class Plan:
         for source, place in sources:
             if source == STANDARD:
                 targets.append(Path(STANDARD) if folder is None else Path(folder, "stdin" + self.suffix))
+            elif folder is None and _is_pipe(source):
+                raise UsageError(
+                    f"{source} is a pipe, which has no place for a file beside it; name the output"
+                )
             else:
                 targets.append(
                     (Path(source) if folder is None else Path(folder, place)).with_suffix(self.suffix)
@@ -120,6 +132,10 @@ class Plan:
 
 def _may_be_input(path: str) -> bool:
     return path == STANDARD or glob.has_magic(path) or Path(path).exists()
+
+
+def _is_pipe(path: str) -> bool:
+    return Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir()
 
 
 def _is_folder(path: str) -> bool:

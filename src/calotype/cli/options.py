@@ -20,6 +20,19 @@ def parser(command: str, description: str, epilog: str | None = None) -> argpars
     )
 
 
+def parse(options: argparse.ArgumentParser, arguments: list[str]) -> argparse.Namespace:
+    """Read a command line on which files and options may alternate; after ``--`` there are only files.
+
+    argparse's own reading of such lines loses what comes after ``--``."""
+    if "--" in arguments:
+        at = arguments.index("--")
+        files = [
+            f"./{path}" if path.startswith("-") and path != "-" else path for path in arguments[at + 1 :]
+        ]
+        arguments = [*arguments[:at], *files]
+    return options.parse_intermixed_args(arguments)
+
+
 def add_files(options: argparse.ArgumentParser, what: str, output: str) -> None:
     """The arguments and options of the commands that turn files into files."""
     options.add_argument(
@@ -84,6 +97,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def frame(text: str) -> int:
+    """A whole number of at least 0."""
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not the number of a frame, from 0")
+    return int(text)
+
+
 def number(low: float, high: float) -> Any:
     """A reader of numbers from ``low`` to ``high``."""
 
@@ -106,3 +126,14 @@ def region(text: str) -> tuple[int, int, int, int]:
         raise argparse.ArgumentTypeError(f"{text!r} is not x,y,w,h in pixels, such as 0,0,640,480")
     x, y, w, h = map(int, match.groups())
     return x, y, x + w, y + h
+
+
+def colour(text: str) -> tuple[int, int, int]:
+    """A colour by its name or numbers, as in CSS: ``white``, ``#808080``, ``rgb(255, 128, 0)``."""
+    from PIL import ImageColor  # late: few need it
+
+    try:
+        red, green, blue = ImageColor.getrgb(text)[:3]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a colour such as white or #808080") from None
+    return red, green, blue

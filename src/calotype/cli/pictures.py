@@ -1,32 +1,38 @@
-"""Ordinary picture files: reading them for ``encode`` and ``compare``, writing them for ``decode``."""
+"""Reading ordinary picture files, for ``encode`` and ``compare``."""
 
 from __future__ import annotations
 
+import contextlib
 import io
-import struct
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO
 
-from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from calotype.cli.jobs import STANDARD
-from calotype.codec import metadata
+from calotype.codec import mend
+from calotype.codec.convert import RAW, DamageError
 from calotype.codec.image import Picture
-from calotype.errors import ImageError, LimitError
+from calotype.errors import CalotypeError, ImageError, LimitError
 
-# Formats that keep an EXIF orientation; for the others the pixels are turned upright before they are written.
-_WITH_EXIF = ("AVIF", "JPEG", "PNG", "TIFF", "WEBP")
+#: Raw files by their first bytes: where they stand, and what they are.
+_RAW = (
+    (8, b"CR\2", "CR2"), (4, b"ftypcrx ", "CR3"), (0, b"FUJIFILMCCD-RAW", "RAF"), (0, b"IIRO", "ORF"),
+    (0, b"IIRS", "ORF"), (0, b"MMOR", "ORF"), (0, b"IIU\0", "RW2"), (0, b"FOVb", "X3F"), (0, b"\0MRM", "MRW"),
+)  # fmt: skip
+#: Those that begin like any TIFF, by the ends of their names. DNG is known by a tag, too.
+_RAW_NAMES = frozenset({
+    ".3fr", ".arw", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos", ".nef", ".nrw", ".pef", ".rwl",
+    ".sr2", ".srw",
+})  # fmt: skip
+_HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
-# Where a format loses something, it loses little: a decoded picture is not to be compressed a second time.
-_OPTIONS: dict[str, dict[str, Any]] = {
-    "AVIF": {"quality": 95, "subsampling": "4:4:4"},
-    "JPEG": {"quality": 95, "subsampling": "4:4:4"},
-    "PNG": {"compress_level": 3},  # within some percent of level 6, in a third of the time
-    "WEBP": {"lossless": True},
-}
+# Whether Pillow takes truncated files is a setting of the whole process.
+_tolerance = threading.Lock()
 
 
 def read_bytes(source: str) -> bytes:
@@ -34,92 +40,94 @@ def read_bytes(source: str) -> bytes:
     return sys.stdin.buffer.read() if source == STANDARD else Path(source).read_bytes()
 
 
-@contextmanager
-def open_image(source: str) -> Iterator[Image.Image]:
-    """Open a picture file, or standard input, with Pillow. Raises ImageError, LimitError and OSError."""
-    with io.BytesIO(read_bytes(source)) if source == STANDARD else Path(source).open("rb") as stream:
-        if not stream.read(1):
-            raise ImageError("the file is empty")
-        try:
-            image = Image.open(stream)
-        except UnidentifiedImageError as error:
-            raise ImageError("not a picture, or of a format that Pillow does not read") from error
-        except Image.DecompressionBombError as error:
-            raise LimitError(f"{error} --max-pixels allows more") from error
-        except (OSError, MemoryError):
-            raise
-        except Exception as error:  # Pillow's readers may raise anything for damaged data
-            raise ImageError(f"the picture is damaged: {str(error) or type(error).__name__}") from error
-        with image:
-            yield image
+def read_picture(source: str, frame: int | None = None, *, accept_truncated: bool = False) -> Picture:
+    """Read a picture file, a pipe or standard input.
 
+    frame:            which one to take of an animation or of several pages, from 0
+    accept_truncated: read what there is of a file that is cut off; by default only what lacks no pixel
 
-def read_picture(source: str) -> Picture:
-    """Read a picture file, or standard input. Raises ImageError, LimitError and OSError."""
-    with open_image(source) as image:
-        return Picture.from_pil(image)
-
-
-def format_of(name: str) -> str:
-    """Pillow's name of the format of a file name or suffix. Raises ImageError if Pillow cannot write it."""
-    suffix = (Path(name).suffix or "." + name.lstrip(".")).lower()
-    for load in (Image.preinit, Image.init):  # first the common formats; loading all of Pillow's takes time
-        load()
-        found = Image.EXTENSION.get(suffix)
-        if found in Image.SAVE and found != "CALO":
-            return found
-    raise ImageError(
-        f"{name}: Pillow cannot write {suffix or 'files without a suffix'}; use .png, .jpg, .webp or .tif"
-    )
-
-
-def to_file(image: Image.Image, form: str) -> tuple[memoryview, list[str]]:
-    """The picture as a file of Pillow's format ``form``, and notes on what was left out of it.
-
-    EXIF, XMP and ICC profile go along where the format holds them. Raises ImageError when the picture
-    itself does not fit.
+    Raises ImageError, LimitError and OSError.
     """
-    if form == "JPEG" and image.mode in ("LA", "RGBA"):
-        raise ImageError("the picture has alpha, which JPEG cannot hold; decode to .png, .webp or .avif")
-    if form not in _WITH_EXIF:
-        image = metadata.upright(image)
+    with _opened(source) as stream, _tolerance if accept_truncated else contextlib.nullcontext():
+        try:
+            with _image(stream, source) as image:
+                return Picture.from_pil(image, frame)
+        except DamageError:
+            stream.seek(0)
+            data = stream.read()
+            if (mended := mend.mended(data)) is not None:
+                with contextlib.suppress(DamageError), _image(io.BytesIO(mended[0]), source) as image:
+                    picture = Picture.from_pil(image, frame)
+                    return replace(picture, notes=(*picture.notes, mended[1]))
+            if not accept_truncated:
+                raise
+            return _truncated(data, source, frame)
+
+
+def _truncated(data: bytes, source: str, frame: int | None) -> Picture:
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
     try:
-        return _saved(image, form, _metadata(image, form)), []
-    except _UNFIT as error:
-        if "exif" not in image.info and "xmp" not in image.info:
-            raise ImageError(f"{form} cannot hold this picture: {error}") from error
-        problem = str(error)
-    try:  # metadata that are malformed or too long must not keep anyone from the picture
-        image = metadata.upright(image)
-        plain = {key: value for key, value in image.info.items() if key == "icc_profile"}
-        return _saved(image, form, plain), [f"EXIF and XMP are left out, {form} cannot hold them: {problem}"]
-    except _UNFIT as error:
-        raise ImageError(f"{form} cannot hold this picture: {error}") from error
+        with _image(io.BytesIO(data), source) as image:
+            picture = Picture.from_pil(image, frame)
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
+    return replace(picture, notes=(*picture.notes, "the file is truncated: parts of the picture are missing"))
 
 
-# What Pillow's writers raise for pictures and metadata that they cannot write.
-_UNFIT = (OSError, ValueError, KeyError, TypeError, SyntaxError, struct.error)
+@contextlib.contextmanager
+def _opened(source: str) -> Iterator[IO[bytes]]:
+    """A file that can be read more than once; a pipe is read into memory."""
+    if source == STANDARD or not Path(source).is_file():
+        data = read_bytes(source)
+        with io.BytesIO(data) as stream:
+            yield stream
+    else:
+        with Path(source).open("rb") as stream:
+            yield stream
 
 
-def _saved(image: Image.Image, form: str, fields: dict[str, Any]) -> memoryview:
-    stream = io.BytesIO()
-    image.save(stream, form, **_OPTIONS.get(form, {}), **fields)
-    return stream.getbuffer()  # no copy: it may be large
+def _image(stream: IO[bytes], source: str) -> Image.Image:
+    """Open a picture with Pillow. Raises ImageError, LimitError and OSError."""
+    head = stream.read(64)
+    stream.seek(0)
+    if not head:
+        raise ImageError("the file is empty")
+    _refuse_raw(head, source)
+    try:
+        return Image.open(stream)
+    except UnidentifiedImageError as error:
+        if head[4:8] == b"ftyp" and head[8:12] in _HEIF:
+            return _heif(stream)
+        if head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")):  # it says what it is, but
+            raise DamageError("the picture is damaged or cannot be read") from error
+        raise ImageError("not a picture, or of a format that Pillow does not read") from error
+    except Image.DecompressionBombError as error:
+        raise LimitError(f"{error} --max-pixels allows more") from error
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # Pillow's readers may raise anything for damaged data
+        raise DamageError(f"the picture is damaged: {str(error) or type(error).__name__}") from error
 
 
-def _metadata(image: Image.Image, form: str) -> dict[str, Any]:
-    """The options of Pillow's writer that carry the metadata in ``image.info``."""
-    if form not in _WITH_EXIF:
-        return {}
-    names = ("icc_profile", "exif", "xmp")
-    options: dict[str, Any] = {name: image.info[name] for name in names if name in image.info}
-    if "xmp" in options and form == "PNG":
-        text = PngImagePlugin.PngInfo()
-        text.add_itxt("XML:com.adobe.xmp", options.pop("xmp").decode("utf-8"))
-        options["pnginfo"] = text
-    if "xmp" in options and form == "TIFF":
-        fields = Image.Exif()
-        fields.load(options.get("exif", b""))
-        fields[0x02BC] = options.pop("xmp")  # a tag of its own
-        options["exif"] = fields
-    return options
+def _refuse_raw(head: bytes, source: str) -> None:
+    suffix = Path(source).suffix.lower()
+    kinds = [kind for at, magic, kind in _RAW if head[at:].startswith(magic)]
+    if kinds or (suffix in _RAW_NAMES and head[:4] in (b"II*\0", b"MM\0*")):
+        raise ImageError(RAW.format(kinds[0] if kinds else suffix.lstrip(".").upper()))
+
+
+def _heif(stream: IO[bytes]) -> Image.Image:
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise ImageError("HEIC pictures need pillow-heif: pip install 'calotype[heif]'") from error
+    pillow_heif.register_heif_opener()
+    stream.seek(0)
+    try:
+        return Image.open(stream)
+    except CalotypeError:
+        raise
+    except Exception as error:  # as above
+        raise DamageError(
+            "the HEIC picture is damaged or of a kind that pillow-heif does not read"
+        ) from error

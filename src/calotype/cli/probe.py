@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from calotype.cli import FAILURE
-from calotype.cli.options import add_max_metadata, parser, size
+from calotype.cli.options import add_max_metadata, parse, parser, size
 from calotype.cli.report import complain, print_json
 
 
@@ -18,7 +18,7 @@ def main(arguments: list[str]) -> int:
         "--max-pixels", type=size, metavar="N", help="describe larger pictures no further; default: 2^30"
     )
     add_max_metadata(options)
-    given = options.parse_intermixed_args(arguments)
+    given = parse(options, arguments)
     status = 0
     for path in given.paths:
         limits = {"max_pixels": given.max_pixels, "max_metadata": given.max_metadata}

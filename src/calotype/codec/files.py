@@ -28,14 +28,15 @@ def atomic_write(path: str | os.PathLike[str], *, overwrite: bool = True) -> Ite
     directly. Raises FileExistsError when the file exists and ``overwrite`` is false, and OSError as writing
     files does.
     """
-    target = Path(os.path.realpath(path))
-    mode = _existing_mode(target)
+    # Asked of the name as it is given: /dev/stdout and what shells give for >(command) lead to no file.
+    mode = _existing_mode(Path(path))
     if mode is not None and not stat.S_ISREG(mode):
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(21, "is a folder", str(path))
-        with _named(path), target.open("wb") as stream:
+        with _named(path), Path(path).open("wb") as stream:
             yield stream
         return
+    target = Path(os.path.realpath(path))
     if mode is not None and not overwrite:
         raise FileExistsError(17, "exists already", str(path))
     temporary = target.with_name(f".{target.name[:100]}.{os.urandom(4).hex()}.tmp")

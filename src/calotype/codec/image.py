@@ -7,13 +7,16 @@ converted, by which rule, and which are refused is decided in :mod:`calotype.cod
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from calotype.codec import convert, metadata
+from calotype.codec import convert, icc, mend, metadata, source
+from calotype.codec.exif import bare
+from calotype.codec.hidden import conceal
 from calotype.errors import ImageError
 
 UInt8Array = NDArray[np.uint8]
@@ -92,14 +95,35 @@ class Picture:
         return cls(pixels, grey, alpha)
 
     @classmethod
-    def from_pil(cls, image: Image.Image) -> Picture:
+    def from_pil(cls, image: Image.Image, frame: int | None = None) -> Picture:
         """Make a picture from a Pillow image, with its alpha, ICC profile, EXIF and XMP.
 
+        frame: which one to take of an animation or of several pages, from 0.
+
+        A file whose pixels are all there is read even if something else in it is damaged; a note says so.
         Raises ImageError when the image cannot be read or is of a kind that Calotype refuses
         (see :mod:`calotype.codec.convert`).
         """
-        plain = convert.to_8_bit(image)
-        im = plain.image
+        file = None
+        try:
+            plain = convert.to_8_bit(image, frame)
+        except convert.DamageError:
+            file = mend.mended(source.whole(image) or b"")
+            if file is None:
+                raise
+            with Image.open(io.BytesIO(file[0])) as again:
+                plain = convert.to_8_bit(again, frame)
+        with convert.readable():
+            meta = metadata.read(image)
+        notes = (*plain.notes, *meta.notes, *((file[1],) if file else ()))
+        picture = cls._of(plain.image)
+        return replace(
+            picture, icc=plain.icc, exif=meta.exif, xmp=meta.xmp, notes=tuple(dict.fromkeys(notes))
+        )
+
+    @classmethod
+    def _of(cls, im: Image.Image) -> Picture:
+        """The pixels of a loaded image of mode L, LA, RGB or RGBA."""
         width, height = im.size
         if width < 1 or height < 1:
             raise ImageError(f"the picture is empty ({width} x {height} pixels)")
@@ -114,10 +138,7 @@ class Picture:
             pixels[top:bottom] = strip[:, :, :1] if grey else strip[:, :, :3]
             if alpha is not None:
                 alpha[top:bottom] = strip[:, :, -1]
-        with convert.readable():
-            meta = metadata.read(image)
-        icc = meta.icc if plain.keeps_icc else plain.icc
-        return cls(pixels, grey, alpha, icc, meta.exif, meta.xmp, plain.notes)
+        return cls(pixels, grey, alpha)
 
     def to_pil(self) -> Image.Image:
         """Give the picture as a Pillow image of mode L, LA, RGB or RGBA, with the metadata in its ``info``
@@ -137,8 +158,37 @@ class Picture:
         metadata.attach(stub, None, self.exif, self.xmp)
         if metadata.orientation(stub) == 1:
             return self
-        return replace(Picture.from_pil(metadata.upright(self.to_pil())), notes=self.notes)
+        turned = metadata.upright(self.to_pil())
+        exif, xmp = turned.info.get("exif"), turned.info.get("xmp")
+        return replace(Picture._of(turned), icc=self.icc, exif=bare(exif), xmp=xmp, notes=self.notes)
 
     def stripped(self) -> Picture:
         """The picture without EXIF and XMP, turned upright. The ICC profile stays: it makes the colours."""
         return replace(self.upright(), exif=None, xmp=None)
+
+    def concealed(self) -> Picture:
+        """The picture with colours where alpha is 0 that cost least (:mod:`calotype.codec.hidden`)."""
+        if self.alpha is None:
+            return self
+        pixels = conceal(self.pixels, self.alpha)
+        if self.grey and pixels is not self.pixels:  # filled channel by channel, which rounding could part
+            pixels[:, :, 1:] = pixels[:, :, :1]
+        return replace(self, pixels=pixels)
+
+    def given(
+        self,
+        exif: metadata.ExifLike = "keep",
+        icc_profile: bytes | metadata.Keep | None = "keep",
+        xmp: bytes | str | metadata.Keep | None = "keep",
+    ) -> Picture:
+        """The picture with metadata in place of its own; None or nothing leaves them out.
+
+        Raises ValueError for an ICC profile that is not for such a picture."""
+        own = metadata.given(exif, xmp, metadata.Metadata(self.exif, self.xmp))
+        if icc_profile == "keep" or isinstance(icc_profile, str):
+            return replace(self, exif=own.exif, xmp=own.xmp)
+        if icc_profile and icc.space(icc_profile) != ("GRAY" if self.grey else "RGB"):
+            kind = icc.space(icc_profile) or "nothing that is known"
+            what = "grey" if self.grey else "RGB"
+            raise ValueError(f"icc_profile is a profile for {kind}, and the picture is {what}")
+        return replace(self, exif=own.exif, xmp=own.xmp, icc=icc_profile or None)

@@ -1,92 +1,112 @@
-"""ICC, EXIF and XMP: taken from a Pillow image, and put back where Pillow's own readers put them.
+"""What goes along with a picture: taken from a Pillow image, and put back where Pillow's own readers put it.
 
-The bytes are carried over exactly. Two things differ from format to format and are evened out here: JPEG and
-PNG readers put ``Exif\\0\\0`` before the EXIF data (WebP and AVIF readers may not), and XMP is text or bytes.
+ICC profile, EXIF and XMP are carried over. What has no place in a .calo file is named in a note.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
 from PIL import ExifTags, Image, ImageOps
 
-#: What JPEG (and Pillow) put before EXIF data.
-EXIF_PREFIX = b"Exif\0\0"
+from calotype.codec import exif as exif_data
+from calotype.codec import xmp as xmp_data
 
-# EXIF of a TIFF file shares a directory with the layout of the TIFF's pixels. Only these describe the
-# picture.
-_TIFF_TAGS = (
-    ExifTags.Base.ImageDescription,
-    ExifTags.Base.Make,
-    ExifTags.Base.Model,
-    ExifTags.Base.Orientation,
-    ExifTags.Base.XResolution,
-    ExifTags.Base.YResolution,
-    ExifTags.Base.ResolutionUnit,
-    ExifTags.Base.Software,
-    ExifTags.Base.DateTime,
-    ExifTags.Base.Artist,
-    ExifTags.Base.Copyright,
-)
+Keep: TypeAlias = Literal["keep"]
+ExifLike: TypeAlias = "bytes | Image.Exif | Keep | None"
+
+_IPTC = 0x0404  # a Photoshop resource
+_IPTC_TAG = 33723  # of TIFF
+_PLACE = b"GPSLatitude"
+# Texts of a PNG that are kept elsewhere, or that programs write about themselves.
+_OWN_TEXTS = ("Raw profile type", "XML:com.adobe.xmp", "Software", "Creation Time", "date:")
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a picture carries beside its pixels, byte for byte; None when absent. ``exif`` has no prefix."""
+    """What a picture carries beside its pixels and colours; None when absent. ``exif`` has no prefix."""
 
-    icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
+    notes: tuple[str, ...] = ()
 
 
 def read(image: Image.Image) -> Metadata:
-    """The metadata of a loaded Pillow image. Malformed metadata is carried along as it is."""
-    info = image.info
-    icc = info.get("icc_profile")
-    xmp = info.get("xmp") or info.get("XML:com.adobe.xmp")
-    if isinstance(xmp, str):
-        xmp = xmp.encode("utf-8")
-    return Metadata(_bytes(icc), _exif(image), _bytes(xmp))
+    """The metadata of a Pillow image. Malformed EXIF and XMP are carried along as they are."""
+    exif = exif_data.read(image)
+    xmp, notes = xmp_data.read(image)
+    dpi = _resolution(image)
+    if dpi is not None and not _same(exif_data.resolution(exif), dpi):
+        exif = exif_data.with_resolution(exif, dpi) or exif
+    was = exif_data.bare(image.info.get("exif") if isinstance(image.info.get("exif"), bytes) else None)
+    if exif_data.has_place(was) and not exif_data.has_place(exif) and _PLACE in (xmp or b""):
+        notes += ("the place is gone from EXIF, but XMP still says it",)
+    return Metadata(exif, xmp, notes + _left_out(image))
 
 
-def _bytes(value: object) -> bytes | None:
-    return bytes(value) if isinstance(value, (bytes, bytearray)) and value else None
+def _resolution(image: Image.Image) -> tuple[float, float] | None:
+    """Dots per inch that a file says outside of EXIF."""
+    dpi = exif_data.sensible(image.info.get("dpi"))
+    # For a JPEG that says nothing Pillow gives 72; a TIFF's is among its tags.
+    made_up = dpi == (72, 72) and "exif" in image.info and image.info.get("jfif_unit") not in (1, 2)
+    return None if made_up or hasattr(image, "tag_v2") else dpi
 
 
-def _exif(image: Image.Image) -> bytes | None:
-    data = image.info.get("exif")
-    if isinstance(data, Image.Exif):
-        data = data.tobytes()
-    if data is None and "Raw profile type exif" in image.info:  # a PNG written by older ImageMagick
-        data = image.getexif().tobytes()
-    if data is None and hasattr(image, "tag_v2"):
-        data = _tiff_exif(image)
-    data = _bytes(data)
-    while data is not None and data.startswith(EXIF_PREFIX):
-        data = data[len(EXIF_PREFIX) :]
-    return data or None
+def _same(a: tuple[float, float] | None, b: tuple[float, float]) -> bool:
+    return a is not None and all(abs(x - y) < 0.005 for x, y in zip(a, b))
 
 
-def _tiff_exif(image: Image.Image) -> bytes | None:
-    source = image.getexif()
-    kept = Image.Exif()
-    for tag in _TIFF_TAGS:
-        if tag in source:
-            kept[tag] = source[tag]
-    for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-        entries = source.get_ifd(ifd)
-        if entries:
-            kept.get_ifd(ifd).update(entries)
-            kept[ifd] = kept.get_ifd(ifd)
-    return kept.tobytes() if len(kept) else None
+def _left_out(image: Image.Image) -> tuple[str, ...]:
+    """Notes on what a .calo file has no place for."""
+    info, lost = image.info, []
+    photoshop = info.get("photoshop")
+    tags = getattr(image, "tag_v2", ())
+    raw = any(f"Raw profile type {name}" in info for name in ("iptc", "8bim"))
+    if raw or _IPTC_TAG in tags or (isinstance(photoshop, dict) and _IPTC in photoshop):
+        lost.append("IPTC")
+    if info.get("comment") and image.format != "JPEG2000":  # there it names the program
+        lost.append("a comment")
+    texts = getattr(image, "_text", None) or getattr(getattr(image, "png", None), "im_text", None) or {}
+    names = [name for name in texts if name in info and not name.startswith(_OWN_TEXTS)]
+    if names:
+        lost.append(f"texts ({', '.join(names)})")
+    segments = getattr(image, "applist", ())
+    if any(name == "APP11" and data.startswith(b"JP") for name, data in segments):
+        lost.append("content credentials")
+    shape = info.get("aspect", info.get("jfif_density") if info.get("jfif_unit") == 0 else None)
+    if isinstance(shape, tuple) and len(set(shape)) > 1:
+        lost.append("the shape of its pixels, which are not square")
+    if info.get("depth_images"):  # pillow-heif's
+        lost.append("a depth map")
+    notes: tuple[str, ...] = (f"left out: {', '.join(lost)}",) if lost else ()
+    urn = b"urn:iso:std:iso:ts:21496"
+    if "hdrgainmap" in str(info.get("aux")) or any(data.startswith(urn) for _, data in segments):
+        notes += (xmp_data.GAIN_MAP,)
+    return notes
+
+
+def given(exif: ExifLike, xmp: bytes | str | Keep | None, own: Metadata) -> Metadata:
+    """The metadata that a caller asks for, in place of a picture's own: None or nothing leaves them out."""
+    if not isinstance(exif, str):
+        data = exif_data.of(exif) if isinstance(exif, Image.Exif) else exif
+        own = replace(own, exif=exif_data.bare(data))
+    elif exif != "keep":
+        raise ValueError("exif must be bytes, a PIL.Image.Exif or None")
+    if xmp != "keep":
+        own = replace(own, xmp=(xmp.encode("utf-8") if isinstance(xmp, str) else xmp) or None)
+    return own
 
 
 def attach(image: Image.Image, icc: bytes | None, exif: bytes | None, xmp: bytes | None) -> None:
-    """Put metadata into ``image.info`` as Pillow's readers do: icc_profile, exif (prefixed), xmp."""
+    """Put metadata into ``image.info`` as Pillow's readers do: icc_profile, exif (prefixed), xmp, dpi."""
     if icc:
         image.info["icc_profile"] = icc
     if exif:
-        image.info["exif"] = exif if exif.startswith(EXIF_PREFIX) else EXIF_PREFIX + exif
+        prefix = exif_data.PREFIX
+        image.info["exif"] = exif if exif.startswith(prefix) else prefix + exif
+        if dpi := exif_data.resolution(exif_data.bare(exif)):
+            image.info["dpi"] = dpi
     if xmp:
         image.info["xmp"] = xmp
 

@@ -117,7 +117,7 @@ from numpy.typing import NDArray
 from calotype.codec import cpu, levels, manifest, tables, tensors
 from calotype.codec.levels import Level
 from calotype.codec.runtime import OPTIMISATION, Graph
-from calotype.coder import LatentCoder, TableSet
+from calotype.coder import LatentCoder, LevelIntegers, TableSet
 from calotype.errors import PackError
 
 CODER_VERSION = 1
@@ -225,7 +225,7 @@ class Pack:
         with self._lock:
             if self._coder is None:
                 try:
-                    coder = LatentCoder(self._tables, self.r_tables, self.z_tables)
+                    coder = LatentCoder(self._tables, self.z_tables, self.r_tables)
                 except (KeyError, ValueError) as error:
                     raise self._error(f"{manifest.TABLES}: {error}") from error
                 self._check_coder(coder)
@@ -235,7 +235,7 @@ class Pack:
     def _check_coder(self, coder: LatentCoder) -> None:
         golden = (self._tables[f"golden_{name}"] for name in ("level", "z", "r", "z_table", "z_shift", "index"))
         for number, z, r, z_table, z_shift, index in zip(*golden):
-            found = coder.classes(self.level(int(number)).integers, z, r.astype(np.int32), settle=False)
+            found = coder.classes(LevelIntegers(**self.level(int(number)).integers), z, r)
             pairs = ((found.z_table, z_table), (found.z_shift, z_shift), (found.index, index))
             if not all(np.array_equal(ours, theirs) for ours, theirs in pairs):
                 raise self._error("the coder computes other classes here than where the pack was made")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from calotype.codec.networks import Floats, Latents, Networks
 from calotype.codec.tiles import pad_to_multiple
+from calotype.coder import LevelIntegers
 
 MULTIPLE = 8
 CELL = 2  # latents per hyper-latent, each way
@@ -32,7 +33,7 @@ def quantise(networks: Networks, y: Floats) -> Latents:
 
 def settled(networks: Networks, latents: Latents) -> Latents:
     """The same integers with 0 for those that are not coded, and the class of each."""
-    found = networks.pack.coder.classes(networks.level.integers, *_symbols(latents))
+    found = networks.pack.coder.classes(_integers(networks), *_symbols(latents))
     return Latents(latents.z, found.r[None].astype(np.float32), found.index[None])
 
 
@@ -58,12 +59,12 @@ def tables(networks: Networks, latents: Latents) -> NDArray[np.int32]:
 
 def write(networks: Networks, latents: Latents) -> bytes:
     """The tile's payload."""
-    return networks.pack.coder.write(networks.level.integers, *_symbols(latents))
+    return networks.pack.coder.write(_integers(networks), *_symbols(latents))
 
 
 def read(networks: Networks, payload: bytes | memoryview, height: int, width: int) -> tuple[Floats, Floats]:
     """(z, r) from the payload of a tile of height x width latents. Raises FormatError when it is damaged."""
-    z, r = networks.pack.coder.read(networks.level.integers, payload, height, width)
+    z, r = networks.pack.coder.read(_integers(networks), payload, height, width)
     return z[None].astype(np.float32), r[None].astype(np.float32)
 
 
@@ -84,7 +85,7 @@ def preview(
 
     Raises FormatError when that is damaged.
     """
-    _, r = networks.pack.coder.read(networks.level.integers, payload, height, width, low_only=True)
+    _, r = networks.pack.coder.read(_integers(networks), payload, height, width, low_only=True)
     inside = _inside(height, width)
     low = np.zeros((1, LOW, *inside.shape[-2:]), np.float32)
     low[0, :, :height, :width] = r[:LOW]
@@ -97,6 +98,10 @@ def _inside(height: int, width: int) -> Floats:
     inside = np.zeros((1, 1, height + -height % MULTIPLE, width + -width % MULTIPLE), np.float32)
     inside[..., :height, :width] = 1
     return inside
+
+
+def _integers(networks: Networks) -> LevelIntegers:
+    return LevelIntegers(**networks.level.integers)
 
 
 def _symbols(latents: Latents) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

@@ -6,13 +6,16 @@ when they are first asked for. Pillow's limit ``Image.MAX_IMAGE_PIXELS`` holds h
 ``save`` takes the keywords of :func:`calotype.encode`, and ``exif``, ``icc_profile`` and ``xmp`` as
 Pillow's other writers do; without them the picture's own metadata are kept.
 
-Pillow opens, and so empties, the file before a writer is asked. All of it is encoded before the first byte
-is written. If that fails, Pillow removes a file that it made, and one that was there before is lost; on a
-full disk a part may stay. :func:`calotype.save` leaves what was there before, and never a part.
+A file that is saved by its name appears when all of it is written; a failure leaves what was there before.
+Pillow itself opens, and so empties, a file before it asks a writer, who can do nothing about it. So its
+``save`` is wrapped: files of this format go another way, everything else goes straight on.
 """
 
 from __future__ import annotations
 
+import functools
+import io
+import os
 from typing import IO, Any
 
 from PIL import Image, ImageFile
@@ -22,8 +25,8 @@ MIME = "image/x-calotype"
 SUFFIX = ".calo"
 
 _TARGETS = ("target_size", "target_bpp", "target_psnr", "target_ms_ssim")
-_OPTIONS = ("quality", *_TARGETS, "effort", "tune", "pack", "threads")
-_METADATA = ("icc_profile", "exif", "xmp")
+_METADATA = ("icc_profile", "exif", "xmp", "strip")
+_OPTIONS = ("quality", *_TARGETS, "effort", "tune", "pack", "threads", *_METADATA, "keep_hidden_colour")
 
 
 class CaloImageFile(ImageFile.ImageFile):
@@ -80,19 +83,45 @@ def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
 
     given: dict[str, Any] = getattr(image, "encoderinfo", {})
     options = {name: given[name] for name in _OPTIONS if name in given}
-    metadata = {name: given[name] for name in _METADATA if name in given}
-    if metadata:
-        image = image.copy()
-        image.info.update(metadata)
+    # Pillow saves the frame that an image is at.
+    several = getattr(image, "n_frames", 1) > 1 and image.format not in ("HEIF", "MPO", "PSD")
+    frame = image.tell() if several else None
     try:
-        stream.write(api.encode(image, **options))
+        data = api.encode(image, frame=frame, **options)
     except CalotypeError as error:
-        raise OSError(f"cannot write {filename!r}: {error}") from error
+        raise OSError(f"cannot write {filename!r}: {error}" if filename else str(error)) from error
+    stream.write(data)
+
+
+def _save_whole() -> None:
+    """Let Pillow's ``save`` put files of this format under their names when they are complete."""
+    original = Image.Image.save
+    if hasattr(original, "__wrapped__"):
+        return
+
+    @functools.wraps(original)
+    def save(self: Image.Image, fp: Any, format: str | None = None, **params: Any) -> None:
+        name = os.fsdecode(fp) if isinstance(fp, (str, bytes, os.PathLike)) else ""
+        if not name or (format.upper() if format else _suffix(name)) not in (FORMAT, SUFFIX):
+            original(self, fp, format, **params)
+            return
+        from calotype.codec.files import write_file
+
+        whole = io.BytesIO()
+        original(self, whole, FORMAT, **params)
+        write_file(name, whole.getbuffer())
+
+    Image.Image.save = save  # type: ignore[method-assign]
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122 (as Pillow does)
 
 
 def register() -> None:
     """Make Pillow know the format; doing it twice does no harm."""
     Image.register_open(FORMAT, CaloImageFile, _accept)
     Image.register_save(FORMAT, _save)
+    _save_whole()
     Image.register_extension(FORMAT, SUFFIX)
     Image.register_mime(FORMAT, MIME)

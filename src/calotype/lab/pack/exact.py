@@ -111,9 +111,14 @@ def golden(model: Calotype, tables: dict[str, Array], z_limit: int) -> dict[str,
     found: list[list[Array]] = []
     with torch.no_grad():
         for k, level in enumerate(levels):
-            given = (torch.from_numpy(t[k : k + 1]).double() for t in (z, r))
-            out = net.classes(*given, knobs(tables, int(level)))
-            found.append([t[0].numpy() for t in out])
+            while True:  # until nothing is left to forbid: once more for every phase at most
+                given = (torch.from_numpy(t[k : k + 1].astype(np.float64)) for t in (z, r))
+                out = [t[0].numpy() for t in net.classes(*given, knobs(tables, int(level)))]
+                forbidden = (out[2] == 0) & (r[k] != 0)
+                if not forbidden.any():
+                    break
+                r[k][forbidden] = 0
+            found.append(out)
     net.float()
     table, shift, index = (np.stack(t) for t in zip(*found, strict=True))
     return {

@@ -1,0 +1,108 @@
+"""Files that every viewer shows although something is wrong beside their pixels.
+
+A JPEG may lack its end; a PNG may have damaged chunks of text or other things between those that make the
+picture. Such files are mended in memory. A file with pixels missing is not: that is damage.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import numpy as np
+from PIL import Image
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_NEEDED = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+#: What is kept of the other chunks when it is whole, and the fewest bytes that Pillow takes of it.
+_KNOWN = {
+    b"tRNS": 1, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"iCCP": 4, b"cICP": 4, b"sBIT": 1, b"pHYs": 9,
+    b"eXIf": 8, b"iTXt": 5, b"tEXt": 2, b"zTXt": 3,
+}  # fmt: skip
+_END = b"\xff\xd9"
+# Bytes that a decoder reads as coefficients, if it still waits for any.
+_PROBE = bytes(range(1, 240)) * 8
+
+
+def mended(data: bytes) -> tuple[bytes, str] | None:
+    """The bytes of a file that Pillow reads, and a note on what was wrong; None when it cannot be mended."""
+    if data.startswith(b"\xff\xd8\xff"):
+        return _jpeg(data)
+    if data.startswith(_PNG):
+        return _png(data)
+    return None
+
+
+def _jpeg(data: bytes) -> tuple[bytes, str] | None:
+    """Add the end that is missing, if the pixels are all there: then what stands before it has no effect."""
+    closed = data.rstrip(b"\xff") + _END
+    pixels, probed = _pixels(closed), _pixels(closed[:-2] + _PROBE + _END)
+    if pixels is None or probed is None or not np.array_equal(pixels, probed):
+        return None
+    return closed, "the file lacks its end; all pixels are there"
+
+
+def _pixels(data: bytes) -> np.ndarray | None:
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return np.asarray(image)
+    except Exception:  # damaged in another way; Pillow's readers may raise anything
+        return None
+
+
+def _png(data: bytes) -> tuple[bytes, str] | None:
+    """Leave out what is damaged beside the chunks that make the picture; add the end if it is missing."""
+    kept, lost, at, ended = [_PNG], False, len(_PNG), False
+    while at < len(data) and not ended:
+        length = struct.unpack(">I", data[at : at + 4].ljust(4, b"\0"))[0]
+        kind, end = data[at + 4 : at + 8], at + 12 + length
+        whole = end <= len(data) and zlib.crc32(data[at + 4 : end - 4]) == int.from_bytes(
+            data[end - 4 : end], "big"
+        )
+        if kind in _NEEDED and not whole and end <= len(data):
+            return None
+        if whole and (kind in _NEEDED or (kind in _KNOWN and _readable(kind, data[at + 8 : end - 4]))):
+            kept.append(data[at:end])
+            ended = kind == b"IEND"
+        elif kind.isalpha() and end <= len(data):
+            lost = True
+        else:  # no chunk: look for the next one
+            lost, end = True, _next(data, at + 1)
+        at = end
+    if not ended:
+        kept.append(struct.pack(">I", 0) + b"IEND" + struct.pack(">I", zlib.crc32(b"IEND")))
+    what = (
+        "damaged parts beside the pixels are left out"
+        if lost
+        else "the file lacks its end; all pixels are there"
+    )
+    return b"".join(kept), what
+
+
+def _readable(kind: bytes, payload: bytes) -> bool:
+    """Whether Pillow takes a chunk; it refuses the whole picture for one that it does not."""
+    if len(payload) < _KNOWN[kind]:
+        return False
+    if kind not in (b"iCCP", b"zTXt"):
+        return kind not in (b"tEXt", b"iTXt") or b"\0" in payload
+    _, _, rest = payload.partition(b"\0")
+    if rest[:1] != b"\0":
+        return False
+    try:
+        # Enough to see that it inflates; Pillow limits how much.
+        return bool(zlib.decompressobj().decompress(rest[1:], 1024)) or not rest[1:]
+    except zlib.error:
+        return False
+
+
+def _next(data: bytes, start: int) -> int:
+    """Where the next whole chunk begins; the end of the data if there is none."""
+    places = (data.find(kind, start + 4) for kind in (*_NEEDED, *_KNOWN))
+    for place in sorted(place - 4 for place in places if place >= 0):
+        end = place + 12 + int.from_bytes(data[place : place + 4], "big")
+        if end <= len(data) and zlib.crc32(data[place + 4 : end - 4]) == int.from_bytes(
+            data[end - 4 : end], "big"
+        ):
+            return place
+    return len(data)

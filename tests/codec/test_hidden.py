@@ -1,0 +1,90 @@
+"""What lies under transparent pixels becomes what costs least, and nothing visible changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import calotype
+from calotype.codec.hidden import conceal
+from calotype.codec.image import Picture
+
+Scene = Callable[..., np.ndarray]
+RNG = np.random.default_rng(9)
+
+
+def disc(height: int, width: int) -> np.ndarray:
+    y, x = np.mgrid[0:height, 0:width]
+    inside = (x - width / 2) ** 2 + (y - height / 2) ** 2 < (0.35 * min(height, width)) ** 2
+    return np.where(inside, 255, 0).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 40), (33, 17), (300, 200), (700, 70)])
+def test_visible_pixels_stay(height: int, width: int) -> None:
+    pixels = RNG.integers(0, 256, (height, width, 3), np.uint8)
+    alpha = RNG.choice(np.array([0, 1, 255], np.uint8), (height, width))
+    before = pixels.copy()
+    filled = conceal(pixels, alpha)
+    assert np.array_equal(filled[alpha > 0], pixels[alpha > 0])
+    assert np.array_equal(pixels, before)
+
+
+def test_nothing_is_done_where_nothing_is_hidden() -> None:
+    pixels = RNG.integers(0, 256, (8, 8, 3), np.uint8)
+    assert conceal(pixels, np.full((8, 8), 1, np.uint8)) is pixels
+
+
+@pytest.mark.parametrize("size", [(600, 40), (64, 64)])
+def test_one_colour_goes_on_everywhere(size: tuple[int, int]) -> None:
+    """Far from what is visible, too, and across the strips that are worked on one at a time."""
+    alpha = np.zeros(size, np.uint8)
+    alpha[3:9, 5:8] = 255
+    pixels = RNG.integers(0, 256, (*size, 3), np.uint8)
+    pixels[alpha > 0] = (10, 200, 90)
+    assert np.abs(conceal(pixels, alpha).astype(int) - (10, 200, 90)).max() <= 1
+
+
+def test_strips_meet_without_a_seam(scene: Scene) -> None:
+    """Where strips of 256 rows meet, rows differ as little as elsewhere."""
+    pixels, alpha = scene(800, 120), np.zeros((800, 120), np.uint8)
+    alpha[:, 50:70] = 255
+    steps = np.abs(np.diff(conceal(pixels, alpha)[:, :40].astype(float), axis=0)).mean(axis=(1, 2))
+    assert steps[[255, 511, 767]].max() <= steps.max()
+    assert steps[[255, 511, 767]].mean() <= 1.5 * steps.mean() + 0.5
+
+
+def test_a_picture_of_nothing() -> None:
+    alpha = np.zeros((40, 50), np.uint8)
+    filled = conceal(RNG.integers(0, 256, (40, 50, 3), np.uint8), alpha)
+    assert (filled == filled[0, 0]).all()
+
+
+@pytest.mark.parametrize("under", ["noise", "black"])
+def test_fewer_bytes_and_a_cleaner_edge(scene: Scene, under: str) -> None:
+    alpha = disc(192, 192)
+    hidden = (
+        RNG.integers(0, 256, (192, 192, 3), np.uint8)
+        if under == "noise"
+        else np.zeros((192, 192, 3), np.uint8)
+    )
+    pixels = np.where(alpha[..., None] > 0, scene(192, 192), hidden)
+    picture = np.dstack([pixels, alpha])
+    edge = (alpha > 0) & (np.abs(np.hypot(*(np.mgrid[0:192, 0:192] - 96)) - 0.35 * 192) < 6)
+
+    def coded(keep: bool) -> tuple[int, float]:
+        data = calotype.encode(picture, quality=60, keep_hidden_colour=keep)
+        back = np.asarray(calotype.decode(data)).astype(float)
+        assert np.array_equal(back[..., 3], alpha)
+        return len(data), float(np.square(back[..., :3] - pixels)[edge].mean())
+
+    kept, concealed = coded(True), coded(False)
+    assert concealed[0] < kept[0]
+    assert concealed[1] < kept[1]
+
+
+def test_grey_stays_grey() -> None:
+    pixels = RNG.integers(0, 256, (30, 30, 1), np.uint8).repeat(3, 2)
+    picture = Picture(pixels, grey=True, alpha=disc(30, 30)).concealed()
+    assert np.ptp(picture.pixels, axis=2).max() == 0
