@@ -67,9 +67,11 @@ void get(Decoder& self, Array<Index> index, const rans::Tables& tables, std::opt
 
 }  // namespace
 
+void bind_latents(nb::module_& m);  // latents.cpp
+
 NB_MODULE(_rans, m) {
     using namespace nb::literals;
-    m.doc() = "Interleaved rANS coder. Use calotype.coder, which checks and documents the arguments.";
+    m.doc() = "Interleaved rANS coder, and the parser of latents. Use calotype.coder, which checks and documents the arguments.";
     m.attr("PRECISION") = rans::precision;
     m.attr("LANES") = rans::lanes;
     nb::exception<rans::stream_error>(m, "StreamError", PyExc_ValueError);
@@ -125,4 +127,6 @@ NB_MODULE(_rans, m) {
             },
             "cdfs"_a.noconvert(), "out"_a.noconvert())
         .def("finish", [](Decoder& self) { self.run([](rans::Decoder& d) { d.finish(); }); });
+
+    bind_latents(m);
 }

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 PRECISION: int
 LANES: int
+KERNELS: list[str]
+MAX_SIDE: int
 
 class StreamError(ValueError): ...
 
@@ -29,3 +31,31 @@ class Decoder:
     def get(self, index: NDArray[Any], tables: Tables, skip: int | None, out: NDArray[np.int32]) -> None: ...
     def search(self, cdfs: NDArray[np.uint32], out: NDArray[np.int32]) -> None: ...
     def finish(self) -> None: ...
+
+_Level = tuple[NDArray[Any], ...]
+
+class Latents:
+    channels: int
+    low_channels: int
+    hyper_channels: int
+    def __init__(
+        self,
+        weights: dict[str, NDArray[np.int16]],
+        biases: dict[str, NDArray[np.int32]],
+        z_tables: Tables,
+        r_tables: Tables,
+        kernel: str,
+    ) -> None: ...
+    def write(self, level: _Level, z: NDArray[np.int32], r: NDArray[np.int32]) -> bytes: ...
+    def read(
+        self, level: _Level, data: NDArray[np.uint8], z: NDArray[np.int32], r: NDArray[np.int32]
+    ) -> None: ...
+    def look(
+        self,
+        level: _Level,
+        z: NDArray[np.int32],
+        r: NDArray[np.int32],
+        z_table: NDArray[np.uint8],
+        z_shift: NDArray[np.int32],
+        r_class: NDArray[np.uint8],
+    ) -> None: ...

@@ -7,13 +7,14 @@ integer arithmetic, so the same symbols and tables give the same bytes on every 
     data = encode(values, index, tables, skip=0)
     assert (decode(data, index, tables, skip=0) == values).all()
 
-``Encoder`` and ``Decoder`` put several arrays into one stream. Tables and their arithmetic work everywhere;
+``Encoder`` and ``Decoder`` put several arrays into one stream, ``LatentCoder`` codes whole tiles of latents. Tables and their arithmetic work everywhere;
 only coding itself needs the native module ``calotype._rans``, which is loaded at the first use.
 """
 
 from __future__ import annotations
 
 from calotype.coder.gaussian import gaussian_tables, log_scales
+from calotype.coder.latents import Classes, LatentCoder, LevelIntegers
 from calotype.coder.quantise import PRECISION, TOTAL, cdf_rows, quantise
 from calotype.coder.stream import Decoder, Encoder, decode, encode
 from calotype.coder.tables import TableSet
@@ -21,8 +22,11 @@ from calotype.coder.tables import TableSet
 __all__ = [
     "PRECISION",
     "TOTAL",
+    "Classes",
     "Decoder",
     "Encoder",
+    "LatentCoder",
+    "LevelIntegers",
     "TableSet",
     "cdf_rows",
     "decode",

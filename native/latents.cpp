@@ -1,0 +1,167 @@
+// Python binding of the latents' parser. The Python face with the full documentation is calotype/coder/latents.py.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include "parse.hpp"
+
+namespace nb = nanobind;
+namespace rans = calotype::rans;
+using namespace calotype::latents;
+
+namespace {
+
+template <class T, int dims>
+using Array = nb::ndarray<T, nb::ndim<dims>, nb::c_contig, nb::device::cpu>;
+template <int dims>
+using Ints = Array<const std::int32_t, dims>;
+
+template <class A>
+void check_shape(const char* name, const A& array, std::initializer_list<std::size_t> expected) {
+    std::string text;
+    bool same = true;
+    std::size_t i = 0;
+    for (const std::size_t n : expected) {
+        same &= array.shape(i++) == n;
+        text += (text.empty() ? "" : ", ") + std::to_string(n);
+    }
+    if (!same) throw std::invalid_argument(std::string(name) + " must be of shape [" + text + "]");
+}
+
+Arrays arrays_of(const nb::dict& weights, const nb::dict& biases) {
+    Arrays found;
+    for (const auto& [name, array] : weights) {
+        const auto a = nb::cast<Array<const std::int16_t, 4>>(array);
+        found.weights[nb::cast<std::string>(name)] = {a.data(), {a.shape(0), a.shape(1), a.shape(2), a.shape(3)}};
+    }
+    for (const auto& [name, array] : biases) {
+        const auto a = nb::cast<Array<const std::int32_t, 1>>(array);
+        found.biases[nb::cast<std::string>(name)] = {a.data(), a.shape(0)};
+    }
+    return found;
+}
+
+const Kernels& kernel_named(const std::string& name) {
+    for (const Kernels& k : kernels())
+        if (name.empty() || name == k.name) return k;
+    throw std::invalid_argument("this machine has no kernel named " + name);
+}
+
+class Latents {
+public:
+    Latents(const nb::dict& weights, const nb::dict& biases, const rans::Tables& z_laws, const rans::Tables& r_laws,
+            const std::string& kernel)
+        : net_(arrays_of(weights, biases)), kernels_(kernel_named(kernel)), z_laws_(z_laws), r_laws_(r_laws) {
+        if (z_laws.size() != z_tables || r_laws.size() != kinds * classes)
+            throw std::invalid_argument("64 tables of z and 192 of r are needed, not " +
+                                        std::to_string(z_laws.size()) + " and " + std::to_string(r_laws.size()));
+    }
+
+    const Network& network() const { return net_; }
+
+    using Z = Array<std::int32_t, 3>;
+    using R = Array<std::int32_t, 3>;
+    using Bytes = Array<std::uint8_t, 3>;
+    using LevelArrays = std::tuple<Ints<1>, Ints<2>, Ints<2>, Ints<2>, Ints<2>>;
+
+    nb::bytes write(const LevelArrays& level, const Ints<3>& z, const Ints<3>& r) const {
+        const Tile t = tile(level, z, r, net_.latents());
+        // Read only: the coder that encodes changes nothing.
+        auto* const zs = const_cast<std::int32_t*>(z.data());
+        auto* const rs = const_cast<std::int32_t*>(r.data());
+        std::vector<std::uint8_t> bytes;
+        {
+            nb::gil_scoped_release release;
+            Encode coder;
+            Walk<Encode> walk(net_, kernels_, t.level, z_laws_, r_laws_, t.h, t.w, coder, zs, rs);
+            walk.hyper();
+            walk.low();
+            walk.high();
+            bytes = coder.coder.finish();
+        }
+        return nb::bytes(bytes.data(), bytes.size());
+    }
+
+    // r has the low channels alone, or all.
+    void read(const LevelArrays& level, const Array<const std::uint8_t, 1>& data, const Z& z, const R& r) const {
+        const bool low_only = r.shape(0) == net_.low_channels;
+        const Tile t = tile(level, z, r, low_only ? net_.low_channels : net_.latents());
+        nb::gil_scoped_release release;
+        Decode coder{{data.data(), data.size()}};
+        Walk<Decode> walk(net_, kernels_, t.level, z_laws_, r_laws_, t.h, t.w, coder, z.data(), r.data());
+        walk.hyper();
+        walk.low();
+        if (low_only) return;
+        walk.high();
+        coder.coder.finish();
+    }
+
+    // Sets what has no code to 0 in r.
+    void look(const LevelArrays& level, const Z& z, const R& r, const Bytes& z_table, const Z& z_shift,
+              const Bytes& r_class) const {
+        const Tile t = tile(level, z, r, net_.latents());
+        check_shape("z_table", z_table, {z.shape(0), z.shape(1), z.shape(2)});
+        check_shape("z_shift", z_shift, {z.shape(0), z.shape(1), z.shape(2)});
+        check_shape("r_class", r_class, {r.shape(0), r.shape(1), r.shape(2)});
+        nb::gil_scoped_release release;
+        Look coder;
+        Found found{z_table.data(), z_shift.data(), r_class.data()};
+        Walk<Look> walk(net_, kernels_, t.level, z_laws_, r_laws_, t.h, t.w, coder, z.data(), r.data(), &found);
+        walk.hyper();
+        walk.low();
+        walk.high();
+    }
+
+private:
+    struct Tile {
+        Level level;
+        std::size_t h, w;
+    };
+
+    template <class A>
+    Tile tile(const LevelArrays& level, const A& z, const A& r, std::size_t channels) const {
+        const auto& [z_mul, z_place, z_scale, low_bias, high_bias] = level;
+        check_shape("z_mul", z_mul, {net_.k});
+        check_shape("z_place", z_place, {z_stages, net_.k});
+        check_shape("z_scale", z_scale, {z_stages, net_.k});
+        check_shape("low_bias", low_bias, {low_stages, net_.low_channels});
+        check_shape("high_bias", high_bias, {phases, net_.high});
+        const Tile t{{z_mul.data(), z_place.data(), z_scale.data(), low_bias.data(), high_bias.data()},
+                     r.shape(1),
+                     r.shape(2)};
+        check_level(net_, t.level);
+        if (t.h < 1 || t.h > max_side || t.w < 1 || t.w > max_side)
+            throw std::invalid_argument("a tile has 1 to 4096 rows and columns of latents, not " +
+                                        std::to_string(t.h) + " and " + std::to_string(t.w));
+        check_shape("r", r, {channels, t.h, t.w});
+        check_shape("z", z, {net_.k, (t.h + 1) / 2, (t.w + 1) / 2});
+        return t;
+    }
+
+    Network net_;
+    const Kernels& kernels_;
+    const rans::Tables &z_laws_, &r_laws_;
+};
+
+}  // namespace
+
+void bind_latents(nb::module_& m) {
+    using namespace nb::literals;
+    std::vector<std::string> names;
+    for (const Kernels& k : kernels()) names.emplace_back(k.name);
+    m.attr("KERNELS") = nb::cast(names);
+    m.attr("MAX_SIDE") = max_side;
+
+    nb::class_<Latents>(m, "Latents")
+        .def(nb::init<nb::dict, nb::dict, const rans::Tables&, const rans::Tables&, std::string>(), "weights"_a,
+             "biases"_a, "z_tables"_a, "r_tables"_a, "kernel"_a, nb::keep_alive<1, 4>(), nb::keep_alive<1, 5>())
+        .def_prop_ro("hyper_channels", [](const Latents& self) { return self.network().k; })
+        .def_prop_ro("low_channels", [](const Latents& self) { return self.network().low_channels; })
+        .def_prop_ro("channels", [](const Latents& self) { return self.network().latents(); })
+        .def("write", &Latents::write, "level"_a, "z"_a.noconvert(), "r"_a.noconvert())
+        .def("read", &Latents::read, "level"_a, "data"_a.noconvert(), "z"_a.noconvert(), "r"_a.noconvert())
+        .def("look", &Latents::look, "level"_a, "z"_a.noconvert(), "r"_a.noconvert(), "z_table"_a.noconvert(),
+             "z_shift"_a.noconvert(), "r_class"_a.noconvert());
+}
