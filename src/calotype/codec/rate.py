@@ -14,10 +14,11 @@ from typing import Literal
 
 from calotype.errors import LimitError
 
-Kind = Literal["size", "bpp", "psnr", "ms_ssim"]
+Kind = Literal["size", "bpp", "psnr", "ms_ssim", "ssimulacra2"]
 
 UNITS: dict[Kind, str] = {
-    "size": " bytes", "bpp": " bits per pixel", "psnr": " dB PSNR", "ms_ssim": " MS-SSIM"
+    "size": " bytes", "bpp": " bits per pixel", "psnr": " dB PSNR", "ms_ssim": " MS-SSIM",
+    "ssimulacra2": " SSIMULACRA2"
 }  # fmt: skip
 
 TOLERANCE = 0.01
@@ -33,15 +34,16 @@ class Target:
     """What a file is to reach.
 
     kind:  "size" (bytes, never above), "bpp" (bits per pixel of the file, never above), "psnr" (dB over R, G,
-           B), "ms_ssim" (0 to 1; its 1 % is taken on the scale -10 log10(1 - x))
-    value: the figure; above 0, below 1 for ms_ssim. ValueError otherwise.
+           B), "ms_ssim" (0 to 1; its 1 % is taken on the scale -10 log10(1 - x)), "ssimulacra2"
+    value: the figure; above 0, below 1 for ms_ssim, below 100 for ssimulacra2. ValueError otherwise.
     """
 
     kind: Kind
     value: float
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.value) and self.value > 0 and (self.kind != "ms_ssim" or self.value < 1)):
+        above = {"ms_ssim": 1.0, "ssimulacra2": 100.0}.get(self.kind, math.inf)
+        if not 0 < self.value < above:
             raise ValueError(f"a target of {self.value}{UNITS[self.kind]} is not possible")
 
     @property
@@ -117,7 +119,7 @@ def _next(target: Target, known: dict[int, float], low: int, high: int, highest:
     """A level strictly between low and high, where the line through the nearest figures meets the target."""
     slope = 3.0 / highest  # what log(size) rises by over all levels, more or less
     if not target.limits_size:
-        slope = 20.0 / highest
+        slope = (80.0 if target.kind == "ssimulacra2" else 20.0) / highest
     nearest = sorted(known, key=lambda level: abs(target.miss(known[level])))[:2]
     if len(nearest) == 2:
         (x0, y0), (x1, y1) = ((level, target.miss(known[level])) for level in nearest)
