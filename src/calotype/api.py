@@ -59,8 +59,8 @@ def encode(
     target_psnr:    dB; PSNR of the decoded picture over R, G and B, within 1 %.
     target_ms_ssim: above 0, below 1; MS-SSIM of the decoded picture, within 1 % on the scale -10 log10(1 -
                     x).
-    target_ssimulacra2: above 0, below 100; SSIMULACRA2 of the decoded picture, within 1 %. 50 is medium, 70
-                    high quality, 90 hard to tell from the original.
+    target_ssimulacra2: above 0, below 100; SSIMULACRA2 of the decoded picture, within half a point. 50 is
+                    medium, 70 high quality, 90 hard to tell from the original.
     effort:         0 (one pass) to 9: how long to refine the file for this picture; smaller or better files
                     for more time, decoders do not notice.
     tune:           what to be close in: "psnr" (the default) or "ms-ssim", which keeps more texture and

@@ -24,6 +24,9 @@ UNITS: dict[Kind, str] = {
 TOLERANCE = 0.01
 """A target is met by a value within 1 % of it; for a size, that is not above it."""
 
+POINTS = 0.5
+"""A target of SSIMULACRA2 is met by a value within half a point: the zero of its scale is no natural one."""
+
 NEIGHBOURS = 8
 """How many levels beside the crossing are tried when, by the noise of small files, the crossing does not
 fit."""
@@ -35,6 +38,7 @@ class Target:
 
     kind:  "size" (bytes, never above), "bpp" (bits per pixel of the file, never above), "psnr" (dB over R, G,
            B), "ms_ssim" (0 to 1; its 1 % is taken on the scale -10 log10(1 - x)), "ssimulacra2"
+           (within half a point)
     value: the figure; above 0, below 1 for ms_ssim, below 100 for ssimulacra2. ValueError otherwise.
     """
 
@@ -55,16 +59,16 @@ class Target:
         return f"{self.value:.10g}{UNITS[self.kind]}"
 
     def accepts(self, value: float) -> bool:
-        """Whether a file with this figure meets the target: within 1 %, and for sizes not above."""
+        """Whether a file with this figure meets the target: near enough, and for sizes not above."""
         if self.limits_size:
             return (1 - TOLERANCE) * self.value <= value <= self.value
-        return abs(self._scale(value) - self._scale(self.value)) <= TOLERANCE * self._scale(self.value)
+        return abs(self._scale(value) - self._scale(self.value)) <= self._tolerance
 
     def is_close(self, value: float) -> bool:
         """Whether it is not worth looking for a better one."""
         if self.limits_size:
             return (1 - TOLERANCE / 2) * self.value <= value <= self.value
-        return 0 <= self._scale(value) - self._scale(self.value) <= TOLERANCE / 4 * self._scale(self.value)
+        return 0 <= self._scale(value) - self._scale(self.value) <= self._tolerance / 4
 
     def miss(self, value: float) -> float:
         """How far off a figure is, on the scale that is straight in the level; below 0 is too little."""
@@ -72,6 +76,10 @@ class Target:
 
     def _straight(self, value: float) -> float:
         return math.log(value) if self.limits_size else self._scale(value)
+
+    @property
+    def _tolerance(self) -> float:
+        return POINTS if self.kind == "ssimulacra2" else TOLERANCE * self._scale(self.value)
 
     def _scale(self, value: float) -> float:
         if self.kind == "ms_ssim":
@@ -144,7 +152,7 @@ def _refusal(
         return f"cannot reach {target}: the highest quality has {_figure(most)}{unit}"
     nearest = min((n for n in known if target.miss(known[n]) <= 0), key=lambda n: -target.miss(known[n]))
     return (
-        f"cannot reach {target} within 1 %: the nearest below is {_figure(known[nearest])}{unit} "
+        f"cannot reach {target} closely enough: the nearest below is {_figure(known[nearest])}{unit} "
         f"(the qualities 0 to 100 give {_figure(least)} to {_figure(most)})"
     )
 

@@ -13,10 +13,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from calotype.bench.metrics import butteraugli as _butteraugli
+from calotype.bench.metrics import cvvdp as _cvvdp
 from calotype.bench.metrics import vmaf as _vmaf
 from calotype.bench.metrics._planes import Picture
-from calotype.bench.metrics.butteraugli import butteraugli, butteraugli_missing, butteraugli_version
-from calotype.bench.metrics.cvvdp import cvvdp, cvvdp_missing, cvvdp_version
 from calotype.bench.metrics.fsim import fsim
 from calotype.bench.metrics.iw_ssim import iw_ssim
 from calotype.bench.metrics.ms_ssim import ms_ssim_db, ms_ssim_rgb, ms_ssim_y
@@ -87,23 +87,23 @@ METRICS: dict[str, Metric] = {
         Metric("ssimulacra2", ssimulacra2, "SSIMULACRA2", _RGB, "Sneyers; as PyPI's ssimulacra2 0.3.0"),
         Metric(
             "cvvdp",
-            cvvdp,
+            _cvvdp.cvvdp,
             "ColorVideoVDP",
             _RGB,
             "Mantiuk et al. 2024, display standard_4k",
             "JOD",
-            missing=cvvdp_missing,
-            version=cvvdp_version,
+            missing=_cvvdp.cvvdp_missing,
+            version=_cvvdp.cvvdp_version,
         ),
         Metric(
             "butteraugli",
-            butteraugli,
+            _butteraugli.butteraugli,
             "Butteraugli (3-norm)",
             _RGB,
             "Alakuijala; libjxl's butteraugli_main",
             direction="lower",
-            missing=butteraugli_missing,
-            version=butteraugli_version,
+            missing=_butteraugli.butteraugli_missing,
+            version=_butteraugli.butteraugli_version,
         ),
     )
 }
