@@ -18,6 +18,7 @@ EXAMPLES = """\
 other forms:
   calotype bench list                       codecs and metrics, and what is missing
   calotype bench report DIR [--anchor NAME] draw the report of a run again
+  calotype bench blind DIR CODEC OTHER      a page to choose blindly between two codecs
 
 examples:
   calotype bench photos/ --codecs calotype,avif,jpeg --out results
