@@ -49,7 +49,7 @@ class Manifest:
 
     @property
     def distortion(self) -> str:
-        """What it was trained for, as far as the record says: "mse" or "ms-ssim"."""
+        """What it was trained for, as far as the record says: "mse", "ms-ssim" or "ssimulacra2"."""
         return str(self.training.get("distortion", "mse")) if isinstance(self.training, dict) else "mse"
 
     @property
