@@ -142,7 +142,7 @@ def test_integer_convolutions_count_in_every_rule() -> None:
 
 
 def test_the_products_latents_by_hand() -> None:
-    """Layer by layer: outputs times inputs times taps, at the sites of the stage or phase, in all three rules."""
+    """Layer by layer: outputs times inputs times taps, at the sites of the stage or phase."""
     with torch.device("meta"):
         model = Calotype(Config(latents=48))
     size = (256, 384)
@@ -180,7 +180,7 @@ def test_a_packs_coder_counts_as_the_models_integer_layers() -> None:
     model = Calotype(Config(latents=48)).eval()
     parameters, macs = _onnx.of_coder(integer_arrays(model), 256)
     net = model.latents
-    exact = {name: t.to("meta") for name, t in vars(model.levels(torch.zeros(1))).items()}
+    exact = {name: t.detach().to("meta") for name, t in vars(model.levels(torch.zeros(1))).items()}
 
     def run(twin: torch.nn.Module) -> None:
         z, r = torch.empty(1, 4, 8, 8, device="meta"), torch.empty(1, 48, 16, 16, device="meta")

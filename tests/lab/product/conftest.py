@@ -85,8 +85,8 @@ def thin() -> Callable[..., Calotype]:
 
 @pytest.fixture
 def lively(thin: Callable[..., Calotype]) -> Callable[..., Calotype]:
-    """lively(seed=0, **sizes): a thin model whose integer layers have weights of all sizes that are exact, and
-    whose laws differ from site to site.
+    """lively(seed=0, **sizes): a thin model whose integer layers have weights of all sizes that are exact,
+    and whose laws differ from site to site.
     """
 
     def make(seed: int = 0, **sizes: Any) -> Calotype:

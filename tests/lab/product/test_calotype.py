@@ -146,8 +146,10 @@ def test_levels_are_interpolated_as_the_codec_does(lively: Thin) -> None:
         ours = found.vector[number, :, 0, 0].numpy()
         np.testing.assert_allclose(level.feeds["level"], ours, rtol=2e-6, atol=1e-7)
     k = knobs(tables, 300)
-    assert all(np.array_equal(getattr(k, name)[0, ..., 0, 0], levels.at(tables, 300).integers[name])
-               for name in EXACT_TABLES)
+    assert all(
+        np.array_equal(getattr(k, name)[0, ..., 0, 0], levels.at(tables, 300).integers[name])
+        for name in EXACT_TABLES
+    )
 
 
 # -- rates -------------------------------------------------------------------------------

@@ -11,13 +11,11 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 import torch
-
 from onnxruntime import GraphOptimizationLevel, SessionOptions
-from torch import Tensor
 from torch.nn import functional as F
 
 from calotype.bitstream import parse
-from calotype.codec import latents, levels, manifest, phases, tensors
+from calotype.codec import latents, levels, manifest, tensors
 from calotype.codec.decoder import decode
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
@@ -26,7 +24,6 @@ from calotype.codec.pack import Pack
 from calotype.coder import LatentCoder, LevelIntegers
 from calotype.errors import PackError
 from calotype.lab.export import ExportError, Statistics, export, export_run
-from calotype.lab.layers.integer import IntConv
 from calotype.lab.models.calotype import Calotype, Config
 from calotype.lab.models.calotype_coding import padded
 from calotype.lab.models.calotype_latents import HYPER, SCALES
@@ -256,8 +253,8 @@ def test_native_code_parses_as_torch_does(size: tuple[int, int], number: int, li
 
 @torch.no_grad()
 def test_the_encoders_graph_has_the_classes_of_the_native_code(lively: Thin) -> None:
-    """ONNX Runtime at every optimisation, with 1 and 2 threads.  The graph does not give classes away: one that
-    ``keep`` singles out shows in r, which is what would be kept in all classes or nothing.
+    """ONNX Runtime at every optimisation, with 1 and 2 threads.  The graph does not give classes away: that
+    which ``keep`` singles out shows in r.
     """
     model, (h, w), number = lively(8), (11, 13), 300
     arrays = arrays_of(model)
@@ -337,12 +334,17 @@ def test_a_real_file_is_what_torch_predicts(
 @pytest.mark.parametrize("name", ["golden_z_table", "golden_z_shift", "golden_index"])
 def test_a_spoilt_golden_vector_is_refused(name: str, pack: Pack, tmp_path: Path) -> None:
     """One law that comes out otherwise here than where the pack was made."""
-    fields = json.loads(pack.file(manifest.NAME) if manifest.NAME in pack.manifest.files
-                        else manifest.read(pack.path, manifest.NAME))
+    fields = json.loads(
+        pack.file(manifest.NAME)
+        if manifest.NAME in pack.manifest.files
+        else manifest.read(pack.path, manifest.NAME)
+    )
     arrays = tensors.load(manifest.read(pack.path, manifest.TABLES))
     arrays[name] = arrays[name].copy()
     arrays[name][-1, -1, -1, -1] ^= 1
-    networks = {file.removesuffix(".onnx"): pack.file(file) for file in pack.manifest.files if file != manifest.TABLES}
+    networks = {
+        file.removesuffix(".onnx"): pack.file(file) for file in pack.manifest.files if file != manifest.TABLES
+    }
     publish(networks, arrays, fields, tmp_path / "pack")
     with pytest.raises(PackError, match="other classes here"):
         _ = Pack(tmp_path / "pack").coder

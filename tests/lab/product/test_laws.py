@@ -57,7 +57,9 @@ def test_the_laws_are_not_all_one(lively: Lively) -> None:
 
 @pytest.mark.parametrize("channel", range(4))
 @pytest.mark.parametrize("stage", stages(2), ids=lambda s: f"stage {s.number}")
-def test_a_law_of_z_does_not_know_its_value_or_later_ones(stage: object, channel: int, lively: Lively) -> None:
+def test_a_law_of_z_does_not_know_its_value_or_later_ones(
+    stage: object, channel: int, lively: Lively
+) -> None:
     model, (z, r) = lively(), symbols()
     before = laws(model, z, r)
     number = stage.number  # type: ignore[attr-defined]
@@ -130,7 +132,11 @@ def test_a_pass_codes_with_the_laws_of_its_integers(
     assert (out.r[inside] != 0).any()
     assert (out.r[out.index == 0] == 0).all()
     # In the padding there is nothing, and it costs nothing.
-    for t, part in ((out.z, cells), (out.z_bits, cells), *((t, inside) for t in (out.r, out.r_bits, out.y_hat))):
+    for t, part in (
+        (out.z, cells),
+        (out.z_bits, cells),
+        *((t, inside) for t in (out.r, out.r_bits, out.y_hat)),
+    ):
         rest = t.clone()
         rest[part] = 0
         assert not rest.any()

@@ -316,9 +316,9 @@ def test_bad_checkpoints_are_clear_errors(trainer: Make, tmp_path: Path) -> None
 
 
 def test_training_lowers_the_loss(trainer: Make) -> None:
-    run = trainer(steps=60, lr=1e-2)
+    run = trainer(steps=120, lr=3e-3)
     before = run.validate()
     run.run()
     after = run.objective.validate(run.photos.centres(run.valid_set, 256))
     assert isinstance(run.objective, AllQualities)
-    assert after["mean_loss"] < 0.9 * before["mean_loss"]
+    assert after["mean_loss"] < 0.5 * before["mean_loss"]

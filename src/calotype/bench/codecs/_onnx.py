@@ -87,7 +87,8 @@ def _macs(node: Any, shapes: dict[str, tuple[int, ...]]) -> int:
 def of_pack(pack: Any) -> dict[str, Any]:
     """Parameters and kMAC per pixel of a pack, on a picture of 512 x 512; the keys of Codec.complexity.
 
-    Parameters are all weights of the pack: a network that encoder and decoder share counts in the graphs of both.
+    Parameters are all weights of the pack: a network that encoder and decoder share counts in the graphs
+    of both.
     """
     from calotype.codec import manifest, tensors
 
@@ -122,8 +123,8 @@ def of_pack(pack: Any) -> dict[str, Any]:
 
 
 def of_coder(arrays: Mapping[str, Any], latents: int) -> tuple[int, int]:
-    """(parameters, multiply-accumulates) of the integer layers of a pack (names: docs/FORMAT.md), for a tile of
-    ``latents`` positions, a multiple of 64.
+    """(parameters, multiply-accumulates) of the integer layers of a pack (names: docs/FORMAT.md), for a tile
+    of ``latents`` positions, a multiple of 64.
     """
     parameters = macs = 0
     for name, array in arrays.items():

@@ -72,7 +72,9 @@ def normalised(out: Any, *, stop_gradient: bool = False) -> Tensor:
     Raises:
         ValueError: if the entropy model is not Gaussian.
     """
-    if hasattr(out, "latents"):  # the product's: (y - mean) * gain, and a class on a logarithmic scale of sigmas
+    if hasattr(
+        out, "latents"
+    ):  # the product's: (y - mean) * gain, and a class on a logarithmic scale of sigmas
         from calotype.lab.models.calotype_latents import LOG_STEP, SCALE_MIN
 
         h, w = out.latents.size

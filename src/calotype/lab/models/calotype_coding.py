@@ -30,9 +30,9 @@ from calotype.lab.models.calotype_levels import (
     frugal_round,
     gaussian_bits,
     logistic_bits,
-    training_rate,
     shrinkage,
     steps_of,
+    training_rate,
 )
 from calotype.lab.models.calotype_walk import (
     HIGH_OCTAVES,
@@ -58,8 +58,8 @@ class CodedLatents:
     """
 
     def __init__(
-        self, y_hat: Tensor, z: Tensor, z_bits: Tensor, z_index: Tensor, z_shift: Tensor, low: Maps, high: Maps,
-        size: tuple[int, int],
+        self, y_hat: Tensor, z: Tensor, z_bits: Tensor, z_index: Tensor, z_shift: Tensor, low: Maps,
+        high: Maps, size: tuple[int, int],
     ) -> None:  # fmt: skip
         self.size = size
         """Rows and columns of latents that are the tile, not its padding."""
@@ -131,15 +131,15 @@ class Latents(nn.Module):
         hard: bool = False,
         generator: torch.Generator | None = None,
     ) -> CodedLatents:
-        """``y`` ``[B, M, H, W]``, H and W multiples of 8, of which ``size`` (h, w) are the tile and the rest is
-        padding.
+        """``y`` ``[B, M, H, W]``, H and W multiples of 8, of which ``size`` (h, w) are the tile and the rest
+        is padding.
 
         ``hard=False``: rate on noisy residuals (``generator`` drives the noise), reconstruction on rounded
         ones (mixed quantisation, Minnen and Singh 2020).
         ``hard=True``: both on residuals rounded as the encoder does (`frugal_round`) with the skip class
         forced to zero: exactly what a file holds.  In training the encoder keeps the slope of the noisy rate.
         """
-        b, m, rows, columns = y.shape
+        rows, columns = y.shape[2:]
         h, w = size or (rows, columns)
         inside = torch.zeros(1, 1, rows, columns, dtype=y.dtype, device=y.device)
         inside[..., :h, :w] = 1

@@ -195,8 +195,8 @@ class _LeastSquares:
 
 
 def _linear_path(conv: nn.Conv2d, out: nn.Conv2d, kernels: Tensor, first: int = 0) -> None:
-    """Make the first outputs of ``out(cat(t, relu(t), ...))``, t = conv(x), the linear prediction ``kernels`` of
-    the inputs from ``first`` on.
+    """Make the first outputs of ``out(cat(t, relu(t), ...))``, t = conv(x), the linear prediction ``kernels``
+    of the inputs from ``first`` on.
     """
     n, c = kernels.shape[:2]
     conv.weight[:n].zero_()
@@ -281,13 +281,16 @@ def _hyper(model: Calotype, sample: Sampler, batches: int) -> None:
 
 
 def _scales(model: Calotype, sample: Sampler, batches: int) -> None:
-    """Least squares of log|residual| on dequantised z and the level, over all levels at once, for each stage of the
-    low channels and each phase of the others; on other samples than the means were fitted to.
+    """Least squares of log|residual| on dequantised z and the level, over all levels at once, for each stage of
+    the low channels and each phase of the others; on other samples than the means were fitted to.
     """
     anchors, levels, net = len(model.config.lambdas), model.levels, model.latents.scales
-    steps = [(stage, slice(0, LOW), layer) for stage, layer in zip(stages(LOW_OCTAVES), net.low_out, strict=True)]
+    steps = [
+        (stage, slice(0, LOW), layer) for stage, layer in zip(stages(LOW_OCTAVES), net.low_out, strict=True)
+    ]
     steps += [
-        (stage, slice(LOW, None), layer) for stage, layer in zip(stages(HIGH_OCTAVES), net.high_out, strict=True)
+        (stage, slice(LOW, None), layer)
+        for stage, layer in zip(stages(HIGH_OCTAVES), net.high_out, strict=True)
     ]
     fits = [_LeastSquares(1) for _ in steps]
     for seed in range(batches):

@@ -66,7 +66,9 @@ def check_bounds(model: Calotype, tables: dict[str, Array], z_limit: int) -> dic
         bounds[name] = layer.bound(Z_PEAK if hyper else RELU) + (0 if layer.bias.requires_grad else most)
     # The location of z is the sum of three layers.
     bounds["hyper.location"] = 3 * max(
-        bound for name, bound in bounds.items() if name.startswith(("hyper.linear", "hyper.place", "hyper.own"))
+        bound
+        for name, bound in bounds.items()
+        if name.startswith(("hyper.linear", "hyper.place", "hyper.own"))
     )
     for name, bound in bounds.items():
         if bound + 2.0**10 >= EXACT:  # room for the half that rounding adds, before the shift
@@ -89,7 +91,8 @@ def knobs(tables: dict[str, Array], level: int) -> Knobs:
     """The integers of a level in float64, as the walk takes them; gains are left out."""
     empty = torch.empty(0)
     exact = {
-        name: torch.from_numpy(at(tables[name], level)).double()[None, ..., None, None] for name in EXACT_TABLES
+        name: torch.from_numpy(at(tables[name], level)).double()[None, ..., None, None]
+        for name in EXACT_TABLES
     }
     return Knobs(**{f.name: exact.get(f.name, empty) for f in fields(Knobs)})
 
