@@ -64,9 +64,7 @@ def restore(networks: Networks, z: Floats, r: Floats, height: int, width: int) -
     return found
 
 
-def preview(
-    networks: Networks, payload: bytes | memoryview, height: int, width: int
-) -> NDArray[np.uint8]:
+def preview(networks: Networks, payload: bytes | memoryview, height: int, width: int) -> NDArray[np.uint8]:
     """A tile of height x width latents at an eighth of its size, uint8 [2 height, 2 width, 3], from the first
     part of its payload. Raises FormatError when that is damaged, PackError for packs that have no previews.
     """

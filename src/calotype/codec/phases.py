@@ -24,9 +24,8 @@ CLASSES = 64
 def quantise(networks: Networks, y: Floats) -> Latents:
     """The integers that are coded for y [1, M, h, w]."""
     height, width = y.shape[-2:]
-    r, z = networks.run(
-        "latent_encoder", y=pad_to_multiple(y, MULTIPLE), inside=_inside(height, width), keep=networks.pack.keep
-    )
+    mask, keep = _inside(height, width), networks.pack.keep
+    r, z = networks.run("latent_encoder", y=pad_to_multiple(y, MULTIPLE), inside=mask, keep=keep)
     z = np.ascontiguousarray(z[..., : -(-height // CELL), : -(-width // CELL)])
     return Latents(z, np.ascontiguousarray(r[..., :height, :width]))
 
@@ -51,7 +50,7 @@ def steps(networks: Networks, height: int, width: int) -> Floats:
 def tables(networks: Networks, latents: Latents) -> NDArray[np.int32]:
     """The number of the table that codes each r."""
     assert latents.index is not None
-    found = latents.index + np.int32(2 * CLASSES)
+    found = latents.index.astype(np.int32) + 2 * CLASSES
     found[:, :LOW] -= CLASSES
     found[:, :LOW, ::MULTIPLE, ::MULTIPLE] -= CLASSES
     return found
@@ -78,9 +77,7 @@ def restore(networks: Networks, z: Floats, r: Floats, height: int, width: int) -
     return networks.run("latent_decoder", z=z, r=r, inside=inside)[0][..., :height, :width]
 
 
-def preview(
-    networks: Networks, payload: bytes | memoryview, height: int, width: int
-) -> NDArray[np.uint8]:
+def preview(networks: Networks, payload: bytes | memoryview, height: int, width: int) -> NDArray[np.uint8]:
     """The tile at an eighth of its size, uint8 [2 height, 2 width, 3], from the first part of its payload.
 
     Raises FormatError when that is damaged.

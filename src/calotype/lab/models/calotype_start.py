@@ -281,8 +281,8 @@ def _hyper(model: Calotype, sample: Sampler, batches: int) -> None:
 
 
 def _scales(model: Calotype, sample: Sampler, batches: int) -> None:
-    """Least squares of log|residual| on dequantised z and the level, over all levels at once, for each stage of
-    the low channels and each phase of the others; on other samples than the means were fitted to.
+    """Least squares of log|residual| on dequantised z and the level, over all levels at once, for each stage
+    of the low channels and each phase of the others; on other samples than the means were fitted to.
     """
     anchors, levels, net = len(model.config.lambdas), model.levels, model.latents.scales
     steps = [

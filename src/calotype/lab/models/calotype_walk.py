@@ -1,8 +1,9 @@
 """The order in which the product's model codes a tile, written once.
 
 A map is coded from coarse to fine.  ``octaves = 3`` begins with every eighth row and column (*base*), and
-each octave halves the distance in three phases of one 2x2 grid: the sites between four known ones, those between
-two known ones of a row, those between two of a column.  So only one site in 64 is coded without a neighbour::
+each octave halves the distance in three phases of one 2x2 grid: the sites between four known ones, those
+between two known ones of a row, those between two of a column.  So only one site in 64 is coded without a
+neighbour::
 
     octave 2          octave 1          octave 0
     0 . . . 2 . . .   0 . 2 . 0 . 2 .   0 2 0 2 0 2 0 2
