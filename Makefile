@@ -29,6 +29,8 @@ $(VENV)/.codec: $(BIN)/python $(NATIVE) $(SOURCES)
 # The codec, laboratory, benchmark and tools, editable.
 $(VENV)/.setup: $(BIN)/python $(NATIVE) constraints.txt
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev,lab,bench]"
+# ColorVideoVDP, without its dependencies (torchvision, which would bring another torch); the metric says when it lacks.
+	-$(BIN)/python -m pip install -q --no-deps --only-binary :all: "cvvdp>=0.5.7,<0.6"
 # A peer for the laboratory's parity tests, without its dependencies (torchvision, numpy<2); no wheel, no parity tests.
 	-$(BIN)/python -m pip install -q --no-deps --only-binary :all: "compressai>=1.2.8,<1.3"
 	@touch $@ $(VENV)/.codec

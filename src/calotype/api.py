@@ -47,6 +47,7 @@ def encode(
     target_bpp: float | None = None,
     target_psnr: float | None = None,
     target_ms_ssim: float | None = None,
+    target_ssimulacra2: float | None = None,
     effort: int = 0,
     tune: Literal["psnr", "ms-ssim"] | None = None,
     pack: PackLike | None = None,
@@ -66,6 +67,8 @@ def encode(
     target_psnr:    dB; PSNR of the decoded picture over R, G and B, within 1 %.
     target_ms_ssim: above 0, below 1; MS-SSIM of the decoded picture, within 1 % on the scale -10 log10(1 -
                     x).
+    target_ssimulacra2: above 0, below 100; SSIMULACRA2 of the decoded picture, within half a point. 50 is
+                    medium, 70 high quality, 90 hard to tell from the original.
     effort:         0 (one pass) to 9: how long to refine the file for this picture; smaller or better files
                     for more time, decoders do not notice.
     tune:           what to be close in: "psnr" (the default) or "ms-ssim", which keeps more texture and
@@ -86,7 +89,13 @@ def encode(
     exclude each other. Gives a ConversionWarning when the picture was converted in a way that loses
     something, such as 16 bits to 8.
     """
-    target = to_target(size=target_size, bpp=target_bpp, psnr=target_psnr, ms_ssim=target_ms_ssim)
+    target = to_target(
+        size=target_size,
+        bpp=target_bpp,
+        psnr=target_psnr,
+        ms_ssim=target_ms_ssim,
+        ssimulacra2=target_ssimulacra2,
+    )
     if tune is not None:
         if pack is not None:
             raise ValueError("give tune or pack, not both")
@@ -233,7 +242,7 @@ def to_picture(image: ImageLike, frame: int | None = None) -> Picture:
 
 
 def to_target(**figures: float | None) -> Target | None:
-    """The one target that is given (size, bpp, psnr or ms_ssim), if any. Raises ValueError for two."""
+    """The one target that is given, by its kind, if any. Raises ValueError for two."""
     given: list[tuple[Any, float]] = [(kind, value) for kind, value in figures.items() if value is not None]
     if len(given) > 1:
         raise ValueError("give one target, not " + " and ".join(kind for kind, _ in given))

@@ -141,6 +141,7 @@ def test_targets_that_cannot_be_met_say_so() -> None:
         {"quality": float("nan")},
         {"target_size": 0},
         {"target_ms_ssim": 1.0},
+        {"target_ssimulacra2": 100},
         {"quality": 5, "target_size": 1000},
         {"target_bpp": 1, "target_psnr": 30},
     ],

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from calotype.bench.metrics import BASIC, JPEG_AI, METRICS, measure
+from calotype.bench.metrics import BASIC, EYES, JPEG_AI, METRICS, measure
 from calotype.bench.metrics._planes import luma601, luma709, to_multiple
 
 RUNNABLE = [name for name, metric in METRICS.items() if metric.missing() is None]
@@ -46,7 +46,8 @@ def test_equal_pictures(name: str) -> None:
     elif name == "vmaf":
         assert value == pytest.approx(97.43, abs=0.1)  # no motion in a still picture
     else:
-        assert value == pytest.approx(0.0 if name == "nlpd" else 1.0, abs=1e-9)
+        ends = {"nlpd": 0.0, "butteraugli": 0.0, "cvvdp": 10.0, "ssimulacra2": 100.0}
+        assert value == pytest.approx(ends.get(name, 1.0), abs=1e-9)
 
 
 @pytest.mark.parametrize("name", RUNNABLE)
@@ -113,9 +114,9 @@ def test_measure_refuses_what_it_cannot_compare() -> None:
 
 
 def test_registry() -> None:
-    assert set(BASIC) | set(JPEG_AI) <= set(METRICS)
+    assert set(BASIC) | set(JPEG_AI) | set(EYES) <= set(METRICS)
     assert [m.name for m in METRICS.values()] == list(METRICS)
-    assert [n for n, m in METRICS.items() if m.direction == "lower"] == ["nlpd"]
+    assert [n for n, m in METRICS.items() if m.direction == "lower"] == ["nlpd", "butteraugli"]
     assert all(m.source and m.plane and m.label for m in METRICS.values())
     assert METRICS["ms_ssim"].for_bd(0.99) == pytest.approx(20.0)
     assert METRICS["nlpd"].for_bd(0.2) == -0.2

@@ -19,6 +19,7 @@ from calotype.bench import bdrate
 from calotype.cli import gate, gate_ship, main
 from calotype.codec import library, manifest, quality
 from calotype.codec.pack import Pack
+from calotype.codec.ssimulacra2 import ssimulacra2
 from calotype.errors import PackError
 from calotype.lab.export import Statistics, export
 from calotype.lab.models.calotype import Calotype, Config
@@ -200,9 +201,9 @@ def edited(pack: Path, copy: Path, name: str, data: bytes, **fields: Any) -> Pat
     return copy
 
 
-def for_ms_ssim(pack: Path, copy: Path) -> Path:
+def trained_for(distortion: str, pack: Path, copy: Path) -> Path:
     tables = (pack / manifest.TABLES).read_bytes()
-    return edited(pack, copy, manifest.TABLES, tables, training={"distortion": "ms-ssim"})
+    return edited(pack, copy, manifest.TABLES, tables, training={"distortion": distortion})
 
 
 @pytest.mark.parametrize("name", ["synthesis.onnx", "synthesis.int8.onnx", "analysis.onnx"])
@@ -226,21 +227,28 @@ def test_both_kinds_of_networks_give_the_same_picture(tmp_path: Path) -> None:
         gate.check(mixed)
 
 
+@pytest.mark.parametrize(
+    ("distortion", "metric", "likeness"),
+    [
+        ("ms-ssim", "ms_ssim", lambda a, b: quality.to_db(quality.ms_ssim(a, b))),
+        ("ssimulacra2", "ssimulacra2", ssimulacra2),
+    ],
+)
 def test_packs_are_judged_by_what_they_were_trained_for(
-    packs: dict[str, Path], images: Path, tmp_path: Path
+    packs: dict[str, Path], images: Path, tmp_path: Path, distortion: str, metric: str, likeness: Any
 ) -> None:
-    similar = for_ms_ssim(packs["good"], tmp_path / "similar")
+    similar = trained_for(distortion, packs["good"], tmp_path / "similar")
     entry = judge(similar, tmp_path, images)["entry"]
-    assert entry["metric"] == "ms_ssim"
+    assert entry["metric"] == metric
     values = []
     for path in sorted(images.iterdir()):
         image = Image.open(path)
         decoded = api.decode(api.encode(image, quality=57, pack=similar, threads=1), pack=similar, threads=1)
-        values.append(quality.to_db(quality.ms_ssim(np.asarray(image), np.asarray(decoded))))
+        values.append(likeness(np.asarray(image), np.asarray(decoded)))
     assert next(p for p in entry["curve"] if p[0] == 57)[2] == pytest.approx(np.mean(values), abs=1e-3)
-    with pytest.raises(PackError, match=r"trained for mse, the one in .* for ms-ssim"):
+    with pytest.raises(PackError, match=rf"trained for mse, the one in .* for {distortion}"):
         judge(packs["good"], tmp_path, images)
-    assert Pack(tmp_path / "photo").manifest.distortion == "ms-ssim"
+    assert Pack(tmp_path / "photo").manifest.distortion == distortion
     assert len(json.loads((tmp_path / "docs" / "history.json").read_text())["packs"]) == 1
 
 

@@ -13,6 +13,7 @@ import pytest
 from PIL import ExifTags, Image
 
 import calotype
+from calotype.codec.ssimulacra2 import ssimulacra2
 
 Run = Callable[..., Any]
 
@@ -62,6 +63,25 @@ def test_compare(run: Run, photo: Path, coded: Path, tmp_path: Path) -> None:
     done = run("compare", photo, coded)
     assert f"{record['psnr']:.3f} dB" in done.out
     assert f"{record['ms_ssim']:.5f}" in done.out
+    assert record["ssimulacra2"] == ssimulacra2(a.astype(np.uint8), b.astype(np.uint8)) < 100
+    assert f"{record['ssimulacra2']:.2f}" in done.out
+
+
+def test_compare_by_more_metrics(run: Run, photo: Path, coded: Path) -> None:
+    (record,) = run("compare", photo, coded, "--json", "--metrics", "psnr_y, nlpd").records
+    assert list(record["metrics"]) == ["psnr_y", "nlpd"]
+    assert record["metrics"]["psnr_y"]["unit"] == "dB"
+    assert (
+        f"{record['metrics']['nlpd']['value']:.4f}" in run("compare", photo, coded, "--metrics", "nlpd").out
+    )
+    assert "unknown metric 'lpips'" in run("compare", photo, coded, "--metrics", "lpips").complaint
+
+
+def test_compare_names_the_program_that_a_metric_lacks(
+    run: Run, photo: Path, coded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert "butteraugli_main" in run("compare", photo, coded, "--metrics", "butteraugli").complaint
 
 
 def test_compare_equal_pictures(run: Run, photo: Path) -> None:

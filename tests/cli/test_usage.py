@@ -32,6 +32,7 @@ def names(folder: Path) -> list[str]:
         ["encode", "photo.png", "--target-size", "0"],
         ["encode", "photo.png", "--target-size", "forty"],
         ["encode", "photo.png", "--target-ms-ssim", "1"],
+        ["encode", "photo.png", "--target-ssimulacra2", "100"],
         ["encode", "photo.png", "--workers", "0"],
         ["encode", "photo.png", "--qual", "5"],
         ["encode", "photo.png", "-", "--json"],

@@ -30,7 +30,7 @@ THIN_TCM = "liu2023-tcm-small:n=8,m=20,z=8,inner=16,widths=[8,8]"
 
 THIN_MEAN_SCALE = "minnen2018-mean-scale:n=8,m=12"
 THIN_CALOTYPE = (
-    "calotype:latents=16,width=16,narrow=8,narrow16=8,analysis_blocks=[1,1],synthesis_blocks=[1,1]"
+    "calotype:latents=24,width=16,narrow=8,narrow16=8,analysis_blocks=[1,1],synthesis_blocks=[1,1]"
 )
 
 # -- receptive field -----------------------------------------------------------------------------------
@@ -149,7 +149,7 @@ def test_map_and_mean_agree() -> None:
 def product() -> Calotype:
     torch.manual_seed(0)
     return Calotype(
-        Config(latents=16, width=16, narrow=8, narrow16=8, analysis_blocks=(1, 1), synthesis_blocks=(1, 1))
+        Config(latents=24, width=16, narrow=8, narrow16=8, analysis_blocks=(1, 1), synthesis_blocks=(1, 1))
     )
 
 
@@ -267,7 +267,7 @@ def test_correlation_command(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 def test_the_product_model_by_name(tmp_path: Path) -> None:
     found = run(tmp_path, "correlation", THIN_CALOTYPE, "--level", "7", "--numbers-only")
     assert found["models"][0]["model"] == THIN_CALOTYPE
-    assert len(found["models"][0]["channels"]) == 16
+    assert len(found["models"][0]["channels"]) == 24
 
 
 def test_a_half_that_nothing_moves_has_no_radius() -> None:

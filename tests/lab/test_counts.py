@@ -4,14 +4,20 @@ official code).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
+from calotype.bench.codecs import _onnx
 from calotype.lab import registry
 from calotype.lab.analysis import complexity
 from calotype.lab.entropy import FactorizedPrior
 from calotype.lab.layers.integer import IntConv
 from calotype.lab.models.base import LabModel
+from calotype.lab.models.calotype import Calotype, Config
+from calotype.lab.models.calotype_levels import Knobs
+from calotype.lab.pack.exact import integer_arrays
 
 PARAMETERS = [
     ("balle2018-factorized", {}, 2_998_147),
@@ -133,3 +139,55 @@ def test_integer_convolutions_count_in_every_rule() -> None:
     found = {rule: complexity.macs(torch.nn.Sequential(layer), run, rule)["0"] for rule in complexity.RULES}
     macs = 70 * 6 * 8 * 9
     assert found == {"exact": macs, "layers": macs, "ptflops": macs + 70 * 6}
+
+
+def test_the_products_latents_by_hand() -> None:
+    """Layer by layer: outputs times inputs times taps, at the sites of the stage or phase."""
+    with torch.device("meta"):
+        model = Calotype(Config(latents=48))
+    size = (256, 384)
+    latents = 16 * 24
+    cells, high = latents // 4, 48 - 16
+
+    def staged(sites: int, octaves: int, layer: Callable[[int], int], base: int) -> int:
+        """``layer``: products at each site, with p phases known; ``base``: with nothing known."""
+        total = sites // 4**octaves * base
+        for octave in range(octaves):
+            total += sites // 4 ** (octave + 1) * sum(layer(p) for p in (1, 2, 3))
+        return total
+
+    hyper_analysis = latents * (48 * 4 + 96 * 64 + 64 * 64 * 9) + cells * 4 * 64 * 4
+    # hidden, linear; place and scale; own
+    hyper_model = staged(cells, 2, lambda p: 4 * p * 9 * (32 + 4) + 2 * 32 * 4 + 16, 16)
+    side = cells * 4 * 9 * 48
+    low_classes = staged(latents, 3, lambda p: 16 * p * 9 * 32 + (32 + 52) * 16, 52 * 16)
+    low_means = staged(latents, 3, lambda p: 16 * p * 9 * 48 + 48 * 9 * 48 + 3 * 48 * 16, 0)
+    high_classes = cells * (64 * 24 + 3 * high * 24)
+    high_classes += cells * sum(24 * (1 + p) * 9 * 48 + (48 + 52) * 64 + 68 * high for p in range(4))
+    high_means = cells * (4 * 9 * 64 + 64 * 64 + 3 * 48 * 64)
+    high_means += cells * sum((64 * (1 + p) + 16 * (4 - p)) * 9 * 128 + 256 * high for p in range(4))
+    expected = hyper_analysis + hyper_model + side + low_classes + low_means + high_classes + high_means
+    found = complexity.kmacs_per_pixel(model, size=size)
+    assert found["latents"] * size[0] * size[1] * 1000 == pytest.approx(expected)
+    assert found["analysis"] == pytest.approx(found["synthesis"])
+    layers = complexity.kmacs_per_pixel(model, "layers", size)
+    own = staged(cells, 2, lambda p: 16, 16)  # called as a function, not as a layer
+    assert layers["latents"] * size[0] * size[1] * 1000 == pytest.approx(expected - own)
+
+
+def test_a_packs_coder_counts_as_the_models_integer_layers() -> None:
+    """The arrays of a pack against what torch multiplies to find the classes."""
+    model = Calotype(Config(latents=48)).eval()
+    parameters, macs = _onnx.of_coder(integer_arrays(model), 256)
+    net = model.latents
+    exact = {name: t.detach().to("meta") for name, t in vars(model.levels(torch.zeros(1))).items()}
+
+    def run(twin: torch.nn.Module) -> None:
+        z, r = torch.empty(1, 4, 8, 8, device="meta"), torch.empty(1, 48, 16, 16, device="meta")
+        twin.classes(z, r, Knobs(**exact))  # type: ignore[operator]
+
+    assert macs == sum(complexity.macs(net, run).values())
+    layers = [*net.hyper_model.modules(), *net.scales.modules()]
+    integers = [layer for layer in layers if isinstance(layer, IntConv)]
+    trained = [layer.bias.numel() for layer in integers if layer.bias.requires_grad]
+    assert parameters == sum(layer.weight.numel() for layer in integers) + sum(trained)

@@ -62,6 +62,7 @@ def assemble(
             "better": METRICS[m].direction,
             "plane": METRICS[m].plane,
             "definition": METRICS[m].source,
+            "version": METRICS[m].version(),
         }
         for m in metrics
     }

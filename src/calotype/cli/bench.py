@@ -1,5 +1,5 @@
 """``calotype bench``: measure codecs on pictures; ``bench list`` names codecs and metrics; ``bench report``
-redraws.
+redraws; ``bench blind`` makes a page to choose blindly between two codecs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str]) -> int:
     """Run the command; returns the exit status: 0 when every measurement was made, 1 when some failed."""
-    forms: dict[str, Callable[[list[str]], int]] = {"list": _list, "--list": _list, "report": _report}
+    forms: dict[str, Callable[[list[str]], int]] = {
+        "list": _list,
+        "--list": _list,
+        "report": _report,
+        "blind": _blind,
+    }
     if arguments and arguments[0] in forms:
         return forms[arguments[0]](arguments[1:])
     given = bench_parser().parse_intermixed_args(arguments)
@@ -70,20 +75,21 @@ def _list(arguments: list[str]) -> int:
         "bench list", "Codecs and metrics of the benchmark, and what is missing for those that cannot run."
     ).parse_args(arguments)
     from calotype.bench import codecs
-    from calotype.bench.metrics import BASIC, JPEG_AI, METRICS
+    from calotype.bench.metrics import BASIC, EYES, JPEG_AI, METRICS
 
     print("codecs")
     for codec in codecs.every().values():
         reason, version = codecs.state(codec)
         slow = "; slow, runs only when named" if codec.slow else ""
-        state = f"{version}{slow}" if reason is None else f"MISSING: {reason}; {codec.install}"
-        print(f"  {codec.name:14} {state}")
+        known = f"{version}{slow}" if reason is None else f"MISSING: {reason}; {codec.install}"
+        print(f"  {codec.name:14} {known}")
     print("\nmetrics")
     for metric in METRICS.values():
         reason = metric.missing()
-        lacks = f"; MISSING: {reason}" if reason else ""
-        print(f"  {metric.name:14} {metric.label}; {metric.plane}{lacks}")
+        state = f"; MISSING: {reason}" if reason else "".join(f"; {v}" for v in [metric.version()] if v)
+        print(f"  {metric.name:14} {metric.label}; {metric.plane}{state}")
     print(f"\ngroups of metrics\n  basic          {', '.join(BASIC)}\n  jpegai         {', '.join(JPEG_AI)}")
+    print(f"  eyes           {', '.join(EYES)}")
     return 0
 
 
@@ -93,6 +99,19 @@ def _report(arguments: list[str]) -> int:
     add_look(options)
     given = options.parse_args(arguments)
     _write_report(given.folder, given.anchor, look(given))
+    return 0
+
+
+def _blind(arguments: list[str]) -> int:
+    options = parser("bench blind", "A page to choose blindly between the decoded pictures of two codecs.")
+    options.add_argument("folder", metavar="DIR", type=Path, help="folder of a run with --pictures (--out)")
+    options.add_argument("first", metavar="CODEC", help="by its name in the run")
+    options.add_argument("second", metavar="OTHER", help="the one it is shown beside")
+    given = options.parse_args(arguments)
+    from calotype.bench.report import blind
+
+    path = blind.build(given.folder, (given.first, given.second))
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     return 0
 
 

@@ -18,6 +18,7 @@ EXAMPLES = """\
 other forms:
   calotype bench list                       codecs and metrics, and what is missing
   calotype bench report DIR [--anchor NAME] draw the report of a run again
+  calotype bench blind DIR CODEC OTHER      a page to choose blindly between two codecs
 
 examples:
   calotype bench photos/ --codecs calotype,avif,jpeg --out results
@@ -36,7 +37,7 @@ def bench_parser() -> argparse.ArgumentParser:
     add("--codecs", default="default", metavar="LIST", help=codecs)
     quality = "quality settings, for one codec or family, or for all"
     add("--qualities", action="append", metavar="[CODEC=]LIST", help=quality)
-    metrics = "names, 'basic', 'jpegai' (the seven of JPEG AI) or 'all'; default: basic"
+    metrics = "names, 'basic', 'jpegai' (its seven), 'eyes' (perceptual ones) or 'all'; default: basic"
     add("--metrics", metavar="LIST", help=metrics)
     add("--resume", action="store_true", help="go on with the run in DIR, measuring only what it has not")
     only = "with --resume: leave codecs of earlier runs in DIR that are not asked for now out of the results"
@@ -134,9 +135,9 @@ def _numbers(option: str, text: str, example: str) -> tuple[float, ...]:
 
 
 def _metrics(text: str | None) -> tuple[str, ...]:
-    from calotype.bench.metrics import BASIC, JPEG_AI, METRICS
+    from calotype.bench.metrics import BASIC, EYES, JPEG_AI, METRICS
 
-    groups = {"basic": BASIC, "jpegai": JPEG_AI, "jpeg-ai": JPEG_AI, "all": tuple(METRICS)}
+    groups = {"basic": BASIC, "jpegai": JPEG_AI, "jpeg-ai": JPEG_AI, "eyes": EYES, "all": tuple(METRICS)}
     names = [name for word in words(text or "basic") for name in groups.get(word, (word,))]
     return tuple(dict.fromkeys(names))
 

@@ -1,16 +1,20 @@
-"""``calotype compare A B``: PSNR and MS-SSIM of two pictures, and bits per pixel of each file."""
+"""``calotype compare A B``: how close two pictures are, and bits per pixel of each file."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from calotype.cli.jobs import STANDARD
 from calotype.cli.options import add_max_pixels, parser, prepare_pillow
 from calotype.cli.report import print_json
 from calotype.cli.waiting import apart
 from calotype.errors import CalotypeError, ImageError
+
+if TYPE_CHECKING:
+    from calotype.bench.metrics import Metric
 
 _EPILOG = """\
 A and B are pictures of any kind that Pillow reads, or .calo files. They are compared as they are shown:
@@ -25,12 +29,16 @@ def main(arguments: list[str]) -> int:
     options.add_argument("a", metavar="A", help="the original")
     options.add_argument("b", metavar="B", help="the picture to measure")
     options.add_argument("--json", action="store_true", help="print one JSON object")
+    options.add_argument(
+        "--metrics", metavar="LIST", help="more of those that `calotype bench list` knows: cvvdp,butteraugli"
+    )
     add_max_pixels(options)
     given = options.parse_args(arguments)
     if STANDARD in (given.a, given.b):
         options.error("compare needs files, not standard input")
     prepare_pillow(given.max_pixels)
-    record = apart(lambda: compare(given.a, given.b))
+    more = (given.metrics or "").split(",") if given.metrics else ()
+    record = apart(lambda: compare(given.a, given.b, more))
     if given.json:
         print_json(record)
     else:
@@ -38,15 +46,19 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def compare(a: str, b: str) -> dict[str, Any]:
-    """Measure two files. ``psnr`` is in dB, infinite for equal pictures; ``bpp`` counts the whole file.
+def compare(a: str, b: str, more: Sequence[str] = ()) -> dict[str, Any]:
+    """Measure two files. ``psnr`` is in dB, infinite for equal pictures; ``bpp`` counts the whole file;
+    ``metrics`` holds those named in `more`, of `calotype.bench.metrics`, with ``value`` and ``version``.
 
-    Raises ImageError when their sizes differ, and whatever reading them raises.
+    Raises ImageError when their sizes differ, CalotypeError for a metric that is not known or cannot be
+    measured here, and whatever reading them raises.
     """
     import numpy as np  # late: --help needs none of it
 
     from calotype.codec import quality
+    from calotype.codec.ssimulacra2 import ssimulacra2
 
+    asked = _metrics(more)
     first, second = _load(a), _load(b)
     if (first.width, first.height) != (second.width, second.height):
         raise ImageError(
@@ -70,11 +82,36 @@ def compare(a: str, b: str) -> dict[str, Any]:
         "psnr": quality.psnr(first.pixels, second.pixels),
         "ms_ssim": similarity,
         "ms_ssim_db": quality.to_db(similarity),
+        "ssimulacra2": ssimulacra2(first.pixels, second.pixels),
+        "metrics": {
+            metric.name: {
+                "label": metric.label,
+                "value": metric.compute(first.pixels, second.pixels),
+                "unit": metric.unit,
+                "version": metric.version(),
+            }
+            for metric in asked
+        },
         "identical": bool((first.pixels == second.pixels).all()),
         "bpp_a": 8 * Path(a).stat().st_size / (first.width * first.height),
         "bpp_b": 8 * Path(b).stat().st_size / (first.width * first.height),
         "notes": notes,
     }
+
+
+def _metrics(names: Sequence[str]) -> list[Metric]:
+    if not names:
+        return []
+    from calotype.bench.metrics import METRICS
+
+    found = []
+    for name in (n.strip() for n in names):
+        if name not in METRICS:
+            raise CalotypeError(f"unknown metric {name!r}; known: {', '.join(METRICS)}")
+        if reason := METRICS[name].missing():
+            raise CalotypeError(reason)
+        found.append(METRICS[name])
+    return found
 
 
 def _load(path: str) -> Any:
@@ -88,9 +125,15 @@ def _load(path: str) -> Any:
 
 def _text(record: dict[str, Any]) -> str:
     lines = [
-        f"size     {record['width']} x {record['height']}",
-        f"PSNR     {record['psnr']:.3f} dB" + (" (identical)" if record["identical"] else ""),
-        f"MS-SSIM  {record['ms_ssim']:.5f} ({record['ms_ssim_db']:.2f} dB)",
-        f"bpp      {record['bpp_a']:.4f} (A), {record['bpp_b']:.4f} (B)",
+        ("size", f"{record['width']} x {record['height']}"),
+        ("PSNR", f"{record['psnr']:.3f} dB" + (" (identical)" if record["identical"] else "")),
+        ("MS-SSIM", f"{record['ms_ssim']:.5f} ({record['ms_ssim_db']:.2f} dB)"),
+        ("SSIMULACRA2", f"{record['ssimulacra2']:.2f}"),
     ]
-    return "\n".join(lines + [f"note     {note}" for note in record["notes"]])
+    for found in record["metrics"].values():
+        version = f" ({found['version']})" if found["version"] else ""
+        lines.append((found["label"], f"{found['value']:.4f} {found['unit']}".rstrip() + version))
+    lines.append(("bpp", f"{record['bpp_a']:.4f} (A), {record['bpp_b']:.4f} (B)"))
+    lines += [("note", note) for note in record["notes"]]
+    width = max(len(name) for name, _ in lines)
+    return "\n".join(f"{name:{width}}  {text}" for name, text in lines)

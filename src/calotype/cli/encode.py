@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from calotype.codec.image import Picture
     from calotype.codec.rate import Kind, Target
 
-KINDS: tuple[Kind, ...] = ("size", "bpp", "psnr", "ms_ssim")
+KINDS: tuple[Kind, ...] = ("size", "bpp", "psnr", "ms_ssim", "ssimulacra2")
 
 _EPILOG = """\
 examples:
@@ -70,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     rate.add_argument("--target-bpp", type=float, metavar="BPP", help="bits per pixel, never more")
     rate.add_argument("--target-psnr", type=float, metavar="DB", help="PSNR over R, G, B in dB")
     rate.add_argument("--target-ms-ssim", type=float, metavar="X", help="MS-SSIM, 0 to 1, such as 0.98")
+    rate.add_argument(
+        "--target-ssimulacra2", type=float, metavar="X", help="SSIMULACRA2, 0 to 100: 70 is high quality"
+    )
     options.add_argument(
         "--effort",
         type=int,

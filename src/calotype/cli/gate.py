@@ -21,19 +21,20 @@ from calotype import api
 from calotype.cli import gate_ship
 from calotype.codec import library, manifest, quality
 from calotype.codec.pack import Pack, Precision
+from calotype.codec.ssimulacra2 import ssimulacra2
 from calotype.errors import CalotypeError, PackError
 
 DESCRIPTION = (
     "Encode and decode pictures with a candidate pack and with the one that ships. Only if it needs fewer "
-    "bits for the same PSNR, or MS-SSIM for a pack trained for that (BD-rate below 0), and decodes no "
-    "slower, it takes its place and is entered in the history."
+    "bits for the same PSNR, or for a pack trained for MS-SSIM or SSIMULACRA2 for the same of that (BD-rate "
+    "below 0), and decodes no slower, it takes its place and is entered in the history."
 )
 SHIPPED = library.BUILT_IN / library.DEFAULT
 HISTORY = Path("docs/results/packs/history.json")
 QUALITIES = (0, 14, 28, 43, 57, 71, 86, 100)
-METRICS = {"mse": "psnr", "ms-ssim": "ms_ssim"}
-"""What packs are judged by, by the distortion that they were trained for. Both in dB."""
-TITLES = {"psnr": "PSNR", "ms_ssim": "MS-SSIM"}
+METRICS = {"mse": "psnr", "ms-ssim": "ms_ssim", "ssimulacra2": "ssimulacra2"}
+"""What packs are judged by, by the distortion that they were trained for. The first two in dB."""
+TITLES = {"psnr": "PSNR", "ms_ssim": "MS-SSIM", "ssimulacra2": "SSIMULACRA2"}
 SLOWER = 1.03
 """Times of one picture vary by some 10 % on a busy machine; the median of 100 ratios, by some 1 %."""
 REPEATS = 25
@@ -42,6 +43,11 @@ UNLIKE = 1.0
 """dB of PSNR by which the int8 networks may lose against the float32 ones in the trial before measuring."""
 
 Pixels = NDArray[np.uint8]
+_LIKENESS: dict[str, Callable[[Pixels, Pixels], float]] = {
+    "psnr": quality.psnr,
+    "ms_ssim": lambda a, b: quality.to_db(quality.ms_ssim(a, b)),
+    "ssimulacra2": ssimulacra2,
+}
 Progress = Callable[[int, int], None]
 Record = dict[str, Any]
 
@@ -213,7 +219,7 @@ def _judge(bd_rate: float, slowdown: float, slower: float) -> tuple[bool, str]:
 def _curve(
     pack: Pack, pictures: Sequence[Pixels], metric: str, threads: int, tick: Callable[[], None]
 ) -> list[list[float]]:
-    """[quality, mean bits per pixel of the files, mean likeness in dB] at each of QUALITIES."""
+    """[quality, mean bits per pixel of the files, mean likeness] at each of QUALITIES."""
     points = []
     for setting in QUALITIES:
         rates, likeness = [], []
@@ -221,11 +227,7 @@ def _curve(
             data = api.encode(pixels, quality=setting, pack=pack, threads=threads)
             decoded = np.asarray(api.decode(data, pack=pack, threads=threads).convert("RGB"))
             rates.append(8 * len(data) / (pixels.shape[0] * pixels.shape[1]))
-            likeness.append(
-                quality.psnr(pixels, decoded)
-                if metric == "psnr"
-                else quality.to_db(quality.ms_ssim(pixels, decoded))
-            )
+            likeness.append(_LIKENESS[metric](pixels, decoded))
             tick()
         points.append([setting, round(float(np.mean(rates)), 5), round(float(np.mean(likeness)), 4)])
     return points

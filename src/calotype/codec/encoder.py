@@ -25,6 +25,7 @@ from calotype.codec.mosaic import Mosaic, Result
 from calotype.codec.pack import Pack
 from calotype.codec.rate import Target
 from calotype.codec.runtime import default_threads
+from calotype.codec.ssimulacra2 import ssimulacra2
 from calotype.codec.synthesis import Development
 
 DEFAULT_QUALITY = 60.0
@@ -40,7 +41,8 @@ class Encoded:
     data:    its bytes
     level:   the level it is coded at
     quality: the same, 0 to 100
-    reached: the figure that the target asks for (bytes, bits per pixel, dB, MS-SSIM); None without a target
+    reached: the figure that the target asks for (bytes, bits per pixel, dB, MS-SSIM or score); None without
+             a target
     """
 
     data: bytes
@@ -219,9 +221,12 @@ class _Exposure:
         error = sum(errors) / self.picture.pixels.size
         return 10 * math.log10(255**2 / error) if error else math.inf
 
-    def ms_ssim(self, level: int) -> float:
-        """The decoded picture's MS-SSIM."""
-        return quality.ms_ssim(self.picture.pixels, self.development(level).run(self.pool))
+    def likeness(self, level: int, kind: rate.Kind) -> float:
+        """The decoded picture's PSNR, MS-SSIM or SSIMULACRA2."""
+        if kind == "psnr":
+            return self.psnr(level)
+        measure = quality.ms_ssim if kind == "ms_ssim" else ssimulacra2
+        return measure(self.picture.pixels, self.development(level).run(self.pool))
 
     def development(self, level: int) -> Development:
         """What a decoder does with the file at a level: the same latents through the same networks."""
@@ -250,7 +255,7 @@ class _Exposure:
                 size = len(files[level])
                 reached[level] = float(size) if target.kind == "size" else 8 * size / pixels
             else:
-                reached[level] = self.psnr(level) if target.kind == "psnr" else self.ms_ssim(level)
+                reached[level] = self.likeness(level, target.kind)
             return reached[level]
 
         level = rate.search(measure, target, self.pack.manifest.max_level)

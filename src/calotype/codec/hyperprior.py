@@ -1,4 +1,4 @@
-"""Latents of packs whose probabilities follow from z alone (``latent_model`` "hyperprior"): published systems.
+"""Latents of packs whose probabilities follow from z alone (``latent_model`` "hyperprior"): published ones.
 
 A tile of h x w latents is padded to 4a x 4b, multiples of 4, for the networks. Arrays are float32 with a
 leading 1: y, r, y_hat [1, M, 4a, 4b], z [1, Z, a, b]; index is uint8 [1, M, 4a, 4b]. ``scale_index`` gives

@@ -18,7 +18,7 @@ GRAPHS: dict[str, tuple[str, ...]] = {
     "phases": ("analysis", "latent_encoder", "latent_decoder", "synthesis"),
     "hyperprior": ("analysis", "hyper_encoder", "latent_encoder", "scales", "latent_decoder", "synthesis"),
 }
-"""The networks of a pack, by its latent model; with them it has ``tables.safetensors``, and it may have ..."""
+"""The networks of a pack, by its latent model; with them come ``tables.safetensors``, and there may be ..."""
 EXTRAS = ("analysis.int8.onnx", "synthesis.int8.onnx", "preview.onnx")
 """... these as well."""
 
@@ -49,7 +49,7 @@ class Manifest:
 
     @property
     def distortion(self) -> str:
-        """What it was trained for, as far as the record says: "mse" or "ms-ssim"."""
+        """What it was trained for, as far as the record says: "mse", "ms-ssim" or "ssimulacra2"."""
         return str(self.training.get("distortion", "mse")) if isinstance(self.training, dict) else "mse"
 
     @property
@@ -102,7 +102,8 @@ def parse(text: bytes, where: str) -> Manifest:
         or not needed <= set(files) <= {*needed, *EXTRAS}
         or not all(map(_is_hash, files.values()))
     ):
-        raise wrong(f"files must give the SHA-256 of {', '.join(sorted(needed))}; and may of {', '.join(EXTRAS)}")
+        names, extras = ", ".join(sorted(needed)), ", ".join(EXTRAS)
+        raise wrong(f"files must give the SHA-256 of {names}; and may of {extras}")
     identity = pack_id(files)
     if fields.get("id") != identity:
         raise wrong(f"id {fields.get('id')!r} does not follow from the files, which give {identity}")

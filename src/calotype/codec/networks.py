@@ -31,7 +31,7 @@ class Networks:
 
 @dataclass(frozen=True, eq=False)
 class Latents:
-    """The integers of a tile (as float32) and, where it is known, the class of each r, whose table codes it."""
+    """The integers of a tile (as float32) and, where it is known, the class of each r: its table codes it."""
 
     z: Floats
     r: Floats

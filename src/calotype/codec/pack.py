@@ -14,12 +14,12 @@ Graphs: opset <= 21, no external data, float32 unless said, N = 1, H W a b h w d
     latent_encoder  y [1,M,8a,8b], inside [1,1,8a,8b], keep [64], level's -> z [1,Z,4a,4b], r [1,M,8a,8b]
     latent_decoder  z [1,Z,4a,4b], r [1,M,8a,8b], inside, level's        -> y_hat [1,M,8a,8b]
     synthesis       y_hat [1,M,h,w], level [K]                           -> pixels uint8 [1,16h,16w,3]
-    preview         r [1,16,8a,8b], inside, level's                      -> pixels uint8 [1,16a,16b,3], 1/8 of the size
+    preview         r [1,16,8a,8b], inside, level's                      -> pixels uint8 [1,16a,16b,3]: 1/8
 
   * *level's*: any of the level's tables below, interpolated; a graph names those that it wants. A graph may
     leave out any input listed for it; others are refused.
   * inside is 1 in the tile and 0 in the padding that makes it a multiple of 8 latents (where y repeats its
-    edge). z and r hold integers, 0 in the padding; latent_encoder rounds z and clips it to -z_limit .. z_limit.
+    edge). z and r hold integers, 0 in the padding; latent_encoder rounds z, clipped to -z_limit .. z_limit.
   * r is (y - mean) * gain, rounded; before that its magnitude is multiplied by table `keep` at its class, and
     so it is 0 where nothing is coded, in class 0. Below 1 `keep` favours smaller r, which cost less; decoders
     know nothing of it.
@@ -85,12 +85,12 @@ Packs of published systems have ``latent_model`` "hyperprior" and hyper_stride 6
 alone, and networks have M latents on a grid of 4a x 4b over z's a x b::
 
     hyper_encoder   y [1,M,4a,4b], level's                               -> z [1,Z,a,b]
-    latent_encoder  y, z, keep [1,M,4a,4b] (table `keep` at each class, 0 in the padding), level's -> r [1,M,4a,4b]
+    latent_encoder  y, z, keep [1,M,4a,4b] (`keep` at each class, 0 in the padding), level's -> r [1,M,4a,4b]
     scales          z [1,Z,a,b], z_mul [Z], bias [M]                     -> index uint8 [1,M,4a,4b]
     latent_decoder  z, r, level's                                        -> y_hat [1,M,4a,4b]
 
     gain, inv_gain  F64 [L,M] log;  z_gain F64 [L,Z] log;  z_mul I32 [L,Z], bias I32 [L,M] exact
-    r tables: at most 256 classes;  z tables: number a * Z + c, of trained level a = (level + 128) >> 8, channel c
+    r tables: at most 256 classes;  z tables: number a * Z + c, trained level a = (level + 128) >> 8
     golden_level, golden_z [G,Z,a,b], golden_index [G,M,4a,4b]: what scales gives
 
 scales computes exact integers in float32 (its inputs are exact integers): for every output channel
@@ -221,7 +221,7 @@ class Pack:
 
     @property
     def coder(self) -> LatentCoder:
-        """What turns integers into bytes and back, for packs of the latent model "phases". Raises PackError."""
+        """From integers to bytes and back, for packs of the latent model "phases". Raises PackError."""
         with self._lock:
             if self._coder is None:
                 try:
@@ -233,7 +233,8 @@ class Pack:
             return self._coder
 
     def _check_coder(self, coder: LatentCoder) -> None:
-        golden = (self._tables[f"golden_{name}"] for name in ("level", "z", "r", "z_table", "z_shift", "index"))
+        names = ("level", "z", "r", "z_table", "z_shift", "index")
+        golden = (self._tables[f"golden_{name}"] for name in names)
         for number, z, r, z_table, z_shift, index in zip(*golden):
             found = coder.classes(LevelIntegers(**self.level(int(number)).integers), z, r)
             pairs = ((found.z_table, z_table), (found.z_shift, z_shift), (found.index, index))

@@ -26,9 +26,8 @@ SKIPPED = 2 * CLASSES
 def quantise(networks: Networks, y: Floats) -> Latents:
     """The integers that are coded for y [1, M, h, w]."""
     height, width = y.shape[-2:]
-    r, z = networks.run(
-        "latent_encoder", y=pad_to_multiple(y, MULTIPLE), inside=_inside(height, width), keep=networks.pack.keep
-    )
+    mask, keep = _inside(height, width), networks.pack.keep
+    r, z = networks.run("latent_encoder", y=pad_to_multiple(y, MULTIPLE), inside=mask, keep=keep)
     z = np.ascontiguousarray(z[..., : -(-height // CELL), : -(-width // CELL)])
     return Latents(z, np.ascontiguousarray(r[..., :height, :width]))
 

@@ -89,24 +89,25 @@ def gaussian_window(taps: int, sigma: float) -> Float:
     return np.asarray(g / g.sum(), dtype=np.float64)
 
 
-def filter_valid(maps: Float, window: Float) -> Float:
+def filter_valid(maps: Real, window: Real) -> Real:
     """Correlate ``[..., H, W]`` with `window` along rows and columns, where it fits: ``[..., H-n+1,
-    W-n+1]``.
+    W-n+1]``; in float32 when both are.
 
     The filter is applied as products with small banded matrices, which BLAS does several times faster than
     numpy adds shifted copies.
     """
     n = window.size
-    band = np.zeros((_BLOCK, _BLOCK + n - 1))
+    kind = np.result_type(maps, window)
+    band = np.zeros((_BLOCK, _BLOCK + n - 1), kind)
     for i in range(_BLOCK):
         band[i, i : i + n] = window
     *rest, height, width = maps.shape
     high, wide = height - n + 1, width - n + 1
-    rows = np.empty((*rest, high, width))
+    rows = np.empty((*rest, high, width), kind)
     for i in range(0, high, _BLOCK):
         m = min(_BLOCK, high - i)
         rows[..., i : i + m, :] = band[:m, : m + n - 1] @ maps[..., i : i + m + n - 1, :]
-    out = np.empty((*rest, high, wide))
+    out = np.empty((*rest, high, wide), kind)
     for j in range(0, wide, _BLOCK):
         m = min(_BLOCK, wide - j)
         out[..., j : j + m] = rows[..., j : j + m + n - 1] @ band[:m, : m + n - 1].T

@@ -14,14 +14,18 @@ from typing import Literal
 
 from calotype.errors import LimitError
 
-Kind = Literal["size", "bpp", "psnr", "ms_ssim"]
+Kind = Literal["size", "bpp", "psnr", "ms_ssim", "ssimulacra2"]
 
 UNITS: dict[Kind, str] = {
-    "size": " bytes", "bpp": " bits per pixel", "psnr": " dB PSNR", "ms_ssim": " MS-SSIM"
+    "size": " bytes", "bpp": " bits per pixel", "psnr": " dB PSNR", "ms_ssim": " MS-SSIM",
+    "ssimulacra2": " SSIMULACRA2"
 }  # fmt: skip
 
 TOLERANCE = 0.01
 """A target is met by a value within 1 % of it; for a size, that is not above it."""
+
+POINTS = 0.5
+"""A target of SSIMULACRA2 is met by a value within half a point: the zero of its scale is no natural one."""
 
 NEIGHBOURS = 8
 """How many levels beside the crossing are tried when, by the noise of small files, the crossing does not
@@ -33,15 +37,17 @@ class Target:
     """What a file is to reach.
 
     kind:  "size" (bytes, never above), "bpp" (bits per pixel of the file, never above), "psnr" (dB over R, G,
-           B), "ms_ssim" (0 to 1; its 1 % is taken on the scale -10 log10(1 - x))
-    value: the figure; above 0, below 1 for ms_ssim. ValueError otherwise.
+           B), "ms_ssim" (0 to 1; its 1 % is taken on the scale -10 log10(1 - x)), "ssimulacra2"
+           (within half a point)
+    value: the figure; above 0, below 1 for ms_ssim, below 100 for ssimulacra2. ValueError otherwise.
     """
 
     kind: Kind
     value: float
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.value) and self.value > 0 and (self.kind != "ms_ssim" or self.value < 1)):
+        above = {"ms_ssim": 1.0, "ssimulacra2": 100.0}.get(self.kind, math.inf)
+        if not 0 < self.value < above:
             raise ValueError(f"a target of {self.value}{UNITS[self.kind]} is not possible")
 
     @property
@@ -53,16 +59,16 @@ class Target:
         return f"{self.value:.10g}{UNITS[self.kind]}"
 
     def accepts(self, value: float) -> bool:
-        """Whether a file with this figure meets the target: within 1 %, and for sizes not above."""
+        """Whether a file with this figure meets the target: near enough, and for sizes not above."""
         if self.limits_size:
             return (1 - TOLERANCE) * self.value <= value <= self.value
-        return abs(self._scale(value) - self._scale(self.value)) <= TOLERANCE * self._scale(self.value)
+        return abs(self._scale(value) - self._scale(self.value)) <= self._tolerance
 
     def is_close(self, value: float) -> bool:
         """Whether it is not worth looking for a better one."""
         if self.limits_size:
             return (1 - TOLERANCE / 2) * self.value <= value <= self.value
-        return 0 <= self._scale(value) - self._scale(self.value) <= TOLERANCE / 4 * self._scale(self.value)
+        return 0 <= self._scale(value) - self._scale(self.value) <= self._tolerance / 4
 
     def miss(self, value: float) -> float:
         """How far off a figure is, on the scale that is straight in the level; below 0 is too little."""
@@ -70,6 +76,10 @@ class Target:
 
     def _straight(self, value: float) -> float:
         return math.log(value) if self.limits_size else self._scale(value)
+
+    @property
+    def _tolerance(self) -> float:
+        return POINTS if self.kind == "ssimulacra2" else TOLERANCE * self._scale(self.value)
 
     def _scale(self, value: float) -> float:
         if self.kind == "ms_ssim":
@@ -117,7 +127,7 @@ def _next(target: Target, known: dict[int, float], low: int, high: int, highest:
     """A level strictly between low and high, where the line through the nearest figures meets the target."""
     slope = 3.0 / highest  # what log(size) rises by over all levels, more or less
     if not target.limits_size:
-        slope = 20.0 / highest
+        slope = (80.0 if target.kind == "ssimulacra2" else 20.0) / highest
     nearest = sorted(known, key=lambda level: abs(target.miss(known[level])))[:2]
     if len(nearest) == 2:
         (x0, y0), (x1, y1) = ((level, target.miss(known[level])) for level in nearest)
@@ -142,7 +152,7 @@ def _refusal(
         return f"cannot reach {target}: the highest quality has {_figure(most)}{unit}"
     nearest = min((n for n in known if target.miss(known[n]) <= 0), key=lambda n: -target.miss(known[n]))
     return (
-        f"cannot reach {target} within 1 %: the nearest below is {_figure(known[nearest])}{unit} "
+        f"cannot reach {target} closely enough: the nearest below is {_figure(known[nearest])}{unit} "
         f"(the qualities 0 to 100 give {_figure(least)} to {_figure(most)})"
     )
 

@@ -1,4 +1,4 @@
-"""The arrays of a pack's ``tables.safetensors``: types and shapes, checked. The contract is in calotype.codec.pack."""
+"""The arrays of a pack's ``tables.safetensors``: their types and shapes (calotype.codec.pack)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def check(fields: Manifest, arrays: Arrays) -> None:
     m, z = fields.latents, fields.hyper_latents
     ratio = 2 if fields.latent_model == "phases" else 4
     fine = (*cases, m, ratio * a, ratio * b)
-    golden = [("golden_level", "i4", cases), ("golden_z", "i4", (*cases, z, a, b)), ("golden_index", "u1", fine)]
+    golden = [("golden_level", "i4", cases), ("golden_z", "i4", (*cases, z, a, b))]
+    golden += [("golden_index", "u1", fine)]
     if fields.latent_model == "phases":
         golden += [("golden_r", "i2", fine), ("golden_z_table", "u1", (*cases, z, a, b))]
         golden += [("golden_z_shift", "i4", (*cases, z, a, b))]

@@ -1,8 +1,8 @@
 """The parser: hyper-latents z and residuals r of a tile to bytes and back.
 
 Every integer is coded with a table that integer networks choose from the integers before it: z from coarse to
-fine, then the low channels of r from coarse to fine, then its other channels in four phases (the order is that of
-``native/parse.hpp``).  All arithmetic is on integers, so encoder and decoder agree on every machine.
+fine, then the low channels of r from coarse to fine, then its other channels in four phases (``native/parse.hpp``
+has the order).  All arithmetic is on integers, so encoder and decoder agree on every machine.
 
     coder = LatentCoder(arrays, z_tables, r_tables)
     classes = coder.classes(level, z, r)
@@ -90,12 +90,12 @@ class LatentCoder:
     ) -> None:
         """Check and pack the networks.
 
-        ``arrays``: by name, integer ``hyper.*`` and ``scales.*``, weights [out, in, k, k] that fit int16 and biases
-        [out] that fit int32; other names are left alone.
+        ``arrays``: by name, integer ``hyper.*`` and ``scales.*``, weights [out, in, k, k] that fit int16 and
+        biases [out] that fit int32; other names are left alone.
         ``z_tables``: 64 tables; ``r_tables``: 192, 64 of each kind.
         ``kernel``: one of `kernels`, for tests; the fastest if not given. All compute the same.
-        Raises ValueError for an array that is missing, unknown or does not fit the others, and for weights with
-        which a sum could reach 2^24.
+        Raises ValueError for an array that is missing, unknown or does not fit the others, and for weights
+        with which a sum could reach 2^24.
         """
         weights, biases = {}, {}
         for name, array in arrays.items():
@@ -128,8 +128,8 @@ class LatentCoder:
     def write(self, level: LevelIntegers, z: ArrayLike, r: ArrayLike) -> bytes:
         """Code a tile of h x w latents, 1 .. 4096 each: z [K, ceil(h/2), ceil(w/2)], r [M, h, w], integers.
 
-        Raises ValueError for arrays of other shapes, for ``|z| > 1023`` or ``|r| > 32767``, and for an r that is
-        not 0 where its class is 0; `classes` gives one that is.
+        Raises ValueError for arrays of other shapes, for ``|z| > 1023`` or ``|r| > 32767``, and for an r that
+        is not 0 where its class is 0; `classes` gives one that is.
         """
         return self._native.write(level._arrays(), _integers("z", z, 3), _integers("r", r, 3))
 
@@ -145,7 +145,8 @@ class LatentCoder:
     ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Return z and r of the tile that `write` coded, int32.
 
-        ``low_only``: stop after the low channels, for a preview; r is [L, h, w], and what follows is not checked.
+        ``low_only``: stop after the low channels, for a preview; r is [L, h, w], and what follows is not
+        checked.
         ``cut``: the data are the beginning of a stream; integers of stages that are not whole are 0.
         Raises FormatError for damaged data, ValueError for a size out of range.
         """
@@ -165,8 +166,8 @@ class LatentCoder:
         return z, r
 
     def classes(self, level: LevelIntegers, z: ArrayLike, r: ArrayLike) -> Classes:
-        """Return the tables of every integer of a tile, and r with 0 forced, in coding order, wherever the class
-        is 0. Arguments and errors as for `write`, but any r within its limits will do.
+        """Return the tables of every integer of a tile, and r with 0 forced, in coding order, wherever the
+        class is 0. Arguments and errors as for `write`, but any r within its limits will do.
         """
         whole = _integers("z", z, 3)
         settled = _integers("r", r, 3).copy()

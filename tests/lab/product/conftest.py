@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from calotype.lab.layers.integer import IntConv
 from calotype.lab.models.calotype import Calotype, Config
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
@@ -75,9 +76,48 @@ def thin() -> Callable[..., Calotype]:
         model = Calotype(Config.from_dict({**THIN, **sizes}))
         with torch.no_grad():
             for name, p in model.named_parameters():
-                if not name.startswith("levels"):
+                if p.requires_grad and not name.startswith("levels"):
                     p += 0.02 * torch.randn_like(p)
         return model.eval()
+
+    return make
+
+
+@pytest.fixture
+def lively(thin: Callable[..., Calotype]) -> Callable[..., Calotype]:
+    """lively(seed=0, **sizes): a thin model whose integer layers have weights of all sizes that are exact,
+    and whose laws differ from site to site.
+    """
+
+    def make(seed: int = 0, **sizes: Any) -> Calotype:
+        model = thin(seed, **sizes)
+        net, levels = model.latents, model.levels
+        generator = torch.Generator().manual_seed(seed)
+
+        def fill(p: torch.Tensor, low: float, high: float) -> None:
+            p.copy_(low + (high - low) * torch.rand(p.shape, generator=generator))
+
+        with torch.no_grad():
+            for layer in (m for part in (net.hyper_model, net.scales) for m in part.modules()):
+                if isinstance(layer, IntConv):
+                    fill(layer.weight, -layer.limit / 2**layer.shift, layer.limit / 2**layer.shift)
+                    if layer.bias.requires_grad:
+                        fill(layer.bias, -2, 2)
+            # Else most laws would be at one end of their range.
+            for outer in (*net.scales.low_out, *net.scales.high_out, *net.hyper_model.scale):
+                outer.weight *= 0.02
+            for outer in (*net.hyper_model.linear, *net.hyper_model.place, *net.hyper_model.own):
+                outer.weight *= 0.2
+            fill(levels.low_bias, 5, 50)
+            fill(levels.high_bias, -10, 50)
+            fill(levels.z_place, -60, 60)
+            fill(levels.z_scale, 2, 14)
+            fill(levels.low_log_gain, 0, 3)
+            fill(levels.high_log_gain, 0, 3)
+            levels.low_log_inv_gain.copy_(-levels.low_log_gain)
+            levels.high_log_inv_gain.copy_(-levels.high_log_gain)
+            fill(levels.vector, -0.1, 0.1)
+        return model
 
     return make
 

@@ -1,4 +1,4 @@
-"""The product's model in torch: shapes, levels, quantisation, the integer network."""
+"""The product's model in torch: shapes, levels, quantisation, rates and what learns from them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from calotype.codec import levels
 from calotype.lab.models.calotype import Calotype, Config
-from calotype.lab.models.calotype_levels import gaussian_bits, logistic_bits
-from calotype.lab.models.calotype_parts import join_phases, split_phases
+from calotype.lab.models.calotype_levels import (
+    R_TABLE,
+    frugal_round,
+    gaussian_bits,
+    logistic_bits,
+    shrinkage,
+    training_rate,
+)
+from calotype.lab.pack.exact import EXACT_TABLES, knobs
+from calotype.lab.pack.write import _level_arrays
 
 Thin = Callable[..., Calotype]
 
@@ -21,20 +30,24 @@ Thin = Callable[..., Calotype]
 def test_shapes_and_integers(thin: Thin) -> None:
     out = thin()(torch.rand(2, 3, 128, 192), torch.tensor([0.0, 1.3]), hard=True)
     assert out.x_hat.shape == (2, 3, 128, 192)
-    assert out.z.shape == (2, 64, 2, 3)
-    assert out.r.shape == out.index.shape == (2, 48, 8, 12)
-    for integers in (out.z, out.r, out.index):
+    assert out.r_bits.shape == out.z_bits.shape == (2,)
+    found = out.latents
+    assert found.z.shape == found.z_index.shape == found.z_shift.shape == found.z_bits.shape == (2, 4, 4, 8)
+    assert found.r.shape == found.index.shape == found.residual.shape == found.y_hat.shape == (2, 48, 8, 16)
+    assert found.size == (8, 12)  # the rest is padding
+    for integers in (found.z, found.z_index, found.z_shift, found.r, found.index):
         assert torch.equal(integers, integers.round())
-    assert 0 <= out.index.min() <= out.index.max() <= 63
-    assert (out.r[out.index == 0] == 0).all()
+    assert 0 <= found.index.min() <= found.index.max() <= 63
+    assert 0 <= found.z_index.min() <= found.z_index.max() <= 63
+    assert (found.r[found.index == 0] == 0).all()
 
 
 def test_a_model_keeps_its_parameters() -> None:
     """Checkpoints live longer than code: names and shapes of a model of given sizes do not change."""
     state = Calotype(Config(latents=256)).state_dict()
     listing = "".join(f"{name} {list(value.shape)}\n" for name, value in sorted(state.items()))
-    assert (len(state), sum(v.numel() for v in state.values())) == (154, 3_749_580)
-    assert hashlib.sha256(listing.encode()).hexdigest()[:16] == "4e61f61e17d2557c"
+    assert (len(state), sum(v.numel() for v in state.values())) == (338, 4_276_692)
+    assert hashlib.sha256(listing.encode()).hexdigest()[:16] == "699336ff7740c08d"
 
 
 @pytest.mark.parametrize(
@@ -44,17 +57,12 @@ def test_a_model_keeps_its_parameters() -> None:
         ({"hyper": 32}, "hyper"),
         ({"lambdas": [0.1, 0.01]}, "rising"),
         ({"width": 8, "latents": 64}, "latents"),
+        ({"latents": 16}, "latents 17"),
     ],
 )
 def test_bad_sizes_are_errors(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Config.from_dict(options)
-
-
-def test_phases_are_joined_as_they_were_split() -> None:
-    t = torch.arange(2 * 3 * 4 * 6.0).reshape(2, 3, 4, 6)
-    assert torch.equal(join_phases(split_phases(t)), t)
-    assert torch.equal(split_phases(t)[1], t[:, :, 1::2, 1::2])
 
 
 def test_noise_comes_from_the_generator_alone(thin: Thin) -> None:
@@ -67,62 +75,84 @@ def test_noise_comes_from_the_generator_alone(thin: Thin) -> None:
     assert bits(1) == bits(1) != bits(2)
 
 
-def test_hard_and_noisy_rates_agree_on_average(thin: Thin) -> None:
+@torch.no_grad()
+def test_hard_and_noisy_rates_agree_on_average(lively: Thin) -> None:
     """Both estimate the same thing; far apart, training would not see what files cost."""
-    model = thin()
-    with torch.no_grad():
-        model.levels.log_gain += 3.0  # residuals well above a step
-        model.levels.bias += 30.0
+    model = lively()
+    for outer in (*model.latents.scales.low_out, *model.latents.scales.high_out):
+        outer.weight.zero_()
+    model.levels.low_bias.fill_(40.0)  # residuals and sigmas well above a step
+    model.levels.high_bias.fill_(40.0)
+    model.latents.shrink.fill_(1.0)
     x, level = torch.rand(2, 3, 128, 128), torch.tensor([2.0, 2.0])
-    hard = model(x, level, hard=True).r_bits.sum()
-    soft = model(x, level, generator=torch.Generator().manual_seed(0)).r_bits.sum()
-    assert abs(float((soft / hard).detach()) - 1) < 0.1
+    y = 10 * torch.randn(2, 48, 16, 16, generator=torch.Generator().manual_seed(3))
+    k = model.levels(level)
+    for make in (
+        lambda **how: model(x, level, **how).latents.bits,
+        lambda **how: model.latents(y, k, **how).bits,
+    ):
+        hard, soft = make(hard=True), make(generator=torch.Generator().manual_seed(0))
+        assert (hard.sum(1) > 500).all()
+        assert ((soft.sum(1) / hard.sum(1) - 1).abs() < 0.1).all()
 
 
-def test_every_parameter_learns(thin: Thin) -> None:
-    model = thin().train()
-    with torch.no_grad():
-        model.levels.log_gain += 3.0  # else all residuals round to 0
-    out = model(torch.rand(2, 3, 64, 64), torch.tensor([0.5, 1.5]), generator=torch.Generator())
+@pytest.mark.parametrize("hard", [False, True])
+def test_every_parameter_learns(hard: bool, lively: Thin) -> None:
+    model = lively().train()
+    x = torch.rand(2, 3, 256, 256, generator=torch.Generator().manual_seed(0))
+    out = model(x, torch.tensor([0.5, 1.5]), hard=hard, generator=torch.Generator())
     (out.r_bits.sum() + out.z_bits.sum() + 1e4 * out.x_hat.square().mean()).backward()
     still = [
         n for n, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())
     ]
     assert still == []
+    assert all(bool(p.grad.isfinite().all()) for p in model.parameters() if p.grad is not None)
 
 
-def test_levels_are_interpolated_as_the_codec_does(thin: Thin) -> None:
+def test_a_gain_belongs_to_a_site(lively: Thin) -> None:
+    """The map of gains that analyses use is what residuals are multiplied by."""
+    model = lively()
+    with torch.no_grad():
+        model.latents.mean.base.zero_()
+        for layer in (*model.latents.mean.low_out, *model.latents.mean.out):
+            layer.silence()
+        k, y = model.levels(torch.tensor([0.7])), torch.rand(1, 48, 16, 24) + 1
+        torch.testing.assert_close(model.latents(y, k, hard=True).residual, y * k.gains(16, 24))
+
+
+# -- levels ------------------------------------------------------------------------------
+
+
+def test_levels_are_interpolated_as_the_codec_does(lively: Thin) -> None:
     """Integers exactly, at every level that a file can have; the rest to float32."""
-    model = thin()
+    model = lively()
     with torch.no_grad():
-        for p in model.levels.parameters():
-            p += 0.3 * torch.randn(p.shape, generator=torch.Generator().manual_seed(p.numel()))
-        model.levels.bias *= 20
-        model.levels.log_z_step.copy_(
-            model.levels.log_z_step[:1].clone() - torch.tensor([[0.0], [0.15], [0.3]])
-        )
-        z_mul, bias = model.levels.integers()
-    tables = {
-        "gain": model.levels.log_gain.double().exp().detach().numpy(),
-        "inv_gain": model.levels.log_inv_gain.double().exp().detach().numpy(),
-        "z_gain": 4096.0 / z_mul.double().numpy(),
-        "z_mul": z_mul.numpy().astype(np.int32),
-        "bias": bias.numpy().astype(np.int32),
-        "level_vector": model.levels.vector.detach().numpy(),
-    }
-    numbers = range(2 * 256 + 1)
-    with torch.no_grad():
-        knobs = model.levels(torch.tensor([number / 256 for number in numbers]))
+        model.levels.log_z_step.uniform_(-1.2, -0.2, generator=torch.Generator().manual_seed(1))
+        numbers = range(2 * 256 + 1)
+        found = model.levels(torch.tensor([number / 256 for number in numbers]))
+    tables, _ = _level_arrays(model)
+    assert {*EXACT_TABLES} == {*tables} & {*levels.EXACT}
+    logs = ("low_gain", "low_inv_gain", "high_gain", "high_inv_gain")
+    assert {*logs} == {*tables} & {*levels.LOG}
     for number in numbers:
-        feeds = levels.at(tables, number).feeds
-        for name, ours in (("z_mul", knobs.z_mul), ("bias", knobs.bias)):
-            assert np.array_equal(feeds[name], ours[number, :, 0, 0].numpy()), (name, number)
-        for name, ours in (("gain", knobs.gain), ("inv_gain", knobs.inv_gain), ("level", knobs.vector)):
-            np.testing.assert_allclose(feeds[name], ours[number, :, 0, 0].numpy(), rtol=2e-6, atol=1e-6)
-    # Training takes the step of z from its integer, the codec interpolates it: a choice of the encoder alone.
-    np.testing.assert_allclose(
-        levels.at(tables, 77).feeds["z_gain"], 4096 / knobs.z_mul[77, :, 0, 0], rtol=0.01
+        level = levels.at(tables, number)
+        for name in EXACT_TABLES:
+            ours = getattr(found, name)[number, ..., 0, 0].numpy()
+            assert np.array_equal(level.integers[name], ours), (name, number)
+            assert np.array_equal(level.feeds[name], ours)
+        for name in logs:
+            ours = getattr(found, name)[number, ..., 0, 0].numpy()
+            np.testing.assert_allclose(level.feeds[name], ours, rtol=2e-6)
+        ours = found.vector[number, :, 0, 0].numpy()
+        np.testing.assert_allclose(level.feeds["level"], ours, rtol=2e-6, atol=1e-7)
+    k = knobs(tables, 300)
+    assert all(
+        np.array_equal(getattr(k, name)[0, ..., 0, 0], levels.at(tables, 300).integers[name])
+        for name in EXACT_TABLES
     )
+
+
+# -- rates -------------------------------------------------------------------------------
 
 
 def test_probabilities_sum_to_one() -> None:
@@ -135,24 +165,50 @@ def test_probabilities_sum_to_one() -> None:
     assert float(total) == pytest.approx(1, abs=1e-6)
 
 
-def test_scales_network_is_exact_in_float32(thin: Thin) -> None:
-    """Float32, float64 and another order of sums give the same integers, with the largest weights."""
-    model = thin()
-    scales = model.scales
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for layer in (scales.wide, scales.up, scales.near, scales.out):
-            layer.weight.copy_(
-                4 * torch.rand(layer.weight.shape, generator=generator) - 2
-            )  # clipped to the limit
-            layer.bias.copy_(torch.randn(layer.bias.shape, generator=generator))
-    z = torch.randint(-1023, 1024, (3, 64, 5, 7), generator=generator).float()
-    mul = torch.randint(500, 9000, (3, 64, 1, 1), generator=generator).float()
-    bias = torch.randint(-9000, 9000, (3, 48, 1, 1), generator=generator).float()
-    with torch.no_grad():
-        single = scales(z, mul, bias)
-        channels_last = scales(z.contiguous(memory_format=torch.channels_last), mul, bias)
-        double = scales.double()(z.double(), mul.double(), bias.double())
-    assert len(single.unique()) > 20
-    assert torch.equal(single, channels_last)
-    assert torch.equal(single.double(), double)
+def sigmas(index: Tensor) -> Tensor:
+    return 0.11 * torch.exp(index * np.log(256 / 0.11) / 63)
+
+
+def test_the_rate_of_training_is_that_of_the_rounded_residuals() -> None:
+    """Its value and its slope along the class; along the residual it has the slope of the noisy rate."""
+    generator = torch.Generator().manual_seed(0)
+    index = torch.randint(0, 60, (4000,), generator=generator)
+    residual = sigmas(index.double()).float() * torch.randn(4000, generator=generator)
+    noise = torch.rand(4000, generator=generator) - 0.5
+    r = frugal_round(residual, shrinkage()[index]).detach()
+    r = torch.where(index > 0, r, 0.0)
+    assert r.abs().max() < R_TABLE
+    residual.requires_grad_()
+    classes = index.float().requires_grad_()
+    bits = training_rate(residual, classes, r, noise)
+    by_residual, by_class = torch.autograd.grad(bits.sum(), (residual, classes))
+
+    at, coded = index.double(), index > 0
+    expected = torch.where(coded, gaussian_bits(r.double(), sigmas(at)), 0.0)
+    torch.testing.assert_close(bits.double(), expected, atol=1e-4, rtol=1e-5)
+
+    def slope(bits_at: Callable[[float], Tensor], step: float = 1e-5) -> Tensor:
+        return (bits_at(step) - bits_at(-step)) / (2 * step)
+
+    along_class = slope(lambda d: gaussian_bits(r.double(), sigmas(at + d)))
+    torch.testing.assert_close(by_class.double(), torch.where(coded, along_class, 0.0), atol=1e-4, rtol=1e-3)
+    v = (residual.detach() + noise).double()
+    likely = gaussian_bits(v, sigmas(at)) < 20  # float32 keeps few digits of what is less
+    assert likely.float().mean() > 0.95
+    along = slope(lambda d: gaussian_bits(v + d, sigmas(at)))
+    torch.testing.assert_close(by_residual.double()[likely], along[likely], atol=1e-3, rtol=5e-3)
+    assert not torch.allclose(by_residual[likely], torch.zeros(()), atol=1e-2)
+
+
+def test_rounding_favours_what_costs_less() -> None:
+    shrink = shrinkage()
+    assert shrink.min() >= 0.55
+    assert shrink[-1] > 0.99
+    assert (shrink.diff() > -1e-5).all()
+    v = torch.tensor([0.4, 0.6, -0.6, 1.4, -7.0], requires_grad=True)
+    out = frugal_round(v, torch.tensor(0.8))
+    assert out.tolist() == [0, 0, 0, 1, -6]
+    assert frugal_round(v, torch.tensor(1.0)).tolist() == [0, 1, -1, 1, -7]
+    out.sum().backward()
+    assert v.grad is not None
+    assert v.grad.tolist() == [1] * 5

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from calotype.lab.models.calotype import Calotype, Config
-from calotype.lab.models.calotype_parts import folded
 from calotype.lab.models.calotype_start import start
+from calotype.lab.models.calotype_transforms import folded
+from calotype.lab.models.calotype_walk import LOW
 from calotype.lab.train.data import Photos
 from calotype.lab.train.subject import AllQualities
 
@@ -18,7 +20,7 @@ def _started(photos: Photos) -> tuple[Calotype, Calotype]:
     random, linear = (Calotype(Config.from_dict(SIZES)) for _ in range(2))
 
     def sample(seed: int) -> torch.Tensor:
-        return photos.crops(list(range(len(photos.names))), (7, seed), 6, 128) / 255.0
+        return photos.crops(list(range(len(photos.names))), (7, seed), 8, 256) / 255.0
 
     start(linear, sample, batches=6)
     return random.eval(), linear.eval()
@@ -48,14 +50,24 @@ def test_the_means_predict_and_the_scales_fit(photos: Photos) -> None:
     _, model = _started(photos)
     x, level = photos.centres([0, 2, 5], 128) / 255.0, torch.full((3,), 4.0)
     with torch.no_grad():
-        out = model(x, level, hard=True)
-        gained = model.analysis(x) * model.levels(level).gain
+        out = model(x, level, hard=True).latents
+        gained = model.analysis(x) * model.levels(level).gains(8, 8)
         sigma = 0.11 * torch.exp(out.index * torch.log(torch.tensor(256 / 0.11)) / 63)
-    predicted = out.residual[:, :16, 1::2, 1::2].square().mean()
-    assert predicted < 0.8 * gained[:, :16, 1::2, 1::2].square().mean()
+    for i, j in ((1, 1), (0, 1), (1, 0)):  # the finest octave of the low channels
+        predicted = out.residual[:, :LOW, i::2, j::2].square().mean()
+        assert predicted < 0.8 * gained[:, :LOW, i::2, j::2].square().mean()
     # Residuals over their sigma have a spread of about 1 where there is something to code; tails are heavy.
     ratio = (out.residual / sigma)[out.index > 20].square().mean().sqrt()
     assert 0.5 < float(ratio) < 3
+
+
+@pytest.mark.parametrize("latents", [20, 48])
+def test_small_models_start_too(latents: int, photos: Photos) -> None:
+    torch.manual_seed(0)
+    sizes = {"latents": latents, "width": 24, "narrow": 8, "narrow16": 8, "lambdas": (0.01, 0.1)}
+    model = Calotype(Config.from_dict(sizes))
+    start(model, lambda seed: photos.crops([0, 2, 4, 5], (seed,), 4, 128) / 255.0, batches=2)
+    assert AllQualities(model.eval()).validate(photos.centres([0, 2], 128))["psnr"][1] > 20
 
 
 def test_branches_live_and_act_in_units_of_their_streams(photos: Photos) -> None:

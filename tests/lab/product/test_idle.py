@@ -38,7 +38,7 @@ def test_what_is_left_out_is_what_was_never_on() -> None:
     with torch.no_grad():
         before, after = (m(x, level, hard=True) for m in (model, slim))
     torch.testing.assert_close(after.x_hat, before.x_hat, atol=1e-6, rtol=0)
-    assert torch.equal(after.r, before.r)
+    assert torch.equal(after.latents.r, before.latents.r)
 
 
 def test_nothing_is_left_out_of_a_model_whose_units_are_all_on() -> None:

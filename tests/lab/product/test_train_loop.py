@@ -85,7 +85,7 @@ def test_the_seed_decides_the_run(trainer: Make, tmp_path: Path) -> None:
         trainer(folder, seed=seed, steps=2).run()
     a, b, c = (State.load(tmp_path / folder) for folder in "abc")
     same(a, b)
-    assert not torch.equal(a.weights["mean.wide.weight"], c.weights["mean.wide.weight"])
+    assert not torch.equal(a.weights["latents.mean.wide.weight"], c.weights["latents.mean.wide.weight"])
 
 
 @pytest.mark.parametrize("log_every", [1, 100])
@@ -116,7 +116,7 @@ def test_a_broken_gradient_is_noticed_even_with_a_finite_loss(trainer: Make) -> 
 
 def test_the_moving_average(trainer: Make) -> None:
     run = trainer(steps=2, ema=0.5)
-    name = "mean.wide.weight"
+    name = "latents.mean.wide.weight"
     weights = [run.model.state_dict()[name].clone()]
     run.reporter = At(1, lambda: weights.append(run.model.state_dict()[name].clone()))
     run.run()
@@ -161,13 +161,13 @@ def test_bf16_changes_little_and_stays_in_the_transforms(trainer: Make) -> None:
 
 
 def test_frozen_parameters_stay(trainer: Make) -> None:
-    run = trainer(steps=3, freeze="analysis.*, levels.log_gain")
+    run = trainer(steps=3, freeze="analysis.*, levels.high_log_gain")
     before = {k: v.clone() for k, v in run.model.state_dict().items()}
     run.run()
     after = run.model.state_dict()
-    for name in ("analysis.patch.weight", "levels.log_gain"):
+    for name in ("analysis.patch.weight", "levels.high_log_gain"):
         assert torch.equal(after[name], before[name])
-    for name in ("synthesis.patch.weight", "levels.bias"):
+    for name in ("synthesis.patch.weight", "levels.high_bias"):
         assert not torch.equal(after[name], before[name])
     with pytest.raises(ValueError, match="nothing is left"):
         trainer(freeze="*")
@@ -316,9 +316,9 @@ def test_bad_checkpoints_are_clear_errors(trainer: Make, tmp_path: Path) -> None
 
 
 def test_training_lowers_the_loss(trainer: Make) -> None:
-    run = trainer(steps=60, lr=1e-2)
+    run = trainer(steps=120, lr=3e-3)
     before = run.validate()
     run.run()
     after = run.objective.validate(run.photos.centres(run.valid_set, 256))
     assert isinstance(run.objective, AllQualities)
-    assert after["mean_loss"] < 0.9 * before["mean_loss"]
+    assert after["mean_loss"] < 0.5 * before["mean_loss"]

@@ -7,6 +7,7 @@ as the layers that they stand for.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import prod
 from typing import Any
 
@@ -84,26 +85,65 @@ def _macs(node: Any, shapes: dict[str, tuple[int, ...]]) -> int:
 
 
 def of_pack(pack: Any) -> dict[str, Any]:
-    """Parameters and kMAC per pixel of a pack, on a picture of 512 x 512; the keys of Codec.complexity."""
-    from calotype.codec import manifest
+    """Parameters and kMAC per pixel of a pack, on a picture of 512 x 512; the keys of Codec.complexity.
 
-    latents, hyper = (1, pack.manifest.latents, 32, 32), (1, pack.manifest.hyper_latents, 8, 8)
+    Parameters are all weights of the pack: a network that encoder and decoder share counts in the graphs
+    of both.
+    """
+    from calotype.codec import manifest, tensors
+
+    fields, model = pack.manifest, pack.manifest.latent_model
+    latents, cells = (1, fields.latents, 32, 32), 512 // manifest.HYPER_STRIDES[model]
     sizes = {
         "pixels": (1, 512, 512, 3),
         "y": latents,
         "r": latents,
-        "keep": latents,
         "y_hat": latents,
-        "z": hyper,
+        "z": (1, fields.hyper_latents, cells, cells),
+        "inside": (1, 1, 32, 32),
     }
-    counts = {name: count(manifest.read(pack.path, f"{name}.onnx"), sizes) for name in manifest.GRAPHS}
+    encoder, decoder = ["analysis", "latent_encoder"], ["latent_decoder", "synthesis"]
+    if model == "hyperprior":
+        sizes["keep"] = latents
+        encoder, decoder = [*encoder, "hyper_encoder", "scales"], ["scales", *decoder]
+    counts = {name: count(manifest.read(pack.path, f"{name}.onnx"), sizes) for name in manifest.GRAPHS[model]}
+    if model == "phases":
+        counts["coder"] = of_coder(tensors.load(manifest.read(pack.path, manifest.TABLES)), 32 * 32)
+        encoder, decoder = [*encoder, "coder"], ["coder", *decoder]
     kmac = {name: macs / (512 * 512 * 1000) for name, (_, macs) in counts.items()}
     return {
         "parameters": sum(parameters for parameters, _ in counts.values()),
         "kmac_per_pixel": {
-            "encode": kmac["analysis"] + kmac["hyper_encoder"] + kmac["latent_encoder"] + kmac["scales"],
-            "decode": kmac["scales"] + kmac["latent_decoder"] + kmac["synthesis"],
+            "encode": sum(kmac[name] for name in encoder),
+            "decode": sum(kmac[name] for name in decoder),
             **kmac,
         },
         "rule": RULE,
     }
+
+
+def of_coder(arrays: Mapping[str, Any], latents: int) -> tuple[int, int]:
+    """(parameters, multiply-accumulates) of the integer layers of a pack (names: docs/FORMAT.md), for a tile
+    of ``latents`` positions, a multiple of 64.
+    """
+    parameters = macs = 0
+    for name, array in arrays.items():
+        part, *rest = name.split(".")
+        if part not in ("hyper", "scales"):
+            continue
+        parameters += array.size
+        if rest[-1] == "weight":
+            macs += array.size * _sites(part, rest[0], int(rest[1]) if rest[1].isdigit() else 0, latents)
+    return parameters, macs
+
+
+def _sites(part: str, layer: str, number: int, latents: int) -> int:
+    """How many positions a layer of the coder is computed at."""
+    cells = latents // 4  # of z, and of each phase of the high channels
+    staged = {"hyper": (2, cells), "scales": (3, latents)}
+    if part == "scales" and not layer.startswith("low"):
+        return cells
+    octaves, sites = staged[part]
+    stage = number if layer in ("own", "low_out") else number + 1
+    octave = octaves - 1 - max(stage - 1, 0) // 3
+    return sites // 4 ** (octave + 1)

@@ -1,9 +1,10 @@
 """The metrics of the benchmark: one file each, gathered here by name.
 
 Every metric is called as ``compute(reference, decoded)`` with two 8-bit RGB pictures ``[H, W, 3]`` of one
-size and gives one number. None needs torch; VMAF needs an ffmpeg program with libvmaf. Small pictures are
-extended by repeating their last row and column as each file says, never refused. Equal pictures give
-``inf`` where the scale is in dB.
+size and gives one number. ColorVideoVDP needs torch and a package, Butteraugli a program of libjxl, VMAF an
+ffmpeg program with libvmaf; the others need nothing. Small pictures are extended by repeating their last row
+and column as each file says, never refused. Grey pictures are RGB with three equal channels; alpha is not
+looked at. Equal pictures give ``inf`` where the scale is in dB.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from calotype.bench.metrics import butteraugli as _butteraugli
+from calotype.bench.metrics import cvvdp as _cvvdp
 from calotype.bench.metrics import vmaf as _vmaf
 from calotype.bench.metrics._planes import Picture
 from calotype.bench.metrics.fsim import fsim
@@ -22,8 +25,9 @@ from calotype.bench.metrics.psnr import psnr_rgb, psnr_y
 from calotype.bench.metrics.psnr_hvs import psnr_hvs, psnr_hvs_m
 from calotype.bench.metrics.vif import vif
 from calotype.codec.quality import to_db
+from calotype.codec.ssimulacra2 import ssimulacra2
 
-__all__ = ["BASIC", "JPEG_AI", "METRICS", "Metric", "measure"]
+__all__ = ["BASIC", "EYES", "JPEG_AI", "METRICS", "Metric", "measure"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ class Metric:
     """To the dB scale on which its BD-rate is customary (MS-SSIM); None: the values serve as they are."""
     missing: Callable[[], str | None] = lambda: None
     """Why it cannot be measured on this machine, or None."""
+    version: Callable[[], str | None] = lambda: None
+    """Of the program or package that computes it; None where that is this package, or not known."""
 
     def for_bd(self, value: float) -> float:
         """`value` on the scale on which BD-rates are taken: in dB where customary, and higher is better."""
@@ -78,6 +84,27 @@ METRICS: dict[str, Metric] = {
         Metric("vif", vif, "VIFp", _Y10, "Sheikh, Bovik 2006, pixel domain"),
         Metric("psnr_hvs_m", psnr_hvs_m, "PSNR-HVS-M", _Y10, _HVS, "dB"),
         Metric("psnr_hvs", psnr_hvs, "PSNR-HVS", _Y10, _HVS, "dB"),
+        Metric("ssimulacra2", ssimulacra2, "SSIMULACRA2", _RGB, "Sneyers; as PyPI's ssimulacra2 0.3.0"),
+        Metric(
+            "cvvdp",
+            _cvvdp.cvvdp,
+            "ColorVideoVDP",
+            _RGB,
+            "Mantiuk et al. 2024, display standard_4k",
+            "JOD",
+            missing=_cvvdp.cvvdp_missing,
+            version=_cvvdp.cvvdp_version,
+        ),
+        Metric(
+            "butteraugli",
+            _butteraugli.butteraugli,
+            "Butteraugli (3-norm)",
+            _RGB,
+            "Alakuijala; libjxl's butteraugli_main",
+            direction="lower",
+            missing=_butteraugli.butteraugli_missing,
+            version=_butteraugli.butteraugli_version,
+        ),
     )
 }
 
@@ -86,6 +113,9 @@ BASIC = ("psnr_rgb", "psnr_y", "ms_ssim")
 
 JPEG_AI = ("ms_ssim_y", "fsim", "nlpd", "iw_ssim", "vmaf", "vif", "psnr_hvs_m")
 """The seven metrics of JPEG AI. Its tools report `psnr_hvs` where they name PSNR-HVS-M: both are here."""
+
+EYES = ("ssimulacra2", "cvvdp", "butteraugli")
+"""What is nearest to what people see, as far as opinion scores of compressed photographs tell."""
 
 
 def measure(reference: Picture, decoded: Picture, names: tuple[str, ...] = BASIC) -> dict[str, float]:

@@ -30,7 +30,7 @@ class Prices:
         self._bits, self._rise = bits.reshape(-1), np.diff(bits, append=0).astype(np.float32).reshape(-1)
         self._width = len(values)
 
-    def at(self, values: NDArray[Any], index: NDArray[np.uint8]) -> NDArray[Any]:
+    def at(self, values: NDArray[Any], index: NDArray[np.integer[Any]]) -> NDArray[Any]:
         """Bits of each value, linear between integers."""
         low = np.floor(np.clip(values, -REACH, REACH))
         entry = index.astype(np.int32) * self._width + (low.astype(np.int32) + REACH)
@@ -38,7 +38,7 @@ class Prices:
         return np.asarray(self._bits.take(entry) + self._rise.take(entry) * above)
 
     def expected(
-        self, bottom: NDArray[Any], curvature: NDArray[Any], index: NDArray[np.uint8], heat: float
+        self, bottom: NDArray[Any], curvature: NDArray[Any], index: NDArray[np.integer[Any]], heat: float
     ) -> NDArray[Any]:
         """The mean of integers n, each as likely as exp(-(bits + curvature (n - bottom)^2) / heat); without
         heat the cheapest one.

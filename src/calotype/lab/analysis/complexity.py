@@ -103,13 +103,21 @@ def macs(model: nn.Module, run: Callable[[nn.Module], Any], rule: str = "exact")
 def kmacs_per_pixel(
     model: nn.Module, rule: str = "exact", size: tuple[int, int] = (256, 256)
 ) -> dict[str, float]:
-    """Thousands of multiply-accumulates per pixel of each part of a laboratory model, and their "total"."""
+    """Thousands of multiply-accumulates per pixel of each part of a model, and their "total".
+
+    ``model``: one of the laboratory, or the product's, for which sizes are best multiples of 128.
+    """
     from calotype.lab.entropy import Estimate
+    from calotype.lab.models.calotype import Calotype
 
     h, w = size
 
     def run(twin: nn.Module) -> None:
-        twin(torch.empty(1, 3, h, w, device="meta"), coder=Estimate(_mode(model)))
+        x = torch.empty(1, 3, h, w, device="meta")
+        if isinstance(twin, Calotype):
+            twin(x, torch.empty(1, device="meta"), hard=True)
+        else:
+            twin(x, coder=Estimate(_mode(model)))
 
     counts = {k: v / (h * w * 1000) for k, v in macs(model, run, rule).items()}
     return {**counts, "total": sum(counts.values())}

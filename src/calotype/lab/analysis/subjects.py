@@ -107,9 +107,9 @@ class Subject:
             return Latents(out.y, out.y - out.mu, u, y_hat)
         level = self._levels(x)
         out = self.model(x, level, hard=True)
-        return Latents(
-            self.model.analysis(x) * self.model.levels(level).gain, out.residual, normalised(out), None
-        )
+        h, w = out.latents.size
+        y = self.model.analysis(x) * self.model.levels(level).gains(h, w)
+        return Latents(y, out.latents.residual[:, :, :h, :w], normalised(out), None)
 
     def _levels(self, x: Tensor) -> Tensor:
         return torch.full((len(x),), float(self.level or 0.0))

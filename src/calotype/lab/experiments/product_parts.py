@@ -15,7 +15,7 @@ from calotype.lab import registry
 from calotype.lab.analysis.correlation import CorrelationMap
 from calotype.lab.losses.correlation import normalised
 from calotype.lab.models.calotype import Calotype
-from calotype.lab.models.calotype_parts import Bottleneck, Pointwise
+from calotype.lab.models.calotype_transforms import Bottleneck, Pointwise
 
 STEP_BITS = 6.75
 """Bits that a shift of one latent by one quantisation step costs, where the step is the one that suits lambda

@@ -73,12 +73,14 @@ def normalised(out: Any, *, stop_gradient: bool = False) -> Tensor:
         ValueError: if the entropy model is not Gaussian.
     """
     if hasattr(
-        out, "residual"
-    ):  # the product's: (y - mean) * gain, and an index on a logarithmic scale of sigmas
-        from calotype.lab.models.calotype_parts import LOG_STEP, SCALE_MIN
+        out, "latents"
+    ):  # the product's: (y - mean) * gain, and a class on a logarithmic scale of sigmas
+        from calotype.lab.models.calotype_latents import LOG_STEP, SCALE_MIN
 
-        sigma = SCALE_MIN * torch.exp(out.index * LOG_STEP)
-        return out.residual / (sigma.detach() if stop_gradient else sigma)
+        h, w = out.latents.size
+        residual, index = (t[:, :, :h, :w] for t in (out.latents.residual, out.latents.index))
+        sigma = SCALE_MIN * torch.exp(index * LOG_STEP)
+        return residual / (sigma.detach() if stop_gradient else sigma)
     if out.y is None or out.mu is None or out.sigma is None:
         raise ValueError(
             "this entropy model has no Gaussian mean and scale, so there is nothing to normalise by"

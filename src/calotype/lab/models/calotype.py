@@ -12,8 +12,9 @@ The probability of an integer depends on integers before it alone, so a decoder 
 mean is computed (Minnen et al. 2018 for the mean-scale hyperprior, JPEG AI for the split, Cui et al. 2021 for
 gain pairs).
 
-The networks are in `calotype_transforms` and `calotype_latents`, the order of coding in `calotype_walk`, the pass
-along it in `calotype_coding`, what the level sets in `calotype_levels`, the closed-form start in `calotype_start`.
+The networks are in `calotype_transforms` and `calotype_latents`, the order of coding in `calotype_walk`, the
+pass along it in `calotype_coding`, what the level sets in `calotype_levels`, the closed-form start in
+`calotype_start`.
 The shipped codec runs the same parts (`calotype.lab.export`).
 """
 
@@ -128,7 +129,9 @@ class Calotype(nn.Module):
         paces = {"reduce": 0.02, "conv": 0.01, "expand": 0.05}
         branches = {f"synthesis.blocks8.*.{layer}.*": 3 * pace for layer, pace in paces.items()}
         branches |= {f"*.blocks*.{layer}.*": pace for layer, pace in paces.items()}
-        classes = dict.fromkeys(("levels.low_bias", "levels.high_bias", "levels.z_place", "levels.z_scale"), 30.0)
+        classes = dict.fromkeys(
+            ("levels.low_bias", "levels.high_bias", "levels.z_place", "levels.z_scale"), 30.0
+        )
         return {**dict.fromkeys(linear, 0.1), **branches, **classes, "levels.*": 3.0}
 
     def mixed_precision(self, enabled: bool) -> None:

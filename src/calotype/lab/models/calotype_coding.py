@@ -30,9 +30,9 @@ from calotype.lab.models.calotype_levels import (
     frugal_round,
     gaussian_bits,
     logistic_bits,
-    training_rate,
     shrinkage,
     steps_of,
+    training_rate,
 )
 from calotype.lab.models.calotype_walk import (
     HIGH_OCTAVES,
@@ -58,8 +58,11 @@ class CodedLatents:
     """
 
     def __init__(
-        self, y_hat: Tensor, z: Tensor, z_bits: Tensor, z_index: Tensor, z_shift: Tensor, low: Maps, high: Maps
-    ) -> None:
+        self, y_hat: Tensor, z: Tensor, z_bits: Tensor, z_index: Tensor, z_shift: Tensor, low: Maps,
+        high: Maps, size: tuple[int, int],
+    ) -> None:  # fmt: skip
+        self.size = size
+        """Rows and columns of latents that are the tile, not its padding."""
         self.y_hat = y_hat
         """``[B, M, H, W]``; 0 in the padding."""
         self.z = z
@@ -88,7 +91,7 @@ class CodedLatents:
 
     @property
     def residual(self) -> Tensor:
-        """``(y - mean) * gain`` before rounding."""
+        """``(y - mean) * gain`` before rounding; without meaning in the padding."""
         return self._map("residual")
 
     @property
@@ -128,15 +131,15 @@ class Latents(nn.Module):
         hard: bool = False,
         generator: torch.Generator | None = None,
     ) -> CodedLatents:
-        """``y`` ``[B, M, H, W]``, H and W multiples of 8, of which ``size`` (h, w) are the tile and the rest is
-        padding.
+        """``y`` ``[B, M, H, W]``, H and W multiples of 8, of which ``size`` (h, w) are the tile and the rest
+        is padding.
 
         ``hard=False``: rate on noisy residuals (``generator`` drives the noise), reconstruction on rounded
         ones (mixed quantisation, Minnen and Singh 2020).
         ``hard=True``: both on residuals rounded as the encoder does (`frugal_round`) with the skip class
         forced to zero: exactly what a file holds.  In training the encoder keeps the slope of the noisy rate.
         """
-        b, m, rows, columns = y.shape
+        rows, columns = y.shape[2:]
         h, w = size or (rows, columns)
         inside = torch.zeros(1, 1, rows, columns, dtype=y.dtype, device=y.device)
         inside[..., :h, :w] = 1
@@ -192,7 +195,7 @@ class Latents(nn.Module):
 
         high_hat = walk(HIGH_OCTAVES, high).chunk(2, 1)[0]
         y_hat = torch.cat((low_hat, high_hat), 1)
-        return CodedLatents(y_hat, z, z_bits, z_index, z_shift, low_maps, maps)
+        return CodedLatents(y_hat, z, z_bits, z_index, z_shift, low_maps, maps, (h, w))
 
     def _hyper(
         self,

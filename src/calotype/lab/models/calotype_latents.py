@@ -1,15 +1,15 @@
-"""The latent networks of the product's model: what is coded is hyper-latents z and residuals r, both integers.
+"""Latent networks of the product's model: what is coded is hyper-latents z and residuals r, all integers.
 
 ::
 
     y --log energies, 2x2--> z (1/32)                                                     HyperAnalysis
-    z: coarse to fine, each from the z around it                                          HyperModel   integers
-    r: class of each from z and from the sizes of the r before it                         Scales       integers
+    z: coarse to fine, each from the z around it                                         HyperModel   integers
+    r: class of each from z and from the sizes of the r before it                        Scales       integers
     y: mean of each from z and the y_hat before it                                        Mean
 
 Probabilities depend on integers alone, so that parsing never waits for a mean and is exact everywhere: every
-layer named *integers* computes sums of integers below 2^24, which float32 holds exactly.  The order is that of
-`calotype_walk`.
+layer named *integers* computes sums of integers below 2^24, which float32 holds exactly.  The order is that
+of `calotype_walk`.
 """
 
 from __future__ import annotations
@@ -110,9 +110,7 @@ class HyperModel(nn.Module):
         super().__init__()
         k, n = HYPER, self.NARROW
         self.hidden = nn.ModuleList(IntConv(k * p, n, 3, shift=HIDDEN, limit=127) for p in (1, 2, 3) * 2)
-        self.linear = nn.ModuleList(
-            _zero(IntConv(k * p, k, 3, shift=OUT, limit=511)) for p in (1, 2, 3) * 2
-        )
+        self.linear = nn.ModuleList(_zero(IntConv(k * p, k, 3, shift=OUT, limit=511)) for p in (1, 2, 3) * 2)
         self.place = nn.ModuleList(_zero(IntConv(n, k, 1, shift=OUT, limit=511)) for _ in range(6))
         self.scale = nn.ModuleList(_zero(IntConv(n, k, 1, shift=OUT, limit=511)) for _ in range(6))
         self.own = nn.ModuleList(_zero(IntConv(k, k, 1, shift=OUT, limit=511)) for _ in range(7))
@@ -234,9 +232,7 @@ class Mean(nn.Module):
         self.wide = nn.Conv2d(HYPER, 64, 3, padding=1)
         self.up = Pointwise(64, n)
         self.reduce = nn.ModuleList(Pointwise(c.latents, n) for _ in range(3))
-        self.conv = nn.ModuleList(
-            nn.Conv2d(n * (1 + p) + LOW * (4 - p), h, 3, padding=1) for p in range(4)
-        )
+        self.conv = nn.ModuleList(nn.Conv2d(n * (1 + p) + LOW * (4 - p), h, 3, padding=1) for p in range(4))
         self.out = nn.ModuleList(Pointwise(2 * h, high) for _ in range(4))
         for layer in (*self.low_out, *self.out):
             layer.silence()

@@ -57,6 +57,17 @@ class Knobs:
         """Gains ``[B, M, 1, 1]`` of the finest grid."""
         return torch.cat((self.low_gain[:, -1], self.high_gain[:, -1]), 1)
 
+    def gains(self, height: int, width: int) -> Tensor:
+        """Gain of every latent of a map, ``[B, M, height, width]``."""
+        low = self.low_gain[:, -1].repeat(1, 1, height, width)
+        for number in range(1, LOW_STEPS):
+            step = 2**number
+            low[:, :, ::step, ::step] = self.low_gain[:, -1 - number]
+        high = self.high_gain[:, 0].repeat(1, 1, height, width)
+        for phase, (i, j) in enumerate(PHASES):
+            high[:, :, i::2, j::2] = self.high_gain[:, phase]
+        return torch.cat((low, high), 1)
+
 
 class Levels(nn.Module):
     """Per-level parameters at the trained anchors; between them gains are interpolated in log, the rest

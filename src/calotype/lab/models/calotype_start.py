@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from calotype.lab.layers.integer import IntConv
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.models.calotype_latents import (
     HYPER,
@@ -23,12 +24,13 @@ from calotype.lab.models.calotype_latents import (
     Z_LOG_STEP,
     Z_SCALE_MIN,
     Z_UNIT,
-    Scales,
+    cells,
     dequantise,
 )
 from calotype.lab.models.calotype_levels import Knobs, steps_of
 from calotype.lab.models.calotype_transforms import Pointwise
 from calotype.lab.models.calotype_walk import (
+    HIGH_OCTAVES,
     HYPER_OCTAVES,
     LOW,
     LOW_OCTAVES,
@@ -44,6 +46,8 @@ STEP = 4.5
 """A step of ``STEP / sqrt(lambda)`` on a 0..255 scale is where the uniform quantiser's slope meets lambda."""
 FINER = (2.0, 1.6, 1.25, 1.0)
 """How much finer the low channels of coarse grids are quantised: what they predict depends on their error."""
+SEEN = 32
+"""Channels of the phases before that the means of high channels begin with."""
 Sampler = Callable[[int], Tensor]
 """Seed to pictures ``[B, 3, H, W]`` in 0..1, H and W multiples of 128."""
 
@@ -191,8 +195,8 @@ class _LeastSquares:
 
 
 def _linear_path(conv: nn.Conv2d, out: nn.Conv2d, kernels: Tensor, first: int = 0) -> None:
-    """Make the first outputs of ``out(cat(t, relu(t), ...))``, t = conv(x), the linear prediction ``kernels`` of
-    the inputs from ``first`` on.
+    """Make the first outputs of ``out(cat(t, relu(t), ...))``, t = conv(x), the linear prediction ``kernels``
+    of the inputs from ``first`` on.
     """
     n, c = kernels.shape[:2]
     conv.weight[:n].zero_()
@@ -220,26 +224,27 @@ def _low_means(model: Calotype, sample: Sampler, batches: int) -> None:
 def _high_means(model: Calotype, sample: Sampler, batches: int, predicted: int = 60) -> None:
     """Predict the first high channels from the low ones of this phase and of those behind it."""
     mean, fits = model.latents.mean, [_LeastSquares() for _ in range(4)]
-    predicted = min(predicted, model.config.latents - LOW)
+    m = model.config.latents
+    predicted, passed, seen = min(predicted, m - LOW), min(mean.REDUCED, m), min(SEEN, m)
     for layer in mean.reduce:
         assert isinstance(layer, Pointwise)
         layer.silence()
-        layer.weight[range(mean.REDUCED), range(mean.REDUCED)] = 1.0
+        layer.weight[range(passed), range(passed)] = 1.0
     for seed in range(batches):
         parts = split_phases(sample(seed))
         for p in range(4):
             known = torch.cat([q[:, :LOW] for q in parts[p:]], 1)
             if p:
-                known = torch.cat((torch.cat([q[:, :32] for q in parts[:p]], 1), known), 1)
+                known = torch.cat((torch.cat([q[:, :seen] for q in parts[:p]], 1), known), 1)
             fits[p].add(known, parts[p][:, LOW : LOW + predicted])
     n = mean.REDUCED
     for p, (conv, out) in enumerate(zip(mean.conv, mean.out, strict=True)):
         assert isinstance(conv, nn.Conv2d)
         assert isinstance(out, nn.Conv2d)
         kernels = fits[p].solve()
-        _linear_path(conv, out, kernels[:, 32 * p :], n * (1 + p))
+        _linear_path(conv, out, kernels[:, seen * p :], n * (1 + p))
         for q in range(p):
-            conv.weight[:predicted, n * (1 + q) : n * (1 + q) + 32] = kernels[:, 32 * q : 32 * q + 32]
+            conv.weight[:predicted, n * (1 + q) : n * (1 + q) + seen] = kernels[:, seen * q :][:, :seen]
 
 
 def _dequantised(model: Calotype, y: Tensor, k: Knobs) -> Tensor:
@@ -276,33 +281,38 @@ def _hyper(model: Calotype, sample: Sampler, batches: int) -> None:
 
 
 def _scales(model: Calotype, sample: Sampler, batches: int) -> None:
-    """Least squares of log|residual| on dequantised z and the level, over all levels at once."""
-    anchors, m, net = len(model.config.lambdas), model.config.latents, model.latents.scales
-    gram = torch.zeros(HYPER + anchors, HYPER + anchors, dtype=torch.float64)
-    moment = torch.zeros(HYPER + anchors, m, dtype=torch.float64)
+    """Least squares of log|residual| on dequantised z and the level, over all levels at once, for each stage
+    of the low channels and each phase of the others; on other samples than the means were fitted to.
+    """
+    anchors, levels, net = len(model.config.lambdas), model.levels, model.latents.scales
+    steps = [
+        (stage, slice(0, LOW), layer) for stage, layer in zip(stages(LOW_OCTAVES), net.low_out, strict=True)
+    ]
+    steps += [
+        (stage, slice(LOW, None), layer)
+        for stage, layer in zip(stages(HIGH_OCTAVES), net.high_out, strict=True)
+    ]
+    fits = [_LeastSquares(1) for _ in steps]
     for seed in range(batches):
-        y = sample(seed)
+        y = sample(batches + seed)
         generator = torch.Generator().manual_seed(seed)
         level = torch.rand(len(y), generator=generator) * (anchors - 1)
-        k = model.levels(level)
+        k = levels(level)
         out = model.latents(y, k, generator=generator)
-        d = dequantise(out.z, k.z_mul).repeat_interleave(2, 2).repeat_interleave(2, 3)
-        hats = (1 - (level[:, None] - torch.arange(anchors)).abs()).clamp_min(0)
-        hats = hats[:, :, None, None].expand(-1, -1, *d.shape[2:])
-        a = torch.cat((d, hats), 1).permute(0, 2, 3, 1).flatten(0, 2).double()
-        b = ((out.residual.abs() + 0.05).log() + 0.5 - torch.tensor(SCALE_MIN).log()) / LOG_STEP
-        gram += a.T @ a
-        moment += a.T @ b.permute(0, 2, 3, 1).flatten(0, 2).double()
-    gram.diagonal().add_(1.0)
-    w = torch.linalg.solve(gram, moment).T.float()
-    for layer in (*net.low_out, *net.high_out):
+        d = dequantise(out.z, k.z_mul)
+        hats = (1 - (level[:, None] - torch.arange(anchors)).abs()).clamp_min(0)[:, :, None, None]
+        target = ((out.residual.abs() + 0.05).log() + 0.5 - torch.tensor(SCALE_MIN).log()) / LOG_STEP
+        for fit, (stage, channels, _) in zip(fits, steps, strict=True):
+            own = stage.pick(target[:, channels])
+            known = cells(stage, LOW_OCTAVES, d)
+            fit.add(torch.cat((known, hats.expand(-1, -1, *known.shape[2:])), 1), own)
+    for fit, (stage, channels, layer) in zip(fits, steps, strict=True):
+        assert isinstance(layer, IntConv)
+        w = fit.solve(1e-4)[:, :, 0, 0]
+        bias = levels.low_bias if channels.stop else levels.high_bias
         layer.weight.zero_()
-    for layer in net.low_out:
-        layer.weight[:, -HYPER:, 0, 0] = w[:LOW, :HYPER]
-    for layer in net.high_out:
-        layer.weight[:, Scales.MIX :, 0, 0] = w[LOW:, :HYPER]
-    model.levels.low_bias.copy_(w[:LOW, HYPER:].T[:, None].expand_as(model.levels.low_bias))
-    model.levels.high_bias.copy_(w[LOW:, HYPER:].T[:, None].expand_as(model.levels.high_bias))
+        layer.weight[:, -HYPER:, 0, 0] = w[:, :HYPER]
+        bias[:, stage.number] = w[:, HYPER:].T
 
 
 __all__ = ["set_gains", "start", "start_latents", "steps_of"]

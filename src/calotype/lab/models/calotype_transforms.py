@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,6 +12,7 @@ from torch.nn import functional as F
 
 if TYPE_CHECKING:
     from calotype.lab.models.calotype import Config
+
 
 class Pointwise(nn.Conv2d):
     """1x1 convolution; in training a matrix product over channels-last memory, which is faster on CPUs."""
@@ -56,7 +58,7 @@ class Bottleneck(nn.Module):
         self.register_buffer("added", torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
+        with torch.autocast(x.device.type, torch.bfloat16) if self.bf16 else contextlib.nullcontext():
             if self.folded:
                 return x + self.expand(F.relu(self.conv(F.relu(self.reduce(x)))))
             branch = F.relu(self.conv(F.relu(self.reduce(x / self.given[:, None, None]))))

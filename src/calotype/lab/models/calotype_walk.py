@@ -1,8 +1,9 @@
 """The order in which the product's model codes a tile, written once.
 
-A map is coded from coarse to fine.  ``octaves = 3`` begins with every eighth row and column (*base*), and each
-octave halves the distance in three phases of one 2x2 grid: the sites between four known ones, those between
-two known ones of a row, those between two of a column.  So only one site in 64 is coded without a neighbour::
+A map is coded from coarse to fine.  ``octaves = 3`` begins with every eighth row and column (*base*), and
+each octave halves the distance in three phases of one 2x2 grid: the sites between four known ones, those
+between two known ones of a row, those between two of a column.  So only one site in 64 is coded without a
+neighbour::
 
     octave 2          octave 1          octave 0
     0 . . . 2 . . .   0 . 2 . 0 . 2 .   0 2 0 2 0 2 0 2
@@ -28,7 +29,8 @@ from torch.nn import functional as F
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
 """Row and column offsets of the 2x2 grid, in coding order; phase 0 is what is known."""
 LOW = 16
-"""Channels of y that are coded first, coarse to fine: means and slopes of 16x16 blocks, what a preview shows."""
+"""Channels of y that are coded first, coarse to fine: means and slopes of 16x16 blocks, what previews
+show."""
 LOW_OCTAVES, HIGH_OCTAVES, HYPER_OCTAVES = 3, 1, 2
 MULTIPLE = 2**LOW_OCTAVES
 """A tile is padded to multiples of so many latents for the networks."""

@@ -57,13 +57,18 @@ def check_bounds(model: Calotype, tables: dict[str, Array], z_limit: int) -> dic
         ExportError: if one reaches 2^24, where float32 stops being exact.
     """
     most = max(float(np.abs(tables[name]).max()) for name in EXACT_TABLES if name != "z_mul")
-    bounds = {"dequantise": z_limit * float(np.abs(tables["z_mul"]).max())}
+    step = np.abs(tables["z_mul"]).astype(np.float64)
+    bounds = {"dequantise": z_limit * float(step.max())}
+    # Its inverse, which locations are multiplied by (`quarters`).
+    bounds["quarters"] = 2 * Z_PEAK * 2.0**20 / max(float(step.min()), 1e-3)
     for name, layer in integer_layers(model).items():
         hyper = name.startswith(("hyper.hidden", "hyper.linear", "hyper.own")) or name == "scales.wide"
         bounds[name] = layer.bound(Z_PEAK if hyper else RELU) + (0 if layer.bias.requires_grad else most)
     # The location of z is the sum of three layers.
     bounds["hyper.location"] = 3 * max(
-        bound for name, bound in bounds.items() if name.startswith(("hyper.linear", "hyper.place", "hyper.own"))
+        bound
+        for name, bound in bounds.items()
+        if name.startswith(("hyper.linear", "hyper.place", "hyper.own"))
     )
     for name, bound in bounds.items():
         if bound + 2.0**10 >= EXACT:  # room for the half that rounding adds, before the shift
@@ -86,7 +91,8 @@ def knobs(tables: dict[str, Array], level: int) -> Knobs:
     """The integers of a level in float64, as the walk takes them; gains are left out."""
     empty = torch.empty(0)
     exact = {
-        name: torch.from_numpy(at(tables[name], level)).double()[None, ..., None, None] for name in EXACT_TABLES
+        name: torch.from_numpy(at(tables[name], level)).double()[None, ..., None, None]
+        for name in EXACT_TABLES
     }
     return Knobs(**{f.name: exact.get(f.name, empty) for f in fields(Knobs)})
 

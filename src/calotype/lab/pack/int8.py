@@ -69,7 +69,9 @@ def observe(model: Calotype, pixels: Tensor, levels: Tensor) -> Observed:
     for hook in hooks:
         hook.remove()
     first, hyper, *rest = (seen[module] for module in watched)
-    return Observed(pixels, first, coded.y_hat[:, :LOW], hyper, rest[: len(rest) // 2], rest[len(rest) // 2 :])
+    return Observed(
+        pixels, first, coded.y_hat[:, :LOW], hyper, rest[: len(rest) // 2], rest[len(rest) // 2 :]
+    )
 
 
 class Hidden(nn.Module):

@@ -1,4 +1,4 @@
-"""The networks on latents as ONNX graphs: `calotype.lab.models.calotype_coding`, as encoder and decoder run it.
+"""The networks on latents as ONNX graphs: `calotype.lab.models.calotype_coding` as coders run it.
 
 Maps are channels last.  Layers of the mean network are in integers when given what `observe` saw; the layers
 that decide classes are integers in float32, exact as in training (the decoder's are native code).
@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from calotype.lab.layers.integer import IntConv
-from calotype.lab.models.calotype import Calotype
 from calotype.lab.models.calotype_coding import Latents
 from calotype.lab.models.calotype_latents import (
     CELL,
@@ -83,7 +82,10 @@ class MeanMaps(nn.Module):
                 ]
                 over[k] = equalise(readers)[0]
             readers = [
-                (samples(seen.contexts[p])[:, start : start + LOW], weight(net.conv[p])[:, start : start + LOW])
+                (
+                    samples(seen.contexts[p])[:, start : start + LOW],
+                    weight(net.conv[p])[:, start : start + LOW],
+                )
                 for p in range(len(PHASES))
                 for start in range(n * (1 + p), n * (1 + p) + LOW * (len(PHASES) - p), LOW)
             ]
@@ -260,9 +262,7 @@ class LatentEncoderGraph(nn.Module):
         d = _side(z, z_mul)
         side, unit = self.scales.side(d), 2.0**-OUT
 
-        def code(
-            y: Tensor, mean: Tensor, index: Tensor, gain: Tensor, inv: Tensor, real: Tensor
-        ) -> Tensor:
+        def code(y: Tensor, mean: Tensor, index: Tensor, gain: Tensor, inv: Tensor, real: Tensor) -> Tensor:
             v = (y - mean) * gain
             r = torch.sign(v) * torch.floor(v.abs() * keep[index.to(torch.int64)] + 0.5) * real
             return torch.cat(((mean + r * inv) * real, r), 3)
@@ -336,8 +336,8 @@ class PreviewGraph(nn.Module):
 
 @torch.no_grad()
 def preview_kernel(y_hat: Tensor, x: Tensor) -> Array:
-    """The best linear map ``[LOW + 1, 12]`` (the last row is the offset) from low latents ``[N, LOW, h, w]`` to
-    the 2x2 means of 8x8 pixels, of 3 colours, under each; ``x`` ``[N, 3, 16h, 16w]`` in 0..1.
+    """The best linear map ``[LOW + 1, 12]`` (the last row is the offset) from low latents ``[N, LOW, h, w]``
+    to the 2x2 means of 8x8 pixels, of 3 colours, under each; ``x`` ``[N, 3, 16h, 16w]`` in 0..1.
     """
     small = F.avg_pool2d(x, 8)  # [N, 3, 2h, 2w]
     target = F.pixel_unshuffle(small, 2).unflatten(1, (3, 4)).transpose(1, 2).flatten(1, 2)
@@ -366,4 +366,3 @@ def _blocked(weight: Array, side: int) -> Array:
     """
     out = len(weight)
     return np.ascontiguousarray(weight.reshape(out, -1, side * side).transpose(0, 2, 1).reshape(out, -1))
-

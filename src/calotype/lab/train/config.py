@@ -45,7 +45,7 @@ class TrainConfig:
     """`adam`, `soap` or `muon`."""
     freeze: str = ""
     """Parameters that stay as they are: patterns of their names, with commas between; with
-    `analysis.*,hyper.*,levels.log_gain,levels.log_z_step` the encoder does."""
+    `analysis.*,latents.hyper.*,levels.*_log_gain,levels.log_z_step` the encoder does."""
     paces: str = ""
     """Learning rates of some parameters, as factors: `PATTERN=FACTOR` with commas between, before the model's
     own list; the first that fits a name counts.  What learns alone may go faster than beside the rest."""

@@ -14,7 +14,7 @@ from calotype.lab import registry
 from calotype.lab.train import recipes
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.state import NAME
-from calotype.lab.train.subject import PRODUCT, Subject
+from calotype.lab.train.subject import DISTORTIONS, PRODUCT, Subject
 
 KEYS = ("model", "options", "recipe", "lambda", "distortion", "correlation", "train")
 EPILOG = """\
@@ -81,7 +81,11 @@ def parser(prog: str) -> argparse.ArgumentParser:
         metavar="LIST",
         help="multipliers, one run each: 0.0067,0.013, or 'all' of the recipe",
     )
-    add("--distortion", choices=("mse", "ms-ssim"), help="default: mse")
+    add(
+        "--distortion",
+        choices=DISTORTIONS,
+        help="what to be close in; default: mse; ssimulacra2 is for calotype alone",
+    )
     add("--chain", action="store_true", help="begin each lambda from the result of the one before")
     add(
         "--set",

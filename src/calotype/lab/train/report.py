@@ -123,8 +123,10 @@ class Console(Reporter):
 def table(values: dict[str, Any]) -> str:
     """Figures of a validation: lists as columns, single numbers below."""
     columns = {k: v for k, v in values.items() if isinstance(v, list)}
-    lines = ["".join(f"{name:>10}" for name in columns)] if columns else []
-    lines += ["".join(f"{v:10.4f}" for v in row) for row in zip(*columns.values())]
+    lines = ["".join(f" {name:>9}" for name in columns)] if columns else []
+    lines += [
+        "".join(f" {v:{max(9, len(k))}.4f}" for k, v in zip(columns, row)) for row in zip(*columns.values())
+    ]
     lines += [f"{k:>10} {v:.4f}" for k, v in values.items() if isinstance(v, int | float)]
     return "\n".join(lines)
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from calotype.lab.losses.ssimulacra2 import ssimulacra2
 from calotype.lab.metrics import ms_ssim, mse255
 from calotype.lab.models.calotype import Calotype, Config
 from calotype.lab.sizes import checked_fields, truth
@@ -40,21 +41,38 @@ MS_SSIM_WEIGHT = 1270.0
 """What ``1 - MS-SSIM`` is multiplied by beside an MSE on a 0..255 scale: the ratio of the lambdas at which
 published models trained for either have about one rate (`calotype.lab.objective.LAMBDAS`)."""
 
+SSIMULACRA2_WEIGHT, SSIMULACRA2_POWER = 0.45, -0.3
+"""What ``100 - SSIMULACRA2`` is multiplied by, times ``lambda^POWER``, beside an MSE on a 0..255 scale. The
+score is nearly straight in log(rate), the MSE in log(1 / lambda): on Kodak the pack trained for MSE gives
+``d bpp / d score = 0.35 lambda^0.7`` within a tenth at every level, and ``d bpp / d MSE = 0.75 lambda``.
+Dividing one by the other leaves the rate of each level where it is for MSE."""
+MSE_SHARE = 0.2
+"""Share of the MSE beside SSIMULACRA2, which is blind to fine differences in chroma and to those of areas
+larger than 64 pixels, so that a model could let them go."""
+DISTORTIONS = ("mse", "ms-ssim", "ssimulacra2")
+
 
 class AllQualities:
     """The product's objective: ``bpp + lambda * D`` at every level of one model at once.
 
-    ``D`` is the MSE on a 0..255 scale, or ``1 - MS-SSIM`` brought to that scale by `MS_SSIM_WEIGHT`.
+    ``D`` is the MSE on a 0..255 scale; or ``1 - MS-SSIM`` brought to that scale by `MS_SSIM_WEIGHT`; or
+    ``100 - SSIMULACRA2`` brought to it by `SSIMULACRA2_WEIGHT`, with a share of MSE.
+
+    Raises:
+        ValueError: for another distortion.
     """
 
     def __init__(self, model: Calotype, distortion: str = "mse") -> None:
+        if distortion not in DISTORTIONS:
+            raise ValueError(f"distortion must be one of {', '.join(DISTORTIONS)}, got {distortion!r}")
         self.model, self.distortion = model, distortion
 
     def rate_distortion(
         self, x: Tensor, level: Tensor, *, hard: bool, generator: torch.Generator | None = None
     ) -> dict[str, Tensor]:
         """Per picture, ``[B]`` each: ``loss``, ``bpp`` (estimated), ``z_bpp`` (that part of it which is
-        z's), ``mse`` on a 0..255 scale and, where it is what counts, ``ms_ssim``; ``x`` in 0..1.
+        z's), ``mse`` on a 0..255 scale and, where it is what counts, ``ms_ssim`` or ``ssimulacra2``; ``x``
+        in 0..1.
         """
         out = self.model(x, level, hard=hard, generator=generator)
         pixels = x.shape[2] * x.shape[3]
@@ -65,6 +83,10 @@ class AllQualities:
             found["ms_ssim"] = ms_ssim(x, x_hat)
             distance = MS_SSIM_WEIGHT * (1 - found["ms_ssim"])
         lam = self.model.lam(level)
+        if self.distortion == "ssimulacra2":
+            found["ssimulacra2"] = ssimulacra2(x, x_hat)
+            seen = SSIMULACRA2_WEIGHT * lam**SSIMULACRA2_POWER * (100 - found["ssimulacra2"])
+            distance = MSE_SHARE * distance + (1 - MSE_SHARE) * seen
         return {"loss": (found["bpp"] + lam * distance) / lam.sqrt(), **found}
 
     def training_loss(
@@ -86,7 +108,7 @@ class AllQualities:
     @torch.no_grad()
     def validate(self, x: Tensor) -> Values:
         """Curve over the trained levels: bpp, bpp of z, PSNR, loss and, where it is what counts, MS-SSIM in
-        dB of each; and the mean of the losses.
+        dB or SSIMULACRA2 of each; and the mean of the losses.
         """
         curve: dict[str, list[float]] = {}
         for anchor in range(len(self.model.config.lambdas)):
@@ -98,7 +120,7 @@ class AllQualities:
             found["psnr"] = 10 * torch.log10(255.0**2 / found.pop("mse"))
             if "ms_ssim" in found:
                 found["ms_ssim"] = -10 * torch.log10(1 - found["ms_ssim"])
-            for name in ("bpp", "psnr", "z_bpp", "ms_ssim", "loss"):
+            for name in ("bpp", "psnr", "z_bpp", "ms_ssim", "ssimulacra2", "loss"):
                 if name in found:
                     curve.setdefault(name, []).append(round(float(found[name].mean()), 4))
         return {**curve, "mean_loss": round(sum(curve["loss"]) / len(curve["loss"]), 4)}
@@ -119,7 +141,7 @@ class Subject:
     lam: float | None = None
     """Rate-distortion multiplier; None for the product, which has its own list."""
     distortion: str = "mse"
-    """`mse` or `ms-ssim`."""
+    """`mse`, `ms-ssim` or, for the product, `ssimulacra2`."""
     correlation: dict[str, Any] = field(default_factory=dict)
     """Options of `calotype.lab.losses.CorrelationLoss`; without any, the loss is not used."""
 
