@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from calotype import api
 from calotype.bitstream import Header, parse, write
+from calotype.codec import phases
 from calotype.codec.bits import count, stages
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
+from calotype.codec.networks import Networks
 from calotype.codec.pack import Pack
 from calotype.errors import FormatError, PackError
 
@@ -36,6 +39,20 @@ def test_the_sum_is_the_size(
     assert bits.of("all").sum() == pytest.approx(total)
     assert bits.latents == bits.of("all").size * tiny.manifest.latents
     assert 0 <= bits.skipped < bits.latents
+
+
+def test_skipped_latents_cost_nothing(tiny: Pack) -> None:
+    """Against the sum over the coded integers alone."""
+    data = (Path(__file__).parents[1] / "data" / "tiny" / "flat.calo").read_bytes()
+    file, bits = parse(data), count(data, pack=tiny)
+    level = phases.integers(Networks(tiny, tiny.level(file.header.level)))
+    z, r = tiny.coder.read(level, file.tiles[0], 4, 6)
+    found = tiny.coder.classes(level, z, r)
+    high, tables = found.index[phases.LOW :], phases.tables_of(found.index)[phases.LOW :]
+    coded = high > 0
+    assert bits.skipped == int((~coded).sum()) > 0
+    expected = tiny.r_tables.bits(r[phases.LOW :][coded], tables[coded]).sum()
+    assert bits.high.sum() == pytest.approx(expected, rel=1e-12, abs=1e-12)
 
 
 def test_bits_are_where_the_picture_is(tiny: Pack, scene: Scene) -> None:

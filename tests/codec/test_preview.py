@@ -154,6 +154,16 @@ def test_a_cut_in_one_of_many_tiles(tiny: Pack, tiled: bytes) -> None:
     assert kept.picture.pixels[16:19, 0:8].std(axis=(0, 1)).max() < 6
 
 
+def test_a_header_that_a_damaged_tile_speaks_against(tiny: Pack, tiled: bytes) -> None:
+    """Where the file ends within its first tile nothing is known to be wrong; here something is."""
+    first, second = parse(tiled).chunks[:2]
+    broken = bytearray(tiled[: second.offset + 60])
+    assert preview(bytes(broken), pack=tiny, damaged="keep").damaged == tuple(range(1, 12))
+    broken[first.offset + 10] ^= 4
+    with pytest.raises(FormatError, match="tile 0 or the header"):
+        preview(bytes(broken), pack=tiny, damaged="keep")
+
+
 @given(st.data())
 def test_any_prefix_is_a_preview_or_an_error(tiny: Pack, tiled: bytes, data: st.DataObject) -> None:
     cut = tiled[: data.draw(st.integers(0, len(tiled)))]
