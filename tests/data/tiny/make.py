@@ -28,6 +28,7 @@ from calotype.lab.export import Statistics, export
 from calotype.lab.models.calotype import Calotype, Config
 from calotype.lab.models.calotype_latents import HyperModel, Mean, Scales
 from calotype.lab.models.calotype_start import start
+from calotype.lab.models.calotype_walk import LOW
 
 HERE = Path(__file__).parent
 SIZES = {"latents": 32, "width": 24, "narrow": 4, "narrow16": 4, "analysis_blocks": (1, 1)}
@@ -59,6 +60,7 @@ def make_pack() -> None:
     model = Calotype(Config.from_dict(SIZES))
     start(model, crops, batches=4)
     with torch.no_grad():
+        model.levels.high_bias -= torch.linspace(0, 25, SIZES["latents"] - LOW)  # so that some are skipped
         for net in (model.latents.scales, model.latents.hyper_model):
             for parameter in net.parameters():
                 if parameter.requires_grad:
