@@ -1,1 +1,1 @@
-"""Experiments that a published claim can be checked with: a plan, a budget, stored results, a table."""
+"""Past experiments: each folder is one, with its code, its stored results and its pages."""

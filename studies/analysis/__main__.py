@@ -1,6 +1,6 @@
 """README.md of a folder of analyses, from the JSON that ``calotype lab analyse`` wrote there.
 
-python -m calotype.lab.analysis.page FOLDER
+python -m studies.analysis studies/analysis
 
 ``about.json`` in the folder holds what the models are and the commands: ``{"about": "...", "models": {label:
 "..."}, "commands": ["..."], "note": "..."}``; the note says what was not recorded.

@@ -1,13 +1,14 @@
 """The correlation-loss experiment: trains, measures and reports; each part goes on where it was stopped.
 
-    calotype lab experiment correlation all --budget short --data photos --pictures kodak --out runs/corr
-    python -m calotype.lab.experiments.correlation train ...          where only torch is installed
+    python -m studies.correlation all --budget short --data photos --pictures kodak --out runs/correlation
+
+For the part ``train`` PyTorch is enough.
 
 OUT/budget.json                    what was asked for
 OUT/base/ROW/model.safetensors     the common start of a system's rows, if the budget has one
 OUT/ROW/LAMBDA/model.safetensors   a trained model; training goes on with the first that is missing
 OUT/ROW/LAMBDA/measures.json       real files, times and the correlation map on the pictures
-OUT/results.json, README.md, maps.png
+OUT/results.json, results.md, maps.png
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,12 @@ import torch
 
 from calotype.errors import CalotypeError, describe
 from calotype.lab import registry
-from calotype.lab.experiments.correlation_plan import BUDGETS, Budget, Row
-from calotype.lab.experiments.correlation_runs import (
+from calotype.lab.train.data import Photos
+from calotype.lab.train.loop import Diverged
+from calotype.records.provenance import provenance
+from calotype.records.script import usable
+from studies.correlation.plan import BUDGETS, Budget, Row
+from studies.correlation.runs import (
     BUDGET,
     RESULTS,
     SPEED,
@@ -36,25 +41,18 @@ from calotype.lab.experiments.correlation_runs import (
     measure,
     train,
 )
-from calotype.lab.experiments.correlation_speed import speeds
-from calotype.lab.train.data import Photos
-from calotype.lab.train.loop import Diverged
-from calotype.records.provenance import provenance
-from calotype.records.script import usable
+from studies.correlation.speed import speeds
 
 PARTS = ("train", "measure", "speed", "report", "all")
 """`speed` is no part of `all`: it times decoding with fresh weights, at another budget's widths if asked."""
-BDRate = Callable[[Sequence[tuple[float, float]], Sequence[tuple[float, float]]], float]
-"""(points of the anchor, points of the test), each (bpp, PSNR), to percent of rate; nan if they do not
-overlap.
-"""
+PROG = "python -m studies.correlation"
 
 
-def parser(prog: str) -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     """The command's options."""
     notes = "\n".join(f"  {name:8} {b.note}" for name, b in BUDGETS.items())
     options = argparse.ArgumentParser(
-        prog=prog,
+        prog=PROG,
         description="Does the correlation loss do what was published? Trains, measures, reports.",
         epilog=f"budgets:\n{notes}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -80,24 +78,19 @@ def parser(prog: str) -> argparse.ArgumentParser:
     return options
 
 
-def main(
-    arguments: Sequence[str] | None = None,
-    *,
-    prog: str = "python -m calotype.lab.experiments.correlation",
-    bd_rate: BDRate | None = None,
-) -> int:
-    """Run the command; returns the exit status.  Without ``bd_rate`` the report has no BD-rates."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
     begun = time.monotonic()
-    given = parser(prog).parse_args(arguments)
-    command = [*prog.split(), *(sys.argv[1:] if arguments is None else arguments)]
+    given = parser().parse_args(arguments)
+    command = [*PROG.split(), *(sys.argv[1:] if arguments is None else arguments)]
     try:
-        return _main(given, begun, bd_rate, command)
+        return _main(given, begun, command)
     except (CalotypeError, Diverged, OSError, ValueError) as error:
-        print(f"{prog}: {describe(error)}", file=sys.stderr, flush=True)
+        print(f"{PROG}: {describe(error)}", file=sys.stderr, flush=True)
         return 1
 
 
-def _main(given: Any, begun: float, bd_rate: BDRate | None, command: Sequence[str]) -> int:
+def _main(given: Any, begun: float, command: Sequence[str]) -> int:
     usable(given.out)
     budget = _budget(given)
     rows = chosen(budget, given.only)
@@ -129,9 +122,9 @@ def _main(given: Any, begun: float, bd_rate: BDRate | None, command: Sequence[st
         stored = provenance(command) | stored
         (given.out / SPEED).write_text(json.dumps(stored, indent=1) + "\n")
     if given.part in ("report", "all"):
-        from calotype.lab.experiments.correlation_report import write
+        from studies.correlation.report import write
 
-        print(write(budget, given.out, bd_rate, command))
+        print(write(budget, given.out, command))
     return 0
 
 

@@ -1,6 +1,6 @@
 """What the correlation loss adds to a training step, in percent of processor time.
 
-    python benchmarks/correlation_loss.py [--steps 5] [--json FILE]
+    python -m studies.correlation.cost [--steps 5] [--json studies/correlation/cost.json]
 
 The step is forward, backward and Adam on two crops of 256 x 256; the loss is timed on that step's own
 latents, forward and backward.
@@ -79,7 +79,7 @@ def main(arguments: list[str] | None = None) -> None:
             flush=True,
         )
     if given.json:
-        made = provenance(["python", "benchmarks/correlation_loss.py", *(arguments or sys.argv[1:])])
+        made = provenance(["python", "-m", "studies.correlation.cost", *(arguments or sys.argv[1:])])
         record = {**made, "threads": 1, "steps": given.steps, "window": given.window, "models": found}
         given.json.write_text(json.dumps(record, indent=1) + "\n")
 

@@ -10,14 +10,16 @@ from typing import Any
 
 import torch
 
+from calotype.bench.bdrate import Curve, bd_rate
 from calotype.lab.checkpoint import read_info
-from calotype.lab.experiments import correlation_runs as runs
-from calotype.lab.experiments.correlation_plan import HYPERPRIORS, PAPER, WITH, Budget, plan
 from calotype.records.markdown import table, wrapped
 from calotype.records.provenance import provenance
 from calotype.records.script import made_of
+from studies.correlation import runs
+from studies.correlation.plan import HYPERPRIORS, PAPER, WITH, Budget, plan
 
 Points = Sequence[tuple[float, float]]
+PAGE = "results.md"
 ANCHOR, FULL = "cheng", "cheng-autoregressive"
 LEAST = 0.1
 """Decibels that two curves must have in common for a gain to be given."""
@@ -66,18 +68,24 @@ def centre(row: dict[str, Any]) -> float:
     return _mean(row, lambda p: p["correlation"]["centre"])
 
 
-def tables(
-    rows: dict[str, Any], bd_rate: Callable[[Points, Points], float] | None
-) -> dict[str, list[dict[str, Any]]]:
-    """The tables.  Gains are percent of rate saved at equal PSNR (minus the BD-rate)."""
+def saving(anchor: Points, test: Points) -> float | None:
+    """Percent of rate saved at equal PSNR (minus the BD-rate); None where the curves have less than `LEAST`
+    in common.
+    """
+    if overlap(anchor, test) < LEAST:
+        return None
+    curves = [Curve([r for r, _ in points], [q for _, q in points]) for points in (anchor, test)]
+    value = -float(bd_rate(*curves).value)
+    return value if math.isfinite(value) else None
+
+
+def tables(rows: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """The tables.  Gains are `saving`s."""
 
     def gain(anchor: str, test: str) -> float | None:
-        if bd_rate is None or anchor not in rows or test not in rows:
+        if anchor not in rows or test not in rows:
             return None
-        if overlap(curve(rows[anchor]), curve(rows[test])) < LEAST:
-            return None
-        value = -bd_rate(curve(rows[anchor]), curve(rows[test]))
-        return value if math.isfinite(value) else None
+        return saving(curve(rows[anchor]), curve(rows[test]))
 
     def pair(key: str, end: str = "") -> dict[str, Any]:
         without, loss = key + end, key + WITH + end
@@ -254,13 +262,8 @@ def draw(rows: dict[str, Any], path: Path) -> None:
         draw_maps(shown, path)
 
 
-def write(
-    budget: Budget,
-    out: Path,
-    bd_rate: Callable[[Points, Points], float] | None,
-    command: Sequence[str],
-) -> str:
-    """Write results.json, README.md and maps.png; returns the page.
+def write(budget: Budget, out: Path, command: Sequence[str]) -> str:
+    """Write results.json, results.md and maps.png; returns the page.
 
     The results' provenance is that of what was measured last; ``sessions`` lists all that differ.  Where
     nothing was measured but results are stored, the page is made from those.
@@ -276,13 +279,13 @@ def write(
         made = [p.pop("provenance") for r in rows.values() for p in r["points"] if "provenance" in p]
         last = max(made, key=lambda m: m["finished"], default=provenance(command))
         record = {**last, "sessions": _sessions(made), "budget": budget.to_dict()}
-        record |= {"figures": ["maps.png"], "tables": tables(rows, bd_rate), "rows": rows}
+        record |= {"figures": ["maps.png"], "tables": tables(rows), "rows": rows}
         if (out / runs.SPEED).is_file():
             record["speed"] = json.loads((out / runs.SPEED).read_text())
         stored.write_text(json.dumps(record, indent=1) + "\n")
         draw(rows, out / "maps.png")
     text = made_of(stored, markdown)
-    (out / "README.md").write_text(text)
+    (out / PAGE).write_text(text)
     return text
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from calotype.lab.checkpoint import load_checkpoint, save_checkpoint
-from calotype.lab.experiments.correlation_plan import Budget, Row, plan
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import Trainer
@@ -20,6 +19,7 @@ from calotype.lab.train.report import Console
 from calotype.lab.train.state import NAME, State
 from calotype.lab.train.subject import Subject
 from calotype.records.provenance import provenance
+from studies.correlation.plan import Budget, Row, plan
 
 MODEL, MEASURES, RESULTS, BUDGET = "model.safetensors", "measures.json", "results.json", "budget.json"
 BASE = "base"

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from calotype.lab.entropy.order import one_by_one
-from calotype.lab.experiments.correlation_plan import Budget, Row
+from studies.correlation.plan import Budget, Row
 
 
 def decoding(model: Any, picture: Path) -> dict[str, float]:

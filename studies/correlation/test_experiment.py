@@ -5,7 +5,6 @@ tables.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,37 +15,29 @@ import pytest
 import torch
 from PIL import Image
 
-from calotype.cli.lab_experiment import _bd_rate
-from calotype.cli.lab_experiment import main as command
 from calotype.lab import registry
 from calotype.lab.checkpoint import read_info
 from calotype.lab.entropy import wavefronts
-from calotype.lab.experiments import correlation
-from calotype.lab.experiments.correlation_plan import BUDGETS, PAPER, WITH, Budget, plan
-from calotype.lab.experiments.correlation_report import markdown, tables
-from calotype.lab.experiments.correlation_speed import decoding
 from calotype.lab.losses import CorrelationLoss
 from calotype.records.provenance import provenance
-
-from .conftest import picture
+from studies.correlation import __main__ as experiment
+from studies.correlation.plan import BUDGETS, PAPER, WITH, Budget, plan
+from studies.correlation.report import PAGE, markdown, saving, tables
+from studies.correlation.speed import decoding
 
 Run = Callable[..., int]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(tmp_path: Path, photographs: Callable[[int, int, int], Path], monkeypatch: pytest.MonkeyPatch) -> Run:
     """The command on four small pictures, with its cache kept inside the test's folder."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "photos").mkdir()
-    for k in range(4):
-        pixels = picture(96, 128, seed=k).permute(1, 2, 0).numpy()
-        Image.fromarray(np.ascontiguousarray(pixels)).save(tmp_path / "photos" / f"{k}.png")
+    photos = str(photographs(4, 96, 128))
 
     def start(part: str, *arguments: str) -> int:
-        photos = str(tmp_path / "photos")
         given = ["--budget", "smoke", "--data", photos, "--pictures", photos, "--quiet", "--device", "cpu"]
-        return command(["correlation", part, "--out", str(tmp_path / "out"), *given, *arguments])
+        return experiment.main([part, "--out", str(tmp_path / "out"), *given, *arguments])
 
     return start
 
@@ -75,6 +66,7 @@ def test_budgets_refuse_what_they_do_not_know() -> None:
         Budget("", train={"crop": 100})
 
 
+@pytest.mark.slow
 def test_from_training_to_the_table(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     only = ["--only", "mean-scale*"]
@@ -100,8 +92,8 @@ def test_from_training_to_the_table(run: Run, tmp_path: Path, capsys: pytest.Cap
     assert found["libraries"]["torch"] == torch.__version__
     (session,) = found["sessions"]
     assert found["command"] == session["command"]
-    assert found["command"].startswith("calotype lab experiment correlation all --out out --budget smoke")
-    assert "| mean-scale |" in (out / "README.md").read_text()
+    assert found["command"].startswith("python -m studies.correlation all --out out --budget smoke")
+    assert "| mean-scale |" in (out / PAGE).read_text()
     with Image.open(out / "maps.png") as image:
         assert image.format == "PNG"
     # nothing is trained or measured twice
@@ -122,6 +114,7 @@ def test_from_training_to_the_table(run: Run, tmp_path: Path, capsys: pytest.Cap
     assert "results.json, which --set does not change" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_from_its_checkpoint(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,7 +126,7 @@ def test_a_stopped_run_goes_on_from_its_checkpoint(
     # a clock that jumps past the deadline after some calls, that is within the first run
     calls = iter([0.0] * 8 + [1e9] * 10_000)
     with monkeypatch.context() as patch:
-        patch.setattr(correlation.time, "monotonic", lambda: next(calls))
+        patch.setattr(experiment.time, "monotonic", lambda: next(calls))
         assert run("train", "--minutes", "1", *only) == 0
     here = tmp_path / "out" / "cheng+loss" / "0.05"
     assert not (here / "model.safetensors").exists()
@@ -179,7 +172,7 @@ def test_tables_by_hand() -> None:
         "cheng-checkerboard+loss": row("context", less(18), 0.06),
         "cheng+loss alpha x 10": row("ablation", less(6), 0.04),
     }
-    found = tables(rows, _bd_rate)
+    found = tables(rows)
     (hyper,) = found["hyperpriors"]
     assert hyper["gain"] == pytest.approx(5)
     assert (hyper["correlation without"], hyper["correlation with"]) == pytest.approx((0.3, 0.1))
@@ -195,15 +188,15 @@ def test_tables_by_hand() -> None:
     }  # fmt: skip
     text = markdown(json.loads(json.dumps(record)))
     assert "| cheng | 5 | 9.5 |" in text
-    assert all(r["gain"] is None for r in tables(rows, None)["ablation"])
     for end, common in ((30.05, 0.05), (12.0, -18.0)):
         apart = {**rows, "cheng+loss": row("main", [(0.1, 10.0), (0.2, end)], 0.1)}
-        (hyper,) = tables(apart, _bd_rate)["hyperpriors"]
+        (hyper,) = tables(apart)["hyperpriors"]
         assert hyper["gain"] is None
         assert hyper["overlap, dB"] == pytest.approx(common)
-    assert math.isnan(_bd_rate(base, [(0.1, 10.0)]))
+    assert saving(base, [(0.1, 10.0)]) is None
 
 
+@pytest.mark.slow
 def test_rows_of_a_system_share_their_start(run: Run, tmp_path: Path) -> None:
     """With a base, every row and lambda goes on from one checkpoint that was trained without the loss."""
     small = ["--set", "base=2", "--set", "seeds=2", "--set", 'ablate="mean-scale"', "--set", "train.steps=1"]
@@ -239,17 +232,14 @@ def test_decoding_times_of_a_raster_context(tmp_path: Path) -> None:
         assert model.order is (wavefronts if "one by one" in parts else None)
 
 
-PAGE = Path(__file__).parents[2] / "docs" / "results" / "correlation"
-
-
-@pytest.mark.skipif(not (PAGE / "results.json").is_file(), reason="documents are not here")
 def test_the_page_is_what_the_results_give(tmp_path: Path) -> None:
-    record = json.loads((PAGE / "results.json").read_text())
-    assert (PAGE / "README.md").read_text() == markdown(record)
-    assert tables(record["rows"], _bd_rate) == record["tables"]
+    folder = Path(__file__).parent
+    record = json.loads((folder / "results.json").read_text())
+    assert (folder / PAGE).read_text() == markdown(record)
+    assert tables(record["rows"]) == record["tables"]
     (tmp_path / "results.json").write_text(json.dumps(record))
-    assert command(["correlation", "report", "--out", str(tmp_path)]) == 0
-    assert (tmp_path / "README.md").read_text() == markdown(record)
+    assert experiment.main(["report", "--out", str(tmp_path)]) == 0
+    assert (tmp_path / PAGE).read_text() == markdown(record)
 
 
 def test_chained_multipliers_begin_where_the_one_before_ended() -> None:
@@ -261,17 +251,15 @@ def test_chained_multipliers_begin_where_the_one_before_ended() -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        ([], 2, ""),
-        (["nothing"], 2, "there is no 'nothing'"),
-        (["correlation", "train", "--out", "x", "--budget", "huge"], 1, "no budget is called 'huge'"),
-        (["correlation", "train", "--out", "x", "--budget", "smoke"], 1, "--data FOLDER is needed"),
+        (["train", "--out", "x", "--budget", "huge"], 1, "no budget is called 'huge'"),
+        (["train", "--out", "x", "--budget", "smoke"], 1, "--data FOLDER is needed"),
         (
-            ["correlation", "train", "--out", "x", "--budget", "smoke", "--only", "y"],
+            ["train", "--out", "x", "--budget", "smoke", "--only", "y"],
             1,
             "no row is called 'y'",
         ),
-        (["correlation", "train", "--out", "x", "--set", "steps=3"], 1, "a budget has no 'steps'"),
-        (["correlation", "train", "--out", "file"], 1, "correlation: file: is a file, not a folder"),
+        (["train", "--out", "x", "--set", "steps=3"], 1, "a budget has no 'steps'"),
+        (["train", "--out", "file"], 1, "studies.correlation: file: is a file, not a folder"),
     ],
 )
 def test_mistakes(
@@ -284,7 +272,7 @@ def test_mistakes(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("file").touch()
-    assert command(arguments) == status
+    assert experiment.main(arguments) == status
     assert message in capsys.readouterr().err
 
 

@@ -1,7 +1,7 @@
 """The ablation of the VCIP 2023 paper at the size that a machine allows: train every variant of JPEG AI's
 decoder with the same budget, write real files, and compare by the seven metrics of JPEG AI.
 
-    python benchmarks/jpegai_ablation.py --data PHOTOS --images KODAK --out runs/jpegai-ablation
+    python -m studies.jpegai.ablation --data PHOTOS --images KODAK --out runs/jpegai-ablation
 
 All variants see the same crops in the same order for the same number of steps at each lambda; each lambda
 begins from the result of the one before.  A run that was stopped goes on.  The BD-rate of a metric is the
@@ -36,7 +36,7 @@ from calotype.records.script import guarded, made_of, usable
 BASE = "baseline"
 AGAIN = "baseline, again"
 """The baseline's decoder from other first weights, with the crops in another order."""
-CONFIG = Path(__file__).with_suffix(".json")
+CONFIG, PAGE = Path(__file__).with_suffix(".json"), "ablation.md"
 Points = dict[str, dict[str, list[dict[str, float]]]]
 """By variant and picture: one point per lambda, with "bpp" and metrics."""
 
@@ -55,7 +55,7 @@ class Config:
     """Fields of the training configuration."""
     encoder: dict[str, Any] | None = None
     """If given, the training of one whole baseline, whose files every decoder then learns to read
-    (`calotype.lab.experiments.decoders`); the baseline's decoder twice, to see chance."""
+    (`studies.jpegai.decoders`); the baseline's decoder twice, to see chance."""
     chain: float = 1.0
     """With ``encoder``: steps of every lambda but the first, as a fraction of the first one's."""
 
@@ -108,8 +108,8 @@ def train_decoders(config: Config, data: Sequence[Path], out: Path, threads: int
     """Train the baseline's encoder and then every decoder on its files; returns whether all is there."""
     import torch
 
-    from calotype.lab.experiments import decoders
     from calotype.lab.train.data import Photos
+    from studies.jpegai import decoders
 
     torch.set_num_threads(threads)
     assert config.encoder is not None
@@ -217,7 +217,7 @@ def _of_decoders(results: Mapping[str, Any]) -> str:
 
 
 def page(results: Mapping[str, Any]) -> str:
-    """README.md beside stored results."""
+    """The page beside stored results."""
     found, _, notes = render(results).partition("\n\n")
     made = (
         f"Made by `{results['command']}` at commit `{results['commit']}` on "
@@ -235,7 +235,7 @@ def page(results: Mapping[str, Any]) -> str:
 def costs(config: Config) -> dict[str, float]:
     """kMAC per pixel of the decoder's transform, exact rule, at the widths of this run."""
     from calotype.lab import registry
-    from calotype.lab.analysis.jpegai_table import decoder_kmacs
+    from studies.jpegai.complexity import decoder_kmacs
 
     found = {}
     for variant in config.names():
@@ -253,15 +253,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add = parser.add_argument
     add("--data", nargs="+", type=Path, default=[], metavar="FOLDER", help="photographs to train on")
     add("--images", nargs="+", type=Path, default=[], metavar="PATH", help="pictures to measure on")
-    add("--out", type=Path, metavar="DIR", help="folder of the runs, of results.json and README.md")
-    add("--stored", type=Path, metavar="DIR", help="make README.md of stored results again, nothing else")
+    add("--out", type=Path, metavar="DIR", help="folder of the runs, of results.json and ablation.md")
+    add("--stored", type=Path, metavar="DIR", help="make ablation.md of stored results again, nothing else")
     add("--config", type=Path, default=CONFIG, metavar="FILE", help=f"default: {CONFIG.name} beside this")
     add("--limit", type=int, metavar="N", help="measure on the first N pictures only")
     add("--threads", type=int, default=1, metavar="N", help="CPU threads for torch; default: 1")
     add("--minutes", type=float, default=math.inf, metavar="N", help="stop training decoders after so long")
     given = parser.parse_args(arguments)
     if given.stored:
-        (given.stored / "README.md").write_text(made_of(given.stored / "results.json", page))
+        (given.stored / PAGE).write_text(made_of(given.stored / "results.json", page))
         return
     if not (given.data and given.images and given.out):
         parser.error("--data, --images and --out are needed")
@@ -280,7 +280,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     found = points(config, given.out, images, metrics)
     results = {
-        **provenance(["python", "benchmarks/jpegai_ablation.py", *(arguments or sys.argv[1:])]),
+        **provenance(["python", "-m", "studies.jpegai.ablation", *(arguments or sys.argv[1:])]),
         "config": asdict(config),
         "metrics": metrics,
         "pictures": [p.name for p in images],
@@ -289,7 +289,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "summary": summary(found, metrics),
     }
     (given.out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    (given.out / "README.md").write_text(page(results))
+    (given.out / PAGE).write_text(page(results))
     print(render(results))
 
 

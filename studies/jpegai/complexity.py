@@ -1,4 +1,8 @@
-"""``calotype lab complexity jpegai``: what JPEG AI's decoders cost, beside what was published.
+"""What JPEG AI's decoders cost, beside what was published.
+
+    python -m studies.jpegai.complexity               measures; minutes: the baseline takes 20 s per megapixel
+    python -m studies.jpegai.complexity --no-time     counts only
+    python -m studies.jpegai.complexity --stored studies/jpegai/complexity.json > studies/jpegai/complexity.md
 
 Rows: the baseline of the VCIP 2023 paper as we reconstruct it, each of its simplifications alone, the
 combination, and the three operating points of the final reference software.  Costs are thousands of
@@ -34,11 +38,11 @@ from torch import Tensor, nn
 
 from calotype.errors import describe
 from calotype.lab.analysis.complexity import macs, parameters
-from calotype.lab.analysis.jpegai_text import PUBLISHED, RULES, render
 from calotype.lab.models import jpegai, jpegai2023
 from calotype.lab.models.jpegai2023 import VARIANTS, Design
 from calotype.lab.models.jpegai_entropy import TwoBranches
 from calotype.records.provenance import provenance
+from studies.jpegai.text import PUBLISHED, RULES, render
 
 LUMA, CHROMA, HIDDEN = 160, 96, (128, 64)
 """Widths of the reconstruction of 2023."""
@@ -205,9 +209,9 @@ class EntropyOnly(TwoBranches):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """``calotype lab complexity jpegai``: print the table, or its values as JSON."""
+    """Print the table, or its values as JSON."""
     parser = argparse.ArgumentParser(
-        prog="calotype lab complexity jpegai",
+        prog="python -m studies.jpegai.complexity",
         description="What JPEG AI's decoders cost, by three counting rules and in CPU time, beside what was "
         "published.",
     )

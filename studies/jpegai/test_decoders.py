@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from calotype.lab import registry
 from calotype.lab.checkpoint import load_checkpoint
-from calotype.lab.experiments import decoders
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
-
-from .conftest import picture
+from studies.jpegai import decoders
 
 OPTIONS = {"luma": 8, "chroma": 8, "hidden": [8, 8]}
 SHORT = {"steps": 4, "batch": 2, "crop": 64, "lr": 1e-3, "warmup": 0, "held_out": 1, "hard": 0.0}
 
 
 @pytest.fixture
-def photos(tmp_path: Path) -> Photos:
-    (tmp_path / "photos").mkdir()
-    for k in range(3):
-        pixels = picture(96, 128, seed=k).permute(1, 2, 0).numpy()
-        Image.fromarray(np.ascontiguousarray(pixels)).save(tmp_path / "photos" / f"{k}.png")
-    return Photos.open(tmp_path / "photos", cache=tmp_path / "cache")
+def photos(photographs: Callable[[int, int, int], Path], tmp_path: Path) -> Photos:
+    return Photos.open(photographs(3, 96, 128), cache=tmp_path / "cache")
 
 
+@pytest.mark.slow
 def test_all_decoders_read_the_same_files(photos: Photos, tmp_path: Path) -> None:
     wanted = {
         "baseline": ("jpegai2023-baseline", 0),
@@ -69,6 +63,7 @@ def test_decoders_share_what_all_of_them_have() -> None:
     assert not any(set(one) <= found for one in tensors)  # attention and activation differ
 
 
+@pytest.mark.slow
 def test_a_decoder_learns_from_given_latents(photos: Photos) -> None:
     """The encoder stays as it is, the error falls, and another seed only changes the order."""
     torch.manual_seed(0)

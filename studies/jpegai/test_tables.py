@@ -1,33 +1,31 @@
-"""``calotype lab complexity jpegai`` and the ablation script: values, text, documents, bad input."""
+"""Complexity and ablation of JPEG AI's decoders: values, text, pages, bad input."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-from calotype.lab.analysis import jpegai_table, jpegai_text
 from calotype.lab.models import jpegai, jpegai2023
+from studies.jpegai import ablation, complexity, text
 
-ROOT = Path(__file__).parents[2]
-STORED = ROOT / "docs" / "results" / "jpegai-complexity.json"
-SCRIPT = ROOT / "benchmarks" / "jpegai_ablation.py"
+FOLDER = Path(__file__).parent
+STORED = FOLDER / "complexity.json"
 
 
 @pytest.fixture(scope="module")
 def counted() -> dict:
-    return jpegai_table.measure(timed=False)
+    return complexity.measure(timed=False)
 
 
+@pytest.mark.slow
 def test_rows(counted: dict) -> None:
     assert [r["name"] for r in counted["variants"]] == list(jpegai2023.VARIANTS)
     assert [r["name"] for r in counted["final"]] == ["HOP", "BOP", "SOP"]
     base, cs, ds, shuffle, act, both = (r["kmacs"] for r in counted["variants"])
-    for rule in jpegai_text.RULES:
+    for rule in text.RULES:
         assert both[rule] < cs[rule] < ds[rule] < shuffle[rule] < base[rule] == act[rule]
     saved = base["exact"] - cs["exact"] + base["exact"] - shuffle["exact"]
     assert both["exact"] == pytest.approx(base["exact"] - saved)  # the savings add up
@@ -36,17 +34,19 @@ def test_rows(counted: dict) -> None:
     assert f"{counted['wirings'][7]['kmacs']['biases']:.1f}" == "136.1"  # CAB, then DS
 
 
+@pytest.mark.slow
 def test_text(counted: dict) -> None:
-    text = jpegai_text.render(counted)
+    page = text.render(counted)
     for published in ("833 (text), 852 (abstract)", "172.1 (text), 180 (abstract)", "up to -75 %"):
-        assert published in text
-    assert "131.18 + 14.33" in text
-    assert jpegai_text.differences(counted) in text
-    tables = [block for block in text.split("\n\n") if block.startswith("|")]
+        assert published in page
+    assert "131.18 + 14.33" in page
+    assert text.differences(counted) in page
+    tables = [block for block in page.split("\n\n") if block.startswith("|")]
     assert len(tables) == 3
     assert all(len({len(line) for line in table.splitlines()}) == 1 for table in tables)  # columns line up
 
 
+@pytest.mark.slow
 def test_what_the_text_says_of_the_wirings(counted: dict) -> None:
     """The percentages and the near misses that the list of differences names."""
     exact = {r["name"]: r["kmacs"]["exact"] for r in counted["wirings"]}
@@ -63,18 +63,20 @@ def test_what_the_text_says_of_the_wirings(counted: dict) -> None:
             assert abs(value - 180) > 1
 
 
+@pytest.mark.slow
 def test_times_are_measured() -> None:
-    timed = jpegai_table.row("sop", size=64, repeats=1)
+    timed = complexity.row("sop", size=64, repeats=1)
     assert timed.seconds is not None
     assert timed.seconds > 0
-    entropy = jpegai_table.EntropyOnly(8, 8)
-    assert jpegai_table.entropy_seconds(entropy, size=64, repeats=1) > 0
+    entropy = complexity.EntropyOnly(8, 8)
+    assert complexity.entropy_seconds(entropy, size=64, repeats=1) > 0
 
 
-def test_document_holds_the_stored_table(counted: dict) -> None:
+@pytest.mark.slow
+def test_the_page_is_the_stored_table(counted: dict) -> None:
     """The page's table is that of the stored results, and these are what the code counts today."""
     stored = json.loads(STORED.read_text())
-    assert jpegai_text.render(stored) in (ROOT / "docs" / "lab-jpegai.md").read_text()
+    assert (FOLDER / "complexity.md").read_text() == text.render(stored) + "\n"
     for part in ("variants", "final", "wirings"):
         for old, new in zip(stored[part], counted[part], strict=True):
             assert old["name"] == new["name"]
@@ -82,15 +84,16 @@ def test_document_holds_the_stored_table(counted: dict) -> None:
             assert old["kmacs"] == pytest.approx(new["kmacs"])
 
 
+@pytest.mark.slow
 def test_command(
     counted: dict, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert jpegai_table.main(["--stored", str(STORED)]) == 0
+    assert complexity.main(["--stored", str(STORED)]) == 0
     assert "Where this differs from the paper" in capsys.readouterr().out
-    monkeypatch.setattr(jpegai_table, "measure", lambda **_: counted)  # it has been counted once
-    assert jpegai_table.main(["--no-time", "--json"]) == 0
+    monkeypatch.setattr(complexity, "measure", lambda **_: counted)  # it has been counted once
+    assert complexity.main(["--no-time", "--json"]) == 0
     made = json.loads(capsys.readouterr().out)
-    assert made["command"] == "calotype lab complexity jpegai --no-time --json"
+    assert made["command"] == "python -m studies.jpegai.complexity --no-time --json"
     assert made["hardware"]["processor"]
     assert made["libraries"]["torch"]
     assert made["variants"] == counted["variants"]
@@ -101,7 +104,7 @@ def test_command(
         ["--size", "100"],
     ):
         with pytest.raises(SystemExit) as stop:
-            jpegai_table.main(wrong)
+            complexity.main(wrong)
         assert stop.value.code == 2
         assert wrong[1] in capsys.readouterr().err or wrong[0] == "--size"
 
@@ -109,19 +112,14 @@ def test_command(
 # -- the ablation script
 
 
-@pytest.fixture(scope="module")
-def ablation() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("jpegai_ablation", SCRIPT)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    import sys
-
-    sys.modules[spec.name] = module  # dataclasses look it up
-    spec.loader.exec_module(module)  # type: ignore[union-attr]
-    return module
+def test_the_page_of_the_ablation_is_what_the_results_give() -> None:
+    record = json.loads((FOLDER / "results.json").read_text(encoding="utf-8"))
+    assert (FOLDER / ablation.PAGE).read_text(encoding="utf-8") == ablation.page(record)
+    assert ablation.summary(record["points"], record["metrics"]) == record["summary"]
 
 
-def test_ablation_configuration(ablation: ModuleType, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_ablation_configuration(tmp_path: Path) -> None:
     config = ablation.Config.load(ablation.CONFIG)
     assert config.variants == list(jpegai2023.VARIANTS)
     costs = ablation.costs(config)
@@ -139,7 +137,7 @@ def test_ablation_configuration(ablation: ModuleType, tmp_path: Path) -> None:
             ablation.Config.load(path)
 
 
-def test_ablation_summary(ablation: ModuleType) -> None:
+def test_ablation_summary() -> None:
     """10 % more bits at equal quality are a BD-rate of +10 % in every metric and on average."""
     metrics = ablation.JPEG_AI
 
@@ -168,20 +166,18 @@ def test_ablation_summary(ablation: ModuleType) -> None:
         "metrics": metrics, "summary": table, "kmacs": dict.fromkeys(table, 1.0), "pictures": ["a", "b", "c"],
         "config": {"lambdas": [1, 2, 4, 8], "options": {}, "train": {"steps": 5, "batch": 2, "crop": 64}},
     }  # fmt: skip
-    text = ablation.render(results)
-    assert text.count("+10.00") == len(metrics) + 1
-    assert "4 lambdas of 5 steps" in text
+    page = ablation.render(results)
+    assert page.count("+10.00") == len(metrics) + 1
+    assert "4 lambdas of 5 steps" in page
     assert math.isfinite(table["shuffle"]["average"])
 
 
-def test_ablation_needs_pictures(
-    ablation: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_ablation_needs_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--data", str(tmp_path), "--images", str(tmp_path), "--out", str(tmp_path / "out")]
     assert ablation.main(words) == 1
     assert "no pictures" in capsys.readouterr().err
 
 
 def test_points_are_all_synthesised_by_name() -> None:
-    assert isinstance(jpegai_table.synthesis("bop"), jpegai.Synthesis)
-    assert jpegai_table.synthesis("TAM, then DS").luma is not None
+    assert isinstance(complexity.synthesis("bop"), jpegai.Synthesis)
+    assert complexity.synthesis("TAM, then DS").luma is not None

@@ -1,4 +1,4 @@
-"""The text around the counts of `jpegai_table`: what was published, where we differ, the table."""
+"""The text around the counts of `complexity`: what was published, where we differ, the table."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The page of what was tried in the shipped model, from what is stored beside it.
 
-    python benchmarks/product_ideas.py [docs/results/product-ideas]
+    python -m studies.product.page [FOLDER]
 
 ``ideas.json`` holds a line per idea and, where an idea was trained, the validation curves of that run and of
 the run without it from the same start (bpp and PSNR at every level); BD-rates are computed from these.
@@ -16,7 +16,7 @@ from calotype.bench.bdrate import Curve, bd_rate
 from calotype.records.markdown import table, wrapped
 from calotype.records.script import guarded, made_of
 
-FOLDER = Path(__file__).parents[1] / "docs" / "results" / "product-ideas"
+FOLDER = Path(__file__).parent
 DATA, PAGE = "ideas.json", "README.md"
 
 

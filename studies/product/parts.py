@@ -1,6 +1,6 @@
 """What was tried in the product's model: parts that change it, each beginning as the identity, and a loss.
 
-The trials themselves are in ``benchmarks/product_trials.py``.
+The trials themselves are in `studies.product.trials`.
 """
 
 from __future__ import annotations

@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
 
-from calotype.lab.experiments import product_parts as parts
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import Trainer
 from calotype.lab.train.state import NAME, State
 from calotype.lab.train.subject import AllQualities
+from studies.product import parts, trials
 
 Thin = Callable[..., Calotype]
-SCRIPT = Path(__file__).parents[3] / "benchmarks" / "product_trials.py"
-
-
-@pytest.fixture(scope="module")
-def trials() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("product_trials", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["product_trials"] = module  # dataclasses look it up
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize(
@@ -80,7 +65,7 @@ def test_a_distance_costs_what_a_step_costs(thin: Thin) -> None:
     assert float(extra.detach()) == pytest.approx(float(expected), rel=1e-3)
 
 
-def test_trials_train_what_they_say(trials: ModuleType, thin: Thin, photos: Photos, tmp_path: Path) -> None:
+def test_trials_train_what_they_say(thin: Thin, photos: Photos, tmp_path: Path) -> None:
     """No weight moves but those of the part, or of the transform that is not frozen."""
     model = thin()
     state = State(
@@ -105,8 +90,8 @@ def test_trials_train_what_they_say(trials: ModuleType, thin: Thin, photos: Phot
     assert trials.TRIALS["correlation loss"].change is trials.TRIALS["joint, as it is"].change
 
 
+@pytest.mark.slow
 def test_a_student_learns_from_the_encoder_that_was_trained_before(
-    trials: ModuleType,
     thin: Thin,
     folder: Path,
     tmp_path: Path,

@@ -1,14 +1,14 @@
 """Short trials of ideas in the shipped model, from its own checkpoint, at equal steps.
 
-    python benchmarks/product_trials.py --data PHOTOS --out runs/trials [--only NAME ...] [--steps 1000]
-    python benchmarks/product_ideas.py          writes the page from what ``--store`` put beside it
+    python -m studies.product.trials --data PHOTOS --out runs/trials [--only NAME ...] [--steps 1000]
+    python -m studies.product.page             writes the page from what ``--store`` put beside it
 
 Trials of the decoder train the synthesis alone, so that rates are equal and PSNR tells everything; those of
 the encoder train the analysis, or what is added to it, alone; joint ones train everything.  Each compares
 with the run of its kind that is called "as it is".  Every new part begins as the identity.
 "distilled encoder" learns from the encoder that "TCM encoder" left in the same ``--out``, which it trains
 first where there is none.
-``--store docs/results/product-ideas/ideas.json`` adds the validation curves to the stored runs.
+``--store studies/product/ideas.json`` adds the validation curves to the stored runs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from typing import Any
 
 import torch
 
-from calotype.lab.experiments import product_parts as parts
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
@@ -34,8 +33,9 @@ from calotype.lab.train.state import NAME, State
 from calotype.lab.train.subject import Objective, Subject
 from calotype.records.provenance import provenance
 from calotype.records.script import guarded, made_of, usable
+from studies.product import parts
 
-CHECKPOINT = Path(__file__).parents[1] / "training" / "photo" / "checkpoint.safetensors"
+CHECKPOINT = Path(__file__).parents[2] / "training" / "photo" / "checkpoint.safetensors"
 DECODER = "analysis.*,hyper.*,scales.*,mean.*,levels.log_gain,levels.bias,levels.log_z_step,levels.z_*"
 ENCODER = "synthesis.*,hyper.*,scales.*,mean.*,levels.*"
 ADDED = f"{ENCODER},analysis.own.*"
@@ -186,7 +186,7 @@ def main(arguments: list[str] | None = None) -> None:
     if given.store:
         made_of(given.store, lambda stored: dict(stored["runs"]))  # before hours of training
     torch.set_num_threads(1)
-    command = ["python", "benchmarks/product_trials.py", *(arguments or sys.argv[1:])]
+    command = ["python", "-m", "studies.product.trials", *(arguments or sys.argv[1:])]
     for name in given.only:
         record = run(name, given)
         print(json.dumps({name: record}), flush=True)

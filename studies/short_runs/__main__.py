@@ -1,6 +1,6 @@
 """A short training run of every system, to see that each learns and that its files hold what they should.
 
-``python -m calotype.lab.short_runs --data FOLDER --seconds-per-model 35 --out docs/results/short-runs``
+``python -m studies.short_runs --data FOLDER --seconds-per-model 35 --out studies/short_runs``
 
 Every system of the registry is built with few channels (`registry.Entry.thin`) and trained for so many
 seconds on one thread.  It then writes held-out crops as real files, which another process reads, given the
@@ -39,7 +39,6 @@ from calotype.lab.codec import FORMAT, ModelCodec
 from calotype.lab.entropy import FileDecoder, FileEncoder
 from calotype.lab.metrics import psnr
 from calotype.lab.models.base import LabModel, as_tuple
-from calotype.lab.short_runs_page import FIRST, LAST, learned, line, markdown
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import Diverged, Trainer
@@ -47,6 +46,7 @@ from calotype.lab.train.report import Reporter
 from calotype.lab.train.subject import Subject
 from calotype.records.provenance import now, provenance
 from calotype.records.script import guarded, made_of, usable
+from studies.short_runs.page import FIRST, LAST, learned, line, markdown
 
 RESULTS, TABLE = "results.json", "README.md"
 LAMBDA = 0.025
@@ -223,9 +223,7 @@ def store(out: Path, record: dict[str, Any]) -> int:
 @guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns 0, or 1 if a system did not learn or a file did not come back."""
-    options = argparse.ArgumentParser(
-        prog="python -m calotype.lab.short_runs", description=__doc__.split("\n")[0]
-    )
+    options = argparse.ArgumentParser(prog="python -m studies.short_runs", description=__doc__.split("\n")[0])
     add = options.add_argument
     add("--data", nargs="+", type=Path, metavar="FOLDER", help="photographs, as for calotype lab train")
     add("--seconds-per-model", type=float, default=35.0, metavar="N", help="of training; default: 35")
@@ -244,7 +242,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     shown = crops(photos, photos.split(CONFIG.held_out)[1])
     told = sys.argv[1:] if arguments is None else arguments
     record = {
-        **provenance(["python", "-m", "calotype.lab.short_runs", *told]),
+        **provenance(["python", "-m", "studies.short_runs", *told]),
         "started": now(),
         "threads": torch.get_num_threads(),
         "photographs": photos.describe(),

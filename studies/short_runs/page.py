@@ -1,4 +1,4 @@
-"""The page of the short runs, from what `calotype.lab.short_runs` stored."""
+"""The page of the short runs, from what `studies.short_runs` stored."""
 
 from __future__ import annotations
 

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from calotype.lab import registry, short_runs
-from calotype.lab.short_runs import RESULTS, TABLE
-from calotype.lab.short_runs_page import learned, line, markdown
+from calotype.lab import registry
+from studies.short_runs import __main__ as short_runs
+from studies.short_runs.__main__ import RESULTS, TABLE
+from studies.short_runs.page import learned, line, markdown
 
-from .conftest import picture
-
-FOLDER = Path(__file__).parents[2] / "docs" / "results" / "short-runs"
+FOLDER = Path(__file__).parent
 
 
 def test_the_page_is_what_the_results_give() -> None:
     record = json.loads((FOLDER / RESULTS).read_text(encoding="utf-8"))
     shown = (FOLDER / TABLE).read_text(encoding="utf-8")
-    assert shown == markdown(record), f"python -m calotype.lab.short_runs --out {FOLDER.name}"
+    assert shown == markdown(record), f"python -m studies.short_runs --out {FOLDER.name}"
     names = [row["name"] for row in record["systems"]]
     assert len(names) == len(set(names))
     assert set(names) <= set(registry.names())
@@ -38,12 +36,9 @@ def test_each_distinct_system_once() -> None:
         short_runs.systems(["y"])
 
 
-def test_some_steps_of_two_systems(tmp_path: Path) -> None:
-    photos, out = tmp_path / "photos", tmp_path / "out"
-    photos.mkdir()
-    for k in range(4):
-        pixels = picture(140, 150, seed=k).permute(1, 2, 0).numpy()
-        Image.fromarray(np.ascontiguousarray(pixels)).save(photos / f"{k}.png")
+@pytest.mark.slow
+def test_some_steps_of_two_systems(photographs: Callable[[int, int, int], Path], tmp_path: Path) -> None:
+    photos, out = photographs(4, 140, 150), tmp_path / "out"
     given = ["--out", str(out), "--steps", "25", "--seconds-per-model", "600", "--only"]
     given += ["balle2017", "minnen2018-autoregressive"]
     assert short_runs.main(["--data", str(photos), "--cache", str(tmp_path / "cache"), *given]) == 0
