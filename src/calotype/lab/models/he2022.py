@@ -100,7 +100,7 @@ class Elic(LabModel):
                 known = torch.cat((self.channel[i](torch.cat(seen, 1)), side), 1)
             # two steps: anchors from `known`, the others from `known` and the anchors
             y_hat = two_pass(
-                coder, "y", y_i, known, self.spatial[i], lambda s, c, i=i: self.distribution(i, s, c)
+                coder, f"y/{i}", y_i, known, self.spatial[i], lambda s, c, i=i: self.distribution(i, s, c)
             )
             done.append(y_hat)
         return torch.cat(done, 1)
