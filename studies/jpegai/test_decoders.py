@@ -12,6 +12,7 @@ import torch
 
 from calotype.lab import registry
 from calotype.lab.checkpoint import load_checkpoint
+from calotype.lab.codec import ModelCodec
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
 from studies.jpegai import decoders
@@ -42,7 +43,11 @@ def test_all_decoders_read_the_same_files(photos: Photos, tmp_path: Path) -> Non
         for name in wanted:
             model = load_checkpoint(decoders.path(out, name, lam))
             sizes.add(
-                len(model.compress(torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))))
+                len(
+                    ModelCodec(model).compress(
+                        torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+                    )
+                )
             )
             synthesis.append(next(iter(model.g_s.luma.parameters())).detach().numpy().tobytes())
         assert len(sizes) == 1

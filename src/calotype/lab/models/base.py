@@ -47,7 +47,8 @@ def as_tuple(known: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 
 class LabModel(nn.Module):
-    """A transform codec with an entropy model that is a walk over groups of latents.
+    """A transform codec with an entropy model that is a walk over groups of latents; its files are written by
+    `calotype.lab.codec.ModelCodec`.
 
     A system defines ``g_a`` (pixels to latents), ``g_s`` (latents to pixels) and `walk`; and the three class
     attributes. ``config`` holds the keyword arguments that rebuild it.
@@ -106,19 +107,3 @@ class LabModel(nn.Module):
         priors = [m for m in self.modules() if isinstance(m, FactorizedPrior)]
         losses = [p.quantile_loss() for p in priors]
         return 1e-4 * torch.stack(losses).sum() if losses else torch.zeros(())
-
-    def compress(self, x: Tensor) -> bytes:
-        """Write one picture ``[1, 3, H, W]`` in 0..1 as a file."""
-        from calotype.lab.codec import ModelCodec
-
-        return ModelCodec(self).compress(x)
-
-    def decompress(self, data: bytes) -> Tensor:
-        """Pixels ``[1, 3, H, W]``, clipped to 0..1, of a file that this model wrote.
-
-        Raises:
-            FormatError: for a damaged file or one of another model.
-        """
-        from calotype.lab.codec import ModelCodec
-
-        return ModelCodec(self).decompress(data)
