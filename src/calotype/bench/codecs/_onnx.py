@@ -88,7 +88,7 @@ def of_pack(pack: Any) -> dict[str, Any]:
     from calotype.codec import manifest
 
     latents, hyper = (1, pack.manifest.latents, 32, 32), (1, pack.manifest.hyper_latents, 8, 8)
-    sizes = {
+    sizes: dict[str, tuple[int, ...]] = {
         "pixels": (1, 512, 512, 3),
         "y": latents,
         "r": latents,

@@ -106,13 +106,17 @@ def effective_field(
         if half == "analysis":
             g = gradient_map(subject.analyse, x, position)
         else:
-            with torch.no_grad():
-                y_hat, *more = subject.synthesis_input(x)
-            g = gradient_map(lambda t, more=more: subject.synthesise(t, *more), y_hat, position)
+            g = _of_synthesis(subject, x, position)
         total = g if total is None else total + g
     if total is None:
         raise ValueError("no pictures")
     return Field(subject.label, half, total / total.max().clamp_min(1e-30), [name for name, _ in pictures])
+
+
+def _of_synthesis(subject: Subject, x: Tensor, position: tuple[int, int] | None) -> Tensor:
+    with torch.no_grad():
+        y_hat, *more = subject.synthesis_input(x)
+    return gradient_map(lambda t: subject.synthesise(t, *more), y_hat, position)
 
 
 def _middle(x: Tensor, size: int) -> Tensor:

@@ -38,7 +38,7 @@ class Output:
     @property
     def bpp(self) -> Tensor:
         """Estimated bits per pixel, ``[B]``."""
-        return sum(self.bits.values()) / self.pixels  # type: ignore[return-value]
+        return sum(self.bits.values()) / self.pixels
 
 
 def as_tuple(known: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -19,6 +19,7 @@ re-implementation whose groups see the first and the latest only.
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -99,9 +100,8 @@ class Elic(LabModel):
                 seen = done if self.official or i == 1 else [done[0], done[-1]]
                 known = torch.cat((self.channel[i](torch.cat(seen, 1)), side), 1)
             # two steps: anchors from `known`, the others from `known` and the anchors
-            y_hat = two_pass(
-                coder, f"y/{i}", y_i, known, self.spatial[i], lambda s, c, i=i: self.distribution(i, s, c)
-            )
+            law = partial(self.distribution, i)
+            y_hat = two_pass(coder, f"y/{i}", y_i, known, self.spatial[i], law)
             done.append(y_hat)
         return torch.cat(done, 1)
 
