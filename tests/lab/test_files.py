@@ -52,8 +52,8 @@ def test_any_size_comes_back_exactly(name: str) -> None:
         ("balle2018-factorized", 60),
         ("minnen2018-mean-scale", 60),
         ("minnen2018-autoregressive", 60),
-        ("he2021-minnen", 150),
-        ("he2022-elic", 40),
+        pytest.param("he2021-minnen", 150, marks=pytest.mark.slow),
+        pytest.param("he2022-elic", 40, marks=pytest.mark.slow),
         ("hu2020-low", 60),
     ],
 )
@@ -67,7 +67,15 @@ def test_size_is_the_estimate(name: str, steps: int) -> None:
     assert abs(len(ModelCodec(model).compress(x)) - bits / 8) <= 0.01 * bits / 8 + 32
 
 
-@pytest.mark.parametrize("name", ["minnen2018-mean-scale", "cheng2020-mixture", "he2022-elic", "hu2020-low"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "minnen2018-mean-scale",
+        "cheng2020-mixture",
+        pytest.param("he2022-elic", marks=pytest.mark.slow),
+        pytest.param("hu2020-low", marks=pytest.mark.slow),
+    ],
+)
 def test_decoded_in_a_fresh_process(name: str, tmp_path: Path) -> None:
     model = thin(name)
     save_checkpoint(tmp_path / "m.safetensors", model)

@@ -99,6 +99,7 @@ def test_a_random_start(folder: Path, cache: Path, tmp_path: Path) -> None:
     assert first["loss"] > 50
 
 
+@pytest.mark.slow
 def test_a_relay_in_pieces_equals_one_run(folder: Path, cache: Path, tmp_path: Path) -> None:
     """Stopped by a signal on one machine, continued from its pieces on another: the same weights, bit for
     bit.
