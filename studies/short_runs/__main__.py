@@ -2,7 +2,7 @@
 
 ``python -m studies.short_runs --data FOLDER --seconds-per-model 35 --out studies/short_runs``
 
-Every system of the registry is built with few channels (`registry.Entry.thin`) and trained for so many
+Every system of the registry is built with few channels (`Entry.thin`) and trained for so many
 seconds on one thread.  It then writes held-out crops as real files, which another process reads, given the
 checkpoint and the bytes.  Names that are the same narrow network (other widths of one system) run once.
 
@@ -79,7 +79,7 @@ def systems(only: Sequence[str] = ()) -> list[str]:
     found: dict[str, str] = {}
     for name in registry.names():
         entry = registry.entry(name)
-        found.setdefault(json.dumps([entry.target, entry.thin], sort_keys=True), name)
+        found.setdefault(json.dumps([entry.model.__name__, entry.thin], sort_keys=True), name)
     names = [n for n in found.values() if not only or any(fnmatch(n, pattern) for pattern in only)]
     if not names:
         raise ValueError(f"no system is called {only[0]!r}; see calotype lab list")
@@ -209,7 +209,7 @@ def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     }
     rows = {row["name"]: row for row in old["systems"]}
     rows |= {row["name"]: {**row, "own": own} for row in new["systems"]}
-    return {**old, "systems": [rows[name] for name in registry.names() if name in rows]}
+    return {**old, "systems": list(rows.values())}
 
 
 def store(out: Path, record: dict[str, Any]) -> int:

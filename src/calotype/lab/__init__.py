@@ -21,8 +21,8 @@ evaluated when a file is coded.
 ``out.sigma`` are the maps for the correlation loss (None where the entropy model is not Gaussian).
 `objective.RateDistortion` wraps model, lambda and distortion.
 
-**A new system** is one file in `models`: parts, `walk`, and a docstring with diagram, citation and coding
-order; then one `Entry` in `registry`.  Parts that no probability depends on are named in ``encoder_only``:
+**A new system** is one file in `models`: parts, `walk`, a docstring with diagram, citation and coding order,
+and ``SYSTEMS``, its names.  Parts that no probability depends on are named in ``encoder_only``:
 they stay float32 when a file is coded, all others run in float64.  A walk may return more than ``y_hat``;
 `synthesise` then takes it all.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -107,3 +107,21 @@ class LabModel(nn.Module):
         priors = [m for m in self.modules() if isinstance(m, FactorizedPrior)]
         losses = [p.quantile_loss() for p in priors]
         return 1e-4 * torch.stack(losses).sum() if losses else torch.zeros(())
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One system, as its file lists it in ``SYSTEMS``."""
+
+    model: type[LabModel]
+    """The class that is built."""
+    summary: str
+    """One line for lists."""
+    citation: str
+    """Authors, venue, year, arXiv number."""
+    config: dict[str, Any] = field(default_factory=dict)
+    """Arguments of the class, at the sizes published for low rates."""
+    high: dict[str, Any] = field(default_factory=dict)
+    """What the paper changes for high rates."""
+    thin: dict[str, Any] = field(default_factory=dict)
+    """Few channels, the same structure: for tests and receptive fields."""

@@ -29,7 +29,7 @@ from calotype.lab.layers.attention import SimplifiedAttention
 from calotype.lab.layers.conv import Pointwise, conv, deconv, slice_net
 from calotype.lab.layers.masked import CheckerboardConv
 from calotype.lab.layers.residual import ResidualBottleneck
-from calotype.lab.models.base import LabModel
+from calotype.lab.models.base import Entry, LabModel
 
 
 def _blocks(n: int) -> list[nn.Module]:
@@ -109,3 +109,25 @@ class Elic(LabModel):
         first, second = self.joint[i](torch.cat((context, known), 1)).chunk(2, 1)
         sigma, mu = (first, second) if self.official else (second, first)
         return Gaussian(mu, sigma)
+
+
+_PAPER = "He, Yang, Peng, Ma, Qin, Wang, CVPR 2022, arXiv 2203.10886"
+
+SYSTEMS = {
+    "he2022-elic": Entry(
+        Elic,
+        "uneven channel groups x checkerboard",
+        _PAPER,
+        {"n": 192, "m": 320},
+        {},
+        {"n": 8, "m": 12, "groups": [2, 2, 3, 5]},
+    ),
+    "he2022-elic-chandelier": Entry(
+        Elic,
+        "the same, groups see the first and the latest only",
+        _PAPER,
+        {"n": 192, "m": 320, "variant": "chandelier"},
+        {},
+        {"n": 8, "m": 12, "groups": [2, 2, 3, 5], "variant": "chandelier"},
+    ),
+}

@@ -34,7 +34,7 @@ from calotype.lab.layers.bounds import round_ste
 from calotype.lab.layers.coarse import Aggregation, down, hyper_analysis, hyper_synthesis, up
 from calotype.lab.layers.conv import conv
 from calotype.lab.layers.gdn import GDN
-from calotype.lab.models.base import LabModel
+from calotype.lab.models.base import Entry, LabModel
 from calotype.lab.models.hu2020_stages import Heads, stage_at
 
 
@@ -150,3 +150,25 @@ class CoarseToFine(LabModel):
         model.load_state_dict({k: v for k, v in self.state_dict().items() if not k.startswith("heads.")})
         model.name = self.name
         return model.to(self.sigma1.device).train(self.training)
+
+
+_PAPER = "Hu, Yang, Liu, AAAI 2020; Hu, Yang, Ma, Liu, TPAMI 2021, arXiv 2002.03711"
+
+SYSTEMS = {
+    "hu2020-low": Entry(
+        CoarseToFine,
+        "three levels of latents, side-information aggregation",
+        _PAPER,
+        {"n": 192},
+        {},
+        {"n": 12, "z2": 16},
+    ),
+    "hu2020-high": Entry(
+        CoarseToFine,
+        "the same at the sizes for high rates",
+        _PAPER,
+        {"n": 384, "wide": 2},
+        {},
+        {"n": 12, "z2": 16, "wide": 2},
+    ),
+}
