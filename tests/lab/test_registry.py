@@ -49,7 +49,7 @@ def test_a_model_file_is_short_and_explains_its_order() -> None:
         text = (root / f"{module}.py").read_text()
         assert "Coding order" in text, module
         assert "::\n" in text, module
-        limit = 230 if module.startswith("jpegai") else 170  # JPEG AI files hold several transforms each
+        limit = 230 if module.startswith("jpegai") else 180  # JPEG AI files hold several transforms each
         assert len(text.splitlines()) <= limit, module
 
 
