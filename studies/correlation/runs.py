@@ -128,8 +128,8 @@ def measure(
     ``command`` is stored with each, beside commit, hardware and versions.
     """
     from calotype.lab.analysis.correlation import measure as correlation_map
-    from calotype.lab.analysis.subjects import Subject as Looked
-    from calotype.lab.analysis.subjects import pictures as read
+    from calotype.lab.analysis.specimens import Specimen
+    from calotype.lab.analysis.specimens import pictures as read
     from calotype.lab.evaluate import evaluate
 
     shown = files(pictures, budget.pictures)
@@ -140,7 +140,7 @@ def measure(
                 continue
             records = list(evaluate(here / MODEL, shown))
             model = load_checkpoint(here / MODEL)
-            numbers = correlation_map(Looked(row.key, model), list(read(shown)), 2).numbers()
+            numbers = correlation_map(Specimen(row.key, model), list(read(shown)), 2).numbers()
             del numbers["channels"], numbers["pictures"]
             record = {"mean": records[-1], "pictures": records[:-1], "correlation": numbers}
             record["provenance"] = provenance(command)

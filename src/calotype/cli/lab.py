@@ -141,7 +141,7 @@ def _export(arguments: list[str]) -> int:
 
 
 def _promote(arguments: list[str]) -> int:
-    from calotype.cli import gate
+    from calotype.bench import gate
 
     options = parser("lab promote", gate.DESCRIPTION)
     add = options.add_argument

@@ -98,9 +98,9 @@ def _erf(given: argparse.Namespace, arguments: list[str]) -> None:
     from calotype.lab.analysis import erf as analysis
 
     thresholds = tuple(given.threshold or analysis.THRESHOLDS)
-    subjects, shown = _subjects(given), _pictures(given, given.size)
+    specimens, shown = _specimens(given), _pictures(given, given.size)
     fields, numbers = [], []
-    for s in subjects:
+    for s in specimens:
         fields.append(analysis.effective_field(s, shown, given.half, given.position, given.size))
         numbers.append(fields[-1].numbers(thresholds))
         _write(given.output / "erf.json", arguments, {"thresholds": thresholds, "models": numbers})
@@ -116,9 +116,9 @@ def _deviation(given: argparse.Namespace, arguments: list[str]) -> None:
     """Latent deviation."""
     from calotype.lab.analysis import deviation as analysis
 
-    subjects, shown = _subjects(given, gaussian=True), _pictures(given)
+    specimens, shown = _specimens(given, gaussian=True), _pictures(given)
     results, summaries = [], []
-    for s in subjects:
+    for s in specimens:
         results.append([analysis.measure(s, name, x) for name, x in shown])
         summaries.append(found := analysis.summary(results[-1]))
         _write(given.output / "deviation.json", arguments, {"models": summaries})
@@ -134,9 +134,9 @@ def _correlation(given: argparse.Namespace, arguments: list[str]) -> None:
     """Correlation map, once mean and scale are known."""
     from calotype.lab.analysis import correlation as analysis
 
-    subjects, shown = _subjects(given, gaussian=True), _pictures(given)
+    specimens, shown = _specimens(given, gaussian=True), _pictures(given)
     maps, numbers = [], []
-    for s in subjects:
+    for s in specimens:
         maps.append(analysis.measure(s, shown, given.radius))
         numbers.append(n := maps[-1].numbers())
         _write(given.output / "correlation.json", arguments, {"models": numbers})
@@ -172,22 +172,22 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _subjects(given: argparse.Namespace, *, gaussian: bool = False) -> list[Any]:
+def _specimens(given: argparse.Namespace, *, gaussian: bool = False) -> list[Any]:
     """The models; ``gaussian``: all must have a predicted mean and scale, or nothing is measured."""
-    from calotype.lab.analysis.subjects import open_subject, synthetic
+    from calotype.lab.analysis.specimens import open_specimen, synthetic
 
-    subjects = [open_subject(name, given.level) for name in given.models]
-    for s in subjects if gaussian else ():
+    specimens = [open_specimen(name, given.level) for name in given.models]
+    for s in specimens if gaussian else ():
         s.latents(synthetic(s.multiple))
-    return subjects
+    return specimens
 
 
 def _pictures(given: argparse.Namespace, size: int = 256) -> list[tuple[str, Any]]:
-    from calotype.lab.analysis import subjects
+    from calotype.lab.analysis import specimens
 
     if not given.pictures:
-        return [("synthetic", subjects.synthetic(size))]
-    return list(subjects.pictures(given.pictures, given.limit))
+        return [("synthetic", specimens.synthetic(size))]
+    return list(specimens.pictures(given.pictures, given.limit))
 
 
 def _position(text: str) -> tuple[int, int]:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calotype import api
-from calotype.cli import gate_ship
+from calotype.bench import gate_ship
 from calotype.codec import library, manifest, quality
 from calotype.codec.pack import Pack, Precision
 from calotype.errors import CalotypeError, PackError

@@ -1,8 +1,8 @@
 """What an analysis looks at: a model by name, a checkpoint or a training run, and pictures.
 
-subject = open_subject("liu2023-tcm-small:blocks=conv")      a registered system, fresh weights
-subject = open_subject("tcm.safetensors")                    a checkpoint of the laboratory
-subject = open_subject("runs/photo", level=4)                a training run (moving average of the weights)
+specimen = open_specimen("liu2023-tcm-small:blocks=conv")      a registered system, fresh weights
+specimen = open_specimen("tcm.safetensors")                    a checkpoint of the laboratory
+specimen = open_specimen("runs/photo", level=4)                a training run (moving average of the weights)
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Latents:
     """What the synthesis sees, where it is in the units of y."""
 
 
-class Subject:
+class Specimen:
     """A laboratory model, or the product's at one quality level."""
 
     def __init__(self, label: str, model: nn.Module, level: float | None = None) -> None:
@@ -119,7 +119,7 @@ class AnalysisError(CalotypeError):
     """A model that an analysis does not apply to, or pictures that cannot be read."""
 
 
-def open_subject(what: str, level: float | None = None) -> Subject:
+def open_specimen(what: str, level: float | None = None) -> Specimen:
     """A model to look at: ``NAME``, ``NAME:option=value,option=value``, a checkpoint, or a training run.
 
     ``level``: quality level of the product's model, 0 .. 7; the middle by default.  A name, ``calotype`` too,
@@ -132,7 +132,7 @@ def open_subject(what: str, level: float | None = None) -> Subject:
     """
     path = Path(what)
     if path.is_file() or path.is_dir():
-        return Subject(path.stem or what, _stored(path), level)
+        return Specimen(path.stem or what, _stored(path), level)
     if path.suffix == ".safetensors":
         raise CheckpointError(f"{path}: no such checkpoint")
     name, _, options = what.partition(":")
@@ -140,10 +140,10 @@ def open_subject(what: str, level: float | None = None) -> Subject:
     torch.manual_seed(0)
     if name == PRODUCT:
         try:
-            return Subject(what, Calotype(product_config(config)), level)
+            return Specimen(what, Calotype(product_config(config)), level)
         except ValueError as error:
             raise registry.UnknownModel(str(error)) from None
-    return Subject(what, registry.build(name, **config), level)
+    return Specimen(what, registry.build(name, **config), level)
 
 
 def _option(text: str, what: str) -> tuple[str, Any]:
