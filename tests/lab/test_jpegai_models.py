@@ -288,6 +288,7 @@ def test_index_learns_to_come_back() -> None:
             assert bool(net.last.bias.grad.any()) == (sign == inside)
 
 
+@pytest.mark.slow
 def test_size_is_the_estimate() -> None:
     """Within 1 % + 32 bytes, on a briefly trained model and a picture that it has not seen."""
     torch.manual_seed(0)
@@ -310,6 +311,7 @@ def test_size_is_the_estimate() -> None:
     assert abs(len(ModelCodec(model).compress(x)) - bits / 8) <= 0.01 * bits / 8 + 32
 
 
+@pytest.mark.slow
 def test_decoded_in_a_fresh_process(tmp_path: Path) -> None:
     model = thin("jpegai2023-combination")
     save_checkpoint(tmp_path / "m.safetensors", model)
