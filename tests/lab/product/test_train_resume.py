@@ -219,7 +219,7 @@ def test_values_that_no_run_can_have_from_a_source_tree(tmp_path: Path) -> None:
     """Nothing of the package is installed (-S), and there is no GPU."""
     code = (
         "import sys\n"
-        "for name in ('calotype._rans', 'onnxruntime', 'onnx', 'rich', 'typer', 'tensorboard'):\n"
+        "for name in ('calotype._rans', 'onnxruntime', 'onnx', 'rich', 'tensorboard'):\n"
         "    sys.modules[name] = None\n"
         "from calotype.lab.train.command import main\n"
         "for words in ('--device=cuda', '--threads=-1', '--minutes=nan', '--device=foo'):\n"

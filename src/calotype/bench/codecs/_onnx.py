@@ -94,7 +94,7 @@ def of_pack(pack: Any) -> dict[str, Any]:
 
     fields, model = pack.manifest, pack.manifest.latent_model
     latents, cells = (1, fields.latents, 32, 32), 512 // manifest.HYPER_STRIDES[model]
-    sizes = {
+    sizes: dict[str, tuple[int, ...]] = {
         "pixels": (1, 512, 512, 3),
         "y": latents,
         "r": latents,
