@@ -15,6 +15,7 @@ import torch
 
 from calotype.lab.checkpoint import CheckpointError
 from calotype.lab.sizes import out_of_memory
+from calotype.lab.train import average
 from calotype.lab.train.command import main
 from calotype.lab.train.state import State, find, split
 
@@ -124,6 +125,33 @@ def test_of_two_checkpoints_the_later_one(
     assert train("other", "balle2018-factorized", "--lambda", "0.05", *sets(SMALL), "--quiet") == 0
     assert train("other", "balle2018-factorized", "--lambda", "0.05", "--resume", str(mse)) == 1
     assert "of different runs" in capsys.readouterr().err
+
+
+def test_the_average_alone_begins_a_new_run(
+    mse: Path, train: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "kept" / "checkpoint.safetensors"
+    whole = State.load(mse)
+    assert average.main([str(mse), str(kept)]) == 0
+    assert kept.stat().st_size < 0.3 * (mse / "checkpoint.safetensors").stat().st_size
+    state = State.load(kept.parent)
+    assert (state.step, state.config, state.weights, state.optimizer) == (2, whole.config, {}, {})
+    for name, value in whole.ema.items():
+        assert state.ema[name].dtype == value.dtype
+        torch.testing.assert_close(state.ema[name], value, rtol=1e-3, atol=1e-4)
+    assert (
+        train("new", *FACTORIZED, *sets(SMALL), "--from", str(kept.parent), "--quiet", steps=1, lr=1e-9) == 0
+    )
+    for name, value in State.load(tmp_path / "new").weights.items():
+        torch.testing.assert_close(value.float(), state.ema[name].float(), rtol=1e-5, atol=1e-6)
+    capsys.readouterr()
+    for out in ("other", "kept"):
+        assert train(out, *FACTORIZED, "--resume", str(kept.parent)) == 1
+        told = capsys.readouterr().err.strip()
+        assert f"--from {kept.parent} without --resume" in told
+        assert "\n" not in told
+    assert average.main([str(tmp_path / "nowhere"), str(kept)]) == 1
+    assert "no checkpoint" in capsys.readouterr().err
 
 
 @contextmanager
