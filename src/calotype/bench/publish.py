@@ -1,8 +1,8 @@
 """Put the results of a run where they are kept, and into the documents that show them:
 ``python -m calotype.bench.publish RUN-FOLDER RESULTS-FOLDER FILE.md ...``.
 
-The journal, the decoded pictures and the page stay behind: `calotype bench report` makes the page again, which is too
-large for a repository.
+The journal, the decoded pictures and the page stay behind: `calotype bench report` makes the page again,
+which is too large for a repository.
 """
 
 from __future__ import annotations
