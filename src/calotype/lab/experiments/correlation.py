@@ -38,7 +38,7 @@ from calotype.lab.experiments.correlation_runs import (
 )
 from calotype.lab.experiments.correlation_speed import speeds
 from calotype.lab.train.data import Photos
-from calotype.lab.train.loop import Diverged
+from calotype.lab.train.rollback import Diverged
 from calotype.records.provenance import provenance
 from calotype.records.script import usable
 

@@ -195,8 +195,14 @@ def paces(text: str, model: nn.Module) -> dict[str, float]:
     return found
 
 
-def build_optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:
+def build_optimizer(
+    config: TrainConfig, model: nn.Module, *, capturable: bool | None = None
+) -> torch.optim.Optimizer:
     """The optimiser that ``config.optimizer`` names.
+
+    capturable: Adam as one kernel that a CUDA graph can record: learning rates and steps are tensors on the
+        parameters' device, and a step can be left out by a tensor, ``found_inf``.  By default where the
+        parameters are on a GPU.
 
     ``config.paces`` and then the model may set the pace of some parameters: ``learning_rate_factors() ->
     {pattern: factor}``, the first pattern that fits a name (as in file names, `fnmatch`) counts.
@@ -215,4 +221,21 @@ def build_optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimi
     options = [{"params": params, "factor": factor} for factor, params in groups.items()]
     if config.optimizer in (other := {"soap": Soap, "muon": Muon}):
         return other[config.optimizer](options, lr=config.lr)
-    return torch.optim.Adam(options, lr=config.lr, betas=(0.9, 0.99))
+    device = next(model.parameters()).device
+    if not (device.type == "cuda" if capturable is None else capturable):
+        return torch.optim.Adam(options, lr=config.lr, betas=(0.9, 0.99))
+    for option in options:
+        option["lr"] = torch.tensor(config.lr, device=device)
+    return torch.optim.Adam(options, lr=config.lr, betas=(0.9, 0.99), fused=True, capturable=True)
+
+
+def set_rates(optimizer: torch.optim.Optimizer, rate: float, on_device: Tensor) -> None:
+    """Give every group the schedule's rate times its own ``factor``.
+
+    on_device: the same rate as a tensor, for an optimiser whose rates are tensors.
+    """
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            torch.mul(on_device, group["factor"], out=group["lr"])
+        else:
+            group["lr"] = rate * group["factor"]
