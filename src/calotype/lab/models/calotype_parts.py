@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from calotype.lab.layers.integer import IntConv, exact_arithmetic, requantise
+from calotype.lab.layers.shuffle import pixel_shuffle
 
 if TYPE_CHECKING:
     from calotype.lab.models.calotype import Config
@@ -153,8 +154,8 @@ class Synthesis(nn.Module):
         self.patch = Pointwise(c.width, 192)
 
     def forward(self, y_hat: Tensor, level: Tensor) -> Tensor:
-        t = self.blocks8(F.pixel_shuffle(self.split(self.blocks16(y_hat + level)), 2))
-        return F.pixel_shuffle(self.patch(t), 8) + 0.5
+        t = self.blocks8(pixel_shuffle(self.split(self.blocks16(y_hat + level)), 2))
+        return pixel_shuffle(self.patch(t), 8) + 0.5
 
 
 class HyperAnalysis(nn.Module):
@@ -231,7 +232,7 @@ class Mean(nn.Module):
 
     def features(self, z: Tensor) -> Tensor:
         """Dequantised hyper-latents ``[B, 64, a, b]`` (natural-log units) to features ``[B, 64, 2a, 2b]``."""
-        return F.pixel_shuffle(self.up(F.relu(self.wide(z))), 2)
+        return pixel_shuffle(self.up(F.relu(self.wide(z))), 2)
 
     def phase(self, p: int, context: list[Tensor]) -> Tensor:
         """Mean of phase p, ``[B, M, 2a, 2b]``; context: the features, then the reduced earlier phases."""
@@ -263,4 +264,4 @@ def join_phases(maps: list[Tensor]) -> Tensor:
     """Inverse of `split_phases`."""
     order = [maps[PHASES.index((i, j))] for i in (0, 1) for j in (0, 1)]
     b, c, h, w = maps[0].shape
-    return F.pixel_shuffle(torch.stack(order, 2).reshape(b, 4 * c, h, w), 2)
+    return pixel_shuffle(torch.stack(order, 2).reshape(b, 4 * c, h, w), 2)
