@@ -9,8 +9,8 @@ from torch.nn import functional as F
 def pixel_shuffle(x: Tensor, factor: int) -> Tensor:
     """As `torch.nn.functional.pixel_shuffle`: ``[B, C*f*f, H, W]`` to ``[B, C, H*f, W*f]``.
 
-    On a GPU that one returns channels first, and all that follows would be computed so, or copied; here channels
-    stay last.  Elsewhere it is that one, which an export knows.
+    On a GPU that one returns channels first, and all that follows would be computed so; here they stay last.
+    Elsewhere it is that one, which an export knows.
     """
     return _channels_last(x, factor) if x.is_cuda else F.pixel_shuffle(x, factor)
 
