@@ -50,6 +50,10 @@ class TrainConfig:
     """Decay of the moving average of the weights, which is what gets exported."""
     optimizer: str = "adam"
     """`adam`, `soap` or `muon`."""
+    betas: str = ""
+    """Decay of the optimiser's two averages, as in `0.9,0.99`, which are Adam's; SOAP's are 0.95,0.95."""
+    precondition: int = 10
+    """Steps between refreshes of SOAP's bases."""
     freeze: str = ""
     """Parameters that stay as they are: patterns of their names, with commas between; with
     `analysis.*,hyper.*,levels.log_gain,levels.log_z_step` the encoder does."""
@@ -96,7 +100,7 @@ class TrainConfig:
         for name in ("decay", "hard", "final", "ema"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be within 0..1, got {getattr(self, name)}")
-        for name in ("batch", "start_batches", "log_every", "validate_every", "save_every"):
+        for name in ("batch", "precondition", "start_batches", "log_every", "validate_every", "save_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         whole = ("steps", "parts", "warmup", "seed", "held_out", "rollbacks")

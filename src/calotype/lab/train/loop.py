@@ -277,6 +277,8 @@ class Trainer:
             self._log(figures)
         self.pixels[self.machine] = self.pixels.get(self.machine, 0) + c.batch * c.crop**2
         self.step += 1
+        if logged:
+            self.guard.judge(self.step)
         self.reporter.advance(self.step)
         return ahead
 
@@ -290,7 +292,6 @@ class Trainer:
         values["megapixels/s"] = done / seconds if seconds else 0.0
         values["gigapixels"] = (self.inherited + sum(self.pixels.values())) / 1e9
         self.reporter.log({"step": self.step, **values, "seconds": self.seconds})
-        self.guard.judge(self.step)
 
     def _seed(self, part: int) -> int:
         """For the randomness of a part of a step: torch's global generators, which models use."""

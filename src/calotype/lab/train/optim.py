@@ -195,6 +195,23 @@ def paces(text: str, model: nn.Module) -> dict[str, float]:
     return found
 
 
+def betas(text: str) -> tuple[float, float] | None:
+    """Two decays with a comma between; None for none.
+
+    Raises:
+        ValueError: when that is not what it is.
+    """
+    if not text:
+        return None
+    try:
+        first, second = (float(part) for part in text.split(","))
+    except ValueError:
+        first = second = -1.0
+    if not (0 <= first < 1 and 0 <= second < 1):
+        raise ValueError(f"betas must be two numbers from 0 to below 1 with a comma between, got {text!r}")
+    return first, second
+
+
 def build_optimizer(
     config: TrainConfig, model: nn.Module, *, capturable: bool | None = None
 ) -> torch.optim.Optimizer:
@@ -219,14 +236,18 @@ def build_optimizer(
             factor = next((f for pattern, f in factors.items() if fnmatch(name, pattern)), 1.0)
             groups.setdefault(factor, []).append(parameter)
     options = [{"params": params, "factor": factor} for factor, params in groups.items()]
-    if config.optimizer in (other := {"soap": Soap, "muon": Muon}):
-        return other[config.optimizer](options, lr=config.lr)
+    if config.optimizer == "soap":
+        own = betas(config.betas) or (0.95, 0.95)
+        return Soap(options, lr=config.lr, betas=own, every=config.precondition)
+    pair = betas(config.betas) or (0.9, 0.99)
+    if config.optimizer == "muon":
+        return Muon(options, lr=config.lr, betas=pair)
     device = next(model.parameters()).device
     if not (device.type == "cuda" if capturable is None else capturable):
-        return torch.optim.Adam(options, lr=config.lr, betas=(0.9, 0.99))
+        return torch.optim.Adam(options, lr=config.lr, betas=pair)
     for option in options:
         option["lr"] = torch.tensor(config.lr, device=device)
-    return torch.optim.Adam(options, lr=config.lr, betas=(0.9, 0.99), fused=True, capturable=True)
+    return torch.optim.Adam(options, lr=config.lr, betas=pair, fused=True, capturable=True)
 
 
 def set_rates(optimizer: torch.optim.Optimizer, rate: float, on_device: Tensor) -> None:

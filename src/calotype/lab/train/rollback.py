@@ -13,8 +13,9 @@ from torch import Tensor
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.step import Step
 
-WORSE = 2.0
-"""A loss, in the mean of an interval, that is so many times the lowest one is broken, too."""
+WORSE = 10.0
+"""A loss, in the mean of an interval, that is so many times that of the good intervals is broken, too: small
+batches at all qualities differ by a factor of some."""
 
 
 class Diverged(RuntimeError):
@@ -79,7 +80,7 @@ class Rollback:
 
     def __init__(self, step: Step, tensors: list[Tensor]) -> None:
         self.step, self.tensors = step, tensors
-        self.lowest, self.times = math.inf, 0
+        self.usual, self.times = math.inf, 0
         self._restore = self._keep()
 
     @torch.no_grad()
@@ -95,13 +96,13 @@ class Rollback:
         wrong = ""
         if skipped > steps / 2:
             wrong = f"{skipped:.0f} of {steps} gradients were not finite"
-        elif mean > WORSE * self.lowest:
-            wrong = f"the loss was {mean:.4g}, after {self.lowest:.4g}"
+        elif mean > WORSE * self.usual:
+            wrong = f"the loss was {mean:.4g}, after {self.usual:.4g}"
         if wrong:
             self._restore()
             self.times += 1
         else:
-            self.lowest = min(self.lowest, mean)
+            self.usual = mean if self.usual == math.inf else 0.9 * self.usual + 0.1 * mean
             self._restore = self._keep()
         return wrong
 
