@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import math
 from collections.abc import Callable
@@ -12,11 +14,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from calotype.lab.train import live
+from calotype.lab.train import live, loop
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import Trainer
+from calotype.lab.train.optim import build_optimizer
 from calotype.lab.train.report import Console, Reporter
+from calotype.lab.train.resident import DevicePhotos
 from calotype.lab.train.rollback import Diverged
 from calotype.lab.train.state import State
 
@@ -149,3 +153,39 @@ def test_what_was_held_out_stays_so(trainer: Make, photos: Photos, tmp_path: Pat
     assert set(new.train_set) == set(range(6)) - set(new.valid_set)
     assert new.inherited == state.seen == 4 * 64**2
     assert photos.split(2, ["nowhere"]) == photos.split(2)
+
+
+def test_what_a_gpu_computes_is_the_same(trainer: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Adam as one kernel, with rates and the switch for a broken gradient as tensors, here on the CPU."""
+    plain = trainer("plain", steps=5)
+    plain.run()
+    monkeypatch.setattr(loop, "build_optimizer", functools.partial(build_optimizer, capturable=True))
+    fused = trainer("fused", steps=5, rollbacks=1, log_every=100)
+    assert fused.one.fused
+    fused.run()
+    for name, value in plain.model.state_dict().items():
+        torch.testing.assert_close(fused.model.state_dict()[name], value, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(fused.ema[name], plain.ema[name], rtol=1e-4, atol=1e-5)
+    broken = trainer("broken", steps=4, rollbacks=1, log_every=100)
+    seen = poison(broken, {2})
+    broken.run()
+    assert torch.equal(seen[3], seen[2])
+    assert not torch.equal(seen[2], seen[1])
+
+
+def test_a_step_needs_no_value_on_the_host(trainer: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loss, gradients and crops on tensors without values: on a GPU, each look at one would wait for it."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())  # knows no such device
+    run = trainer(crop=64)
+    resident = DevicePhotos(run.photos, torch.device("cpu"), 64)
+    resident.pixels, resident.along, resident.channels = (
+        t.to("meta") for t in (resident.pixels, resident.along, resident.channels)
+    )
+    model = run.model.to("meta").train()
+    run.objective.model = model
+    run.one.resident, run.one.parameters = resident, list(model.parameters())
+    for name in ("broken", "skipped", "losses", "bad", "controls"):
+        setattr(run.one, name, getattr(run.one, name).to("meta"))
+    figures = run.one._gradients([torch.zeros(4, 3, dtype=torch.int64, device="meta")], (), True)
+    assert {v.device.type for v in figures.values()} == {"meta"}
+    assert all(p.grad is not None and p.grad.shape == p.shape for p in model.synthesis.parameters())  # type: ignore[union-attr, operator]

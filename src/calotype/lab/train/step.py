@@ -160,6 +160,10 @@ class Step:
         set_rates(self.optimizer, self.rate, self.controls[0])
         if self.fused:
             self.optimizer.found_inf = self.bad  # type: ignore[attr-defined]
+        elif self.bad.is_cuda:  # these cannot leave a step out, and asking would make the GPU wait
+            for p in self.parameters:
+                if p.grad is not None:
+                    p.grad.masked_fill_(self.bad.bool(), 0.0)
         elif bool(self.bad):
             return
         self.optimizer.step()
