@@ -28,7 +28,7 @@ import torch
 from calotype.errors import CalotypeError, describe
 from calotype.lab import registry
 from calotype.lab.train.data import Photos
-from calotype.lab.train.loop import Diverged
+from calotype.lab.train.rollback import Diverged
 from calotype.records.provenance import provenance
 from calotype.records.script import usable
 from studies.correlation.plan import BUDGETS, Budget, Row

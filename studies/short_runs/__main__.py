@@ -41,8 +41,9 @@ from calotype.lab.metrics import psnr
 from calotype.lab.models.base import LabModel, as_tuple
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
-from calotype.lab.train.loop import Diverged, Trainer
+from calotype.lab.train.loop import Trainer
 from calotype.lab.train.report import Reporter
+from calotype.lab.train.rollback import Diverged
 from calotype.lab.train.subject import Subject
 from calotype.records.provenance import now, provenance
 from calotype.records.script import guarded, made_of, usable

@@ -243,6 +243,8 @@ def test_published_systems_at_several_lambdas(
         (["--set", "freeze=nothing.*"], "no parameter's name fits 'nothing.*'"),
         (["--set", "paces=nothing.*=2"], "no parameter's name fits 'nothing.*'"),
         (["--set", "paces=synthesis.*=fast"], "'synthesis.*=fast' is not PATTERN=FACTOR"),
+        (["--set", "betas=0.9"], "betas must be two numbers"),
+        (["--set", "betas=0.9,1.5", "--set", "optimizer=soap"], "betas must be two numbers"),
         (["--resume", "nowhere"], "no checkpoint"),
         (["--from", "nowhere"], "no checkpoint"),
         (["--data", "nowhere"], "neither a folder"),
