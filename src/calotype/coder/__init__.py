@@ -8,8 +8,8 @@ integer arithmetic, so the same symbols and tables give the same bytes on every 
     assert (decode(data, index, tables, skip=0) == values).all()
 
 ``Encoder`` and ``Decoder`` put several arrays into one stream, ``LatentCoder`` codes whole tiles of latents.
-Tables and their arithmetic work everywhere; only coding itself needs the native module ``calotype._rans``, which
-is loaded at the first use.
+Tables and their arithmetic work everywhere; only coding itself needs the native module ``calotype._rans``,
+which is loaded at the first use.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The parser: hyper-latents z and residuals r of a tile to bytes and back.
 
 Every integer is coded with a table that integer networks choose from the integers before it: z from coarse to
-fine, then the low channels of r from coarse to fine, then its other channels in four phases (``native/parse.hpp``
-has the order).  All arithmetic is on integers, so encoder and decoder agree on every machine.
+fine, then the low channels of r from coarse to fine, then its other channels in four phases (docs/FORMAT.md).  All arithmetic is on integers, so encoder and decoder agree on every machine.
 
     coder = LatentCoder(arrays, z_tables, r_tables)
     classes = coder.classes(level, z, r)

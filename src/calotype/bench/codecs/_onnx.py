@@ -146,4 +146,4 @@ def _sites(part: str, layer: str, number: int, latents: int) -> int:
     octaves, sites = staged[part]
     stage = number if layer in ("own", "low_out") else number + 1
     octave = octaves - 1 - max(stage - 1, 0) // 3
-    return sites // 4 ** (octave + 1)
+    return int(sites // 4 ** (octave + 1))
