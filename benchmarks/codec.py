@@ -7,7 +7,7 @@ For each picture (by default those in examples/) both codecs work in memory, in 
 threads. AVIF's quality is the one whose PSNR is nearest to ours from above. Every repeat gives one ratio of
 their
 times; medians are reported, of wall time and of CPU time. On a machine that does other things, too, trust the
-second: it is what the work costs, on however many cores.
+second: it is what the work costs, on however many cores. Previews are compared with decoding all of it.
 Memory is the peak of a fresh process that makes a large picture (out of the first one, mirrored) and encodes
 it, or reads the file and decodes it; the picture itself is in it. Only the ratios mean something on another
 machine.
@@ -33,7 +33,7 @@ import numpy as np
 from PIL import Image
 
 from calotype.codec import quality
-from calotype.codec.decoder import decode
+from calotype.codec.decoder import decode, preview
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
 from calotype.records.script import guarded
@@ -73,6 +73,8 @@ def main(arguments: list[str] | None = None) -> None:
         for what in ("encode", "decode"):
             for clock in CLOCKS:
                 print(f"{threads} thread(s), {what}, {clock} time: {_summary(rows, threads, what, clock)}")
+        for clock in CLOCKS:
+            print(f"{threads} thread(s), preview, {clock} time: {_preview_summary(rows, threads, clock)}")
     for name, mebibytes in report["memory"].items():
         print(f"peak memory, {given.megapixels:g} MP, {name}: {mebibytes:.0f} MiB")
 
@@ -89,6 +91,15 @@ def _summary(rows: list[dict[str, Any]], threads: int, what: str, clock: str) ->
     ours_speed, avif_speed = (statistics.median(values) for values in speeds.values())
     ratio = statistics.median(ratios)
     return f"{ours_speed:.2f} MP/s, AVIF {avif_speed:.2f} MP/s, {ratio:.2f} times as fast"
+
+
+def _preview_summary(rows: list[dict[str, Any]], threads: int, clock: str) -> str:
+    """The median, over all pictures and repeats, of how many times as fast as decoding a preview is."""
+    ratios = []
+    for row in rows:
+        whole, small = (row["seconds"][f"{threads}"][what][clock] for what in ("decode", "preview"))
+        ratios += [a / b for a, b in zip(whole, small)]
+    return f"{statistics.median(ratios):.1f} times as fast as decode"
 
 
 def _measure(path: Path, given: argparse.Namespace) -> dict[str, Any]:
@@ -114,6 +125,7 @@ def _measure(path: Path, given: argparse.Namespace) -> dict[str, Any]:
                     "encode": lambda: encode(picture, quality=given.quality, threads=threads),  # noqa: B023
                     "avif_encode": lambda: _avif(image, avif_quality, threads),  # noqa: B023
                     "decode": lambda: decode(data, threads=threads),  # noqa: B023
+                    "preview": lambda: preview(data, threads=threads),  # noqa: B023
                     "avif_decode": lambda: _decode_avif(avif),
                 },
                 given.repeat,

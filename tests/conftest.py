@@ -1,7 +1,11 @@
 """Settings and fixtures shared by all tests."""
 
+from __future__ import annotations
+
 import signal
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -9,6 +13,25 @@ from hypothesis import settings
 # No deadline: a time limit per example fails on a busy machine. Derandomized: the same examples in every run.
 settings.register_profile("calotype", deadline=None, derandomize=True)
 settings.load_profile("calotype")
+
+if TYPE_CHECKING:
+    from calotype.codec.pack import Pack
+
+TINY = Path(__file__).parent / "data" / "tiny" / "tiny.zip"
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Pack:
+    """A small pack of the codec's own kind (tests/data/tiny/make.py)."""
+    from calotype.codec.pack import Pack
+
+    return Pack(TINY)
+
+
+@pytest.fixture
+def tiny_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of the tiny pack decode without naming it."""
+    monkeypatch.setenv("CALOTYPE_PACKS", str(TINY.parent))
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from calotype.codec.rate import Target
 from calotype.errors import FormatError, ImageError
 
 if TYPE_CHECKING:
+    from calotype.codec.bits import Bits
     from calotype.codec.decoder import Decoded
     from calotype.codec.encoder import Encoded
     from calotype.codec.pack import Pack
@@ -35,7 +36,7 @@ BytesLike: TypeAlias = "bytes | bytearray | memoryview"
 PackLike: TypeAlias = "str | Path | Pack"
 Region: TypeAlias = tuple[int, int, int, int]
 
-__all__ = ["ConversionWarning", "decode", "encode", "open", "probe", "save"]
+__all__ = ["ConversionWarning", "decode", "encode", "open", "preview", "probe", "save"]
 
 
 def encode(
@@ -151,6 +152,27 @@ def decode(
     return decoded.picture.to_pil()
 
 
+def preview(
+    data: BytesLike,
+    *,
+    pack: PackLike | None = None,
+    threads: int | None = None,
+    max_pixels: int | None = None,
+    max_metadata: int | None = None,
+    damaged: Literal["error", "keep"] = "error",
+) -> Image.Image:
+    """The picture at an eighth of its size, ceil(width / 8) x ceil(height / 8), from each tile's first part.
+
+    Many times faster than :func:`decode`, with the same options and metadata. With ``damaged="keep"`` also
+    from a file that is cut off: what there is of the tile where it ends is shown, and a flat tone after that.
+    Nothing vouches for that tile, so such a preview may be wrong.
+
+    Raises what :func:`decode` does; PackError, too, when the files of the pack have no preview.
+    """
+    options: dict[str, Any] = {"pack": pack, "threads": threads, "damaged": damaged}
+    return preview_picture(data, limits(max_pixels, max_metadata), **options).picture.to_pil()
+
+
 def open(source: PathLike | IO[bytes], region: Region | None = None, **options: Any) -> Image.Image:
     """Read and decode a .calo file (a path or a file object), with the options of :func:`decode`."""
     return decode(_read(source), region, **options)
@@ -175,19 +197,35 @@ def save(
 def probe(
     source: PathLike | BytesLike | IO[bytes],
     *,
+    bits: bool = False,
+    pack: PackLike | None = None,
     max_pixels: int | None = None,
     max_metadata: int | None = None,
 ) -> dict[str, Any]:
     """Every field of a .calo file by its name in docs/FORMAT.md, ready for JSON, without loading a network.
 
+    bits:         add ``bits``: what the bits of the tiles went to. This needs the file's pack.
+    pack:         where to look first for that pack.
     max_pixels:   beyond it only the header is described; by default 2**30, as nothing is decoded.
     max_metadata: most bytes of ICC profile, EXIF and XMP together; 16 MiB by default.
 
     A damaged or too large file is described as far as it can be read; ``error`` then says what is wrong with
-    it, else it is None. Raises FormatError when ``source`` is not a .calo file at all.
+    it, else it is None. Raises FormatError when ``source`` is not a .calo file at all, and with ``bits`` also
+    when it is damaged; then LimitError when it is too large, PackError when its pack is not here or does not
+    count.
     """
     data = source if isinstance(source, (bytes, bytearray, memoryview)) else _read(source)
-    return bitstream.probe(data, limits=_limits(max_pixels, max_metadata))
+    fields = bitstream.probe(data, limits=_limits(max_pixels, max_metadata))
+    if bits:
+        fields["bits"] = count_bits(data, limits(max_pixels, max_metadata), pack).to_dict()
+    return fields
+
+
+def count_bits(data: BytesLike, limits: bitstream.Limits, pack: PackLike | None = None) -> Bits:
+    """As ``bits`` of :func:`probe`, for the command line: with maps."""
+    from calotype.codec import bits  # late: plain probing needs no pack
+
+    return bits.count(data, pack=pack, limits=limits)
 
 
 def to_picture(image: ImageLike, frame: int | None = None) -> Picture:
@@ -248,6 +286,13 @@ def decode_picture(
         # A part of a huge picture takes little memory, so the default is for whole pictures.
         limits=(_limits if region is not None else limits)(max_pixels, max_metadata),
     )
+
+
+def preview_picture(data: BytesLike, limits: bitstream.Limits, **options: Any) -> Decoded:
+    """As :func:`preview`, for the command line: the picture, and what was wrong with a damaged file."""
+    from calotype.codec import decoder  # late: as above
+
+    return decoder.preview(_bytes(data), limits=limits, **options)
 
 
 def limits(max_pixels: int | None, max_metadata: int | None = None) -> bitstream.Limits:

@@ -21,6 +21,7 @@ NAMES = [
     "decode",
     "encode",
     "open",
+    "preview",
     "probe",
     "save",
 ]

@@ -22,6 +22,7 @@ from calotype.cli import main
 from calotype.codec import latents
 from calotype.codec.latents import Networks
 from calotype.codec.pack import Pack
+from calotype.errors import PackError
 from calotype.lab import registry
 from calotype.lab.checkpoint import save_checkpoint
 from calotype.lab.codec import ModelCodec, exact
@@ -74,6 +75,15 @@ def image(height: int, width: int) -> np.ndarray:
 
 def unit(pixels: np.ndarray) -> Tensor:
     return torch.tensor(pixels).permute(2, 0, 1)[None] / 255
+
+
+def test_they_have_no_preview_and_count_no_bits(packs: dict[str, Pack]) -> None:
+    pack = packs["balle2018-hyperprior"]
+    data = api.encode(image(70, 90), quality=50, pack=pack)
+    with pytest.raises(PackError, match="no preview"):
+        api.preview(data, pack=pack)
+    with pytest.raises(PackError, match="not counted"):
+        api.probe(data, bits=True, pack=pack)
 
 
 class Known:

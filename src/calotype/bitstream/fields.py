@@ -138,9 +138,11 @@ class File:
     chunks: list[Chunk]
     """Every chunk in file order, with those that were skipped."""
     tile_ok: list[bool]
-    """For each tile, whether it is present and its checksum holds; all true unless ``damaged="keep"``."""
+    """For each tile, whether it is present and its checksum holds; all true when ``damaged="error"``."""
     error: CalotypeError | None = None
-    """The first thing wrong with the file; None unless ``damaged="keep"``."""
+    """The first thing wrong with the file; None when ``damaged="error"``."""
+    cut: int | None = None
+    """With ``damaged="prefix"``, the tile in which the file ends, of which ``tiles`` has the beginning."""
 
     @property
     def icc(self) -> bytes | None:

@@ -51,6 +51,8 @@ class Scan:
     """Inflated metadata, by chunk type."""
     alpha: bytes | None = None
     tiles: list[Chunk] = field(default_factory=list)
+    cut: memoryview | None = None
+    """What there is of the payload of the tile that the file ends in: a preview may need no more."""
     error: CalotypeError | None = None
     """The first error."""
     fatal: bool = False
@@ -170,6 +172,8 @@ class _Scanner:
         length = self._varint("length")
         left = len(self.view) - self.pos
         if length + CRC_SIZE > left:
+            if name == self._payload_name:
+                self.found.cut = self.view[self.pos : self.pos + length]
             raise FormatError(
                 f"{name} chunk needs {length + CRC_SIZE} more bytes, and {left} are left; "
                 "the file is truncated or damaged",

@@ -2,39 +2,71 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import Any
 
 from calotype.cli import FAILURE
 from calotype.cli.options import add_max_metadata, parse, parser, size
 from calotype.cli.report import complain, print_json
 
+_EPILOG = """\
+examples:
+  calotype probe photo.calo
+  calotype probe photo.calo --bits                    what the bits went to, by stage of the file
+  calotype probe photo.calo --map bits.png            and where in the picture
+  calotype probe photo.calo --map bits.png --map-of low
+"""
+
 
 def main(arguments: list[str]) -> int:
     """Run the command; returns the exit status, 1 also when a file is damaged."""
-    options = parser("probe", "Show every field of a .calo file by its name in docs/FORMAT.md.")
+    options = parser("probe", "Show every field of a .calo file by its name in docs/FORMAT.md.", _EPILOG)
     options.add_argument("paths", nargs="+", metavar="FILE", help=".calo files; '-' is standard input")
     options.add_argument("--json", action="store_true", help="one JSON object per file")
     options.add_argument(
         "--max-pixels", type=size, metavar="N", help="describe larger pictures no further; default: 2^30"
     )
     add_max_metadata(options)
+    options.add_argument(
+        "--bits", action="store_true", help="what the bits of the tiles went to; needs the file's pack"
+    )
+    options.add_argument(
+        "--map",
+        metavar="PICTURE",
+        help="draw the bits of each 16 x 16 pixels, such as bits.png; overwrites it",
+    )
+    options.add_argument(
+        "--map-of",
+        choices=("all", "z", "low", "high"),
+        default="all",
+        help="draw those of a part; default: all",
+    )
+    options.add_argument("--pack", metavar="PACK", help="folder or .zip of a pack to look into first")
     given = parse(options, arguments)
+    if given.map is not None and len(given.paths) > 1:
+        options.error("--map draws one file")
     status = 0
     for path in given.paths:
-        limits = {"max_pixels": given.max_pixels, "max_metadata": given.max_metadata}
-        if not _probe(path, limits, json=given.json, title=len(given.paths) > 1):
+        if not _probe(path, given):
             status = FAILURE
     return status
 
 
-def _probe(path: str, limits: dict[str, int | None], *, json: bool, title: bool) -> bool:
+def _probe(path: str, given: argparse.Namespace) -> bool:
     """Print one file; whether it is good."""
     from calotype import api
     from calotype.cli.pictures import read_bytes
     from calotype.errors import CalotypeError, FormatError, describe
 
+    json, title = given.json, len(given.paths) > 1
     try:
-        fields = api.probe(read_bytes(path), **limits)
+        data = read_bytes(path)
+        fields = api.probe(data, max_pixels=given.max_pixels, max_metadata=given.max_metadata)
+        if (given.bits or given.map is not None) and fields["error"] is None:
+            found = api.count_bits(data, api.limits(given.max_pixels, given.max_metadata), given.pack)
+            fields["bits"] = found.to_dict()
+            if given.map is not None:
+                _draw(given.map, found.of(given.map_of))
     except (CalotypeError, OSError) as error:
         complain(path, error)
         if json:
@@ -52,17 +84,47 @@ def _probe(path: str, limits: dict[str, int | None], *, json: bool, title: bool)
     return True
 
 
+def _draw(target: str, values: Any) -> None:
+    """Write the map as a picture. Raises ImageError for a suffix that is none of a picture's, and OSError."""
+    from calotype.cli.heat import draw
+    from calotype.cli.writing import format_of, to_file
+    from calotype.codec.files import write_file
+
+    form = format_of(target)
+    file, _ = to_file(draw(values, "bits"), form)
+    write_file(target, file)
+
+
 def _text(fields: dict[str, Any]) -> str:
     """The fields, one a line, and a table of the chunks."""
     lines = []
     if fields["lab"]:
         lines.append(f"written by laboratory model {fields['pack_id']}; calotype decode --models finds it")
     for name, value in fields.items():
-        if name == "chunks":
+        if name == "bits":
+            lines += _bits(value)
+        elif name == "chunks":
             lines += ["chunks        type  index    offset    length  crc", *map(_chunk, value)]
         elif name != "error":
             lines.append(f"{name:13} {_word(value)}")
     return "\n".join(lines)
+
+
+_STAGES = {"z": "hyper-latents", "low": "low channels", "high": "high channels"}
+
+
+def _bits(bits: dict[str, Any]) -> list[str]:
+    """A table of the stages, and how much is skipped."""
+    lines = ["bits          of                    stage      bits   share"]
+    for part, what in _STAGES.items():
+        for number, some in enumerate(bits[part]):
+            phase = number if part == "high" else (number - 1) % 3 + 1
+            octave = (len(bits[part]) - 1 - number) // 3
+            stage = f"phase {phase}" if part == "high" else f"{octave}.{phase}" if number else "base"
+            share = some / max(bits["payload"], 1)
+            lines.append(f"  {part:11} {what:16} {stage:>10} {some:9.0f}  {share:6.1%}")
+    skipped = bits["skipped"] / bits["latents"]
+    return [*lines, f"  skipped     {bits['skipped']} of {bits['latents']} latents ({skipped:.1%})"]
 
 
 def _chunk(chunk: dict[str, Any]) -> str:

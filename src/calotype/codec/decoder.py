@@ -2,6 +2,7 @@
 
 bytes -parse-> tiles -rANS-> z -scales-> class of each latent -rANS-> r
                              z, r -latent decoder-> y_hat -synthesis, window by window-> pixels
+                             r of low channels -preview-> pixels at 1/8, tile by tile
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from calotype.bitstream import Box, File, Limits, parse, tile_box, tiles_in
 from calotype.codec import latents, library, tiles
@@ -20,8 +22,11 @@ from calotype.codec.image import Picture
 from calotype.codec.latents import Floats, Networks
 from calotype.codec.pack import Pack
 from calotype.codec.runtime import default_threads
-from calotype.codec.synthesis import Development
+from calotype.codec.synthesis import Development, to_grey
 from calotype.errors import CalotypeError, FormatError
+
+EIGHTH = 8
+"""How many times smaller a preview is, each way."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +72,7 @@ def decode(
             field="flags",
         )
     box = _region(region, header.width, header.height)
-    found = library.find(header.pack_id, pack)
-    if header.level > found.manifest.max_level:
-        message = f"level {header.level} is beyond those of its pack (0 to {found.manifest.max_level})"
-        raise FormatError(message, field="level")
-
+    found = library.of(header, pack)
     workers, within = tiles.share(threads or default_threads(), len(tiles_in(header, box)))
     source = _Tiles(file, Networks(found, found.level(header.level), within), keep=damaged == "keep")
     with tiles.pool(workers) as pool:
@@ -81,8 +82,52 @@ def decode(
     return Decoded(picture, tuple(sorted(source.failed)), source.error)
 
 
+def preview(
+    data: bytes | memoryview,
+    *,
+    pack: str | Path | Pack | None = None,
+    threads: int | None = None,
+    damaged: Literal["error", "keep"] = "error",
+    limits: Limits | None = None,
+) -> Decoded:
+    """The picture at an eighth of its size, ceil(width / 8) x ceil(height / 8), from the first part of each
+    tile; alpha is reduced, metadata are those of the file. Arguments and errors as for :func:`decode`.
+
+    damaged: "keep" shows what is left: of a file that is cut off, of its last tile, too, as much as there is.
+             All tiles that are not whole are named, and those with nothing left are a flat tone.
+
+    Raises PackError, too, when the file's pack has no previews.
+    """
+    keep = damaged == "keep"
+    file = parse(data, limits=limits, damaged="prefix" if keep else "error")
+    header = file.header
+    if header.lab:
+        raise FormatError("a laboratory file has no preview; decode the whole picture", field="flags")
+    found = library.of(header, pack)
+    workers, within = tiles.share(threads or default_threads(), len(file.tiles))
+    source = _Tiles(file, Networks(found, found.level(header.level), within), keep=keep)
+    pixels = np.empty((-(-header.height // EIGHTH), -(-header.width // EIGHTH), 3), np.uint8)
+
+    def paint(tile: int) -> None:
+        box = tile_box(header, tile)
+        part = pixels[box.top // EIGHTH :, box.left // EIGHTH :]
+        part = part[: -(-box.height // EIGHTH), : -(-box.width // EIGHTH)]
+        small = source.preview(tile)[: part.shape[0], : part.shape[1]]
+        part[:] = to_grey(small) if header.grey else small
+
+    with tiles.pool(workers) as pool:
+        for _ in pool.map(paint, range(len(file.tiles))):
+            pass
+    alpha = None
+    if file.alpha is not None:
+        whole = read_alpha(file.alpha, header.width, header.height, Box(0, 0, header.width, header.height))
+        alpha = np.asarray(Image.fromarray(whole).reduce(EIGHTH))
+    picture = Picture(pixels, header.grey, alpha, file.icc, file.exif, file.xmp)
+    return Decoded(picture, tuple(sorted(source.failed)), source.error)
+
+
 class _Tiles:
-    """The latents of a file's tiles."""
+    """What a file's tiles hold."""
 
     def __init__(self, file: File, networks: Networks, *, keep: bool) -> None:
         self.file, self.networks, self.keep = file, networks, keep
@@ -93,17 +138,34 @@ class _Tiles:
         """The latents [1, M, h, w] of a tile. Raises FormatError when it is damaged and not to be kept."""
         box = tiles.latent_box(tile_box(self.file.header, tile))
         try:
-            if not self.file.tile_ok[tile]:
-                raise FormatError("the checksum does not match", field=f"tile {tile}")
-            z, r = latents.read(self.networks, self.file.tiles[tile], box.height, box.width)
+            z, r = latents.read(self.networks, self._payload(tile), box.height, box.width)
         except FormatError as error:
-            error = error if error.field else FormatError(str(error), field=f"tile {tile}")
-            if not self.keep:
-                raise error from None
-            self.failed.add(tile)
-            self.error = self.error or error
+            self._fail(tile, error)
             return np.zeros((1, self.networks.pack.manifest.latents, box.height, box.width), np.float32)
         return latents.restore(self.networks, z, r, box.height, box.width)
+
+    def preview(self, tile: int) -> NDArray[np.uint8]:
+        """A tile at an eighth of its size, uint8 [h, w, 3], its padding included. Raises as `y_hat`."""
+        box = tiles.latent_box(tile_box(self.file.header, tile))
+        try:
+            return latents.preview(self.networks, self._payload(tile), box.height, box.width)
+        except FormatError as error:
+            self._fail(tile, error)
+        left = self.file.tiles[tile] if tile == self.file.cut else b""
+        return latents.preview(self.networks, left, box.height, box.width, cut=True)
+
+    def _payload(self, tile: int) -> memoryview:
+        if not self.file.tile_ok[tile]:
+            raise FormatError("the checksum does not match", field=f"tile {tile}")
+        return self.file.tiles[tile]
+
+    def _fail(self, tile: int, error: FormatError) -> None:
+        """Note that a tile is damaged; raise the error unless damaged tiles are to be kept."""
+        error = error if error.field else FormatError(str(error), field=f"tile {tile}")
+        if not self.keep:
+            raise error from None
+        self.failed.add(tile)
+        self.error = self.error or error
 
 
 def _region(region: tuple[int, int, int, int] | None, width: int, height: int) -> Box:

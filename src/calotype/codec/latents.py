@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from calotype.codec import hyperprior, phases
 from calotype.codec.networks import SKIP, Floats, Latents, Networks
+from calotype.codec.pack import Pack
 from calotype.errors import PackError
 
 __all__ = ["SKIP", "Floats", "Latents", "Networks"]
@@ -64,10 +65,19 @@ def restore(networks: Networks, z: Floats, r: Floats, height: int, width: int) -
     return found
 
 
-def preview(networks: Networks, payload: bytes | memoryview, height: int, width: int) -> NDArray[np.uint8]:
+def preview(
+    networks: Networks, payload: bytes | memoryview, height: int, width: int, *, cut: bool = False
+) -> NDArray[np.uint8]:
     """A tile of height x width latents at an eighth of its size, uint8 [2 height, 2 width, 3], from the first
-    part of its payload. Raises FormatError when that is damaged, PackError for packs that have no previews.
+    part of its payload; with ``cut`` from as much of it as there is, if only for a flat tone.
+
+    Raises FormatError when that is damaged, PackError for packs that have no previews.
     """
-    if not networks.pack.has("preview"):
-        raise PackError(f"pack {networks.pack.path}: its files have no preview")
-    return phases.preview(networks, payload, height, width)
+    if not has_preview(networks.pack):
+        raise PackError(f"pack {networks.pack.path}: its files have no preview; decode the whole picture")
+    return phases.preview(networks, payload, height, width, cut=cut)
+
+
+def has_preview(pack: Pack) -> bool:
+    """Whether the files of a pack begin with a preview."""
+    return pack.manifest.latent_model == "phases" and pack.has("preview")

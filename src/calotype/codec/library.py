@@ -11,9 +11,10 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from calotype.bitstream import Header
 from calotype.codec import manifest
 from calotype.codec.pack import Pack
-from calotype.errors import PackError
+from calotype.errors import FormatError, PackError
 
 DEFAULT = "photo"
 TUNES = {"psnr": DEFAULT, "ms-ssim": "photo-ms-ssim"}
@@ -74,6 +75,15 @@ def find(key: bytes, pack: str | Path | Pack | None = None) -> Pack:
         f"pack {key.hex()} is needed to decode this file and is not in {_places()}; "
         f"get it and name its folder in {VARIABLE}{hint}"
     )
+
+
+def of(header: Header, pack: str | Path | Pack | None = None) -> Pack:
+    """The pack of a file, which has the file's level. Raises PackError as `find`, FormatError."""
+    found = find(header.pack_id, pack)
+    if header.level > found.manifest.max_level:
+        message = f"level {header.level} is beyond those of its pack (0 to {found.manifest.max_level})"
+        raise FormatError(message, field="level")
+    return found
 
 
 def paths() -> Iterator[Path]:

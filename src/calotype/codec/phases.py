@@ -19,6 +19,8 @@ CELL = 2  # latents per hyper-latent, each way
 LOW = 16  # channels that are coded first, which a preview needs
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
 CLASSES = 64
+SKIPPED = 2 * CLASSES
+"""The table of high channels whose residuals are 0 and not coded."""
 
 
 def quantise(networks: Networks, y: Floats) -> Latents:
@@ -32,7 +34,7 @@ def quantise(networks: Networks, y: Floats) -> Latents:
 
 def settled(networks: Networks, latents: Latents) -> Latents:
     """The same integers with 0 for those that are not coded, and the class of each."""
-    found = networks.pack.coder.classes(_integers(networks), *_symbols(latents))
+    found = networks.pack.coder.classes(integers(networks), *_symbols(latents))
     return Latents(latents.z, found.r[None].astype(np.float32), found.index[None])
 
 
@@ -50,20 +52,25 @@ def steps(networks: Networks, height: int, width: int) -> Floats:
 def tables(networks: Networks, latents: Latents) -> NDArray[np.int32]:
     """The number of the table that codes each r."""
     assert latents.index is not None
-    found = latents.index.astype(np.int32) + 2 * CLASSES
-    found[:, :LOW] -= CLASSES
-    found[:, :LOW, ::MULTIPLE, ::MULTIPLE] -= CLASSES
+    return tables_of(latents.index)
+
+
+def tables_of(index: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """The numbers of the tables [..., M, h, w] of classes."""
+    found = index.astype(np.int32) + 2 * CLASSES
+    found[..., :LOW, :, :] -= CLASSES
+    found[..., :LOW, ::MULTIPLE, ::MULTIPLE] -= CLASSES
     return found
 
 
 def write(networks: Networks, latents: Latents) -> bytes:
     """The tile's payload."""
-    return networks.pack.coder.write(_integers(networks), *_symbols(latents))
+    return networks.pack.coder.write(integers(networks), *_symbols(latents))
 
 
 def read(networks: Networks, payload: bytes | memoryview, height: int, width: int) -> tuple[Floats, Floats]:
     """(z, r) from the payload of a tile of height x width latents. Raises FormatError when it is damaged."""
-    z, r = networks.pack.coder.read(_integers(networks), payload, height, width)
+    z, r = networks.pack.coder.read(integers(networks), payload, height, width)
     return z[None].astype(np.float32), r[None].astype(np.float32)
 
 
@@ -77,12 +84,15 @@ def restore(networks: Networks, z: Floats, r: Floats, height: int, width: int) -
     return networks.run("latent_decoder", z=z, r=r, inside=inside)[0][..., :height, :width]
 
 
-def preview(networks: Networks, payload: bytes | memoryview, height: int, width: int) -> NDArray[np.uint8]:
+def preview(
+    networks: Networks, payload: bytes | memoryview, height: int, width: int, *, cut: bool = False
+) -> NDArray[np.uint8]:
     """The tile at an eighth of its size, uint8 [2 height, 2 width, 3], from the first part of its payload.
 
-    Raises FormatError when that is damaged.
+    ``cut``: the payload may end anywhere; the earlier it does, the coarser the preview, down to a flat tone.
+    Raises FormatError when that part is damaged.
     """
-    _, r = networks.pack.coder.read(_integers(networks), payload, height, width, low_only=True)
+    _, r = networks.pack.coder.read(integers(networks), payload, height, width, low_only=True, cut=cut)
     inside = _inside(height, width)
     low = np.zeros((1, LOW, *inside.shape[-2:]), np.float32)
     low[0, :, :height, :width] = r[:LOW]
@@ -97,7 +107,8 @@ def _inside(height: int, width: int) -> Floats:
     return inside
 
 
-def _integers(networks: Networks) -> LevelIntegers:
+def integers(networks: Networks) -> LevelIntegers:
+    """What the level sets for the native coder."""
     return LevelIntegers(**networks.level.integers)
 
 

@@ -62,9 +62,7 @@ class Development:
             pixels = self.networks.run("synthesis", y_hat=y_hat)[0][0]
             target = tiles.common(tiles.scaled(windows[window], STRIDE), self.region)
             part = pixels[tiles.inside(target, tiles.scaled(grown(windows[window]), STRIDE))[1:]]
-            if self.header.grey:
-                part = ((part.sum(axis=2, dtype=np.uint16, keepdims=True) + 1) // 3).astype(np.uint8)
-            use(target, part)
+            use(target, to_grey(part) if self.header.grey else part)
 
         seen = tiles.scaled(grown(tiles.latent_box(self.region)), STRIDE)
         needed = tiles_in(self.header, tiles.common(seen, picture))
@@ -72,3 +70,8 @@ class Development:
         mosaic = Mosaic(boxes, lambda k: self.y_hat(needed[k]))
         for _ in mosaic.read(pool, [[grown(window) for window in row] for row in rows], develop):
             pass
+
+
+def to_grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The mean of three channels, uint8 [h, w, 1]."""
+    return np.asarray((pixels.sum(axis=2, dtype=np.uint16, keepdims=True) + 1) // 3, np.uint8)

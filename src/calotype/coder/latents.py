@@ -1,7 +1,8 @@
 """The parser: hyper-latents z and residuals r of a tile to bytes and back.
 
 Every integer is coded with a table that integer networks choose from the integers before it: z from coarse to
-fine, then the low channels of r from coarse to fine, then its other channels in four phases (docs/FORMAT.md).  All arithmetic is on integers, so encoder and decoder agree on every machine.
+fine, then the low channels of r from coarse to fine, then its other channels in four phases (the order is in
+``native/parse.hpp``).  All arithmetic is on integers, so encoder and decoder agree on every machine.
 
     coder = LatentCoder(arrays, z_tables, r_tables)
     classes = coder.classes(level, z, r)
@@ -133,12 +134,20 @@ class LatentCoder:
         return self._native.write(level._arrays(), _integers("z", z, 3), _integers("r", r, 3))
 
     def read(
-        self, level: LevelIntegers, data: Bytes, h: int, w: int, *, low_only: bool = False
+        self,
+        level: LevelIntegers,
+        data: Bytes,
+        h: int,
+        w: int,
+        *,
+        low_only: bool = False,
+        cut: bool = False,
     ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Return z and r of the tile that `write` coded, int32.
 
         ``low_only``: stop after the low channels, for a preview; r is [L, h, w], and what follows is not
         checked.
+        ``cut``: the data are the beginning of a stream; integers of stages that are not whole are 0.
         Raises FormatError for damaged data, ValueError for a size out of range.
         """
         limit = load().MAX_SIDE
@@ -146,11 +155,14 @@ class LatentCoder:
             raise ValueError(f"a tile has 1 to {limit} rows and columns of latents, not {h} and {w}")
         z = np.zeros((self.hyper_channels, (h + 1) // 2, (w + 1) // 2), np.int32)
         r = np.zeros((self.low_channels if low_only else self.channels, h, w), np.int32)
+        if cut:
+            data = memoryview(data)[: len(data) & ~1]  # words of 2 bytes
         stream = np.frombuffer(data, np.uint8) if len(data) else np.zeros(0, np.uint8)
         try:
             self._native.read(level._arrays(), stream, z, r)
         except self._error as error:
-            raise FormatError(str(error)) from None
+            if not cut:
+                raise FormatError(str(error)) from None
         return z, r
 
     def classes(self, level: LevelIntegers, z: ArrayLike, r: ArrayLike) -> Classes:

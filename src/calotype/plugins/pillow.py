@@ -1,7 +1,8 @@
 """Pillow plugin: ``Image.open("x.calo")`` and ``image.save("x.calo", quality=60)``.
 
 ``import calotype`` registers it. Opening reads the header and the metadata only; the pixels are decoded
-when they are first asked for. Pillow's limit ``Image.MAX_IMAGE_PIXELS`` holds here as for any other format.
+when they are first asked for. ``thumbnail`` decodes only the preview in the file when that is large enough.
+Pillow's limit ``Image.MAX_IMAGE_PIXELS`` holds here as for any other format.
 
 ``save`` takes the keywords of :func:`calotype.encode`, and ``exif``, ``icc_profile`` and ``xmp`` as
 Pillow's other writers do; without them the picture's own metadata are kept.
@@ -24,6 +25,7 @@ FORMAT = "CALO"
 MIME = "image/x-calotype"
 SUFFIX = ".calo"
 
+_EIGHTH = 8  # of a preview's size
 _TARGETS = ("target_size", "target_bpp", "target_psnr", "target_ms_ssim", "target_ssimulacra2")
 _METADATA = ("icc_profile", "exif", "xmp", "strip")
 _OPTIONS = ("quality", *_TARGETS, "effort", "tune", "pack", "threads", *_METADATA, "keep_hidden_colour")
@@ -54,6 +56,32 @@ class CaloImageFile(ImageFile.ImageFile):
         self._size = (header.width, header.height)
         self._mode = ("L" if header.grey else "RGB") + ("A" if file.alpha is not None else "")
         metadata.attach(self, file.icc, file.exif, file.xmp)
+        self._pack_id, self._small = header.pack_id, False
+
+    def draft(
+        self, mode: str | None, size: tuple[int, int] | None
+    ) -> tuple[str, tuple[int, int, float, float]] | None:
+        """Make ready to decode the preview instead, if it fills a box of ``size``; ``thumbnail`` asks for it.
+
+        Returns mode and box (the part of the preview that is the picture), None when nothing changes. The
+        mode asked for is ignored.
+        """
+        width, height = self._size
+        if size is None or self._im is not None or self._small:
+            return None
+        if width < _EIGHTH * max(size[0], 1) and height < _EIGHTH * max(size[1], 1):
+            return None
+        from calotype.codec import latents, library
+        from calotype.errors import PackError
+
+        try:
+            if not latents.has_preview(library.find(self._pack_id)):
+                return None
+        except PackError:  # which load() will raise
+            return None
+        self._small = True
+        self._size = (-(-width // _EIGHTH), -(-height // _EIGHTH))
+        return self.mode, (0, 0, width / _EIGHTH, height / _EIGHTH)
 
     def load(self) -> Any:
         """Decode the pixels, the first time."""
@@ -62,7 +90,7 @@ class CaloImageFile(ImageFile.ImageFile):
             from calotype.errors import CalotypeError
 
             try:
-                decoded = api.decode(self._data)
+                decoded = (api.preview if self._small else api.decode)(self._data)
             except CalotypeError as error:
                 raise OSError(str(error)) from error
             self.im = decoded.im

@@ -1,0 +1,107 @@
+"""calotype decode --preview, probe --bits and probe --map, on files of the tiny pack."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import calotype
+from calotype.cli.heat import COLOURS, coloured, draw
+
+Run = Callable[..., Any]
+TINY = Path(__file__).parents[1] / "data" / "tiny"
+
+pytestmark = pytest.mark.usefixtures("tiny_found")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return Path(shutil.copy(TINY / "tiles.calo", tmp_path / "photo.calo"))
+
+
+def test_decode_preview(run: Run, file: Path) -> None:
+    done = run("decode", file, "--preview", "--json")
+    assert (done.status, done.err) == (0, "")
+    (record,) = done.records
+    assert (record["width"], record["height"], record["damaged_tiles"]) == (38, 25, [])
+    with Image.open(file.with_suffix(".png")) as image:
+        assert np.array_equal(np.asarray(image), np.asarray(calotype.preview(file.read_bytes())))
+
+
+def test_decode_preview_of_a_cut_file(run: Run, file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:2000])
+    assert "truncated" in run("decode", file, "--preview").complaint
+    assert not file.with_suffix(".png").exists()
+    done = run("decode", file, "--preview", "--keep-damaged", "--json")
+    assert done.status == 0
+    (record,) = done.records
+    assert record["damaged_tiles"] == list(range(record["damaged_tiles"][0], 6))
+    assert "not whole" in record["notes"][0]
+
+
+def test_preview_and_region_exclude_each_other(run: Run, file: Path) -> None:
+    assert run("decode", file, "--preview", "--region", "0,0,8,8").status == 2
+
+
+def test_bits(run: Run, file: Path) -> None:
+    (record,) = run("probe", file, "--bits", "--json").records
+    bits = record["bits"]
+    assert bits == calotype.probe(file, bits=True)["bits"]
+    assert "bits" not in run("probe", file, "--json").records[0]
+    lines = run("probe", file, "--bits").out.splitlines()
+    assert sum(line.split()[:1] == ["low"] for line in lines) == 10
+    assert f"{bits['skipped']} of {bits['latents']}" in lines[-1]
+
+
+@pytest.mark.parametrize("part", ["all", "z", "low", "high"])
+def test_map(run: Run, file: Path, tmp_path: Path, part: str) -> None:
+    target = tmp_path / "bits.png"
+    assert run("probe", file, "--map", target, "--map-of", part).status == 0
+    with Image.open(target) as image:
+        assert image.width >= 19
+        assert len(np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0)) > 20
+
+
+def test_bits_without_the_pack(run: Run, file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("CALOTYPE_PACKS")
+    assert "is needed" in run("probe", file, "--bits").complaint
+    assert run("probe", file, "--bits", "--pack", TINY).status == 0
+    assert run("probe", file).status == 0
+    assert "is needed" in run("probe", file, "--map", tmp_path / "bits.png").complaint
+    assert not (tmp_path / "bits.png").exists()
+
+
+def test_maps_that_cannot_be(run: Run, file: Path, tmp_path: Path) -> None:
+    assert "bits.calo" in run("probe", file, "--map", tmp_path / "bits.calo").complaint
+    assert "nowhere" in run("probe", file, "--map", tmp_path / "nowhere" / "bits.png").complaint
+    assert run("probe", file, file, "--map", tmp_path / "bits.png").status == 2
+
+
+def test_a_damaged_file_is_described_without_bits(run: Run, file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-1])
+    done = run("probe", file, "--bits", "--json")
+    assert done.status == 1
+    assert "bits" not in done.records[0]
+    assert done.records[0]["error"] is not None
+
+
+def test_colours_get_lighter() -> None:
+    ramp = coloured(np.linspace(0, 1, 100)).astype(int) @ (299, 587, 114)
+    assert (np.diff(ramp) >= 0).all()
+    assert tuple(coloured(np.array(2.0))) == COLOURS[-1]
+
+
+def test_every_value_is_drawn_in_its_place() -> None:
+    values = np.zeros((3, 5))
+    values[1, 4] = 7
+    image = np.asarray(draw(values, "bits"))
+    assert tuple(image[8 + 3, 8 * 4 + 3]) == COLOURS[-1]
+    assert tuple(image[3, 3]) == COLOURS[0]
+    assert draw(np.zeros((1, 1)), "bits").width > 0
+    assert draw(np.ones((2000, 3)), "bits").height > 2000

@@ -1,0 +1,117 @@
+"""Makes ``tiny.zip``, a pack with all that the format has at a hundredth of the size, and the golden files.
+
+    python tests/data/tiny/make.py
+
+Needs calotype[lab]. A pack made again is another pack with other files, so what is committed stays until
+the format changes, which after a release it does not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from calotype.bitstream import parse, tile_box
+from calotype.codec import latents, tiles
+from calotype.codec.encoder import encode
+from calotype.codec.image import Picture
+from calotype.codec.latents import Networks
+from calotype.codec.pack import Pack
+from calotype.lab.export import Statistics, export
+from calotype.lab.models.calotype import Calotype, Config
+from calotype.lab.models.calotype_latents import HyperModel, Mean, Scales
+from calotype.lab.models.calotype_start import start
+
+HERE = Path(__file__).parent
+SIZES = {"latents": 32, "width": 24, "narrow": 4, "narrow16": 4, "analysis_blocks": (1, 1)}
+SIZES |= {"synthesis_blocks": (1, 1), "lambdas": (0.001, 0.02, 0.2)}
+
+
+def scene(height: int, width: int, seed: int) -> np.ndarray:
+    """Shading, edges and texture, uint8 [H, W, 3]."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
+    plane = 120 + 70 * np.sin(x / rng.uniform(20, 90) + y / rng.uniform(-90, 90))
+    plane += 50 * ((x // rng.integers(9, 60) + y // rng.integers(9, 60)) % 2)
+    tint = rng.uniform(0.5, 1.2, 3)
+    noise = rng.normal(0, rng.uniform(1, 6), (height, width, 1))
+    return np.clip(plane[:, :, None] * tint + noise, 0, 255).astype(np.uint8)
+
+
+def crops(seed: int, count: int = 8) -> torch.Tensor:
+    pictures = np.stack([scene(128, 128, 1000 * seed + k) for k in range(count)])
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255.0
+
+
+def make_pack() -> None:
+    torch.manual_seed(5)
+    HyperModel.NARROW = 6
+    Scales.WIDE, Scales.LOW_HIDDEN, Scales.REDUCED, Scales.HIGH_HIDDEN, Scales.MIX = 10, 6, 5, 9, 7
+    Mean.LOW_HIDDEN, Mean.REDUCED, Mean.HIDDEN = 16, 32, 16
+    Statistics.RADIUS = 40  # short tables, and so some escapes
+    model = Calotype(Config.from_dict(SIZES))
+    start(model, crops, batches=4)
+    with torch.no_grad():
+        for net in (model.latents.scales, model.latents.hyper_model):
+            for parameter in net.parameters():
+                if parameter.requires_grad:
+                    parameter += 0.1 * parameter.abs().mean().clamp(min=0.02) * torch.randn_like(parameter)
+        for layer in (*model.latents.mean.low_far, model.latents.hyper.reduce, model.latents.hyper.conv):
+            layer.weight.zero_()
+        for parameter in (
+            *model.latents.mean.parameters(),
+            *model.analysis.parameters(),
+            *model.synthesis.parameters(),
+        ):
+            significand, exponent = torch.frexp(parameter)  # few bits: they compress well
+            parameter.copy_(torch.ldexp((significand * 8).round() / 8, exponent))
+            parameter[parameter.abs() < 0.02 * parameter.abs().max()] = 0
+    model.eval()
+    statistics = Statistics()
+    for seed in range(20, 26):
+        statistics.add(model, crops(seed), torch.arange(8) / 7 * 2)
+    with tempfile.TemporaryDirectory() as folder:
+        pack = Path(folder) / "tiny"
+        export(model, statistics, pack, name="tiny", calibration=(crops(40), torch.arange(8) / 7 * 2))
+        with zipfile.ZipFile(HERE / "tiny.zip", "w", zipfile.ZIP_LZMA) as archive:
+            for file in sorted(pack.iterdir()):
+                archive.writestr(zipfile.ZipInfo(file.name), file.read_bytes(), zipfile.ZIP_LZMA)
+
+
+def pictures() -> Iterator[tuple[str, Picture, float, int]]:
+    """Name, picture, quality and tile of each golden file."""
+    rng = np.random.default_rng(9)
+    yield "one-pixel", Picture(scene(1, 1, 1)), 60, 1024
+    yield "narrow", Picture(scene(301, 5, 2)), 30, 1024
+    yield "odd", Picture(scene(77, 131, 3)), 47.3, 1024
+    yield "tiles", Picture(scene(200, 300, 4)), 60, 128
+    yield "grey", Picture(np.repeat(scene(90, 70, 5)[:, :, :1], 3, axis=2), grey=True), 80, 64
+    yield "noise", Picture(rng.integers(0, 256, (64, 64, 3), np.uint8)), 100, 1024
+    yield "flat", Picture(np.full((64, 96, 3), 200, np.uint8)), 0, 1024
+
+
+def make_files() -> None:
+    pack, known = Pack(HERE / "tiny.zip"), {}
+    for name, picture, quality, tile in pictures():
+        data = encode(picture, quality=quality, pack=pack, tile=tile, threads=1).data
+        (HERE / f"{name}.calo").write_bytes(data)
+        file = parse(data)
+        networks, digests = Networks(pack, pack.level(file.header.level)), []
+        for number, payload in enumerate(file.tiles):
+            box = tiles.latent_box(tile_box(file.header, number))
+            found = latents.read(networks, payload, box.height, box.width)
+            digests.append([hashlib.sha256(t[0].astype("<i4").tobytes()).hexdigest() for t in found])
+        known[name] = [{"z": z, "r": r} for z, r in digests]
+    (HERE / "known.json").write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    make_pack()
+    make_files()
