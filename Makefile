@@ -6,12 +6,13 @@ BIN = $(VENV)/bin
 SOURCES = $(shell find src/calotype -type f -not -path '*/__pycache__/*')
 NATIVE = pyproject.toml CMakeLists.txt $(wildcard native/*.cpp native/*.hpp)
 
-.PHONY: help demo setup test lint format bench sanitize clean
+.PHONY: help demo setup test nightly lint format bench sanitize clean
 
 help:
 	@echo "make demo      install the codec and compare it with JPEG and AVIF on a photograph"
 	@echo "make setup     install everything that developers need into $(VENV)"
-	@echo "make test      setup, lint, and all tests"
+	@echo "make test      setup, lint, and the tests: some minutes on two cores"
+	@echo "make nightly   the tests that make test leaves out: minutes of training and coding"
 	@echo "make lint      ruff, mypy --strict, import contracts"
 	@echo "make format    format the code"
 	@echo "make bench     speed and size of the entropy coder, beside a peer"
@@ -40,8 +41,14 @@ demo: $(VENV)/.codec
 
 setup: $(VENV)/.setup
 
+# A thread each: as many tests as there are cores run side by side.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+
 test: lint
-	$(BIN)/python -m pytest
+	$(PYTEST) -m "not slow"
+
+nightly: setup
+	$(PYTEST) -m slow
 
 lint: setup
 	$(BIN)/ruff check .

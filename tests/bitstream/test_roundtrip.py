@@ -154,6 +154,13 @@ def test_output_that_takes_nothing() -> None:
         StreamWriter(Full(), Header(1, 1, 0, b"PACK"))
 
 
+def test_metadata_has_a_name() -> None:
+    header = Header(10, 10, 0, b"PACK")
+    assert parse(write(header, [b"t"], icc=b"a", xmp=b"b")).metadata == {"icc": b"a", "xmp": b"b"}
+    with pytest.raises(ValueError, match="no place for 'nothing'; it has icc, exif, xmp"):
+        write(header, [b"t"], nothing=b"c")
+
+
 def test_empty_metadata_is_left_out() -> None:
     header = Header(10, 10, 0, b"PACK")
     assert write(header, [b"t"], icc=b"", exif=b"", xmp=b"") == write(header, [b"t"])

@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 
 from calotype import api
-from calotype.bench import bdrate
-from calotype.cli import gate, gate_ship, main
+from calotype.bench import bdrate, gate, gate_ship
+from calotype.cli import main
 from calotype.codec import library, manifest, quality
 from calotype.codec.pack import Pack
 from calotype.codec.ssimulacra2 import ssimulacra2

@@ -75,7 +75,6 @@ def test_decoding_imports_nothing_heavy(process: Process, coded: Path, tmp_path:
     assert "onnxruntime" in modules
     assert not modules & {
         "torch",
-        "typer",
         "rich",
         "pydantic",
         "click",

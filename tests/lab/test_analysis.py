@@ -16,7 +16,7 @@ from calotype.cli.lab_analyse import main
 from calotype.errors import ImageError
 from calotype.lab import registry
 from calotype.lab.analysis import complexity, deviation, erf
-from calotype.lab.analysis.subjects import AnalysisError, Subject, open_subject, pictures, synthetic
+from calotype.lab.analysis.specimens import AnalysisError, Specimen, open_specimen, pictures, synthetic
 from calotype.lab.checkpoint import CheckpointError, save_checkpoint
 from calotype.lab.layers.window_attention import SwinBlock
 from calotype.lab.models.base import LabModel
@@ -76,21 +76,21 @@ def small() -> LabModel:
 def test_untrained_tcm_reaches_farther_than_its_convolutions(small: LabModel) -> None:
     """Above 1e-4 some 160 to 190 pixels each way about pixel 128: far beyond the 16 x 16 of a latent."""
     x = [("noise", torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0)))]
-    found = erf.effective_field(Subject("tcm", small), x, position=(8, 8)).numbers()
+    found = erf.effective_field(Specimen("tcm", small), x, position=(8, 8)).numbers()
     wide, core = found["extent"]["0.0001"], found["extent"]["0.01"]
     for axis in ("rows", "columns"):
         assert 24 <= wide[axis][0] <= 72
         assert 184 <= wide[axis][1] <= 228
         assert wide[axis][0] < core[axis][0] < 128 < core[axis][1] < wide[axis][1]
     torch.manual_seed(0)
-    conv = Subject("conv", registry.build("liu2023-tcm-small", blocks="conv"))
+    conv = Specimen("conv", registry.build("liu2023-tcm-small", blocks="conv"))
     alone = erf.effective_field(conv, x, position=(8, 8)).numbers()["extent"]["0.0001"]
     assert alone["share"] < 0.6 * wide["share"]
 
 
 def test_field_lies_within_the_theoretical_one() -> None:
     model = thin("balle2018-factorized")
-    field = erf.effective_field(Subject("x", model), [("p", picture(256, 256)[None] / 255)], position=(8, 8))
+    field = erf.effective_field(Specimen("x", model), [("p", picture(256, 256)[None] / 255)], position=(8, 8))
     rows, columns = complexity.receptive_field(model.g_a, 3)
     reach = erf.extent(field.map, 0.0)
     assert reach["rows"][1] - reach["rows"][0] + 1 <= rows
@@ -101,7 +101,7 @@ def test_field_lies_within_the_theoretical_one() -> None:
 @pytest.mark.parametrize("name", ["minnen2018-mean-scale", "hu2020-low", "zhu2022-charm"])
 def test_synthesis_half(name: str) -> None:
     """From latents to the pixel in the middle; the latents next to it count most."""
-    field = erf.effective_field(Subject(name, thin(name)), [("p", synthetic(128))], "synthesis", size=128)
+    field = erf.effective_field(Specimen(name, thin(name)), [("p", synthetic(128))], "synthesis", size=128)
     assert field.map.shape[0] in (8, 2, 4)
     row, column = divmod(int(field.map.argmax()), field.map.shape[1])
     middle = field.map.shape[0] / 2
@@ -126,17 +126,17 @@ def test_untrained_tcm_in_both_forms(small: LabModel) -> None:
     order.
     """
     x = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
-    found = deviation.measure(Subject("tcm", small), "noise", x).numbers()
+    found = deviation.measure(Specimen("tcm", small), "noise", x).numbers()
     assert 0.7 < found["epsilon_s"] < 1.05
     assert found["epsilon_s_literal"] == pytest.approx(320 * found["epsilon_s"])
     assert 200 < found["epsilon_s_literal"] < 340
 
 
 def test_map_and_mean_agree() -> None:
-    subject = Subject("tcm", thin("liu2023-tcm-small"))
-    r = deviation.measure(subject, "p", picture(128, 192)[None] / 255)
+    specimen = Specimen("tcm", thin("liu2023-tcm-small"))
+    r = deviation.measure(specimen, "p", picture(128, 192)[None] / 255)
     assert r.map.shape == (8, 12)
-    latents = subject.latents(picture(128, 192)[None] / 255)
+    latents = specimen.latents(picture(128, 192)[None] / 255)
     assert r.epsilon_s == deviation.epsilon(latents.y, latents.residual)
     assert float(r.map.mean()) == pytest.approx(r.epsilon / r.gamma, rel=1e-5)
     assert r.after is not None
@@ -154,34 +154,34 @@ def product() -> Calotype:
 
 
 def test_the_product_model_can_be_looked_at() -> None:
-    subject = Subject("calotype", product())
-    assert subject.level == 3.5
+    specimen = Specimen("calotype", product())
+    assert specimen.level == 3.5
     x = [("p", synthetic(128))]
-    assert deviation.measure(subject, *x[0]).epsilon >= 0
+    assert deviation.measure(specimen, *x[0]).epsilon >= 0
     for half, size in (("analysis", 128), ("synthesis", 8)):
-        assert erf.effective_field(subject, x, half, size=128).map.shape == (size, size)
+        assert erf.effective_field(specimen, x, half, size=128).map.shape == (size, size)
 
 
-# -- subjects and pictures -----------------------------------------------------------------------------
+# -- specimens and pictures -----------------------------------------------------------------------------
 
 
 def test_names_options_and_checkpoints(tmp_path: Path) -> None:
-    subject = open_subject(THIN_TCM + ",blocks=conv")
-    assert isinstance(subject.model, LabModel)
-    assert subject.model.config["widths"] == [8, 8]
-    assert subject.model.config["blocks"] == "conv"
+    specimen = open_specimen(THIN_TCM + ",blocks=conv")
+    assert isinstance(specimen.model, LabModel)
+    assert specimen.model.config["widths"] == [8, 8]
+    assert specimen.model.config["blocks"] == "conv"
     model = thin("balle2017")
     save_checkpoint(tmp_path / "a.safetensors", model)
-    assert isinstance(open_subject(str(tmp_path / "a.safetensors")).model, LabModel)
+    assert isinstance(open_specimen(str(tmp_path / "a.safetensors")).model, LabModel)
     with pytest.raises(registry.UnknownModel, match="did you mean"):
-        open_subject("liu2023-tcm-smal")
+        open_specimen("liu2023-tcm-smal")
     with pytest.raises(registry.UnknownModel, match="option=value"):
-        open_subject("balle2017:n")
+        open_specimen("balle2017:n")
     with pytest.raises(CheckpointError, match="no such checkpoint"):
-        open_subject(str(tmp_path / "b.safetensors"))
+        open_specimen(str(tmp_path / "b.safetensors"))
     (tmp_path / "c.safetensors").write_bytes(b"not a checkpoint")
     with pytest.raises(CheckpointError):
-        open_subject(str(tmp_path / "c.safetensors"))
+        open_specimen(str(tmp_path / "c.safetensors"))
 
 
 def test_training_runs_show_their_averaged_weights(tmp_path: Path) -> None:
@@ -190,15 +190,15 @@ def test_training_runs_show_their_averaged_weights(tmp_path: Path) -> None:
     trained = Trained("calotype", model.config.to_dict())
     State(1, 0.0, {}, trained.to_dict(), model.state_dict(), averaged).save(tmp_path / "run" / NAME)
     for what in (tmp_path / "run", tmp_path / "run" / NAME):
-        subject = open_subject(str(what), 2.0)
-        assert subject.level == 2
-        found = subject.model.state_dict()
+        specimen = open_specimen(str(what), 2.0)
+        assert specimen.level == 2
+        found = specimen.model.state_dict()
         assert all(torch.equal(found[k], v) for k, v in averaged.items())
 
 
 def test_models_without_a_mean_are_refused_with_their_name() -> None:
     with pytest.raises(AnalysisError, match=r"factorized: .*Gaussian"):
-        Subject("factorized", thin("balle2017")).latents(synthetic(64))
+        Specimen("factorized", thin("balle2017")).latents(synthetic(64))
 
 
 def save(path: Path, x: Tensor) -> None:
@@ -286,7 +286,7 @@ def test_numbers_only_draws_nothing(tmp_path: Path) -> None:
     [
         (["erf", "no-such-model"], 1, "no model is called 'no-such-model'"),
         (["erf", "balle2017:n=8", "--position", "x"], 2, "ROW,COLUMN"),
-        (["erf", "balle2017:n=8", "--half", "middle"], 2, "analysis, synthesis"),
+        (["erf", "balle2017:n=8", "--half", "middle"], 2, "invalid choice"),
         (["erf", "balle2017:n=8", "--threshold", "2"], 2, "between 0 and 1"),
         (["erf", "balle2017:n=8", "--position", "99,0", "--size", "64"], 1, "outside the output"),
         (
@@ -310,7 +310,11 @@ def test_numbers_only_draws_nothing(tmp_path: Path) -> None:
 def test_mistakes_are_one_line(
     arguments: list[str], status: int, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*arguments, "-o", str(tmp_path / "out")]) == status
+    try:
+        found: Any = main([*arguments, "-o", str(tmp_path / "out")])
+    except SystemExit as stop:  # wrong usage
+        found = stop.code
+    assert found == status
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
+from calotype.lab.layers import shuffle
 from calotype.lab.layers.attention import NonLocal, NonLocalAttention, SimplifiedAttention
 from calotype.lab.layers.bounds import lower_bound, round_ste
 from calotype.lab.layers.conv import Pointwise, conv, deconv, subpixel
@@ -124,3 +126,15 @@ def test_non_local_attention_by_hand() -> None:
     expected = x + layer.out((v @ torch.softmax(q.T @ k, 1).T).view(1, 2, 3, 2))
     torch.testing.assert_close(layer(x), expected)
     assert NonLocalAttention(4)(x).shape == x.shape
+
+
+@pytest.mark.parametrize("factor", [2, 8])
+def test_pixel_shuffle_with_channels_last(factor: int) -> None:
+    """What a GPU computes: the same numbers, in another order of memory."""
+    x = torch.randn(2, 3 * factor**2, 4, 5, requires_grad=True)
+    out = shuffle._channels_last(x.contiguous(memory_format=torch.channels_last), factor)
+    assert torch.equal(out, torch.nn.functional.pixel_shuffle(x, factor))
+    assert torch.equal(shuffle.pixel_shuffle(x, factor), out)
+    assert out.is_contiguous(memory_format=torch.channels_last)
+    out.square().sum().backward()
+    assert torch.equal(x.grad, 2 * x)

@@ -4,11 +4,24 @@ agree.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from calotype.lab.entropy import Estimate, Gaussian, checkerboard, raster, two_pass, wavefronts
+from calotype.lab.entropy import (
+    Estimate,
+    FileDecoder,
+    FileEncoder,
+    Gaussian,
+    Mixture,
+    checkerboard,
+    parts,
+    raster,
+    two_pass,
+    wavefronts,
+)
 from calotype.lab.entropy.coders import place, take
 from calotype.lab.entropy.order import one_by_one
 from calotype.lab.layers.masked import CheckerboardConv, RasterConv
@@ -146,6 +159,42 @@ def test_anchors_do_not_see_the_context() -> None:
     two = two_pass(b, "y", changed, side, toy.context, toy)
     assert torch.equal(take(one, anchors), take(two, anchors))
     assert not torch.equal(take(one, others), take(two, others))
+
+
+@pytest.mark.parametrize("turns", ["slice after slice", "in turns"])
+def test_mixtures_over_channel_slices_come_back(turns: str) -> None:
+    """Each slice has a range of its own, in the file and for the reader, in whatever order groups come."""
+    torch.manual_seed(0)
+    y = torch.cat([scale * torch.randn(1, 2, 4, 6) for scale in (1, 40, 9)], 1).double()
+    shape = (1, 2, 2, 24)
+    laws = [(torch.randn(shape).double(), 9 * torch.randn(shape).double()) for _ in range(3)]
+    groups = checkerboard(4, 6)
+
+    def walk(coder: FileEncoder | FileDecoder, slices: Sequence[Tensor | None]) -> Tensor:
+        done = torch.zeros_like(y)
+        steps = [(i, at) for i in range(3) for at in groups]
+        for i, at in steps if turns == "slice after slice" else sorted(steps, key=lambda s: s[1][0]):
+            logits, mu = (t[..., at] for t in laws[i])
+            p = Mixture(logits, mu, torch.full_like(mu, 20.0))
+            part = done[:, 2 * i : 2 * i + 2]
+            part.copy_(place(part, at, coder.code(f"y/{i}", slices[i], p, at=at)))
+        return done
+
+    encoder = FileEncoder(64, 96)
+    written = walk(encoder, parts(y, [2, 2, 2]))
+    assert torch.equal(written, y.round())
+    decoder = FileDecoder(encoder.finish(), 64, 96)
+    assert torch.equal(walk(decoder, [None] * 3), written)
+    decoder.finish()
+
+
+def test_two_maps_of_one_name_are_refused() -> None:
+    """The decoder could not tell them apart."""
+    mu = torch.zeros(1, 1, 2, 3, 3).double()
+    p, coder, (one, two) = Mixture(mu, mu, mu + 1), FileEncoder(48, 48), torch.randn(2, 1, 2, 3, 3)
+    coder.code("y", one, p)
+    with pytest.raises(ValueError, match="two maps are coded as 'y'"):
+        coder.code("y", two, p)
 
 
 @pytest.mark.parametrize("order", ["raster", "checkerboard"])

@@ -81,9 +81,10 @@ class Journal:
             self._write({"session": self._about})
             self._begin(self._about)
             self._about = None
-        line = {"key": task.key(), "task": _short(task), "outcome": outcome.to_json(), "at": now()}
+        key = task.key()
+        line = {"key": key, "task": _short(task), "outcome": outcome.to_json(), "at": now()}
         self._write(line)
-        self.lines[line["key"]] = line
+        self.lines[key] = line
         self._count(line)
 
     def _write(self, line: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """Put the results of a run where they are kept, and into the documents that show them:
 ``python -m calotype.bench.publish RUN-FOLDER RESULTS-FOLDER FILE.md ...``.
 
-The journal and the decoded pictures stay behind: the page holds what it shows of them.
+The journal, the decoded pictures and the page stay behind: `calotype bench report` makes the page again,
+which is too large for a repository.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from calotype.bench import results, tables
 from calotype.bench.errors import BenchError
 from calotype.records.script import guarded
 
-FILES = (results.NAME, "measurements.csv", "timing.csv", "report.html")
+FILES = (results.NAME, "measurements.csv", "timing.csv")
 
 
 def publish(run: Path, target: Path) -> list[Path]:
-    """Copy results, page and figures of the run in ``run`` to ``target``; returns what was written.
+    """Copy results and figures of the run in ``run`` to ``target``; returns what was written.
 
     Figures in ``target`` that the run has not are removed. Raises BenchError when the run has no results or
-    no report.
+    no figures.
     """
     results.read(run)
     for name in (*FILES, "figures"):

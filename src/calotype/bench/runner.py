@@ -54,8 +54,8 @@ class Run:
         """Do everything that is not done yet; write and return the results."""
         with closing(self.journal):
             workers = self.settings.workers or cores()
-            make = {"local": self._local, "ray": self._ray}[self.settings.engine]
-            with closing(make(workers)) as engine:
+            engine = self._ray(workers) if self.settings.engine == "ray" else self._local(workers)
+            with closing(engine):
                 about = self._about(engine.describe())
                 self.journal.announce(about)
                 self._do(engine, "opening pictures", [Task(PROBE, path) for path in self.images], again=True)

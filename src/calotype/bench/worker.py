@@ -12,6 +12,7 @@ import sys
 import tempfile
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from calotype.bench.task import Outcome, Task
 
@@ -119,7 +120,8 @@ class Worker:
 def _no_main_module():  # type: ignore[no-untyped-def]
     """Keep a spawned child from importing the parent's __main__ again: a worker needs nothing of it."""
     main = sys.modules["__main__"]
-    hidden = {name: main.__dict__.pop(name) for name in ("__spec__", "__file__") if name in main.__dict__}
+    names = [name for name in ("__spec__", "__file__") if name in main.__dict__]
+    hidden: dict[str, Any] = {name: main.__dict__.pop(name) for name in names}
     main.__dict__["__spec__"] = None
     try:
         yield

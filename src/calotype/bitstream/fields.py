@@ -25,11 +25,14 @@ ICC: Final = 0x81
 EXIF: Final = 0x82
 XMP: Final = 0x83
 OPTIONAL_BIT: Final = 0x80
+# What a file may hold beside its picture, each as a zlib stream, in the order of the file. A line here is all
+# that writing, reading, the limits and ``probe`` need.
+METADATA: Final[dict[str, int]] = {"icc": ICC, "exif": EXIF, "xmp": XMP}
 NAMES: Final[dict[int, str]] = {
-    TILE: "tile", ALPHA: "alpha", LATENTS: "latents", ICC: "icc", EXIF: "exif", XMP: "xmp"
+    TILE: "tile", ALPHA: "alpha", LATENTS: "latents", **{type_: name for name, type_ in METADATA.items()}
 }  # fmt: skip
 # The order in which the chunks before the picture data must come.
-LEADING: Final = (ICC, EXIF, XMP, ALPHA)
+LEADING: Final = (*METADATA.values(), ALPHA)
 
 MAX_VALUE: Final = 2**31 - 1  # of width, height and every length: fits a signed 32-bit integer
 MAX_LEADING: Final = 64  # chunks before the picture data, counting those of unknown type
@@ -126,12 +129,8 @@ class File:
     """A parsed .calo file. Views point into the buffer given to ``parse``."""
 
     header: Header
-    icc: bytes | None
-    """ICC profile, inflated."""
-    exif: bytes | None
-    """EXIF block, inflated."""
-    xmp: bytes | None
-    """XMP packet, inflated."""
+    metadata: dict[str, bytes]
+    """What there is of `METADATA`, inflated, by name."""
     alpha: bytes | None
     """8-bit grey PNG of the picture's size."""
     tiles: list[memoryview]
@@ -144,6 +143,21 @@ class File:
     """The first thing wrong with the file; None when ``damaged="error"``."""
     cut: int | None = None
     """With ``damaged="prefix"``, the tile in which the file ends, of which ``tiles`` has the beginning."""
+
+    @property
+    def icc(self) -> bytes | None:
+        """ICC profile."""
+        return self.metadata.get("icc")
+
+    @property
+    def exif(self) -> bytes | None:
+        """EXIF block."""
+        return self.metadata.get("exif")
+
+    @property
+    def xmp(self) -> bytes | None:
+        """XMP packet."""
+        return self.metadata.get("xmp")
 
 
 def varint(value: int) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from calotype.bitstream.fields import EXIF, ICC, MAGIC, XMP, Bytes, File, Limits
+from calotype.bitstream.fields import MAGIC, NAMES, Bytes, File, Limits
 from calotype.bitstream.grid import tile_count
 from calotype.bitstream.scan import scan
 
@@ -42,9 +42,7 @@ def parse(
         tiles[count] = found.cut
     return File(
         header=found.header,
-        icc=found.metadata.get(ICC),
-        exif=found.metadata.get(EXIF),
-        xmp=found.metadata.get(XMP),
+        metadata={NAMES[type_]: content for type_, content in found.metadata.items()},
         alpha=found.alpha,
         tiles=tiles,
         chunks=found.chunks,

@@ -48,7 +48,7 @@ class Scan:
     header_size: int | None = None
     chunks: list[Chunk] = field(default_factory=list)
     metadata: dict[int, bytes] = field(default_factory=dict)
-    """Inflated ICC, EXIF and XMP, by chunk type."""
+    """Inflated metadata, by chunk type."""
     alpha: bytes | None = None
     tiles: list[Chunk] = field(default_factory=list)
     cut: memoryview | None = None

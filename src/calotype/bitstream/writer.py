@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Protocol
 
 from calotype.bitstream.checks import alpha_problem, chunk_crc, limit_error, metadata_limit_error
-from calotype.bitstream.fields import ALPHA, EXIF, ICC, LATENTS, TILE, XMP, Bytes, Header, Limits, varint
+from calotype.bitstream.fields import ALPHA, LATENTS, METADATA, TILE, Bytes, Header, Limits, varint
 from calotype.bitstream.grid import tile_count
 
 
@@ -29,13 +29,14 @@ def write(
     alpha: Bytes | None = None,
     *,
     limits: Limits | None = None,
+    **more: Bytes | None,
 ) -> bytes:
     """A whole .calo file. Arguments and errors are those of ``StreamWriter``.
 
     ``tiles`` are in raster order, as many as the grid has (one stream, in a lab file).
     """
     out = io.BytesIO()
-    with StreamWriter(out, header, icc, exif, xmp, alpha, limits=limits) as writer:
+    with StreamWriter(out, header, icc, exif, xmp, alpha, limits=limits, **more) as writer:
         for tile in tiles:
             writer.tile(tile)
     return out.getvalue()
@@ -50,7 +51,8 @@ class StreamWriter:
             for index in range(tile_count(header)):
                 writer.tile(payload)
 
-    Empty metadata is left out, as None is. ``alpha`` is an 8-bit grey PNG of the picture's size.
+    ``more``: other metadata, by its name in `METADATA`. Empty metadata is left out, as None is.
+    ``alpha`` is an 8-bit grey PNG of the picture's size.
     Raises ``LimitError`` for a picture or metadata beyond ``limits``, which a reader would refuse, and
     ``ValueError`` for an alpha that does not fit and for more or fewer tiles than the grid has.
     """
@@ -65,9 +67,13 @@ class StreamWriter:
         alpha: Bytes | None = None,
         *,
         limits: Limits | None = None,
+        **more: Bytes | None,
     ) -> None:
         limits = limits or Limits()
-        metadata = [(ICC, icc), (EXIF, exif), (XMP, xmp)]
+        given = {"icc": icc, "exif": exif, "xmp": xmp, **more}
+        if unknown := given.keys() - METADATA.keys():
+            raise ValueError(f"a file has no place for {min(unknown)!r}; it has {', '.join(METADATA)}")
+        metadata = [(type_, given.get(name)) for name, type_ in METADATA.items()]
         if (error := limit_error(header, limits)) is not None:
             raise error
         if sum(len(content or b"") for _, content in metadata) > limits.max_metadata:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from calotype.cli import FAILURE, USAGE
-from calotype.cli.options import count, number, parser
+from calotype.cli.options import count, number, pair, parser
 from calotype.cli.report import complain, print_json
 
 COMMANDS = {
@@ -22,7 +22,6 @@ COMMANDS = {
     "eval": "rate, distortion and times of checkpoints on pictures, with real files",
     "convert": "take over weights of CompressAI, and give back",
     "analyse": "receptive field, latent deviation, correlation map: figures and numbers",
-    "experiment": "check a published claim: train, measure, report",
 }
 NEEDS = ("torch", "safetensors")
 
@@ -53,7 +52,6 @@ def main(arguments: list[str]) -> int:
         "eval": systems.evaluate,
         "convert": systems.convert,
         "analyse": _analyse,
-        "experiment": _experiment,
     }
     try:
         return run[name](arguments[1:])
@@ -143,7 +141,7 @@ def _export(arguments: list[str]) -> int:
 
 
 def _promote(arguments: list[str]) -> int:
-    from calotype.cli import gate
+    from calotype.bench import gate
 
     options = parser("lab promote", gate.DESCRIPTION)
     add = options.add_argument
@@ -184,20 +182,6 @@ def _analyse(arguments: list[str]) -> int:
     from calotype.cli.lab_analyse import main as analyse
 
     return analyse(arguments)
-
-
-def _experiment(arguments: list[str]) -> int:
-    from calotype.cli.lab_experiment import main as experiment
-
-    return experiment(arguments)
-
-
-def pair(text: str) -> tuple[str, str]:
-    """``KEY=VALUE`` as two.  Raises ValueError for anything else."""
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise ValueError(f"expected KEY=VALUE, got {text!r}")
-    return key, value
 
 
 @contextlib.contextmanager

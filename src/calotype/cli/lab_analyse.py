@@ -8,154 +8,157 @@ Several models make one figure; what is measured is stored model by model.
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
+from calotype.cli.options import count, number, parser
 from calotype.cli.report import complain
 from calotype.errors import CalotypeError
 from calotype.records.provenance import provenance
 from calotype.records.script import usable
 
-app = typer.Typer(
-    name="analyse",
-    help="Figures and numbers: effective receptive field, latent deviation, correlation map.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
 
-Models = Annotated[
-    list[str], typer.Argument(metavar="MODEL...", help="names, NAME:option=value, or checkpoints")
-]
-Pictures = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--pictures", "-p", metavar="PATH", help="a picture or a folder; may be given several times"
-    ),
-]
-Output = Annotated[
-    Path, typer.Option("--output", "-o", metavar="DIR", help="folder for the figure and the numbers")
-]
-Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="look at the first N pictures only")]
-Level = Annotated[
-    float | None, typer.Option(min=0.0, help="quality level of the product's model; default: the middle")
-]
-NumbersOnly = Annotated[bool, typer.Option("--numbers-only", help="no figure (matplotlib is not needed)")]
+def _parser() -> argparse.ArgumentParser:
+    options = parser(
+        "lab analyse",
+        "Figures and numbers: effective receptive field, latent deviation, correlation map.",
+        "A MODEL is calotype or a name from 'calotype lab list', perhaps with options\n"
+        "(liu2023-tcm-small:blocks=conv,n=32), a checkpoint (.safetensors), or the folder of a training run.",
+    )
+    kinds = options.add_subparsers(dest="analysis", required=True, metavar="ANALYSIS")
+
+    one = _kind(kinds, "erf", "how far away pixels move one latent, or latents one pixel", limit=8)
+    one.add_argument(
+        "--half",
+        choices=("analysis", "synthesis"),
+        default="analysis",
+        help="analysis (pixels to a latent; default) or synthesis (latents to a pixel)",
+    )
+    one.add_argument(
+        "--size",
+        type=_side,
+        default=256,
+        metavar="N",
+        help="side of the part of a picture looked at; default: 256",
+    )
+    one.add_argument(
+        "--position", type=_position, metavar="ROW,COLUMN", help="output position; default: the middle"
+    )
+    one.add_argument(
+        "--threshold",
+        action="append",
+        type=_share,
+        metavar="X",
+        help="of the maximum; may be given several times; default: 0.01 and 0.0001",
+    )
+
+    _kind(kinds, "deviation", "what rounding takes from the latents, against their size (epsilon_s)", limit=8)
+
+    one = _kind(kinds, "correlation", "what a latent still says about its neighbours", limit=None)
+    one.add_argument("--radius", type=count, default=2, metavar="N", help="largest offset; default: 2")
+    return options
 
 
-@app.command()
-def erf(
-    context: typer.Context,
-    models: Models,
-    output: Output = Path("analysis"),
-    pictures: Pictures = None,
-    half: Annotated[
-        str, typer.Option(help="analysis (pixels to a latent) or synthesis (latents to a pixel)")
-    ] = "analysis",
-    size: Annotated[
-        int, typer.Option(min=64, max=4096, help="side of the part of a picture that is looked at")
-    ] = 256,
-    position: Annotated[
-        str | None, typer.Option(metavar="ROW,COLUMN", help="output position; default: middle")
-    ] = None,
-    threshold: Annotated[list[float] | None, typer.Option(help="default: 0.01 and 0.0001")] = None,
-    limit: Limit = 8,
-    level: Level = None,
-    numbers_only: NumbersOnly = False,
-) -> None:
-    """Effective receptive field: how far away pixels move one latent, or latents one pixel."""
+def _kind(kinds: Any, name: str, what: str, limit: int | None) -> argparse.ArgumentParser:
+    """A parser of one analysis with the options that all have."""
+    one: argparse.ArgumentParser = kinds.add_parser(name, help=what, description=what, allow_abbrev=False)
+    add = one.add_argument
+    add("models", nargs="+", metavar="MODEL", help="names, NAME:option=value, or checkpoints")
+    add(
+        "-p",
+        "--pictures",
+        action="append",
+        type=Path,
+        metavar="PATH",
+        help="a picture or a folder; may be given several times; default: a synthetic picture",
+    )
+    add("-o", "--output", type=Path, default=Path("analysis"), metavar="DIR", help="default: analysis")
+    add(
+        "--limit",
+        type=count,
+        default=limit,
+        metavar="N",
+        help=f"look at the first N pictures only; default: {limit or 'all'}",
+    )
+    add(
+        "--level",
+        type=number(0, float("inf")),
+        metavar="X",
+        help="quality level of the product's model; default: the middle",
+    )
+    add("--numbers-only", action="store_true", help="no figure (matplotlib is not needed)")
+    return one
+
+
+def _erf(given: argparse.Namespace, arguments: list[str]) -> None:
+    """Effective receptive field."""
     from calotype.lab.analysis import erf as analysis
 
-    if half not in analysis.HALVES:
-        raise typer.BadParameter(f"--half must be one of {', '.join(analysis.HALVES)}, got {half!r}")
-    thresholds = tuple(threshold or analysis.THRESHOLDS)
-    if any(not 0 < t <= 1 for t in thresholds):
-        raise typer.BadParameter("--threshold must lie between 0 and 1")
-    usable(output)
-    subjects, shown, at = _subjects(models, level), _pictures(pictures, limit, size), _position(position)
+    thresholds = tuple(given.threshold or analysis.THRESHOLDS)
+    specimens, shown = _specimens(given), _pictures(given, given.size)
     fields, numbers = [], []
-    for s in subjects:
-        fields.append(analysis.effective_field(s, shown, half, at, size))
+    for s in specimens:
+        fields.append(analysis.effective_field(s, shown, given.half, given.position, given.size))
         numbers.append(fields[-1].numbers(thresholds))
-        _write(output / "erf.json", context.obj, {"thresholds": thresholds, "models": numbers})
+        _write(given.output / "erf.json", arguments, {"thresholds": thresholds, "models": numbers})
         reach = numbers[-1]["extent"]
         print(f"{s.label}: " + "; ".join(f"above {t}: {_reach(e)}" for t, e in reach.items()))
-    if not numbers_only:
+    if not given.numbers_only:
         from calotype.lab.analysis.figures import draw_fields
 
-        draw_fields(fields, thresholds, output / "erf.png")
+        draw_fields(fields, thresholds, given.output / "erf.png")
 
 
-@app.command()
-def deviation(
-    context: typer.Context,
-    models: Models,
-    output: Output = Path("analysis"),
-    pictures: Pictures = None,
-    limit: Limit = 8,
-    level: Level = None,
-    numbers_only: NumbersOnly = False,
-) -> None:
-    """Latent deviation: what rounding takes from the latents, against their size (epsilon_s)."""
+def _deviation(given: argparse.Namespace, arguments: list[str]) -> None:
+    """Latent deviation."""
     from calotype.lab.analysis import deviation as analysis
 
-    usable(output)
-    subjects, shown = _subjects(models, level, gaussian=True), _pictures(pictures, limit)
+    specimens, shown = _specimens(given, gaussian=True), _pictures(given)
     results, summaries = [], []
-    for s in subjects:
+    for s in specimens:
         results.append([analysis.measure(s, name, x) for name, x in shown])
         summaries.append(found := analysis.summary(results[-1]))
-        _write(output / "deviation.json", context.obj, {"models": summaries})
+        _write(given.output / "deviation.json", arguments, {"models": summaries})
         printed = f"as printed in the paper: {found['epsilon_s_literal']:.2f}"
         print(f"{s.label}: epsilon_s {found['epsilon_s']:.4f} ({printed})")
-    if not numbers_only:
+    if not given.numbers_only:
         from calotype.lab.analysis.figures import draw_deviations
 
-        draw_deviations([x for _, x in shown], results, output / "deviation.png")
+        draw_deviations([x for _, x in shown], results, given.output / "deviation.png")
 
 
-@app.command()
-def correlation(
-    context: typer.Context,
-    models: Models,
-    output: Output = Path("analysis"),
-    pictures: Pictures = None,
-    radius: Annotated[int, typer.Option(min=1, help="largest offset")] = 2,
-    limit: Limit = None,
-    level: Level = None,
-    numbers_only: NumbersOnly = False,
-) -> None:
-    """Correlation map: what a latent still says about its neighbours once mean and scale are known."""
+def _correlation(given: argparse.Namespace, arguments: list[str]) -> None:
+    """Correlation map, once mean and scale are known."""
     from calotype.lab.analysis import correlation as analysis
 
-    usable(output)
-    subjects, shown = _subjects(models, level, gaussian=True), _pictures(pictures, limit)
+    specimens, shown = _specimens(given, gaussian=True), _pictures(given)
     maps, numbers = [], []
-    for s in subjects:
-        maps.append(analysis.measure(s, shown, radius))
+    for s in specimens:
+        maps.append(analysis.measure(s, shown, given.radius))
         numbers.append(n := maps[-1].numbers())
-        _write(output / "correlation.json", context.obj, {"models": numbers})
+        _write(given.output / "correlation.json", arguments, {"models": numbers})
         around = f"off-centre {n['off_centre']:.4f}, per channel {n['channel_off_centre']:.4f}"
         print(f"{s.label}: centre {n['centre']:.3f}, {around}")
-    if not numbers_only:
+    if not given.numbers_only:
         from calotype.lab.analysis.figures import draw_channels, draw_correlations
 
-        draw_correlations(maps, output / "correlation.png")
+        draw_correlations(maps, given.output / "correlation.png")
         for k, m in enumerate(maps, 1):
-            draw_channels(m, output / f"correlation-channels-{k}.png")
+            draw_channels(m, given.output / f"correlation-channels-{k}.png")
+
+
+ANALYSES = {"erf": _erf, "deviation": _deviation, "correlation": _correlation}
 
 
 def main(arguments: list[str]) -> int:
     """Run one analysis; returns the exit status."""
+    given = _parser().parse_args(arguments)
     try:
-        app(args=arguments, obj=arguments, prog_name="calotype lab analyse")
-    except SystemExit as stop:  # the only way out of a typer application
-        return stop.code if isinstance(stop.code, int) else 0
+        usable(given.output)
+        ANALYSES[given.analysis](given, arguments)
     except (CalotypeError, OSError, ValueError) as error:
         complain(None, error)
         return 1
@@ -169,32 +172,46 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _subjects(models: list[str], level: float | None, *, gaussian: bool = False) -> list[Any]:
+def _specimens(given: argparse.Namespace, *, gaussian: bool = False) -> list[Any]:
     """The models; ``gaussian``: all must have a predicted mean and scale, or nothing is measured."""
-    from calotype.lab.analysis.subjects import open_subject, synthetic
+    from calotype.lab.analysis.specimens import open_specimen, synthetic
 
-    subjects = [open_subject(name, level) for name in models]
-    for s in subjects if gaussian else ():
+    specimens = [open_specimen(name, given.level) for name in given.models]
+    for s in specimens if gaussian else ():
         s.latents(synthetic(s.multiple))
-    return subjects
+    return specimens
 
 
-def _pictures(paths: list[Path] | None, limit: int | None, size: int = 256) -> list[tuple[str, Any]]:
-    from calotype.lab.analysis import subjects
+def _pictures(given: argparse.Namespace, size: int = 256) -> list[tuple[str, Any]]:
+    from calotype.lab.analysis import specimens
 
-    if not paths:
-        return [("synthetic", subjects.synthetic(size))]
-    return list(subjects.pictures(paths, limit))
+    if not given.pictures:
+        return [("synthetic", specimens.synthetic(size))]
+    return list(specimens.pictures(given.pictures, given.limit))
 
 
-def _position(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
+def _position(text: str) -> tuple[int, int]:
     try:
         row, column = (int(part) for part in text.split(","))
     except ValueError:
-        raise typer.BadParameter(f"--position is ROW,COLUMN, got {text!r}") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not ROW,COLUMN") from None
     return row, column
+
+
+def _side(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 64 <= int(text) <= 4096:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 64 to 4096")
+    return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} does not lie between 0 and 1")
+    return value
 
 
 def _reach(e: dict[str, Any]) -> str:

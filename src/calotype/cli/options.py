@@ -119,6 +119,14 @@ def number(low: float, high: float) -> Any:
     return read
 
 
+def pair(text: str) -> tuple[str, str]:
+    """``KEY=VALUE`` as two.  Raises ValueError for anything else."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ValueError(f"expected KEY=VALUE, got {text!r}")
+    return key, value
+
+
 def region(text: str) -> tuple[int, int, int, int]:
     """``x,y,w,h`` in pixels as (left, top, right, bottom)."""
     match = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)", text.replace(" ", ""))

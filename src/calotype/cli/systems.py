@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from calotype.cli.lab import pair
-from calotype.cli.options import count, parser
+from calotype.cli.options import count, pair, parser
 from calotype.cli.report import print_json
 
 
@@ -58,15 +57,7 @@ def describe(arguments: list[str]) -> int:
 
 def complexity(arguments: list[str]) -> int:
     """Multiply-accumulates per pixel, part by part.  Returns the exit status."""
-    if arguments[:1] == ["jpegai"]:
-        from calotype.lab.analysis.jpegai_table import main as table
-
-        return table(arguments[1:])
-    options = parser(
-        "lab complexity",
-        "Thousands of multiply-accumulates per pixel, part by part. 'lab complexity jpegai' sets JPEG AI's "
-        "decoders beside their published costs.",
-    )
+    options = parser("lab complexity", "Thousands of multiply-accumulates per pixel, part by part.")
     _add_model(options)
     given = options.parse_args(arguments)
 

@@ -5,14 +5,15 @@ A model is an ``nn.Module`` built from `calotype.lab.models.base.LabModel`:
     model = registry.build("minnen2018-mean-scale", n=128, m=192)
     out = model(x)                       # x float [B, 3, H, W] in 0..1, any size
     out.x_hat, out.bpp, out.bits["y"]    # bits per picture, an estimate
-    data = model.compress(x[:1])         # a real file (needs the native coder)
-    x_hat = model.decompress(data)       # the same pixels in any process
+    codec = ModelCodec(model)            # a snapshot for files (needs the native coder)
+    data = codec.compress(x[:1])         # a real file
+    x_hat = codec.decompress(data)       # the same pixels in any process
 
 **One walk.**  The coding order of a model is its method ``walk(coder, y)``.  It calls ``coder.code(name,
 values, distribution)`` for one group of latents after the other.  In training the coder estimates bits
-(`entropy.coders.Estimate`), in ``compress`` it writes, in ``decompress`` it reads (then all values are None,
-and ``given(f, y)`` passes the None on). There is no ``update()``: integer tables come from fixed lists of
-scales, or are evaluated when a file is coded.
+(`entropy.coders.Estimate`); for a file it writes, or it reads (then all values are None, and ``given(f, y)``
+passes the None on). There is no ``update()``: integer tables come from fixed lists of scales, or are
+evaluated when a file is coded.
 
 **Training.**  ``out = model(x, coder=Estimate("noise", generator=g))``; the loss is ``out.bpp.mean() + lam *
 255**2 * mse + out.aux``.  Without a coder, a model in ``train()`` uses the quantisation of its paper
@@ -20,11 +21,8 @@ scales, or are evaluated when a file is coded.
 ``out.sigma`` are the maps for the correlation loss (None where the entropy model is not Gaussian).
 `objective.RateDistortion` wraps model, lambda and distortion.
 
-**Many pictures.**  `codec.ModelCodec(model)` makes the float64 copy of the entropy part and the model's id
-once.
-
-**A new system** is one file in `models`: parts, `walk`, and a docstring with diagram, citation and coding
-order; then one `Entry` in `registry`.  Parts that no probability depends on are named in ``encoder_only``:
+**A new system** is one file in `models`: parts, `walk`, a docstring with diagram, citation and coding order,
+and ``SYSTEMS``, its names.  Parts that no probability depends on are named in ``encoder_only``:
 they stay float32 when a file is coded, all others run in float64.  A walk may return more than ``y_hat``;
 `synthesise` then takes it all.
 

@@ -71,7 +71,7 @@ class ModelCodec:
         self.device = next(model.parameters()).device
 
     @torch.inference_mode()
-    def compress(self, x: Tensor, *, grey: bool = False, **more: bytes | None) -> bytes:
+    def compress(self, x: Tensor, *, grey: bool = False, **more: Any) -> bytes:
         """Write one picture ``[1, 3, H, W]`` in 0..1.
 
         grey: to be noted in the header; more: ``icc``, ``exif``, ``xmp``, ``alpha`` for the container.

@@ -16,7 +16,7 @@ from torch import Tensor
 from calotype.lab.checkpoint import CheckpointError
 
 # (theirs, ours), all applied in order
-_RENAMES = [
+_RENAMES: list[tuple[str, Any]] = [
     (r"^module\.", ""),
     (r"\._(matrix)(\d)$", r".matrices.\2"),
     (r"\._(bias|factor)(\d)$", lambda m: f".{ {'bias': 'biases', 'factor': 'factors'}[m[1]] }.{m[2]}"),
@@ -59,7 +59,7 @@ def from_official(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, T
         if _DERIVED.search(key) or not isinstance(value, Tensor):
             continue
         for theirs, ours in _RENAMES:
-            key = re.sub(theirs, ours, key)  # type: ignore[arg-type]
+            key = re.sub(theirs, ours, key)
         weights[key] = value.detach().float()
     try:
         m, width = weights["g_a.9.weight"].shape[:2]

@@ -55,8 +55,12 @@ def ms_ssim(x: Tensor, y: Tensor) -> Tensor:
         if scale < 4:
             pad = [s % 2 for s in x.shape[2:]]
             x, y = F.avg_pool2d(x, 2, padding=pad), F.avg_pool2d(y, 2, padding=pad)
-    weights = torch.tensor(_WEIGHTS, dtype=x.dtype, device=x.device)
-    return (torch.stack(factors, 2) ** weights).prod(2).mean(1)
+    similarity = torch.ones_like(factors[0])
+    for factor, weight in zip(
+        factors, _WEIGHTS, strict=True
+    ):  # numbers: a tensor of them would be copied over
+        similarity = similarity * factor**weight
+    return similarity.mean(1)
 
 
 def decibel(similarity: float) -> float:

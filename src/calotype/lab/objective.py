@@ -42,14 +42,14 @@ class RateDistortion(nn.Module):
 
     def training_loss(
         self, x: Tensor, generator: torch.Generator | None, hard: bool
-    ) -> tuple[Tensor, dict[str, float]]:
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """``x`` uint8 ``[B, 3, H, W]``.  ``hard``: on rounded latents, as a file holds them."""
         pixels = x.float() / 255
         mode = "round" if hard else self.model.quantisation
         out = self.model(pixels, coder=Estimate(mode, generator=generator))
         loss = self.loss(pixels, out)
         with torch.no_grad():
-            values = {"bpp": float(out.bpp.mean()), "psnr": float(psnr(pixels, out.x_hat.clamp(0, 1)).mean())}
+            values = {"bpp": out.bpp.mean(), "psnr": psnr(pixels, out.x_hat.clamp(0, 1)).mean()}
         return loss, values
 
     @torch.no_grad()

@@ -1,6 +1,7 @@
 """Every system of the laboratory by name: ``names()``, ``build(name, **config)``, ``describe(name)``.
 
-To add a system, write its file in `calotype.lab.models` and one `Entry` here.
+A system is one file in `calotype.lab.models` with a dictionary ``SYSTEMS`` of names and entries; no other
+registration is needed.
 """
 
 from __future__ import annotations
@@ -8,13 +9,16 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
-from dataclasses import dataclass, field
+import pkgutil
+import re
+from functools import cache
 from typing import Any
 
 import torch
 
 from calotype.errors import CalotypeError
-from calotype.lab.models.base import LabModel
+from calotype.lab import models
+from calotype.lab.models.base import Entry, LabModel
 from calotype.lab.sizes import checked_arguments, out_of_memory
 
 
@@ -22,237 +26,24 @@ class UnknownModel(CalotypeError):
     """No system of that name, or no such option."""
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One system."""
-
-    target: str
-    """``module:Class`` under `calotype.lab.models`."""
-    summary: str
-    """One line for lists."""
-    citation: str
-    """Authors, venue, year, arXiv number."""
-    config: dict[str, Any] = field(default_factory=dict)
-    """Arguments of the class, at the sizes published for low rates."""
-    high: dict[str, Any] = field(default_factory=dict)
-    """What the paper changes for high rates."""
-    thin: dict[str, Any] = field(default_factory=dict)
-    """Few channels, the same structure: for tests and receptive fields."""
-
-
-_BALLE17 = "Balle, Laparra, Simoncelli, ICLR 2017, arXiv 1611.01704"
-_AGUSTSSON17 = "Agustsson et al., NeurIPS 2017, arXiv 1704.00648; Mentzer et al., CVPR 2018, arXiv 1801.04260"
-_BALLE18 = "Balle, Minnen, Singh, Hwang, Johnston, ICLR 2018, arXiv 1802.01436"
-_MINNEN18 = "Minnen, Balle, Toderici, NeurIPS 2018, arXiv 1809.02736"
-_MINNEN20 = "Minnen, Singh, ICIP 2020, arXiv 2007.08739"
-_CHENG20 = "Cheng, Sun, Takeuchi, Katto, CVPR 2020, arXiv 2001.01568"
-_HE21 = "He, Zheng, Sun, Wang, Qin, CVPR 2021, arXiv 2103.15306"
-_HE22 = "He, Yang, Peng, Ma, Qin, Wang, CVPR 2022, arXiv 2203.10886"
-_HU20 = "Hu, Yang, Liu, AAAI 2020; Hu, Yang, Ma, Liu, TPAMI 2021, arXiv 2002.03711"
-_ZHU22 = "Zhu, Yang, Cohen, ICLR 2022, openreview IDwN6xjHnK8"
-_LIU23 = "Liu, Sun, Katto, CVPR 2023, arXiv 2303.14978"
-_VCIP23 = "Low-complexity transform network architecture for JPEG AI image codec, VCIP 2023 (reconstruction)"
-_JPEGAI = "ISO/IEC 6048, JPEG AI; Esenlik et al., IEEE TCSVT 36(2), 2026, arXiv 2510.13867"
-_THIN_VCIP = {"luma": 16, "chroma": 8, "hidden": [16, 16]}
-_ALI23 = "Ali et al., NeurIPS 2023, openreview 1ihGy9vAIg"
-_THIN_SWIN = {"widths": [16, 16, 32, 32], "hyper": 16}
-_THIN_TCM = {"n": 8, "m": 20, "z": 8, "inner": 16, "widths": [8, 8]}
-_LOW, _HIGH, _THIN = {"n": 128, "m": 192}, {"n": 192, "m": 320}, {"n": 8, "m": 12}
-
-ENTRIES: dict[str, Entry] = {
-    "balle2017": Entry(
-        "balle2017:Balle2017",
-        "factorized prior, GDN, three strided layers",
-        _BALLE17,
-        {"n": 128},
-        {"n": 192},
-        {"n": 8},
-    ),
-    "agustsson2017": Entry(
-        "agustsson2017:SoftToHard",
-        "soft-to-hard vector quantisation to learned centres, GDN transforms",
-        _AGUSTSSON17,
-        {"n": 128, "m": 32},
-        {"n": 192, "m": 64},
-        _THIN,
-    ),
-    "balle2018-factorized": Entry(
-        "balle2018:Factorized", "factorized prior, GDN, four strided layers", _BALLE18, _LOW, _HIGH, _THIN
-    ),
-    "balle2018-hyperprior": Entry(
-        "balle2018:ScaleHyperprior", "scale hyperprior", _BALLE18, _LOW, _HIGH, _THIN
-    ),
-    "minnen2018-mean-scale": Entry(
-        "minnen2018:MeanScale", "mean-scale hyperprior", _MINNEN18, _LOW, _HIGH, _THIN
-    ),
-    "minnen2018-autoregressive": Entry(
-        "minnen2018:Autoregressive",
-        "hyperprior and raster autoregression",
-        _MINNEN18,
-        {"n": 192, "m": 192},
-        _HIGH,
-        _THIN,
-    ),
-    "minnen2020-charm": Entry(
-        "minnen2020:ChARM",
-        "channel-wise autoregression, latent residual prediction",
-        _MINNEN20,
-        {"n": 192, "m": 320},
-        {},
-        {"n": 8, "m": 12, "slices": 3, "support": 2, "widths": [8, 8]},
-    ),
-    "cheng2020-hyperprior": Entry(
-        "cheng2020:ChengHyperprior",
-        "Cheng's transforms, mean-scale hyperprior, no context",
-        _CHENG20,
-        {"n": 128},
-        {"n": 192},
-        {"n": 8},
-    ),
-    "cheng2020-anchor": Entry(
-        "cheng2020:Cheng2020",
-        "residual transforms, raster autoregression, one Gaussian",
-        _CHENG20,
-        {"n": 128},
-        {"n": 192},
-        {"n": 8},
-    ),
-    "cheng2020-attention": Entry(
-        "cheng2020:Cheng2020",
-        "the same with simplified attention",
-        _CHENG20,
-        {"n": 128, "attention": True},
-        {"n": 192},
-        {"n": 8, "attention": True},
-    ),
-    "cheng2020-mixture": Entry(
-        "cheng2020:Cheng2020",
-        "the same with the paper's mixture of three Gaussians",
-        _CHENG20,
-        {"n": 128, "attention": True, "mixture": 3},
-        {"n": 192},
-        {"n": 8, "attention": True, "mixture": 3},
-    ),
-    "he2021-minnen": Entry(
-        "he2021:CheckerboardMinnen",
-        "checkerboard context on Minnen's transforms",
-        _HE21,
-        {"n": 192, "m": 192},
-        _HIGH,
-        _THIN,
-    ),
-    "he2021-cheng": Entry(
-        "he2021:CheckerboardCheng",
-        "checkerboard context on Cheng's transforms",
-        _HE21,
-        {"n": 128},
-        {"n": 192},
-        {"n": 8},
-    ),
-    "he2022-elic": Entry(
-        "he2022:Elic",
-        "uneven channel groups x checkerboard",
-        _HE22,
-        {"n": 192, "m": 320},
-        {},
-        {"n": 8, "m": 12, "groups": [2, 2, 3, 5]},
-    ),
-    "he2022-elic-chandelier": Entry(
-        "he2022:Elic",
-        "the same, groups see the first and the latest only",
-        _HE22,
-        {"n": 192, "m": 320, "variant": "chandelier"},
-        {},
-        {"n": 8, "m": 12, "groups": [2, 2, 3, 5], "variant": "chandelier"},
-    ),
-    "hu2020-low": Entry(
-        "hu2020:CoarseToFine",
-        "three levels of latents, side-information aggregation",
-        _HU20,
-        {"n": 192},
-        {},
-        {"n": 12, "z2": 16},
-    ),
-    "hu2020-high": Entry(
-        "hu2020:CoarseToFine",
-        "the same at the sizes for high rates",
-        _HU20,
-        {"n": 384, "wide": 2},
-        {},
-        {"n": 12, "z2": 16, "wide": 2},
-    ),
-    "zhu2022-hyperprior": Entry(
-        "zhu2022:SwinHyperprior", "Swin transforms, mean-scale hyperprior", _ZHU22, {}, {}, _THIN_SWIN
-    ),
-    "zhu2022-charm": Entry(
-        "zhu2022:SwinChARM",
-        "Swin transforms, channel-wise autoregression",
-        _ZHU22,
-        {},
-        {},
-        {**_THIN_SWIN, "slices": 4},
-    ),
-    "liu2023-tcm-small": Entry(
-        "liu2023:TCM", "mixed Transformer-CNN blocks, SWAtten slices", _LIU23, {"n": 64}, {}, _THIN_TCM
-    ),
-    "liu2023-tcm-medium": Entry("liu2023:TCM", "the same, wider", _LIU23, {"n": 96}, {}, _THIN_TCM),
-    "liu2023-tcm-large": Entry("liu2023:TCM", "the same, widest", _LIU23, {"n": 128}, {}, _THIN_TCM),
-    **{
-        f"jpegai2023-{variant}": Entry(
-            "jpegai2023:JpegAI2023",
-            f"JPEG AI's transform in 2023, {what}",
-            _VCIP23,
-            {"variant": variant},
-            {},
-            {"variant": variant, **_THIN_VCIP},
+@cache
+def _entries() -> dict[str, Entry]:
+    """The ``SYSTEMS`` of every file in `calotype.lab.models`, by the year in the file's name."""
+    found: dict[str, Entry] = {}
+    files = [module.name for module in pkgutil.iter_modules(models.__path__)]
+    for file in sorted(files, key=lambda name: (re.findall(r"\d{4}", name) or ["9999"], name)):
+        systems: dict[str, Entry] = getattr(
+            importlib.import_module(f"{models.__name__}.{file}"), "SYSTEMS", {}
         )
-        for variant, what in (
-            ("baseline", "two mask attentions per branch"),
-            ("attention-cs", "attention over half of the channels"),
-            ("attention-ds", "attention at half the resolution"),
-            ("shuffle", "1x1 convolution and pixel shuffle for upsampling"),
-            ("activation", "activation without tanh and product"),
-            ("combination", "all three simplifications"),
-        )
-    },
-    "jpegai-hop": Entry(
-        "jpegai:JpegAI",
-        "JPEG AI, high operating point",
-        _JPEGAI,
-        {"point": "hop"},
-        {},
-        {"point": "hop", "divide": 8},
-    ),
-    "jpegai-bop": Entry(
-        "jpegai:JpegAI",
-        "JPEG AI, base operating point",
-        _JPEGAI,
-        {"point": "bop"},
-        {},
-        {"point": "bop", "divide": 8},
-    ),
-    "jpegai-sop": Entry(
-        "jpegai:JpegAI",
-        "JPEG AI, simple operating point",
-        _JPEGAI,
-        {"point": "sop"},
-        {},
-        {"point": "sop", "divide": 8},
-    ),
-    "ali2023-cheng-charm": Entry(
-        "ali2023:ChengChARM",
-        "Cheng's transforms, channel-wise autoregression",
-        _ALI23,
-        {"n": 128},
-        {"n": 192},
-        {"n": 12, "slices": 3, "widths": [8, 8]},
-    ),
-}
+        if twice := found.keys() & systems.keys():
+            raise ValueError(f"{file}.py: another file has a system called {min(twice)!r}")
+        found |= systems
+    return found
 
 
 def names() -> list[str]:
     """All systems, in order of publication."""
-    return list(ENTRIES)
+    return list(_entries())
 
 
 def entry(name: str) -> Entry:
@@ -261,18 +52,11 @@ def entry(name: str) -> Entry:
     Raises:
         UnknownModel: with the nearest name.
     """
-    if name not in ENTRIES:
-        near = difflib.get_close_matches(name, ENTRIES, 1, 0.4)
+    if name not in _entries():
+        near = difflib.get_close_matches(name, _entries(), 1, 0.4)
         hint = f"; did you mean {near[0]!r}?" if near else "; see calotype lab list"
         raise UnknownModel(f"no model is called {name!r}{hint}")
-    return ENTRIES[name]
-
-
-def model_class(name: str) -> type[LabModel]:
-    """The class of a system; imports its file."""
-    module, cls = entry(name).target.split(":")
-    found: type[LabModel] = getattr(importlib.import_module(f"calotype.lab.models.{module}"), cls)
-    return found
+    return _entries()[name]
 
 
 def build(name: str, **config: Any) -> LabModel:
@@ -282,7 +66,7 @@ def build(name: str, **config: Any) -> LabModel:
         UnknownModel: for a name that is not listed, an option that the system does not have, a value of
             the wrong kind, or sizes that need more memory than there is.
     """
-    cls = model_class(name)
+    cls = entry(name).model
     known = inspect.signature(cls).parameters
     anything = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values())
     if not anything and (unknown := [option for option in config if option not in known]):
@@ -324,7 +108,7 @@ def describe(name: str, size: tuple[int, int] = (256, 256), **config: Any) -> di
         "citation": e.citation,
         "config": model.config,
         "document": (module.__doc__ or "").strip(),
-        "file": f"calotype/lab/models/{e.target.split(':')[0]}.py",
+        "file": f"calotype/lab/models/{e.model.__module__.rpartition('.')[2]}.py",
         "multiple": model.multiple,
         "quantisation": model.quantisation,
         "parameters": complexity.parameters(model),

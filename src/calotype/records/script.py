@@ -25,7 +25,7 @@ def guarded(main: Callable[P, int | None]) -> Callable[P, int]:
         try:
             return main(*args, **kwargs) or 0
         except (CalotypeError, OSError, ValueError) as error:
-            print(f"{Path(inspect.getfile(main)).name}: {describe(error)}", file=sys.stderr, flush=True)
+            print(f"{_name(Path(inspect.getfile(main)))}: {describe(error)}", file=sys.stderr, flush=True)
             return 1
 
     return run
@@ -53,6 +53,11 @@ def usable(folder: Path) -> None:
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not there.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, "is a file, not a folder", str(there))
+
+
+def _name(file: Path) -> str:
+    """What people call a script: the folder's name where it is run as that."""
+    return file.parent.name if file.stem == "__main__" else file.name
 
 
 def _why(error: Exception) -> str:

@@ -99,6 +99,7 @@ def test_a_random_start(folder: Path, cache: Path, tmp_path: Path) -> None:
     assert first["loss"] > 50
 
 
+@pytest.mark.slow
 def test_a_relay_in_pieces_equals_one_run(folder: Path, cache: Path, tmp_path: Path) -> None:
     """Stopped by a signal on one machine, continued from its pieces on another: the same weights, bit for
     bit.
@@ -158,10 +159,10 @@ def test_two_processes_equal_one(folder: Path, cache: Path, tmp_path: Path) -> N
 
 
 def test_a_machine_with_nothing_but_torch(folder: Path, cache: Path, tmp_path: Path) -> None:
-    """No native module, no ONNX Runtime, no rich, no typer, no tensorboard."""
+    """No native module, no ONNX Runtime, no rich, no tensorboard."""
     code = (
         "import sys\n"
-        "for name in ('calotype._rans', 'onnxruntime', 'onnx', 'rich', 'typer', 'tensorboard'):\n"
+        "for name in ('calotype._rans', 'onnxruntime', 'onnx', 'rich', 'tensorboard'):\n"
         "    sys.modules[name] = None\n"
         "from calotype.lab.train.command import main\n"
         "sys.exit(main(sys.argv[1:]))\n"
@@ -242,6 +243,8 @@ def test_published_systems_at_several_lambdas(
         (["--set", "freeze=nothing.*"], "no parameter's name fits 'nothing.*'"),
         (["--set", "paces=nothing.*=2"], "no parameter's name fits 'nothing.*'"),
         (["--set", "paces=synthesis.*=fast"], "'synthesis.*=fast' is not PATTERN=FACTOR"),
+        (["--set", "betas=0.9"], "betas must be two numbers"),
+        (["--set", "betas=0.9,1.5", "--set", "optimizer=soap"], "betas must be two numbers"),
         (["--resume", "nowhere"], "no checkpoint"),
         (["--from", "nowhere"], "no checkpoint"),
         (["--data", "nowhere"], "neither a folder"),

@@ -13,7 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
-from calotype.lab.train.data import DevicePhotos, Photos
+from calotype.lab.train.data import Photos
+from calotype.lab.train.resident import DevicePhotos
 
 Picture = Callable[..., np.ndarray]
 
@@ -46,9 +47,11 @@ def test_small_pictures_are_extended_by_reflection(photos: Photos) -> None:
 
 
 def test_crops_made_on_a_device_are_the_same(photos: Photos) -> None:
-    resident = DevicePhotos(photos, torch.device("cpu"))
+    resident = DevicePhotos(photos, torch.device("cpu"), 64)
     plan = photos.plan(list(range(len(photos.names))), (1, 2, 3), 24, 64)
-    assert torch.equal(resident.cut(plan, 64), photos.cut(plan, 64))
+    crops = resident.cut(plan)
+    assert torch.equal(crops, photos.cut(plan, 64))
+    assert crops.is_contiguous(memory_format=torch.channels_last)
     assert not DevicePhotos.fit(photos, torch.device("cpu"))
 
 
@@ -145,9 +148,9 @@ def test_several_folders_are_counted_through(
     both = Photos.open(folder, tmp_path / "more", cache=tmp_path / "cache")
     assert both.names == [*photos.names, "x.png"]
     assert np.array_equal(both.picture(6), picture(64, 64, 9))
-    resident = DevicePhotos(both, torch.device("cpu"))
+    resident = DevicePhotos(both, torch.device("cpu"), 64)
     plan = both.plan([5, 6], (1,), 4, 64)
-    assert torch.equal(resident.cut(plan, 64), both.cut(plan, 64))
+    assert torch.equal(resident.cut(plan), both.cut(plan, 64))
 
 
 def test_an_index_of_the_old_form_is_read(tmp_path: Path, picture: Picture) -> None:

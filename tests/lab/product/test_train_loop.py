@@ -18,8 +18,9 @@ from torch import Tensor
 from calotype.lab.checkpoint import CheckpointError
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
-from calotype.lab.train.loop import Diverged, Trainer
+from calotype.lab.train.loop import Trainer
 from calotype.lab.train.report import Console, Reporter, table
+from calotype.lab.train.rollback import Diverged
 from calotype.lab.train.state import State, find, split
 from calotype.lab.train.subject import MS_SSIM_WEIGHT, AllQualities, Subject
 
@@ -278,12 +279,12 @@ def test_configurations_take_text() -> None:
 def test_pieces_make_the_whole(trainer: Make, tmp_path: Path) -> None:
     run = trainer(steps=1)
     run.run()
-    pieces = split(run.checkpoint, tmp_path / "pieces", limit=3_000_000)
+    pieces = split(run.checkpoint.read_bytes(), tmp_path / "pieces", limit=3_000_000)
     assert all(p.stat().st_size <= 3_000_000 for p in pieces)
     assert len(pieces) > 2
     assert find(tmp_path / "pieces") == run.checkpoint.read_bytes()
     same(State.load(tmp_path / "pieces"), State.load(tmp_path / "run"))
-    split(run.checkpoint, tmp_path / "pieces", limit=9_000_000)
+    split(run.checkpoint.read_bytes(), tmp_path / "pieces", limit=9_000_000)
     assert find(tmp_path / "pieces") == run.checkpoint.read_bytes()
     victim = sorted((tmp_path / "pieces").iterdir())[-1]
     victim.write_bytes(victim.read_bytes()[:-1] + b"\x55")

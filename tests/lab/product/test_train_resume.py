@@ -15,6 +15,7 @@ import torch
 
 from calotype.lab.checkpoint import CheckpointError
 from calotype.lab.sizes import out_of_memory
+from calotype.lab.train import average
 from calotype.lab.train.command import main
 from calotype.lab.train.state import State, find, split
 
@@ -115,7 +116,7 @@ def test_of_two_checkpoints_the_later_one(
     assert f"taking the checkpoint of {later}: that of {mse} is only at step 2" in told
     assert "going on from step 4" in told
     assert State.load(mse).step == 4
-    split(tmp_path / "new" / "checkpoint.safetensors", tmp_path / "pieces")
+    split((tmp_path / "new" / "checkpoint.safetensors").read_bytes(), tmp_path / "pieces")
     assert train("mse", *FACTORIZED, "--resume", str(tmp_path / "pieces"), steps=5) == 0
     told = capsys.readouterr().err
     assert f"taking the checkpoint of {mse}: that of {tmp_path / 'pieces'} is no later, step 4" in told
@@ -124,6 +125,33 @@ def test_of_two_checkpoints_the_later_one(
     assert train("other", "balle2018-factorized", "--lambda", "0.05", *sets(SMALL), "--quiet") == 0
     assert train("other", "balle2018-factorized", "--lambda", "0.05", "--resume", str(mse)) == 1
     assert "of different runs" in capsys.readouterr().err
+
+
+def test_the_average_alone_begins_a_new_run(
+    mse: Path, train: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "kept" / "checkpoint.safetensors"
+    whole = State.load(mse)
+    assert average.main([str(mse), str(kept)]) == 0
+    assert kept.stat().st_size < 0.3 * (mse / "checkpoint.safetensors").stat().st_size
+    state = State.load(kept.parent)
+    assert (state.step, state.config, state.weights, state.optimizer) == (2, whole.config, {}, {})
+    for name, value in whole.ema.items():
+        assert state.ema[name].dtype == value.dtype
+        torch.testing.assert_close(state.ema[name], value, rtol=1e-3, atol=1e-4)
+    assert (
+        train("new", *FACTORIZED, *sets(SMALL), "--from", str(kept.parent), "--quiet", steps=1, lr=1e-9) == 0
+    )
+    for name, value in State.load(tmp_path / "new").weights.items():
+        torch.testing.assert_close(value.float(), state.ema[name].float(), rtol=1e-5, atol=1e-6)
+    capsys.readouterr()
+    for out in ("other", "kept"):
+        assert train(out, *FACTORIZED, "--resume", str(kept.parent)) == 1
+        told = capsys.readouterr().err.strip()
+        assert f"--from {kept.parent} without --resume" in told
+        assert "\n" not in told
+    assert average.main([str(tmp_path / "nowhere"), str(kept)]) == 1
+    assert "no checkpoint" in capsys.readouterr().err
 
 
 @contextmanager
@@ -142,20 +170,20 @@ def test_an_interruption_leaves_the_old_pieces(tmp_path: Path) -> None:
     folder, old, new = tmp_path / "pieces", tmp_path / "old", tmp_path / "new"
     old.write_bytes(bytes(range(256)) * 40)
     new.write_bytes(bytes(range(255, -1, -1)) * 50)
-    split(old, folder, limit=4000)
+    split(old.read_bytes(), folder, limit=4000)
     names = sorted(p.name for p in folder.iterdir())
     with file_limit(3000), pytest.raises(OSError, match="large"):
-        split(new, folder, limit=4000)
+        split(new.read_bytes(), folder, limit=4000)
     assert sorted(p.name for p in folder.iterdir()) == names
     assert find(folder) == old.read_bytes()
     with file_limit(3000):
-        pieces = split(new, folder, limit=2500)  # and what fits takes their place
+        pieces = split(new.read_bytes(), folder, limit=2500)  # and what fits takes their place
     assert sorted(folder.iterdir()) == sorted(pieces)
     assert find(folder) == new.read_bytes()
     left = folder / (pieces[0].name + ".new")  # from a process that was killed
     left.write_bytes(b"half")
     assert find(folder) == new.read_bytes()
-    assert split(new, folder, limit=3000) != pieces
+    assert split(new.read_bytes(), folder, limit=3000) != pieces
     assert not left.exists()
     assert find(folder) == new.read_bytes()
 
@@ -164,7 +192,7 @@ def test_a_whole_checkpoint_beside_a_part_of_another(tmp_path: Path) -> None:
     """As an interruption between two pieces leaves them."""
     for name in ("a", "b"):
         (tmp_path / name).write_bytes(name.encode() * 1000)
-        split(tmp_path / name, tmp_path / f"pieces-{name}", limit=400)
+        split((tmp_path / name).read_bytes(), tmp_path / f"pieces-{name}", limit=400)
     both = tmp_path / "pieces-a"
     moved = sorted((tmp_path / "pieces-b").iterdir())
     for piece in moved[:-1]:
@@ -219,7 +247,7 @@ def test_values_that_no_run_can_have_from_a_source_tree(tmp_path: Path) -> None:
     """Nothing of the package is installed (-S), and there is no GPU."""
     code = (
         "import sys\n"
-        "for name in ('calotype._rans', 'onnxruntime', 'onnx', 'rich', 'typer', 'tensorboard'):\n"
+        "for name in ('calotype._rans', 'onnxruntime', 'onnx', 'rich', 'tensorboard'):\n"
         "    sys.modules[name] = None\n"
         "from calotype.lab.train.command import main\n"
         "for words in ('--device=cuda', '--threads=-1', '--minutes=nan', '--device=foo'):\n"

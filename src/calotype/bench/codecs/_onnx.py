@@ -94,7 +94,7 @@ def of_pack(pack: Any) -> dict[str, Any]:
 
     fields, model = pack.manifest, pack.manifest.latent_model
     latents, cells = (1, fields.latents, 32, 32), 512 // manifest.HYPER_STRIDES[model]
-    sizes = {
+    sizes: dict[str, tuple[int, ...]] = {
         "pixels": (1, 512, 512, 3),
         "y": latents,
         "r": latents,
@@ -146,4 +146,4 @@ def _sites(part: str, layer: str, number: int, latents: int) -> int:
     octaves, sites = staged[part]
     stage = number if layer in ("own", "low_out") else number + 1
     octave = octaves - 1 - max(stage - 1, 0) // 3
-    return sites // 4 ** (octave + 1)
+    return int(sites // 4 ** (octave + 1))

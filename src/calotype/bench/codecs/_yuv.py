@@ -42,7 +42,8 @@ def to_rgb(planes: Planes, bits: int = 10) -> np.ndarray:
         cb, cr = _resize(cb, width, height), _resize(cr, width, height)
     r, b = y + 2 * (1 - KR) * cr, y + 2 * (1 - KB) * cb
     g = (y - KR * r - KB * b) / KG
-    return np.clip(np.rint(np.stack([r, g, b], axis=-1) * 255), 0, 255).astype(np.uint8)
+    image: np.ndarray = np.clip(np.rint(np.stack([r, g, b], axis=-1) * 255), 0, 255).astype(np.uint8)
+    return image
 
 
 def to_bytes(planes: Planes) -> bytes:

@@ -10,6 +10,11 @@ from calotype.bench.codecs import _pillow
 from calotype.bench.codecs.base import Codec
 
 
+def _cores() -> int:
+    """What this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class Avif(Codec):
     family = "avif"
     quality_unit = "libavif quality 0..100"
@@ -32,11 +37,7 @@ class Avif(Codec):
 
     def encode(self, image: np.ndarray, quality: float) -> bytes:
         # The number of threads changes libaom's bytes slightly, so it is always given.
-        threads = (
-            self.threads or len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity")
-            else os.cpu_count()
-        )
+        threads = self.threads or _cores()
         options = {"advanced": {"tune": self.tune}} if self.tune else {}
         return _pillow.encode(
             image,

@@ -24,7 +24,8 @@ class Calotype(Codec):
         return self.trial()
 
     def configured(self, argument: str) -> Codec:
-        return _calo.configured(self, argument)
+        other: Codec = _calo.configured(self, argument)
+        return other
 
     def version(self) -> str:
         from calotype.codec import library

@@ -24,7 +24,7 @@ class Jpegli(Codec):
         import pyjpegli
 
         height, width = image.shape[:2]
-        return pyjpegli.encode(np.ascontiguousarray(image), width, height, int(quality))
+        return bytes(pyjpegli.encode(np.ascontiguousarray(image), width, height, int(quality)))
 
     def decode(self, data: bytes) -> np.ndarray:
         return _pillow.decode(data)

@@ -30,8 +30,10 @@ class JpegXl(Codec):
     def encode(self, image: np.ndarray, quality: float) -> bytes:
         import imagecodecs
 
-        options = {"distance": float(quality), "effort": 7, "lossless": False}
-        return imagecodecs.jpegxl_encode(image, numthreads=self.threads or None, **options)
+        threads = self.threads or None
+        return bytes(
+            imagecodecs.jpegxl_encode(image, distance=quality, effort=7, lossless=False, numthreads=threads)
+        )
 
     def decode(self, data: bytes) -> np.ndarray:
         import imagecodecs

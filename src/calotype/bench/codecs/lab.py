@@ -18,7 +18,8 @@ from calotype.bitstream import parse
 class Lab(Codec):
     name = family = "lab"
     settings = "checkpoints of the laboratory, with real bitstreams: lab:CHECKPOINT or lab:FOLDER"
-    quality_unit, qualities = "number of the checkpoint", (0,)
+    quality_unit = "number of the checkpoint"
+    qualities: tuple[float, ...] = (0,)
     requires, install = ("torch", "safetensors"), "pip install 'calotype[lab]'"
     infos: tuple[Any, ...] = ()  # of the checkpoints, by quality
 
@@ -41,12 +42,13 @@ class Lab(Codec):
         return f"torch {metadata.version('torch')}, checkpoints {' '.join(i.id.hex() for i in self.infos)}"
 
     def encode(self, image: np.ndarray, quality: float) -> bytes:
-        return _lab.model(self.infos[int(quality)], self.threads).encode(image)
+        return bytes(_lab.model(self.infos[int(quality)], self.threads).encode(image))
 
     def decode(self, data: bytes) -> np.ndarray:
         key = parse(data).header.pack_id
         info = next(info for info in self.infos if info.id == key)
-        return _lab.model(info, self.threads).decode(data)
+        image: np.ndarray = _lab.model(info, self.threads).decode(data)
+        return image
 
     def complexity(self) -> dict[str, object] | None:
         found = _lab.model(self.infos[0], 1).complexity()

@@ -63,6 +63,7 @@ def _published(c: dict[str, Any]) -> dict[str, Any]:
 
 def _measured(name: str, c: dict[str, Any]) -> dict[str, Any]:
     points, meta = c["points"], c["meta"]
+    metrics: dict[str, list[float] | None]
     metrics = {m: [p[m] for p in points] for m in ("psnr_rgb", "psnr_y", "ms_ssim")}
     metrics["ms_ssim_db"] = [p["ms_ssim_db_of_mean"] for p in points]
     extra = {

@@ -147,9 +147,7 @@ def latent_shapes(model: nn.Module, size: tuple[int, int] = (256, 256)) -> dict[
     return shapes
 
 
-def receptive_field(
-    part: Callable[[Tensor], Tensor], channels: int, size: int = 256, stride: int = 16
-) -> tuple[int, int]:
+def receptive_field(part: nn.Module, channels: int, size: int = 256, stride: int = 16) -> tuple[int, int]:
     """(rows, columns) of input that one output position in the middle can depend on; ``size`` where it sees
     everything.
 
@@ -157,10 +155,10 @@ def receptive_field(
     nothing cancels, and the gradient's support is measured.  ``stride``: input positions per output position
     (analysis), or 1.
     """
-    twin = copy.deepcopy(part).double().eval()  # type: ignore[union-attr]
+    twin = copy.deepcopy(part).double().eval()
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for p in twin.parameters():  # type: ignore[union-attr]
+        for p in twin.parameters():
             fan = max(1, p[0].numel()) if p.ndim > 1 else 1
             p.copy_((0.5 + torch.rand(p.shape, generator=generator, dtype=torch.float64)) / fan)
     x = (0.5 + torch.rand(1, channels, size, size, generator=generator, dtype=torch.float64)).requires_grad_()

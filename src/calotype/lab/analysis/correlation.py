@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from calotype.lab.analysis.subjects import AnalysisError, Subject
+from calotype.lab.analysis.specimens import AnalysisError, Specimen
 
 
 def channel_maps(u: Tensor, radius: int = 2) -> tuple[Tensor, Tensor]:
@@ -103,19 +103,19 @@ def _rounded(t: Tensor) -> Any:
     return None if torch.isnan(t) else round(float(t), 5)
 
 
-def measure(subject: Subject, pictures: list[tuple[str, Tensor]], radius: int = 2) -> CorrelationMap:
+def measure(specimen: Specimen, pictures: list[tuple[str, Tensor]], radius: int = 2) -> CorrelationMap:
     """The correlation map of a model over pictures ``[1, 3, H, W]``, with means and scales of test time.
 
     Raises:
         AnalysisError: if the entropy model is not Gaussian, or latents are too few for the radius.
     """
-    result = CorrelationMap(subject.label, radius)
+    result = CorrelationMap(specimen.label, radius)
     for name, x in pictures:
-        u = subject.latents(x).u
+        u = specimen.latents(x).u
         h, w = u.shape[2:]
         if radius >= min(h, w):
             raise AnalysisError(
-                f"{subject.label}: radius {radius} is too large for the {h} x {w} latents of {name}; "
+                f"{specimen.label}: radius {radius} is too large for the {h} x {w} latents of {name}; "
                 f"give at most {min(h, w) - 1}, or larger pictures"
             )
         result.add(u, name)

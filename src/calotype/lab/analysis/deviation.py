@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from calotype.lab.analysis.subjects import Subject
+from calotype.lab.analysis.specimens import Specimen
 
 
 def deviation(residual: Tensor) -> Tensor:
@@ -67,22 +67,22 @@ class Deviation:
         }
 
 
-def measure(subject: Subject, name: str, x: Tensor) -> Deviation:
+def measure(specimen: Specimen, name: str, x: Tensor) -> Deviation:
     """The deviation of one picture ``[1, 3, H, W]`` at test time.
 
     Raises:
         AnalysisError: if the entropy model is not Gaussian.
         ValueError: if all latents are 0.
     """
-    t = subject.latents(x)
+    t = specimen.latents(x)
     try:
         relative = epsilon(t.y, t.residual)
     except ValueError as error:
-        raise ValueError(f"{subject.label}, {name}: {error}") from None
+        raise ValueError(f"{specimen.label}, {name}: {error}") from None
     gamma = float(t.y.abs().mean())
     after = None if t.y_hat is None else float((t.y_hat - t.y).abs().mean()) / gamma
     map_ = deviation(t.residual)[0].mean(0) / gamma
-    return Deviation(subject.label, name, map_, relative, gamma, t.y.shape[1], after)
+    return Deviation(specimen.label, name, map_, relative, gamma, t.y.shape[1], after)
 
 
 def summary(results: list[Deviation]) -> dict[str, Any]:

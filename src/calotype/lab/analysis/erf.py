@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from calotype.lab.analysis.subjects import Subject
+from calotype.lab.analysis.specimens import Specimen
 
 THRESHOLDS = (0.01, 0.0001)
 HALVES = ("analysis", "synthesis")
@@ -88,7 +88,7 @@ class Field:
 
 
 def effective_field(
-    subject: Subject,
+    specimen: Specimen,
     pictures: list[tuple[str, Tensor]],
     half: str = "analysis",
     position: tuple[int, int] | None = None,
@@ -102,17 +102,21 @@ def effective_field(
         raise ValueError(f"half must be one of {', '.join(HALVES)}, got {half!r}")
     total = None
     for _, x in pictures:
-        x = subject.crop(_middle(x, size))
+        x = specimen.crop(_middle(x, size))
         if half == "analysis":
-            g = gradient_map(subject.analyse, x, position)
+            g = gradient_map(specimen.analyse, x, position)
         else:
-            with torch.no_grad():
-                y_hat, *more = subject.synthesis_input(x)
-            g = gradient_map(lambda t, more=more: subject.synthesise(t, *more), y_hat, position)
+            g = _of_synthesis(specimen, x, position)
         total = g if total is None else total + g
     if total is None:
         raise ValueError("no pictures")
-    return Field(subject.label, half, total / total.max().clamp_min(1e-30), [name for name, _ in pictures])
+    return Field(specimen.label, half, total / total.max().clamp_min(1e-30), [name for name, _ in pictures])
+
+
+def _of_synthesis(specimen: Specimen, x: Tensor, position: tuple[int, int] | None) -> Tensor:
+    with torch.no_grad():
+        y_hat, *more = specimen.synthesis_input(x)
+    return gradient_map(lambda t: specimen.synthesise(t, *more), y_hat, position)
 
 
 def _middle(x: Tensor, size: int) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from calotype.lab.analysis.correlation import CorrelationMap
 from calotype.lab.analysis.deviation import Deviation
 from calotype.lab.analysis.erf import Field
-from calotype.lab.analysis.subjects import AnalysisError
+from calotype.lab.analysis.specimens import AnalysisError
 
 
 def _grid(rows: int, columns: int, side: float = 2.6) -> tuple[Any, Any]:

@@ -8,7 +8,8 @@ for one group of latents after the other.  `Estimate` counts bits and lets gradi
 writes, `FileDecoder` ignores ``values`` (they are None) and reads.  So a file cannot drift from the forward
 pass.
 
-``values`` is a whole map ``[B, C, h, w]``; ``at``, int64 ``[n]``, chooses positions of the flattened grid,
+Each map has a name of its own; "y/0", "y/1", ... are slices of "y", counted as one.  ``values`` is a whole
+map ``[B, C, h, w]``; ``at``, int64 ``[n]``, chooses positions of the flattened grid,
 and then the distribution and the result are ``[B, C, n]``.
 """
 
@@ -111,6 +112,7 @@ class Estimate:
         self._add(name, values, values_hat if same else self.rate(values, p.centre, self.generator), p, None)
 
     def _add(self, name: str, values: Tensor, rated: Tensor, p: Any, at: Tensor | None) -> None:
+        name = name.partition("/")[0]
         bits = -torch.log2(p.likelihood(rated)).flatten(1).sum(1)
         self.bits[name] = self.bits[name] + bits if name in self.bits else bits
         self.coded.append((name, values, p, at))
@@ -149,7 +151,8 @@ class FileEncoder:
     def __init__(self, height: int, width: int) -> None:
         self.size = (height, width)
         self.writer = Writer()
-        self._ranged: Tensor | None = None
+        self._maps: dict[str, Tensor] = {}
+        self._ranges: dict[str, tuple[int, int]] = {}
 
     def grid(self, stride: int) -> tuple[int, int, int]:
         return 1, self.size[0] // stride, self.size[1] // stride
@@ -166,10 +169,16 @@ class FileEncoder:
         symbols = torch.round(v - p.centre)
         if isinstance(p, Mixture):
             symbols = symbols.clamp(-p.RANGE, p.RANGE)
-            if self._ranged is not values:  # the first group of a map: one range for all of its groups
+            if self._maps.setdefault(name, values) is not values:  # the decoder knows maps by their names
+                raise ValueError(
+                    f"two maps are coded as {name!r}; call slices of one {name}/0, {name}/1, ..."
+                )
+            if name in self._ranges:
+                self.writer.range = self._ranges[name]
+            else:  # the first group of a map: one range for all of its groups
                 whole = torch.round(values).clamp(-p.RANGE, p.RANGE)
                 self.writer.put_range(int(whole.min()), int(whole.max()))
-                self._ranged = values
+                self._ranges[name] = self.writer.range
         p.write(self.writer, symbols)
         return _canonical(symbols + p.centre)
 
@@ -183,16 +192,19 @@ class FileDecoder:
     def __init__(self, payload: bytes | memoryview, height: int, width: int) -> None:
         self.size = (height, width)
         self.reader = Reader(payload)
-        self._ranged: set[str] = set()
+        self._ranges: dict[str, tuple[int, int]] = {}
 
     grid = FileEncoder.grid
     ahead = FileEncoder.ahead
     count = FileEncoder.count
 
     def code(self, name: str, values: Tensor | None, p: Any, at: Tensor | None = None) -> Tensor:
-        if isinstance(p, Mixture) and name not in self._ranged:
-            self.reader.get_range(p.RANGE)
-            self._ranged.add(name)
+        if isinstance(p, Mixture):
+            if name in self._ranges:
+                self.reader.range = self._ranges[name]
+            else:
+                self.reader.get_range(p.RANGE)
+                self._ranges[name] = self.reader.range
         symbols = p.read(self.reader)
         centre = p.centre
         device = centre.device if isinstance(centre, Tensor) else p.sigma.device

@@ -17,7 +17,7 @@ import atexit
 import math
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 P_MIN = 1e-9
 SCALE_MIN, SCALE_MAX, SCALES = 0.11, 256.0, 64
+Scales: TypeAlias = tuple[float, float] | tuple[float, float, int]
+"""The first and the last of a law's scales, and how many there are (64)."""
 
 
 def log_scales(low: float = SCALE_MIN, high: float = SCALE_MAX, count: int = SCALES) -> np.ndarray:
@@ -46,7 +48,7 @@ class _Located:
 
     mu: Tensor | None
     sigma: Tensor
-    scales: tuple[float, float]
+    scales: ClassVar[Scales]
 
     @staticmethod
     def cdf(x: Tensor) -> Tensor:
@@ -81,7 +83,7 @@ class _Located:
 
     @classmethod
     def tables(cls) -> Any:
-        return _scale_tables(cls)
+        return _scale_tables(cls)  # type: ignore[arg-type]  # a class can be hashed; mypy 2.4 thinks of objects
 
 
 @dataclass
@@ -90,7 +92,7 @@ class Gaussian(_Located):
 
     mu: Tensor | None
     sigma: Tensor
-    scales = (SCALE_MIN, SCALE_MAX)
+    scales: ClassVar[Scales] = (SCALE_MIN, SCALE_MAX)
     cdf = staticmethod(_normal_cdf)
 
     def __post_init__(self) -> None:
@@ -103,7 +105,7 @@ class Logistic(_Located):
 
     mu: Tensor | None
     sigma: Tensor
-    scales = (0.06, 140.0)
+    scales: ClassVar[Scales] = (0.06, 140.0)
     cdf = staticmethod(torch.sigmoid)
 
     def __post_init__(self) -> None:

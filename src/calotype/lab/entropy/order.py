@@ -125,7 +125,7 @@ def channel_slices(
     done: list[Tensor] = []
     for i, y_i in enumerate(parts(y, sizes)):
         for_mean, for_scale = support(i, done)
-        y_hat = coder.code(name, y_i, Gaussian(mean[i](for_mean), scale[i](for_scale)))
+        y_hat = coder.code(f"{name}/{i}", y_i, Gaussian(mean[i](for_mean), scale[i](for_scale)))
         if lrp is not None:
             y_hat = y_hat + 0.5 * torch.tanh(lrp[i](torch.cat((for_mean, y_hat), 1)))
         done.append(y_hat)

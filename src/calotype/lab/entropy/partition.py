@@ -27,7 +27,8 @@ class Part:
         return self.coder.grid(1)[0], (bottom - top) // stride, (right - left) // stride
 
     def code(self, name: str, values: Tensor | None, p: Any, at: Tensor | None = None) -> Tensor:
-        return self.coder.code(f"{name}.{self.number}" if self.number else name, values, p, at)
+        whole, slash, part = name.partition("/")
+        return self.coder.code(f"{whole}.{self.number}{slash}{part}" if self.number else name, values, p, at)
 
 
 def boxes(height: int, width: int, side: int) -> list[Box]:

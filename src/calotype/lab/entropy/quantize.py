@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from calotype.lab.layers.bounds import round_ste
 
-Centre = Tensor | float
+Centre: TypeAlias = Tensor | float
 Quantizer = Callable[[Tensor, Centre, "torch.Generator | None"], Tensor]
 
 

@@ -12,7 +12,7 @@ The same arithmetic runs in training; gradients pass the roundings as if they we
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,16 +26,24 @@ def round_through(x: Tensor) -> Tensor:
     return x + (torch.floor(x + 0.5) - x).detach()
 
 
-@contextlib.contextmanager
-def exact_arithmetic(on_gpu: bool = True) -> Iterator[None]:
-    """Convolutions in full float32 inside: a GPU rounds their inputs to TF32 (11 bits) or lower where it
-    may.
+_exact_everywhere = False
+
+
+def compute_exactly() -> None:
+    """Let no convolution of this process round its inputs (a GPU takes them to TF32, 11 bits, or lower where
+    it may), so that `exact_arithmetic` has nothing to switch: switching at every step keeps a compiler from
+    seeing one graph.
     """
-    if not on_gpu:
-        yield
-        return
-    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        yield
+    global _exact_everywhere
+    torch.backends.cudnn.allow_tf32 = False
+    _exact_everywhere = True
+
+
+def exact_arithmetic(on_gpu: bool = True) -> contextlib.AbstractContextManager[Any]:
+    """Convolutions in full float32 inside; see `compute_exactly`."""
+    if not on_gpu or _exact_everywhere:
+        return contextlib.nullcontext()
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 
 
 class IntConv(nn.Module):
@@ -61,7 +69,8 @@ class IntConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         weight, bias = self.integers()
-        return F.conv2d(x, weight, bias, padding=self.padding)
+        with exact_arithmetic(x.is_cuda):
+            return F.conv2d(x, weight, bias, padding=self.padding)
 
     def bound(self, peak: float) -> float:
         """Largest possible ``|accumulator|`` for inputs within ``+-peak``."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from calotype.errors import CalotypeError
 from calotype.lab.models.balle2017 import Balle2017
 from calotype.lab.models.balle2018 import Factorized, ScaleHyperprior
 from calotype.lab.models.base import LabModel
@@ -18,7 +19,7 @@ FACTORIZED = (Balle2017, Factorized)
 HYPERPRIOR = (ScaleHyperprior, MeanScale, ChengHyperprior)
 
 
-class NotForPacks(ValueError):
+class NotForPacks(CalotypeError):
     """The system cannot become a pack; the message says why."""
 
 

@@ -29,7 +29,7 @@ from calotype.errors import FormatError
 from calotype.lab.entropy import Coder, given
 from calotype.lab.entropy.quantize import VectorQuantizer
 from calotype.lab.layers.transforms import gdn_analysis, gdn_synthesis
-from calotype.lab.models.base import LabModel
+from calotype.lab.models.base import Entry, LabModel
 
 
 @dataclass
@@ -109,3 +109,17 @@ class SoftToHard(LabModel):
 
     def aux(self) -> Tensor:
         return super().aux() + self.quantizer.penalty()
+
+
+_PAPER = "Agustsson et al., NeurIPS 2017, arXiv 1704.00648; Mentzer et al., CVPR 2018, arXiv 1801.04260"
+
+SYSTEMS = {
+    "agustsson2017": Entry(
+        SoftToHard,
+        "soft-to-hard vector quantisation to learned centres, GDN transforms",
+        _PAPER,
+        {"n": 128, "m": 32},
+        {"n": 192, "m": 64},
+        {"n": 8, "m": 12},
+    ),
+}

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from calotype.lab.entropy import Coder, FactorizedPrior, channel_slices, given
 from calotype.lab.layers.conv import slice_net
 from calotype.lab.layers.transforms import residual_analysis, residual_synthesis
-from calotype.lab.models.base import LabModel
+from calotype.lab.models.base import Entry, LabModel
 from calotype.lab.models.cheng2020 import hyper_analysis, hyper_synthesis
 from calotype.lab.models.minnen2020 import KERNELS
 
@@ -62,3 +62,17 @@ class ChengChARM(LabModel):
             return torch.cat((means, *done), 1), torch.cat((scales, *done), 1)
 
         return channel_slices(coder, "y", y, self.sizes, support, self.mean, self.scale, self.lrp)
+
+
+_PAPER = "Ali et al., NeurIPS 2023, openreview 1ihGy9vAIg"
+
+SYSTEMS = {
+    "ali2023-cheng-charm": Entry(
+        ChengChARM,
+        "Cheng's transforms, channel-wise autoregression",
+        _PAPER,
+        {"n": 128},
+        {"n": 192},
+        {"n": 12, "slices": 3, "widths": [8, 8]},
+    ),
+}

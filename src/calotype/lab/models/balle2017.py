@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from calotype.lab.entropy import Coder, FactorizedPrior
 from calotype.lab.layers.conv import conv, deconv
 from calotype.lab.layers.gdn import GDN
-from calotype.lab.models.base import LabModel
+from calotype.lab.models.base import Entry, LabModel
 
 
 class Balle2017(LabModel):
@@ -36,3 +36,12 @@ class Balle2017(LabModel):
 
     def walk(self, coder: Coder, y: Tensor | None = None) -> Tensor:
         return coder.code("y", y, self.prior(coder.grid(16)))
+
+
+_PAPER = "Balle, Laparra, Simoncelli, ICLR 2017, arXiv 1611.01704"
+
+SYSTEMS = {
+    "balle2017": Entry(
+        Balle2017, "factorized prior, GDN, three strided layers", _PAPER, {"n": 128}, {"n": 192}, {"n": 8}
+    ),
+}

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from calotype.lab.entropy import Coder, FactorizedPrior, Gaussian, given
 from calotype.lab.layers.conv import conv, deconv
 from calotype.lab.layers.transforms import gdn_analysis, gdn_synthesis
-from calotype.lab.models.base import LabModel
+from calotype.lab.models.base import Entry, LabModel
 
 
 class Factorized(LabModel):
@@ -62,3 +62,25 @@ class ScaleHyperprior(LabModel):
         z = given(lambda y: self.h_a(y.abs()), y)
         z_hat = coder.code("z", z, self.prior(coder.grid(64)))
         return coder.code("y", y, Gaussian(mu=None, sigma=self.h_s(z_hat)))
+
+
+_PAPER = "Balle, Minnen, Singh, Hwang, Johnston, ICLR 2018, arXiv 1802.01436"
+
+SYSTEMS = {
+    "balle2018-factorized": Entry(
+        Factorized,
+        "factorized prior, GDN, four strided layers",
+        _PAPER,
+        {"n": 128, "m": 192},
+        {"n": 192, "m": 320},
+        {"n": 8, "m": 12},
+    ),
+    "balle2018-hyperprior": Entry(
+        ScaleHyperprior,
+        "scale hyperprior",
+        _PAPER,
+        {"n": 128, "m": 192},
+        {"n": 192, "m": 320},
+        {"n": 8, "m": 12},
+    ),
+}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -38,7 +38,7 @@ class Output:
     @property
     def bpp(self) -> Tensor:
         """Estimated bits per pixel, ``[B]``."""
-        return sum(self.bits.values()) / self.pixels  # type: ignore[return-value]
+        return sum(self.bits.values()) / self.pixels
 
 
 def as_tuple(known: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -47,7 +47,8 @@ def as_tuple(known: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 
 class LabModel(nn.Module):
-    """A transform codec with an entropy model that is a walk over groups of latents.
+    """A transform codec with an entropy model that is a walk over groups of latents; its files are written by
+    `calotype.lab.codec.ModelCodec`.
 
     A system defines ``g_a`` (pixels to latents), ``g_s`` (latents to pixels) and `walk`; and the three class
     attributes. ``config`` holds the keyword arguments that rebuild it.
@@ -107,18 +108,20 @@ class LabModel(nn.Module):
         losses = [p.quantile_loss() for p in priors]
         return 1e-4 * torch.stack(losses).sum() if losses else torch.zeros(())
 
-    def compress(self, x: Tensor) -> bytes:
-        """Write one picture ``[1, 3, H, W]`` in 0..1 as a file."""
-        from calotype.lab.codec import ModelCodec
 
-        return ModelCodec(self).compress(x)
+@dataclass(frozen=True)
+class Entry:
+    """One system, as its file lists it in ``SYSTEMS``."""
 
-    def decompress(self, data: bytes) -> Tensor:
-        """Pixels ``[1, 3, H, W]``, clipped to 0..1, of a file that this model wrote.
-
-        Raises:
-            FormatError: for a damaged file or one of another model.
-        """
-        from calotype.lab.codec import ModelCodec
-
-        return ModelCodec(self).decompress(data)
+    model: type[LabModel]
+    """The class that is built."""
+    summary: str
+    """One line for lists."""
+    citation: str
+    """Authors, venue, year, arXiv number."""
+    config: dict[str, Any] = field(default_factory=dict)
+    """Arguments of the class, at the sizes published for low rates."""
+    high: dict[str, Any] = field(default_factory=dict)
+    """What the paper changes for high rates."""
+    thin: dict[str, Any] = field(default_factory=dict)
+    """Few channels, the same structure: for tests and receptive fields."""

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from calotype.lab.layers.integer import IntConv, requantise, round_through
+from calotype.lab.layers.integer import IntConv, exact_arithmetic, requantise
 from calotype.lab.models.calotype_transforms import Pointwise
 from calotype.lab.models.calotype_walk import LOW, LOW_OCTAVES, PHASES, Stage
 
@@ -129,9 +129,9 @@ class HyperModel(nn.Module):
         Returns location in 1/16 log units and scale class, integers; channel k of either uses only channels
         below k of ``d``.
         """
-        own = self.own[stage.number]
-        weight = own.integers()[0] * self.lower
-        acc, size = F.conv2d(d, weight) + place, scale
+        weight = self.own[stage.number].integers()[0] * self.lower
+        with exact_arithmetic(d.is_cuda):
+            acc, size = F.conv2d(d, weight) + place, scale
         if known:
             s = stage.number - 1
             context = torch.cat(known, 1)
@@ -258,6 +258,3 @@ class Mean(nn.Module):
         t = self.conv[p](torch.cat((*context, *low[p:]), 1))
         mean: Tensor = self.out[p](torch.cat((t, F.relu(t)), 1))
         return mean
-
-
-__all__ = ["HyperAnalysis", "HyperModel", "Mean", "Scales", "round_through"]

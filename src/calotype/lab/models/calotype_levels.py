@@ -102,11 +102,13 @@ class Levels(nn.Module):
 
     def forward(self, level: Tensor) -> Knobs:
         """``level`` ``[B]``, 0 .. anchors-1."""
-        n = self.vector.shape[0]
-        hats = (1 - (level[:, None] - torch.arange(n, device=level.device)).abs()).clamp_min(0)
+        anchors = torch.arange(self.vector.shape[0], device=level.device)
+        hats = (1 - (level[:, None] - anchors).abs()).clamp_min(0)
 
         def mix(t: Tensor) -> Tensor:
-            return (hats @ t.flatten(1)).unflatten(1, t.shape[1:])[..., None, None]
+            # No lookup, whose slope is slow on a GPU, and no matrix product, which may round there.
+            flat = (hats[:, :, None] * t.flatten(1)).sum(1)
+            return flat.unflatten(1, t.shape[1:])[..., None, None]
 
         exact = {name: round_through(mix(t)) for name, t in self.integers().items()}
         return Knobs(
@@ -138,7 +140,7 @@ class _TrainingRate(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, residual: Tensor, index: Tensor, r: Tensor, noise: Tensor) -> Tensor:
-        bits, by_index = (t.to(index.device) for t in _rate_tables())
+        bits, by_index = _rate_tables(index.device)
         place = index.long() * R_TABLE + r.abs().clamp(max=R_TABLE - 1).long()
         sigma = SCALE_MIN * torch.exp(index * LOG_STEP)
         v, scale = residual + noise, 2**-0.5 / sigma
@@ -162,7 +164,7 @@ R_TABLE = 512
 
 @functools.cache
 @torch.enable_grad()
-def _rate_tables() -> tuple[Tensor, Tensor]:
+def _rate_tables(device: torch.device) -> tuple[Tensor, Tensor]:
     """Bits of every class and size of a residual ``[64, 512]``, and their slope along the class; the skip
     class costs nothing.
     """
@@ -172,7 +174,7 @@ def _rate_tables() -> tuple[Tensor, Tensor]:
     (slope,) = torch.autograd.grad(bits.sum(), index)
     bits, slope = bits.detach().float(), slope.float()
     bits[0], slope[0] = 0, 0
-    return bits, slope
+    return bits.to(device), slope.to(device)
 
 
 def training_rate(residual: Tensor, index: Tensor, r: Tensor, noise: Tensor) -> Tensor:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from calotype.lab.layers.shuffle import pixel_shuffle
+
 if TYPE_CHECKING:
     from calotype.lab.models.calotype import Config
 
@@ -30,7 +32,7 @@ class Pointwise(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
-        return F.linear(x.permute(0, 2, 3, 1), self.weight[:, :, 0, 0], self.bias).permute(0, 3, 1, 2)
+        return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
 
 
 class Bottleneck(nn.Module):
@@ -133,5 +135,5 @@ class Synthesis(nn.Module):
         self.patch = Pointwise(c.width, 192)
 
     def forward(self, y_hat: Tensor, level: Tensor) -> Tensor:
-        t = self.blocks8(F.pixel_shuffle(self.split(self.blocks16(y_hat + level)), 2))
-        return F.pixel_shuffle(self.patch(t), 8) + 0.5
+        t = self.blocks8(pixel_shuffle(self.split(self.blocks16(y_hat + level)), 2))
+        return pixel_shuffle(self.patch(t), 8) + 0.5

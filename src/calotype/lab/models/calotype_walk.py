@@ -24,7 +24,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+
+from calotype.lab.layers.shuffle import pixel_shuffle
 
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
 """Row and column offsets of the 2x2 grid, in coding order; phase 0 is what is known."""
@@ -69,7 +70,7 @@ def join_phases(maps: list[Tensor]) -> Tensor:
     """Inverse of `split_phases`."""
     order = [maps[PHASES.index((i, j))] for i in (0, 1) for j in (0, 1)]
     b, c, h, w = maps[0].shape
-    return F.pixel_shuffle(torch.stack(order, 2).reshape(b, 4 * c, h, w), 2)
+    return pixel_shuffle(torch.stack(order, 2).reshape(b, 4 * c, h, w), 2)
 
 
 def walk(

@@ -27,7 +27,7 @@ from calotype.lab.entropy import Coder, FactorizedPrior, Gaussian, Mixture, give
 from calotype.lab.layers.conv import conv, subpixel
 from calotype.lab.layers.masked import RasterConv
 from calotype.lab.layers.transforms import residual_analysis, residual_synthesis
-from calotype.lab.models.base import LabModel
+from calotype.lab.models.base import Entry, LabModel
 from calotype.lab.models.minnen2018 import joint_parameters
 
 
@@ -100,3 +100,41 @@ class ChengHyperprior(LabModel):
         z_hat = coder.code("z", given(self.h_a, y), self.prior(coder.grid(64)))
         sigma, mu = self.h_s(z_hat).chunk(2, 1)
         return coder.code("y", y, Gaussian(mu, sigma))
+
+
+_PAPER = "Cheng, Sun, Takeuchi, Katto, CVPR 2020, arXiv 2001.01568"
+
+SYSTEMS = {
+    "cheng2020-hyperprior": Entry(
+        ChengHyperprior,
+        "Cheng's transforms, mean-scale hyperprior, no context",
+        _PAPER,
+        {"n": 128},
+        {"n": 192},
+        {"n": 8},
+    ),
+    "cheng2020-anchor": Entry(
+        Cheng2020,
+        "residual transforms, raster autoregression, one Gaussian",
+        _PAPER,
+        {"n": 128},
+        {"n": 192},
+        {"n": 8},
+    ),
+    "cheng2020-attention": Entry(
+        Cheng2020,
+        "the same with simplified attention",
+        _PAPER,
+        {"n": 128, "attention": True},
+        {"n": 192},
+        {"n": 8, "attention": True},
+    ),
+    "cheng2020-mixture": Entry(
+        Cheng2020,
+        "the same with the paper's mixture of three Gaussians",
+        _PAPER,
+        {"n": 128, "attention": True, "mixture": 3},
+        {"n": 192},
+        {"n": 8, "attention": True, "mixture": 3},
+    ),
+}

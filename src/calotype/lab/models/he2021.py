@@ -25,7 +25,7 @@ from calotype.lab.entropy import Coder, FactorizedPrior, Gaussian, given, two_pa
 from calotype.lab.layers.masked import CheckerboardConv
 from calotype.lab.layers.transforms import gdn_analysis, gdn_synthesis, residual_analysis, residual_synthesis
 from calotype.lab.models import cheng2020, minnen2018
-from calotype.lab.models.base import LabModel
+from calotype.lab.models.base import Entry, LabModel
 
 
 class _Checkerboard(LabModel):
@@ -69,3 +69,25 @@ class CheckerboardCheng(_Checkerboard):
         self.g_s = residual_synthesis(n, attention=attention)
         self.h_a, self.h_s = cheng2020.hyper_analysis(n), cheng2020.hyper_synthesis(n)
         self._entropy(n, n)
+
+
+_PAPER = "He, Zheng, Sun, Wang, Qin, CVPR 2021, arXiv 2103.15306"
+
+SYSTEMS = {
+    "he2021-minnen": Entry(
+        CheckerboardMinnen,
+        "checkerboard context on Minnen's transforms",
+        _PAPER,
+        {"n": 192, "m": 192},
+        {"n": 192, "m": 320},
+        {"n": 8, "m": 12},
+    ),
+    "he2021-cheng": Entry(
+        CheckerboardCheng,
+        "checkerboard context on Cheng's transforms",
+        _PAPER,
+        {"n": 128},
+        {"n": 192},
+        {"n": 8},
+    ),
+}

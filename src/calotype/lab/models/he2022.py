@@ -19,6 +19,7 @@ re-implementation whose groups see the first and the latest only.
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +29,7 @@ from calotype.lab.layers.attention import SimplifiedAttention
 from calotype.lab.layers.conv import Pointwise, conv, deconv, slice_net
 from calotype.lab.layers.masked import CheckerboardConv
 from calotype.lab.layers.residual import ResidualBottleneck
-from calotype.lab.models.base import LabModel
+from calotype.lab.models.base import Entry, LabModel
 
 
 def _blocks(n: int) -> list[nn.Module]:
@@ -99,9 +100,8 @@ class Elic(LabModel):
                 seen = done if self.official or i == 1 else [done[0], done[-1]]
                 known = torch.cat((self.channel[i](torch.cat(seen, 1)), side), 1)
             # two steps: anchors from `known`, the others from `known` and the anchors
-            y_hat = two_pass(
-                coder, "y", y_i, known, self.spatial[i], lambda s, c, i=i: self.distribution(i, s, c)
-            )
+            law = partial(self.distribution, i)
+            y_hat = two_pass(coder, f"y/{i}", y_i, known, self.spatial[i], law)
             done.append(y_hat)
         return torch.cat(done, 1)
 
@@ -109,3 +109,25 @@ class Elic(LabModel):
         first, second = self.joint[i](torch.cat((context, known), 1)).chunk(2, 1)
         sigma, mu = (first, second) if self.official else (second, first)
         return Gaussian(mu, sigma)
+
+
+_PAPER = "He, Yang, Peng, Ma, Qin, Wang, CVPR 2022, arXiv 2203.10886"
+
+SYSTEMS = {
+    "he2022-elic": Entry(
+        Elic,
+        "uneven channel groups x checkerboard",
+        _PAPER,
+        {"n": 192, "m": 320},
+        {},
+        {"n": 8, "m": 12, "groups": [2, 2, 3, 5]},
+    ),
+    "he2022-elic-chandelier": Entry(
+        Elic,
+        "the same, groups see the first and the latest only",
+        _PAPER,
+        {"n": 192, "m": 320, "variant": "chandelier"},
+        {},
+        {"n": 8, "m": 12, "groups": [2, 2, 3, 5], "variant": "chandelier"},
+    ),
+}

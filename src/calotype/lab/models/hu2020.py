@@ -34,7 +34,7 @@ from calotype.lab.layers.bounds import round_ste
 from calotype.lab.layers.coarse import Aggregation, down, hyper_analysis, hyper_synthesis, up
 from calotype.lab.layers.conv import conv
 from calotype.lab.layers.gdn import GDN
-from calotype.lab.models.base import LabModel
+from calotype.lab.models.base import Entry, LabModel
 from calotype.lab.models.hu2020_stages import Heads, stage_at
 
 
@@ -100,11 +100,12 @@ class CoarseToFine(LabModel):
         self.heads = Heads(n, z2, up(n, 3)) if staged else None
 
     def analyse(self, x: Tensor) -> Tensor:
-        found = boxes(*x.shape[2:], self.partition)
+        found = boxes(x.shape[2], x.shape[3], self.partition)
         return tiled(lambda part: self.g_a(2 * part - 1), found, [(x, 1)])
 
     def walk(self, coder: Coder, y: Tensor | None = None) -> tuple[Tensor, ...]:
-        found = boxes(*coder.grid(1)[1:], self.partition)
+        _, height, width = coder.grid(1)
+        found = boxes(height, width, self.partition)
         parts = [
             self.levels(Part(coder, box, k), given(lambda y, box=box: cut(y, box, 16), y))
             for k, box in enumerate(found)
@@ -115,7 +116,7 @@ class CoarseToFine(LabModel):
         """Code the levels of one partition; returns y_hat, h2 and h1."""
         z2 = given(lambda y: self.h_a2(round_ste(y)), y)
         b, h, w = coder.grid(64)
-        if self.stage == 1:
+        if self.heads and self.stage == 1:
             sigma2 = self.heads.sigma2.abs().expand(b, -1, 2 * h, 2 * w)
             h1, z2_hat = None, coder.code("z2", z2, Gaussian(None, sigma2))
         else:
@@ -129,8 +130,9 @@ class CoarseToFine(LabModel):
 
     def synthesise(self, y_hat: Tensor, *more: Tensor) -> Tensor:
         found = boxes(16 * y_hat.shape[2], 16 * y_hat.shape[3], self.partition)
-        if self.stage < 3:
-            return (tiled(lambda y: self.heads.pixels(self.g_s(y)), found, [(y_hat, 16)]) + 1) / 2
+        if self.heads and self.stage < 3:
+            pixels = self.heads.pixels
+            return (tiled(lambda y: pixels(self.g_s(y)), found, [(y_hat, 16)]) + 1) / 2
         h2, h1 = more
         x = tiled(lambda y, *h: self.aggregate(self.g_s(y), *h), found, [(y_hat, 16), (h2, 16), (h1, 32)])
         return ((smooth(x, self.partition) if self.smooth else x) + 1) / 2
@@ -148,3 +150,25 @@ class CoarseToFine(LabModel):
         model.load_state_dict({k: v for k, v in self.state_dict().items() if not k.startswith("heads.")})
         model.name = self.name
         return model.to(self.sigma1.device).train(self.training)
+
+
+_PAPER = "Hu, Yang, Liu, AAAI 2020; Hu, Yang, Ma, Liu, TPAMI 2021, arXiv 2002.03711"
+
+SYSTEMS = {
+    "hu2020-low": Entry(
+        CoarseToFine,
+        "three levels of latents, side-information aggregation",
+        _PAPER,
+        {"n": 192},
+        {},
+        {"n": 12, "z2": 16},
+    ),
+    "hu2020-high": Entry(
+        CoarseToFine,
+        "the same at the sizes for high rates",
+        _PAPER,
+        {"n": 384, "wide": 2},
+        {},
+        {"n": 12, "z2": 16, "wide": 2},
+    ),
+}

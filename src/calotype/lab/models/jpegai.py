@@ -35,6 +35,7 @@ from calotype.lab.layers import colour
 from calotype.lab.layers.conv import conv, deconv, subpixel
 from calotype.lab.layers.jpegai import CAB, RB, Combine, LightRB, ResAU, Shuffle2, deconv4
 from calotype.lab.layers.restormer import TAM
+from calotype.lab.models.base import Entry
 from calotype.lab.models.jpegai_entropy import TwoBranches
 
 POINTS = ("hop", "bop", "sop")
@@ -173,3 +174,18 @@ class JpegAI(TwoBranches):
         self.g_a = Analysis(encoder, luma // divide, chroma // divide, subsampled, divide)
         self.g_s = Synthesis(point, luma // divide, chroma // divide, subsampled, divide)
         self.entropy_parts(luma // divide, chroma // divide)
+
+
+_PAPER = "ISO/IEC 6048, JPEG AI; Esenlik et al., IEEE TCSVT 36(2), 2026, arXiv 2510.13867"
+
+SYSTEMS = {
+    "jpegai-hop": Entry(
+        JpegAI, "JPEG AI, high operating point", _PAPER, {"point": "hop"}, {}, {"point": "hop", "divide": 8}
+    ),
+    "jpegai-bop": Entry(
+        JpegAI, "JPEG AI, base operating point", _PAPER, {"point": "bop"}, {}, {"point": "bop", "divide": 8}
+    ),
+    "jpegai-sop": Entry(
+        JpegAI, "JPEG AI, simple operating point", _PAPER, {"point": "sop"}, {}, {"point": "sop", "divide": 8}
+    ),
+}

@@ -34,6 +34,7 @@ from calotype.lab.layers import colour
 from calotype.lab.layers.conv import conv, deconv, subpixel
 from calotype.lab.layers.jpegai import CAB, RB, RNAB, ResA, ResAUTanh
 from calotype.lab.layers.restormer import TAM
+from calotype.lab.models.base import Entry
 from calotype.lab.models.jpegai_entropy import TwoBranches
 
 
@@ -188,3 +189,27 @@ class JpegAI2023(TwoBranches):
 
     def extra_repr(self) -> str:
         return ", ".join(f"{k}={v}" for k, v in asdict(self.design).items())
+
+
+_PAPER = "Low-complexity transform network architecture for JPEG AI image codec, VCIP 2023 (reconstruction)"
+
+_THIN = {"luma": 16, "chroma": 8, "hidden": [16, 16]}
+_SUMMARIES = {
+    "baseline": "two mask attentions per branch",
+    "attention-cs": "attention over half of the channels",
+    "attention-ds": "attention at half the resolution",
+    "shuffle": "1x1 convolution and pixel shuffle for upsampling",
+    "activation": "activation without tanh and product",
+    "combination": "all three simplifications",
+}
+
+SYSTEMS = {
+    f"jpegai2023-{variant}": Entry(
+        JpegAI2023,
+        f"JPEG AI's transform in 2023, {summary}",
+        _PAPER,
+        {"variant": variant},
+        thin={"variant": variant, **_THIN},
+    )
+    for variant, summary in _SUMMARIES.items()
+}

@@ -164,7 +164,7 @@ class TwoBranches(LabModel):
     def branch(self, coder: Coder, i: int, y: Tensor | None) -> Tensor:
         """Code z and y of branch i; return its ``y_hat``."""
         prior = self.prior[i]
-        z_hat = coder.code("z", given(lambda v: self.h_a[i](v.abs()), y), prior(coder.grid(64)))
+        z_hat = coder.code(f"z/{i}", given(lambda v: self.h_a[i](v.abs()), y), prior(coder.grid(64)))
         z = round_through(z_hat - prior.medians).clamp(-Z_PEAK, Z_PEAK)  # the integers that the file holds
         index, side = self.h_scale[i](z), self.h_mean[i](z).chunk(4, 1)
         b, _, h, w = index.shape
@@ -174,7 +174,10 @@ class TwoBranches(LabModel):
             mu = self.means[i](p, side[p], phases)
             sigma = index[:, :, row::2, column::2]
             part = coder.code(
-                "y", y, Indexed.of(mu.flatten(2), sigma.flatten(2)), at=positions[row::2, column::2].flatten()
+                f"y/{i}",
+                y,
+                Indexed.of(mu.flatten(2), sigma.flatten(2)),
+                at=positions[row::2, column::2].flatten(),
             )
             phases.append(part.view(b, -1, h // 2, w // 2))
         grid = torch.stack([phases[PHASES.index(at)] for at in ((0, 0), (0, 1), (1, 0), (1, 1))], 2)

@@ -28,7 +28,7 @@ from calotype.lab.layers.attention import SimplifiedAttention
 from calotype.lab.layers.conv import conv, slice_net, subpixel
 from calotype.lab.layers.residual import ResidualBlock, ResidualDown, ResidualUp
 from calotype.lab.layers.window_attention import SwinBlock, swin_blocks
-from calotype.lab.models.base import LabModel
+from calotype.lab.models.base import Entry, LabModel
 
 BLOCKS = ("tcm", "conv", "swin")
 
@@ -148,3 +148,33 @@ class TCM(LabModel):
             return for_mean, self.scale_attention[i](torch.cat((scales, *done), 1))
 
         return channel_slices(coder, "y", y, self.sizes, support, self.mean, self.scale, self.lrp)
+
+
+_PAPER = "Liu, Sun, Katto, CVPR 2023, arXiv 2303.14978"
+
+SYSTEMS = {
+    "liu2023-tcm-small": Entry(
+        TCM,
+        "mixed Transformer-CNN blocks, SWAtten slices",
+        _PAPER,
+        {"n": 64},
+        {},
+        {"n": 8, "m": 20, "z": 8, "inner": 16, "widths": [8, 8]},
+    ),
+    "liu2023-tcm-medium": Entry(
+        TCM,
+        "the same, wider",
+        _PAPER,
+        {"n": 96},
+        {},
+        {"n": 8, "m": 20, "z": 8, "inner": 16, "widths": [8, 8]},
+    ),
+    "liu2023-tcm-large": Entry(
+        TCM,
+        "the same, widest",
+        _PAPER,
+        {"n": 128},
+        {},
+        {"n": 8, "m": 20, "z": 8, "inner": 16, "widths": [8, 8]},
+    ),
+}

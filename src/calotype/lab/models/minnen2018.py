@@ -25,7 +25,7 @@ from calotype.lab.entropy import Coder, FactorizedPrior, Gaussian, given, raster
 from calotype.lab.layers.conv import Pointwise, conv, deconv
 from calotype.lab.layers.masked import RasterConv
 from calotype.lab.layers.transforms import gdn_analysis, gdn_synthesis
-from calotype.lab.models.base import LabModel
+from calotype.lab.models.base import Entry, LabModel
 
 
 def hyper_analysis(n: int, m: int) -> nn.Sequential:
@@ -91,3 +91,25 @@ class Autoregressive(LabModel):
     def distribution(self, side: Tensor, context: Tensor) -> Gaussian:
         sigma, mu = self.joint(torch.cat((side, context), 1)).chunk(2, 1)
         return Gaussian(mu, sigma)
+
+
+_PAPER = "Minnen, Balle, Toderici, NeurIPS 2018, arXiv 1809.02736"
+
+SYSTEMS = {
+    "minnen2018-mean-scale": Entry(
+        MeanScale,
+        "mean-scale hyperprior",
+        _PAPER,
+        {"n": 128, "m": 192},
+        {"n": 192, "m": 320},
+        {"n": 8, "m": 12},
+    ),
+    "minnen2018-autoregressive": Entry(
+        Autoregressive,
+        "hyperprior and raster autoregression",
+        _PAPER,
+        {"n": 192, "m": 192},
+        {"n": 192, "m": 320},
+        {"n": 8, "m": 12},
+    ),
+}

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from calotype.lab.entropy import Coder, FactorizedPrior, channel_slices, given
 from calotype.lab.layers.conv import conv, deconv, slice_net
 from calotype.lab.layers.transforms import gdn_analysis, gdn_synthesis
-from calotype.lab.models.base import LabModel
+from calotype.lab.models.base import Entry, LabModel
 
 KERNELS = (5, 5, 3)
 """Of a slice's networks."""
@@ -79,3 +79,17 @@ class ChARM(LabModel):
             return torch.cat((means, *first), 1), torch.cat((scales, *first), 1)
 
         return channel_slices(coder, "y", y, self.sizes, support, self.mean, self.scale, self.lrp)
+
+
+_PAPER = "Minnen, Singh, ICIP 2020, arXiv 2007.08739"
+
+SYSTEMS = {
+    "minnen2020-charm": Entry(
+        ChARM,
+        "channel-wise autoregression, latent residual prediction",
+        _PAPER,
+        {"n": 192, "m": 320},
+        {},
+        {"n": 8, "m": 12, "slices": 3, "support": 2, "widths": [8, 8]},
+    ),
+}

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from calotype.lab.entropy import Coder, FactorizedPrior, Gaussian, channel_slices, given
 from calotype.lab.layers.conv import slice_net
 from calotype.lab.layers.window_attention import PatchMerging, PatchSplitting, SwinBlock, swin_blocks
-from calotype.lab.models.base import LabModel
+from calotype.lab.models.base import Entry, LabModel
 
 HEAD = 32  # channels of every attention head
 
@@ -144,3 +144,25 @@ def slice_widths(i: int, width: int) -> tuple[int, int]:
     """
     total = max(i + 2, 3) * width
     return 2 * total // 3, total // 3
+
+
+_PAPER = "Zhu, Yang, Cohen, ICLR 2022, openreview IDwN6xjHnK8"
+
+SYSTEMS = {
+    "zhu2022-hyperprior": Entry(
+        SwinHyperprior,
+        "Swin transforms, mean-scale hyperprior",
+        _PAPER,
+        {},
+        {},
+        {"widths": [16, 16, 32, 32], "hyper": 16},
+    ),
+    "zhu2022-charm": Entry(
+        SwinChARM,
+        "Swin transforms, channel-wise autoregression",
+        _PAPER,
+        {},
+        {},
+        {"widths": [16, 16, 32, 32], "hyper": 16, "slices": 4},
+    ),
+}

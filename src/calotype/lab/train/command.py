@@ -21,8 +21,9 @@ from calotype.lab.sizes import out_of_memory
 from calotype.lab.train import command_resume, options, process
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
-from calotype.lab.train.loop import Diverged, Trainer
+from calotype.lab.train.loop import Trainer
 from calotype.lab.train.report import Console, Reporter
+from calotype.lab.train.rollback import Diverged
 from calotype.lab.train.state import State, split
 from calotype.lab.train.subject import PRODUCT, Subject
 from calotype.records.script import usable
@@ -86,13 +87,14 @@ def _main(given: Any, begun: float) -> int:
         return 0
     deadline = begun + 60 * given.minutes if given.minutes is not None else math.inf
     stopped, before = False, given.origin
-    for job in todo:
+    for number, job in enumerate(todo):
         reporter = (
             Console(job.folder, tensorboard=given.tensorboard, quiet=given.quiet) if first else Reporter()
         )
         with reporter:
             trainer = _trainer(given, job, photos, device, reporter, before)
-            _train(given, trainer, deadline)
+            left = max(0.0, deadline - time.monotonic())
+            _train(given, trainer, left / (len(todo) - number))
         stopped |= trainer.stopped
         before = job.folder if given.chain else given.origin
         if stopped or time.monotonic() > deadline:
@@ -130,6 +132,8 @@ def _trainer(
     state, where, why = command_resume.choose(given.resume, job.folder)
     if state is None:
         subject, config = job.subject, job.config
+        if given.minutes is not None and not {"steps", "minutes"} & set(job.explicit):
+            config = replace(config, steps=0, minutes=0.0)  # a schedule of the time that there is
     else:
         subject = Subject.from_dict(state.model)
         command_resume.check(given, job, subject, where)
@@ -141,7 +145,10 @@ def _trainer(
             reporter.say(why)
         if state.data and state.data != trainer.data:
             reporter.say("the photographs are not those that the run began with: it does not go on exactly")
-        reporter.say(f"going on from step {trainer.step}")
+        if config.progress(trainer.step, trainer.seconds) < 1:
+            reporter.say(f"going on from step {trainer.step}")
+        else:
+            reporter.say(f"going on from step {trainer.step}, where the schedule ends: {_longer(config)}")
     elif before is not None:
         trainer.start_from(State.load(before), averaged=True)
     elif subject.model == PRODUCT and given.start != "random":
@@ -153,6 +160,12 @@ def _trainer(
         job.folder.mkdir(parents=True, exist_ok=True)
         (job.folder / RUN).write_text(json.dumps(notes, indent=1) + "\n")
     return trainer
+
+
+def _longer(config: TrainConfig) -> str:
+    """How to train on after the schedule's end."""
+    what = f"minutes={2 * config.minutes:.3g}" if config.minutes else f"steps={2 * config.steps}"
+    return f"lengthen it (--set {what}) or begin a new run with its weights (--from)"
 
 
 def linear_start(trainer: Trainer) -> None:
@@ -171,15 +184,14 @@ def linear_start(trainer: Trainer) -> None:
     trainer.restart_average()
 
 
-def _train(given: Any, trainer: Trainer, deadline: float) -> None:
+def _train(given: Any, trainer: Trainer, seconds: float) -> None:
     def saved() -> None:
         if trainer.rank:
             return
         if given.pieces:
-            pieces = split(trainer.checkpoint, given.pieces)
-            trainer.reporter.say(
-                f"checkpoint at step {trainer.step} in {len(pieces)} pieces in {given.pieces}"
-            )
+            split(trainer.checkpoint.read_bytes(), given.pieces)
+        if given.result:
+            split(trainer.state().result().to_bytes(), given.result)
         if trainer.subject.model != PRODUCT:
             subject, config = trainer.subject, trainer.config
             notes = {"lambda": subject.lam, "distortion": subject.distortion, "steps": trainer.step}
@@ -188,6 +200,6 @@ def _train(given: Any, trainer: Trainer, deadline: float) -> None:
                 ready = getattr(model, "finished", lambda: model)()  # without what only training needs
                 save_checkpoint(trainer.folder / MODEL, ready, notes)
 
-    trainer.run(max(0.0, deadline - time.monotonic()), saved)
+    trainer.run(seconds, saved)
     if trainer.stopped:
         trainer.reporter.say(f"stopped at step {trainer.step}; go on with --resume")

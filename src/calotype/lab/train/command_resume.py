@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from calotype.lab.checkpoint import CheckpointError
 from calotype.lab.models.calotype import Config
 from calotype.lab.train.options import Job
 from calotype.lab.train.state import NAME, State
@@ -24,7 +25,7 @@ def choose(resume: str | None, folder: Path) -> tuple[State | None, Path, str]:
 
     Raises:
         ValueError: when there is a run and nobody asked to go on, or there are two that differ.
-        CheckpointError: when what ``resume`` names cannot be read.
+        CheckpointError: when what ``resume`` names cannot be read, or holds no weights to go on with.
     """
     own = folder / NAME
     if own.is_file() and resume is None:
@@ -33,9 +34,11 @@ def choose(resume: str | None, folder: Path) -> tuple[State | None, Path, str]:
     if other is not None and other.resolve() in (folder.resolve(), own.resolve()):
         other = None
     mine = State.load(folder) if own.is_file() else None
+    if mine is not None:
+        _whole(mine, folder)
     if other is None:
         return mine, folder, ""
-    theirs = State.load(other)
+    theirs = _whole(State.load(other), other)
     if mine is None:
         return theirs, other, ""
     if _settings(Subject.from_dict(mine.model)) != _settings(Subject.from_dict(theirs.model)):
@@ -44,6 +47,15 @@ def choose(resume: str | None, folder: Path) -> tuple[State | None, Path, str]:
         why = f"taking the checkpoint of {other}: that of {folder} is only at step {mine.step}"
         return theirs, other, why
     return mine, folder, f"taking the checkpoint of {folder}: that of {other} is no later, step {theirs.step}"
+
+
+def _whole(state: State, where: Path) -> State:
+    if not state.weights:
+        raise CheckpointError(
+            f"{where}: holds only the averaged weights, not all that a run goes on from; begin a new one "
+            f"with them: --from {where} without --resume, --out another folder"
+        )
+    return state
 
 
 def check(given: Any, job: Job, trained: Subject, where: Path) -> None:

@@ -10,6 +10,9 @@ from typing import Any
 
 OPTIMIZERS = ("adam", "soap", "muon")
 SHAPES = ("cosine", "step")
+COMPILED = ("no", "transforms", "loss")
+LONGEST_WARMUP = 0.05
+"""Where minutes end the schedule, the warm-up is over after this fraction of them, however slow the steps."""
 
 
 @dataclass
@@ -17,7 +20,11 @@ class TrainConfig:
     """Everything that decides a training run besides the model and the photographs."""
 
     steps: int = 20_000
-    """Optimiser steps in all, those of earlier runs included."""
+    """Optimiser steps in all, those of earlier sessions included; 0: `minutes` alone decide."""
+    minutes: float = 0.0
+    """Minutes of training in all, those of earlier sessions included; 0: `steps` alone decide.  With both,
+    the schedule is as far as the one that is further, and ends with it.  With neither, a run gets the minutes
+    that its first session has left."""
     batch: int = 16
     """Crops per step over all processes."""
     parts: int = 0
@@ -28,21 +35,25 @@ class TrainConfig:
     lr: float = 1e-3
     """Peak learning rate."""
     warmup: int = 200
-    """Steps over which the learning rate rises from 0."""
+    """Steps over which the learning rate rises from 0; at most a twentieth of `minutes`, if those are set."""
     decay: float = 0.25
-    """Last fraction of the steps, in which the learning rate falls."""
+    """Last fraction of the schedule, in which the learning rate falls."""
     final: float = 0.01
     """What the learning rate falls to, as a fraction of its peak."""
     shape: str = "cosine"
     """How it falls: `cosine`, or `step` (at once)."""
     hard: float = 0.15
-    """Last fraction of the steps, trained on hard-rounded latents."""
+    """Last fraction of the schedule, trained on hard-rounded latents."""
     clip: float = 1.0
     """Largest norm of the gradient; longer ones are scaled down."""
     ema: float = 0.999
     """Decay of the moving average of the weights, which is what gets exported."""
     optimizer: str = "adam"
     """`adam`, `soap` or `muon`."""
+    betas: str = ""
+    """Decay of the optimiser's two averages, as in `0.9,0.99`, which are Adam's; SOAP's are 0.95,0.95."""
+    precondition: int = 10
+    """Steps between refreshes of SOAP's bases."""
     freeze: str = ""
     """Parameters that stay as they are: patterns of their names, with commas between; with
     `analysis.*,latents.hyper.*,levels.*_log_gain,levels.log_z_step` the encoder does."""
@@ -51,36 +62,49 @@ class TrainConfig:
     own list; the first that fits a name counts.  What learns alone may go faster than beside the rest."""
     bf16: bool = False
     """Run the heavy layers in bfloat16."""
-    compile: bool = False
-    """Compile the two transforms with `torch.compile`: a minute of waiting, then faster steps on a GPU."""
+    compile: str = "no"
+    """What `torch.compile` compiles: `no`, `transforms` (both; half a minute of waiting, then faster steps
+    on a GPU), or the whole `loss` (a minute of waiting)."""
+    graph: bool = True
+    """On a single GPU, with fused Adam, record the whole step once as a CUDA graph and replay it."""
+    rollbacks: int = 0
+    """How often a run whose loss breaks goes back to its last good weights and on at half the learning rate;
+    after that, it stops."""
     seed: int = 0
     """Seed of crops, levels and noise."""
     start_batches: int = 24
     """Batches of 16 crops of 256x256 that the linear start is measured on."""
     held_out: int = 20
-    """Photographs kept out of training for the validation curve."""
+    """Photographs kept out of training for the validation curve; a run that begins with another's weights
+    keeps out those that the other one did, by their names."""
     log_every: int = 50
     """Steps between lines of the log."""
     validate_every: int = 1000
     """Steps between validations."""
+    validate_seconds: float = 0.0
+    """Seconds between validations, in the place of steps."""
     save_every: int = 250
     """Steps between checkpoints."""
+    save_seconds: float = 0.0
+    """Seconds between checkpoints, in the place of steps."""
 
     def __post_init__(self) -> None:
+        self.compile = {"False": "no", "True": "transforms"}.get(str(self.compile).capitalize(), self.compile)
         for field in fields(self):
             setattr(self, field.name, _typed(field.name, getattr(self, field.name), type(field.default)))
         if self.crop % 64 or self.crop < 64:
             raise ValueError(f"crop must be a multiple of 64, got {self.crop}")
-        for name, choices in (("optimizer", OPTIMIZERS), ("shape", SHAPES)):
+        for name, choices in (("optimizer", OPTIMIZERS), ("shape", SHAPES), ("compile", COMPILED)):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
         for name in ("decay", "hard", "final", "ema"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be within 0..1, got {getattr(self, name)}")
-        for name in ("steps", "batch", "start_batches", "log_every", "validate_every", "save_every"):
+        for name in ("batch", "precondition", "start_batches", "log_every", "validate_every", "save_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("parts", "warmup", "seed", "held_out"):
+        whole = ("steps", "parts", "warmup", "seed", "held_out", "rollbacks")
+        for name in (*whole, "minutes", "validate_seconds", "save_seconds"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         if self.parts and self.batch % self.parts:
@@ -109,16 +133,29 @@ class TrainConfig:
         """The fields, ready for JSON."""
         return asdict(self)
 
-    def learning_rate(self, step: int) -> float:
-        """Of the step with that number, from 0: warm-up, plateau, fall."""
-        rate = self.lr * min(1.0, (step + 1) / max(1, self.warmup))
-        begin = self.steps * (1 - self.decay)
-        if step <= begin:
+    def progress(self, step: int, seconds: float = 0.0) -> float:
+        """How far a run is after so many steps and seconds of training: 0 at the start, 1 at the end."""
+        by_steps = step / self.steps if self.steps else 0.0
+        return min(1.0, max(by_steps, self._by_time(seconds)))
+
+    def learning_rate(self, step: int, seconds: float = 0.0) -> float:
+        """Of the step with that number, from 0, after so many seconds of training: warm-up, plateau, fall."""
+        risen = (step + 1) / max(1, self.warmup)
+        rate = self.lr * min(1.0, max(risen, self._by_time(seconds) / LONGEST_WARMUP))
+        done, begin = self.progress(step, seconds), 1 - self.decay
+        if done <= begin:
             return rate
         if self.shape == "step":
             return rate * self.final
-        t = min(1.0, (step - begin) / max(1.0, self.steps - begin))
+        t = min(1.0, (done - begin) / self.decay)
         return rate * (self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * t)))
+
+    def hardened(self, step: int, seconds: float = 0.0) -> bool:
+        """Whether that step is trained on hard-rounded latents."""
+        return self.progress(step, seconds) >= 1 - self.hard
+
+    def _by_time(self, seconds: float) -> float:
+        return seconds / (60 * self.minutes) if self.minutes else 0.0
 
 
 def _typed(name: str, value: Any, kind: type) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from calotype.lab.train.stores import Decoded, Encoded, Pixels, Store, open_store
+from calotype.lab.train.stores import Encoded, Pixels, Store, open_store
 
 
 class Cut(NamedTuple):
@@ -65,12 +65,25 @@ class Photos:
         store, k = self.where[i]
         return store.picture(k)
 
-    def split(self, held_out: int) -> tuple[list[int], list[int]]:
-        """Indices for training and, evenly spread, for validation."""
+    def split(self, held_out: int, names: Collection[str] = ()) -> tuple[list[int], list[int]]:
+        """Indices for training and for validation.
+
+        names: what an earlier run held out (`held_out`).  Those of them that are there are held out again,
+            whatever else is there, or weights would be validated on what they were trained on.  If none is,
+            ``held_out`` photographs are, evenly spread.
+        """
         n = len(self.names)
+        if again := [i for i, name in enumerate(self.names) if _stem(name) in names]:
+            return sorted(set(range(n)) - set(again)), again
         count = min(held_out, n // 2)
         valid = {(2 * k + 1) * n // (2 * count) for k in range(count)} if count else set()
         return [i for i in range(n) if i not in valid], sorted(valid)
+
+    def held_out(self, indices: Sequence[int]) -> list[str]:
+        """What `split` knows photographs by: their names without endings, which change when they are
+        recompressed.
+        """
+        return [_stem(self.names[i]) for i in indices]
 
     def plan(self, indices: Sequence[int], key: Sequence[int], count: int, size: int) -> list[Cut]:
         """``count`` random crops of ``size`` x ``size``, decided by ``key`` (whole numbers from 0) alone.
@@ -94,7 +107,7 @@ class Photos:
 
         def fill(k: int) -> None:
             c = cuts[k]
-            crop = _enlarge(self.picture(c.picture), size)[c.top : c.top + size, c.left : c.left + size]
+            crop = enlarge(self.picture(c.picture), size)[c.top : c.top + size, c.left : c.left + size]
             crop = np.rot90(crop, c.turns)
             out[k] = crop[:, ::-1] if c.flip else crop
 
@@ -110,44 +123,14 @@ class Photos:
         """The central crop of each picture, uint8 ``[n, 3, size, size]``."""
         out = []
         for i in indices:
-            p = _enlarge(self.picture(i), size)
+            p = enlarge(self.picture(i), size)
             top, left = (p.shape[0] - size) // 2, (p.shape[1] - size) // 2
             out.append(p[top : top + size, left : left + size])
         return torch.from_numpy(np.stack(out)).permute(0, 3, 1, 2)
 
 
-class DevicePhotos:
-    """The pixels of decoded photographs in the memory of a GPU, and crops made there."""
-
-    def __init__(self, photos: Photos, device: torch.device) -> None:
-        pixels, self.offsets, start = [], [], 0
-        for store in photos.stores:
-            assert isinstance(store, Decoded)
-            pixels.append(torch.from_numpy(np.asarray(store.pixels).copy()).to(device))
-            self.offsets += [start + offset for offset in store.offsets]
-            start += len(store.pixels)
-        self.pixels, self.sizes, self.device = torch.cat(pixels), photos.sizes, device
-
-    @staticmethod
-    def fit(photos: Photos, device: torch.device) -> bool:
-        """Whether the photographs are decoded and take less than a third of the free memory of a CUDA
-        device.
-        """
-        if device.type != "cuda" or not all(isinstance(s, Decoded) for s in photos.stores):
-            return False
-        return 3 * 3 * sum(h * w for h, w in photos.sizes) < torch.cuda.mem_get_info(device)[0]
-
-    def cut(self, cuts: Sequence[Cut], size: int) -> Tensor:
-        """As `Photos.cut`, on the device."""
-        places = []
-        for c in cuts:
-            h, w = self.sizes[c.picture]
-            rows, columns = _reflect(h, size)[c.top : c.top + size], _reflect(w, size)[c.left : c.left + size]
-            r, k = (torch.from_numpy(t).to(self.device, non_blocking=True) for t in (rows, columns))
-            place = torch.rot90(self.offsets[c.picture] + 3 * (r[:, None] * w + k[None]), c.turns)
-            places.append(place.flip(1) if c.flip else place)
-        place = torch.stack(places)
-        return torch.stack([self.pixels[place + channel] for channel in range(3)], 1)
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0] or name
 
 
 def _reflect(side: int, size: int) -> np.ndarray:
@@ -155,7 +138,7 @@ def _reflect(side: int, size: int) -> np.ndarray:
     return np.pad(np.arange(side), (0, max(0, size - side)), mode="symmetric")
 
 
-def _enlarge(picture: Pixels, size: int) -> Pixels:
+def enlarge(picture: Pixels, size: int) -> Pixels:
     """Extended by reflection to at least ``size`` x ``size``."""
     h, w = picture.shape[:2]
     if h >= size and w >= size:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,20 +20,23 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from calotype.lab.train import process
+from calotype.lab.checkpoint import CheckpointError
+from calotype.lab.layers.integer import compute_exactly
+from calotype.lab.train import live, process
 from calotype.lab.train.config import TrainConfig
-from calotype.lab.train.data import DevicePhotos, Photos
+from calotype.lab.train.data import Photos
 from calotype.lab.train.optim import build_optimizer, freeze
 from calotype.lab.train.report import Reporter
+from calotype.lab.train.resident import DevicePhotos
+from calotype.lab.train.rollback import Guard
 from calotype.lab.train.state import NAME, State, load_weights, optimizer_state, restore_optimizer
+from calotype.lab.train.step import Step
 from calotype.lab.train.subject import Subject, mixed_precision, transforms
 
 VALIDATION_SIZE = 256
 """Side of the central crops that a validation scores."""
-
-
-class Diverged(RuntimeError):
-    """The loss or the gradient is not finite; the message names the step and the last good checkpoint."""
+WORTHWHILE = 120.0
+"""Seconds from which on a limited session begins with a validation, and so knows how long one takes."""
 
 
 class Trainer:
@@ -63,27 +66,42 @@ class Trainer:
         torch.manual_seed(config.seed)  # the same first weights everywhere
         self.objective = subject.build()
         self.model: nn.Module = self.objective.model.to(self.device).to(memory_format=torch.channels_last)
+        if self.device.type == "cuda":
+            torch.set_float32_matmul_precision("high")
+            compute_exactly()
         if hasattr(self.objective, "check"):  # whether model and crops suit the loss
             self.objective.check(config.crop)
         self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         freeze(self.model, config.freeze)
-        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimizer = build_optimizer(config, self.model)
         self.step, self.seconds, self.last_validation, self.stopped = 0, 0.0, 0.0, False
         self.machine, self.machines = process.machine(self.device, self.world), dict[str, float]()
-        self.train_set, self.valid_set = photos.split(config.held_out)
-        self.data = photos.describe()
-        self.resident = DevicePhotos(photos, self.device) if DevicePhotos.fit(photos, self.device) else None
-        # The first step whose gradient was not finite, or infinity.  It stays on the device: looking at it at
-        # every step would make a GPU wait.
-        self.broken = torch.full((), math.inf, device=self.device)
+        self.pixels, self.inherited = dict[str, int](), 0
+        self._hold_out(())
+        self.resident = None
+        if DevicePhotos.fit(photos, self.device):
+            self.resident = DevicePhotos(photos, self.device, config.crop)
         if config.bf16:
             mixed_precision(self.model)
-        if self.device.type == "cuda":
-            torch.set_float32_matmul_precision("high")
-        if config.compile:
-            for part in transforms(self.model):
-                part.compile()
+        self.optimizer = build_optimizer(config, self.model)
+        self.one = Step(
+            self.objective,
+            self.optimizer,
+            self.ema,
+            config,
+            parts=self.parts,
+            world=self.world,
+            resident=self.resident,
+            say=self.reporter.say,
+        )
+        self.guard = self._guard()
+
+    def _guard(self) -> Guard:
+        tensors = [*self.model.state_dict().values(), *self.ema.values()]
+        return Guard(self.one, tensors, self.config, self.checkpoint, self.reporter.say)
+
+    def _hold_out(self, names: Collection[str]) -> None:
+        self.train_set, self.valid_set = self.photos.split(self.config.held_out, names)
+        self.data = {**self.photos.describe(), "held out": self.photos.held_out(self.valid_set)}
 
     # -- checkpoints ---------------------------------------------------------------
 
@@ -97,10 +115,13 @@ class Trainer:
         Raises:
             Diverged: instead of replacing a good checkpoint by a broken one.
         """
-        self._guard()
-        if self.rank:
-            return
-        State(
+        self.guard.judge(self.step)
+        if not self.rank:
+            self.state().save(self.checkpoint)
+
+    def state(self) -> State:
+        """The run as it is, with tensors that are still trained."""
+        return State(
             self.step,
             self.seconds,
             self.config.to_dict(),
@@ -110,7 +131,9 @@ class Trainer:
             optimizer_state(self.optimizer, self.model),
             self.data,
             self.machines,
-        ).save(self.checkpoint)
+            self.pixels,
+            self.inherited,
+        )
 
     def resume(self, state: State) -> None:
         """Go on exactly where ``state`` was taken.
@@ -118,15 +141,24 @@ class Trainer:
         Raises:
             CheckpointError: when it is of another model.
         """
+        if not state.weights:
+            raise CheckpointError(
+                "the checkpoint holds only the averaged weights, for a new run to begin with"
+            )
         self.start_from(state)
         for k, v in state.ema.items():
             self.ema[k].copy_(v)
         self.step, self.seconds, self.machines = state.step, state.seconds, dict(state.machines)
+        self.pixels, self.inherited = dict(state.pixels), state.inherited
         restore_optimizer(self.optimizer, self.model, state.optimizer)
 
     def start_from(self, state: State, *, averaged: bool = False) -> None:
-        """Take only the weights (or their moving average): a new run that begins where another one got to."""
+        """Take only the weights (or their moving average), and what was held out from them: a new run that
+        begins where another one got to.
+        """
         load_weights(self.model, state.ema if averaged else state.weights, "the checkpoint")
+        self._hold_out(state.data.get("held out", ()))
+        self.inherited = state.seen
         self.restart_average()
 
     def restart_average(self) -> None:
@@ -139,133 +171,132 @@ class Trainer:
 
     # -- the run -------------------------------------------------------------------
 
-    def run(self, seconds: float = math.inf, saved: Callable[[], None] = lambda: None) -> dict[str, Any]:
-        """Train to ``config.steps``, or for so many seconds (that of the last validation included), or until
-        a signal.
+    def run(
+        self,
+        seconds: float = math.inf,
+        saved: Callable[[], None] = lambda: None,
+    ) -> dict[str, Any]:
+        """Train to the end of the schedule, or for so many seconds (that of the last validation included), or
+        until a signal.
 
-        Leaves a checkpoint, calls ``saved``, and returns the last validation.
+        A run that has neither ``config.steps`` nor ``config.minutes`` gets a schedule of these seconds.
+        Calls ``saved`` after each checkpoint, leaves one at the end, and returns the last validation.
 
         Raises:
             Diverged: the checkpoint is then the last good one.
+            ValueError: when nothing says when to end.
         """
         start, begun, before = time.monotonic(), self.seconds, self.machines.get(self.machine, 0.0)
+        self._compile()
+        if WORTHWHILE <= seconds < math.inf and not self.last_validation:
+            self.validate()
+        reserve = self._reserve(seconds)
+        c = self.config
+        if not (c.steps or c.minutes):
+            if seconds == math.inf:
+                raise ValueError("steps, minutes or --minutes is needed: nothing says when the run ends")
+            c.minutes = max(seconds - (time.monotonic() - start) - reserve, 1e-3) / 60
+            start = time.monotonic()
+            seconds = 60 * c.minutes + reserve
         self.model.train()
-        self.reporter.begin(self.step, self.config.steps, seconds)
+        self.guard, throttle = self._guard(), process.Throttle(self.device)
+        self.guard.judge(self.step)
+        self.reporter.begin(self.step, c.steps, min(seconds - reserve, 60 * c.minutes or math.inf))
+        last_save = last_validation = start
         with process.signals() as caught, ThreadPoolExecutor(1) as pool:
             ahead = pool.submit(self._crops, self.step)
-            while self.step < self.config.steps:
-                reserve = min(1.3 * self.last_validation or 0.1 * seconds, 0.5 * seconds)
-                if self._stop(bool(caught) or time.monotonic() - start + reserve > seconds):
+            while c.progress(self.step, self.seconds) < 1:
+                late = time.monotonic() - start + self._reserve(seconds) > seconds
+                if process.anywhere(bool(caught) or late, self.device):
                     break
                 ahead = self._step(ahead, pool)
-                self.seconds = begun + time.monotonic() - start
+                throttle.step()
+                now = time.monotonic()
+                self.seconds = process.agreed(begun + now - start, self.device)
                 self.machines[self.machine] = before + self.seconds - begun
-                if self.step % self.config.save_every == 0:
+                over = c.progress(self.step, self.seconds) >= 1
+                if _due(self.step, c.save_every, now - last_save, c.save_seconds) and not over:
+                    last_save = now
                     self.save()
-                if self.step % self.config.validate_every == 0 and self.step < self.config.steps:
+                    saved()
+                if _due(self.step, c.validate_every, now - last_validation, c.validate_seconds) and not over:
+                    last_validation = now
                     self.validate()
             self.stopped = bool(caught)
             self.save()
         saved()
         return self.validate()
 
+    def _reserve(self, seconds: float) -> float:
+        """Seconds that the last checkpoint and validation will take."""
+        return min(1.3 * self.last_validation or 0.1 * seconds, 0.5 * seconds) if seconds < math.inf else 0.0
+
+    def _compile(self) -> None:
+        """After the first weights are there: what makes them runs the model in other ways, and once."""
+        if self.config.compile == "transforms":
+            for part in transforms(self.model):
+                part.compile()
+        elif self.config.compile == "loss":
+            self.one.compiled = torch.compile(self.objective.training_loss, dynamic=False)
+
     def _crops(self, step: int) -> list[Tensor]:
-        """This process's parts of a batch, uint8 ``[batch / parts, 3, S, S]`` each."""
+        """This process's parts of a batch, uint8 ``[batch / parts, 3, S, S]`` each; or, where photographs are
+        on the device, what `DevicePhotos.gather` makes them of.
+        """
         c = self.config
         cuts = self.photos.plan(self.train_set, (c.seed, step, 0), c.batch, c.crop)
         size, share = c.batch // self.parts, self.parts // self.world
         parts = [cuts[k * size : (k + 1) * size] for k in range(self.rank * share, (self.rank + 1) * share)]
         if self.resident is not None:
-            return [self.resident.cut(part, c.crop) for part in parts]
-        crops = [self.photos.cut(part, c.crop) for part in parts]
-        return [x.contiguous().pin_memory() for x in crops] if self.device.type == "cuda" else crops
+            crops = [self.resident.table(part) for part in parts]
+        else:
+            crops = [self.photos.cut(part, c.crop).contiguous() for part in parts]
+        return [x.pin_memory() for x in crops] if self.device.type == "cuda" else crops
 
     def _step(self, ahead: Future[list[Tensor]], pool: ThreadPoolExecutor) -> Future[list[Tensor]]:
         """One optimiser step on the crops that were made ahead; returns the next ones, in the making."""
         c = self.config
-        crops = [x.to(self.device, non_blocking=True) for x in ahead.result()]
+        feeds = ahead.result()
         ahead = pool.submit(self._crops, self.step + 1)
-        hard = self.step >= c.steps * (1 - c.hard)
-        for group in self.optimizer.param_groups:
-            group["lr"] = c.learning_rate(self.step) * group["factor"]
         if hasattr(self.model, "progress"):  # models that train in stages
-            self.model.progress(self.step / c.steps)
-        self.optimizer.zero_grad(set_to_none=False)
-        total, figures = torch.zeros((), device=self.device), dict[str, Any]()
-        for k, x in enumerate(crops):
-            generator = self._generator(self.rank * len(crops) + k)
-            loss, found = self.objective.training_loss(x, generator, hard)
-            (loss / self.parts).backward()  # type: ignore[no-untyped-call]
-            total += loss.detach() / self.parts
-            for name, value in found.items():
-                figures[name] = figures.get(name, 0.0) + value / self.parts
-        if self.world > 1:
-            total = self._sum_gradients(total)
-            if self.step % c.log_every == 0:
-                figures = {name: self._sum(value) for name, value in figures.items()}
-        norm = nn.utils.clip_grad_norm_(self.parameters, c.clip)
-        bad = ~(torch.isfinite(norm) & torch.isfinite(total))
-        self.broken = torch.where(bad & (self.broken == math.inf), float(self.step), self.broken)
-        if self.device.type != "cuda" or self.step % c.log_every == 0:
-            self._guard()
-        if self.step % c.log_every == 0:
-            numbers = {"loss": total, **figures, "norm": norm}
-            values = {k: float(v) for k, v in numbers.items()}
-            self.reporter.log({"step": self.step, **values, "seconds": self.seconds})
-        self.optimizer.step()
+            self.model.progress(c.progress(self.step, self.seconds))
+        logged = self.step % c.log_every == 0
+        look = self.device.type != "cuda" or logged
+        figures = self.one(
+            feeds,
+            [self._seed(self.rank * len(feeds) + k) for k in range(len(feeds))],
+            hard=c.hardened(self.step, self.seconds),
+            rate=c.learning_rate(self.step, self.seconds),
+            decay=min(c.ema, (2 + self.step) / (11 + self.step)),  # short at first
+            step=self.step,
+            check=self.guard.check if look else None,
+        )
+        if look:
+            self.guard.check()
+        if logged:
+            self._log(figures)
+        self.pixels[self.machine] = self.pixels.get(self.machine, 0) + c.batch * c.crop**2
         self.step += 1
-        self._average_weights(min(c.ema, (1 + self.step) / (10 + self.step)))
+        if logged:
+            self.guard.judge(self.step)
         self.reporter.advance(self.step)
         return ahead
 
-    def _generator(self, part: int) -> torch.Generator:
-        """The randomness of a part of a step; also seeds torch's global generators, for models that use
-        those.
-        """
+    def _log(self, figures: dict[str, Any]) -> None:
+        """A line of the log, with what a gigapixel costs on this machine."""
+        if self.world > 1:
+            own = {name: v for name, v in figures.items() if name not in ("loss", "norm")}
+            figures = {**figures, **{name: process.total(value, self.device) for name, value in own.items()}}
+        values = {k: float(v) for k, v in figures.items()}
+        done, seconds = self.pixels.get(self.machine, 0) / 1e6, self.machines.get(self.machine, 0.0)
+        values["megapixels/s"] = done / seconds if seconds else 0.0
+        values["gigapixels"] = (self.inherited + sum(self.pixels.values())) / 1e9
+        self.reporter.log({"step": self.step, **values, "seconds": self.seconds})
+
+    def _seed(self, part: int) -> int:
+        """For the randomness of a part of a step: torch's global generators, which models use."""
         words = np.random.SeedSequence([self.config.seed, self.step, part]).generate_state(1, np.uint64)
-        seed = int(words[0] >> np.uint64(1))
-        torch.manual_seed(seed)
-        return torch.Generator(self.device).manual_seed(seed)
-
-    def _guard(self) -> None:
-        step = self.broken.item()
-        if step != math.inf:
-            last = self.checkpoint if self.checkpoint.is_file() else "there is none"
-            raise Diverged(
-                f"the loss or its gradient is not finite at step {step:.0f}; last good checkpoint: {last}.  "
-                "Go on from there with a lower learning rate (--set lr=...)"
-            )
-
-    def _stop(self, wish: bool) -> bool:
-        """Whether any process wants to stop: all must do so after the same step."""
-        if self.world == 1:
-            return wish
-        flag = torch.tensor(float(wish), device=self.device)
-        dist.all_reduce(flag, dist.ReduceOp.MAX)
-        return bool(flag.item())
-
-    def _sum(self, value: Any) -> float:
-        """Over all processes."""
-        number = torch.tensor(float(value), device=self.device)
-        dist.all_reduce(number)
-        return float(number)
-
-    def _sum_gradients(self, total: Tensor) -> Tensor:
-        grads = [p.grad for p in self.parameters if p.grad is not None]
-        flat = torch.cat([total.reshape(1), *(g.reshape(-1) for g in grads)])
-        dist.all_reduce(flat)
-        for g, part in zip(grads, flat[1:].split([g.numel() for g in grads]), strict=True):
-            g.copy_(part.view_as(g))
-        return flat[0]
-
-    @torch.no_grad()
-    def _average_weights(self, decay: float) -> None:
-        pairs = [(self.ema[k], v.detach()) for k, v in self.model.state_dict().items()]
-        floats = [(a, v) for a, v in pairs if v.is_floating_point()]
-        torch._foreach_lerp_([a for a, _ in floats], [v for _, v in floats], 1 - decay)
-        for a, v in pairs:
-            if not v.is_floating_point():
-                a.copy_(v)
+        return int(words[0] >> np.uint64(1))
 
     @contextmanager
     def averaged(self) -> Iterator[nn.Module]:
@@ -287,8 +318,19 @@ class Trainer:
             return {}
         start = time.monotonic()
         pictures = self.photos.centres(self.valid_set, VALIDATION_SIZE).to(self.device)
-        with self.averaged():
+        # Compiled for training and for other sizes: once more for this would take longer than it saves.
+        with self.averaged() as model, torch.compiler.set_stance("force_eager"), live.watched(model) as watch:
             result = self.objective.validate(pictures)
+        values = {"step": self.step, "seconds": self.seconds, "validation": result}
+        if units := watch.units():
+            values["live"] = units
         self.last_validation = time.monotonic() - start
-        self.reporter.validation({"step": self.step, "seconds": self.seconds, "validation": result})
+        self.reporter.validation(values)
+        if units:
+            self.reporter.say(live.told(units))
         return result
+
+
+def _due(step: int, every: int, passed: float, seconds: float) -> bool:
+    """Whether something is to be done that is done every so many seconds, or else steps."""
+    return passed >= seconds if seconds else step % every == 0

@@ -195,8 +195,31 @@ def paces(text: str, model: nn.Module) -> dict[str, float]:
     return found
 
 
-def build_optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:
+def betas(text: str) -> tuple[float, float] | None:
+    """Two decays with a comma between; None for none.
+
+    Raises:
+        ValueError: when that is not what it is.
+    """
+    if not text:
+        return None
+    try:
+        first, second = (float(part) for part in text.split(","))
+    except ValueError:
+        first = second = -1.0
+    if not (0 <= first < 1 and 0 <= second < 1):
+        raise ValueError(f"betas must be two numbers from 0 to below 1 with a comma between, got {text!r}")
+    return first, second
+
+
+def build_optimizer(
+    config: TrainConfig, model: nn.Module, *, capturable: bool | None = None
+) -> torch.optim.Optimizer:
     """The optimiser that ``config.optimizer`` names.
+
+    capturable: Adam as one kernel that a CUDA graph can record: learning rates and steps are tensors on the
+        parameters' device, and a step can be left out by a tensor, ``found_inf``.  By default where the
+        parameters are on a GPU.
 
     ``config.paces`` and then the model may set the pace of some parameters: ``learning_rate_factors() ->
     {pattern: factor}``, the first pattern that fits a name (as in file names, `fnmatch`) counts.
@@ -213,6 +236,27 @@ def build_optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimi
             factor = next((f for pattern, f in factors.items() if fnmatch(name, pattern)), 1.0)
             groups.setdefault(factor, []).append(parameter)
     options = [{"params": params, "factor": factor} for factor, params in groups.items()]
-    if config.optimizer in (other := {"soap": Soap, "muon": Muon}):
-        return other[config.optimizer](options, lr=config.lr)
-    return torch.optim.Adam(options, lr=config.lr, betas=(0.9, 0.99))
+    if config.optimizer == "soap":
+        own = betas(config.betas) or (0.95, 0.95)
+        return Soap(options, lr=config.lr, betas=own, every=config.precondition)
+    pair = betas(config.betas) or (0.9, 0.99)
+    if config.optimizer == "muon":
+        return Muon(options, lr=config.lr, betas=pair)
+    device = next(model.parameters()).device
+    if not (device.type == "cuda" if capturable is None else capturable):
+        return torch.optim.Adam(options, lr=config.lr, betas=pair)
+    for option in options:
+        option["lr"] = torch.tensor(config.lr, device=device)
+    return torch.optim.Adam(options, lr=config.lr, betas=pair, fused=True, capturable=True)
+
+
+def set_rates(optimizer: torch.optim.Optimizer, rate: float, on_device: Tensor) -> None:
+    """Give every group the schedule's rate times its own ``factor``.
+
+    on_device: the same rate as a tensor, for an optimiser whose rates are tensors.
+    """
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            torch.mul(on_device, group["factor"], out=group["lr"])
+        else:
+            group["lr"] = rate * group["factor"]

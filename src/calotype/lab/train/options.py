@@ -58,7 +58,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
         "--minutes",
         type=float,
         metavar="N",
-        help="stop after so long, everything included; go on with --resume",
+        help="end after so long, everything included; without a number of steps, the schedule is as long",
     )
     add("--resume", nargs="?", const="", metavar="STATE",
         help="go on from the checkpoint in RUN or STATE (file, run, folder of pieces), the later one; "
@@ -112,7 +112,13 @@ def parser(prog: str) -> argparse.ArgumentParser:
         "--pieces",
         type=Path,
         metavar="DIR",
-        help="also leave the checkpoint in DIR, in pieces of less than 16 MiB",
+        help="also leave each checkpoint in DIR, in pieces of less than 16 MiB",
+    )
+    add(
+        "--result",
+        type=Path,
+        metavar="DIR",
+        help="leave weights and average, halved and without the optimiser's state, in such pieces in DIR",
     )
     add("--tensorboard", action="store_true", help="write event files into RUN")
     add("--quiet", action="store_true", help="print nothing but errors")

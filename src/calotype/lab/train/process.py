@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -58,6 +59,46 @@ def machine(device: torch.device, world: int) -> str:
     else:
         name = f"{processor()}, {torch.get_num_threads()} threads"
     return name if world == 1 else f"{world} x {name}"
+
+
+def anywhere(wish: bool, device: torch.device) -> bool:
+    """Whether any process has the wish: all must stop after the same step, for instance."""
+    if place()[1] == 1:
+        return wish
+    flag = torch.tensor(float(wish), device=device)
+    dist.all_reduce(flag, dist.ReduceOp.MAX)
+    return bool(flag.item())
+
+
+def agreed(value: float, device: torch.device) -> float:
+    """The first process's value, in all of them."""
+    if place()[1] == 1:
+        return value
+    number = torch.tensor(value, dtype=torch.float64, device=device)
+    dist.broadcast(number, 0)
+    return float(number)
+
+
+def total(value: Any, device: torch.device) -> float:
+    """The sum over all processes."""
+    number = torch.tensor(float(value), device=device)
+    dist.all_reduce(number)
+    return float(number)
+
+
+class Throttle:
+    """Keeps a GPU at most some steps behind: what goes by the clock must not run ahead of it."""
+
+    def __init__(self, device: torch.device, behind: int = 2) -> None:
+        self.on_gpu, self.behind, self.events = device.type == "cuda", behind, deque[Any]()
+
+    def step(self) -> None:
+        """A step was launched."""
+        if self.on_gpu:
+            self.events.append(torch.cuda.Event())
+            self.events[-1].record()
+            if len(self.events) > self.behind:
+                self.events.popleft().synchronize()
 
 
 @contextmanager

@@ -26,7 +26,9 @@ class Reporter:
         return None
 
     def begin(self, step: int, steps: int, seconds: float) -> None:
-        """The run starts at ``step`` of ``steps``; at most ``seconds`` are left (inf: no limit)."""
+        """The run starts at ``step`` of ``steps`` (0: what time there is for); at most ``seconds`` are left
+        (inf: no limit).
+        """
 
     def advance(self, step: int) -> None:
         """A step is done."""
@@ -66,7 +68,7 @@ class Console(Reporter):
         if not self.quiet and sys.stderr.isatty():
             self.bar = _bar()
         if self.bar is not None:
-            self.task = self.bar.add_task("", total=steps, completed=step, figures="", left="")
+            self.task = self.bar.add_task("", total=steps or None, completed=step, figures="", left="")
             self.bar.start()
 
     def advance(self, step: int) -> None:
@@ -79,7 +81,8 @@ class Console(Reporter):
         if self.bar is not None:
             self.bar.update(self.task, figures=figures)
         else:
-            self.say(f"step {values['step']}/{self.steps}  {figures}  {self._left(values['step'])}")
+            of = f"/{self.steps}" if self.steps else ""
+            self.say(f"step {values['step']}{of}  {figures}  {self._left(values['step'])}")
 
     def validation(self, values: dict[str, Any]) -> None:
         self._write(values)
@@ -108,7 +111,9 @@ class Console(Reporter):
         passed, done = time.monotonic() - self.start, step - self.first
         if not done:
             return ""
-        left = min((self.steps - step) * passed / done, self.limit - passed)
+        left = self.limit - passed
+        if self.steps:
+            left = min((self.steps - step) * passed / done, left)
         hours, minutes = divmod(max(0, round(left / 60)), 60)
         time_left = (
             f"{hours} h {minutes:02} min"

@@ -9,6 +9,9 @@ nothing else.
     ema/NAME             their moving average, which is what gets exported
     optimizer/NAME/KEY   the optimiser's tensors of the parameter NAME
 
+A state may hold the average alone, in float16 (`State.average`): enough for a new run to begin with, and for
+an export, in an eighth of the space.  Training does not go on from it exactly.
+
 For places that take only small files, `split` makes pieces of it, and `find` takes a folder of pieces as
 well.
 """
@@ -20,7 +23,7 @@ import json
 import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +34,7 @@ from calotype.lab.checkpoint import CheckpointError
 
 FORMAT = "calotype-training-1"
 NAME = "checkpoint.safetensors"
-KEYS = ("step", "seconds", "config", "model", "data", "machines")
+KEYS = ("step", "seconds", "config", "model", "data", "machines", "pixels", "inherited")
 PIECE = re.compile(r"checkpoint-([0-9a-f]{12})-(\d+)of(\d+)\.piece")
 UNFINISHED = ".new"
 """After the name of a piece that is being written."""
@@ -48,18 +51,36 @@ class State:
     model: dict[str, Any]
     """What was trained; `calotype.lab.train.subject.Subject` as a mapping."""
     weights: dict[str, Tensor]
+    """None, where only the average was kept."""
     ema: dict[str, Tensor]
     optimizer: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The optimiser's state by parameter: tensors and numbers."""
     data: dict[str, Any] = field(default_factory=dict)
-    """`Photos.describe`."""
+    """`Photos.describe`, and under ``held out`` the names of `Photos.held_out`."""
     machines: dict[str, float] = field(default_factory=dict)
     """Seconds of training by processor or GPU."""
+    pixels: dict[str, int] = field(default_factory=dict)
+    """Pixels that were trained on, by processor or GPU."""
+    inherited: int = 0
+    """Pixels that the weights had seen when the run began with them, as far as that was counted."""
 
-    def save(self, path: Path) -> None:
-        """Write the file; it appears whole or not at all."""
-        from safetensors.torch import save_file
+    @property
+    def seen(self) -> int:
+        """Pixels that the weights have seen in all, as far as that was counted."""
+        return self.inherited + sum(self.pixels.values())
 
+    def average(self) -> State:
+        """The moving average alone, in float16."""
+        return replace(self, weights={}, ema=_half(self.ema), optimizer={})
+
+    def result(self) -> State:
+        """Weights and average in float16, without the optimiser's state: what comes back from a lent
+        machine.
+        """
+        return replace(self, weights=_half(self.weights), ema=_half(self.ema), optimizer={})
+
+    def _contents(self) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """Tensors and metadata of the file."""
         tensors = {f"model/{k}": v for k, v in self.weights.items()} | {
             f"ema/{k}": v for k, v in self.ema.items()
         }
@@ -69,16 +90,30 @@ class State:
             numbers[name] = {k: v for k, v in entry.items() if not isinstance(v, Tensor)}
         state = {k: getattr(self, k) for k in KEYS} | {"optimizer": numbers}
         tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+        return tensors, {"format": FORMAT, "state": json.dumps(state)}
+
+    def to_bytes(self) -> bytes:
+        """The bytes of the file."""
+        from safetensors.torch import save
+
+        return save(*self._contents())
+
+    def save(self, path: Path) -> None:
+        """Write the file; it appears whole or not at all."""
+        from safetensors.torch import save_file
+
+        tensors, metadata = self._contents()
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".checkpoint-") as folder:
             temporary = Path(folder) / NAME
-            save_file(tensors, temporary, {"format": FORMAT, "state": json.dumps(state)})
+            save_file(tensors, temporary, metadata)
             temporary.chmod(0o644)
             temporary.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> State:
-        """Read a checkpoint: a file, a run's folder, or a folder of pieces; tensors on the CPU.
+        """Read a checkpoint: a file, a run's folder, or a folder of pieces; tensors on the CPU, float16 as
+        float32.
 
         Raises:
             CheckpointError: when it is missing, damaged, or something else.
@@ -103,10 +138,18 @@ class State:
             _, name, entry = key.split("/")
             optimizer.setdefault(name, {})[entry] = tensors.pop(key)
         weights, ema = (
-            {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
+            {k[len(prefix) :]: _single(v) for k, v in tensors.items() if k.startswith(prefix)}
             for prefix in ("model/", "ema/")
         )
         return cls(**state, weights=weights, ema=ema, optimizer=optimizer)
+
+
+def _half(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
+
+
+def _single(value: Tensor) -> Tensor:
+    return value.float() if value.dtype == torch.float16 else value
 
 
 def find(path: Path) -> bytes:
@@ -140,11 +183,10 @@ def find(path: Path) -> bytes:
     return data
 
 
-def split(path: Path, folder: Path, limit: int = 15 << 20) -> list[Path]:
-    """Write a checkpoint file as pieces of at most ``limit`` bytes, in the place of those that were in
-    ``folder``.  The old ones go when all new ones are there, so that an interruption loses nothing.
+def split(data: bytes, folder: Path, limit: int = 15 << 20) -> list[Path]:
+    """Write the bytes of a checkpoint as pieces of at most ``limit`` bytes, in the place of those that were
+    in ``folder``.  The old ones go when all new ones are there, so that an interruption loses nothing.
     """
-    data = path.read_bytes()
     folder.mkdir(parents=True, exist_ok=True)
     count, digest = -(-len(data) // limit), hashlib.sha256(data).hexdigest()[:12]
     pieces = [folder / f"checkpoint-{digest}-{k + 1}of{count}.piece" for k in range(count)]
@@ -197,7 +239,7 @@ def restore_optimizer(
         for key, value in state[name].items():
             if isinstance(value, Tensor) and value.shape == p.shape and value.ndim:
                 value = torch.empty_like(p.detach()).copy_(value)
-            elif isinstance(value, Tensor) and value.ndim:
+            elif isinstance(value, Tensor):
                 value = value.to(p.device)
-            entry[key] = value  # numbers, and counters that are tensors of no dimension, stay on the CPU
+            entry[key] = value
         optimizer.state[p] = entry

@@ -137,6 +137,13 @@ def open_store(source: Path, *, stream: bool = False, cache: Path | None = None)
     return Decoded(packed)
 
 
+def pack_folder(folder: Path, packed: Path) -> None:
+    """Decode the photographs of a folder into ``packed``, unless that is done."""
+    if not packed.with_suffix(".json").is_file():
+        files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+        pack([Source(p.relative_to(folder).as_posix(), p) for p in files], packed)
+
+
 def pack(sources: list[Source], packed: Path) -> None:
     """Decode into ``packed.u8`` and ``packed.json``.  The index is written last, so there is one only of
     whole files.

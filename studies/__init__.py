@@ -1,0 +1,1 @@
+"""Past experiments: each folder is one, with its code, its stored results and its pages."""

@@ -1,0 +1,103 @@
+"""The page of what was tried in the shipped model, from what is stored beside it.
+
+    python -m studies.product.page [FOLDER]
+
+``ideas.json`` holds a line per idea and, where an idea was trained, the validation curves of that run and of
+the run without it from the same start (bpp and PSNR at every level); BD-rates are computed from these.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from calotype.bench.bdrate import Curve, bd_rate
+from calotype.records.markdown import table, wrapped
+from calotype.records.script import guarded, made_of
+
+FOLDER = Path(__file__).parent
+DATA, PAGE = "ideas.json", "README.md"
+
+
+def gain(idea: dict[str, Any], runs: dict[str, Any]) -> str:
+    """What the table says an idea gained: its stored words, or the BD-rate of its run."""
+    if "run" not in idea:
+        return str(idea["gain"])
+    rate = bd(runs[idea["against"]], runs[idea["run"]])
+    chance = bd(runs[idea["against"]], runs[idea["chance"]]) if idea.get("chance") else None
+    text = f"`{idea['run']}`: BD-rate {rate:+.2f} %"
+    text += "" if chance is None else f" (the same run with other crops: {chance:+.2f} %)"
+    if ratio := runs[idea["run"]].get("transform_time"):
+        text += f", {ratio:.2f} times the transform's CPU time"
+    return text
+
+
+def bd(anchor: dict[str, Any], test: dict[str, Any]) -> float:
+    """BD-rate in percent of a run's validation curve."""
+    curves = [Curve(run["validation"]["bpp"], run["validation"]["psnr"]) for run in (anchor, test)]
+    return float(bd_rate(*curves).value)
+
+
+def made(record: dict[str, Any]) -> list[str]:
+    """Where the curves of the runs come from, as far as that is stored: with each, or once for the trials."""
+    told: dict[str, list[str]] = {}
+    for name, run in record["runs"].items():
+        if stored := run.get("made"):
+            told.setdefault(_where(stored), []).append(f"`{name}`")
+    lines = [f"{', '.join(names)}: {where}." for where, names in told.items()]
+    if stored := record.get("trials"):
+        lines.append(f"Stored once for the trials of `{stored['command']}`: {_where(stored)}.")
+    return wrapped(" ".join([*lines, "Of the other runs neither commit nor machine was stored."]))
+
+
+def _where(stored: dict[str, Any]) -> str:
+    machine, torch = stored["hardware"]["processor"], stored["libraries"]["torch"]
+    return f"commit `{(stored['commit'] or 'unknown')[:13]}`, {machine}, torch {torch}"
+
+
+def page(record: dict[str, Any]) -> str:
+    """The page as Markdown; nothing on it but what ``record`` says."""
+    ideas = [
+        [idea["idea"], gain(idea, record["runs"]), idea["costs"], f"**{idea['verdict']}**"]
+        for idea in record["ideas"]
+    ]
+    runs = []
+    for name, run in record["runs"].items():
+        v = run["validation"]
+        curve = [", ".join(f"{x:{form}}" for x in v[key]) for key, form in (("bpp", ".3f"), ("psnr", ".2f"))]
+        numbers = [str(run["steps"]), f"{run['cpu_seconds']:.0f}", f"{v['mean_loss']:.4f}"]
+        runs.append([name, *numbers, *curve])
+    heads = ["level", "variance", "above and below", "beside", "diagonal"]
+    left = {name: run["neighbours"] for name, run in record["runs"].items() if "neighbours" in run}
+    levels = [
+        [name, *(str(row[h]) for h in heads)]
+        for same in zip(*([(name, row) for row in rows] for name, rows in left.items()), strict=True)
+        for name, row in same
+    ]
+    parts = [
+        ["# Ideas tried in the shipped model"],
+        wrapped(record["about"]),
+        table(["idea", "what it gained", "costs", "verdict"], ideas, "llll"),
+        ["## The short runs"],
+        wrapped(record["training"]),
+        table(
+            ["run", "steps", "CPU s", "mean loss", "bpp at each level", "PSNR at each level"], runs, "lrrrll"
+        ),
+        made(record),
+        ["## Correlation that the product's model leaves"],
+        wrapped(record["correlation"]),
+        table(["run", *heads], levels),
+    ]
+    return "\n\n".join("\n".join(part) for part in parts) + "\n"
+
+
+@guarded
+def main(arguments: list[str]) -> None:
+    """Write the page again."""
+    folder = Path(arguments[0]) if arguments else FOLDER
+    (folder / PAGE).write_text(made_of(folder / DATA, page), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

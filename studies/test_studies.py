@@ -1,0 +1,59 @@
+"""Every study says what is wrong with its input in one line, and where its results come from."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+STORED = (
+    "analysis/correlation.json", "analysis/deviation.json", "analysis/erf.json", "correlation/results.json",
+    "correlation/cost.json", "jpegai/complexity.json", "jpegai/results.json", "short_runs/results.json",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_stored_results_say_where_they_come_from(name: str) -> None:
+    record = json.loads((Path(__file__).parent / name).read_text(encoding="utf-8"))
+    assert record["command"].startswith(("calotype ", "python "))
+    assert not any(word.startswith("/") for word in record["command"].split())
+    assert len(record["commit"].removesuffix("+")) >= 12
+    assert record["hardware"]["processor"]
+    assert record["libraries"]["torch"]
+    assert record["finished"][:2] == "20"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("product.page", ["nowhere"], "nowhere/ideas.json: no such file or directory"),
+        ("product.page", ["bad"], "bad/ideas.json: cannot be used: Expecting"),
+        ("product.trials", ["--data", "nowhere", "--out", "out"], "nowhere: neither a folder nor a tar file"),
+        ("jpegai.ablation", ["--stored", "nowhere"], "nowhere/results.json: no such file or directory"),
+        ("jpegai.ablation", ["--stored", "bad"], "bad/results.json: cannot be used: no 'summary'"),
+        ("jpegai.ablation", ["--data=a", "--images=b", "--out=bad/ideas.json"], "is a file, not a folder"),
+        ("analysis.__main__", ["nowhere"], "nowhere/about.json: no such file or directory"),
+        ("short_runs.__main__", ["--out", "nowhere"], "nowhere/results.json: no such file or directory"),
+    ],
+)
+def test_one_line(
+    name: str,
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "ideas.json").write_text("{")
+    (tmp_path / "bad" / "results.json").write_text('{"metrics": []}')
+    monkeypatch.chdir(tmp_path)
+    assert import_module(f"studies.{name}").main(arguments) == 1
+    told = capsys.readouterr().err
+    folder, file = name.split(".")
+    assert told.startswith(f"{folder if file == '__main__' else file + '.py'}: ")
+    assert message in told
+    assert told.count("\n") == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["bad"]

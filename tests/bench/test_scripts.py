@@ -1,0 +1,54 @@
+"""The scripts in benchmarks say what is wrong with their input in one line."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("effort", ["table", "nowhere.json", "page.md"], "nowhere.json: no such file or directory"),
+        (
+            "precision",
+            ["table", "bad/results.json", "page.md"],
+            "bad/results.json: cannot be used: no 'rows'",
+        ),
+        ("sheet", ["nowhere", "--out", "sheet"], "nowhere/kodak/kodim04.png: no such file or directory"),
+        ("codec", ["nowhere.jpg"], "nowhere.jpg: no such file or directory"),
+    ],
+)
+def test_scripts_say_what_is_wrong_in_one_line(
+    name: str,
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "results.json").write_text('{"metrics": []}')
+    monkeypatch.chdir(tmp_path)
+    assert script(name).main(arguments) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"{name}.py: ")
+    assert message in told
+    assert told.count("\n") == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["bad"]

@@ -1,0 +1,53 @@
+"""What names a version or an address agrees, and the check of a release sees it where it does not."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / ".ci" / "release.py"
+pytestmark = pytest.mark.skipif(not SCRIPT.is_file(), reason="not in a source distribution")
+
+
+@pytest.fixture(scope="module")
+def release() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("release", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_this_tree_agrees(release: ModuleType) -> None:
+    assert release.wrong(ROOT) == []
+
+
+def test_what_does_not_agree_is_named(release: ModuleType, tmp_path: Path) -> None:
+    for name in ("pyproject.toml", "CHANGELOG.md", "CITATION.cff"):
+        shutil.copy(ROOT / name, tmp_path)
+
+    def change(name: str, pattern: str, new: str) -> None:
+        text, count = re.subn(pattern, new, (tmp_path / name).read_text(encoding="utf-8"), flags=re.MULTILINE)
+        assert count
+        (tmp_path / name).write_text(text, encoding="utf-8")
+
+    change("pyproject.toml", r"^version = .*", 'version = "9.8.7"')
+    assert len(release.wrong(tmp_path)) == 1
+    change("CITATION.cff", r"^version: .*", "version: 9.8.7\ndate-released: 2026-01-02")
+    assert release.wrong(tmp_path) == []
+    assert "no '## [9.8.7]" in "".join(release.wrong(tmp_path, "v9.8.7"))
+    change("CHANGELOG.md", r"^## \[Unreleased\]", "## [Unreleased]\n\n## [9.8.7] - 2026-01-03")
+    assert release.wrong(tmp_path, "v9.8.7") == ["CITATION.cff does not say date-released: 2026-01-03"]
+    change("CITATION.cff", "2026-01-02", "2026-01-03")
+    assert release.wrong(tmp_path, "v9.8.7") == []
+    assert release.wrong(tmp_path, "v9.8") == ["the tag is v9.8, the version 9.8.7"]
+    assert "this is https://example.org/x" in release.wrong(tmp_path, None, "https://example.org/x")[0]
+    change("CITATION.cff", r"github\.com/[\w-]+/", "github.com/somebody/")
+    assert "CITATION.cff names https://github.com/somebody/calotype" in release.wrong(tmp_path)[0]
