@@ -187,7 +187,7 @@ def shares(pixels: np.ndarray, qualities: Sequence[float], pack: str | None) -> 
         yield {"quality": quality, "bytes": len(data), "pixels": pixels.size // 3, "bits": found}
 
 
-def parts(data: bytes, pack: str | None) -> dict[str, float]:
+def parts(data: bytes, pack: Any) -> dict[str, float]:
     """The bits of a file by what they code, in this order; their sum is all of the file."""
     from calotype import bitstream  # late: versions from before have other modules
     from calotype.codec import bits, library, phases, tiles

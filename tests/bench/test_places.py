@@ -10,6 +10,10 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+import calotype
+from calotype.codec import bits
+from calotype.codec.pack import Pack
+
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "results" / "places"
 
@@ -92,3 +96,14 @@ def test_bd_rate_of_each_picture() -> None:
     )  # the point that is worse for more bits does not count
     with pytest.raises(ValueError, match="no picture in common"):
         rates.compare(run(curve(1.0)), run())
+
+
+def test_parts_are_all_of_a_file_and_agree_with_the_count(tiny: Pack) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (90, 150, 3), dtype=np.uint8)
+    data = calotype.encode(pixels, 60, pack=tiny)
+    found, counted = places.parts(data, tiny), bits.count(data, pack=tiny)
+    assert sum(found.values()) == pytest.approx(8 * len(data))
+    low = {name: found[name] for name in places.LOW_PARTS}
+    assert all(bits > 0 for bits in low.values())
+    assert sum(low.values()) == pytest.approx(counted.low.sum())
+    assert 0 < found["headers, rounding"] < 8 * 100
