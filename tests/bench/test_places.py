@@ -1,0 +1,109 @@
+"""The measurements of places and rates: what they count, and that the page is that of its results."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+import calotype
+from calotype.codec import bits
+from calotype.codec.pack import Pack
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "docs" / "results" / "places"
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"{name}_benchmark", ROOT / "benchmarks" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+places, rates = script("places"), script("rates")
+ABOUT = {"pack": "01234567", "finished": "2026-01-01", "commit": None, "command": "python x"}
+
+
+def curve(factor: float, errors: tuple[float, ...] = (80.0, 40.0, 20.0, 10.0)) -> dict[str, object]:
+    sizes = (int(factor * size) for size in (1000, 2000, 4000, 8000))
+    points = [[q, size, e] for q, size, e in zip((0, 10, 30, 100), sizes, errors)]
+    return {"set": "s", "name": "a", "width": 9, "height": 9, "points": points}
+
+
+def run(*pictures: dict[str, object]) -> dict[str, object]:
+    return {**ABOUT, "codec": "pack", "pictures": list(pictures)}
+
+
+def test_page_holds_what_the_results_give(tmp_path: Path) -> None:
+    copy = tmp_path / "README.md"
+    copy.write_text((RESULTS / "README.md").read_text(encoding="utf-8"), encoding="utf-8")
+    assert places.main(["table", str(RESULTS), str(copy)]) == 0
+    for name, old in (("rates", "rates-76b65fc1"), ("rates-avif", "rates-avif")):
+        files = [RESULTS / f"{old}.json", RESULTS / "rates.json"]
+        if all(path.exists() for path in files):
+            assert rates.main(["compare", *map(str, files), str(copy), "--name", name]) == 0
+    assert copy.read_text(encoding="utf-8") == (RESULTS / "README.md").read_text(encoding="utf-8")
+
+
+def test_variance_is_that_of_whole_blocks() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    found = places.variances(pixels)
+    assert found.shape == (2, 3)
+    luma = pixels[16:32, 32:48] @ [0.299, 0.587, 0.114]
+    assert found[1, 2] == pytest.approx(luma.var())
+
+
+@pytest.mark.parametrize(("size", "expected"), [(0, 0), (496, 50), (503, 50), (506, 51), (5000, 100)])
+def test_nearest_size(size: int, expected: int) -> None:
+    assert len(places.nearest(lambda quality: bytes(10 * quality), size)) == 10 * expected
+
+
+def test_ratios_name_the_worst_residue() -> None:
+    ordinary = {"quality": 30, "rest": 2.0, "columns": 2.0, "rows": 2.0}
+    ordinary |= {"columns inside": 2.0, "rows inside": 2.0, "picture": "a"}
+    rows = [ordinary | {"width": 320 + k, "height": 320 + k} for k in range(4)]
+    rows[3]["columns"] = 6.0
+    told = "\n".join(places.borders_table(rows))
+    assert "| 30 | last 4 columns | the rest | 1.50 | 3.00 | 3 |" in told
+    assert "| 30 | last 4 rows | the rest | 1.00 | 1.00 | 0 |" in told
+
+
+def test_classes_compare_means_over_pictures() -> None:
+    def row(ours: float, avif: float) -> dict[str, object]:
+        empty = {"blocks": 0, "mse": None}
+        classes = [{"blocks": 3, "mse": [ours, avif]}, empty, empty, {"blocks": 1, "mse": [9.0, 9.0]}]
+        return {"set": "s", "quality": 20, "classes": classes}
+
+    told = places.table({**ABOUT, "kind": "flat", "rows": [row(4.0, 1.0), row(2.0, 2.0)]})
+    assert "| s | 20 | below 2 | 75 % | 3.00 | 1.50 | 2.00 | 4.00 |" in told
+    assert "2 to 20" not in told
+
+
+def test_bd_rate_of_each_picture() -> None:
+    told = rates.compare(run(curve(1.0)), run(curve(0.9)))
+    assert "| a | -10.0 % | -10.0 % |" in told
+    bent = rates.compare(run(curve(1.0, (80.0, 85.0, 20.0, 10.0))), run(curve(1.0)))
+    assert (
+        "| a | -0.0 %" in bent or "| a | +0.0 %" in bent
+    )  # the point that is worse for more bits does not count
+    with pytest.raises(ValueError, match="no picture in common"):
+        rates.compare(run(curve(1.0)), run())
+
+
+def test_parts_are_all_of_a_file_and_agree_with_the_count(tiny: Pack) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (90, 150, 3), dtype=np.uint8)
+    data = calotype.encode(pixels, 60, pack=tiny)
+    found, counted = places.parts(data, tiny), bits.count(data, pack=tiny)
+    assert sum(found.values()) == pytest.approx(8 * len(data))
+    low = {name: found[name] for name in places.LOW_PARTS}
+    assert all(bits > 0 for bits in low.values())
+    assert sum(low.values()) == pytest.approx(counted.low.sum())
+    assert 0 < found["headers, rounding"] < 8 * 100
