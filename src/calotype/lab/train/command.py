@@ -17,8 +17,9 @@ import torch.distributed as dist
 from calotype.errors import CalotypeError, describe
 from calotype.lab.checkpoint import save_checkpoint
 from calotype.lab.models.calotype import Calotype
+from calotype.lab.models.calotype_start import Sampler, start
 from calotype.lab.sizes import out_of_memory
-from calotype.lab.train import command_resume, options, process
+from calotype.lab.train import command_resume, latents, options, process, upgrade
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import Trainer
@@ -150,10 +151,12 @@ def _trainer(
         else:
             reporter.say(f"going on from step {trainer.step}, where the schedule ends: {_longer(config)}")
     elif before is not None:
-        trainer.start_from(State.load(before), averaged=True)
+        _begin(trainer, State.load(before))
     elif subject.model == PRODUCT and given.start != "random":
         reporter.say("starting from the best linear codec")
         linear_start(trainer)
+    if config.latents:
+        latents.alone(trainer, given.cache)
     if trainer.rank == 0:
         trained = options.to_json([replace(job, subject=subject)])  # not what was asked, on resume
         notes = {"data": [str(p) for p in given.data], **trained, "train": config.to_dict()}
@@ -168,18 +171,31 @@ def _longer(config: TrainConfig) -> str:
     return f"lengthen it (--set {what}) or begin a new run with its weights (--from)"
 
 
-def linear_start(trainer: Trainer) -> None:
-    """Set the product's model to the best linear codec, measured on training crops."""
-    from calotype.lab.models.calotype_start import start
+def _begin(trainer: Trainer, state: State) -> None:
+    """Begin with another run's averaged weights, also of an earlier definition of the product's model."""
+    if trainer.subject.model == PRODUCT and upgrade.earlier(state):
+        trainer.reporter.say(upgrade.TOLD)
+        trainer.hold_out(state.data.get("held out", ()))
+        model, batches = trainer.subject.build().model, trainer.config.start_batches
+        state = upgrade.upgraded(state, model, start_pictures(trainer), batches)
+    trainer.start_from(state, averaged=True)
 
-    model = trainer.model
-    assert isinstance(model, Calotype)
+
+def start_pictures(trainer: Trainer) -> Sampler:
+    """Training crops that a start in closed form is measured on."""
 
     def sample(seed: int) -> torch.Tensor:
         key = (trainer.config.seed, seed, 1)  # the last number keeps them apart from the crops of the steps
         return trainer.photos.crops(trainer.train_set, key, START_CROPS, START_SIZE) / 255.0
 
-    start(model.cpu(), sample, trainer.config.start_batches)
+    return sample
+
+
+def linear_start(trainer: Trainer) -> None:
+    """Set the product's model to the best linear codec, measured on training crops."""
+    model = trainer.model
+    assert isinstance(model, Calotype)
+    start(model.cpu(), start_pictures(trainer), trainer.config.start_batches)
     model.to(trainer.device)
     trainer.restart_average()
 

@@ -31,7 +31,14 @@ class TrainConfig:
     """Equal parts in which a batch is worked through, shared by the processes; 0: one for each process.  The
     same number of parts gives the same run on any number of processes, and more parts need less memory."""
     crop: int = 128
-    """Side of a training crop in pixels, a multiple of 64."""
+    """Side of a training crop in pixels, a multiple of 16; of 64 for the published systems."""
+    scale: float = 0.0
+    """Share of crops at another scale: enlarged by 1.2 to 2 (four of seven) or reduced to 0.5 to 0.9."""
+    flat: float = 0.0
+    """Share of crops that are drawn: one colour, two with an edge between, or a gradient."""
+    latents: bool = False
+    """Train the latent networks of calotype alone, on what the analysis gives of the photographs, once, in
+    the cache.  Tiles have the area of a crop, and any sides from 1/1.55 to 1.55 of its own."""
     lr: float = 1e-3
     """Peak learning rate."""
     warmup: int = 200
@@ -92,12 +99,12 @@ class TrainConfig:
         self.compile = {"False": "no", "True": "transforms"}.get(str(self.compile).capitalize(), self.compile)
         for field in fields(self):
             setattr(self, field.name, _typed(field.name, getattr(self, field.name), type(field.default)))
-        if self.crop % 64 or self.crop < 64:
-            raise ValueError(f"crop must be a multiple of 64, got {self.crop}")
+        if self.crop % 16 or self.crop < 16:
+            raise ValueError(f"crop must be a multiple of 16, got {self.crop}")
         for name, choices in (("optimizer", OPTIMIZERS), ("shape", SHAPES), ("compile", COMPILED)):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
-        for name in ("decay", "hard", "final", "ema"):
+        for name in ("decay", "hard", "final", "ema", "scale", "flat"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be within 0..1, got {getattr(self, name)}")
         for name in ("batch", "precondition", "start_batches", "log_every", "validate_every", "save_every"):

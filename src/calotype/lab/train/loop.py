@@ -31,7 +31,8 @@ from calotype.lab.train.resident import DevicePhotos
 from calotype.lab.train.rollback import Guard
 from calotype.lab.train.state import NAME, State, load_weights, optimizer_state, restore_optimizer
 from calotype.lab.train.step import Step
-from calotype.lab.train.subject import Subject, mixed_precision, transforms
+from calotype.lab.train.subject import Objective, Subject, mixed_precision, transforms
+from calotype.lab.train.varied import Varied
 
 VALIDATION_SIZE = 256
 """Side of the central crops that a validation scores."""
@@ -63,8 +64,9 @@ class Trainer:
         if self.parts % self.world or config.batch % self.parts:
             shared = f"{config.batch} in {self.parts} parts"
             raise ValueError(f"a batch of {shared} cannot be shared evenly by {self.world} processes")
+        subject.check_crop(config.crop)
         torch.manual_seed(config.seed)  # the same first weights everywhere
-        self.objective = subject.build()
+        self.objective: Objective = subject.build()
         self.model: nn.Module = self.objective.model.to(self.device).to(memory_format=torch.channels_last)
         if self.device.type == "cuda":
             torch.set_float32_matmul_precision("high")
@@ -76,9 +78,12 @@ class Trainer:
         self.step, self.seconds, self.last_validation, self.stopped = 0, 0.0, 0.0, False
         self.machine, self.machines = process.machine(self.device, self.world), dict[str, float]()
         self.pixels, self.inherited = dict[str, int](), 0
-        self._hold_out(())
-        self.resident = None
-        if DevicePhotos.fit(photos, self.device):
+        self.hold_out(())
+        self.source: Any = photos  # of crops
+        self.resident: DevicePhotos | None = None
+        if config.scale or config.flat:
+            self.source = Varied(photos, config.scale, config.flat)
+        elif DevicePhotos.fit(photos, self.device):
             self.resident = DevicePhotos(photos, self.device, config.crop)
         if config.bf16:
             mixed_precision(self.model)
@@ -99,9 +104,18 @@ class Trainer:
         tensors = [*self.model.state_dict().values(), *self.ema.values()]
         return Guard(self.one, tensors, self.config, self.checkpoint, self.reporter.say)
 
-    def _hold_out(self, names: Collection[str]) -> None:
+    def hold_out(self, names: Collection[str]) -> None:
+        """Divide the photographs: those to train on, and those to validate on (`Photos.split`)."""
         self.train_set, self.valid_set = self.photos.split(self.config.held_out, names)
         self.data = {**self.photos.describe(), "held out": self.photos.held_out(self.valid_set)}
+
+    def turn_to(self, source: Any, objective: Objective) -> None:
+        """Train the same model otherwise.
+
+        source: of what the objective is given: ``plan``, ``cut`` and ``centres`` as those of `Photos`.
+        """
+        self.source, self.objective, self.resident = source, objective, None
+        self.one.objective, self.one.resident, self.one.recording = objective, None, False
 
     # -- checkpoints ---------------------------------------------------------------
 
@@ -157,7 +171,7 @@ class Trainer:
         begins where another one got to.
         """
         load_weights(self.model, state.ema if averaged else state.weights, "the checkpoint")
-        self._hold_out(state.data.get("held out", ()))
+        self.hold_out(state.data.get("held out", ()))
         self.inherited = state.seen
         self.restart_average()
 
@@ -244,13 +258,13 @@ class Trainer:
         on the device, what `DevicePhotos.gather` makes them of.
         """
         c = self.config
-        cuts = self.photos.plan(self.train_set, (c.seed, step, 0), c.batch, c.crop)
+        cuts = self.source.plan(self.train_set, (c.seed, step, 0), c.batch, c.crop)
         size, share = c.batch // self.parts, self.parts // self.world
         parts = [cuts[k * size : (k + 1) * size] for k in range(self.rank * share, (self.rank + 1) * share)]
         if self.resident is not None:
             crops = [self.resident.table(part) for part in parts]
         else:
-            crops = [self.photos.cut(part, c.crop).contiguous() for part in parts]
+            crops = [self.source.cut(part, c.crop).contiguous() for part in parts]
         return [x.pin_memory() for x in crops] if self.device.type == "cuda" else crops
 
     def _step(self, ahead: Future[list[Tensor]], pool: ThreadPoolExecutor) -> Future[list[Tensor]]:
@@ -317,7 +331,7 @@ class Trainer:
         if self.rank or not self.valid_set:
             return {}
         start = time.monotonic()
-        pictures = self.photos.centres(self.valid_set, VALIDATION_SIZE).to(self.device)
+        pictures = self.source.centres(self.valid_set, VALIDATION_SIZE).to(self.device)
         # Compiled for training and for other sizes: once more for this would take longer than it saves.
         with self.averaged() as model, torch.compiler.set_stance("force_eager"), live.watched(model) as watch:
             result = self.objective.validate(pictures)

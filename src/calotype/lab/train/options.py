@@ -21,6 +21,7 @@ EPILOG = """\
 examples:
   calotype lab train --data photos --out runs/a                         the codec's own model, all qualities
   calotype lab train --data photos --out runs/a --minutes 30 --resume   go on for half an hour
+  calotype lab train --recipe latents --data photos --from runs/a --out runs/b --minutes 40
   calotype lab train balle2018-hyperprior --data photos --out runs/b --lambda 0.0067,0.013 --chain
   calotype lab train cheng2020-anchor --data photos --out runs/c --lambda all --set model.n=192 --set lr=5e-5
   torchrun --nproc-per-node 2 -m calotype.lab.train --data photos --out runs/photo
@@ -73,7 +74,8 @@ def parser(prog: str) -> argparse.ArgumentParser:
     add(
         "--recipe",
         metavar="NAME",
-        help=f"how others were trained: {', '.join(recipes.RECIPES)}; default by model",
+        help=f"a stage of calotype's training: {', '.join(recipes.names(product=True))}; or how others were "
+        f"trained: {', '.join(recipes.names(product=False))}; their default goes by the model",
     )
     add(
         "--lambda",
@@ -141,7 +143,9 @@ class Job:
 
     @property
     def config(self) -> TrainConfig:
-        return TrainConfig.from_dict({**self.train, **self.explicit})
+        config = TrainConfig.from_dict({**self.train, **self.explicit})
+        self.subject.check_crop(config.crop)
+        return config
 
 
 def jobs(given: argparse.Namespace) -> list[Job]:
@@ -172,9 +176,10 @@ def jobs(given: argparse.Namespace) -> list[Job]:
     name = given.recipe or file.get("recipe")
     wanted = given.lambdas or file.get("lambda")
     if subject.model == PRODUCT:
-        if name or wanted:
-            raise ValueError("recipes and lambdas are for the published systems; calotype has its own")
-        return [Job(subject, {}, explicit, given.out)]
+        if wanted:
+            raise ValueError("--lambda is for the published systems; calotype has its own")
+        stage = recipes.recipe(name, product=True).train if name else {}
+        return [Job(subject, stage, explicit, given.out)]
     registry.entry(subject.model)  # an unknown name is the first thing to say
     recipe = recipes.recipe(name or recipes.default(subject.model))
     subject = replace(subject, options={**recipe.model, **subject.options})

@@ -1,4 +1,5 @@
-"""Training recipes: how the published systems were trained, as far as this loop can say it.
+"""Training recipes: the stages of the product's model, and how the published systems were trained, as far as
+this loop can say it.
 
 Schedules that wait for a plateau of the validation loss are given a cosine of the same length.  Set anything
 else with ``--set``.
@@ -24,6 +25,8 @@ class Recipe:
     """Multipliers by distortion, from the lowest rate up; of MSE on a 0..255 scale."""
     model: dict[str, Any] = field(default_factory=dict)
     """Options of the model that belong to the training."""
+    product: bool = False
+    """Whether it is for the product's model; all others are for the published systems."""
 
 
 _COMMON = {"crop": 256, "lr": 1e-4, "warmup": 0, "clip": 1.0, "hard": 0.0, "optimizer": "adam"}
@@ -59,17 +62,48 @@ RECIPES: dict[str, Recipe] = {
 }  # fmt: skip
 
 
+# Both stages fall from the first step on, on latents as a file holds them; Adam's own decays.
+_STAGE = {"batch": 4, "warmup": 100, "decay": 1.0, "hard": 1.0, "betas": "0.9,0.999", "save_seconds": 240}
+_PACES = {
+    "*patch*": 0.1, "synthesis.split*": 0.1, "analysis.merge*": 0.1,
+    "synthesis.blocks*.conv.*": 0.6, "synthesis.blocks*": 1, "analysis.blocks*.conv.*": 0.2,
+    "analysis.*": 0.3, "latents.scales.*": 0.2, "latents.*": 0.3, "levels.*": 1,
+}  # fmt: skip
+
+RECIPES |= {
+    "latents": Recipe(
+        "the latent networks alone, on latents that the analysis gave once",
+        {**_STAGE, "latents": True, "crop": 496, "lr": 1e-3, "ema": 0.9985},
+        {},
+        product=True,
+    ),
+    "joint": Recipe(
+        "everything, at the pace of the synthesis; some crops at other scales, some of flat colours",
+        {**_STAGE, "crop": 208, "lr": 5e-4, "ema": 0.997, "bf16": True, "scale": 0.35, "flat": 0.06,
+         "paces": ",".join(f"{pattern}={pace}" for pattern, pace in _PACES.items())},
+        {},
+        product=True,
+    ),
+}  # fmt: skip
+
+
+def names(*, product: bool) -> list[str]:
+    """Recipes for the product's model, or those for the published systems."""
+    return [name for name, found in RECIPES.items() if found.product == product]
+
+
 def default(model: str) -> str:
     """The recipe of a model of `calotype.lab.registry`."""
-    return next((name for name in RECIPES if model.startswith(name)), "compressai")
+    return next((name for name in names(product=False) if model.startswith(name)), "compressai")
 
 
-def recipe(name: str) -> Recipe:
-    """A recipe by name.
+def recipe(name: str, *, product: bool = False) -> Recipe:
+    """A recipe by name, for the product's model or for the published systems.
 
     Raises:
         ValueError: when there is none.
     """
-    if name not in RECIPES:
-        raise ValueError(f"no recipe is called {name!r}; there are {', '.join(RECIPES)}")
+    known = names(product=product)
+    if name not in known:
+        raise ValueError(f"no recipe is called {name!r} here; there are {', '.join(known)}")
     return RECIPES[name]

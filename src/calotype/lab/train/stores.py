@@ -130,11 +130,15 @@ def open_store(source: Path, *, stream: bool = False, cache: Path | None = None)
     if shards or stream:
         return Encoded([*sources, *(member for shard in shards for member in _members(shard))])
     stamp = "".join(f"{p}{p.stat().st_size}{p.stat().st_mtime_ns}" for p in files)
-    cache = cache or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "calotype"
-    packed = cache / f"photos-{hashlib.sha256(stamp.encode()).hexdigest()[:16]}"
+    packed = cache_folder(cache) / f"photos-{hashlib.sha256(stamp.encode()).hexdigest()[:16]}"
     if not packed.with_suffix(".json").is_file():
         pack(sources, packed)
     return Decoded(packed)
+
+
+def cache_folder(cache: Path | None = None) -> Path:
+    """Where what is computed once is kept: ``cache``, or the user's folder for that."""
+    return cache or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "calotype"
 
 
 def pack_folder(folder: Path, packed: Path) -> None:

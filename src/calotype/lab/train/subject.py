@@ -67,6 +67,11 @@ class AllQualities:
             raise ValueError(f"distortion must be one of {', '.join(DISTORTIONS)}, got {distortion!r}")
         self.model, self.distortion = model, distortion
 
+    @staticmethod
+    def given(x: Tensor) -> Tensor:
+        """What `rate_distortion` takes, of what `training_loss` and `validate` are given."""
+        return (x.float() / 255.0).contiguous(memory_format=torch.channels_last)
+
     def rate_distortion(
         self, x: Tensor, level: Tensor, *, hard: bool, generator: torch.Generator | None = None
     ) -> dict[str, Tensor]:
@@ -99,7 +104,7 @@ class AllQualities:
         n, device = len(x), x.device
         shift = torch.rand(1, generator=generator, device=device)
         level = ((torch.arange(n, device=device) / n + shift) % 1.0) * (len(self.model.config.lambdas) - 1)
-        found = self.rate_distortion(_unit(x), level, hard=hard, generator=generator)
+        found = self.rate_distortion(self.given(x), level, hard=hard, generator=generator)
         return found["loss"].mean(), {
             "bpp": found["bpp"].detach().mean(),
             "z": found["z_bpp"].detach().mean(),
@@ -115,7 +120,7 @@ class AllQualities:
             parts = []
             for chunk in x.split(8):
                 level = torch.full((len(chunk),), float(anchor), device=x.device)
-                parts.append(self.rate_distortion(_unit(chunk), level, hard=True))
+                parts.append(self.rate_distortion(self.given(chunk), level, hard=True))
             found = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
             found["psnr"] = 10 * torch.log10(255.0**2 / found.pop("mse"))
             if "ms_ssim" in found:
@@ -124,10 +129,6 @@ class AllQualities:
                 if name in found:
                     curve.setdefault(name, []).append(round(float(found[name].mean()), 4))
         return {**curve, "mean_loss": round(sum(curve["loss"]) / len(curve["loss"]), 4)}
-
-
-def _unit(x: Tensor) -> Tensor:
-    return (x.float() / 255.0).contiguous(memory_format=torch.channels_last)
 
 
 @dataclass
@@ -165,6 +166,15 @@ class Subject:
     def to_dict(self) -> dict[str, Any]:
         """The fields, ready for JSON."""
         return asdict(self)
+
+    def check_crop(self, side: int) -> None:
+        """Whether a crop may have that side.
+
+        Raises:
+            ValueError: if not: the published systems have latents at 1/64 of the picture.
+        """
+        if self.model != PRODUCT and side % 64:
+            raise ValueError(f"{self.model}: crop must be a multiple of 64, got {side}")
 
     def build(self) -> Objective:
         """The objective around a model with fresh weights.
