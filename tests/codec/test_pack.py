@@ -78,7 +78,7 @@ def test_a_changed_file_is_refused(pack: Pack, copy: Path, scene: Callable[..., 
 
 
 def _use(pack: Pack) -> None:
-    for name in manifest.GRAPHS:
+    for name in pack.manifest.networks:
         pack.graph(name)
 
 

@@ -170,9 +170,9 @@ def check(path: Path) -> None:
     for precision in kinds:
         pack = Pack(path, precision=precision)
         gate_ship.check_files(pack)
-        for name in manifest.GRAPHS:
+        for name in pack.manifest.networks:
             pack.graph(name)
-        if precision == "int8" and not any(pack.has(f"{name}.int8") for name in manifest.GRAPHS):
+        if precision == "int8" and not any(pack.has(f"{name}.int8") for name in pack.manifest.networks):
             break
         try:
             data = api.encode(picture, quality=QUALITIES[len(QUALITIES) // 2], pack=pack, threads=1)
@@ -276,7 +276,7 @@ def _open(target: Path) -> Pack | None:
     try:
         pack = Pack(target)
         gate_ship.check_files(pack)
-        for name in manifest.GRAPHS:
+        for name in pack.manifest.networks:
             pack.graph(name)
     except PackError:
         return None

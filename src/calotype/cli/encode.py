@@ -102,8 +102,8 @@ def _parser() -> argparse.ArgumentParser:
     networks = options.add_mutually_exclusive_group()
     networks.add_argument(
         "--tune",
-        choices=("psnr", "ms-ssim"),
-        help="what to be close in; ms-ssim keeps more texture and costs some dB; default: psnr",
+        choices=("psnr", "eyes"),
+        help="what to be close in; eyes keeps more texture and costs some dB; default: psnr",
     )
     networks.add_argument(
         "--pack",
@@ -120,8 +120,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _check_model(given: argparse.Namespace) -> None:
     """A checkpoint has one rate and one way to code. Raises UsageError for options in each other's way."""
-    if given.effort and given.tune == "ms-ssim":
-        raise UsageError("--effort refines for PSNR and has no meaning with --tune ms-ssim")
+    if given.effort and given.tune == "eyes":
+        raise UsageError("--effort refines for PSNR and has no meaning with --tune eyes")
     if given.model is None:
         return
     for name in ("quality", *(f"target_{kind}" for kind in KINDS), "effort"):

@@ -17,7 +17,7 @@ from calotype.codec.pack import Pack
 from calotype.errors import FormatError, PackError
 
 DEFAULT = "photo"
-TUNES = {"psnr": DEFAULT, "ms-ssim": "photo-ms-ssim"}
+TUNES = {"psnr": DEFAULT, "eyes": "photo-eyes"}
 """What the packs that come with the package were trained for, and their names."""
 VARIABLE = "CALOTYPE_PACKS"
 BUILT_IN = Path(__file__).resolve().parent.parent / "packs"

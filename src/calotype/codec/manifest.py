@@ -53,6 +53,11 @@ class Manifest:
         return str(self.training.get("distortion", "mse")) if isinstance(self.training, dict) else "mse"
 
     @property
+    def networks(self) -> tuple[str, ...]:
+        """The networks that it must have."""
+        return GRAPHS[self.latent_model]
+
+    @property
     def max_level(self) -> int:
         """The highest level."""
         return STEPS * (self.levels - 1)

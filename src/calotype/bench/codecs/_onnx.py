@@ -106,7 +106,7 @@ def of_pack(pack: Any) -> dict[str, Any]:
     if model == "hyperprior":
         sizes["keep"] = latents
         encoder, decoder = [*encoder, "hyper_encoder", "scales"], ["scales", *decoder]
-    counts = {name: count(manifest.read(pack.path, f"{name}.onnx"), sizes) for name in manifest.GRAPHS[model]}
+    counts = {name: count(manifest.read(pack.path, f"{name}.onnx"), sizes) for name in fields.networks}
     if model == "phases":
         counts["coder"] = of_coder(tensors.load(manifest.read(pack.path, manifest.TABLES)), 32 * 32)
         encoder, decoder = [*encoder, "coder"], ["coder", *decoder]
