@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from calotype import api
 from calotype.bench import gate_ship
-from calotype.codec import library, manifest, quality
+from calotype.codec import library, quality
 from calotype.codec.pack import Pack, Precision
 from calotype.codec.ssimulacra2 import ssimulacra2
 from calotype.errors import CalotypeError, PackError
