@@ -75,7 +75,7 @@ def poison(run: Trainer, steps: set[int]) -> list[Tensor]:
 
     def poisoned(x: Tensor, generator: Any, hard: bool) -> tuple[Tensor, dict[str, Any]]:
         loss, figures = healthy(x, generator, hard)
-        seen.append(run.model.state_dict()["mean.wide.weight"].clone())
+        seen.append(run.model.state_dict()["latents.mean.wide.weight"].clone())
         return (loss * math.nan if run.step in steps else loss), figures
 
     run.objective.training_loss = poisoned  # type: ignore[method-assign]
