@@ -8,8 +8,8 @@ a hyperprior codec are. The peer is constriction (Rust): its ANS coder with a qu
 the usual way to code such latents with it. It is left out if it is not installed. Times are CPU seconds of
 one thread, the best of the repeats; the coders take turns, so that a busy machine disturbs both alike.
 
-The second form times the parser (`calotype.coder.latents`) on tiles of 32 x 32 latents, 512 x 512 pixels, with
-random networks of the product's sizes, and classes of a low, a middle and a high quality.
+The second form times the parser (`calotype.coder.latents`) on tiles of 32 x 32 latents, 512 x 512 pixels;
+networks are random, of the product's sizes, and classes are those of a low, a middle and a high quality.
 """
 
 from __future__ import annotations

@@ -49,24 +49,30 @@ public:
 
     std::size_t kernel_count() const { return kernels_.size(); }
 
-    // Arrays of which one has another shape, or other weights: either refused or usable.
+    // Arrays of which one has another shape (no more entries than there are) or other weights: refused or
+    // usable.
     void damage() {
         Arrays some = arrays_;
         auto one = some.weights.begin();
         std::advance(one, random_() % some.weights.size());
-        const auto other = some.weights.begin();
-        switch (random_() % 4) {
+        auto& shape = one->second.shape;
+        auto bias = some.biases.begin();
+        std::advance(bias, random_() % some.biases.size());
+        switch (random_() % 5) {
             case 0:
                 some.weights.erase(one);
                 break;
             case 1:
-                one->second = other->second;
+                one->second = some.weights.begin()->second;
                 break;
             case 2:
-                one->second.shape[random_() % 4] = random_() % 3 ? 0 : std::size_t{1} << random_() % 64;
+                std::swap(shape[random_() % 4], shape[random_() % 4]);
+                break;
+            case 3:
+                shape[random_() % 4] /= 1 + random_() % 3;
                 break;
             default:
-                some.biases.begin()->second.size += random_() % 2;
+                bias->second.size /= 1 + random_() % 3;
         }
         try {
             Reader::network(some);

@@ -64,7 +64,8 @@ def random_level(rng: np.random.Generator, wild: bool) -> LevelIntegers:
 
     wide = 300 if wild else 3
     return LevelIntegers(
-        z_mul=rng.integers(1, 20_000, HYPER) if wild else rng.integers(1000, 4000, HYPER),
+        # Powers of two put locations halfway between two quarters.
+        z_mul=rng.integers(1, 20_000, HYPER) if wild else rng.choice([1024, 2048, 1500, 3333], HYPER),
         z_place=table(0, 3 * wide, 7, HYPER),
         z_scale=table(8, wide, 7, HYPER),
         low_bias=table(30, 5 * wide, 10, LOW),
