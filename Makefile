@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 SOURCES = $(shell find src/calotype -type f -not -path '*/__pycache__/*')
-NATIVE = pyproject.toml CMakeLists.txt $(wildcard native/*.cpp native/*.hpp)
+NATIVE = pyproject.toml CMakeLists.txt $(wildcard native/*.cpp native/*.hpp native/*.inl)
 
 .PHONY: help demo setup test nightly lint format bench sanitize clean
 

@@ -1,4 +1,5 @@
-// Fuzz harness of the entropy coder, with or without libFuzzer (see sanitize.sh).
+// Fuzz harness of the entropy coder and of the parser of latents, with or without libFuzzer (see
+// sanitize.sh).
 //
 // An input is read as a short recipe (tables, indices) and a stream. The target decodes the stream, which may
 // give any values or stream_error but nothing else, and codes values made from the same bytes, which must
@@ -9,8 +10,10 @@
 
 #include "decoder.hpp"
 #include "encoder.hpp"
+#include "fuzz_latents.hpp"
 
 using namespace calotype::rans;
+namespace latents = calotype::latents;
 
 namespace {
 
@@ -110,10 +113,25 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     decode_anything(s, tables, data + 4, size - 4);
     round_trip(s, tables, data + 4, size - 4);
     arbitrary_tables(data + 4, size - 4);
+    latents::fuzz::Subject subject(load32(data) >> 12);
+    subject.damage();
+    latents::fuzz::decode_anything(subject, data + 4, size - 4, size % subject.kernel_count());
+    latents::fuzz::round_trip(subject, data + 4, size - 4);
     return 0;
 }
 
 #ifndef CALOTYPE_LIBFUZZER
+template <class Decode>
+void damage(Bytes stream, std::mt19937& random, Decode&& decode) {
+    if (stream.empty()) return;
+    for (int flip = 0; flip < 4; ++flip) {
+        stream[random() % stream.size()] ^= static_cast<std::uint8_t>(1u << random() % 8);
+        decode(stream);
+    }
+    stream.resize(random() % stream.size());
+    decode(stream);
+}
+
 int main(int argc, char** argv) {
     const long rounds = argc > 1 ? std::atol(argv[1]) : 2000;
     std::mt19937 random(1);
@@ -125,14 +143,12 @@ int main(int argc, char** argv) {
         const Setup s = make_setup(load32(input.data()) % 4096);
         const Tables tables(s.freqs.data(), s.freqs.size(), s.lengths.data(), s.offsets.data(),
                             s.lengths.size());
-        Bytes stream = round_trip(s, tables, input.data(), input.size());
-        if (stream.empty()) continue;
-        for (int flip = 0; flip < 4; ++flip) {
-            stream[random() % stream.size()] ^= static_cast<std::uint8_t>(1u << random() % 8);
-            decode_anything(s, tables, stream.data(), stream.size());
-        }
-        stream.resize(random() % stream.size());
-        decode_anything(s, tables, stream.data(), stream.size());
+        damage(round_trip(s, tables, input.data(), input.size()), random,
+               [&](const Bytes& b) { decode_anything(s, tables, b.data(), b.size()); });
+        const latents::fuzz::Subject subject(load32(input.data()) >> 12);
+        damage(latents::fuzz::round_trip(subject, input.data(), input.size()), random, [&](const Bytes& b) {
+            latents::fuzz::decode_anything(subject, b.data(), b.size(), b.size() % subject.kernel_count());
+        });
     }
     std::printf("fuzz: %ld rounds, nothing found\n", rounds);
 }

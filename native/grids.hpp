@@ -1,7 +1,8 @@
 // The order in which a tile is coded, from coarse to fine, and maps on its grids.
 //
-// A map of `octaves` octaves begins with every 2^octaves-th row and column (base). Each octave halves the distance
-// in three phases of one 2x2 grid: the sites between four known ones, between two of a row, between two of a column.
+// A map of `octaves` octaves begins with every 2^octaves-th row and column (base). Each octave halves the
+// distance in three phases of one 2x2 grid: the sites between four known ones, between two of a row, between
+// two of a column.
 #pragma once
 
 #include <algorithm>
@@ -17,12 +18,12 @@ inline constexpr std::size_t phase_row[4] = {0, 1, 0, 1}, phase_column[4] = {0, 
 struct Sites {
     std::size_t top, left, step, rows, columns;
 
-    Sites(std::size_t octave, std::size_t phase, std::size_t height, std::size_t width) {
+    Sites(std::size_t octave, std::size_t phase, std::size_t height, std::size_t across) {
         step = std::size_t{2} << octave;
         top = phase_row[phase] * step / 2;
         left = phase_column[phase] * step / 2;
         rows = height > top ? (height - top + step - 1) / step : 0;
-        columns = width > left ? (width - left + step - 1) / step : 0;
+        columns = across > left ? (across - left + step - 1) / step : 0;
     }
 
     std::size_t count() const { return rows * columns; }
@@ -50,12 +51,16 @@ public:
 
     std::size_t stride() const { return stride_; }  // from one site to the next
     std::size_t pitch() const { return pitch_; }    // from one row to the next
-    std::int16_t* at(std::size_t y, std::size_t x) { return data_.data() + (y + 1) * pitch_ + (x + 1) * stride_; }
+    std::int16_t* at(std::size_t y, std::size_t x) {
+        return data_.data() + (y + 1) * pitch_ + (x + 1) * stride_;
+    }
     const std::int16_t* at(std::size_t y, std::size_t x) const {
         return data_.data() + (y + 1) * pitch_ + (x + 1) * stride_;
     }
     // The first of the 3x3 sites around (y, x).
-    const std::int16_t* around(std::size_t y, std::size_t x) const { return data_.data() + y * pitch_ + x * stride_; }
+    const std::int16_t* around(std::size_t y, std::size_t x) const {
+        return data_.data() + y * pitch_ + x * stride_;
+    }
 
 private:
     std::size_t stride_ = 0, pitch_ = 0;

@@ -1,4 +1,5 @@
-// Python binding of the latents' parser. The Python face with the full documentation is calotype/coder/latents.py.
+// Python binding of the latents' parser. The Python face with the full documentation is
+// calotype/coder/latents.py.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
@@ -34,7 +35,8 @@ Arrays arrays_of(const nb::dict& weights, const nb::dict& biases) {
     Arrays found;
     for (const auto& [name, array] : weights) {
         const auto a = nb::cast<Array<const std::int16_t, 4>>(array);
-        found.weights[nb::cast<std::string>(name)] = {a.data(), {a.shape(0), a.shape(1), a.shape(2), a.shape(3)}};
+        found.weights[nb::cast<std::string>(name)] = {a.data(),
+                                                      {a.shape(0), a.shape(1), a.shape(2), a.shape(3)}};
     }
     for (const auto& [name, array] : biases) {
         const auto a = nb::cast<Array<const std::int32_t, 1>>(array);
@@ -51,12 +53,16 @@ const Kernels& kernel_named(const std::string& name) {
 
 class Latents {
 public:
-    Latents(const nb::dict& weights, const nb::dict& biases, const rans::Tables& z_laws, const rans::Tables& r_laws,
-            const std::string& kernel)
-        : net_(arrays_of(weights, biases)), kernels_(kernel_named(kernel)), z_laws_(z_laws), r_laws_(r_laws) {
+    Latents(const nb::dict& weights, const nb::dict& biases, const rans::Tables& z_laws,
+            const rans::Tables& r_laws, const std::string& kernel)
+        : net_(Reader::network(arrays_of(weights, biases))),
+          kernels_(kernel_named(kernel)),
+          z_laws_(z_laws),
+          r_laws_(r_laws) {
         if (z_laws.size() != z_tables || r_laws.size() != kinds * classes)
             throw std::invalid_argument("64 tables of z and 192 of r are needed, not " +
-                                        std::to_string(z_laws.size()) + " and " + std::to_string(r_laws.size()));
+                                        std::to_string(z_laws.size()) + " and " +
+                                        std::to_string(r_laws.size()));
     }
 
     const Network& network() const { return net_; }
@@ -85,7 +91,8 @@ public:
     }
 
     // r has the low channels alone, or all.
-    void read(const LevelArrays& level, const Array<const std::uint8_t, 1>& data, const Z& z, const R& r) const {
+    void read(const LevelArrays& level, const Array<const std::uint8_t, 1>& data, const Z& z,
+              const R& r) const {
         const bool low_only = r.shape(0) == net_.low_channels;
         const Tile t = tile(level, z, r, low_only ? net_.low_channels : net_.latents());
         nb::gil_scoped_release release;
@@ -108,7 +115,8 @@ public:
         nb::gil_scoped_release release;
         Look coder;
         Found found{z_table.data(), z_shift.data(), r_class.data()};
-        Walk<Look> walk(net_, kernels_, t.level, z_laws_, r_laws_, t.h, t.w, coder, z.data(), r.data(), &found);
+        Walk<Look> walk(net_, kernels_, t.level, z_laws_, r_laws_, t.h, t.w, coder, z.data(), r.data(),
+                        &found);
         walk.hyper();
         walk.low();
         walk.high();
@@ -155,8 +163,9 @@ void bind_latents(nb::module_& m) {
     m.attr("MAX_SIDE") = max_side;
 
     nb::class_<Latents>(m, "Latents")
-        .def(nb::init<nb::dict, nb::dict, const rans::Tables&, const rans::Tables&, std::string>(), "weights"_a,
-             "biases"_a, "z_tables"_a, "r_tables"_a, "kernel"_a, nb::keep_alive<1, 4>(), nb::keep_alive<1, 5>())
+        .def(nb::init<nb::dict, nb::dict, const rans::Tables&, const rans::Tables&, std::string>(),
+             "weights"_a, "biases"_a, "z_tables"_a, "r_tables"_a, "kernel"_a, nb::keep_alive<1, 4>(),
+             nb::keep_alive<1, 5>())
         .def_prop_ro("hyper_channels", [](const Latents& self) { return self.network().k; })
         .def_prop_ro("low_channels", [](const Latents& self) { return self.network().low_channels; })
         .def_prop_ro("channels", [](const Latents& self) { return self.network().latents(); })

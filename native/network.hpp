@@ -1,5 +1,5 @@
-// The integer networks that give every coded integer its table: weights as a pack has them, checked against each
-// other, in the layouts that the kernels read.
+// The integer networks that give every coded integer its table: weights as a pack has them, checked against
+// each other, in the layouts that the kernels read.
 #pragma once
 
 #include <array>
@@ -45,25 +45,32 @@ struct Layer {
     std::size_t pairs() const { return parts * part_pairs(); }
 };
 
-inline std::size_t up(std::size_t n, std::size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+inline std::size_t up(std::size_t n, std::size_t multiple) {
+    return (n + multiple - 1) / multiple * multiple;
+}
 
-class Network {
-public:
+struct Network {
     std::size_t k, narrow, wide_out, low_channels, low_hidden, reduced, high, near_out, mix_out;
 
     std::vector<Layer> hidden, linear, place, scale;
     std::vector<std::vector<std::int32_t>> own;  // [k][k], strictly lower
     Layer wide, below;
     std::vector<Layer> low, low_out, near, mix;
-    std::vector<Layer> reduce;                         // panels: [in][ceil(out / 16)][16][2], in pairs with 0
+    std::vector<Layer> reduce;                        // panels: [in][ceil(out / 16)][16][2], in pairs with 0
     std::vector<std::vector<std::int16_t>> high_out;  // rows [out][in, even]
 
     std::size_t latents() const { return low_channels + high; }
     std::size_t side() const { return wide_out + k; }
+};
 
-    // Throws std::invalid_argument where an array is missing, does not fit the others, or could make a sum of
-    // 2^24.
-    explicit Network(const Arrays& arrays) : arrays_(arrays) {
+// Makes a network. Throws std::invalid_argument where an array is missing, does not fit the others, or could
+// make a sum of 2^24.
+class Reader : Network {
+public:
+    static Network network(const Arrays& arrays) { return Reader(arrays); }
+
+private:
+    explicit Reader(const Arrays& arrays) : arrays_(arrays) {
         k = size("hyper.own.0.weight");
         narrow = size("hyper.hidden.0.weight");
         wide_out = size("scales.wide.weight");
@@ -76,13 +83,12 @@ public:
         read_hyper();
         read_low();
         read_high();
-        if (used_ != arrays.weights.size() + arrays.biases.size())
-            throw std::invalid_argument("there are " +
-                                        std::to_string(arrays.weights.size() + arrays.biases.size() - used_) +
+        const std::size_t more = arrays.weights.size() + arrays.biases.size() - used_;
+        if (more > 0)
+            throw std::invalid_argument("there are " + std::to_string(more) +
                                         " arrays that the networks do not have");
     }
 
-private:
     struct Span {  // so many inputs within +- peak
         std::size_t count;
         std::int64_t peak;
@@ -90,7 +96,7 @@ private:
     using Spans = std::vector<Span>;
     using Sums = std::vector<std::int64_t>;  // largest magnitude of each output
 
-    const Arrays& arrays_;  // dead after construction
+    const Arrays& arrays_;
     std::size_t used_ = 0;
 
     [[noreturn]] static void fail(const std::string& name, const std::string& what) {
@@ -126,7 +132,8 @@ private:
         const std::int16_t* p = w.data;
         for (std::int64_t& sum : sums)
             for (const Span& span : spans)
-                for (std::size_t i = 0; i < span.count * taps; ++i) sum += std::abs(std::int64_t{*p++}) * span.peak;
+                for (std::size_t i = 0; i < span.count * taps; ++i)
+                    sum += std::abs(std::int64_t{*p++}) * span.peak;
     }
 
     static void prove(const std::string& name, const Sums& sums) {
@@ -159,8 +166,8 @@ private:
     }
 
     // A layer with a bias, followed by its division.
-    Layer relu(const std::string& name, std::size_t out, std::size_t in, std::size_t kernel, const Spans& spans,
-               std::size_t parts = 1) {
+    Layer relu(const std::string& name, std::size_t out, std::size_t in, std::size_t kernel,
+               const Spans& spans, std::size_t parts = 1) {
         const Weights& w = read(name + ".weight", out, in, kernel);
         Layer l = pack(w, parts);
         Sums sums(out);
@@ -261,7 +268,9 @@ private:
         const auto [out, in, kernel, same] = w.shape;
         const std::size_t stride = up(in, 2);
         std::vector<std::int16_t> found(out * stride);
-        for (std::size_t o = 0; o < out; ++o) std::copy(w.data + o * in, w.data + (o + 1) * in, found.begin() + static_cast<std::ptrdiff_t>(o * stride));
+        for (std::size_t o = 0; o < out; ++o)
+            std::copy(w.data + o * in, w.data + (o + 1) * in,
+                      found.begin() + static_cast<std::ptrdiff_t>(o * stride));
         return found;
     }
 };

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Run the entropy coder under AddressSanitizer and UndefinedBehaviorSanitizer. Needs g++ (or CXX) and, for the second
-# part, the development environment (make setup). With clang++ it also fuzzes, guided by coverage, for FUZZ_SECONDS.
+# Run the entropy coder and the parser of latents under AddressSanitizer and UndefinedBehaviorSanitizer. Needs g++
+# (or CXX) and, for the second part, the development environment (make setup). With clang++ it also fuzzes, guided by
+# coverage, for FUZZ_SECONDS.
 #
 #   native/sanitize.sh [rounds of the built-in fuzzer, default 2000]
 set -euo pipefail
