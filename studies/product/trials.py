@@ -36,8 +36,8 @@ from calotype.records.script import guarded, made_of, usable
 from studies.product import parts
 
 CHECKPOINT = Path(__file__).parents[2] / "training" / "photo" / "checkpoint.safetensors"
-DECODER = "analysis.*,hyper.*,scales.*,mean.*,levels.log_gain,levels.bias,levels.log_z_step,levels.z_*"
-ENCODER = "synthesis.*,hyper.*,scales.*,mean.*,levels.*"
+DECODER = "analysis.*,latents.*,levels.*_gain,levels.*_bias,levels.log_z_step,levels.z_*"
+ENCODER = "synthesis.*,latents.*,levels.*"
 ADDED = f"{ENCODER},analysis.own.*"
 """What stays as it is in a trial of the decoder, of the encoder, and of what is added to the encoder."""
 
@@ -51,7 +51,7 @@ def _paces(transform: str, reduce: float, conv: float, expand: float) -> str:
 
 
 SYNTHESIS, ANALYSIS = _paces("synthesis", 1.0, 0.6, 1.0), _paces("analysis", 0.3, 0.2, 0.3)
-JOINT = f"{SYNTHESIS},{ANALYSIS},scales.*=0.2,mean.*=0.3,hyper.*=0.3,levels.*=1,*patch*=0.1"
+JOINT = f"{SYNTHESIS},{ANALYSIS},latents.scales.*=0.2,latents.*=0.3,levels.*=1,*patch*=0.1"
 """Paces of the shipped weights' own training (docs/training.md)."""
 
 

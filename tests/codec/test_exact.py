@@ -8,48 +8,57 @@ import numpy as np
 import pytest
 
 from calotype.bitstream import parse
-from calotype.codec import latents
+from calotype.codec import latents, manifest, tensors
 from calotype.codec.decoder import decode
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
 from calotype.codec.latents import Networks
 from calotype.codec.pack import Pack
-from calotype.codec.runtime import Graph
+from calotype.coder import LatentCoder, LevelIntegers
+from calotype.coder.latents import kernels
 
 SETTINGS = [(threads, optimisation) for threads in (1, 2) for optimisation in (0, 1, 2, 99)]
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (16, 16)])
-def test_classes_are_identical_with_any_threads_and_optimisation(pack: Pack, shape: tuple[int, int]) -> None:
-    data = (pack.path / "scales.onnx").read_bytes()
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (17, 24)])
+def test_classes_are_identical_with_every_kernel(pack: Pack, shape: tuple[int, int]) -> None:
+    height, width = shape
     limit, channels = pack.manifest.z_limit, pack.manifest.hyper_latents
     rng = np.random.default_rng(5)
+    cells, whole = (channels, (height + 1) // 2, (width + 1) // 2), (pack.manifest.latents, height, width)
     cases = [
-        rng.integers(-limit, limit + 1, (1, channels, *shape)),
-        np.rint(rng.laplace(0, 6, (1, channels, *shape))).clip(-limit, limit),
-        np.full((1, channels, *shape), limit),
-        rng.choice([-limit, limit], (1, channels, *shape)),
+        (rng.integers(-limit, limit + 1, cells), rng.integers(-32767, 32768, whole)),
+        (np.rint(rng.laplace(0, 6, cells)).clip(-limit, limit), np.rint(rng.laplace(0, 1, whole))),
+        (np.full(cells, limit), np.zeros(whole)),
+        (rng.choice([-limit, limit], cells), rng.choice([-1, 0, 1], whole)),
     ]
-    graphs = [Graph("scales", data, threads, optimisation) for threads, optimisation in SETTINGS]
+    arrays = tensors.load(pack.file(manifest.TABLES))
+    coders = [LatentCoder(arrays, pack.z_tables, pack.r_tables, kernel=kernel) for kernel in kernels()]
     for number in (0, 77, pack.manifest.max_level // 2 + 1, pack.manifest.max_level):
-        for z in cases:
-            feeds = {**pack.level(number).feeds, "z": z.astype(np.float32)}
-            results = [graph.run(feeds)[0] for graph in graphs]
-            assert results[0].dtype == np.uint8
-            assert results[0].max() < len(pack.r_tables)
-            assert all(np.array_equal(results[0], other) for other in results[1:])
+        level = LevelIntegers(**pack.level(number).integers)
+        for z, r in cases:
+            found = [coder.classes(level, z.astype(np.int32), r.astype(np.int32)) for coder in coders]
+            for other in found[1:]:
+                assert np.array_equal(found[0].index, other.index)
+                assert np.array_equal(found[0].z_table, other.z_table)
+                assert np.array_equal(found[0].r, other.r)
 
 
-def test_a_window_of_the_hyper_latents_does_not_change_under_translation_of_memory(pack: Pack) -> None:
-    """Vector kernels treat the first and last elements of a row differently: odd widths must not matter."""
-    limit, channels = pack.manifest.z_limit, pack.manifest.hyper_latents
-    rng = np.random.default_rng(6)
-    z = rng.integers(-limit, limit + 1, (1, channels, 9, 17)).astype(np.float32)
-    networks = Networks(pack, pack.level(300))
-    whole = networks.run("scales", z=z)[0]
-    reach = 4  # hyper-latents; beyond the scales network's receptive field
-    part = networks.run("scales", z=np.ascontiguousarray(z[..., :, 3:]))[0]
-    assert np.array_equal(part[..., 4 * reach :], whole[..., 4 * (3 + reach) :])
+@pytest.mark.parametrize(("threads", "optimisation"), SETTINGS)
+def test_the_encoders_classes_are_the_coders(
+    pack: Pack, scene: Callable[..., np.ndarray], threads: int, optimisation: int
+) -> None:
+    """The encoder's graph decides in float32 what is skipped; the coder would refuse another decision."""
+    other = Pack(pack.path, optimisation=optimisation)
+    y = pack.graph("analysis").run({"pixels": scene(112, 144)[None]})[0]
+    for number in (0, 333, pack.manifest.max_level):
+        networks = Networks(other, other.level(number), threads)
+        coded = latents.quantise(networks, y)
+        settled = latents.settled(networks, coded)
+        assert settled.index is not None
+        assert (settled.index == latents.SKIP).any()
+        assert np.array_equal(settled.r, coded.r)
+        assert latents.write(networks, coded)
 
 
 @pytest.mark.parametrize("optimisation", [0, 1, 2])
@@ -72,10 +81,10 @@ def test_decoder_reads_what_the_encoder_wrote(pack: Pack, scene: Callable[..., n
     y = pack.graph("analysis").run({"pixels": np.pad(pixels, ((0, 12), (0, 4), (0, 0)), mode="edge")[None]})[
         0
     ]
-    coded = latents.quantise(networks, y)
+    coded = latents.settled(networks, latents.quantise(networks, y))
+    assert coded.index is not None
     assert (coded.r[coded.index == 0] == 0).all()
-    assert (coded.index[..., 7:, :] == 0).all()
-    assert (coded.index[..., 9:] == 0).all()
+    assert coded.r.shape[2:] == coded.index.shape[2:] == (7, 9)
     assert (coded.index > 0).any()
     z, r = latents.read(networks, latents.write(networks, coded), 7, 9)
     assert np.array_equal(z, coded.z)
@@ -87,8 +96,9 @@ def test_the_encoder_predicts_the_decoder(pack: Pack, scene: Callable[..., np.nd
     networks = Networks(pack, pack.level(pack.manifest.max_level))
     pixels = scene(192, 192)
     y = pack.graph("analysis").run({"pixels": pixels[None]})[0]
-    coded = latents.quantise(networks, y)
+    coded = latents.settled(networks, latents.quantise(networks, y))
+    assert coded.index is not None
     y_hat = latents.restore(networks, coded.z, coded.r, 12, 12)
-    error = (y_hat - y) * networks.level.feeds["gain"][None, :, None, None]
+    error = (y_hat - y) / latents.steps(networks, 12, 12)
     coded_well = coded.index > 0
     assert np.abs(error[coded_well]).mean() < 0.6  # steps; a uniform error of half a step has mean 0.25

@@ -33,9 +33,11 @@ def test_trained_levels_are_met_exactly(pack: Pack) -> None:
         level = pack.level(256 * anchor)
         assert level.anchor == anchor
         assert np.array_equal(level.feeds["z_mul"], tables["z_mul"][anchor])
-        assert np.array_equal(level.feeds["bias"], tables["bias"][anchor])
+        for name in ("z_place", "z_scale", "low_bias", "high_bias"):
+            assert np.array_equal(level.feeds[name], tables[name][anchor])
+            assert np.array_equal(level.integers[name], tables[name][anchor])
         assert np.array_equal(level.feeds["level"], tables["level_vector"][anchor])
-        for name in ("gain", "inv_gain", "z_gain"):
+        for name in ("low_gain", "low_inv_gain", "high_gain", "high_inv_gain"):
             assert np.allclose(level.feeds[name], tables[name][anchor], rtol=1e-6)
 
 

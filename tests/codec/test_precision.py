@@ -37,7 +37,7 @@ def test_the_shipped_pack_has_both(both: dict[str, Pack]) -> None:
     for name in ("analysis", "synthesis"):
         assert both["fp32"].graph(name).name == name
         assert both["int8"].graph(name).name == f"{name}.int8"
-    for name in ("hyper_encoder", "latent_encoder", "scales", "latent_decoder"):
+    for name in ("latent_encoder", "latent_decoder", "preview"):
         assert both["int8"].graph(name).name == name
 
 
