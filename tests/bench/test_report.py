@@ -180,7 +180,7 @@ def test_publish_takes_what_is_shown_and_writes_the_documents(folder: Path, tmp_
     (target / "figures" / "old.png").write_text("of an earlier run")
     assert publish.main([str(folder), str(target), str(document)]) == 0
     names = {p.name for p in target.rglob("*") if p.is_file()}
-    assert {"results.json", "measurements.csv", "rd-psnr_rgb.pdf", "speed-decode.png"} <= names
+    assert {"results.json", "timing.csv", "rd-psnr_rgb.pdf", "speed-decode.png"} <= names
     assert not names & {"journal.jsonl", "old.png", "report.html"}
     text = document.read_text()
     assert "| webp |" in text

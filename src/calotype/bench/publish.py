@@ -15,7 +15,8 @@ from calotype.bench import results, tables
 from calotype.bench.errors import BenchError
 from calotype.records.script import guarded
 
-FILES = (results.NAME, "measurements.csv", "timing.csv")
+FILES = (results.NAME, "timing.csv")
+"""Not measurements.csv, which says what the results do once more."""
 
 
 def publish(run: Path, target: Path) -> list[Path]:
