@@ -1,4 +1,4 @@
-"""Pixel shuffle that keeps channels last in memory."""
+"""Pixel shuffle and its inverse, with channels last in memory."""
 
 from __future__ import annotations
 
@@ -19,4 +19,12 @@ def _channels_last(x: Tensor, factor: int) -> Tensor:
     b, c, h, w = x.shape
     t = x.permute(0, 2, 3, 1).reshape(b, h, w, c // factor**2, factor, factor)
     t = t.permute(0, 1, 4, 2, 5, 3).reshape(b, h * factor, w * factor, c // factor**2)
+    return t.permute(0, 3, 1, 2)
+
+
+def pixel_unshuffle(x: Tensor, factor: int) -> Tensor:
+    """The inverse, as `torch.nn.functional.pixel_unshuffle`, channels last on every device."""
+    b, c, h, w = x.shape
+    t = x.permute(0, 2, 3, 1).reshape(b, h // factor, factor, w // factor, factor, c)
+    t = t.permute(0, 1, 3, 5, 2, 4).reshape(b, h // factor, w // factor, c * factor**2)
     return t.permute(0, 3, 1, 2)

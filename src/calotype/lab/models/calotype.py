@@ -2,11 +2,13 @@
 
 ::
 
-    x --8x8 patches--> 1/8 --B*4--> --2x2 merge--> 1/16 --B*2--> y                                analysis
+    x --8x8 patches--> 1/8 --B*4--> --2x2 merge--> 1/16 --B*4--> y                                analysis
     y --> z (1/32), r (1/16), integers        z, r --> y_hat                                       latents
-    y_hat + level vector --B*2--> --1x1, shuffle 2--> 1/8 --B*4--> --1x1, shuffle 8--> x_hat     synthesis
+    y_hat + level vector --B--> --1x1, shuffle 2--> 1/8 --B*2--> t                               synthesis
+    t --1x1, shuffle 8--> + --R--> x_hat
 
-    B: residual bottleneck 1x1 -> 3x3 -> 1x1 with ReLU, on a wide stream.
+    B: residual bottleneck 1x1 -> 3x3 -> 1x1 with ReLU, on a wide stream
+    R: renderer: 1x1, shuffle 2 --> 1/4 --3x3 * 3--> --1x1, shuffle 4-->
 
 The probability of an integer depends on integers before it alone, so a decoder reads all symbols before any
 mean is computed (Minnen et al. 2018 for the mean-scale hyperprior, JPEG AI for the split, Cui et al. 2021 for
@@ -30,7 +32,7 @@ from torch import Tensor, nn
 
 from calotype.lab.models.calotype_coding import CodedLatents, Latents, padded
 from calotype.lab.models.calotype_levels import Levels
-from calotype.lab.models.calotype_transforms import Analysis, Bottleneck, Synthesis
+from calotype.lab.models.calotype_transforms import Analysis, Branch, Synthesis
 from calotype.lab.models.calotype_walk import LOW
 
 MULTIPLE = 16
@@ -48,11 +50,17 @@ class Config:
     narrow: int = 96
     """Inner channels of a bottleneck at 1/8."""
     narrow16: int = 128
-    """Inner channels of a bottleneck at 1/16."""
-    analysis_blocks: tuple[int, int] = (4, 2)
+    """Inner channels of a bottleneck of the synthesis at 1/16."""
+    wide16: int = 192
+    """The same of the analysis, which may take longer."""
+    analysis_blocks: tuple[int, int] = (4, 4)
     """Bottlenecks of the analysis transform at 1/8 and 1/16."""
-    synthesis_blocks: tuple[int, int] = (2, 4)
+    synthesis_blocks: tuple[int, int] = (1, 2)
     """Bottlenecks of the synthesis transform at 1/16 and 1/8."""
+    render: int = 48
+    """Channels of the renderer at 1/4."""
+    render_layers: int = 3
+    """Its 3x3 layers."""
     lambdas: tuple[float, ...] = (0.00035, 0.0017, 0.00413, 0.01, 0.0243, 0.0593, 0.144, 0.35)
     """Rate-distortion multipliers of the trained levels (bpp + lambda * MSE on a 0..255 scale), rising."""
 
@@ -64,8 +72,8 @@ class Config:
             raise ValueError(
                 f"width must be 4..192 and latents {LOW + 1}..4*width, got {self.width} and {self.latents}"
             )
-        if min(self.narrow, self.narrow16) < 1:
-            raise ValueError("narrow and narrow16 must be at least 1")
+        if min(self.narrow, self.narrow16, self.wide16, self.render) < 1 or self.render_layers < 0:
+            raise ValueError("narrow, narrow16, wide16 and render must be at least 1, and render_layers 0")
         if len(self.lambdas) < 2 or any(not 0 < a < b for a, b in pairwise(self.lambdas)):
             raise ValueError(f"lambdas must be two or more rising numbers above 0, got {self.lambdas}")
 
@@ -118,26 +126,35 @@ class Calotype(nn.Module):
     def learning_rate_factors() -> dict[str, float]:
         """Pace of some parameters, by patterns of their names; the first that fits counts.
 
-        The linear path starts at its closed-form optimum and moves slowly; class biases are in index steps
-        (~0.1).  A branch moves slowly, and its hidden layers more slowly than its last one: at one pace all
-        of them die.  While the last layer is noise, whatever makes its inputs smaller lowers the loss, Adam
-        moves a weight as far for a weak gradient as for a strong one, and a ReLU that is never above zero
-        stays there.  The synthesis at 1/8 has the clearest gradient and may go faster; alone, with all else
-        frozen, the whole synthesis learns at full pace (`TrainConfig.paces`), and far more.
+        The linear path starts at its closed-form optimum and moves slowly, and so do the latent networks,
+        which begin there too; class biases are in index steps (~0.1).  Kernels of 3x3 have most inputs and
+        bear least.
         """
-        linear = ("analysis.patch.*", "analysis.merge.*", "synthesis.split.*", "synthesis.patch.*")
-        paces = {"reduce": 0.02, "conv": 0.01, "expand": 0.05}
-        branches = {f"synthesis.blocks8.*.{layer}.*": 3 * pace for layer, pace in paces.items()}
-        branches |= {f"*.blocks*.{layer}.*": pace for layer, pace in paces.items()}
-        classes = dict.fromkeys(
-            ("levels.low_bias", "levels.high_bias", "levels.z_place", "levels.z_scale"), 30.0
-        )
-        return {**dict.fromkeys(linear, 0.1), **branches, **classes, "levels.*": 3.0}
+        linear = ("*patch.*", "synthesis.split.*", "analysis.merge.*")
+        classes = ("levels.low_bias", "levels.high_bias", "levels.z_place", "levels.z_scale")
+        return {
+            **dict.fromkeys(linear, 0.1),
+            **dict.fromkeys(("*.blocks*.conv.*", "synthesis.render.convs.*"), 0.4),
+            **dict.fromkeys(classes, 10.0),
+            "latents.scales.*": 0.2,
+            "latents.*": 0.3,
+        }
+
+    def leak(self, slope: float | None) -> None:
+        """Slope of the transforms' ReLUs below zero from now on; None: plain ReLUs."""
+        for part in self.modules():
+            if isinstance(part, Branch):
+                if slope is None:
+                    part.leak = None
+                elif part.leak is None:
+                    part.leak = torch.full((1,), slope, device=part.given.device)
+                else:  # in place: a recorded step reads it
+                    part.leak.fill_(slope)
 
     def mixed_precision(self, enabled: bool) -> None:
-        """Run the bottlenecks of both transforms in bfloat16."""
+        """Run the branches of both transforms in bfloat16."""
         for part in self.modules():
-            if isinstance(part, Bottleneck):
+            if isinstance(part, Branch):
                 part.bf16 = enabled
 
     def lam(self, level: Tensor) -> Tensor:

@@ -123,6 +123,7 @@ def _transforms(model: Calotype, sample: Sampler, batches: int) -> Tensor:
             block.fit(s[:width])
         for block in part.blocks16:
             block.fit(t)
+    model.synthesis.render.fit(s[:width])
     return t
 
 

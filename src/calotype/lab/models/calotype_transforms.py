@@ -1,4 +1,8 @@
-"""The two transforms of the product's model (`calotype.lab.models.calotype`)."""
+"""The two transforms of the product's model (`calotype.lab.models.calotype`).
+
+Both have a linear path, which begins as the best linear codec (`calotype_start`), and branches beside it that
+begin at zero: bottlenecks at 1/8 and 1/16, and in the synthesis a renderer at 1/4.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from calotype.lab.layers.shuffle import pixel_shuffle
+from calotype.lab.layers.shuffle import pixel_shuffle, pixel_unshuffle
 
 if TYPE_CHECKING:
     from calotype.lab.models.calotype import Config
@@ -30,41 +34,66 @@ class Pointwise(nn.Conv2d):
         nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.within(x) if self.training else super().forward(x)
+
+    def within(self, x: Tensor, given: Tensor | None = None, added: Tensor | None = None) -> Tensor:
+        """The same for inputs in units of ``given`` and outputs in units of ``added``, one for each channel.
+        They multiply the weights, which are fewer than the values of a map.
+        """
+        weight, bias = self.weight.flatten(1), self.bias
+        if given is not None:
+            weight = weight / given
+        if added is not None:
+            weight, bias = weight * added[:, None], bias * added
+        return F.linear(x.permute(0, 2, 3, 1), weight, bias).permute(0, 3, 1, 2)
+
+
+class Patches(nn.Conv2d):
+    """Convolution whose kernel is as large as its stride; in training a matrix product, as `Pointwise`."""
+
+    bias: Tensor
+
+    def __init__(self, cin: int, cout: int, side: int) -> None:
+        super().__init__(cin, cout, side, stride=side)
+
+    def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
-        return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+        rows = pixel_unshuffle(x, self.kernel_size[0]).permute(0, 2, 3, 1)
+        return F.linear(rows, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
 
 
-class Bottleneck(nn.Module):
-    """``x + W3 relu(W2 relu(W1 x))`` with 1x1, 3x3, 1x1 kernels; starts as the identity.
+class Branch(nn.Module):
+    """What bottlenecks and renderer share: units, precision, and ReLUs that may leak.
 
-    The branch reads the stream in units of ``given`` and adds in units of ``added``, ``[width]`` each
-    (`fit`): without them a step of the optimiser would be the same for a channel that spans the picture's
-    range as for one of a thousandth of it.  With ``bf16`` set it runs in bfloat16; the stream stays float32.
+    A branch reads the stream in units of ``given`` and adds in units of ``added`` (`fit`): without them a
+    step of the optimiser would be the same for a channel that spans the picture's range as for one of a
+    thousandth of it.  With ``bf16`` set it runs in bfloat16; what it is added to stays float32.
+
+    leak: slope of the ReLUs below zero, or None.  A ReLU that is below zero everywhere has no slope to come
+        back by, and while the last layer is noise, whatever makes its inputs smaller lowers the loss.  So
+        training begins with a leak and closes it (`TrainConfig.leak`).
     """
 
     bf16 = False
     folded = False
+    leak: Tensor | None
     given: Tensor
     added: Tensor
 
-    def __init__(self, width: int, narrow: int) -> None:
+    def __init__(self, given: int, added: int) -> None:
         super().__init__()
-        self.reduce = Pointwise(width, narrow)
-        self.conv = nn.Conv2d(narrow, narrow, 3, padding=1)
-        self.expand = Pointwise(narrow, width)
-        for layer in (self.reduce, self.conv):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-        self.expand.silence()
-        self.register_buffer("given", torch.ones(width))
-        self.register_buffer("added", torch.ones(width))
+        self.register_buffer("given", torch.ones(given))
+        self.register_buffer("added", torch.ones(added))
+        self.register_buffer("leak", None, persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, torch.bfloat16) if self.bf16 else contextlib.nullcontext():
-            if self.folded:
-                return x + self.expand(F.relu(self.conv(F.relu(self.reduce(x)))))
-            branch = F.relu(self.conv(F.relu(self.reduce(x / self.given[:, None, None]))))
-            return x + self.expand(branch) * self.added[:, None, None]
+    def precision(self, device: str) -> contextlib.AbstractContextManager[object]:
+        """The context to compute in."""
+        return torch.autocast(device, torch.bfloat16) if self.bf16 else contextlib.nullcontext()
+
+    def relu(self, x: Tensor) -> Tensor:
+        """The activation of hidden layers."""
+        return F.relu(x) if self.leak is None else F.prelu(x, self.leak.to(x.dtype))
 
     @torch.no_grad()
     def fit(self, spread: Tensor) -> None:
@@ -77,27 +106,86 @@ class Bottleneck(nn.Module):
         """
         deviation = spread.clamp_min(1e-4) ** 2
         self.given.copy_(deviation.clamp_min(2 / 255) / spread.clamp_min(1e-4))
-        self.added.copy_(deviation.clamp_max(8 / 255) / spread.clamp_min(1e-4))
+        if len(self.added) == len(spread):
+            self.added.copy_(deviation.clamp_max(8 / 255) / spread.clamp_min(1e-4))
 
     @torch.no_grad()
-    def fold(self) -> None:
+    def _fold(self, first: nn.Conv2d, last: nn.Conv2d) -> None:
         """Move the units into the weights: the same function, nothing to multiply by."""
-        self.reduce.weight /= self.given[:, None, None]
-        self.expand.weight *= self.added[:, None, None, None]
-        self.expand.bias *= self.added
+        assert last.bias is not None
+        first.weight /= self.given[:, None, None]
+        last.weight *= self.added[:, None, None, None]
+        last.bias *= self.added
         self.given.fill_(1.0)
         self.added.fill_(1.0)
-        self.folded = True
+        self.leak, self.folded = None, True
+
+
+class Bottleneck(Branch):
+    """``x + W3 relu(W2 relu(W1 x))`` with 1x1, 3x3, 1x1 kernels; starts as the identity."""
+
+    def __init__(self, width: int, narrow: int) -> None:
+        super().__init__(width, width)
+        self.reduce = Pointwise(width, narrow)
+        self.conv = nn.Conv2d(narrow, narrow, 3, padding=1)
+        self.expand = Pointwise(narrow, width)
+        for layer in (self.reduce, self.conv):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        self.expand.silence()
+
+    def forward(self, x: Tensor) -> Tensor:
+        with self.precision(x.device.type):
+            if self.folded:
+                return x + self.expand(F.relu(self.conv(F.relu(self.reduce(x)))))
+            branch = self.relu(self.conv(self.relu(self.reduce.within(x, given=self.given))))
+            return x + self.expand.within(branch, added=self.added)
+
+    def fold(self) -> None:
+        """Move the units into the weights."""
+        self._fold(self.reduce, self.expand)
+
+
+class Renderer(Branch):
+    """Features ``[B, width, h, w]`` at 1/8 to what is added to the pixels, ``[B, 3, 8h, 8w]``.
+
+    Starts as zero.  A 1x1 kernel and a shuffle to 1/4, 3x3 kernels there, a 1x1 kernel to patches of 4x4
+    pixels.
+    """
+
+    UNIT = 4 / 255
+    """What it adds is in units of so much of the pixels' range."""
+
+    def __init__(self, width: int, channels: int, layers: int) -> None:
+        super().__init__(width, 48)
+        self.up = Pointwise(width, 4 * channels)
+        self.convs = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(layers))
+        self.out = Pointwise(channels, 48)
+        for layer in (self.up, *self.convs):
+            assert isinstance(layer, nn.Conv2d)
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        self.out.silence()
+        self.added.fill_(self.UNIT)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with self.precision(x.device.type):
+            t = self.relu(pixel_shuffle(self.up.within(x, given=self.given), 2))
+            for conv in self.convs:
+                t = self.relu(conv(t))
+            return pixel_shuffle(self.out.within(t, added=self.added), 4)
+
+    def fold(self) -> None:
+        """Move the units into the weights."""
+        self._fold(self.up, self.out)
 
 
 Part = TypeVar("Part", bound=nn.Module)
 
 
 def folded(part: Part) -> Part:
-    """A copy of a transform whose bottlenecks are plain convolutions."""
+    """A copy of a transform whose branches are plain convolutions."""
     part = copy.deepcopy(part)
     for module in part.modules():
-        if isinstance(module, Bottleneck):
+        if isinstance(module, Bottleneck | Renderer):
             module.fold()
     return part
 
@@ -112,10 +200,10 @@ class Analysis(nn.Module):
 
     def __init__(self, c: Config) -> None:
         super().__init__()
-        self.patch = nn.Conv2d(3, c.width, 8, stride=8)
+        self.patch = Patches(3, c.width, 8)
         self.blocks8 = bottlenecks(c.analysis_blocks[0], c.width, c.narrow)
-        self.merge = nn.Conv2d(c.width, c.latents, 2, stride=2)
-        self.blocks16 = bottlenecks(c.analysis_blocks[1], c.latents, c.narrow16)
+        self.merge = Patches(c.width, c.latents, 2)
+        self.blocks16 = bottlenecks(c.analysis_blocks[1], c.latents, c.wide16)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.blocks16(self.merge(self.blocks8(self.patch(x - 0.5))))
@@ -133,7 +221,8 @@ class Synthesis(nn.Module):
         self.split = Pointwise(c.latents, 4 * c.width)
         self.blocks8 = bottlenecks(c.synthesis_blocks[1], c.width, c.narrow)
         self.patch = Pointwise(c.width, 192)
+        self.render = Renderer(c.width, c.render, c.render_layers)
 
     def forward(self, y_hat: Tensor, level: Tensor) -> Tensor:
         t = self.blocks8(pixel_shuffle(self.split(self.blocks16(y_hat + level)), 2))
-        return pixel_shuffle(self.patch(t), 8) + 0.5
+        return pixel_shuffle(self.patch(t), 8) + self.render(t) + 0.5

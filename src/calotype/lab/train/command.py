@@ -176,8 +176,7 @@ def _begin(trainer: Trainer, state: State) -> None:
     if trainer.subject.model == PRODUCT and upgrade.earlier(state):
         trainer.reporter.say(upgrade.TOLD)
         trainer.hold_out(state.data.get("held out", ()))
-        model, batches = trainer.subject.build().model, trainer.config.start_batches
-        state = upgrade.upgraded(state, model, start_pictures(trainer), batches)
+        state = upgrade.upgraded(state, trainer.subject.build().model)
     trainer.start_from(state, averaged=True)
 
 

@@ -67,6 +67,9 @@ class TrainConfig:
     paces: str = ""
     """Learning rates of some parameters, as factors: `PATTERN=FACTOR` with commas between, before the model's
     own list; the first that fits a name counts.  What learns alone may go faster than beside the rest."""
+    leak: float = 0.0
+    """Slope below zero of the ReLUs in calotype's transforms at the start; it falls to 0 by half of the
+    schedule.  For branches drawn afresh: without it, many of their units are off for good."""
     bf16: bool = False
     """Run the heavy layers in bfloat16."""
     compile: str = "no"
@@ -104,7 +107,7 @@ class TrainConfig:
         for name, choices in (("optimizer", OPTIMIZERS), ("shape", SHAPES), ("compile", COMPILED)):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
-        for name in ("decay", "hard", "final", "ema", "scale", "flat"):
+        for name in ("decay", "hard", "final", "ema", "scale", "flat", "leak"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be within 0..1, got {getattr(self, name)}")
         for name in ("batch", "precondition", "start_batches", "log_every", "validate_every", "save_every"):
@@ -160,6 +163,10 @@ class TrainConfig:
     def hardened(self, step: int, seconds: float = 0.0) -> bool:
         """Whether that step is trained on hard-rounded latents."""
         return self.progress(step, seconds) >= 1 - self.hard
+
+    def slope(self, step: int, seconds: float = 0.0) -> float:
+        """Of the ReLUs below zero."""
+        return self.leak * max(0.0, 1 - 2 * self.progress(step, seconds))
 
     def _by_time(self, seconds: float) -> float:
         return seconds / (60 * self.minutes) if self.minutes else 0.0

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from calotype.lab.train.subject import transforms
 
-LAYERS = ("*.reduce", "*.conv")
+LAYERS = ("*.reduce", "*.conv", "*.render.up", "*.render.convs.*")
 """Layers before an activation, by patterns of their names within a transform; a model may have others, as
 ``hidden_layers``."""
 OFTEN = 0.02

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from calotype.lab.checkpoint import CheckpointError
 from calotype.lab.layers.integer import compute_exactly
+from calotype.lab.models.calotype import Calotype
 from calotype.lab.train import live, process
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
@@ -85,8 +86,10 @@ class Trainer:
             self.source = Varied(photos, config.scale, config.flat)
         elif DevicePhotos.fit(photos, self.device):
             self.resident = DevicePhotos(photos, self.device, config.crop)
-        if config.bf16:
+        if config.bf16 and process.computes_bf16(self.device):
             mixed_precision(self.model)
+        elif config.bf16:
+            self.reporter.say("this CPU has no instructions for bfloat16: training in float32")
         self.optimizer = build_optimizer(config, self.model)
         self.one = Step(
             self.objective,
@@ -274,6 +277,8 @@ class Trainer:
         ahead = pool.submit(self._crops, self.step + 1)
         if hasattr(self.model, "progress"):  # models that train in stages
             self.model.progress(c.progress(self.step, self.seconds))
+        if c.leak and isinstance(self.model, Calotype):
+            self.model.leak(c.slope(self.step, self.seconds))
         logged = self.step % c.log_every == 0
         look = self.device.type != "cuda" or logged
         figures = self.one(

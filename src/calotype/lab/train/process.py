@@ -61,6 +61,14 @@ def machine(device: torch.device, world: int) -> str:
     return name if world == 1 else f"{world} x {name}"
 
 
+def computes_bf16(device: torch.device) -> bool:
+    """Whether bfloat16 is fast there: on CPUs without instructions for it, it takes ten times as long."""
+    if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
+        return True
+    known = torch.cpu.get_capabilities()
+    return bool(known.get("avx512_bf16", True) or known.get("amx_bf16"))
+
+
 def anywhere(wish: bool, device: torch.device) -> bool:
     """Whether any process has the wish: all must stop after the same step, for instance."""
     if place()[1] == 1:

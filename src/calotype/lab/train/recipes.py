@@ -64,11 +64,6 @@ RECIPES: dict[str, Recipe] = {
 
 # Both stages fall from the first step on, on latents as a file holds them; Adam's own decays.
 _STAGE = {"batch": 4, "warmup": 100, "decay": 1.0, "hard": 1.0, "betas": "0.9,0.999", "save_seconds": 240}
-_PACES = {
-    "*patch*": 0.1, "synthesis.split*": 0.1, "analysis.merge*": 0.1,
-    "synthesis.blocks*.conv.*": 0.6, "synthesis.blocks*": 1, "analysis.blocks*.conv.*": 0.2,
-    "analysis.*": 0.3, "latents.scales.*": 0.2, "latents.*": 0.3, "levels.*": 1,
-}  # fmt: skip
 
 RECIPES |= {
     "latents": Recipe(
@@ -78,9 +73,8 @@ RECIPES |= {
         product=True,
     ),
     "joint": Recipe(
-        "everything, at the pace of the synthesis; some crops at other scales, some of flat colours",
-        {**_STAGE, "crop": 208, "lr": 5e-4, "ema": 0.997, "bf16": True, "scale": 0.35, "flat": 0.06,
-         "paces": ",".join(f"{pattern}={pace}" for pattern, pace in _PACES.items())},
+        "everything; some crops at other scales, some of flat colours",
+        {**_STAGE, "crop": 208, "lr": 5e-4, "ema": 0.997, "bf16": True, "scale": 0.35, "flat": 0.06},
         {},
         product=True,
     ),
