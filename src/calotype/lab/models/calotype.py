@@ -29,11 +29,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from calotype.lab.models.calotype_coding import CodedLatents, Latents, padded
+from calotype.lab.models.calotype_coding import CodedLatents, Latents, ended, padded
 from calotype.lab.models.calotype_levels import Levels
 from calotype.lab.models.calotype_transforms import Analysis, Branch, Synthesis
 from calotype.lab.models.calotype_walk import LOW
+from calotype.lab.models.calotype_walk import MULTIPLE as BLOCK
 
 MULTIPLE = 16
 """Sides of pictures in training are multiples of this; the codec takes any size."""
@@ -106,6 +108,8 @@ class Coded:
     """Bits of the hyper-latents, ``[B]``."""
     latents: CodedLatents
     """The integers, and what they cost each."""
+    inside: Tensor | None = None
+    """Where pictures end before the crop does: ``[B, 1, h, w]``, 1 at latents that belong to them."""
 
 
 class Calotype(nn.Module):
@@ -165,13 +169,32 @@ class Calotype(nn.Module):
         return mixed.exp()
 
     def forward(
-        self, x: Tensor, level: Tensor, *, hard: bool = False, generator: torch.Generator | None = None
+        self,
+        x: Tensor,
+        level: Tensor,
+        *,
+        hard: bool = False,
+        generator: torch.Generator | None = None,
+        ends: Tensor | None = None,
     ) -> Coded:
         """``x`` ``[B, 3, H, W]`` in 0..1 with H, W multiples of 16; ``level`` ``[B]``, 0 .. anchors-1.
         ``hard`` as in `Latents.forward`.
+
+        ends: rows and columns of latents ``[B, 2]`` after which pictures end (`ended`), for training: nothing
+            behind is coded, and ``x_hat`` there has no meaning.
         """
         k, y = self.levels(level), self.analysis(x)
-        size = (y.shape[2], y.shape[3])
-        found = self.latents(padded(y), k, size=size, hard=hard, generator=generator)
+        size, inside = (y.shape[2], y.shape[3]), None
+        if ends is not None:
+            y, inside = ended(y, ends)
+        below, right = -size[0] % BLOCK, -size[1] % BLOCK
+        found = self.latents(
+            padded(y),
+            k,
+            size=size,
+            inside=None if inside is None else F.pad(inside, (0, right, 0, below)),
+            hard=hard,
+            generator=generator,
+        )
         x_hat = self.synthesis(found.y_hat[:, :, : size[0], : size[1]], k.vector)
-        return Coded(x_hat, *found.bits, found)
+        return Coded(x_hat, *found.bits, found, inside)

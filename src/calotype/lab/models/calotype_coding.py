@@ -128,11 +128,12 @@ class Latents(nn.Module):
         k: Knobs,
         *,
         size: tuple[int, int] | None = None,
+        inside: Tensor | None = None,
         hard: bool = False,
         generator: torch.Generator | None = None,
     ) -> CodedLatents:
         """``y`` ``[B, M, H, W]``, H and W multiples of 8, of which ``size`` (h, w) are the tile and the rest
-        is padding.
+        is padding; ``inside`` ``[B, 1, H, W]`` is 1 in the tile, for tiles that differ in size.
 
         ``hard=False``: rate on noisy residuals (``generator`` drives the noise), reconstruction on rounded
         ones (mixed quantisation, Minnen and Singh 2020).
@@ -141,8 +142,9 @@ class Latents(nn.Module):
         """
         rows, columns = y.shape[2:]
         h, w = size or (rows, columns)
-        inside = torch.zeros(1, 1, rows, columns, dtype=y.dtype, device=y.device)
-        inside[..., :h, :w] = 1
+        if inside is None:
+            inside = torch.zeros(1, 1, rows, columns, dtype=y.dtype, device=y.device)
+            inside[..., :h, :w] = 1
         z, z_bits, z_index, z_shift, d = self._hyper(y, k, inside, hard, generator)
         side = self.scales.side(d)
         names = ("r", "index", "residual", "bits")
@@ -273,6 +275,19 @@ def padded(y: Tensor) -> Tensor:
     return F.pad(y, (0, right, 0, below), mode="replicate") if below or right else y
 
 
+def ended(y: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
+    """``y`` ``[B, C, h, w]`` as if the tiles had ``ends`` ``[B, 2]`` rows and columns: the last ones are
+    repeated behind.  Returns that and where it is within, ``[B, 1, h, w]``.
+    """
+    rows, columns = (torch.arange(side, device=y.device) for side in y.shape[2:])
+    within = (rows < ends[:, :1])[:, :, None] & (columns < ends[:, 1:])[:, None]
+    last = torch.minimum(rows, ends[:, :1] - 1)[:, :, None], torch.minimum(columns, ends[:, 1:] - 1)[:, None]
+    picture = torch.arange(len(y), device=y.device)[:, None, None]
+    beyond = y.detach().permute(0, 2, 3, 1)[(picture, *last)].permute(0, 3, 1, 2)
+    inside = within[:, None]
+    return torch.where(inside, y, beyond), inside.to(y.dtype)
+
+
 def _whole(parts: list[Tensor], octaves: int) -> Tensor:
     """The map whose stages are ``parts``."""
     found = iter(parts)
@@ -284,4 +299,4 @@ def _noise(t: Tensor, generator: torch.Generator | None) -> Tensor:
     return torch.rand(t.shape, generator=generator, device=t.device, dtype=t.dtype) - 0.5
 
 
-__all__ = ["CodedLatents", "Latents", "padded", "stages"]
+__all__ = ["CodedLatents", "Latents", "ended", "padded", "stages"]

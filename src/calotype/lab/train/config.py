@@ -36,6 +36,9 @@ class TrainConfig:
     """Share of crops at another scale: enlarged by 1.2 to 2 (four of seven) or reduced to 0.5 to 0.9."""
     flat: float = 0.0
     """Share of crops that are drawn: one colour, two with an edge between, or a gradient."""
+    borders: float = 0.0
+    """Share of crops of calotype that end early, by up to half of their rows and columns of latents: so
+    training sees borders at every place of the grids that latents are coded on."""
     latents: bool = False
     """Train the latent networks of calotype alone, on what the analysis gives of the photographs, once, in
     the cache.  Tiles have the area of a crop, and any sides from 1/1.55 to 1.55 of its own."""
@@ -107,7 +110,7 @@ class TrainConfig:
         for name, choices in (("optimizer", OPTIMIZERS), ("shape", SHAPES), ("compile", COMPILED)):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
-        for name in ("decay", "hard", "final", "ema", "scale", "flat", "leak"):
+        for name in ("decay", "hard", "final", "ema", "scale", "flat", "borders", "leak"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be within 0..1, got {getattr(self, name)}")
         for name in ("batch", "precondition", "start_batches", "log_every", "validate_every", "save_every"):

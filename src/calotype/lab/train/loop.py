@@ -32,7 +32,7 @@ from calotype.lab.train.resident import DevicePhotos
 from calotype.lab.train.rollback import Guard
 from calotype.lab.train.state import NAME, State, load_weights, optimizer_state, restore_optimizer
 from calotype.lab.train.step import Step
-from calotype.lab.train.subject import Objective, Subject, mixed_precision, transforms
+from calotype.lab.train.subject import AllQualities, Objective, Subject, mixed_precision, transforms
 from calotype.lab.train.varied import Varied
 
 VALIDATION_SIZE = 256
@@ -68,6 +68,8 @@ class Trainer:
         subject.check_crop(config.crop)
         torch.manual_seed(config.seed)  # the same first weights everywhere
         self.objective: Objective = subject.build()
+        if isinstance(self.objective, AllQualities):
+            self.objective.borders = config.borders
         self.model: nn.Module = self.objective.model.to(self.device).to(memory_format=torch.channels_last)
         if self.device.type == "cuda":
             torch.set_float32_matmul_precision("high")

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from calotype.lab.losses.ssimulacra2 import ssimulacra2
 from calotype.lab.metrics import ms_ssim, mse255
@@ -66,6 +67,8 @@ class AllQualities:
         if distortion not in DISTORTIONS:
             raise ValueError(f"distortion must be one of {', '.join(DISTORTIONS)}, got {distortion!r}")
         self.model, self.distortion = model, distortion
+        self.borders = 0.0
+        """Share of training crops that end early (`TrainConfig.borders`)."""
 
     @staticmethod
     def given(x: Tensor) -> Tensor:
@@ -73,17 +76,27 @@ class AllQualities:
         return (x.float() / 255.0).contiguous(memory_format=torch.channels_last)
 
     def rate_distortion(
-        self, x: Tensor, level: Tensor, *, hard: bool, generator: torch.Generator | None = None
+        self,
+        x: Tensor,
+        level: Tensor,
+        *,
+        hard: bool,
+        generator: torch.Generator | None = None,
+        ends: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Per picture, ``[B]`` each: ``loss``, ``bpp`` (estimated), ``z_bpp`` (that part of it which is
         z's), ``mse`` on a 0..255 scale and, where it is what counts, ``ms_ssim`` or ``ssimulacra2``; ``x``
-        in 0..1.
+        in 0..1; ``ends`` as in `Calotype.forward`.
         """
-        out = self.model(x, level, hard=hard, generator=generator)
-        pixels = x.shape[2] * x.shape[3]
+        out = self.model(x, level, hard=hard, generator=generator, ends=ends)
         x_hat = out.x_hat if self.model.training else (out.x_hat.clamp(0, 1) * 255).round() / 255
+        share: Tensor | float = 1.0  # of the crop that is picture
+        if out.inside is not None:
+            share = out.inside.mean((1, 2, 3))
+            x_hat = torch.where(F.interpolate(out.inside, scale_factor=16) > 0.5, x_hat, x)
+        pixels = x.shape[2] * x.shape[3] * share
         found = {"bpp": (out.r_bits + out.z_bits) / pixels, "z_bpp": out.z_bits / pixels}
-        found["mse"] = distance = mse255(x, x_hat)
+        found["mse"] = distance = mse255(x, x_hat) / share
         if self.distortion == "ms-ssim":
             found["ms_ssim"] = ms_ssim(x, x_hat)
             distance = MS_SSIM_WEIGHT * (1 - found["ms_ssim"])
@@ -104,7 +117,13 @@ class AllQualities:
         n, device = len(x), x.device
         shift = torch.rand(1, generator=generator, device=device)
         level = ((torch.arange(n, device=device) / n + shift) % 1.0) * (len(self.model.config.lambdas) - 1)
-        found = self.rate_distortion(self.given(x), level, hard=hard, generator=generator)
+        ends = None
+        if self.borders:
+            drawn = torch.rand(n, 3, generator=generator, device=device)
+            drawn = drawn[:, :2] * (drawn[:, 2:] < self.borders)
+            rows, columns = (side // 16 for side in x.shape[2:])
+            ends = torch.stack((_early(rows, drawn[:, 0]), _early(columns, drawn[:, 1])), 1)
+        found = self.rate_distortion(self.given(x), level, hard=hard, generator=generator, ends=ends)
         return found["loss"].mean(), {
             "bpp": found["bpp"].detach().mean(),
             "z": found["z_bpp"].detach().mean(),
@@ -129,6 +148,11 @@ class AllQualities:
                 if name in found:
                     curve.setdefault(name, []).append(round(float(found[name].mean()), 4))
         return {**curve, "mean_loss": round(sum(curve["loss"]) / len(curve["loss"]), 4)}
+
+
+def _early(side: int, drawn: Tensor) -> Tensor:
+    """Ends from ``side`` (for 0) down to half of it (for 1)."""
+    return side - (drawn * (side // 2 + 1)).long()
 
 
 @dataclass
