@@ -32,7 +32,7 @@ SLACK = 1 << 18
 """Bytes of the room that stay free: files do not divide into two halves that are exactly even."""
 QUALITIES = (88, 85, 80, 75, 70)
 """Of AVIF, tried in this order."""
-LEFT_OUT = shutil.ignore_patterns("packs", "__pycache__", "*.so", "*.pyc")
+LEFT_OUT = shutil.ignore_patterns("packs", "__pycache__", "*.so", "*.pyc", ".*")
 
 
 def photographs(folder: Path) -> dict[str, bytes]:
