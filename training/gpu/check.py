@@ -66,7 +66,8 @@ def begin(given: argparse.Namespace, what: str, fields: Fields, *words: str) -> 
     command = ["-m", "calotype.lab.train.selftest", what, "--device", given.device, "--crop", str(given.crop)]
     command += ["--from", str(start())] if start().is_file() else []
     command += [*words, *setting(fields)]
-    few = {"OMP_NUM_THREADS": "4", "TORCHINDUCTOR_COMPILE_THREADS": "4"}
+    share = str(max(1, (os.cpu_count() or 1) // 4))  # several parts compute or compile at once
+    few = {"OMP_NUM_THREADS": share, "TORCHINDUCTOR_COMPILE_THREADS": share}
     with log.with_suffix(".out").open("w") as out, log.with_suffix(".err").open("w") as err:
         process = subprocess.Popen(
             [sys.executable, *command],
