@@ -39,6 +39,8 @@ def packs(
         "width": 96,
         "narrow": 8,
         "narrow16": 8,
+        "wide16": 8,
+        "render": 8,
         "lambdas": (0.001, 0.01, 0.1),
     }
 
