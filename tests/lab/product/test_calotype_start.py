@@ -87,9 +87,14 @@ def test_branches_live_and_act_in_units_of_their_streams(photos: Photos) -> None
             assert not torch.equal(block.given, torch.ones_like(block.given))
             assert float((block.added * block.given).max()) <= 4  # a few steps of the middle qualities
             block.conv.register_forward_hook(lambda layer, args, out: alive.append((out > 0).float().mean()))
+    render = model.synthesis.render
+    assert not torch.equal(render.given, torch.ones_like(render.given))
+    assert bool((render.added == render.UNIT).all())
+    for conv in render.convs:
+        conv.register_forward_hook(lambda layer, args, out: alive.append((out > 0).float().mean()))
     with torch.no_grad():
         model(x, torch.full((3,), 4.0))
-    assert len(alive) == 12
+    assert len(alive) == 14
     assert all(0.2 < float(share) < 0.8 for share in alive)
 
 
