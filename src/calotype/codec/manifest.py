@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import itertools
 import json
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ from calotype.errors import PackError
 
 NAME = "manifest.json"
 TABLES = "tables.safetensors"
+PACKED = ".gz"
+"""Behind the name of a file in a folder that is stored compressed."""
 GRAPHS: dict[str, tuple[str, ...]] = {
     "phases": ("analysis", "latent_encoder", "latent_decoder", "synthesis"),
     "hyperprior": ("analysis", "hyper_encoder", "latent_encoder", "scales", "latent_decoder", "synthesis"),
@@ -66,7 +70,13 @@ class Manifest:
 def read(path: Path, name: str) -> bytes:
     """The file `name` of the pack at `path`, a folder or a zip file. Raises OSError or KeyError."""
     if path.is_dir():
-        return (path / name).read_bytes()
+        packed = path / f"{name}{PACKED}"
+        if (path / name).is_file() or not packed.is_file():
+            return (path / name).read_bytes()
+        try:
+            return gzip.decompress(packed.read_bytes())
+        except (EOFError, zlib.error) as error:
+            raise OSError(f"{packed.name}: {error}") from error
     import zipfile  # late: packs are folders, as a rule
 
     try:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from calotype.bitstream import parse, tile_box
-from calotype.codec import latents, tiles
+from calotype.codec import latents, manifest, tiles
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
 from calotype.codec.latents import Networks
@@ -83,8 +83,8 @@ def make_pack() -> None:
         pack = Path(folder) / "tiny"
         export(model, statistics, pack, name="tiny", calibration=(crops(40), torch.arange(8) / 7 * 2))
         with zipfile.ZipFile(HERE / "tiny.zip", "w", zipfile.ZIP_LZMA) as archive:
-            for file in sorted(pack.iterdir()):
-                archive.writestr(zipfile.ZipInfo(file.name), file.read_bytes(), zipfile.ZIP_LZMA)
+            for file in (manifest.NAME, *sorted(Pack(pack).manifest.files)):
+                archive.writestr(zipfile.ZipInfo(file), manifest.read(pack, file), zipfile.ZIP_LZMA)
 
 
 def pictures() -> Iterator[tuple[str, Picture, float, int]]:
