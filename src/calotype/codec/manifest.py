@@ -67,16 +67,20 @@ class Manifest:
         return STEPS * (self.levels - 1)
 
 
+def stored(folder: Path, name: str) -> Path:
+    """The file `name` of a pack in a folder, compressed if it is so there."""
+    packed = folder / f"{name}{PACKED}"
+    return packed if packed.is_file() and not (folder / name).is_file() else folder / name
+
+
 def read(path: Path, name: str) -> bytes:
     """The file `name` of the pack at `path`, a folder or a zip file. Raises OSError or KeyError."""
     if path.is_dir():
-        packed = path / f"{name}{PACKED}"
-        if (path / name).is_file() or not packed.is_file():
-            return (path / name).read_bytes()
+        file = stored(path, name)
         try:
-            return gzip.decompress(packed.read_bytes())
+            return gzip.decompress(file.read_bytes()) if file.name != name else file.read_bytes()
         except (EOFError, zlib.error) as error:
-            raise OSError(f"{packed.name}: {error}") from error
+            raise OSError(f"{file.name}: {error}") from error
     import zipfile  # late: packs are folders, as a rule
 
     try:
