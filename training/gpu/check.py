@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from common import BEGUN, Fields, end, environment, kept, packed, setting, start, tell
+from common import BEGUN, USUAL, Fields, end, environment, kept, packed, setting, start, tell
 
 SMALLER = 0.9
 """A smaller batch is taken when it reaches this share of the fastest."""
@@ -150,7 +150,7 @@ def run(
 ) -> None:
     """Start the parts, follow them and keep the choice so far, until all are done or ``limit``."""
     turn = ["--turn", str(given.keep / "turn")]
-    usual: Fields = {"bf16": given.device != "cpu", "graph": True}  # which is slow on a CPU
+    usual = {**USUAL, "bf16": given.device != "cpu"}  # which is slow on a CPU
     parts.append(begin(given, "compare", {}))
     batches = [int(b) for b in given.batches.split(",")]
     parts.append(begin(given, "time", {**usual, "compile": "no", "batch": batches[0]}, *turn))

@@ -20,6 +20,10 @@ BEGUN = time.monotonic()
 Fields = dict[str, Any]
 
 
+USUAL: Fields = {"bf16": True, "graph": True, "leak": 0.1, "borders": 0.35}
+"""How both calls train, unless it turns out not to work."""
+
+
 def kept() -> Path:
     """Where files stay between the calls: outside the folder that travels, which comes anew."""
     return Path(os.environ.get("CALOTYPE_GPU", Path.home() / "calotype-gpu"))

@@ -1,10 +1,10 @@
-"""Call 2: train to the end of a time budget, annealed.
+"""Call 2: train to the end of a time budget, annealed; then, from there, for what eyes see.
 
-    python training/gpu/train.py --minutes 9.6 --out "$OUT"
+    python training/gpu/train.py --minutes 9.6 --eyes 2 --out "$OUT"
 
 Begins with start/ and with what call 1 left in --keep, or without.  Every minute, weights and average are in
---out, in pieces of less than 16 MiB; the last validation is printed last.  What fails or hangs is tried again
-more carefully in the time that is left.
+--out, or in --out/eyes, in pieces of less than 16 MiB; the last validation is printed last.  What fails or
+hangs is tried again more carefully in the time that is left.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import sys
 import time
 from pathlib import Path
 
-from common import BEGUN, HERE, Fields, end, environment, kept, notes, packed, setting, start, tell
+from common import BEGUN, HERE, USUAL, Fields, end, environment, kept, notes, packed, setting, start, tell
 
 CAREFUL: list[Fields] = [
     {},
@@ -27,6 +27,8 @@ CAREFUL: list[Fields] = [
     {"compile": "no", "batch": 32, "graph": False},
 ]
 """What is changed at each attempt."""
+EYES = 0.4
+"""Learning rate for what eyes see, as a part of that before."""
 LEAST = 30.0
 """Seconds that are not worth another attempt."""
 HANGS = 150.0
@@ -41,6 +43,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--minutes", type=float, default=9.6, help="for all of it [9.6]")
+    options.add_argument("--eyes", type=float, default=2.0, help="of them for SSIMULACRA2, at the end [2]")
     options.add_argument("--out", type=Path, required=True)
     options.add_argument("--keep", type=Path, default=kept())
     options.add_argument("--device", default="cuda")
@@ -63,16 +66,39 @@ def main() -> int:
         return 1
     tell(f"training on {' and '.join(path.name for path in data)}")
     run = given.keep / f"run-{int(time.time())}"
+    usual, origin = chosen(given), HERE / "start"
+    if not persistent(given, run, origin, given.out, data, usual, limit - 60 * given.eyes):
+        return 1
+    if given.eyes:
+        usual |= {"lr": EYES * float(usual["lr"]), "leak": 0, "compile": "no", "warmup": 100, "decay": 0.9}
+        eyes, out = run.with_name(f"{run.name}-eyes"), given.out / "eyes"
+        if not persistent(given, eyes, run, out, data, usual, limit, "--distortion", "ssimulacra2"):
+            return 1
+    return 0
+
+
+def persistent(
+    given: argparse.Namespace,
+    run: Path,
+    origin: Path,
+    out: Path,
+    data: list[Path],
+    usual: Fields,
+    limit: float,
+    *options: str,
+) -> bool:
+    """Train until ``limit``, with more care each time that fails; whether that succeeded."""
+    out.mkdir(parents=True, exist_ok=True)
     for careful in CAREFUL:
         left = limit - time.monotonic()
         if left < min(LEAST, 30 * given.minutes):
             break
-        done = attempt(given, run, data, {**chosen(given), **careful}, left)
+        done = attempt(given, run, origin, out, data, {**usual, **careful}, left, *options)
         if done == 0:
             tell("done")
-            return 0
+            return True
         tell(f"training ended with {done}; again, more carefully")
-    return 1
+    return False
 
 
 def chosen(given: argparse.Namespace) -> Fields:
@@ -86,8 +112,8 @@ def chosen(given: argparse.Namespace) -> Fields:
         "final": 0.01,
         "hard": 1,
     }
-    fields |= {"bf16": True, "compile": "no", "graph": True, "ema": 0.9995, "rollbacks": 3, "log_every": 200}
-    fields |= {"save_seconds": 60, "validate_seconds": 180}
+    fields |= {**USUAL, "compile": "no", "ema": 0.9995, "rollbacks": 3, "log_every": 200}
+    fields |= {"save_seconds": 60, "validate_seconds": 60}
     try:
         fields |= json.loads((given.keep / "choice.json").read_text())["set"]
     except (OSError, ValueError, LookupError):
@@ -96,10 +122,19 @@ def chosen(given: argparse.Namespace) -> Fields:
     return fields | dict(text.split("=", 1) for text in given.set)
 
 
-def attempt(given: argparse.Namespace, run: Path, data: list[Path], fields: Fields, left: float) -> int:
+def attempt(
+    given: argparse.Namespace,
+    run: Path,
+    origin: Path,
+    out: Path,
+    data: list[Path],
+    fields: Fields,
+    left: float,
+    *options: str,
+) -> int:
     """Train for the time that is left, from the last checkpoint if there is one; returns the exit status."""
     begun = time.monotonic()
-    words = ["--data", *map(str, data), "--out", str(run), "--result", str(given.out)]
+    words = ["--data", *map(str, data), "--out", str(run), "--result", str(out), *options]
     words += ["--device", given.device, "--minutes", f"{left / 60:.4f}"]
     checkpoint = run / "checkpoint.safetensors"
     if checkpoint.is_file():  # the rest of the schedule fits into the time that is left
@@ -107,12 +142,12 @@ def attempt(given: argparse.Namespace, run: Path, data: list[Path], fields: Fiel
         fields = {**fields, "minutes": round((spent + max(left - 25, left / 2)) / 60, 4)}
         words += ["--resume"]
     else:
-        words += ["--from", str(HERE / "start")]
+        words += ["--from", str(origin)]
     tell(f"{left:.0f} s with {json.dumps(fields)}")
     command = [sys.executable, "-m", "calotype.lab.train", *words, *setting(fields)]
     process = subprocess.Popen(command, preexec_fn=os.setpgrp)
     try:
-        return followed(process, run / "log.jsonl", given.out / "log.jsonl", begun + left + LAST)
+        return followed(process, run / "log.jsonl", out / "log.jsonl", begun + left + LAST)
     finally:
         end(process)
 

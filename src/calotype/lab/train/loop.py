@@ -273,6 +273,7 @@ class Trainer:
         fails, go on without.
         """
         self.model.train()
+        self._set_stage()  # or the first step would compile once more
         try:
             self.one.rehearse(self._crops(self.step), self.config.hardened(self.step, self.seconds))
         except RuntimeError as error:  # as all errors of compilers are
@@ -300,10 +301,7 @@ class Trainer:
         c = self.config
         feeds = ahead.result()
         ahead = pool.submit(self._crops, self.step + 1)
-        if hasattr(self.model, "progress"):  # models that train in stages
-            self.model.progress(c.progress(self.step, self.seconds))
-        if c.leak and isinstance(self.model, Calotype):
-            self.model.leak(c.slope(self.step, self.seconds))
+        self._set_stage()
         logged = self.step % c.log_every == 0
         look = self.device.type != "cuda" or logged
         figures = self.one(
@@ -325,6 +323,14 @@ class Trainer:
             self.guard.judge(self.step)
         self.reporter.advance(self.step)
         return ahead
+
+    def _set_stage(self) -> None:
+        """Tell the model how far training is, where that changes what it computes."""
+        c = self.config
+        if hasattr(self.model, "progress"):  # models that train in stages
+            self.model.progress(c.progress(self.step, self.seconds))
+        if c.leak and isinstance(self.model, Calotype):
+            self.model.leak(c.slope(self.step, self.seconds))
 
     def _log(self, figures: dict[str, Any]) -> None:
         """A line of the log, with what a gigapixel costs on this machine."""
