@@ -76,18 +76,24 @@ def stored(folder: Path, name: str) -> Path:
 def read(path: Path, name: str) -> bytes:
     """The file `name` of the pack at `path`, a folder or a zip file. Raises OSError or KeyError."""
     if path.is_dir():
-        file = stored(path, name)
-        try:
-            return gzip.decompress(file.read_bytes()) if file.name != name else file.read_bytes()
-        except (EOFError, zlib.error) as error:
-            raise OSError(f"{file.name}: {error}") from error
+        found = stored(path, name)
+        return _plain(found.name, found.read_bytes())
     import zipfile  # late: packs are folders, as a rule
 
     try:
-        with zipfile.ZipFile(path) as file:
-            return file.read(name)
+        with zipfile.ZipFile(path) as archive:
+            packed = name + PACKED
+            entry = packed if packed in archive.namelist() else name
+            return _plain(entry, archive.read(entry))
     except zipfile.BadZipFile as error:
         raise OSError(str(error)) from error
+
+
+def _plain(name: str, data: bytes) -> bytes:
+    try:
+        return gzip.decompress(data) if name.endswith(PACKED) else data
+    except (EOFError, zlib.error) as error:
+        raise OSError(f"{name}: {error}") from error
 
 
 def parse(text: bytes, where: str) -> Manifest:

@@ -8,7 +8,7 @@ A pack is a folder, or one zip file, that holds exactly these files::
     preview.onnx                                 may be missing: its files then have no preview
     analysis.int8.onnx  synthesis.int8.onnx      the same networks in 8-bit integers; either may be missing
 
-In a folder, each but the manifest may be compressed, with ``.gz`` behind its name (gzip; a sixth to a third
+Each but the manifest may be compressed, with ``.gz`` behind its name (gzip; a sixth to a third
 less); names and hashes in the manifest are those of what is in it.
 
 Graphs: opset <= 21, no external data, float32 unless said, N = 1, H W a b h w dynamic, names as here::
