@@ -39,6 +39,8 @@ def packs(
         "width": 96,
         "narrow": 8,
         "narrow16": 8,
+        "wide16": 8,
+        "render": 8,
         "lambdas": (0.001, 0.01, 0.1),
     }
 
@@ -202,14 +204,14 @@ def edited(pack: Path, copy: Path, name: str, data: bytes, **fields: Any) -> Pat
 
 
 def trained_for(distortion: str, pack: Path, copy: Path) -> Path:
-    tables = (pack / manifest.TABLES).read_bytes()
+    tables = manifest.read(pack, manifest.TABLES)
     return edited(pack, copy, manifest.TABLES, tables, training={"distortion": distortion})
 
 
 @pytest.mark.parametrize("name", ["synthesis.onnx", "synthesis.int8.onnx", "analysis.onnx"])
 def test_every_file_and_network_is_looked_at(name: str, tmp_path: Path, images: Path) -> None:
     """Of float32 and int8 networks this CPU runs one kind; people's may run the other."""
-    whole = (gate.SHIPPED / name).read_bytes()
+    whole = manifest.read(gate.SHIPPED, name)
     cut = edited(gate.SHIPPED, tmp_path / "cut", name, whole[: len(whole) // 2])
     with pytest.raises(PackError, match=rf"{name} does not load"):
         judge(cut, tmp_path, images)
@@ -221,7 +223,7 @@ def test_every_file_and_network_is_looked_at(name: str, tmp_path: Path, images: 
 
 def test_both_kinds_of_networks_give_the_same_picture(tmp_path: Path) -> None:
     gate.check(gate.SHIPPED)
-    other = (library.BUILT_IN / library.TUNES["eyes"] / "synthesis.int8.onnx").read_bytes()
+    other = manifest.read(library.BUILT_IN / library.TUNES["eyes"], "synthesis.int8.onnx")
     mixed = edited(gate.SHIPPED, tmp_path / "mixed", "synthesis.int8.onnx", other)
     with pytest.raises(PackError, match="dB with int8 networks"):
         gate.check(mixed)

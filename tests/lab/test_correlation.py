@@ -267,7 +267,16 @@ def test_models_without_a_mean_and_a_scale_say_so(name: str) -> None:
 def product() -> Calotype:
     torch.manual_seed(0)
     return Calotype(
-        Config(latents=24, width=16, narrow=8, narrow16=8, analysis_blocks=(1, 1), synthesis_blocks=(1, 1))
+        Config(
+            latents=24,
+            width=16,
+            narrow=8,
+            narrow16=8,
+            wide16=8,
+            render=8,
+            analysis_blocks=(1, 1),
+            synthesis_blocks=(1, 1),
+        )
     )
 
 

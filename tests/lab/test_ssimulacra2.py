@@ -113,7 +113,7 @@ def test_what_it_refuses(shape: tuple[int, ...]) -> None:
         ssimulacra2(torch.zeros(shape), torch.zeros(shape))
 
 
-SMALL = {"latents": 48, "width": 48, "narrow": 8, "narrow16": 8}
+SMALL = {"latents": 48, "width": 48, "narrow": 8, "narrow16": 8, "wide16": 8, "render": 8}
 
 
 def test_the_product_can_be_trained_for_it() -> None:

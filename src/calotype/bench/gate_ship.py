@@ -64,7 +64,9 @@ def check_files(pack: Pack) -> None:
 
 def size(pack: Pack) -> int:
     """Bytes of all files that ship."""
-    return sum((pack.path / name).stat().st_size for name in (manifest.NAME, *pack.manifest.files))
+    return sum(
+        manifest.stored(pack.path, name).stat().st_size for name in (manifest.NAME, *pack.manifest.files)
+    )
 
 
 def ship(candidate: Pack, target: Path, history: Path, entries: list[Record]) -> None:
@@ -101,7 +103,8 @@ def _copy(candidate: Pack, fresh: Path) -> None:
     """Copy what the manifest lists, and look at the copy: what was measured ships, and nothing else."""
     fresh.mkdir()
     for name in (manifest.NAME, *candidate.manifest.files):
-        shutil.copyfile(candidate.path / name, fresh / name)
+        file = manifest.stored(candidate.path, name)
+        shutil.copyfile(file, fresh / file.name)
     copy = Pack(fresh)
     check_files(copy)
     if copy.manifest != candidate.manifest:

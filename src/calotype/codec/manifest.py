@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import itertools
 import json
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ from calotype.errors import PackError
 
 NAME = "manifest.json"
 TABLES = "tables.safetensors"
+PACKED = ".gz"
+"""Behind the name of a file in a folder that is stored compressed."""
 GRAPHS: dict[str, tuple[str, ...]] = {
     "phases": ("analysis", "latent_encoder", "latent_decoder", "synthesis"),
     "hyperprior": ("analysis", "hyper_encoder", "latent_encoder", "scales", "latent_decoder", "synthesis"),
@@ -63,17 +67,33 @@ class Manifest:
         return STEPS * (self.levels - 1)
 
 
+def stored(folder: Path, name: str) -> Path:
+    """The file `name` of a pack in a folder, compressed if it is so there."""
+    packed = folder / f"{name}{PACKED}"
+    return packed if packed.is_file() and not (folder / name).is_file() else folder / name
+
+
 def read(path: Path, name: str) -> bytes:
     """The file `name` of the pack at `path`, a folder or a zip file. Raises OSError or KeyError."""
     if path.is_dir():
-        return (path / name).read_bytes()
+        found = stored(path, name)
+        return _plain(found.name, found.read_bytes())
     import zipfile  # late: packs are folders, as a rule
 
     try:
-        with zipfile.ZipFile(path) as file:
-            return file.read(name)
+        with zipfile.ZipFile(path) as archive:
+            packed = name + PACKED
+            entry = packed if packed in archive.namelist() else name
+            return _plain(entry, archive.read(entry))
     except zipfile.BadZipFile as error:
         raise OSError(str(error)) from error
+
+
+def _plain(name: str, data: bytes) -> bytes:
+    try:
+        return gzip.decompress(data) if name.endswith(PACKED) else data
+    except (EOFError, zlib.error) as error:
+        raise OSError(f"{name}: {error}") from error
 
 
 def parse(text: bytes, where: str) -> Manifest:

@@ -8,6 +8,9 @@ A pack is a folder, or one zip file, that holds exactly these files::
     preview.onnx                                 may be missing: its files then have no preview
     analysis.int8.onnx  synthesis.int8.onnx      the same networks in 8-bit integers; either may be missing
 
+Each but the manifest may be compressed, with ``.gz`` behind its name (gzip; a sixth to a third
+less); names and hashes in the manifest are those of what is in it.
+
 Graphs: opset <= 21, no external data, float32 unless said, N = 1, H W a b h w dynamic, names as here::
 
     analysis        pixels uint8 [1,H,W,3] (H, W multiples of 16)        -> y [1,M,H/16,W/16]

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from calotype.bitstream import parse, tile_box
-from calotype.codec import latents, tiles
+from calotype.codec import latents, manifest, tiles
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
 from calotype.codec.latents import Networks
@@ -31,8 +31,8 @@ from calotype.lab.models.calotype_start import start
 from calotype.lab.models.calotype_walk import LOW
 
 HERE = Path(__file__).parent
-SIZES = {"latents": 32, "width": 24, "narrow": 4, "narrow16": 4, "analysis_blocks": (1, 1)}
-SIZES |= {"synthesis_blocks": (1, 1), "lambdas": (0.001, 0.02, 0.2)}
+SIZES = {"latents": 32, "width": 24, "narrow": 4, "narrow16": 4, "wide16": 4, "render": 4}
+SIZES |= {"analysis_blocks": (1, 1), "synthesis_blocks": (1, 1), "lambdas": (0.001, 0.02, 0.2)}
 
 
 def scene(height: int, width: int, seed: int) -> np.ndarray:
@@ -83,8 +83,8 @@ def make_pack() -> None:
         pack = Path(folder) / "tiny"
         export(model, statistics, pack, name="tiny", calibration=(crops(40), torch.arange(8) / 7 * 2))
         with zipfile.ZipFile(HERE / "tiny.zip", "w", zipfile.ZIP_LZMA) as archive:
-            for file in sorted(pack.iterdir()):
-                archive.writestr(zipfile.ZipInfo(file.name), file.read_bytes(), zipfile.ZIP_LZMA)
+            for file in (manifest.NAME, *sorted(Pack(pack).manifest.files)):
+                archive.writestr(zipfile.ZipInfo(file), manifest.read(pack, file), zipfile.ZIP_LZMA)
 
 
 def pictures() -> Iterator[tuple[str, Picture, float, int]]:

@@ -12,7 +12,7 @@ from calotype.lab.models.calotype_walk import LOW
 from calotype.lab.train.data import Photos
 from calotype.lab.train.subject import AllQualities
 
-SIZES = {"latents": 192, "width": 96, "narrow": 8, "narrow16": 8}
+SIZES = {"latents": 192, "width": 96, "narrow": 8, "narrow16": 8, "wide16": 8, "render": 8}
 
 
 def _started(photos: Photos) -> tuple[Calotype, Calotype]:
@@ -64,7 +64,15 @@ def test_the_means_predict_and_the_scales_fit(photos: Photos) -> None:
 @pytest.mark.parametrize("latents", [20, 48])
 def test_small_models_start_too(latents: int, photos: Photos) -> None:
     torch.manual_seed(0)
-    sizes = {"latents": latents, "width": 24, "narrow": 8, "narrow16": 8, "lambdas": (0.01, 0.1)}
+    sizes = {
+        "latents": latents,
+        "width": 24,
+        "narrow": 8,
+        "narrow16": 8,
+        "wide16": 8,
+        "render": 8,
+        "lambdas": (0.01, 0.1),
+    }
     model = Calotype(Config.from_dict(sizes))
     start(model, lambda seed: photos.crops([0, 2, 4, 5], (seed,), 4, 128) / 255.0, batches=2)
     assert AllQualities(model.eval()).validate(photos.centres([0, 2], 128))["psnr"][1] > 20
@@ -79,9 +87,14 @@ def test_branches_live_and_act_in_units_of_their_streams(photos: Photos) -> None
             assert not torch.equal(block.given, torch.ones_like(block.given))
             assert float((block.added * block.given).max()) <= 4  # a few steps of the middle qualities
             block.conv.register_forward_hook(lambda layer, args, out: alive.append((out > 0).float().mean()))
+    render = model.synthesis.render
+    assert not torch.equal(render.given, torch.ones_like(render.given))
+    assert bool((render.added == render.UNIT).all())
+    for conv in render.convs:
+        conv.register_forward_hook(lambda layer, args, out: alive.append((out > 0).float().mean()))
     with torch.no_grad():
         model(x, torch.full((3,), 4.0))
-    assert len(alive) == 12
+    assert len(alive) == 14
     assert all(0.2 < float(share) < 0.8 for share in alive)
 
 

@@ -45,7 +45,15 @@ SIDE = 256
 def model(photos: Photos) -> Calotype:
     """A started model with branches that are not zero, and large weights that float16 holds exactly."""
     torch.manual_seed(3)
-    sizes = {"latents": 96, "width": 96, "narrow": 8, "narrow16": 8, "lambdas": (0.002, 0.01, 0.05)}
+    sizes = {
+        "latents": 96,
+        "width": 96,
+        "narrow": 8,
+        "narrow16": 8,
+        "wide16": 8,
+        "render": 8,
+        "lambdas": (0.002, 0.01, 0.05),
+    }
     model = Calotype(Config.from_dict(sizes))
     start(model, lambda seed: photos.crops([0, 2, 4, 5], (seed,), 8, 256) / 255.0, batches=8)
     with torch.no_grad():
@@ -224,7 +232,7 @@ def test_exact_interpolation_is_that_of_the_codec() -> None:
 
 
 def layers() -> list[str]:
-    config = Config(latents=48, width=16, narrow=8, narrow16=8)
+    config = Config(latents=48, width=16, narrow=8, narrow16=8, wide16=8, render=8)
     return list(exact.integer_layers(Calotype(config)))
 
 

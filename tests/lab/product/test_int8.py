@@ -38,13 +38,16 @@ Z_LIMIT = 500
 def model(photos: Photos) -> Calotype:
     """A started model all of whose branches do something."""
     torch.manual_seed(5)
-    sizes = {"latents": 96, "width": 96, "narrow": 16, "narrow16": 24, "lambdas": (0.002, 0.01, 0.05)}
+    sizes = {"latents": 96, "width": 96, "narrow": 16, "narrow16": 24, "wide16": 24, "render": 16}
+    sizes |= {"analysis_blocks": (2, 2), "lambdas": (0.002, 0.01, 0.05)}
     model = Calotype(Config.from_dict(sizes))
     start(model, lambda seed: photos.crops([0, 2, 4, 5], (seed,), 4, 128) / 255.0, batches=4)
     with torch.no_grad():
         for name, p in model.named_parameters():
             if "expand" in name or name.startswith(("latents.mean.out", "latents.hyper.out")):
                 p += 0.01 * torch.randn_like(p)
+            elif "render.out" in name:  # in units of 4 grey levels
+                p += 0.3 * torch.randn_like(p)
     return model.eval()
 
 

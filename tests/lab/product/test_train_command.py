@@ -27,6 +27,8 @@ SIZES = [
     "width=48",
     "narrow=8",
     "narrow16=8",
+    "wide16=8",
+    "render=8",
     "analysis_blocks=[1,1]",
     "synthesis_blocks=[1,1]",
 ]

@@ -16,9 +16,11 @@ import torch
 from torch import Tensor
 
 from calotype.lab.checkpoint import CheckpointError
+from calotype.lab.models.calotype import Calotype
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import Trainer
+from calotype.lab.train.process import computes_bf16
 from calotype.lab.train.report import Console, Reporter, table
 from calotype.lab.train.rollback import Diverged
 from calotype.lab.train.state import State, find, split
@@ -142,7 +144,31 @@ def test_a_validation_scores_the_average_and_leaves_the_weights(trainer: Make) -
     assert "psnr" in table(plain)
 
 
-def test_bf16_changes_little_and_stays_in_the_transforms(trainer: Make) -> None:
+def test_bf16_is_for_machines_that_compute_in_it(trainer: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CPU without instructions for it would take ten times as long, so it stays at float32."""
+    known: dict[str, Any] = {}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known, raising=False)
+    cpu = torch.device("cpu")
+    for found, wanted in (
+        ({"avx2": True, "avx512_bf16": False, "amx_bf16": False}, False),
+        ({"avx512_bf16": True, "amx_bf16": False}, True),
+        ({"avx512_bf16": False, "amx_bf16": True}, True),
+        ({}, True),  # another architecture: it cannot be told
+    ):
+        known.clear()
+        known.update(found)
+        assert computes_bf16(cpu) is wanted
+        run = trainer(bf16=True)
+        assert isinstance(run.model, Calotype)
+        assert run.model.synthesis.render.bf16 is wanted
+    known.update(avx512_bf16=False)
+    assert computes_bf16(torch.device("cuda"))
+
+
+def test_bf16_changes_little_and_stays_in_the_transforms(
+    trainer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("calotype.lab.train.process.computes_bf16", lambda device: True)
     losses = {}
     for bf16 in (False, True):
         run = trainer(bf16=bf16)
@@ -186,7 +212,10 @@ def test_paces_come_before_those_of_the_model(trainer: Make) -> None:
 
 
 def test_all_qualities_can_be_tuned_for_ms_ssim(photos: Photos) -> None:
-    subject = Subject(options={"latents": 48, "width": 48, "narrow": 8, "narrow16": 8}, distortion="ms-ssim")
+    subject = Subject(
+        options={"latents": 48, "width": 48, "narrow": 8, "narrow16": 8, "wide16": 8, "render": 8},
+        distortion="ms-ssim",
+    )
     objective = subject.build()
     x = photos.crops([0, 1], (3,), 2, 192)
     objective.model.train()
@@ -312,7 +341,10 @@ def test_bad_checkpoints_are_clear_errors(trainer: Make, tmp_path: Path) -> None
             State.load(path)
     with pytest.raises(CheckpointError, match="no checkpoint"):
         State.load(tmp_path / "nowhere")
-    other = trainer("other", subject=Subject(options={"latents": 64, "narrow": 8, "narrow16": 8}))
+    other = trainer(
+        "other",
+        subject=Subject(options={"latents": 64, "narrow": 8, "narrow16": 8, "wide16": 8, "render": 8}),
+    )
     with pytest.raises(CheckpointError, match="another model"):
         other.resume(State.load(run.checkpoint))
 

@@ -54,23 +54,35 @@ class AnalysisGraph(nn.Module):
 
 
 class SynthesisGraph(nn.Module):
-    """Latents to uint8 pixels, rounded and clipped; offset and scale are folded into the last layer."""
+    """Latents to uint8 pixels, rounded and clipped; offset and scale are folded into the last layers.
+
+    Patches of 8x8 pixels are taken apart to the renderer's of 4x4, and added to them, while they are floats;
+    the rest is copies of bytes.
+    """
 
     def __init__(self, model: Calotype) -> None:
         super().__init__()
         self.net = folded(model.synthesis)
-        patch = self.net.patch
-        assert patch.bias is not None
+        patch, out = self.net.patch, self.net.render.out
+        # From (colour row column) to (colour row column of a patch, row column of four patches).
+        order = torch.arange(192).reshape(3, 2, 4, 2, 4).permute(0, 2, 4, 1, 3).flatten()
         with torch.no_grad():
-            patch.weight *= 255.0
-            patch.bias.mul_(255.0).add_(127.5 + 0.5)  # the half turns truncation into rounding
+            patch.weight.copy_(255.0 * patch.weight[order])
+            patch.bias.copy_(
+                255.0 * patch.bias[order] + 127.5 + 0.5
+            )  # the half turns truncation into rounding
+            out.weight *= 255.0
+            out.bias *= 255.0
 
     def forward(self, y_hat: Tensor, level: Tensor) -> Tensor:
-        net = self.net
-        t = nn.functional.pixel_shuffle(net.split(net.blocks16(y_hat + _column(level))), 2)
-        t = net.patch(net.blocks8(t)).clamp(0.0, 255.0).to(torch.uint8)
-        h, w = t.shape[2], t.shape[3]
-        return t.reshape(1, 3, 8, 8, h, w).permute(0, 4, 2, 5, 3, 1).reshape(1, 8 * h, 8 * w, 3)
+        net, shuffle = self.net, nn.functional.pixel_shuffle
+        t = net.blocks8(shuffle(net.split(net.blocks16(y_hat + _column(level))), 2))
+        r = nn.functional.relu(shuffle(net.render.up(t), 2))
+        for conv in net.render.convs:
+            r = nn.functional.relu(conv(r))
+        x = (shuffle(net.patch(t), 2) + net.render.out(r)).clamp(0.0, 255.0).to(torch.uint8)
+        h, w = x.shape[2], x.shape[3]
+        return x.reshape(1, 3, 4, 4, h, w).permute(0, 4, 2, 5, 3, 1).reshape(1, 4 * h, 4 * w, 3)
 
 
 def graphs(model: Calotype, z_limit: int, seen: Observed | None = None) -> dict[str, bytes]:
@@ -138,9 +150,8 @@ def compact(data: bytes) -> bytes:
     """Store large float32 weights in less space, behind nodes that a runtime folds away when it loads the
     graph.
 
-    Those of bottlenecks as 8-bit integers with a scale per output channel (0.02 % of rate), the others as
-    float16;
-    integers below 2048 are exact in it, so the scales graph does not change.
+    Those of branches as 8-bit integers with a scale per output channel (0.02 % of rate), the others as
+    float16; integers below 2048 are exact in it, so the scales graph does not change.
     """
     import onnx
     from onnx import TensorProto, helper, numpy_helper
@@ -150,9 +161,9 @@ def compact(data: bytes) -> bytes:
     for tensor in list(graph.initializer):
         array, name = numpy_helper.to_array(tensor), tensor.name
         peak = float(np.abs(array).max(initial=0.0))
-        if array.dtype != np.float32 or array.size < HALF_SIZE or not 1e-2 < peak < 2048:
+        if array.dtype != np.float32 or array.size < HALF_SIZE:
             continue
-        if ".blocks" in name:
+        if ".blocks" in name or ".render" in name:
             scale = np.maximum(np.abs(array).max((1, 2, 3), keepdims=True), 1e-12) / 127
             tensor.CopyFrom(
                 numpy_helper.from_array(np.rint(array / scale).astype(np.int8), name + ".integers")
@@ -160,7 +171,7 @@ def compact(data: bytes) -> bytes:
             graph.initializer.append(numpy_helper.from_array(scale, name + ".scale"))
             nodes.append(helper.make_node("Cast", [tensor.name], [name + ".floats"], to=TensorProto.FLOAT))
             nodes.append(helper.make_node("Mul", [name + ".floats", name + ".scale"], [name]))
-        else:
+        elif 1e-2 < peak < 2048:
             tensor.CopyFrom(numpy_helper.from_array(array.astype(np.float16), name + ".half"))
             nodes.append(helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))
     nodes.extend(graph.node)

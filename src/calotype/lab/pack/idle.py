@@ -1,7 +1,8 @@
 """Hidden units of bottlenecks that photographs never switch on are left out of a pack.
 
 A ReLU that was below zero at every position of all calibration crops adds nothing to any of them, but is
-computed all the same.  Training leaves many such units, most of them where the gradient is weakest (1/16).
+computed all the same.  Training without a leak (`TrainConfig.leak`) leaves many such units, most of them
+where the gradient is weakest (1/16).  The renderer's channels stay: they are few.
 """
 
 from __future__ import annotations

@@ -167,15 +167,23 @@ def traced(blocks: Iterable[Bottleneck], x: Tensor) -> tuple[list[Trace], Tensor
 
 
 def units(
-    traces: Sequence[Trace], start: Array, peaks: Array | Sequence[float] = ()
+    traces: Sequence[Trace],
+    start: Array,
+    peaks: Array | Sequence[float] = (),
+    end: tuple[Array, Array] | None = None,
 ) -> tuple[Array, list[Range]]:
     """Divisors ``[channels]`` of a stream with offset ``start`` at the entrance, and its range before each
     bottleneck.  The first channels never go beyond ``peaks``: their steps are as fine as that allows.
+
+    end: samples of the stream that leaves, and the weights ``[out, channels, 1]`` of what reads it in
+         integers; then there is a range for it too.
     """
     entries, offset = [], start
     for trace in traces:
         entries.append((trace.stream - offset, weight(trace.block.reduce)))
         offset = offset + bias(trace.block.expand)
+    if end is not None:
+        entries.append((end[0] - offset, end[1]))
     divisor, ranges = equalise(entries)
     reach = min(steps.scale * min(steps.zero, 255 - steps.zero) for steps in ranges)
     known = len(peaks)

@@ -2,8 +2,8 @@
 
 At 1/8 its time goes, and much of it into products in float32 and into moving a float32 stream of 192 channels
 to and from memory.  So the weak channels of that stream, which show little in the pixels, are bytes from
-beginning to end: the split writes them, the bottlenecks add to them, the last patch reads them.  The strong
-ones, the first, stay float32, and only they need the part of the split that is in float32.
+beginning to end: the split writes them, the bottlenecks add to them, the last patch and the renderer read
+them.  The strong ones, the first, stay float32, and only they need the part of the split that is in float32.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from calotype.lab.models.calotype import Calotype
-from calotype.lab.models.calotype_transforms import Bottleneck, folded
-from calotype.lab.pack.int8 import Hidden, Observed, best_range, bias, samples, stage, traced, units
+from calotype.lab.models.calotype_transforms import Bottleneck, Renderer, folded
+from calotype.lab.pack.int8 import Hidden, Observed, best_range, bias, samples, stage, traced, units, weight
+from calotype.lab.pack.int8_renderer import IntRenderer, TracedRenderer
 from calotype.lab.pack.int8_transforms import MixedDense
 from calotype.lab.pack.qdq import (
     Array,
@@ -68,19 +69,25 @@ class ByteStage(nn.Module):
     blocks: the float32 bottlenecks
     x:      the stream that enters them, ``[N, C, h, w]``, to calibrate on
     strong: how many channels are float32
-    reader: weights ``[(row column colour), C]`` of the last patch
+    reader: weights ``[(row column colour), C]`` of the last patch to pixels of 0..255
+    render: the float32 renderer, which reads all channels as bytes
 
-    ``stream`` has samples of what leaves it, ``[positions, C]``.
+    ``stream`` has samples of what leaves it, ``[positions, C]``, and ``render`` is what the renderer makes of
+    it.
     """
 
-    def __init__(self, blocks: Iterable[Bottleneck], x: Tensor, strong: int, reader: Array) -> None:
+    def __init__(
+        self, blocks: Iterable[Bottleneck], x: Tensor, strong: int, reader: Array, render: Renderer
+    ) -> None:
         super().__init__()
         traces, x = traced(blocks, x)
+        self.render = TracedRenderer(render, x)
+        weak = np.where(
+            np.arange(x.shape[1]) < strong, 0, reader
+        )  # of the last patch, what it reads as bytes
+        readers = np.concatenate((weak, 255 * self.render.gain * weight(render.up)[:, :, 0]))
         offset = np.zeros(x.shape[1])
-        divisor, ranges = units(traces, offset, tones(reader))
-        end = sum(bias(trace.block.expand) for trace in traces)
-        last = ((samples(x) - end) / divisor)[:, strong:]
-        ranges.append(best_range(last, (reader * divisor)[:, strong:, None])[0])
+        divisor, ranges = units(traces, offset, tones(reader), (samples(x), readers[:, :, None]))
         made = []
         for k, trace in enumerate(traces):
             hidden, weights, inputs = trace.quantised(ranges[k], divisor, offset)
@@ -94,7 +101,7 @@ class ByteStage(nn.Module):
         self.blocks = nn.ModuleList(made)
         self.divisor, self.offset = divisor, offset
         self.stream = (samples(x) - offset) / divisor
-        self.entry, self.exit = made[0].hidden.entry, made[-1].after
+        self.entry, self.exit, self.last = made[0].hidden.entry, made[-1].after, ranges[-1]
 
     def forward(self, strong: Tensor, weak: Tensor) -> tuple[Tensor, Tensor]:
         for block in self.blocks:
@@ -109,13 +116,15 @@ class IntSynthesisGraph(nn.Module):
         super().__init__()
         net = folded(model.synthesis)
         strong = round(STRONG * net.patch.in_channels)
-        w, b = unshuffled(net.patch, 8)
+        w, b = (_quarters(values) for values in unshuffled(net.patch, 8))
         with torch.no_grad():
             self.blocks16, x = stage(net.blocks16, seen.synthesis)
-            self.blocks8 = ByteStage(net.blocks8, F.pixel_shuffle(net.split(x), 2), strong, 255 * w)
-        over16, over8 = self.blocks16.divisor, self.blocks8.divisor
+            t = F.pixel_shuffle(net.split(x), 2)
+            self.blocks8 = end = ByteStage(net.blocks8, t, strong, 255 * w, net.render)
+        over16, over8 = self.blocks16.divisor, end.divisor
         self.scale = nn.Parameter(torch.from_numpy(1 / over16).float())
-        b = 255 * (b + w @ self.blocks8.offset) + 127.5
+        self.render = IntRenderer(end.render, end.last, end.stream, over8, end.offset)
+        b = 255 * (b + w @ end.offset) + 127.5 + np.tile(self.render.bias, 4)
         w = 255 * w * over8
         self.weak = Product(w[:, strong:], self.blocks8.stream[:, strong:])
         self.strong = Dense(w[:, :strong], b + self.weak.lost)
@@ -134,7 +143,9 @@ class IntSynthesisGraph(nn.Module):
         t = self.blocks16((y_hat.permute(0, 2, 3, 1) + level) * self.scale)
         weak = self.blocks8.entry.bytes(self.split_weak(self.split_entry(t)))
         strong, weak = self.blocks8(unblocks(self.split(t), 2), unblocks(weak, 2))
-        return unblocks(to_bytes(self.strong(strong) + self.weak(self.blocks8.exit.values(weak))), 8)
+        patches = self.strong(strong) + self.weak(self.blocks8.exit.values(weak))
+        rendered = self.render(torch.cat((self.blocks8.exit.bytes(strong), weak), 3))
+        return unblocks(to_bytes(unblocks(patches, 2) + rendered), 4)
 
 
 def tones(patch: Array) -> Array:
@@ -145,6 +156,12 @@ def tones(patch: Array) -> Array:
     colours = patch.reshape(-1, 3, patch.shape[1])[:, :, :FLAT].mean(0)
     corners = np.array(list(itertools.product((-127.5, 127.5), repeat=3)))
     return np.asarray(OVERSHOOT * np.abs(np.linalg.pinv(colours) @ corners.T).max(1))
+
+
+def _quarters(values: Array) -> Array:
+    """Rows ``[(row column colour), ...]`` of patches of 8x8 pixels, in the order of four of 4x4."""
+    order = np.arange(192).reshape(2, 4, 2, 4, 3).transpose(0, 2, 1, 3, 4)
+    return np.asarray(values[order.ravel()])
 
 
 def _rows(weight: Array) -> Array:

@@ -65,9 +65,10 @@ def manifest(model: Calotype, name: str, z_limit: int) -> dict[str, Any]:
         "format": 1, "name": name, "coder": 1, "latent_model": "phases",
         "latents": c.latents, "hyper_latents": HYPER, "stride": 16, "hyper_stride": 32, "levels": anchors,
         "quality": [[0, 0], [100, 256 * (anchors - 1)]], "z_limit": z_limit,
-        # Patches, merge and split stay within a latent; a bottleneck sees one position more on each side.
+        # Patches, merge and split stay within a latent; a 3x3 kernel sees one position more on each side: at
+        # 1/16, 1/8 or, in the renderer, 1/4.
         "analysis_margin": -(-c.analysis_blocks[0] // 2) + c.analysis_blocks[1],
-        "synthesis_margin": c.synthesis_blocks[0] + -(-c.synthesis_blocks[1] // 2),
+        "synthesis_margin": c.synthesis_blocks[0] + -(-(2 * c.synthesis_blocks[1] + c.render_layers) // 4),
         "tile": TILE,
     }  # fmt: skip
 
