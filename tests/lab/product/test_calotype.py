@@ -19,6 +19,7 @@ from calotype.lab.models.calotype_levels import (
     gaussian_bits,
     logistic_bits,
     shrinkage,
+    rate_tables,
     training_rate,
 )
 from calotype.lab.pack.exact import EXACT_TABLES, knobs
@@ -180,7 +181,7 @@ def test_the_rate_of_training_is_that_of_the_rounded_residuals() -> None:
     assert r.abs().max() < R_TABLE
     residual.requires_grad_()
     classes = index.float().requires_grad_()
-    bits = training_rate(residual, classes, r, noise)
+    bits = training_rate(residual, classes, r, noise, rate_tables())
     by_residual, by_class = torch.autograd.grad(bits.sum(), (residual, classes))
 
     at, coded = index.double(), index > 0

@@ -29,6 +29,7 @@ from calotype.lab.models.calotype_levels import (
     frugal_round,
     gaussian_bits,
     logistic_bits,
+    rate_tables,
     shrinkage,
     steps_of,
     training_rate,
@@ -111,12 +112,16 @@ class Latents(nn.Module):
     """All latent networks, and the one walk that training, export and analysis share."""
 
     shrink: Tensor
+    rate_bits: Tensor
+    rate_slopes: Tensor
 
     def __init__(self, c: Config) -> None:
         super().__init__()
         self.hyper, self.hyper_model = HyperAnalysis(c), HyperModel()
         self.scales, self.mean = Scales(c), Mean(c)
         self.register_buffer("shrink", shrinkage(), persistent=False)
+        for name, table in zip(("rate_bits", "rate_slopes"), rate_tables(), strict=True):
+            self.register_buffer(name, table, persistent=False)
 
     def forward(
         self,
@@ -156,7 +161,8 @@ class Latents(nn.Module):
             else:
                 r = round_through(residual) * real
             if hard and self.training:
-                bits = training_rate(residual, index, r.detach(), _noise(residual, generator)) * real
+                tables = self.rate_bits, self.rate_slopes
+                bits = training_rate(residual, index, r.detach(), _noise(residual, generator), tables) * real
             else:
                 sigma = SCALE_MIN * torch.exp(index * LOG_STEP)
                 v = r if hard else residual + _noise(residual, generator)

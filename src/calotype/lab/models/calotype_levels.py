@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -137,8 +136,9 @@ class _TrainingRate(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, residual: Tensor, index: Tensor, r: Tensor, noise: Tensor) -> Tensor:
-        bits, by_index = _rate_tables(index.device)
+    def forward(
+        ctx: Any, residual: Tensor, index: Tensor, r: Tensor, noise: Tensor, bits: Tensor, by_index: Tensor
+    ) -> Tensor:
         place = index.long() * R_TABLE + r.abs().clamp(max=R_TABLE - 1).long()
         sigma = SCALE_MIN * torch.exp(index * LOG_STEP)
         v, scale = residual + noise, 2**-0.5 / sigma
@@ -151,18 +151,19 @@ class _TrainingRate(torch.autograd.Function):
         return bits.flatten()[place]
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, Tensor, None, None]:  # type: ignore[override]
+    def backward(  # type: ignore[override]
+        ctx: Any, slope: Tensor
+    ) -> tuple[Tensor, Tensor, None, None, None, None]:
         by_value, by_index = ctx.saved_tensors
-        return by_value * slope, by_index * slope, None, None
+        return by_value * slope, by_index * slope, None, None, None, None
 
 
 R_TABLE = 512
-"""Residuals that `_rate_tables` tells apart; the largest has about the bits of all beyond."""
+"""Residuals that `rate_tables` tells apart; the largest has about the bits of all beyond."""
 
 
-@functools.cache
 @torch.enable_grad()
-def _rate_tables(device: torch.device) -> tuple[Tensor, Tensor]:
+def rate_tables() -> tuple[Tensor, Tensor]:
     """Bits of every class and size of a residual ``[64, 512]``, and their slope along the class; the skip
     class costs nothing.
     """
@@ -172,14 +173,17 @@ def _rate_tables(device: torch.device) -> tuple[Tensor, Tensor]:
     (slope,) = torch.autograd.grad(bits.sum(), index)
     bits, slope = bits.detach().float(), slope.float()
     bits[0], slope[0] = 0, 0
-    return bits.to(device), slope.to(device)
+    return bits, slope
 
 
-def training_rate(residual: Tensor, index: Tensor, r: Tensor, noise: Tensor) -> Tensor:
-    """Bits of integers ``r`` of classes ``index`` (0: skipped, no bits).  Tables learn from the rounded
-    residuals; ``residual`` gets the slope of the rate with ``noise``, uniform in -1/2 .. 1/2.
+def training_rate(
+    residual: Tensor, index: Tensor, r: Tensor, noise: Tensor, tables: tuple[Tensor, Tensor]
+) -> Tensor:
+    """Bits of integers ``r`` of classes ``index`` (0: skipped, no bits), with the tables of `rate_tables`.
+    Classes learn from the rounded residuals; ``residual`` gets the slope of the rate with ``noise``, uniform
+    in -1/2 .. 1/2.
     """
-    bits: Tensor = _TrainingRate.apply(residual, index, r, noise)  # type: ignore[no-untyped-call]
+    bits: Tensor = _TrainingRate.apply(residual, index, r, noise, *tables)  # type: ignore[no-untyped-call]
     return bits
 
 
