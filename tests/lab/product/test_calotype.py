@@ -18,8 +18,8 @@ from calotype.lab.models.calotype_levels import (
     frugal_round,
     gaussian_bits,
     logistic_bits,
-    shrinkage,
     rate_tables,
+    shrinkage,
     training_rate,
 )
 from calotype.lab.pack.exact import EXACT_TABLES, knobs

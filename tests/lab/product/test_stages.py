@@ -21,7 +21,8 @@ from calotype.lab.train.latents import LatentMaps, LatentsAlone, analyse, comput
 from calotype.lab.train.loop import Trainer
 from calotype.lab.train.state import NAME, State
 from calotype.lab.train.subject import AllQualities, Subject
-from calotype.lab.train.varied import Varied, drawing
+from calotype.lab.train.variants import drawing
+from calotype.lab.train.varied import Varied
 
 from .conftest import THIN
 

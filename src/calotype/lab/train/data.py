@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from calotype.lab.train.stores import Encoded, Pixels, Store, open_store
+from calotype.lab.train.stores import VARIANT, Encoded, Pixels, Store, open_store
 
 
 class Cut(NamedTuple):
@@ -71,13 +71,20 @@ class Photos:
         names: what an earlier run held out (`held_out`).  Those of them that are there are held out again,
             whatever else is there, or weights would be validated on what they were trained on.  If none is,
             ``held_out`` photographs are, evenly spread.
+
+        A variant (`VARIANT`) is never for validation, nor for training if its photograph is held out.
         """
-        n = len(self.names)
-        if again := [i for i, name in enumerate(self.names) if _stem(name) in names]:
-            return sorted(set(range(n)) - set(again)), again
-        count = min(held_out, n // 2)
-        valid = {(2 * k + 1) * n // (2 * count) for k in range(count)} if count else set()
-        return [i for i in range(n) if i not in valid], sorted(valid)
+        real = [i for i, name in enumerate(self.names) if VARIANT not in name]
+        valid = [i for i in real if _stem(self.names[i]) in names]
+        if not valid and (count := min(held_out, len(real) // 2)):
+            valid = [real[(2 * k + 1) * len(real) // (2 * count)] for k in range(count)]
+        stems, out = set(self.held_out(valid)), set(valid)
+        train = [
+            i
+            for i, name in enumerate(self.names)
+            if i not in out and not (VARIANT in name and _stem(name) in stems)
+        ]
+        return train, valid
 
     def held_out(self, indices: Sequence[int]) -> list[str]:
         """What `split` knows photographs by: their names without endings, which change when they are
@@ -130,6 +137,7 @@ class Photos:
 
 
 def _stem(name: str) -> str:
+    name = name.partition(VARIANT)[0]
     return name.rpartition(".")[0] or name
 
 

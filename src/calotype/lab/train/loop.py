@@ -78,7 +78,8 @@ class Trainer:
             self.objective.check(config.crop)
         self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         freeze(self.model, config.freeze)
-        self.step, self.seconds, self.last_validation, self.stopped = 0, 0.0, 0.0, False
+        self.step, self.seconds, self.last_validation = 0, 0.0, 0.0
+        self.stopped = self.compiled = False
         self.machine, self.machines = process.machine(self.device, self.world), dict[str, float]()
         self.pixels, self.inherited = dict[str, int](), 0
         self.hold_out(())
@@ -206,9 +207,11 @@ class Trainer:
             ValueError: when nothing says when to end.
         """
         start, begun, before = time.monotonic(), self.seconds, self.machines.get(self.machine, 0.0)
-        self._compile()
+        compiled = self._compile()
         if WORTHWHILE <= seconds < math.inf and not self.last_validation:
             self.validate()
+        if compiled:
+            self._rehearse()
         reserve = self._reserve(seconds)
         c = self.config
         if not (c.steps or c.minutes):
@@ -250,13 +253,34 @@ class Trainer:
         """Seconds that the last checkpoint and validation will take."""
         return min(1.3 * self.last_validation or 0.1 * seconds, 0.5 * seconds) if seconds < math.inf else 0.0
 
-    def _compile(self) -> None:
-        """After the first weights are there: what makes them runs the model in other ways, and once."""
+    def _compile(self) -> bool:
+        """After the first weights are there: what makes them runs the model in other ways, and once.
+
+        Returns whether there is something that compiles when it first runs.
+        """
+        if self.compiled or self.config.compile == "no":
+            return False
+        self.compiled = True
         if self.config.compile == "transforms":
             for part in transforms(self.model):
                 part.compile()
-        elif self.config.compile == "loss":
+        else:
             self.one.compiled = torch.compile(self.objective.training_loss, dynamic=False)
+        return True
+
+    def _rehearse(self) -> None:
+        """Compile before the schedule begins, or the learning rate would have risen when steps begin; if that
+        fails, go on without.
+        """
+        self.model.train()
+        self._set_stage()  # or the first step would compile once more
+        try:
+            self.one.rehearse(self._crops(self.step), self.config.hardened(self.step, self.seconds))
+        except RuntimeError as error:  # as all errors of compilers are
+            self.reporter.say(f"cannot be compiled, going on without: {str(error).splitlines()[0]}")
+            self.one.compiled = None
+            for part in transforms(self.model):
+                part._compiled_call_impl = None
 
     def _crops(self, step: int) -> list[Tensor]:
         """This process's parts of a batch, uint8 ``[batch / parts, 3, S, S]`` each; or, where photographs are
@@ -277,10 +301,7 @@ class Trainer:
         c = self.config
         feeds = ahead.result()
         ahead = pool.submit(self._crops, self.step + 1)
-        if hasattr(self.model, "progress"):  # models that train in stages
-            self.model.progress(c.progress(self.step, self.seconds))
-        if c.leak and isinstance(self.model, Calotype):
-            self.model.leak(c.slope(self.step, self.seconds))
+        self._set_stage()
         logged = self.step % c.log_every == 0
         look = self.device.type != "cuda" or logged
         figures = self.one(
@@ -302,6 +323,14 @@ class Trainer:
             self.guard.judge(self.step)
         self.reporter.advance(self.step)
         return ahead
+
+    def _set_stage(self) -> None:
+        """Tell the model how far training is, where that changes what it computes."""
+        c = self.config
+        if hasattr(self.model, "progress"):  # models that train in stages
+            self.model.progress(c.progress(self.step, self.seconds))
+        if c.leak and isinstance(self.model, Calotype):
+            self.model.leak(c.slope(self.step, self.seconds))
 
     def _log(self, figures: dict[str, Any]) -> None:
         """A line of the log, with what a gigapixel costs on this machine."""

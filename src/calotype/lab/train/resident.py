@@ -6,7 +6,10 @@ j * right``.  So a batch is a table of three numbers for each crop, copied over 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -24,16 +27,18 @@ class DevicePhotos:
 
     def __init__(self, photos: Photos, device: torch.device, size: int) -> None:
         self.device, self.size = device, size
-        self.offsets: list[int] = []
-        self.widths: list[int] = []
-        pixels, start = [], 0
-        for k in range(len(photos.names)):
+        sizes = [(max(h, size), max(w, size)) for h, w in photos.sizes]
+        self.widths = [w for _, w in sizes]
+        self.offsets = [0, *accumulate(3 * h * w for h, w in sizes)]
+        pixels = np.empty(self.offsets[-1], np.uint8)
+
+        def fill(k: int) -> None:
             picture = enlarge(photos.picture(k), size)
-            self.offsets.append(start)
-            self.widths.append(picture.shape[1])
-            pixels.append(torch.from_numpy(np.ascontiguousarray(picture).reshape(-1).copy()).to(device))
-            start += picture.size
-        self.pixels = torch.cat(pixels)
+            pixels[self.offsets[k] : self.offsets[k + 1]].reshape(picture.shape)[:] = picture
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # gigabytes, most of them from a file
+            list(pool.map(fill, range(len(sizes))))
+        self.pixels = torch.from_numpy(pixels).to(device)
         self.along = torch.arange(size, device=device)
         self.channels = torch.arange(3, device=device)
 

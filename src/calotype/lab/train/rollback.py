@@ -82,7 +82,7 @@ class Rollback:
     def __init__(self, step: Step, tensors: list[Tensor]) -> None:
         self.step, self.tensors = step, tensors
         self.usual, self.times = math.inf, 0
-        self._restore = self._keep()
+        self._restore = self.keep()
 
     @torch.no_grad()
     def judge(self, steps: int) -> str:
@@ -90,9 +90,7 @@ class Rollback:
         the last good interval; or nothing, and what is now is kept.
         """
         skipped, losses = float(self.step.skipped), float(self.step.losses)
-        self.step.skipped.zero_()
-        self.step.losses.zero_()
-        self.step.broken.fill_(math.inf)
+        self.step.clear()
         mean = losses / (steps - skipped) if steps > skipped else math.inf
         wrong = ""
         if skipped > steps / 2:
@@ -104,10 +102,11 @@ class Rollback:
             self.times += 1
         else:
             self.usual = mean if self.usual == math.inf else 0.9 * self.usual + 0.1 * mean
-            self._restore = self._keep()
+            self._restore = self.keep()
         return wrong
 
-    def _keep(self) -> Callable[[], None]:
+    def keep(self) -> Callable[[], None]:
+        """Keep what is now; what it returns brings it back."""
         optimizer = self.step.optimizer
         kept = [t.detach().clone() for t in self.tensors]
         states: dict[Any, dict[str, Any]] = {

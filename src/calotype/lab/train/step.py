@@ -10,7 +10,8 @@ before each step.  Nothing is read back.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -91,14 +92,35 @@ class Step:
             torch.manual_seed(seeds[0])
             graph.replay()
             return figures
-        stream = torch.cuda.Stream() if self.recording else None
-        if stream is None:
+        with self._aside():
             return self._plain(feeds, seeds, hard, check)
+
+    def rehearse(self, feeds: Sequence[Tensor], hard: bool) -> None:
+        """What a step computes, without any change: what is compiled is ready afterwards."""
+        device = self.controls.device
+        with self._aside():
+            self._gradients([f.to(device, non_blocking=True) for f in feeds], (), hard)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.clear()
+        self.bad.zero_()
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """For the time of a ``with`` not on the default stream, as a step that is recorded."""
+        if not self.recording:
+            yield
+            return
+        stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):  # as the recorded one will: not the default one
-            figures = self._plain(feeds, seeds, hard, check)
+        with torch.cuda.stream(stream):
+            yield
         torch.cuda.current_stream().wait_stream(stream)
-        return figures
+
+    def clear(self) -> None:
+        """Forget what steps were broken, and the losses."""
+        self.broken.fill_(math.inf)
+        self.skipped.zero_()
+        self.losses.zero_()
 
     def _pair(self) -> None:
         """Averages and the weights that they follow, listed once; not before training, as what makes first

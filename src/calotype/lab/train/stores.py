@@ -14,6 +14,7 @@ import os
 import tarfile
 import tempfile
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,6 +29,8 @@ Pixels = npt.NDArray[np.uint8]
 """``[H, W, 3]``, RGB."""
 Size = tuple[int, int]
 """Height and width."""
+VARIANT = "#"
+"""After the name of a photograph: what was made of it, not the photograph itself."""
 T = TypeVar("T")
 
 
@@ -108,6 +111,9 @@ class Encoded:
             return np.full((*self.sizes[i], 3), 128, np.uint8)
 
 
+Make = Callable[[Source], list[tuple[str, Pixels]]]
+
+
 def open_store(source: Path, *, stream: bool = False, cache: Path | None = None) -> Store:
     """Photographs of a folder, of WebDataset shards (a tar file or a folder of them), or of a packed file.
 
@@ -141,30 +147,34 @@ def cache_folder(cache: Path | None = None) -> Path:
     return cache or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "calotype"
 
 
-def pack_folder(folder: Path, packed: Path) -> None:
-    """Decode the photographs of a folder into ``packed``, unless that is done."""
+def pack_folder(folder: Path, packed: Path, make: Make | None = None) -> None:
+    """Decode the photographs of a folder into ``packed``, unless that is done; see `pack`."""
     if not packed.with_suffix(".json").is_file():
         files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
-        pack([Source(p.relative_to(folder).as_posix(), p) for p in files], packed)
+        pack([Source(p.relative_to(folder).as_posix(), p) for p in files], packed, make)
 
 
-def pack(sources: list[Source], packed: Path) -> None:
+def pack(sources: list[Source], packed: Path, make: Make | None = None) -> None:
     """Decode into ``packed.u8`` and ``packed.json``.  The index is written last, so there is one only of
     whole files.
+
+    make: pictures with their names that come of a photograph; without it, the photograph itself.
     """
+    make = make or (lambda source: [(source.name, decode(source))])
     packed.parent.mkdir(parents=True, exist_ok=True)
     pictures: list[tuple[str, int, int, int]] = []
     skipped: list[tuple[str, str]] = []
     offset = 0
     with tempfile.NamedTemporaryFile(dir=packed.parent, prefix=packed.name, delete=False) as out:
         try:
-            for source, pixels in zip(sources, _in_order(decode, sources), strict=True):
-                if isinstance(pixels, Exception):
-                    skipped.append((source.name, str(pixels)))
+            for source, made in zip(sources, _in_order(make, sources), strict=True):
+                if isinstance(made, Exception):
+                    skipped.append((source.name, str(made)))
                     continue
-                out.write(pixels.tobytes())
-                pictures.append((source.name, offset, *pixels.shape[:2]))
-                offset += pixels.size
+                for name, pixels in made:
+                    out.write(np.ascontiguousarray(pixels).data)
+                    pictures.append((name, offset, *pixels.shape[:2]))
+                    offset += pixels.size
         except BaseException:
             Path(out.name).unlink()
             raise
@@ -211,8 +221,12 @@ def _in_order(work: Callable[[Source], T], sources: list[Source]) -> Iterator[T 
 
     workers = os.cpu_count() or 1
     with ThreadPoolExecutor(workers) as pool:
-        for begin in range(0, len(sources), 4 * workers):
-            yield from pool.map(attempt, sources[begin : begin + 4 * workers])
+        ahead = deque(pool.submit(attempt, source) for source in sources[: 4 * workers])
+        for source in sources[4 * workers :]:
+            yield ahead.popleft().result()
+            ahead.append(pool.submit(attempt, source))
+        for future in ahead:
+            yield future.result()
 
 
 def _first(skipped: Iterable[Any]) -> str:

@@ -15,13 +15,10 @@ from PIL import Image
 from torch import Tensor
 
 from calotype.lab.train.data import Cut, Photos
-from calotype.lab.train.stores import Pixels
+from calotype.lab.train.variants import ENLARGED, REDUCED, drawing
 
-ENLARGED, REDUCED = (1.2, 2.0), (0.5, 0.9)
 LARGER = 4 / 7
 """Share of the enlarged ones among the crops at other scales."""
-CORNER = 0.6
-"""Share of flat colours that are corners of the cube: black, white, full red ..."""
 
 
 class View(NamedTuple):
@@ -78,23 +75,3 @@ class Varied:
         how = Image.Resampling.BICUBIC if view.side < size else Image.Resampling.BOX
         scaled = np.array(pixels.resize((size, size), how))
         return torch.from_numpy(scaled).permute(2, 0, 1)[None]
-
-
-def drawing(key: Sequence[int], size: int) -> Pixels:
-    """One colour (40 %), two with an edge between (45 %), or a gradient, uint8 ``[size, size, 3]``."""
-    rng = np.random.default_rng([*key, 1])
-
-    def colour() -> np.ndarray:
-        if rng.random() < CORNER:
-            return 255.0 * rng.integers(0, 2, 3)
-        return rng.integers(0, 256, 3).astype(np.float64)
-
-    first, second, kind = colour(), colour(), rng.random()
-    along = np.zeros(size)
-    if kind < 0.45:
-        along[rng.integers(size) :] = 1
-    elif kind < 0.6:
-        along = np.linspace(0, 1, size)
-    line = first + along[:, None] * (second - first)
-    picture = np.broadcast_to(line[:, None], (size, size, 3)).round().astype(np.uint8)
-    return picture if rng.random() < 0.5 else np.ascontiguousarray(picture.transpose(1, 0, 2))
