@@ -8,6 +8,9 @@
     ├── LimitError    the file or the request is larger than the limits allow
     └── ImageError    the input picture cannot be read or is of a kind that is not supported
 
+The laboratory and the benchmark add their own below `CalotypeError`, each where it is raised: BenchError,
+CheckpointError, Diverged, ExportError and others. So the command line prints one line for all of them.
+
 Each message is one line that says what is wrong, where (offset, field), and what to do.
 """
 

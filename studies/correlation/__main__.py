@@ -28,7 +28,6 @@ import torch
 from calotype.errors import CalotypeError, describe
 from calotype.lab import registry
 from calotype.lab.train.data import Photos
-from calotype.lab.train.rollback import Diverged
 from calotype.records.provenance import provenance
 from calotype.records.script import usable
 from studies.correlation.plan import BUDGETS, Budget, Row
@@ -85,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = [*PROG.split(), *(sys.argv[1:] if arguments is None else arguments)]
     try:
         return _main(given, begun, command)
-    except (CalotypeError, Diverged, OSError, ValueError) as error:
+    except (CalotypeError, OSError, ValueError) as error:
         print(f"{PROG}: {describe(error)}", file=sys.stderr, flush=True)
         return 1
 

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from calotype import api
-from calotype.bench import bdrate, gate, gate_ship
+from calotype.bench import bdrate, gate, gate_measure, gate_ship
 from calotype.cli import main
 from calotype.codec import library, manifest, quality
 from calotype.codec.pack import Pack
@@ -72,7 +72,13 @@ def packs(
 def judge(pack: Path, tmp_path: Path, images: Path, slower: float = 50.0, **more: Any) -> dict[str, Any]:
     """The gate; how long decoding takes on a busy machine decides nothing, unless a test says so."""
     history = tmp_path / "docs" / "history.json"
-    return gate.promote(pack, tmp_path / "photo", images, history, threads=1, slower=slower, **more)
+    more.setdefault("repeats", 5)
+    return gate.promote(pack, tmp_path / "photo", [images], history, threads=1, slower=slower, **more)
+
+
+def curve_of(entry: dict[str, Any], images: Path) -> list[list[float]]:
+    curve: list[list[float]] = entry["sets"][images.name]["curve"]
+    return curve
 
 
 def test_a_better_pack_takes_the_place_and_a_worse_one_does_not(
@@ -99,18 +105,21 @@ def test_a_better_pack_takes_the_place_and_a_worse_one_does_not(
     assert Pack(target).coder.channels == 48
     worse = judge(packs["bad"], tmp_path, images)
     assert not worse["better"]
-    assert "BD-rate is +" in worse["reason"]
+    assert worse["reason"].startswith("its BD-rate is +")
+    assert worse["reason"].endswith(f"on {images.name}")
     assert Pack(target).manifest.name == "good"
 
     entries = json.loads(history.read_text())["packs"]
     assert [e["name"] for e in entries] == ["bad", "good"]
     entry = entries[1]
-    curves = [bdrate.Curve([p[1] for p in e["curve"]], [p[2] for p in e["curve"]]) for e in entries]
-    assert entry["against"]["bd_rate"] == pytest.approx(bdrate.bd_rate(*curves).value, abs=0.01)
-    assert entry["against"]["bd_rate"] < -2
+    points = [curve_of(e, images) for e in entries]
+    curves = [bdrate.Curve([p[1] for p in c], [p[2] for p in c]) for c in points]
+    gain = entry["against"]["sets"][images.name]
+    assert gain["bd_rate"] == pytest.approx(bdrate.bd_rate(*curves).value, abs=0.01)
+    assert gain["bd_rate"] < -2
     assert entry["training"]["minutes"] == 1.5
     assert entry["measured_on"]["processor"]
-    assert len(entry["curve"]) == 8
+    assert len(points[1]) == 8
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
 
 
@@ -125,7 +134,7 @@ def test_the_curve_is_that_of_real_files(packs: dict[str, Path], images: Path, t
         decoded = np.asarray(calotype.decode(data, pack=packs["good"], threads=1)).astype(float)
         rates.append(8 * len(data) / (image.width * image.height))
         errors.append(10 * np.log10(255**2 / np.square(decoded - np.asarray(image)).mean()))
-    point = next(p for p in entry["curve"] if p[0] == 57)
+    point = next(p for p in curve_of(entry, images) if p[0] == 57)
     assert point[1] == pytest.approx(np.mean(rates), abs=1e-4)
     assert point[2] == pytest.approx(np.mean(errors), abs=1e-3)
 
@@ -145,7 +154,7 @@ def test_what_the_history_says_of_a_curve_decides_nothing(
     judge(packs["bad"], tmp_path, images)
     history = tmp_path / "docs" / "history.json"
     stored = json.loads(history.read_text())
-    for point in stored["packs"][0]["curve"]:
+    for point in curve_of(stored["packs"][0], images):
         point[1] /= 100  # as if the shipped pack needed a hundredth
     history.write_text(json.dumps(stored))
     assert judge(packs["good"], tmp_path, images)["better"]
@@ -156,7 +165,7 @@ def test_the_ratio_of_times_withstands_a_busy_machine() -> None:
     busy = 1 + 3 * (rng.random((25, 4)) < 0.3)  # slows both of a pair
     new, old = 1.02 * busy, 1.0 * busy
     new[:8] *= 5  # and something hits one of them alone
-    low, middle, high = gate.ratios(new, old)
+    low, middle, high = gate_measure.ratios(new, old)
     assert (low, middle) == pytest.approx((1.02, 1.02))
     assert high == pytest.approx(5.1)
 
@@ -167,16 +176,91 @@ def test_the_ratio_of_times_is_stored_and_printed(
     judge(packs["bad"], tmp_path, images)
     verdict = judge(packs["good"], tmp_path, images)
     against = verdict["entry"]["against"]
-    low, high = against["decode_time_quartiles"]
-    assert 0 < low <= against["decode_time"] <= high
-    assert f"decodes in {against['decode_time']:.3f} times the time" in gate.text(verdict)
+    for does in ("decode", "encode"):
+        low, high = against[f"{does}_time_quartiles"]
+        assert 0 < low <= against[f"{does}_time"] <= high
+        assert verdict["entry"][f"{does}_mp_per_s"] > 0
+        assert f"{does}s in {against[f'{does}_time']:.3f} times the time" in gate.text(verdict)
+
+
+def test_repeats_say_how_often_decoding_is_timed_and_a_fifth_of_it_encoding(
+    packs: dict[str, Path], images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = gate_measure.read_sets([images])[0].pictures
+    both = [Pack(packs["good"]), Pack(packs["bad"])]
+    calls = []
+    encode = api.encode
+    monkeypatch.setattr(api, "encode", lambda *a, **k: calls.append(k["pack"]) or encode(*a, **k))
+    assert [t.shape for t in gate_measure.encode_times(both, pictures, 1, 6)] == [(2, len(pictures))] * 2
+    measured = calls[2:]  # after one of each pack, which reads the networks
+    assert [measured.count(pack) for pack in both] == [2 * len(pictures)] * 2
+    assert [t.shape for t in gate_measure.times(both, pictures, 1, 6)] == [(6, len(pictures))] * 2
+
+
+def test_a_pack_must_be_better_on_every_set(
+    packs: dict[str, Path], images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of the rate on one set of pictures does not make up for a little more on another."""
+    other = tmp_path / "other"
+    other.mkdir()
+    for path in sorted(images.iterdir())[:1]:
+        shutil.copy(path, other)
+    target, history = tmp_path / "photo", tmp_path / "h.json"
+    words: dict[str, Any] = {"threads": 1, "slower": 50.0, "repeats": 1}
+    gate.promote(packs["bad"], target, [images], history, **words)
+    measure = gate_measure.points
+
+    def spoilt(pack: Pack, pictures: Any, *more: Any) -> np.ndarray:
+        values = measure(pack, pictures, *more)
+        if pack.manifest.name == "good" and len(pictures) == 1:
+            values[..., 0] *= 3
+        return values
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gate_measure, "points", spoilt)
+        verdict = gate.promote(packs["good"], target, [images, other], history, **words)
+    gains = verdict["entry"]["against"]["sets"]
+    assert (gains[images.name]["bd_rate"] < 0, gains["other"]["bd_rate"] < 0) == (True, False)
+    assert not verdict["better"]
+    assert verdict["reason"].endswith("% on other")
+    verdict = gate.promote(packs["good"], target, [images, other], history, **words)
+    assert verdict["promoted"]
+    (entry,) = json.loads(history.read_text())["packs"][1:]
+    assert {name: s["count"] for name, s in entry["sets"].items()} == {
+        images.name: len(list(images.iterdir())),
+        "other": 1,
+    }
+    told = gate.text(verdict)
+    for name, gain in entry["against"]["sets"].items():
+        assert f"{name}, {entry['sets'][name]['count']} picture" in told
+        assert f"BD-rate {gain['bd_rate']:+.2f} % against" in told
+    assert entry["sets"]["other"]["curve"] != entry["sets"][images.name]["curve"]
+
+
+def test_both_bd_rates_of_a_set() -> None:
+    """One picture needs ten times the bits of the other: it decides the mean curve, not the mean."""
+    likeness = np.linspace(28, 42, 8)
+    rates = np.geomspace(0.1, 1, 8)
+    old = np.stack([np.stack([k * rates, likeness], -1) for k in (1, 10)])
+    new = old * [[[0.5, 1]], [[1.1, 1]]]
+    gain = gate_measure.compare(new, old)
+    assert gain["bd_rate_per_image"] == pytest.approx((-50 + 10) / 2, abs=0.01)
+    assert gain["bd_rate"] == pytest.approx(100 * (0.5 + 11) / 11 - 100, abs=0.01)
+    assert gain["range"] == [28, 42]
+    assert gate_measure.compare(new + np.array([0, 100]), old)["bd_rate"] is None
+
+
+def test_two_folders_of_one_name_are_refused(images: Path, tmp_path: Path) -> None:
+    (tmp_path / images.name).mkdir()
+    with pytest.raises(ValueError, match=f"two folders of pictures are called {images.name}"):
+        gate_measure.read_sets([images, tmp_path / images.name])
 
 
 def test_a_broken_candidate_is_an_error_and_a_broken_target_loses(
     packs: dict[str, Path], images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [
-        "--kodak",
+        "--images",
         str(images),
         "--target",
         str(tmp_path / "photo"),
@@ -247,7 +331,9 @@ def test_packs_are_judged_by_what_they_were_trained_for(
         image = Image.open(path)
         decoded = api.decode(api.encode(image, quality=57, pack=similar, threads=1), pack=similar, threads=1)
         values.append(likeness(np.asarray(image), np.asarray(decoded)))
-    assert next(p for p in entry["curve"] if p[0] == 57)[2] == pytest.approx(np.mean(values), abs=1e-3)
+    assert next(p for p in curve_of(entry, images) if p[0] == 57)[2] == pytest.approx(
+        np.mean(values), abs=1e-3
+    )
     with pytest.raises(PackError, match=rf"trained for mse, the one in .* for {distortion}"):
         judge(packs["good"], tmp_path, images)
     assert Pack(tmp_path / "photo").manifest.distortion == distortion
@@ -264,7 +350,7 @@ def test_wrong_paths_are_told_before_pictures_are_read(
     archive = shutil.make_archive(str(tmp_path / "zipped"), "zip", packs["good"])
 
     def complaint(pack: Path, history: Path) -> str:
-        words = ["--kodak", str(pictures), "--target", str(tmp_path / "photo"), "--history", str(history)]
+        words = ["--images", str(pictures), "--target", str(tmp_path / "photo"), "--history", str(history)]
         assert main(["lab", "promote", str(pack), *words]) == 1
         told = capsys.readouterr().err
         assert told.count("\n") == 1
@@ -348,5 +434,11 @@ def test_every_shipped_pack_is_in_the_history() -> None:
         assert (entry["name"], entry["training"]) == (pack.name, pack.training)
         assert entry["metric"] == gate.METRICS[pack.distortion]
     for number, entry in enumerate(entries):
+        for name, measured in gate_ship.sets(entry).items():
+            assert name
+            assert measured["count"] > 0
+            rates = [bpp for _, bpp, _ in measured["curve"]]
+            assert rates == sorted(rates)
+        assert bool(gate_ship.sets(entry)) == ("metric" in entry)
         for earlier in (entry.get("re_export_of"), (entry.get("against") or {}).get("id")):
             assert earlier is None or earlier in ids[:number]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,9 @@ from PIL import Image
 from calotype.cli import main
 from calotype.lab import registry
 from calotype.lab.checkpoint import read_info, save_checkpoint
+from calotype.lab.export import ExportError
+from calotype.lab.model_pack.side import NotForPacks
+from calotype.lab.train.rollback import Diverged
 
 torch.set_num_threads(1)
 
@@ -44,6 +48,21 @@ def test_from_photographs_to_a_picture(
     assert main(["encode", str(images / "0.png"), "-o", str(calo), "--pack", str(pack), "-q", "80"]) == 0
     assert main(["decode", str(calo), "-o", str(tmp_path / "out.png"), "--pack", str(pack)]) == 0
     assert Image.open(tmp_path / "out.png").size == (144, 96)
+
+
+@pytest.mark.parametrize("error", [ExportError, NotForPacks, Diverged])
+def test_errors_of_the_laboratory_are_one_line(
+    error: type[Exception],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise error("it must not become a pack")
+
+    monkeypatch.setattr("calotype.lab.export.export_run", fail)
+    assert main(["lab", "export", str(tmp_path), "--out", str(tmp_path / "pack")]) == 1
+    assert capsys.readouterr().err == "calotype: it must not become a pack\n"
 
 
 def test_list_and_describe(capsys: pytest.CaptureFixture[str]) -> None:

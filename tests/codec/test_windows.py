@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calotype.bitstream import Box, Header, parse, tile_box, tile_count, write
-from calotype.codec import encoder, latents, tiles
+from calotype.codec import latents, tiles
+from calotype.codec.analysis import Analysis
 from calotype.codec.decoder import decode
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
@@ -41,9 +42,9 @@ def test_analysis_in_windows_equals_the_whole(pack: Pack, pixels: np.ndarray) ->
     header = Header(SIZE[1], SIZE[0], 0, pack.key, TILE)
     whole = whole_y(pack, pixels)
     with ThreadPoolExecutor(3) as pool:
-        exposure = encoder._Exposure(Picture(pixels), header, pack, (3, 1), None, pool)
-        assert len(exposure.windows) % 3 == 0
-        got = list(exposure.each(lambda _, y: np.array(y)))
+        analysis = Analysis(pixels, header, pack, (3, 1), pool)
+        assert len(analysis.windows) % 3 == 0
+        got = list(analysis.each(lambda _, y: np.array(y)))
     assert len(got) == tile_count(header)
     for tile, y in enumerate(got):
         box = tiles.latent_box(tile_box(header, tile))

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from calotype.errors import CalotypeError
 from calotype.lab import registry, use
+from calotype.lab.analysis.summary import describe
 from calotype.lab.checkpoint import CheckpointError, load_checkpoint, read_info, save_checkpoint
 from calotype.lab.codec import ModelCodec, model_id
 
@@ -107,11 +108,11 @@ def test_describe_with_sizes_that_do_not_fit_the_thin_ones() -> None:
     """The thin model of the receptive field has 20 latents, which do not make 8 slices."""
     sizes = {"n": 4, "m": 24, "z": 8, "inner": 16, "widths": [8, 8], "slices": 8}
     sizes |= {"attention": False, "blocks": "conv"}  # to be quick
-    assert registry.describe("liu2023-tcm-small", (64, 64), **sizes)["config"]["slices"] == 8
+    assert describe("liu2023-tcm-small", (64, 64), **sizes)["config"]["slices"] == 8
 
 
 def test_describe() -> None:
-    d = registry.describe("minnen2018-mean-scale")
+    d = describe("minnen2018-mean-scale")
     assert d["parameters"] == 7_028_003 == sum(d["parameters_by_part"].values())
     assert set(d["kmacs_per_pixel"]) == {"exact", "layers", "ptflops"}
     assert d["kmacs_per_pixel"]["exact"]["g_a"] == pytest.approx(42.18, abs=0.006)

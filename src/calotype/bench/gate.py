@@ -1,53 +1,41 @@
 """The gate of ``calotype lab promote``: a candidate pack takes the shipped one's place only if it is better.
 
-Both are measured in one session, with real files, through the codec as people use it: by the likeness that
-they were trained for (PSNR or MS-SSIM), and by how long they take to decode. Every pack that was ever
-promoted stays in the history with its curve.
+Both are measured in one session, with real files, through the codec as people use it, on one or more sets of
+pictures: by the likeness that they were trained for (PSNR, MS-SSIM or SSIMULACRA2), and by how long they take
+to decode. Every pack that was ever promoted stays in the history with its curves.
 """
 
 from __future__ import annotations
 
 import datetime
-import hashlib
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from calotype import api
-from calotype.bench import gate_ship
+from calotype.bench import gate_measure, gate_ship
+from calotype.bench.gate_measure import QUALITIES, REPEATS
 from calotype.codec import library, quality
 from calotype.codec.pack import Pack, Precision
-from calotype.codec.ssimulacra2 import ssimulacra2
 from calotype.errors import CalotypeError, PackError
 
 DESCRIPTION = (
-    "Encode and decode pictures with a candidate pack and with the one that ships. Only if it needs fewer "
-    "bits for the same PSNR, or for a pack trained for MS-SSIM or SSIMULACRA2 for the same of that (BD-rate "
-    "below 0), and decodes no slower, it takes its place and is entered in the history."
+    "Encode and decode sets of pictures with a candidate pack and with the one that ships. Only if on every "
+    "set it needs fewer bits for the same PSNR, or for a pack trained for MS-SSIM or SSIMULACRA2 for the "
+    "same of that (BD-rate below 0), and decodes no slower, it takes its place and is entered in the history."
 )
 SHIPPED = library.BUILT_IN / library.DEFAULT
 HISTORY = Path("docs/results/packs/history.json")
-QUALITIES = (0, 14, 28, 43, 57, 71, 86, 100)
 METRICS = {"mse": "psnr", "ms-ssim": "ms_ssim", "ssimulacra2": "ssimulacra2"}
-"""What packs are judged by, by the distortion that they were trained for. The first two in dB."""
-TITLES = {"psnr": "PSNR", "ms_ssim": "MS-SSIM", "ssimulacra2": "SSIMULACRA2"}
+"""What packs are judged by, by the distortion that they were trained for. """
+TITLES = {"psnr": "PSNR dB", "ms_ssim": "MS-SSIM dB", "ssimulacra2": "SSIMULACRA2"}
 SLOWER = 1.03
 """Times of one picture vary by some 10 % on a busy machine; the median of 100 ratios, by some 1 %."""
-REPEATS = 25
-"""Of each of four pictures."""
 UNLIKE = 1.0
 """dB of PSNR by which the int8 networks may lose against the float32 ones in the trial before measuring."""
 
-Pixels = NDArray[np.uint8]
-_LIKENESS: dict[str, Callable[[Pixels, Pixels], float]] = {
-    "psnr": quality.psnr,
-    "ms_ssim": lambda a, b: quality.to_db(quality.ms_ssim(a, b)),
-    "ssimulacra2": ssimulacra2,
-}
 Progress = Callable[[int, int], None]
 Record = dict[str, Any]
 
@@ -63,28 +51,30 @@ def default_history() -> Path:
 def promote(
     candidate: Path,
     target: Path,
-    images: Path,
+    folders: Sequence[Path],
     history: Path,
     *,
     threads: int = 2,
     slower: float = SLOWER,
+    repeats: int = REPEATS,
     dry_run: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> Record:
-    """Judge ``candidate`` on the pictures of a folder, and if it is better, copy it to ``target``.
+    """Judge ``candidate`` on the pictures of each folder, and if it is better, copy it to ``target``.
 
+    folders: sets of pictures, each judged by itself; the first one's first four are also timed.
     slower: how many times longer it may take to decode.
+    repeats: how often each of those is decoded with each pack; a fifth of that, how often encoded.
 
     Returns the verdict: ``better``, ``reason``, ``promoted``, and ``entry``, the line of the history.
 
     Raises:
         PackError: when the candidate is not fit for use, or for another distortion than the target. (A target
             that is not there, or not fit, loses.)
-        BenchError: when there are no pictures.
-        ValueError: when the history is not one.
+        BenchError: when a folder has no pictures.
+        ValueError: when the history is not one, or two folders have one name.
         OSError: when a file cannot be read or written. On any error pack and history stay as they were.
     """
-    from calotype.bench import bdrate, runner
     from calotype.records import provenance
 
     known = gate_ship.read(history)
@@ -92,43 +82,37 @@ def promote(
     gate_ship.check_places(candidate, target, history, dry_run=dry_run)
     metric = _metric(new, old)
     check(candidate)
-    files = runner.find_images([images])
-    pictures = [_load(file) for file in files]
+    sets = gate_measure.read_sets(folders)
     rival = old if old and old.manifest.id != new.manifest.id else None
-    total = len(files) * len(QUALITIES) * (2 if rival else 1)
+    packs = [new, rival] if rival else [new]
+    total = sum(len(s.files) for s in sets) * len(QUALITIES) * len(packs)
     steps = iter(range(1, total + 1))
 
     def tick() -> None:
         progress(next(steps), total)
 
-    curve = _curve(new, pictures, metric, threads, tick)
+    measured = [[gate_measure.points(p, s.pictures, metric, threads, tick) for p in packs] for s in sets]
     entry: Record = {
         "id": new.manifest.id,
         "name": new.manifest.name,
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         "bytes": gate_ship.size(new),
-        "images": {"count": len(files), "sha256": _digest(files)},
         "metric": metric,
-        "curve": curve,
+        "sets": {
+            s.name: {"count": len(s.files), "sha256": s.digest(), "curve": gate_measure.curve(points[0])}
+            for s, points in zip(sets, measured)
+        },
         "threads": threads,
         "measured_on": provenance.hardware(),
         "commit": provenance.commit(),
         "training": new.manifest.training,
     }
-    times = _times([new, rival] if rival else [new], pictures, threads)
-    entry["decode_mp_per_s"] = _speed(times[0], pictures)
+    speeds = _speeds(packs, sets[0].pictures, threads, repeats)
+    entry |= speeds[0]
     if rival:
-        bd = bdrate.bd_rate(_as_curve(_curve(rival, pictures, metric, threads, tick)), _as_curve(curve))
-        low, ratio, high = ratios(times[0], times[1])
-        entry["against"] = {
-            "id": rival.manifest.id,
-            "bd_rate": round(bd.value, 2),
-            "range_db": [round(bd.low, 2), round(bd.high, 2)],
-            "decode_mp_per_s": _speed(times[1], pictures),
-            "decode_time": round(ratio, 3),
-            "decode_time_quartiles": [round(low, 3), round(high, 3)],
-        }
-        better, reason = _judge(bd.value, ratio, slower)
+        gains = {s.name: gate_measure.compare(*points) for s, points in zip(sets, measured)}
+        entry["against"] = {"id": rival.manifest.id, "sets": gains, **speeds[1]}
+        better, reason = _judge(gains, speeds[1]["decode_time"], slower)
     else:
         entry["against"] = None
         better, reason = (False, "it is the same pack") if old else (True, "there was no pack that works")
@@ -138,20 +122,31 @@ def promote(
 
 
 def text(verdict: Record) -> str:
-    """The verdict for people."""
+    """The verdict for people: a table for each set, then the times."""
     entry = verdict["entry"]
     title = TITLES[entry["metric"]]
-    lines = [f"{'quality':>8}{'bpp':>10}{f'{title} dB':>12}"]
-    lines += [f"{q:8g}{bpp:10.4f}{likeness:12.3f}" for q, bpp, likeness in entry["curve"]]
-    if against := entry["against"]:
-        low, high = against["range_db"]
-        other = against["id"][:8]
-        lines.append(f"BD-rate {against['bd_rate']:+.2f} % ({title}) against {other} over {low} to {high} dB")
-        low, high = against["decode_time_quartiles"]
+    against = entry["against"]
+    lines = []
+    for name, measured in entry["sets"].items():
+        lines += [
+            f"{name}, {measured['count']} picture{'s' * (measured['count'] > 1)}",
+            f"{'quality':>8}{'bpp':>10}{title:>13}",
+        ]
+        lines += [f"{q:8g}{bpp:10.4f}{likeness:13.3f}" for q, bpp, likeness in measured["curve"]]
+        if against:
+            gain = against["sets"][name]
+            low, high = gain["range"]
+            lines.append(
+                f"BD-rate {_percent(gain['bd_rate'])} against {against['id'][:8]} over {low} to {high} "
+                f"({title}); mean of the pictures' own {_percent(gain['bd_rate_per_image'])}"
+            )
+        lines.append("")
+    for does in ("decode", "encode") if against else ():
+        low, high = against[f"{does}_time_quartiles"]
         lines.append(
-            f"decodes in {against['decode_time']:.3f} times the time "
+            f"{does}s in {against[f'{does}_time']:.3f} times the time "
             f"(half of the ratios {low:.3f} to {high:.3f}): "
-            f"{entry['decode_mp_per_s']} MP/s, the other {against['decode_mp_per_s']}"
+            f"{entry[f'{does}_mp_per_s']} MP/s, the other {against[f'{does}_mp_per_s']}"
         )
     word = "promoted" if verdict["promoted"] else "would be promoted" if verdict["better"] else "not promoted"
     return "\n".join([*lines, f"{entry['id'][:8]} {word}: {verdict['reason']}"])
@@ -186,15 +181,6 @@ def check(path: Path) -> None:
         )
 
 
-def ratios(new: NDArray[np.float64], old: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Lower quartile, median and upper quartile of new / old over pairs measured one after the other.
-
-    A stretch in which the machine is busy slows both of a pair; one that hits one of them is an outlier.
-    """
-    low, middle, high = np.quantile(new / old, (0.25, 0.5, 0.75))
-    return float(low), float(middle), float(high)
-
-
 def _metric(new: Pack, old: Pack | None) -> str:
     distortion = new.manifest.distortion
     if distortion not in METRICS:
@@ -208,67 +194,34 @@ def _metric(new: Pack, old: Pack | None) -> str:
     return METRICS[distortion]
 
 
-def _judge(bd_rate: float, slowdown: float, slower: float) -> tuple[bool, str]:
-    if not bd_rate < 0:  # also when there is none: curves without a range in common
-        return False, f"its BD-rate is {bd_rate:+.2f} %"
+def _judge(gains: dict[str, Record], slowdown: float, slower: float) -> tuple[bool, str]:
+    told = ", ".join(f"{_percent(gain['bd_rate'])} on {name}" for name, gain in gains.items())
+    # None: curves without a range in common.
+    if not all(gain["bd_rate"] is not None and gain["bd_rate"] < 0 for gain in gains.values()):
+        return False, f"its BD-rate is {told}"
     if slowdown > slower:
         return False, f"it decodes {slowdown:.3f} times slower"
-    return True, f"its BD-rate is {bd_rate:+.2f} %, and it decodes no slower"
+    return True, f"its BD-rate is {told}, and it decodes no slower"
 
 
-def _curve(
-    pack: Pack, pictures: Sequence[Pixels], metric: str, threads: int, tick: Callable[[], None]
-) -> list[list[float]]:
-    """[quality, mean bits per pixel of the files, mean likeness] at each of QUALITIES."""
-    points = []
-    for setting in QUALITIES:
-        rates, likeness = [], []
-        for pixels in pictures:
-            data = api.encode(pixels, quality=setting, pack=pack, threads=threads)
-            decoded = np.asarray(api.decode(data, pack=pack, threads=threads).convert("RGB"))
-            rates.append(8 * len(data) / (pixels.shape[0] * pixels.shape[1]))
-            likeness.append(_LIKENESS[metric](pixels, decoded))
-            tick()
-        points.append([setting, round(float(np.mean(rates)), 5), round(float(np.mean(likeness)), 4)])
-    return points
+def _speeds(
+    packs: Sequence[Pack], pictures: Sequence[gate_measure.Pixels], threads: int, repeats: int
+) -> list[Record]:
+    """Megapixels per second of each pack; of the second also how many times its time the first one takes."""
+    speeds: list[Record] = [{} for _ in packs]
+    for does, measure in (("decode", gate_measure.times), ("encode", gate_measure.encode_times)):
+        seconds = measure(packs, pictures, threads, repeats)
+        for found, one in zip(speeds, seconds):
+            found[f"{does}_mp_per_s"] = gate_measure.speed(one, pictures)
+        if len(packs) > 1:
+            low, ratio, high = gate_measure.ratios(*seconds)
+            speeds[1][f"{does}_time"] = round(ratio, 3)
+            speeds[1][f"{does}_time_quartiles"] = [round(low, 3), round(high, 3)]
+    return speeds
 
 
-def _times(packs: Sequence[Pack], pictures: Sequence[Pixels], threads: int) -> list[NDArray[np.float64]]:
-    """Seconds to decode, [repeats, pictures] for each pack; in turns, each as often first as second."""
-    setting = QUALITIES[len(QUALITIES) // 2]
-    chosen = pictures[:4]
-    files = [[api.encode(p, quality=setting, pack=pack, threads=threads) for p in chosen] for pack in packs]
-    times = [np.zeros((REPEATS, len(chosen))) for _ in packs]
-    order = range(len(packs))
-    for k in order:
-        api.decode(files[k][0], pack=packs[k], threads=threads)  # reads the networks
-    for repeat in range(REPEATS):
-        for i in range(len(chosen)):
-            for k in order if (repeat + i) % 2 else reversed(order):
-                start = time.perf_counter()
-                api.decode(files[k][i], pack=packs[k], threads=threads)
-                times[k][repeat, i] = time.perf_counter() - start
-    return times
-
-
-def _speed(times: NDArray[np.float64], pictures: Sequence[Pixels]) -> float:
-    """Megapixels per second, by the median time of each picture."""
-    pixels: int = sum(p.shape[0] * p.shape[1] for p in pictures[: times.shape[1]])
-    seconds = float(np.median(times, axis=0).sum())
-    return round(pixels / 1e6 / seconds, 2)
-
-
-def _as_curve(points: list[list[float]]) -> Any:
-    from calotype.bench import bdrate
-
-    return bdrate.Curve([p[1] for p in points], [p[2] for p in points])
-
-
-def _load(file: Path) -> Pixels:
-    from PIL import Image
-
-    with Image.open(file) as image:
-        return np.asarray(image.convert("RGB"))
+def _percent(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:+.2f} %"
 
 
 def _open(target: Path) -> Pack | None:
@@ -281,7 +234,3 @@ def _open(target: Path) -> Pack | None:
     except PackError:
         return None
     return pack
-
-
-def _digest(files: Sequence[Path]) -> str:
-    return hashlib.sha256(b"".join(hashlib.sha256(f.read_bytes()).digest() for f in files)).hexdigest()[:16]

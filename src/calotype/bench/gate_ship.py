@@ -16,6 +16,9 @@ from calotype.codec.files import write_file
 from calotype.codec.pack import Pack
 from calotype.errors import PackError
 
+FORMAT = 2
+"""Of a history. Format 1 knew one set of pictures for each entry; such entries stay, see `sets`."""
+
 Record = dict[str, Any]
 
 
@@ -35,6 +38,17 @@ def read(history: Path) -> list[Record]:
     if not isinstance(packs, list) or not all(isinstance(e, dict) and "id" in e for e in packs):
         raise ValueError(f"{history}: not a history of packs: 'packs' is no list of entries with an id")
     return packs
+
+
+def sets(entry: Record) -> dict[str, Record]:
+    """What an entry was measured on: by a set's name its ``count``, ``sha256`` and ``curve``.
+
+    Entries of format 1 have one set without a name, which was always Kodak, or none.
+    """
+    if "sets" in entry:
+        found: dict[str, Record] = entry["sets"]
+        return found
+    return {"kodak": {**entry["images"], "curve": entry["curve"]}} if "curve" in entry else {}
 
 
 def check_places(candidate: Path, target: Path, history: Path, *, dry_run: bool = False) -> None:
@@ -112,7 +126,7 @@ def _copy(candidate: Pack, fresh: Path) -> None:
 
 
 def _write(history: Path, entries: list[Record]) -> None:
-    write_file(history, (json.dumps({"format": 1, "packs": entries}, indent=1) + "\n").encode())
+    write_file(history, (json.dumps({"format": FORMAT, "packs": entries}, indent=1) + "\n").encode())
 
 
 def _restore(history: Path, before: bytes | None) -> None:

@@ -141,12 +141,19 @@ def _export(arguments: list[str]) -> int:
 
 
 def _promote(arguments: list[str]) -> int:
-    from calotype.bench import gate
+    from calotype.bench import gate, gate_measure
 
     options = parser("lab promote", gate.DESCRIPTION)
     add = options.add_argument
     add("pack", type=Path, metavar="PACK", help="the candidate")
-    add("--kodak", type=Path, required=True, metavar="FOLDER", help="pictures to judge by, never trained on")
+    add(
+        "--images",
+        nargs="+",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="pictures to judge by, never trained on; each folder is a set, and it must be better on each",
+    )
     add("--target", type=Path, default=gate.SHIPPED, metavar="PACK", help="default: the one that ships")
     add("--history", type=Path, metavar="FILE", help=f"default: {gate.HISTORY} in the source tree")
     add("--threads", type=count, default=2, metavar="N", help="for encoding and decoding; default: 2")
@@ -157,6 +164,14 @@ def _promote(arguments: list[str]) -> int:
         metavar="X",
         help=f"how many times longer it may take to decode; default: {gate.SLOWER}, for the noise",
     )
+    add(
+        "--repeats",
+        type=count,
+        default=gate_measure.REPEATS,
+        metavar="N",
+        help="of decoding four pictures, to take the time; a fifth of it of encoding; fewer for a slow "
+        f"machine; default: {gate_measure.REPEATS}",
+    )
     add("--dry-run", action="store_true", help="judge, and change nothing")
     add("--json", action="store_true", help="print the verdict as JSON")
     given = options.parse_args(arguments)
@@ -164,10 +179,11 @@ def _promote(arguments: list[str]) -> int:
         verdict = gate.promote(
             given.pack,
             given.target,
-            given.kodak,
+            given.images,
             given.history or gate.default_history(),
             threads=given.threads,
             slower=given.slower,
+            repeats=given.repeats,
             dry_run=given.dry_run,
             progress=progress,
         )

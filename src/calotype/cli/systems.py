@@ -35,9 +35,9 @@ def describe(arguments: list[str]) -> int:
     _add_model(options)
     given = options.parse_args(arguments)
 
-    from calotype.lab import registry
+    from calotype.lab.analysis import summary
 
-    found = registry.describe(given.model, tuple(given.size), **dict(_option(text) for text in given.set))
+    found = summary.describe(given.model, tuple(given.size), **dict(_option(text) for text in given.set))
     if given.json:
         print_json(found)
         return 0
@@ -61,9 +61,9 @@ def complexity(arguments: list[str]) -> int:
     _add_model(options)
     given = options.parse_args(arguments)
 
-    from calotype.lab import registry
+    from calotype.lab.analysis import summary
 
-    found = registry.describe(given.model, tuple(given.size), **dict(_option(text) for text in given.set))
+    found = summary.describe(given.model, tuple(given.size), **dict(_option(text) for text in given.set))
     if given.json:
         print_json({k: found[k] for k in ("name", "config", "parameters_by_part", "kmacs_per_pixel")})
     else:

@@ -1,4 +1,4 @@
-"""Every system of the laboratory by name: ``names()``, ``build(name, **config)``, ``describe(name)``.
+"""Every system of the laboratory by name: ``names()``, ``entry(name)``, ``build(name, **config)``.
 
 A system is one file in `calotype.lab.models` with a dictionary ``SYSTEMS`` of names and entries; no other
 registration is needed.
@@ -13,8 +13,6 @@ import pkgutil
 import re
 from functools import cache
 from typing import Any
-
-import torch
 
 from calotype.errors import CalotypeError
 from calotype.lab import models
@@ -84,36 +82,3 @@ def build(name: str, **config: Any) -> LabModel:
         raise UnknownModel(f"model {name!r}: too small; there is nothing left of {empty[0]!r}")
     model.name = name
     return model
-
-
-def describe(name: str, size: tuple[int, int] = (256, 256), **config: Any) -> dict[str, Any]:
-    """Everything that can be said of a system without training it, as plain values for printing or JSON.
-
-    kMACs are per pixel of a picture of ``size`` (rows, columns), by part, in three counting rules
-    (`calotype.lab.analysis.complexity`); the receptive field is that of one latent, in pixels.
-    """
-    from calotype.lab.analysis import complexity
-
-    e = entry(name)
-    with torch.device("meta"):
-        model = build(name, **config)
-    try:
-        thin = build(name, **{**config, **e.thin})
-    except UnknownModel:  # sizes that fit, but not to the thin ones
-        thin = build(name, **config)
-    module = importlib.import_module(type(model).__module__)
-    return {
-        "name": name,
-        "summary": e.summary,
-        "citation": e.citation,
-        "config": model.config,
-        "document": (module.__doc__ or "").strip(),
-        "file": f"calotype/lab/models/{e.model.__module__.rpartition('.')[2]}.py",
-        "multiple": model.multiple,
-        "quantisation": model.quantisation,
-        "parameters": complexity.parameters(model),
-        "parameters_by_part": complexity.part_parameters(model),
-        "kmacs_per_pixel": {rule: complexity.kmacs_per_pixel(model, rule, size) for rule in complexity.RULES},
-        "latents": complexity.latent_shapes(model, size),
-        "receptive_field": complexity.receptive_field(thin.analyse_part(), 3, 512),
-    }

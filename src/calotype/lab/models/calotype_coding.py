@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from calotype.lab.layers.integer import round_through
+from calotype.lab.models.calotype_config import Config
 from calotype.lab.models.calotype_latents import (
     CELL,
     LOG_STEP,
@@ -47,9 +46,6 @@ from calotype.lab.models.calotype_walk import (
     stages,
     walk,
 )
-
-if TYPE_CHECKING:
-    from calotype.lab.models.calotype import Config
 
 
 class CodedLatents:

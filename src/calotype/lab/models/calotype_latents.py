@@ -15,18 +15,15 @@ of `calotype_walk`.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from calotype.lab.layers.integer import IntConv, exact_arithmetic, requantise
+from calotype.lab.models.calotype_config import Config
 from calotype.lab.models.calotype_transforms import Pointwise
 from calotype.lab.models.calotype_walk import LOW, LOW_OCTAVES, PHASES, Stage
-
-if TYPE_CHECKING:
-    from calotype.lab.models.calotype import Config
 
 SCALE_MIN, SCALE_MAX, SCALES = 0.11, 256.0, 64
 """Standard deviations that the classes of r stand for: 64 from 0.11 to 256 quantisation steps, even in the

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from calotype.lab.layers.integer import round_through
+from calotype.lab.models.calotype_config import Config
 from calotype.lab.models.calotype_latents import HYPER, LOG_STEP, OUT, SCALE_MIN, SCALES, Z_UNIT
 from calotype.lab.models.calotype_walk import HYPER_OCTAVES, LOW, LOW_OCTAVES, PHASES, Stage, stages
-
-if TYPE_CHECKING:
-    from calotype.lab.models.calotype import Config
 
 P_MIN = 1e-9
 """Smallest probability that a rate is counted with: about 30 bits."""

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from calotype.lab.layers.shuffle import pixel_shuffle, pixel_unshuffle
-
-if TYPE_CHECKING:
-    from calotype.lab.models.calotype import Config
+from calotype.lab.models.calotype_config import Config
 
 
 class Pointwise(nn.Conv2d):

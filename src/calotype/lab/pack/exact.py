@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from calotype.errors import CalotypeError
 from calotype.lab.layers.integer import EXACT, IntConv
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.models.calotype_latents import RELU, Z_PEAK
@@ -21,7 +22,7 @@ EXACT_TABLES = ("z_mul", "z_place", "z_scale", "low_bias", "high_bias")
 """What a level interpolates in integers."""
 
 
-class ExportError(ValueError):
+class ExportError(CalotypeError):
     """The model must not become a pack; the message says why."""
 
 

@@ -24,7 +24,6 @@ from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import Trainer
 from calotype.lab.train.report import Console, Reporter
-from calotype.lab.train.rollback import Diverged
 from calotype.lab.train.state import State, split
 from calotype.lab.train.subject import PRODUCT, Subject
 from calotype.records.script import usable
@@ -47,7 +46,7 @@ def main(
     given = options.parser(prog).parse_args(arguments)
     try:
         return _main(given, begun)
-    except (CalotypeError, ValueError, Diverged, OSError) as error:
+    except (CalotypeError, ValueError, OSError) as error:
         print(f"{prog}: {describe(error)}", file=sys.stderr, flush=True)
         return 1
     except (RuntimeError, MemoryError) as error:

@@ -155,7 +155,7 @@ def jobs(given: argparse.Namespace) -> list[Job]:
         ValueError: for unknown keys and values that do not fit.
     """
     file = _read(Path(given.target)) if given.target.endswith(".json") else {"model": given.target}
-    explicit, options = dict(file.get("train", {})), dict(file.get("options", {}))
+    explicit, options = _one_line(file.get("train", {})), dict(file.get("options", {}))
     correlation = dict(file.get("correlation", {}))
     for text in given.set:
         key, equals, value = text.partition("=")
@@ -216,6 +216,16 @@ def _read(path: Path) -> dict[str, Any]:
     if unknown:
         raise ValueError(f"{path}: unknown key {unknown[0]!r}; there are {', '.join(KEYS)}")
     return file
+
+
+def _one_line(train: dict[str, Any]) -> dict[str, Any]:
+    """Fields as ``--set`` takes them: in a file, `freeze` may also be a list, and `paces` a table."""
+    found = dict(train)
+    if isinstance(found.get("freeze"), list):
+        found["freeze"] = ",".join(map(str, found["freeze"]))
+    if isinstance(found.get("paces"), dict):
+        found["paces"] = ",".join(f"{pattern}={factor}" for pattern, factor in found["paces"].items())
+    return found
 
 
 def _lambdas(wanted: Any, published: tuple[float, ...]) -> list[float]:

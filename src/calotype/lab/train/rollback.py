@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from calotype.errors import CalotypeError
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.step import Step
 
@@ -18,7 +19,7 @@ WORSE = 10.0
 batches at all qualities differ by a factor of some."""
 
 
-class Diverged(RuntimeError):
+class Diverged(CalotypeError):
     """The loss or the gradient is not finite; the message names the step and the last good checkpoint."""
 
 

@@ -1,0 +1,67 @@
+"""The latents y of a picture, made window by window and read tile by tile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calotype.bitstream import Box, Header, grid_size, tile_box, tile_count
+from calotype.codec import tiles
+from calotype.codec.mosaic import Floats, Mosaic, Result
+from calotype.codec.pack import Pack
+
+
+class Analysis:
+    """One picture through the analysis transform.
+
+    pixels: uint8 [H, W, 3]
+    share:  workers of ``pool``, and threads within each
+    margin: latents around a tile that are looked at with it
+    """
+
+    def __init__(
+        self,
+        pixels: NDArray[np.uint8],
+        header: Header,
+        pack: Pack,
+        share: tuple[int, int],
+        pool: Executor,
+        margin: int = 0,
+    ) -> None:
+        self.pixels, self.header, self.pack, self.pool, self.margin = pixels, header, pack, pool, margin
+        self.workers, self.threads = share
+        self.bounds = tiles.latent_box(Box(0, 0, header.width, header.height))
+        self.windows = [window for row in tiles.windows(self.bounds, self.workers) for window in row]
+        self.kept: list[Floats] = []
+
+    def each(self, use: Callable[[int, Floats], Result]) -> Iterator[Result]:
+        """``use(k, y)`` by the workers, for y [1, M, h, w] of tile k with its margin; results in order."""
+        if self.kept:
+            return self.pool.map(use, range(len(self.kept)), self.kept)
+        columns, _ = grid_size(self.header)
+        boxes = [self.seen(k) for k in range(tile_count(self.header))]
+        rows = [boxes[k : k + columns] for k in range(0, len(boxes), columns)]
+        return Mosaic(self.windows, self._window).read(self.pool, rows, use)
+
+    def keep(self) -> None:
+        """Analyse now, once for all that follows: a search reads every tile at each level that it tries."""
+        self.kept = list(self.each(lambda _, y: np.array(y)))
+
+    def tile(self, tile: int) -> Box:
+        """The latents of a tile."""
+        return tiles.latent_box(tile_box(self.header, tile))
+
+    def seen(self, tile: int) -> Box:
+        """The latents that are looked at to code a tile."""
+        return tiles.grow(self.tile(tile), self.margin, self.bounds)
+
+    def _window(self, window: int) -> Floats:
+        """y [1, M, h, w] of a window, which sees some of the pixels around it."""
+        box = self.windows[window]
+        grown = tiles.grow(box, self.pack.manifest.analysis_margin, self.bounds)
+        graph = self.pack.graph("analysis", self.threads)
+        y = graph.run({"pixels": tiles.cut(self.pixels, grown)})[0]
+        return np.ascontiguousarray(y[tiles.inside(box, grown)])  # a view would keep the margins in memory

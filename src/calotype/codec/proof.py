@@ -1,0 +1,54 @@
+"""Proofs: what a decoder would make of a picture at a level, and how like the original it is."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calotype.bitstream import Box
+from calotype.codec import latents, quality, rate
+from calotype.codec.analysis import Analysis
+from calotype.codec.choice import Choice
+from calotype.codec.latents import Floats, Networks
+from calotype.codec.ssimulacra2 import ssimulacra2
+from calotype.codec.synthesis import Development
+
+
+class Proof:
+    """The picture at one level, as the file would give it: the same integers through the same networks.
+
+    The analysis must have been kept.
+    """
+
+    def __init__(self, analysis: Analysis, choice: Choice, networks: Networks) -> None:
+        self.analysis, self.choice, self.networks = analysis, choice, networks
+        header = analysis.header
+        whole = Box(0, 0, header.width, header.height)
+        self.development = Development(header, networks, self._y_hat, whole, analysis.workers)
+
+    def likeness(self, kind: rate.Kind) -> float:
+        """PSNR in dB, MS-SSIM or SSIMULACRA2 of the decoded picture."""
+        if kind == "psnr":
+            return self._psnr()
+        measure = quality.ms_ssim if kind == "ms_ssim" else ssimulacra2
+        return measure(self.analysis.pixels, self.development.run(self.analysis.pool))
+
+    def _psnr(self) -> float:
+        """Measured window by window: the decoded picture itself is not kept."""
+        errors: list[int] = []
+
+        def compare(box: Box, pixels: NDArray[np.uint8]) -> None:
+            original = self.analysis.pixels[box.top : box.bottom, box.left : box.right]
+            difference = original.astype(np.int32) - pixels
+            errors.append(int(np.square(difference).sum(dtype=np.int64)))
+
+        self.development.each(self.analysis.pool, compare)
+        error = sum(errors) / self.analysis.pixels.size
+        return 10 * math.log10(255**2 / error) if error else math.inf
+
+    def _y_hat(self, tile: int) -> Floats:
+        coded = self.choice.integers(self.networks, tile, self.analysis.kept[tile])
+        box = self.analysis.tile(tile)
+        return latents.restore(self.networks, coded.z, coded.r, box.height, box.width)
