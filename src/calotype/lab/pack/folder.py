@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from calotype.codec.manifest import PACKED
+PACKED = ".gz"
+"""Behind the name of a file that is stored compressed, as `calotype.codec.manifest` has it."""
 
 
 def check_target(folder: Path) -> None:
