@@ -169,7 +169,14 @@ def test_the_products_latents_by_hand() -> None:
     expected = hyper_analysis + hyper_model + side + low_classes + low_means + high_classes + high_means
     found = complexity.kmacs_per_pixel(model, size=size)
     assert found["latents"] * size[0] * size[1] * 1000 == pytest.approx(expected)
-    assert found["analysis"] == pytest.approx(found["synthesis"])
+    narrow = 192 * 96 * 2 + 96 * 96 * 9  # a bottleneck at 1/8
+    at16 = 4 * 192 * 48 + 4 * (48 * 192 * 2 + 192 * 192 * 9)
+    analysis = latents * (4 * (192 * 192 + 4 * narrow) + at16)
+    at16 = 48 * 128 * 2 + 128 * 128 * 9 + 48 * 768
+    renderer = 4 * 192 * 192 + 16 * (3 * 48 * 48 * 9 + 48 * 48)
+    synthesis = latents * (at16 + 4 * (2 * narrow + 192 * 192) + renderer)
+    assert found["analysis"] * size[0] * size[1] * 1000 == pytest.approx(analysis)
+    assert found["synthesis"] * size[0] * size[1] * 1000 == pytest.approx(synthesis)
     layers = complexity.kmacs_per_pixel(model, "layers", size)
     own = staged(cells, 2, lambda p: 16, 16)  # called as a function, not as a layer
     assert layers["latents"] * size[0] * size[1] * 1000 == pytest.approx(expected - own)
