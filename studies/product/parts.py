@@ -46,8 +46,11 @@ class Gated(nn.Module):
         self.gate.silence()
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.expand(x * (1 + torch.tanh(self.gate(x))))
-        return out
+        return self.within(x)
+
+    def within(self, x: Tensor, *, added: Tensor | None = None) -> Tensor:
+        """As `Pointwise.within`."""
+        return self.expand.within(x * (1 + torch.tanh(self.gate(x))), added=added)
 
 
 class ChannelGate(nn.Module):

@@ -78,7 +78,7 @@ def test_a_pack_without_int8_networks_uses_the_others(pack: Pack, tmp_path: Path
     copy = Path(shutil.copytree(pack.path, tmp_path / "copy"))
     fields = json.loads((copy / "manifest.json").read_text())
     for name in manifest.EXTRAS:
-        (copy / name).unlink()
+        (copy / f"{name}{manifest.PACKED}").unlink()
         del fields["files"][name]
     fields["id"] = manifest.pack_id(fields["files"])
     (copy / "manifest.json").write_text(json.dumps(fields))
