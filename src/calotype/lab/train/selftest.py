@@ -43,7 +43,7 @@ from calotype.records.script import guarded
 CROPS = 4
 STEPS = 20
 """That are compared, recorded and not."""
-LOSS, NORM, HALF, RECORDED = 1e-3, 1e-2, 0.02, 0.01
+LOSS, NORM, HALF, RECORDED = 1e-3, 0.1, 0.02, 0.01
 """Largest relative differences: of the loss, of the gradient's norm, of the loss in bfloat16, and of the loss
 after recorded steps."""
 BEFORE = 6
