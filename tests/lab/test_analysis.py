@@ -20,11 +20,11 @@ from calotype.lab.analysis.specimens import AnalysisError, Specimen, open_specim
 from calotype.lab.checkpoint import CheckpointError, save_checkpoint
 from calotype.lab.layers.window_attention import SwinBlock
 from calotype.lab.models.base import LabModel
-from calotype.lab.models.calotype import Calotype, Config
 from calotype.lab.train.state import NAME, State
 from calotype.lab.train.subject import Subject as Trained
 
 from .conftest import picture, thin
+from .small import product
 
 THIN_TCM = "liu2023-tcm-small:n=8,m=20,z=8,inner=16,widths=[8,8]"
 
@@ -145,22 +145,6 @@ def test_map_and_mean_agree() -> None:
     total = deviation.summary([r, r])
     assert total["epsilon_s"] == pytest.approx(r.epsilon / r.gamma)
     assert [row["picture"] for row in total["pictures"]] == ["p", "p"]
-
-
-def product() -> Calotype:
-    torch.manual_seed(0)
-    return Calotype(
-        Config(
-            latents=24,
-            width=16,
-            narrow=8,
-            narrow16=8,
-            wide16=8,
-            render=8,
-            analysis_blocks=(1, 1),
-            synthesis_blocks=(1, 1),
-        )
-    )
 
 
 def test_the_product_model_can_be_looked_at() -> None:

@@ -17,12 +17,12 @@ from calotype.lab.analysis.correlation import CorrelationMap, channel_maps
 from calotype.lab.losses import CorrelationLoss, WithCorrelation, convert_alpha, normalised
 from calotype.lab.losses.correlation import MASKS, PAPER_ALPHA, products, window_mask
 from calotype.lab.models.base import Output
-from calotype.lab.models.calotype import Calotype, Config
 from calotype.lab.objective import RateDistortion
 from calotype.lab.train import options
 from calotype.lab.train.subject import AllQualities, Subject
 
 from .conftest import picture, thin
+from .small import product
 
 
 def output(u: Tensor, mu: float = 0.3, sigma: float = 2.0) -> Output:
@@ -262,22 +262,6 @@ def test_every_gaussian_model_gives_normalised_latents(name: str) -> None:
 def test_models_without_a_mean_and_a_scale_say_so(name: str) -> None:
     with pytest.raises(ValueError, match="Gaussian"):
         normalised(thin(name)(picture(64, 64)[None] / 255))
-
-
-def product() -> Calotype:
-    torch.manual_seed(0)
-    return Calotype(
-        Config(
-            latents=24,
-            width=16,
-            narrow=8,
-            narrow16=8,
-            wide16=8,
-            render=8,
-            analysis_blocks=(1, 1),
-            synthesis_blocks=(1, 1),
-        )
-    )
 
 
 def test_the_product_model_too() -> None:
