@@ -1,64 +1,175 @@
-// The two kernels, included once for each `Vector` (vectors.hpp).
-
-// Sums of `r` rows and `c` panels from row `row` and panel `panel` on, then what is stored of them.
-template <int r, int c>
-static void sums(const Product& p, std::size_t row, std::size_t panel) {
-    Vector acc[r][c];
-    const std::int16_t* a[r];
-    const std::int16_t* const b = p.panels + panel * p.pairs * 2 * width;
-    for (int i = 0; i < r; ++i) {
-        a[i] = p.rows[row + i];
-        for (int j = 0; j < c; ++j)
-            acc[i][j] = p.row_bias ? Vector::all(p.row_bias[row + i])
-                                   : Vector::load(p.column_bias + (panel + j) * width);
-    }
-    for (std::size_t k = 0; k < p.pairs; ++k) {
-        const std::int32_t offset = p.offsets[k];
-        for (int i = 0; i < r; ++i)
-            for (int j = 0; j < c; ++j) acc[i][j].madd(a[i] + offset, b + (j * p.pairs + k) * 2 * width);
-    }
-    for (int i = 0; i < r; ++i)
-        for (int j = 0; j < c; ++j) {
-            acc[i][j].settle(p.shift, p.low, p.high);
-            const std::size_t column = (panel + j) * width, at = (row + i) * p.stride + column;
-            const std::size_t n = std::min(width, p.columns - column);
-            if (p.out32)
-                keep(acc[i][j], p.out32 + at, n);
-            else if (p.out16)
-                keep(acc[i][j], p.out16 + at, n);
-            else
-                keep(acc[i][j], p.out8 + at, n);
-        }
-}
+// The kernels, included once for each `Vector`, in its namespace.
 
 template <class T>
-static void keep(const Vector& v, T* out, std::size_t n) {
-    if (n == width) return v.store(out);
+static void keep(const Vector& v, T* out, std::size_t n, std::int32_t low, std::int32_t high) {
+    if (n == width) return v.store(out, low, high);
     T all[width];
-    v.store(all);
+    v.store(all, low, high);
     std::memcpy(out, all, n * sizeof(T));
 }
 
+static void add_to(const Vector& v, std::int16_t* out, std::size_t n) {
+    if (n == width) return v.add_to(out);
+    std::int16_t all[width] = {};
+    std::memcpy(all, out, n * sizeof *out);
+    v.add_to(all);
+    std::memcpy(out, all, n * sizeof *out);
+}
+
 template <int r, int c>
-static void rows_left(const Product& p, std::size_t row, std::size_t panel) {
-    if (p.row_count - row == r) return sums<r, c>(p, row, panel);
-    if constexpr (r > 1) rows_left<r - 1, c>(p, row, panel);
+static CALOTYPE_INLINE void begin(Vector (&acc)[r][c], const Ending& e, std::size_t row, std::size_t panel) {
+    CALOTYPE_UNROLL
+    for (int i = 0; i < r; ++i)
+        CALOTYPE_UNROLL
+        for (int j = 0; j < c; ++j)
+            acc[i][j] = e.row_bias ? Vector::all(e.row_bias[row + i])
+                                   : Vector::load(e.column_bias + (panel + j) * width);
+}
+
+// The ending of sums [r][c]. A function of its own: few instructions of a product are here.
+static CALOTYPE_APART void finish(Vector* acc, int r, int c, const Ending& e, std::size_t row,
+                                  std::size_t panel) {
+    for (int j = 0; j < c; ++j) {
+        const std::size_t column = (panel + j) * width, n = std::min(width, e.columns - column);
+        for (int i = 0; i < r; ++i) {
+            const std::size_t at = (row + i) * e.stride + column;
+            Vector v = acc[i * c + j];
+            if (e.scale)
+                v.scale(e.scale + column);
+            else
+                v.shift(e.shift);
+            if (e.out8)
+                keep(v, e.out8 + at, n, e.low, e.high);
+            else if (e.out16)
+                keep(v, e.out16 + at, n, e.low, e.high);
+            else if (e.out32)
+                keep(v, e.out32 + at, n, e.low, e.high);
+            else
+                add_to(v, e.added + at, n);
+        }
+    }
+}
+
+// Pairs of int16: sums of `r` rows and `c` panels from row `row` and panel `panel` on, and their ending.
+struct Pairs {
+    static constexpr int rows = Vector::rows, panels = Vector::panels;
+
+    template <int r, int c>
+    void sums(std::size_t row, std::size_t panel) const {
+        Vector acc[r][c];
+        const std::int16_t* a[r];
+        const std::int16_t* b = p.panels + panel * p.pairs * 2 * width;
+        for (int i = 0; i < r; ++i) a[i] = p.rows[row + i];
+        begin(acc, p, row, panel);
+        for (std::size_t k = 0; k < p.pairs; ++k, b += 2 * width) {
+            const std::ptrdiff_t offset = p.offsets[k];
+            CALOTYPE_UNROLL
+            for (int i = 0; i < r; ++i)
+                CALOTYPE_UNROLL
+                for (int j = 0; j < c; ++j) acc[i][j].madd(a[i] + offset, b + j * p.pairs * 2 * width);
+        }
+        finish(&acc[0][0], r, c, p, row, panel);
+    }
+    void start(std::size_t) {}
+
+    const Product& p;
+};
+
+// Quads of bytes, likewise.
+struct Quads {
+    static constexpr int rows = Vector::byte_rows, panels = Vector::byte_panels;
+
+    template <int r, int c>
+    void sums(std::size_t row, std::size_t panel) const {
+        Vector acc[r][c];
+        const std::uint8_t* a[r];
+        const std::size_t quads = p.panels->quads;
+        const std::int8_t* b = p.panels->panels.data() + panel * quads * 4 * width;
+        for (int i = 0; i < r; ++i) a[i] = p.rows[row + i];
+        begin(acc, p, row, panel);
+        if constexpr (Vector::sorted) {
+            const BytePanels::Groups& groups = p.panels->groups[panel];
+            const std::int32_t* offset = offsets;
+            for (std::uint32_t g = 0; g < groups.fours; ++g) group<4>(acc, a, offset, b);
+            for (std::uint32_t g = 0; g < groups.twos; ++g) group<2>(acc, a, offset, b);
+            for (std::uint32_t g = 0; g < groups.ones; ++g) group<1>(acc, a, offset, b);
+        } else {
+            for (std::size_t k = 0; k < quads; ++k, b += 4 * width) {
+                const std::ptrdiff_t offset = p.offsets[k];
+                CALOTYPE_UNROLL
+                for (int i = 0; i < r; ++i)
+                    CALOTYPE_UNROLL
+                    for (int j = 0; j < c; ++j) acc[i][j].dot(a[i] + offset, b + j * quads * 4 * width);
+            }
+        }
+        finish(&acc[0][0], r, c, p, row, panel);
+    }
+
+    // Adds the products of the next n quads.
+    template <int n, int r, class V>
+    static CALOTYPE_INLINE void group(V (&acc)[r][1], const std::uint8_t* const (&a)[r],
+                                      const std::int32_t*& offset, const std::int8_t*& b) {
+        typename V::Half t[r];
+        CALOTYPE_UNROLL
+        for (int k = 0; k < n; ++k, b += 4 * width) {
+            const std::ptrdiff_t at = *offset++;
+            CALOTYPE_UNROLL
+            for (int i = 0; i < r; ++i)
+                if (k == 0)
+                    t[i] = V::Half::of(a[i] + at, b);
+                else
+                    t[i].add(a[i] + at, b);
+        }
+        CALOTYPE_UNROLL
+        for (int i = 0; i < r; ++i) acc[i][0].widen(t[i]);
+    }
+
+    // Before the first rows of a panel: its offsets in the order of its quads.
+    void start(std::size_t panel) {
+        if constexpr (Vector::sorted)
+            for (std::size_t k = 0; k < p.panels->quads; ++k)
+                offsets[k] = p.offsets[p.panels->order[panel * p.panels->quads + k]];
+    }
+
+    explicit Quads(const ByteProduct& product) : p(product) {}
+
+    const ByteProduct& p;
+    std::int32_t offsets[Vector::sorted ? max_quads : 1];
+};
+
+template <int r, int c, class Work>
+static void rows_left(const Work& work, std::size_t row, std::size_t panel) {
+    if (work.p.row_count - row == r) return work.template sums<r, c>(row, panel);
+    if constexpr (r > 1) rows_left<r - 1, c>(work, row, panel);
 }
 
 // All rows of `c` panels, or of fewer where fewer are left.
-template <int c>
-static void panels_from(const Product& p, std::size_t panel, std::size_t count) {
+template <int c, class Work>
+static void panels_from(Work& work, std::size_t panel, std::size_t count) {
     if constexpr (c > 1)
-        if (count - panel < c) return panels_from<c - 1>(p, panel, count);
+        if (count - panel < c) return panels_from<c - 1>(work, panel, count);
+    work.start(panel);
     std::size_t row = 0;
-    for (; row + Vector::rows <= p.row_count; row += Vector::rows) sums<Vector::rows, c>(p, row, panel);
-    if (row < p.row_count) rows_left<Vector::rows, c>(p, row, panel);
+    for (; row + Work::rows <= work.p.row_count; row += Work::rows)
+        work.template sums<Work::rows, c>(row, panel);
+    if (row < work.p.row_count) rows_left<Work::rows, c>(work, row, panel);
 }
 
-static void multiply(const Product& p) {
-    const std::size_t count = (p.columns + width - 1) / width;
-    for (std::size_t panel = 0; panel < count; panel += Vector::panels)
-        panels_from<Vector::panels>(p, panel, count);
+template <class Work>
+static void all_panels(Work&& work) {
+    const std::size_t count = panels_of(work.p.columns);
+    for (std::size_t panel = 0; panel < count; panel += Work::panels)
+        panels_from<Work::panels>(work, panel, count);
+}
+
+static void multiply(const Product& p) { all_panels(Pairs{p}); }
+
+static void multiply_bytes(const ByteProduct& p) {
+    all_panels(Quads(p));
+}
+
+static BytePanels pack_bytes(const std::int8_t* weights, std::size_t columns, std::size_t quads) {
+    return packed_bytes(weights, columns, quads, Vector::sorted);
 }
 
 // sums[0 .. 16 n - 1] += x * weights, the weights in pairs with 0.
@@ -70,3 +181,5 @@ static void add(std::int32_t* sums, std::int16_t x, const std::int16_t* weights,
         v.store(sums + i * width);
     }
 }
+
+static Kernels kernels(const char* name) { return {name, multiply, multiply_bytes, pack_bytes, add}; }

@@ -1,4 +1,13 @@
-// Products of integer matrices: the portable kernel, and those of instruction sets chosen at run time.
+// Products of integer matrices: the portable kernel, which defines the result, and those of instruction sets
+// chosen at run time, which give the same integers.
+//
+// A convolution is such a product without copies: a row is where a site's inputs begin in a map whose channels
+// come last, and the offsets lead from there to its neighbours. Activations are int16 or uint8; weights int16,
+// or int8 of at most 64; sums int32. Whoever makes the weights sees to it that for every column
+//
+//     |bias| + sum of |weight| * largest |activation| < 2^31
+//
+// so that no sum overflows, whatever its order.
 #pragma once
 
 #include <cstddef>
@@ -6,31 +15,64 @@
 #include <string>
 #include <vector>
 
+#include "panels.hpp"
+
 #if defined(_MSC_VER) && defined(_M_X64)
 #include <intrin.h>
 #endif
 
 namespace calotype::latents {
 
-// out[i][j] = clip((bias + sum over k of rows[i][offsets[k] + 0, 1] * panels[..][k][j][0, 1]) >> shift)
+// What becomes of the sums. The sum in row i and column j starts at its bias. If there are scales it becomes
 //
-// Columns lie in panels of 16: panels[ceil(columns / 16)][pairs][16][2].
-struct Product {
+//     v = (sum * scale[j] + 2^31) >> 32      in 64 bits: a product by scale / 2^32, halves rounded up
+//
+// and else v = sum >> shift. Shifts round down. Then, at [i * stride + j] of the first output that is not null:
+//
+//     out8, out16, out32    clip(v, low, high), where low and high are values of the output's type
+//     added                 clip(added + v, -32768, 32767), in place
+struct Ending {
+    std::size_t columns;
+    const std::int32_t* row_bias;     // one for each row, or null:
+    const std::int32_t* column_bias;  // one for each column, up to a multiple of 16
+    const std::int32_t* scale;        // one for each column, up to a multiple of 16, all above 0; or null
+    int shift;
+    std::int32_t low, high;
+    std::int32_t* out32;
+    std::int16_t* out16;
+    std::uint8_t* out8;
+    std::int16_t* added;
+    std::size_t stride;  // from one row of the output to the next
+};
+
+// Sums over k < pairs of rows[i][offsets[k] + 0, 1] * panels[..][k][j][0, 1].
+//
+// Columns lie in panels of 16: panels[ceil(columns / 16)][pairs][16][2] (pack_pairs). They are read fastest
+// where they begin at a multiple of 64 bytes.
+struct Product : Ending {
     const std::int16_t* const* rows;
     std::size_t row_count;
     const std::int32_t* offsets;  // of each pair from the start of a row, in int16
     std::size_t pairs;
     const std::int16_t* panels;
-    std::size_t columns;
-    const std::int32_t* row_bias;     // one for each row, or null:
-    const std::int32_t* column_bias;  // one for each column, up to a multiple of 16
-    int shift;
-    std::int32_t low, high;
-    // The first that is not null; `stride` from one row to the next.
-    std::int32_t* out32;
-    std::int16_t* out16;
-    std::uint8_t* out8;
-    std::size_t stride;
+};
+
+// Sums over k < quads of rows[i][offsets[k] + 0, 1, 2, 3] * weights[j][4 k + 0, 1, 2, 3].
+struct ByteProduct : Ending {
+    const std::uint8_t* const* rows;
+    std::size_t row_count;
+    const std::int32_t* offsets;  // of each quad from the start of a row, in bytes
+    const BytePanels* panels;     // from the kernel's own pack_bytes; the columns are the Ending's
+};
+
+struct Kernels {
+    const char* name;
+    void (*multiply)(const Product&);
+    void (*multiply_bytes)(const ByteProduct&);
+    // Weights [columns][4 quads] for multiply_bytes. Throws std::invalid_argument if one is beyond +-64 or
+    // there are more than max_quads.
+    BytePanels (*pack_bytes)(const std::int8_t* weights, std::size_t columns, std::size_t quads);
+    void (*add)(std::int32_t* sums, std::int16_t x, const std::int16_t* weights, std::size_t n);
 };
 
 }  // namespace calotype::latents
@@ -38,12 +80,6 @@ struct Product {
 #include "vectors.hpp"
 
 namespace calotype::latents {
-
-struct Kernels {
-    const char* name;
-    void (*multiply)(const Product&);
-    void (*add)(std::int32_t* sums, std::int16_t x, const std::int16_t* weights, std::size_t n);
-};
 
 #if CALOTYPE_X86
 struct Machine {
@@ -77,10 +113,10 @@ inline const std::vector<Kernels>& kernels() {
         std::vector<Kernels> list;
 #if CALOTYPE_X86
         const Machine machine;
-        if (machine.vnni) list.push_back({"avx512", vnni::multiply, vnni::add});
-        if (machine.avx2) list.push_back({"avx2", avx2::multiply, avx2::add});
+        if (machine.vnni) list.push_back(vnni::kernels("avx512"));
+        if (machine.avx2) list.push_back(avx2::kernels("avx2"));
 #endif
-        list.push_back({"portable", portable::multiply, portable::add});
+        list.push_back(portable::kernels("portable"));
         return list;
     }();
     return found;

@@ -1,0 +1,186 @@
+// Every kernel that this machine has, against plain loops in 64 bits: products of random shapes with values at
+// their limits, every ending, outputs with room between the rows that must stay as it is.
+//
+//   kernels_test [rounds, default 300] [name of the only kernel to try]
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+
+#include "kernels.hpp"
+
+namespace {
+
+using namespace calotype::latents;
+
+std::mt19937 bits(1);
+// Within low .. high, one in four times an end of it.
+std::int64_t pick(std::int64_t low, std::int64_t high) {
+    const auto kind = bits() % 8;
+    if (kind < 2) return kind == 0 ? low : high;
+    return std::uniform_int_distribution<std::int64_t>(low, high)(bits);
+}
+
+struct Case {
+    std::size_t rows, columns, inputs;        // inputs: a multiple of the group
+    std::vector<std::int32_t> offsets;        // of each group
+    std::vector<std::size_t> starts;          // of each row
+    std::vector<std::int64_t> data, weights;  // weights [columns][inputs]
+    std::vector<std::int32_t> row_bias, column_bias, scale;
+    bool by_row, scaled;
+    int shift, output;  // 0 .. 3: out8, out16, out32, added
+    std::int32_t low, high;
+    std::size_t stride;
+    std::vector<std::int32_t> before;  // what the output holds at first
+
+    Case(std::size_t group, std::int64_t least, std::int64_t most, std::int64_t weight_peak) {
+        rows = pick(1, 20), columns = pick(1, 100);
+        const std::size_t groups = pick(1, 40);
+        inputs = groups * group;
+        data.resize(inputs * 3 + rows * group);
+        const bool extreme = bits() % 3 == 0;
+        for (auto& x : data) x = extreme ? (bits() % 4 ? most : least) : pick(least, most);
+        for (std::size_t i = 0; i < rows; ++i) starts.push_back(pick(0, rows - 1) * group);
+        for (std::size_t k = 0; k < groups; ++k)
+            offsets.push_back(static_cast<std::int32_t>(pick(0, data.size() - rows * group)));
+        const std::int64_t limit = INT32_MAX, peak = std::max(most, -least);
+        weight_peak = std::min(weight_peak, limit / 2 / peak / static_cast<std::int64_t>(inputs));
+        const std::int64_t spread = bits() % 2 ? weight_peak : std::max<std::int64_t>(1, weight_peak / 4);
+        const auto sign = bits() % 3;  // now and then all of one sign
+        for (std::size_t i = 0; i < columns * inputs; ++i) {
+            const std::int64_t w = pick(-spread, spread);
+            weights.push_back(sign == 0 ? w : sign == 1 ? std::abs(w) : -std::abs(w));
+        }
+        const std::int64_t room = limit - weight_peak * peak * static_cast<std::int64_t>(inputs);
+        const std::int64_t bias_peak = bits() % 2 ? room : std::min<std::int64_t>(room, 1 << 12);
+        for (std::size_t i = 0; i < rows; ++i) row_bias.push_back(pick(-bias_peak, bias_peak));
+        for (std::size_t j = 0; j < panels_of(columns) * width; ++j)
+            column_bias.push_back(pick(-bias_peak, bias_peak));
+        for (std::size_t j = 0; j < panels_of(columns) * width; ++j) {
+            const int top = static_cast<int>(pick(0, 30));
+            // Powers of two make halves.
+            scale.push_back(bits() % 2 ? 1 << top : static_cast<std::int32_t>(pick(1, (std::int64_t{2} << top) - 1)));
+        }
+        by_row = bits() % 4 == 0, scaled = bits() % 4 != 0;
+        shift = static_cast<int>(pick(0, 31)), output = static_cast<int>(bits() % 4);
+        const std::int64_t lowest[] = {0, INT16_MIN, INT32_MIN, 0}, highest[] = {255, INT16_MAX, INT32_MAX, 0};
+        low = static_cast<std::int32_t>(pick(lowest[output], highest[output]));
+        high = static_cast<std::int32_t>(pick(low, highest[output]));
+        if (bits() % 2) low = lowest[output], high = highest[output];
+        if (output == 3 && !scaled) shift = std::max(shift, 2);
+        stride = columns + pick(0, 9);
+        for (std::size_t i = 0; i < rows * stride; ++i) before.push_back(pick(INT16_MIN, INT16_MAX));
+    }
+
+    std::size_t group() const { return inputs / offsets.size(); }
+
+    std::vector<std::int32_t> expected() const {
+        std::vector<std::int32_t> out = before;
+        for (std::size_t i = 0; i < rows; ++i)
+            for (std::size_t j = 0; j < columns; ++j) {
+                std::int64_t v = by_row ? row_bias[i] : column_bias[j];
+                for (std::size_t k = 0; k < inputs; ++k)
+                    v += data[starts[i] + offsets[k / group()] + k % group()] * weights[j * inputs + k];
+                if (v > INT32_MAX || v < -INT32_MAX) std::abort();
+                v = scaled ? (v * scale[j] + (std::int64_t{1} << 31)) >> 32 : v >> shift;
+                std::int32_t& o = out[i * stride + j];
+                const std::int64_t l = output == 3 ? INT16_MIN : low, h = output == 3 ? INT16_MAX : high;
+                if (output == 3) v += o;
+                o = static_cast<std::int32_t>(v < l ? l : v > h ? h : v);
+            }
+        return out;
+    }
+
+    // The integers that the outputs hold, after `work` on them.
+    template <class Work>
+    std::vector<std::int32_t> with_outputs(Ending& e, Work&& work) const {
+        std::vector<std::uint8_t> out8(before.begin(), before.end());
+        std::vector<std::int16_t> out16(before.begin(), before.end());
+        std::vector<std::int32_t> out32 = before;
+        e.columns = columns, e.stride = stride, e.shift = shift, e.low = low, e.high = high;
+        e.column_bias = column_bias.data();
+        if (by_row) e.row_bias = row_bias.data();
+        if (scaled) e.scale = scale.data();
+        if (output == 0) e.out8 = out8.data();
+        if (output == 1) e.out16 = out16.data();
+        if (output == 2) e.out32 = out32.data();
+        if (output == 3) e.added = out16.data();
+        work();
+        if (output == 0) return {out8.begin(), out8.end()};
+        if (output == 2) return out32;
+        return {out16.begin(), out16.end()};
+    }
+
+    template <class T>
+    std::vector<const T*> row_pointers(const std::vector<T>& all) const {
+        std::vector<const T*> found;
+        for (const std::size_t s : starts) found.push_back(all.data() + s);
+        return found;
+    }
+
+    std::vector<std::int32_t> by_pairs(const Kernels& kernel) const {
+        const std::vector<std::int16_t> x(data.begin(), data.end()), w(weights.begin(), weights.end());
+        const auto panels = pack_pairs(w.data(), columns, offsets.size());
+        const auto pointers = row_pointers(x);
+        Product p{};
+        p.rows = pointers.data(), p.row_count = rows;
+        p.offsets = offsets.data(), p.pairs = offsets.size(), p.panels = panels.data();
+        return with_outputs(p, [&] { kernel.multiply(p); });
+    }
+
+    std::vector<std::int32_t> by_quads(const Kernels& kernel) const {
+        const std::vector<std::uint8_t> x(data.begin(), data.end());
+        const std::vector<std::int8_t> w(weights.begin(), weights.end());
+        const BytePanels panels = kernel.pack_bytes(w.data(), columns, offsets.size());
+        const auto pointers = row_pointers(x);
+        ByteProduct p{};
+        p.rows = pointers.data(), p.row_count = rows;
+        p.offsets = offsets.data(), p.panels = &panels;
+        return with_outputs(p, [&] { kernel.multiply_bytes(p); });
+    }
+};
+
+void compare(const Kernels& kernel, const char* what, const Case& c, std::vector<std::int32_t> found) {
+    auto expected = c.expected();
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+        const bool gap = i % c.stride >= c.columns;
+        if (gap && c.output == 0) expected[i] = static_cast<std::uint8_t>(expected[i]);
+        if (found[i] == expected[i]) continue;
+        std::printf("%s: %s of %zu rows, %zu inputs, %zu columns, output %d: [%zu, %zu] is %d, not %d\n",
+                    kernel.name, what, c.rows, c.inputs, c.columns, c.output, i / c.stride, i % c.stride,
+                    found[i], expected[i]);
+        std::exit(1);
+    }
+}
+
+bool refused(const Kernels& kernel, std::int8_t weight) {
+    const std::int8_t weights[4] = {0, 0, weight, 0};
+    try {
+        kernel.pack_bytes(weights, 1, 1);
+    } catch (const std::invalid_argument&) {
+        return true;
+    }
+    return false;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+    const int rounds = count > 1 ? std::atoi(arguments[1]) : 300;
+    const std::string only = count > 2 ? arguments[2] : "";
+    int tried = 0;
+    for (const Kernels& kernel : kernels()) {
+        if (!only.empty() && only != kernel.name) continue;
+        ++tried;
+        for (int round = 0; round < rounds; ++round) {
+            const Case pairs(2, -32768, 32767, 32767), quads(4, 0, 255, byte_weight_peak);
+            compare(kernel, "pairs", pairs, pairs.by_pairs(kernel));
+            compare(kernel, "bytes", quads, quads.by_quads(kernel));
+        }
+        if (!refused(kernel, 65) || !refused(kernel, -65) || refused(kernel, 64) || refused(kernel, -64)) {
+            std::printf("%s: weights beyond 64 must be refused, others not\n", kernel.name);
+            return 1;
+        }
+        std::printf("%s: %d rounds\n", kernel.name, rounds);
+    }
+    return tried > 0 ? 0 : 1;
+}

@@ -1,0 +1,176 @@
+// The instruction sets of x86: AVX2, and AVX-512 with VNNI.
+#pragma once
+
+#if defined(CALOTYPE_SIMDE)  // tests: AVX-512 on a machine without it
+#define SIMDE_ENABLE_NATIVE_ALIASES
+#include <simde/x86/avx512.h>
+#elif defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push  // GCC 12 warns of its own header
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#include <immintrin.h>
+#pragma GCC diagnostic pop
+#else
+#include <immintrin.h>
+#endif
+
+CALOTYPE_TARGET("avx2")
+namespace calotype::latents::avx2 {
+
+template <class T>
+static CALOTYPE_INLINE __m256i whole(const T* p) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+}
+// One pair or quad in every lane.
+template <class T>
+static CALOTYPE_INLINE __m256i everywhere(const T* p) {
+    std::int32_t x;
+    std::memcpy(&x, p, 4);
+    return _mm256_set1_epi32(x);
+}
+
+struct Vector {
+    static constexpr int rows = 6, panels = 1;
+    static constexpr int byte_rows = 3, byte_panels = 1;
+    static constexpr bool sorted = true;
+
+    // Sums of the products of some quads, two for each column, in 16 bits.
+    struct Half {
+        static Half of(const std::uint8_t* a, const std::int8_t* b) {
+            const __m256i x = everywhere(a);
+            return {_mm256_maddubs_epi16(x, whole(b)), _mm256_maddubs_epi16(x, whole(b + 2 * width))};
+        }
+        void add(const std::uint8_t* a, const std::int8_t* b) {
+            const Half more = of(a, b);
+            v0 = _mm256_add_epi16(v0, more.v0);
+            v1 = _mm256_add_epi16(v1, more.v1);
+        }
+
+        __m256i v0, v1;
+    };
+
+    static Vector all(std::int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
+    static Vector load(const std::int32_t* p) { return {whole(p), whole(p + 8)}; }
+    void madd(const std::int16_t* a, const std::int16_t* b) {
+        const __m256i x = everywhere(a);
+        v0 = _mm256_add_epi32(v0, _mm256_madd_epi16(x, whole(b)));
+        v1 = _mm256_add_epi32(v1, _mm256_madd_epi16(x, whole(b + width)));
+    }
+    void widen(const Half& t) {
+        const __m256i ones = _mm256_set1_epi16(1);
+        v0 = _mm256_add_epi32(v0, _mm256_madd_epi16(t.v0, ones));
+        v1 = _mm256_add_epi32(v1, _mm256_madd_epi16(t.v1, ones));
+    }
+    void shift(int n) {
+        v0 = _mm256_sra_epi32(v0, _mm_cvtsi32_si128(n));
+        v1 = _mm256_sra_epi32(v1, _mm_cvtsi32_si128(n));
+    }
+    void scale(const std::int32_t* by) {
+        v0 = scaled(v0, whole(by));
+        v1 = scaled(v1, whole(by + 8));
+    }
+    void store(std::int32_t* p) const {
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v0);
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + 8), v1);
+    }
+    void store(std::int32_t* p, std::int32_t low, std::int32_t high) const {
+        const __m256i l = _mm256_set1_epi32(low), h = _mm256_set1_epi32(high);
+        Vector{_mm256_min_epi32(_mm256_max_epi32(v0, l), h), _mm256_min_epi32(_mm256_max_epi32(v1, l), h)}.store(p);
+    }
+    void store(std::int16_t* p, std::int32_t low, std::int32_t high) const {
+        const __m256i l = _mm256_set1_epi16(static_cast<std::int16_t>(low));
+        const __m256i h = _mm256_set1_epi16(static_cast<std::int16_t>(high));
+        const __m256i t = _mm256_min_epi16(_mm256_max_epi16(narrow(v0, v1), l), h);
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), t);
+    }
+    void store(std::uint8_t* p, std::int32_t low, std::int32_t high) const {
+        const __m128i l = _mm_set1_epi8(static_cast<char>(low)), h = _mm_set1_epi8(static_cast<char>(high));
+        const __m256i t = narrow(v0, v1);
+        const __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(t), _mm256_extracti128_si256(t, 1));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_min_epu8(_mm_max_epu8(bytes, l), h));
+    }
+    void add_to(std::int16_t* p) const {
+        const __m256i before = whole(p);
+        const __m256i p0 = _mm256_cvtepi16_epi32(_mm256_castsi256_si128(before));
+        const __m256i p1 = _mm256_cvtepi16_epi32(_mm256_extracti128_si256(before, 1));
+        const __m256i t = narrow(_mm256_add_epi32(p0, v0), _mm256_add_epi32(p1, v1));
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), t);
+    }
+
+    __m256i v0, v1;
+
+private:
+    // Rounded high halves: those of even lanes from one product, those of odd lanes from another.
+    static __m256i scaled(__m256i v, __m256i by) {
+        const __m256i half = _mm256_set1_epi64x(std::int64_t{1} << 31);
+        const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(v, by), half);
+        const __m256i odd =
+            _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(v, 32), _mm256_srli_epi64(by, 32)), half);
+        return _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
+    }
+    static __m256i narrow(__m256i a, __m256i b) {
+        return _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xd8);
+    }
+};
+
+#include "kernel.inl"
+
+}  // namespace calotype::latents::avx2
+CALOTYPE_TARGET_END
+
+CALOTYPE_TARGET("avx512f,avx512bw,avx512vl,avx512vnni")
+namespace calotype::latents::vnni {
+
+struct Vector {
+    static constexpr int rows = 8, panels = 3;
+    static constexpr int byte_rows = 8, byte_panels = 3;
+    static constexpr bool sorted = false;
+
+    static Vector all(std::int32_t x) { return {_mm512_set1_epi32(x)}; }
+    static Vector load(const std::int32_t* p) { return {_mm512_loadu_si512(p)}; }
+    void madd(const std::int16_t* a, const std::int16_t* b) {
+        v = _mm512_dpwssd_epi32(v, everywhere(a), _mm512_loadu_si512(b));
+    }
+    void dot(const std::uint8_t* a, const std::int8_t* b) {
+        v = _mm512_dpbusd_epi32(v, everywhere(a), _mm512_loadu_si512(b));
+    }
+    void shift(int n) { v = _mm512_sra_epi32(v, _mm_cvtsi32_si128(n)); }
+    void scale(const std::int32_t* by) {
+        const __m512i half = _mm512_set1_epi64(std::int64_t{1} << 31), m = _mm512_loadu_si512(by);
+        const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(v, m), half);
+        const __m512i odd =
+            _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(v, 32), _mm512_srli_epi64(m, 32)), half);
+        v = _mm512_mask_mov_epi32(_mm512_srli_epi64(even, 32), 0xaaaa, odd);
+    }
+    void store(std::int32_t* p) const { _mm512_storeu_si512(p, v); }
+    void store(std::int32_t* p, std::int32_t low, std::int32_t high) const { clipped(low, high).store(p); }
+    void store(std::int16_t* p, std::int32_t low, std::int32_t high) const { clipped(low, high).narrow(p); }
+    void store(std::uint8_t* p, std::int32_t low, std::int32_t high) const {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(clipped(low, high).v));
+    }
+    void add_to(std::int16_t* p) const {
+        const __m256i before = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+        Vector{_mm512_add_epi32(v, _mm512_cvtepi16_epi32(before))}.clipped(INT16_MIN, INT16_MAX).narrow(p);
+    }
+
+    __m512i v;
+
+private:
+    template <class T>
+    static CALOTYPE_INLINE __m512i everywhere(const T* p) {
+        std::int32_t x;
+        std::memcpy(&x, p, 4);
+        return _mm512_set1_epi32(x);
+    }
+    Vector clipped(std::int32_t low, std::int32_t high) const {
+        return {_mm512_min_epi32(_mm512_max_epi32(v, _mm512_set1_epi32(low)), _mm512_set1_epi32(high))};
+    }
+    void narrow(std::int16_t* p) const {
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(v));
+    }
+};
+
+#include "kernel.inl"
+
+}  // namespace calotype::latents::vnni
+CALOTYPE_TARGET_END
