@@ -6,30 +6,17 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include "binding.hpp"
+#include "choose.hpp"
+#include "networks.hpp"
 #include "parse.hpp"
 
 namespace nb = nanobind;
 namespace rans = calotype::rans;
+using namespace calotype;
 using namespace calotype::latents;
 
 namespace {
-
-template <class T, int dims>
-using Array = nb::ndarray<T, nb::ndim<dims>, nb::c_contig, nb::device::cpu>;
-template <int dims>
-using Ints = Array<const std::int32_t, dims>;
-
-template <class A>
-void check_shape(const char* name, const A& array, std::initializer_list<std::size_t> expected) {
-    std::string text;
-    bool same = true;
-    std::size_t i = 0;
-    for (const std::size_t n : expected) {
-        same &= array.shape(i++) == n;
-        text += (text.empty() ? "" : ", ") + std::to_string(n);
-    }
-    if (!same) throw std::invalid_argument(std::string(name) + " must be of shape [" + text + "]");
-}
 
 Arrays arrays_of(const nb::dict& weights, const nb::dict& biases) {
     Arrays found;
@@ -43,12 +30,6 @@ Arrays arrays_of(const nb::dict& weights, const nb::dict& biases) {
         found.biases[nb::cast<std::string>(name)] = {a.data(), a.shape(0)};
     }
     return found;
-}
-
-const Kernels& kernel_named(const std::string& name) {
-    for (const Kernels& k : kernels())
-        if (name.empty() || name == k.name) return k;
-    throw std::invalid_argument("this machine has no kernel named " + name);
 }
 
 class Latents {
@@ -122,6 +103,34 @@ public:
         walk.high();
     }
 
+    // Sets r to an encoder's choice for latents y, given z.
+    void choose(const LevelArrays& level, const calotype::fixed::Networks& networks,
+                const std::tuple<Ints<2>, Ints<2>>& steps,
+                const std::tuple<Floats<1>, Floats<2>, Floats<2>, Floats<1>>& wish, const Floats<3>& y,
+                const Z& z, const R& r) const {
+        const Tile t = tile(level, z, r, net_.latents());
+        const auto& [unit, low_gain, high_gain, keep] = wish;
+        check_shape("y", y, {net_.latents(), t.h, t.w});
+        check_shape("unit", unit, {net_.latents()});
+        check_shape("low_gain", low_gain, {4, net_.low_channels});
+        check_shape("high_gain", high_gain, {phases, net_.high});
+        check_shape("keep", keep, {classes});
+        const calotype::fixed::Steps s = steps_of(networks, std::get<0>(steps), std::get<1>(steps));
+        if (networks.mean.low_channels != net_.low_channels || networks.mean.high != net_.high ||
+            networks.mean.hyper != net_.k)
+            throw std::invalid_argument("the networks are of other sizes than the parser");
+        nb::gil_scoped_release release;
+        calotype::fixed::Means means(networks.mean, s, t.h, t.w);
+        calotype::fixed::Choose coder(
+            means, {y.data(), unit.data(), low_gain.data(), high_gain.data(), keep.data()}, networks.mean, t.h, t.w,
+            z.data(), t.level.z_mul, r.data());
+        Walk<calotype::fixed::Choose> walk(net_, kernels_, t.level, z_laws_, r_laws_, t.h, t.w, coder, z.data(),
+                                           r.data());
+        walk.hyper();
+        walk.low();
+        walk.high();
+    }
+
 private:
     struct Tile {
         Level level;
@@ -172,5 +181,7 @@ void bind_latents(nb::module_& m) {
         .def("write", &Latents::write, "level"_a, "z"_a.noconvert(), "r"_a.noconvert())
         .def("read", &Latents::read, "level"_a, "data"_a.noconvert(), "z"_a.noconvert(), "r"_a.noconvert())
         .def("look", &Latents::look, "level"_a, "z"_a.noconvert(), "r"_a.noconvert(), "z_table"_a.noconvert(),
-             "z_shift"_a.noconvert(), "r_class"_a.noconvert());
+             "z_shift"_a.noconvert(), "r_class"_a.noconvert())
+        .def("choose", &Latents::choose, "level"_a, "networks"_a, "steps"_a, "wish"_a, "y"_a.noconvert(),
+             "z"_a.noconvert(), "r"_a.noconvert());
 }

@@ -67,7 +67,8 @@ void get(Decoder& self, Array<Index> index, const rans::Tables& tables, std::opt
 
 }  // namespace
 
-void bind_latents(nb::module_& m);  // latents.cpp
+void bind_networks(nb::module_& m);  // networks.cpp
+void bind_latents(nb::module_& m);   // latents.cpp
 
 NB_MODULE(_rans, m) {
     using namespace nb::literals;
@@ -128,5 +129,6 @@ NB_MODULE(_rans, m) {
             "cdfs"_a.noconvert(), "out"_a.noconvert())
         .def("finish", [](Decoder& self) { self.run([](rans::Decoder& d) { d.finish(); }); });
 
+    bind_networks(m);
     bind_latents(m);
 }

@@ -119,6 +119,7 @@ void Walk<Coder>::low() {
                 for (std::size_t i = 0; i < n; ++i)
                     index[c * s.count() + first + i] = found[i * channels + c];
         });
+        if constexpr (requires { coder_.low(stage, s, index.data()); }) coder_.low(stage, s, index.data());
         code_r(0, channels, s, index.data(), -1, [&](std::size_t c, std::size_t i, std::int32_t value) {
             sizes_.at(s.top + s.row(i) * s.step, s.left + s.column(i) * s.step)[c] = magnitude(value);
         });
@@ -196,6 +197,7 @@ void Walk<Coder>::high() {
             p.stride = s.count();
             kernels_.multiply(p);
         });
+        if constexpr (requires { coder_.high(phase, s, index.data()); }) coder_.high(phase, s, index.data());
         if (phase + 1 == phases) {
             code_r(net_.low_channels, high, s, index.data(), kind,
                    [](std::size_t, std::size_t, std::int32_t) {});

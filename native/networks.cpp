@@ -1,0 +1,82 @@
+// Python binding of the networks from integers to pixels. The Python face with the full documentation is
+// calotype/coder/networks.py.
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+
+#include "binding.hpp"
+
+using namespace calotype;
+
+namespace {
+
+fixed::Arrays arrays_of(const nb::dict& given) {
+    fixed::Arrays found;
+    for (const auto& [name, value] : given) {
+        const auto a = nb::cast<nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>>(value);
+        fixed::Array array;
+        array.data = a.data();
+        if (a.dtype().code == static_cast<std::uint8_t>(nb::dlpack::dtype_code::Int)) array.bits = a.dtype().bits;
+        for (std::size_t i = 0; i < a.ndim(); ++i) array.shape.push_back(a.shape(i));
+        found[nb::cast<std::string>(name)] = array;
+    }
+    return found;
+}
+
+using fixed::Networks;
+using StepArrays = std::tuple<Ints<2>, Ints<2>>;
+using Words = Array<std::int16_t, 3>;
+using Pixels = Array<std::uint8_t, 3>;
+
+std::size_t side(std::size_t n) {
+    if (n < 1 || n > latents::max_side)
+        throw std::invalid_argument("1 to 4096 rows and columns of latents are possible, not " + std::to_string(n));
+    return n;
+}
+
+void restore(const Networks& net, const StepArrays& steps, const Ints<1>& z_mul, const Ints<3>& z,
+             const Ints<3>& r, const Words& y) {
+    const std::size_t h = side(y.shape(0)), w = side(y.shape(1));
+    check_shape("y", y, {h, w, net.mean.latents()});
+    check_shape("r", r, {net.mean.latents(), h, w});
+    check_shape("z", z, {net.mean.hyper, (h + 1) / 2, (w + 1) / 2});
+    check_shape("z_mul", z_mul, {net.mean.hyper});
+    const fixed::Steps s = steps_of(net, std::get<0>(steps), std::get<1>(steps));
+    nb::gil_scoped_release release;
+    net.restore(s, z_mul.data(), z.data(), r.data(), h, w, y.data());
+}
+
+void synthesis(const Networks& net, const Ints<1>& vector, const Array<const std::int16_t, 3>& y,
+               const Pixels& pixels) {
+    const std::size_t h = side(y.shape(0)), w = side(y.shape(1)), m = net.mean.latents();
+    check_shape("y", y, {h, w, m});
+    check_shape("vector", vector, {m});
+    check_shape("pixels", pixels, {16 * h, 16 * w, 3});
+    nb::gil_scoped_release release;
+    std::vector<std::int16_t> x(h * w * m);
+    Networks::enter(vector.data(), m, h * w, y.data(), x.data());
+    net.synthesis.run(x.data(), h, w, pixels.data());
+}
+
+void preview(const Networks& net, const StepArrays& steps, const Ints<3>& r, const Pixels& pixels) {
+    const std::size_t h = side(r.shape(1)), w = side(r.shape(2));
+    check_shape("r", r, {net.mean.low_channels, h, w});
+    check_shape("pixels", pixels, {2 * h, 2 * w, 3});
+    const fixed::Steps s = steps_of(net, std::get<0>(steps), std::get<1>(steps));
+    nb::gil_scoped_release release;
+    net.small(s, r.data(), h, w, pixels.data());
+}
+
+}  // namespace
+
+void bind_networks(nb::module_& m) {
+    using namespace nb::literals;
+    nb::class_<Networks>(m, "Networks")
+        .def("__init__",
+             [](Networks* self, const nb::dict& arrays, const std::string& kernel) {
+                 new (self) Networks(arrays_of(arrays), kernel_named(kernel));
+             },
+             "arrays"_a, "kernel"_a)
+        .def("restore", &restore, "steps"_a, "z_mul"_a, "z"_a.noconvert(), "r"_a.noconvert(), "y"_a.noconvert())
+        .def("synthesis", &synthesis, "vector"_a, "y"_a.noconvert(), "pixels"_a.noconvert())
+        .def("preview", &preview, "steps"_a, "r"_a.noconvert(), "pixels"_a.noconvert());
+}

@@ -1,0 +1,177 @@
+"""The synthesis in fixed point: `fixed` has the layers, docs/FORMAT.md what decoders do with them.
+
+::
+
+    y_hat + vector (words, 1/16) --bottlenecks--> split to 1/8 (words) --bottlenecks--> t
+    pixels = patch(t) + render(t), in 1/32 of a grey level; render in bytes, at 1/4
+
+The streams are words, with a unit for each channel; what bottlenecks and renderer hide are bytes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from calotype.lab.models.calotype_transforms import Bottleneck, Synthesis, folded
+from calotype.lab.pack.fixed import Layer, bytes_, finest, quantised, units, words
+from calotype.lab.pack.int8 import bias, equalise, samples, weight
+from calotype.lab.pack.qdq import Array, unshuffled
+
+FRACTION = 32
+"""Parts of a grey level in which pixels are added up."""
+
+
+class FixedSynthesis:
+    """Made from the float network, calibrated on the latents (vector included) ``[N, M, h, w]`` of pictures.
+
+    extremes: latents of pictures of pure colours and hard edges, which words have to hold as well
+
+    ``unit16``, ``unit8``: what 1 stands for in the latents ``[M]`` and in the stream at 1/8.
+    """
+
+    def __init__(self, net: Synthesis, x: Tensor, extremes: Tensor) -> None:
+        net = folded(net)
+        seen, far = _Seen(net, x), _Seen(net, extremes)
+        blocks16 = list(net.blocks16)
+        bytes16 = [_hidden(block, seen) for block in blocks16]
+        bytes8 = [_hidden(block, seen) for block in net.blocks8]
+        self.unit16 = unit16 = _stream_units(
+            [run.into(block) for block in blocks16 for run in (seen, far)]
+            + [run.of(blocks16[-1]) for run in (seen, far)],
+            [finest(weight(block.expand), hidden[1]) for block, hidden in zip(blocks16, bytes16, strict=True)],
+        )
+        self.unit8 = unit8 = _stream_units(
+            [run.of(layer) for layer in (net.split, *net.blocks8) for run in (seen, far)],
+            [finest(weight(block.expand), hidden[1]) for block, hidden in zip(net.blocks8, bytes8, strict=True)],
+        )
+        self.blocks16 = [
+            _Block(block, seen, unit16, hidden) for block, hidden in zip(blocks16, bytes16, strict=True)
+        ]
+        w, b = unshuffled(net.split, 2)
+        mean = samples(seen.into(net.split)).mean(0)
+        self.split = quantised(w[:, :, None], b, unit16, np.tile(unit8, 4), "words", mean)
+        self.blocks8 = [
+            _Block(block, seen, unit8, hidden) for block, hidden in zip(net.blocks8, bytes8, strict=True)
+        ]
+
+        pixel = np.full(192, 1 / (255 * FRACTION))
+        w, b = (_quarters(values) for values in unshuffled(net.patch, 8))
+        mean = samples(seen.into(net.patch)).mean(0)
+        self.patch = quantised(w[:, :, None], b + 0.5, unit8, pixel, "words", mean)
+
+        render = net.render
+        w_out, b_out = unshuffled(render.out, 4)
+        layers = [*map(weight, render.convs), w_out[:, :, None]]
+        with torch.no_grad():
+            first = F.relu(F.pixel_shuffle(render.up(seen.into(net.patch)), 2))
+        inputs = [samples(first), *(samples(F.relu(seen.of(conv))) for conv in render.convs)]
+        hidden = [_byte_units(inputs[0], layers[0])]
+        for k, conv in enumerate(render.convs):
+            hidden.append(_byte_units(inputs[k + 1], layers[k + 1], finest(weight(conv), hidden[k])))
+        w, b = unshuffled(render.up, 2)
+        self.up = quantised(w[:, :, None], b, unit8, np.tile(hidden[0], 4), "words", mean)
+        self.convs = [
+            quantised(weight(conv), bias(conv), hidden[k], hidden[k + 1], "bytes", inputs[k].mean(0))
+            for k, conv in enumerate(render.convs)
+        ]
+        self.out = quantised(layers[-1], b_out, hidden[-1], pixel[:48], "bytes", inputs[-1].mean(0))
+
+    def layers(self) -> dict[str, Layer]:
+        """All layers by name."""
+        found = {"split": self.split, "patch": self.patch, "up": self.up, "out": self.out}
+        found |= {f"convs.{k}": layer for k, layer in enumerate(self.convs)}
+        for name, blocks in (("blocks16", self.blocks16), ("blocks8", self.blocks8)):
+            for k, block in enumerate(blocks):
+                found |= {f"{name}.{k}.{part}": layer for part, layer in block.layers().items()}
+        return found
+
+    def __call__(self, y: Tensor) -> Tensor:
+        """Words ``[1, M, h, w]``, vector included, to pixels ``[1, 3, 16h, 16w]``, 0..255; all float64."""
+        for block in self.blocks16:
+            y = block(y)
+        t = _shuffled(words(self.split(y)), 2)
+        for block in self.blocks8:
+            t = block(t)
+        r = bytes_(_shuffled(self.up(t), 2))
+        for conv in self.convs:
+            r = bytes_(conv(r))
+        fine = words(_shuffled(words(self.patch(t)), 2) + self.out(r))
+        return _shuffled(torch.floor((fine + FRACTION / 2) / FRACTION).clamp(0, 255), 4)
+
+
+class _Block:
+    """A bottleneck on a stream of words."""
+
+    def __init__(self, block: Bottleneck, seen: _Seen, unit: Array, hidden: tuple[Array, Array]) -> None:
+        unit1, unit2 = hidden
+        first, second = (samples(seen.into(layer)).mean(0) for layer in (block.conv, block.expand))
+        mean = samples(seen.into(block.reduce)).mean(0)
+        self.reduce = quantised(weight(block.reduce), bias(block.reduce), unit, unit1, "words", mean)
+        self.conv = quantised(weight(block.conv), bias(block.conv), unit1, unit2, "bytes", first)
+        self.expand = quantised(weight(block.expand), bias(block.expand), unit2, unit, "bytes", second)
+
+    def layers(self) -> dict[str, Layer]:
+        return {"reduce": self.reduce, "conv": self.conv, "expand": self.expand}
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return words(x + self.expand(bytes_(self.conv(bytes_(self.reduce(x))))))
+
+
+class _Seen:
+    """What the modules of a network read and gave while it coded the latents ``x``."""
+
+    @torch.no_grad()
+    def __init__(self, net: Synthesis, x: Tensor) -> None:
+        self._into: dict[nn.Module, Tensor] = {}
+        self._of: dict[nn.Module, Tensor] = {}
+
+        def note(module: nn.Module, given: tuple[Tensor, ...], out: Tensor) -> None:
+            self._into[module], self._of[module] = given[0], out
+
+        hooks = [module.register_forward_hook(note) for module in net.modules() if module is not net]
+        net(x, torch.zeros(1, x.shape[1], 1, 1))
+        for hook in hooks:
+            hook.remove()
+        self._of[net.split] = F.pixel_shuffle(self._of[net.split], 2)
+
+    def into(self, module: nn.Module) -> Tensor:
+        return self._into[module]
+
+    def of(self, module: nn.Module) -> Tensor:
+        return self._of[module]
+
+
+def _hidden(block: Bottleneck, seen: _Seen) -> tuple[Array, Array]:
+    """Units of what a bottleneck hides."""
+    first, second = (samples(seen.into(layer)) for layer in (block.conv, block.expand))
+    unit = _byte_units(first, weight(block.conv))
+    return unit, _byte_units(second, weight(block.expand), finest(weight(block.conv), unit))
+
+
+def _stream_units(maps: list[Tensor], least: list[Array]) -> Array:
+    """Units of a stream whose values are ``maps``, and which sums in units ``least`` / 2 are added to."""
+    unit = units(np.concatenate([samples(t) for t in maps]))
+    return np.asarray(np.max([unit, *least], axis=0))
+
+
+def _byte_units(x: Array, reader: Array, least: Array | float = 0.0) -> Array:
+    """Units of hidden channels that are bytes, for samples ``[positions, channels]`` (not negative) and the
+    weights ``[out, channels, taps]`` of the layer that reads them.
+    """
+    divisor, (steps,) = equalise([(x, reader)])
+    return np.asarray(np.maximum(divisor * steps.scale, least))
+
+
+def _shuffled(x: Tensor, side: int) -> Tensor:
+    """Outputs ``[1, (row column channel), h, w]`` to ``[1, channel, side * h, side * w]``."""
+    x = x.unflatten(1, (side * side, -1)).transpose(1, 2).flatten(1, 2)
+    return F.pixel_shuffle(x, side)
+
+
+def _quarters(values: Array) -> Array:
+    """Rows ``[(row column colour), ...]`` of patches of 8x8 pixels, in the order of four of 4x4."""
+    order = np.arange(192).reshape(2, 4, 2, 4, 3).transpose(0, 2, 1, 3, 4)
+    return np.asarray(values[order.ravel()])
