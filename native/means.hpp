@@ -1,6 +1,9 @@
 // The means of the latents along the walk, in integers (docs/FORMAT.md), and the latents that follow.
 #pragma once
 
+#include <cmath>
+
+#include "coders.hpp"
 #include "grids.hpp"
 #include "layers.hpp"
 
@@ -192,16 +195,15 @@ public:
     }
 
     // Latents of the stage whose means were asked for last: mean plus residual times step. `value(c, y, x)` is
-    // the residual of channel c of all at a latent of the tile; nothing is asked of the padding.
+    // the residual of channel c of all at a latent of the tile, an integer or a float; nothing is asked of the padding.
     template <class Value>
     void settle(Value&& value) {
-        constexpr std::int64_t half = std::int64_t{1} << (step_shift - 1);
         for (std::size_t i = 0; i < grid_rows_; ++i) {
             const std::size_t y = top_ + i * step_sites_;
             if (y >= h_) break;  // latents stay 0 in the padding
             for (std::size_t c = 0; c < channels_; ++c)
                 for (std::size_t j = 0, x = left_; x < w_; ++j, x += step_sites_) {
-                    const std::int64_t part = (value(channel_ + c, y, x) * std::int64_t{step_[c]} + half) >> step_shift;
+                    const std::int64_t part = stepped(value(channel_ + c, y, x), step_[c]);
                     at(y, x)[channel_ + c] = static_cast<Word>(std::clamp<std::int64_t>(
                         mean_[(i * grid_columns_ + j) * channels_ + c] + part, -word_peak, word_peak - 1));
                 }
@@ -209,6 +211,17 @@ public:
     }
 
 private:
+    static constexpr std::int64_t half = std::int64_t{1} << (step_shift - 1);
+
+    static std::int64_t stepped(std::int32_t r, std::int32_t step) {
+        return (std::int64_t{r} * step + half) >> step_shift;
+    }
+    // A search of an encoder's asks what is between integers.
+    static std::int64_t stepped(float r, std::int32_t step) {
+        const double part = std::floor(double{r} * step / (2.0 * half) + 0.5);
+        return part >= -word_peak && part <= word_peak ? static_cast<std::int64_t>(part) : part < 0 ? -word_peak : word_peak;
+    }
+
     Word* at(std::size_t y, std::size_t x) { return &y_[(y * columns_ + x) * net_.latents()]; }
 
     void sites(std::size_t octave, std::size_t phase) {

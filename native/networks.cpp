@@ -33,8 +33,9 @@ std::size_t side(std::size_t n) {
     return n;
 }
 
+template <class Residual>
 void restore(const Networks& net, const StepArrays& steps, const Ints<1>& z_mul, const Ints<3>& z,
-             const Ints<3>& r, const Words& y) {
+             const Array<const Residual, 3>& r, const Words& y) {
     const std::size_t h = side(y.shape(0)), w = side(y.shape(1));
     check_shape("y", y, {h, w, net.mean.latents()});
     check_shape("r", r, {net.mean.latents(), h, w});
@@ -76,7 +77,11 @@ void bind_networks(nb::module_& m) {
                  new (self) Networks(arrays_of(arrays), kernel_named(kernel));
              },
              "arrays"_a, "kernel"_a)
-        .def("restore", &restore, "steps"_a, "z_mul"_a, "z"_a.noconvert(), "r"_a.noconvert(), "y"_a.noconvert())
+        .def_prop_ro("channels", [](const Networks& self) { return self.mean.latents(); })
+        .def("restore", &restore<std::int32_t>, "steps"_a, "z_mul"_a, "z"_a.noconvert(), "r"_a.noconvert(),
+             "y"_a.noconvert())
+        .def("restore", &restore<float>, "steps"_a, "z_mul"_a, "z"_a.noconvert(), "r"_a.noconvert(),
+             "y"_a.noconvert())
         .def("synthesis", &synthesis, "vector"_a, "y"_a.noconvert(), "pixels"_a.noconvert())
         .def("preview", &preview, "steps"_a, "r"_a.noconvert(), "pixels"_a.noconvert());
 }

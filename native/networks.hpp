@@ -38,7 +38,8 @@ struct Networks {
     }
 
     // All latents of a tile, [h][w][M]; z [K][ceil(h / 2)][ceil(w / 2)], r [M][h][w].
-    void restore(const Steps& steps, const std::int32_t* z_mul, const std::int32_t* z, const std::int32_t* r,
+    template <class Residual>
+    void restore(const Steps& steps, const std::int32_t* z_mul, const std::int32_t* z, const Residual* r,
                  std::size_t h, std::size_t w, Word* y) const {
         Means means(mean, steps, h, w);
         low(means, r, h, w);
@@ -66,7 +67,8 @@ private:
             throw std::invalid_argument("the means and the synthesis have different numbers of latents");
     }
 
-    static void low(Means& means, const std::int32_t* r, std::size_t h, std::size_t w) {
+    template <class Residual>
+    static void low(Means& means, const Residual* r, std::size_t h, std::size_t w) {
         for (const latents::Stage& stage : latents::stages(3)) {
             means.low_stage(stage);
             means.settle([&](std::size_t c, std::size_t y, std::size_t x) { return r[(c * h + y) * w + x]; });

@@ -34,6 +34,27 @@ class Decoder:
 
 _Level = tuple[NDArray[Any], ...]
 
+class Networks:
+    channels: int
+    def __init__(self, arrays: dict[str, NDArray[Any]], kernel: str) -> None: ...
+    def restore(
+        self,
+        steps: tuple[NDArray[np.int32], NDArray[np.int32]],
+        z_mul: NDArray[np.int32],
+        z: NDArray[np.int32],
+        r: NDArray[Any],
+        y: NDArray[np.int16],
+    ) -> None: ...
+    def synthesis(
+        self, vector: NDArray[np.int32], y: NDArray[np.int16], pixels: NDArray[np.uint8]
+    ) -> None: ...
+    def preview(
+        self,
+        steps: tuple[NDArray[np.int32], NDArray[np.int32]],
+        r: NDArray[np.int32],
+        pixels: NDArray[np.uint8],
+    ) -> None: ...
+
 class Latents:
     channels: int
     low_channels: int
@@ -58,4 +79,14 @@ class Latents:
         z_table: NDArray[np.uint8],
         z_shift: NDArray[np.int32],
         r_class: NDArray[np.uint8],
+    ) -> None: ...
+    def choose(
+        self,
+        level: _Level,
+        networks: Networks,
+        steps: tuple[NDArray[np.int32], NDArray[np.int32]],
+        wish: tuple[NDArray[np.float32], ...],
+        y: NDArray[np.float32],
+        z: NDArray[np.int32],
+        r: NDArray[np.int32],
     ) -> None: ...

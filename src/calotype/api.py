@@ -167,7 +167,7 @@ def preview(
     from a file that is cut off: what there is of the tile where it ends is shown, and a flat tone after that.
     Nothing vouches for that tile, so such a preview may be wrong.
 
-    Raises what :func:`decode` does; PackError, too, when the files of the pack have no preview.
+    Raises what :func:`decode` does.
     """
     options: dict[str, Any] = {"pack": pack, "threads": threads, "damaged": damaged}
     return preview_picture(data, limits(max_pixels, max_metadata), **options).picture.to_pil()

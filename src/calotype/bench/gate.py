@@ -165,9 +165,8 @@ def check(path: Path) -> None:
     for precision in kinds:
         pack = Pack(path, precision=precision)
         gate_ship.check_files(pack)
-        for name in pack.manifest.networks:
-            pack.graph(name)
-        if precision == "int8" and not any(pack.has(f"{name}.int8") for name in pack.manifest.networks):
+        _load(pack)
+        if precision == "int8" and not pack.has("analysis.int8"):
             break
         try:
             data = api.encode(picture, quality=QUALITIES[len(QUALITIES) // 2], pack=pack, threads=1)
@@ -229,8 +228,14 @@ def _open(target: Path) -> Pack | None:
     try:
         pack = Pack(target)
         gate_ship.check_files(pack)
-        for name in pack.manifest.networks:
-            pack.graph(name)
+        _load(pack)
     except PackError:
         return None
     return pack
+
+
+def _load(pack: Pack) -> None:
+    """Everything that it computes with. Raises PackError."""
+    for name in ("analysis", "hyper_encoder"):
+        pack.graph(name)
+    _ = pack.coder, pack.decoder

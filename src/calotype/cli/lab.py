@@ -101,7 +101,7 @@ def _export(arguments: list[str]) -> int:
         metavar="N",
         help="of 8 crops, to calibrate the tables on; default: 64",
     )
-    add("--name", help="the pack's name; default: photo, or that of the published system")
+    add("--name", default="photo", help="the pack's name; default: photo")
     add(
         "--note",
         action="append",
@@ -113,17 +113,8 @@ def _export(arguments: list[str]) -> int:
     notes = dict(pair(text) for text in given.note)
 
     from calotype.lab.export import export_run
-    from calotype.lab.model_pack.command import checkpoint_of, export_checkpoint
     from calotype.records.provenance import commit
 
-    checkpoint = checkpoint_of(given.run)
-    if checkpoint is not None:
-        identity = export_checkpoint(
-            checkpoint, given.out, data=given.data, batches=given.batches, name=given.name, record=notes
-        )
-        size = sum(file.stat().st_size for file in given.out.iterdir())
-        print(f"{given.out}: pack {identity[:8]}, {size / 1e6:.1f} MB")
-        return 0
     record = {"commit": commit(), **notes}
     with _progress("calibrating") as progress:
         identity, training = export_run(
@@ -131,7 +122,7 @@ def _export(arguments: list[str]) -> int:
             given.out,
             data=given.data,
             batches=given.batches,
-            name=given.name or "photo",
+            name=given.name,
             record=record,
             progress=progress,
         )

@@ -44,7 +44,7 @@ class Analysis:
         columns, _ = grid_size(self.header)
         boxes = [self.seen(k) for k in range(tile_count(self.header))]
         rows = [boxes[k : k + columns] for k in range(0, len(boxes), columns)]
-        return Mosaic(self.windows, self._window).read(self.pool, rows, use)
+        return Mosaic(self.windows, self._window, 2).read(self.pool, rows, use)
 
     def keep(self) -> None:
         """Analyse now, once for all that follows: a search reads every tile at each level that it tries."""
@@ -63,5 +63,5 @@ class Analysis:
         box = self.windows[window]
         grown = tiles.grow(box, self.pack.manifest.analysis_margin, self.bounds)
         graph = self.pack.graph("analysis", self.threads)
-        y = graph.run({"pixels": tiles.cut(self.pixels, grown)})[0]
+        y = graph.run({"pixels": tiles.cut(self.pixels, grown)})
         return np.ascontiguousarray(y[tiles.inside(box, grown)])  # a view would keep the margins in memory

@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calotype.bitstream import Box, Limits, parse, tile_box
-from calotype.codec import library, phases, tiles
-from calotype.codec.networks import Networks
+from calotype.codec import latents, library, tiles
+from calotype.codec.latents import CELL, LOW, PHASES, Networks
 from calotype.codec.pack import Pack
-from calotype.codec.phases import CELL, LOW, PHASES
-from calotype.errors import FormatError, PackError
+from calotype.errors import FormatError
 
 Part = Literal["all", "z", "low", "high"]
 Z_OCTAVES, LOW_OCTAVES = 2, 3
@@ -65,18 +64,13 @@ def count(
 ) -> Bits:
     """Count the bits of a .calo file.
 
-    Raises FormatError, LimitError; PackError when its pack is not here, or is one of a published system,
-    whose files need a network to be read.
+    Raises FormatError, LimitError; PackError when its pack is not here.
     """
     file = parse(data, limits=limits)
     header = file.header
     if header.lab:
         raise FormatError("a laboratory file does not say where its bits went", field="flags")
     found = library.of(header, pack)
-    if found.manifest.latent_model != "phases":
-        raise PackError(
-            f"pack {found.path}: the bits of its files are not counted; it needs a network for that"
-        )
     networks = Networks(found, found.level(header.level))
     whole = tiles.latent_box(Box(0, 0, header.width, header.height))
     bits = Bits(maps={part: np.zeros((whole.height, whole.width)) for part in ("z", "low", "high")})
@@ -92,7 +86,7 @@ def count(
 def _count(bits: Bits, networks: Networks, payload: memoryview, box: Box) -> None:
     """Add the bits of a tile."""
     h, w = box.height, box.width
-    coder, pack, level = networks.pack.coder, networks.pack, phases.integers(networks)
+    coder, pack, level = networks.pack.coder, networks.pack, networks.level.parser
     z, r = coder.read(level, payload, h, w)
     found = coder.classes(level, z, r)
     place = tiles.inside(box, Box(0, 0, *bits.maps["z"].shape[::-1]))[1:]
@@ -107,12 +101,12 @@ def _count(bits: Bits, networks: Networks, payload: memoryview, box: Box) -> Non
     rows, columns = (np.minimum(CELL, n - np.arange(n) // CELL * CELL) for n in (h, w))
     bits.maps["z"][place] += over / (rows[:, None] * columns)
 
-    tables = phases.tables_of(found.index)
+    tables = latents.tables_of(found.index)
     for part, first, end in (("low", 0, LOW), ("high", LOW, len(r))):
         cost = np.zeros((h, w))
         for c in range(first, end, _CHANNELS):
             some = slice(c, min(c + _CHANNELS, end))
-            cost += pack.r_tables.bits(r[some], tables[some], skip=phases.SKIPPED).sum(axis=0)
+            cost += pack.r_tables.bits(r[some], tables[some], skip=latents.SKIPPED).sum(axis=0)
         by_stage = getattr(bits, part)
         for number, sites in enumerate(stages(LOW_OCTAVES) if part == "low" else _phases()):
             by_stage[number] += cost[sites].sum()

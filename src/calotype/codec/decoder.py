@@ -1,7 +1,9 @@
 """Decoding: bytes to pixels. Read :func:`decode` from top to bottom.
 
+All of it in integers, which give the same pixels everywhere.
+
 bytes -parse-> tiles -rANS-> z -scales-> class of each latent -rANS-> r
-                             z, r -latent decoder-> y_hat -synthesis, window by window-> pixels
+                             z, r -means-> y_hat -synthesis, window by window-> pixels
                              r of low channels -preview-> pixels at 1/8, tile by tile
 """
 
@@ -19,7 +21,7 @@ from PIL import Image
 from calotype.bitstream import Box, File, Limits, parse, tile_box, tiles_in
 from calotype.codec import latents, library, tiles
 from calotype.codec.image import Picture
-from calotype.codec.latents import Floats, Networks
+from calotype.codec.latents import Networks, Words
 from calotype.codec.pack import Pack
 from calotype.codec.runtime import default_threads
 from calotype.codec.synthesis import Development, to_grey
@@ -56,8 +58,7 @@ def decode(
 
     region:  (left, top, right, bottom) in pixels; only the tiles that it needs are decoded
     pack:    a pack, or where to look for it first; the file says which one it needs
-    threads: how many to use; by default as many as there are cores. Pixels differ by 1 at most with another
-             number.
+    threads: how many to use; by default as many as there are cores. Pixels are the same with any number.
     damaged: "error" refuses a damaged file; "keep" decodes the rest and fills damaged tiles with a flat tone
     limits:  the largest picture that is decoded
 
@@ -95,8 +96,6 @@ def preview(
 
     damaged: "keep" shows what is left: of a file that is cut off, of its last tile, too, as much as there is.
              All tiles that are not whole are named, and those with nothing left are a flat tone.
-
-    Raises PackError, too, when the file's pack has no previews.
     """
     keep = damaged == "keep"
     file = parse(data, limits=limits, damaged="prefix" if keep else "error")
@@ -134,15 +133,15 @@ class _Tiles:
         self.failed: set[int] = set()
         self.error = file.error
 
-    def y_hat(self, tile: int) -> Floats:
-        """The latents [1, M, h, w] of a tile. Raises FormatError when it is damaged and not to be kept."""
+    def y_hat(self, tile: int) -> Words:
+        """The latents [h, w, M] of a tile. Raises FormatError when it is damaged and not to be kept."""
         box = tiles.latent_box(tile_box(self.file.header, tile))
         try:
             z, r = latents.read(self.networks, self._payload(tile), box.height, box.width)
         except FormatError as error:
             self._fail(tile, error)
-            return np.zeros((1, self.networks.pack.manifest.latents, box.height, box.width), np.float32)
-        return latents.restore(self.networks, z, r, box.height, box.width)
+            return np.zeros((box.height, box.width, self.networks.pack.manifest.latents), np.int16)
+        return latents.restore(self.networks, z, r)
 
     def preview(self, tile: int) -> NDArray[np.uint8]:
         """A tile at an eighth of its size, uint8 [h, w, 3], its padding included. Raises as `y_hat`."""

@@ -1,83 +1,118 @@
 """The latents of one tile: from y to integers, to bytes, and back to y_hat.
 
-A pack says by which of two models: calotype.codec.phases (the codec's own) or calotype.codec.hyperprior. They
-have the same functions.
+Which table codes an integer follows from integers before it, and so does the mean of each latent; both are
+native code (calotype.coder) and the same everywhere. Of a tile of h x w latents: y, r [1, M, h, w] and z
+[1, Z, h/2, w/2] rounded up, float32; y_hat [h, w, M], words in the pack's units.
 """
 
 from __future__ import annotations
 
-from types import ModuleType
-
 import numpy as np
 from numpy.typing import NDArray
 
-from calotype.codec import hyperprior, phases
 from calotype.codec.networks import SKIP, Floats, Latents, Networks
-from calotype.codec.pack import Pack
-from calotype.errors import PackError
+from calotype.codec.tiles import pad_to_multiple
+from calotype.coder import Wish
+from calotype.coder.networks import Words
 
-__all__ = ["SKIP", "Floats", "Latents", "Networks"]
+__all__ = ["SKIP", "Floats", "Latents", "Networks", "Words"]
 
-
-def _model(networks: Networks) -> ModuleType:
-    return phases if networks.pack.manifest.latent_model == "phases" else hyperprior
+MULTIPLE = 8
+CELL = 2  # latents per hyper-latent, each way
+LOW = 16  # channels that are coded first, which a preview needs
+PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
+CLASSES = 64
+SKIPPED = 2 * CLASSES
+"""The table of high channels whose residuals are 0 and not coded."""
+STEP = 1 / 4096
+"""The levels' steps are in such parts of a latent's unit."""
 
 
 def quantise(networks: Networks, y: Floats) -> Latents:
     """The integers that are coded for y [1, M, h, w]; r is 0 where it is not coded."""
-    found: Latents = _model(networks).quantise(networks, y)
-    return found
+    height, width = y.shape[-2:]
+    inside = np.zeros((1, 1, height + -height % MULTIPLE, width + -width % MULTIPLE), np.float32)
+    inside[..., :height, :width] = 1
+    z = networks.run("hyper_encoder", y=pad_to_multiple(y, MULTIPLE), inside=inside)
+    z = np.ascontiguousarray(z[..., : -(-height // CELL), : -(-width // CELL)])
+    pack, level = networks.pack, networks.level
+    wish = Wish(pack.unit, level.feeds["low_gain"], level.feeds["high_gain"], pack.keep)
+    r = pack.coder.choose(
+        level.parser, pack.decoder, level.steps, wish, np.ascontiguousarray(y[0]), z[0].astype(np.int32)
+    )
+    return Latents(z, r[None].astype(np.float32))
 
 
 def settled(networks: Networks, latents: Latents) -> Latents:
     """The same integers, after r was changed, with 0 where nothing is coded, and the class of each r."""
-    found: Latents = _model(networks).settled(networks, latents)
-    return found
+    found = networks.pack.coder.classes(networks.level.parser, *_integers(latents))
+    return Latents(latents.z, found.r[None].astype(np.float32), found.index[None])
 
 
 def steps(networks: Networks, height: int, width: int) -> Floats:
-    """What a decoder multiplies each r by, [1, M, height, width]."""
-    found: Floats = _model(networks).steps(networks, height, width)
+    """What a decoder multiplies each r by, [1, M, height, width], in units of y."""
+    found = np.empty((1, len(networks.pack.unit), height, width), np.float32)
+    low, high = networks.level.steps.low, networks.level.steps.high
+    for finer, step in zip(low[::-1], (1, 2, 4, 8)):  # each coarser grid over the finer one
+        found[0, :LOW, ::step, ::step] = finer[:, None, None]
+    for phase, (i, j) in enumerate(PHASES):
+        found[0, LOW:, i::2, j::2] = high[phase][:, None, None]
+    found *= networks.pack.unit[:, None, None] * np.float32(STEP)
     return found
 
 
-def tables(networks: Networks, latents: Latents) -> NDArray[np.int32]:
+def tables(latents: Latents) -> NDArray[np.int32]:
     """The number of the table that codes each r; the classes must be known."""
-    found: NDArray[np.int32] = _model(networks).tables(networks, latents)
+    assert latents.index is not None
+    return tables_of(latents.index)
+
+
+def tables_of(index: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """The numbers of the tables [..., M, h, w] of classes."""
+    found = index.astype(np.int32) + 2 * CLASSES
+    found[..., :LOW, :, :] -= CLASSES
+    found[..., :LOW, ::MULTIPLE, ::MULTIPLE] -= CLASSES
     return found
 
 
 def write(networks: Networks, latents: Latents) -> bytes:
     """The tile's payload, one stream."""
-    found: bytes = _model(networks).write(networks, latents)
-    return found
+    return networks.pack.coder.write(networks.level.parser, *_integers(latents))
 
 
-def read(networks: Networks, payload: bytes | memoryview, height: int, width: int) -> tuple[Floats, Floats]:
-    """(z, r) from the payload of a tile of height x width latents. Raises FormatError when it is damaged."""
-    found: tuple[Floats, Floats] = _model(networks).read(networks, payload, height, width)
-    return found
+def read(
+    networks: Networks, payload: bytes | memoryview, height: int, width: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """z [Z, a, b] and r [M, h, w], int32, from the payload of a tile of height x width latents. Raises
+    FormatError when it is damaged.
+    """
+    return networks.pack.coder.read(networks.level.parser, payload, height, width)
 
 
-def restore(networks: Networks, z: Floats, r: Floats, height: int, width: int) -> Floats:
-    """y_hat [1, M, height, width]."""
-    found: Floats = _model(networks).restore(networks, z, r, height, width)
-    return found
+def restore(networks: Networks, z: NDArray[np.int32], r: NDArray[np.int32]) -> Words:
+    """y_hat [h, w, M] from what `read` gives."""
+    return networks.pack.decoder.restore(networks.level.steps, z, r)
+
+
+def restored(networks: Networks, latents: Latents) -> Words:
+    """y_hat [h, w, M] of an encoder's integers; r may lie between integers."""
+    z = latents.z[0].astype(np.int32)
+    return networks.pack.decoder.restore(networks.level.steps, z, np.ascontiguousarray(latents.r[0]))
 
 
 def preview(
     networks: Networks, payload: bytes | memoryview, height: int, width: int, *, cut: bool = False
 ) -> NDArray[np.uint8]:
     """A tile of height x width latents at an eighth of its size, uint8 [2 height, 2 width, 3], from the first
-    part of its payload; with ``cut`` from as much of it as there is, if only for a flat tone.
+    part of its payload.
 
-    Raises FormatError when that is damaged, PackError for packs that have no previews.
+    ``cut``: the payload may end anywhere; the earlier it does, the coarser the preview, down to a flat tone.
+    Raises FormatError when that part is damaged.
     """
-    if not has_preview(networks.pack):
-        raise PackError(f"pack {networks.pack.path}: its files have no preview; decode the whole picture")
-    return phases.preview(networks, payload, height, width, cut=cut)
+    pack, level = networks.pack, networks.level
+    _, r = pack.coder.read(level.parser, payload, height, width, low_only=True, cut=cut)
+    return pack.decoder.preview(level.steps, r)
 
 
-def has_preview(pack: Pack) -> bool:
-    """Whether the files of a pack begin with a preview."""
-    return pack.manifest.latent_model == "phases" and pack.has("preview")
+def _integers(latents: Latents) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    return latents.z[0].astype(np.int32), latents.r[0].astype(np.int32)

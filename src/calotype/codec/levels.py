@@ -12,13 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from calotype.coder import LevelIntegers, LevelSteps
+
 STEPS = 256
 
 
-LOG = ("gain", "inv_gain", "z_gain", "low_gain", "low_inv_gain", "high_gain", "high_inv_gain")
-"""Tables of positive numbers, interpolated in the logarithm."""
-EXACT = ("z_mul", "bias", "z_place", "z_scale", "low_bias", "high_bias")
-"""Tables of integers that classes follow from, interpolated in integers."""
+GAINS = ("low_gain", "high_gain")
+"""Tables of positive numbers that are an encoder's own. Their inverses are interpolated, as steps are."""
+EXACT = (
+    "z_mul", "z_place", "z_scale", "low_bias", "high_bias", "low_step", "high_step", "level_vector",
+)  # fmt: skip
+"""Tables of integers, interpolated in integers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,24 +30,39 @@ class Level:
     """What a pack's tables say at a level.
 
     number:   the level
-    anchor:   the nearest trained level
-    feeds:    float32 inputs of the networks by name: all tables interpolated, and ``level``, the vector [K]
+    feeds:    float32 inputs of an encoder's networks by name: all tables interpolated, and ``level``, the
+              vector in units of y
     integers: int32, those tables that are exact
     """
 
     number: int
-    anchor: int
     feeds: Mapping[str, NDArray[np.float32]]
     integers: Mapping[str, NDArray[np.int32]]
+
+    @property
+    def parser(self) -> LevelIntegers:
+        """What the parser needs of them."""
+        names = ("z_mul", "z_place", "z_scale", "low_bias", "high_bias")
+        return LevelIntegers(**{name: self.integers[name] for name in names})
+
+    @property
+    def steps(self) -> LevelSteps:
+        """What latents are made with."""
+        return LevelSteps(*(self.integers[name] for name in ("low_step", "high_step", "z_mul")))
+
+    @property
+    def vector(self) -> NDArray[np.int32]:
+        """What the synthesis adds to the latents, [M]."""
+        return self.integers["level_vector"]
 
 
 def at(tables: Mapping[str, NDArray[Any]], number: int) -> Level:
     """The level `number` of a pack with these tables (names and shapes: calotype.codec.pack)."""
-    integers = {name: exact(tables[name], number).astype(np.int32) for name in EXACT if name in tables}
-    feeds = {name: _log(tables[name], number).astype(np.float32) for name in LOG if name in tables}
+    integers = {name: exact(tables[name], number).astype(np.int32) for name in EXACT}
+    feeds = {name: _inverse(tables[name], number).astype(np.float32) for name in GAINS}
     feeds |= {name: table.astype(np.float32) for name, table in integers.items()}
-    feeds["level"] = _linear(tables["level_vector"].astype(np.float64), number).astype(np.float32)
-    return Level(number, (number + STEPS // 2) // STEPS, feeds, integers)
+    feeds["level"] = integers["level_vector"] * tables["unit"]
+    return Level(number, feeds, integers)
 
 
 def exact(table: NDArray[Any], number: int) -> NDArray[np.int64]:
@@ -53,8 +72,8 @@ def exact(table: NDArray[Any], number: int) -> NDArray[np.int64]:
     return np.asarray((a * (STEPS - step) + b * step + STEPS // 2) >> 8, np.int64)
 
 
-def _log(table: NDArray[Any], number: int) -> NDArray[np.float64]:
-    return np.asarray(np.exp(_linear(np.log(table.astype(np.float64)), number)))
+def _inverse(table: NDArray[Any], number: int) -> NDArray[np.float64]:
+    return np.asarray(1 / _linear(1 / table.astype(np.float64), number))
 
 
 def _linear(table: NDArray[np.float64], number: int) -> NDArray[np.float64]:

@@ -18,17 +18,16 @@ NAME = "manifest.json"
 TABLES = "tables.safetensors"
 PACKED = ".gz"
 """Behind the name of a file in a folder that is stored compressed."""
-GRAPHS: dict[str, tuple[str, ...]] = {
-    "phases": ("analysis", "latent_encoder", "latent_decoder", "synthesis"),
-    "hyperprior": ("analysis", "hyper_encoder", "latent_encoder", "scales", "latent_decoder", "synthesis"),
-}
-"""The networks of a pack, by its latent model; with them come ``tables.safetensors``, and there may be ..."""
-EXTRAS = ("analysis.int8.onnx", "synthesis.int8.onnx", "preview.onnx")
+NETWORKS = "networks.safetensors"
+"""The decoder's networks."""
+FILES = (TABLES, NETWORKS, "analysis.onnx", "hyper_encoder.onnx")
+"""What a pack must have beside the manifest; there may be ..."""
+EXTRAS = ("analysis.int8.onnx", "synthesis.onnx")
 """... these as well."""
 
 FORMAT = 1
 STRIDE = 16
-HYPER_STRIDES = {"phases": 32, "hyperprior": 64}
+HYPER_STRIDE = 32
 MAX_MARGIN = 64
 
 
@@ -40,7 +39,6 @@ class Manifest:
     id: str
     files: dict[str, str]
     coder: int
-    latent_model: str
     latents: int
     hyper_latents: int
     levels: int
@@ -55,11 +53,6 @@ class Manifest:
     def distortion(self) -> str:
         """What it was trained for, as far as the record says: "mse", "ms-ssim" or "ssimulacra2"."""
         return str(self.training.get("distortion", "mse")) if isinstance(self.training, dict) else "mse"
-
-    @property
-    def networks(self) -> tuple[str, ...]:
-        """The networks that it must have."""
-        return GRAPHS[self.latent_model]
 
     @property
     def max_level(self) -> int:
@@ -117,11 +110,8 @@ def parse(text: bytes, where: str) -> Manifest:
 
     integer("format", FORMAT, FORMAT)
     integer("stride", STRIDE, STRIDE)
-    model = fields.get("latent_model", "hyperprior")
-    if model not in GRAPHS:
-        raise wrong(f"latent_model must be {' or '.join(GRAPHS)}, is {model!r}")
-    integer("hyper_stride", HYPER_STRIDES[model], HYPER_STRIDES[model])
-    files, needed = fields.get("files"), {TABLES, *(f"{graph}.onnx" for graph in GRAPHS[model])}
+    integer("hyper_stride", HYPER_STRIDE, HYPER_STRIDE)
+    files, needed = fields.get("files"), set(FILES)
     if (
         not isinstance(files, dict)
         or not needed <= set(files) <= {*needed, *EXTRAS}
@@ -145,7 +135,6 @@ def parse(text: bytes, where: str) -> Manifest:
         id=identity,
         files=files,
         coder=integer("coder", 1, 2**31),
-        latent_model=model,
         latents=integer("latents", 1, 4096),
         hyper_latents=integer("hyper_latents", 1, 4096),
         levels=levels,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,29 +18,31 @@ from calotype.bitstream import Box
 from calotype.codec import tiles
 
 Floats = NDArray[np.float32]
+Piece = TypeVar("Piece", bound=NDArray[Any])
 Result = TypeVar("Result")
 
 
-class Mosaic:
-    """An array [1, C, h, w] made of pieces.
+class Mosaic(Generic[Piece]):
+    """An array over latents made of pieces.
 
     boxes: where the pieces are, in latents; together they hold all that is read
-    make:  gives the array [1, C, h, w] of piece number k; called at most once each, from any worker
+    make:  gives the array of piece number k; called at most once each, from any worker
+    rows:  the arrays' axis of rows, which that of columns follows
     """
 
-    def __init__(self, boxes: Sequence[Box], make: Callable[[int], Floats]) -> None:
-        self.boxes, self.make = boxes, make
+    def __init__(self, boxes: Sequence[Box], make: Callable[[int], Piece], rows: int) -> None:
+        self.boxes, self.make, self.before = boxes, make, (slice(None),) * rows
         self._edges = np.array(boxes)
 
     def read(
-        self, pool: Executor, rows: Sequence[Sequence[Box]], use: Callable[[int, Floats], Result]
+        self, pool: Executor, rows: Sequence[Sequence[Box]], use: Callable[[int, Piece], Result]
     ) -> Iterator[Result]:
-        """``use(n, array [1, C, h, w] of box n)`` for boxes in rows, by the workers of `pool`.
+        """``use(n, array of box n)`` for boxes in rows, by the workers of `pool`.
 
         Returns the results in order.
         Pieces are made when a row first needs them, and dropped after the last row in succession that does.
         """
-        pieces: dict[int, Future[Floats]] = {}
+        pieces: dict[int, Future[Piece]] = {}
         before: list[Future[Result]] = []
         number = itertools.count()
         for row in rows:
@@ -66,17 +68,23 @@ class Mosaic:
         return [int(k) for k in np.flatnonzero(touch)]
 
     def _use(
-        self, number: int, box: Box, pieces: dict[int, Future[Floats]], use: Callable[[int, Floats], Result]
+        self, number: int, box: Box, pieces: dict[int, Future[Piece]], use: Callable[[int, Piece], Result]
     ) -> Result:
         if len(pieces) == 1:
             ((k, piece),) = pieces.items()
-            return use(number, np.ascontiguousarray(piece.result()[tiles.inside(box, self.boxes[k])]))
-        out: Floats | None = None
+            part: Any = np.ascontiguousarray(piece.result()[self._inside(box, self.boxes[k])])
+            return use(number, part)
+        out: Any = None
         for k, piece in pieces.items():
             array = piece.result()
             if out is None:
-                out = np.empty((1, array.shape[1], box.height, box.width), np.float32)
+                before, after = array.shape[: len(self.before)], array.shape[len(self.before) + 2 :]
+                out = np.empty((*before, box.height, box.width, *after), array.dtype)
             both = tiles.common(self.boxes[k], box)
-            out[tiles.inside(both, box)] = array[tiles.inside(both, self.boxes[k])]
+            out[self._inside(both, box)] = array[self._inside(both, self.boxes[k])]
         assert out is not None
         return use(number, out)
+
+    def _inside(self, box: Box, outer: Box) -> tuple[slice, ...]:
+        """Where `box` is in an array that holds `outer`."""
+        return self.before + tiles.inside(box, outer)[1:]

@@ -24,8 +24,8 @@ class Networks:
     level: Level
     threads: int = 1
 
-    def run(self, name: str, **feeds: NDArray[Any]) -> list[NDArray[Any]]:
-        """The outputs of network `name`. The level's own inputs need not be given."""
+    def run(self, name: str, **feeds: NDArray[Any]) -> NDArray[Any]:
+        """The output of an encoder's network `name`. The level's own inputs need not be given."""
         return self.pack.graph(name, self.threads).run({**self.level.feeds, **feeds})
 
 

@@ -4,37 +4,34 @@ A pack is a folder, or one zip file, that holds exactly these files::
 
     manifest.json            names, sizes, levels, hashes, training record (JSON, UTF-8)
     tables.safetensors       every array below (safetensors layout; read here by hand, no pickle)
-    analysis.onnx  latent_encoder.onnx  latent_decoder.onnx  synthesis.onnx
-    preview.onnx                                 may be missing: its files then have no preview
-    analysis.int8.onnx  synthesis.int8.onnx      the same networks in 8-bit integers; either may be missing
+    networks.safetensors     the decoder's networks, integers; docs/FORMAT.md has names, sizes and rules
+    analysis.onnx  hyper_encoder.onnx            an encoder's networks, and ...
+    analysis.int8.onnx       the same network in 8-bit integers; may be missing
+    synthesis.onnx           the synthesis in float32, for effort; may be missing
 
 Each but the manifest may be compressed, with ``.gz`` behind its name (gzip; a sixth to a third
 less); names and hashes in the manifest are those of what is in it.
 
-Graphs: opset <= 21, no external data, float32 unless said, N = 1, H W a b h w dynamic, names as here::
+A decoder reads the manifest, the tables and its networks. All that it computes is in integers: one file gives
+the same pixels everywhere. What an encoder computes is its own affair, and so its networks are ONNX graphs:
+opset <= 21, no external data, float32 unless said, N = 1, H W a b h w dynamic, names as here::
 
     analysis        pixels uint8 [1,H,W,3] (H, W multiples of 16)        -> y [1,M,H/16,W/16]
-    latent_encoder  y [1,M,8a,8b], inside [1,1,8a,8b], keep [64], level's -> z [1,Z,4a,4b], r [1,M,8a,8b]
-    latent_decoder  z [1,Z,4a,4b], r [1,M,8a,8b], inside, level's        -> y_hat [1,M,8a,8b]
-    synthesis       y_hat [1,M,h,w], level [K]                           -> pixels uint8 [1,16h,16w,3]
-    preview         r [1,16,8a,8b], inside, level's                      -> pixels uint8 [1,16a,16b,3]: 1/8
+    hyper_encoder   y [1,M,8a,8b], inside [1,1,8a,8b], level's           -> z [1,Z,4a,4b]
+    synthesis       y_hat [1,M,h,w], level [M]                           -> pixels uint8 [1,16h,16w,3]
 
   * *level's*: any of the level's tables below, interpolated; a graph names those that it wants. A graph may
     leave out any input listed for it; others are refused.
   * inside is 1 in the tile and 0 in the padding that makes it a multiple of 8 latents (where y repeats its
-    edge). z and r hold integers, 0 in the padding; latent_encoder rounds z, clipped to -z_limit .. z_limit.
-  * r is (y - mean) * gain, rounded; before that its magnitude is multiplied by table `keep` at its class, and
-    so it is 0 where nothing is coded, in class 0. Below 1 `keep` favours smaller r, which cost less; decoders
-    know nothing of it.
-  * latent_encoder and latent_decoder compute the same mean, inexactly: it moves pixels, never the meaning of
-    bits. Classes are exact: integers in native code (docs/FORMAT.md), which has the last word, and the same
-    integers in float32 in latent_encoder.
-  * synthesis and preview round and clip to 0..255 themselves.
-  * Which of a float and an int8 graph runs is the choice of each encoder and decoder (``precision``): files
-    are the same to a decoder, pixels nearly so. int8 graphs are in QDQ form with 7-bit weights, which no
-    CPU's 16-bit sums overflow on.
-  * Both transforms are local and do not know where in the picture a window is. At the picture's border they
-    zero-pad, or what they like; elsewhere a window gives, inside its margin, what the whole picture gives.
+    edge). z holds integers, 0 in the padding, clipped to -z_limit .. z_limit.
+  * r is (y - mean) * gain, rounded, with the mean that the decoder will have (in native code); before that
+    its magnitude is multiplied by table `keep` at its class, and so it is 0 where nothing is coded, in class
+    0. Below 1 `keep` favours smaller r, which cost less; decoders know nothing of it.
+  * synthesis rounds and clips to 0..255 itself; its pixels are about those that a decoder gives.
+  * Which of a float and an int8 graph runs is the choice of each encoder (``precision``). int8 graphs are in
+    QDQ form with 7-bit weights, which no CPU's 16-bit sums overflow on.
+  * Both transforms are local and do not know where in the picture a window is. Where a window ends they
+    see zeros; inside its margin it gives what the whole picture gives.
 
 manifest.json::
 
@@ -45,7 +42,6 @@ manifest.json::
     "files"            {"tables.safetensors": "<SHA-256, 64 hexadecimal digits>", "analysis.onnx": ...}:
                        all files that there are, but manifest.json
     "coder"            1, the version of the entropy coder's stream; refused if newer than ours
-    "latent_model"     "phases", or "hyperprior" (below), which is also what none means
     "latents"          M > 16
     "hyper_latents"    Z
     "stride"           16; refused if another
@@ -61,15 +57,17 @@ manifest.json::
 
 tables.safetensors (dtypes as safetensors spells them); the level's tables first::
 
-    low_gain, low_inv_gain    F64 [L,4,16]    > 0, log   what y - mean is multiplied by before rounding, and r
-                                                         after it: base, octaves 2, 1, 0
-    high_gain, high_inv_gain  F64 [L,4,M-16]  > 0, log   the same for the high channels, phase by phase
-    z_mul         I32 [L,Z]     exact         step of z
-    z_place       I32 [L,7,Z]   exact         offsets of location and scale of z, by stage
-    z_scale       I32 [L,7,Z]   exact
-    low_bias      I32 [L,10,16] exact         offsets of classes, by stage
-    high_bias     I32 [L,4,M-16] exact
-    level_vector  F32 [L,K]     linear        input `level` of synthesis; K >= 1
+    low_step      I32 [L,4,16]    exact       steps of r in 1/4096 of a latent's unit: base, octaves 2, 1, 0
+    high_step     I32 [L,4,M-16]  exact       the same for the high channels, phase by phase
+    level_vector  I32 [L,M]       exact       what the synthesis adds to the latents
+    z_mul         I32 [L,Z]       exact       step of z
+    z_place       I32 [L,7,Z]     exact       offsets of location and scale of z, by stage
+    z_scale       I32 [L,7,Z]     exact
+    low_bias      I32 [L,10,16]   exact       offsets of classes, by stage
+    high_bias     I32 [L,4,M-16]  exact
+    low_gain      F64 [L,4,16]    > 0, inverse   an encoder's: what y - mean is multiplied by
+    high_gain     F64 [L,4,M-16]  > 0, inverse
+    unit          F32 [M]                     what 1 in a latent stands for in y
     hyper.*, scales.*                         integer layers, names and sizes in docs/FORMAT.md: weights I16
                                               [out,in,k,k], biases I32 [out]
     keep          F32 [64]                    see above; 0 for class 0. Without it: 1 for the others
@@ -79,31 +77,17 @@ tables.safetensors (dtypes as safetensors spells them); the level's tables first
     golden_z      I32 [G,Z,a,b]               within -z_limit .. z_limit, some at the limits
     golden_r      I16 [G,M,2a,2b]
     golden_z_table U8, golden_z_shift I32 [G,Z,a,b], golden_index U8 [G,M,2a,2b]   what codes them
+    golden_pixels U8 [G,32a,32b,3], golden_preview U8 [G,4a,4b,3]                  what they decode to
 
 Interpolation at level 256 * a + f, 0 <= f < 256, u = t[a], v = t[a+1] (at the last level t[a]): exact
-(u * (256 - f) + v * f + 128) >> 8 in int64; linear (u * (256 - f) + v * f) / 256 in float64, then float32;
-log: exp of the linear rule on log u, log v.
+(u * (256 - f) + v * f + 128) >> 8 in int64; inverse 256 / ((256 - f) / u + f / v) in float64, then float32.
 
-Packs of published systems have ``latent_model`` "hyperprior" and hyper_stride 64. Their classes follow from z
-alone, and networks have M latents on a grid of 4a x 4b over z's a x b::
-
-    hyper_encoder   y [1,M,4a,4b], level's                               -> z [1,Z,a,b]
-    latent_encoder  y, z, keep [1,M,4a,4b] (`keep` at each class, 0 in the padding), level's -> r [1,M,4a,4b]
-    scales          z [1,Z,a,b], z_mul [Z], bias [M]                     -> index uint8 [1,M,4a,4b]
-    latent_decoder  z, r, level's                                        -> y_hat [1,M,4a,4b]
-
-    gain, inv_gain  F64 [L,M] log;  z_gain F64 [L,Z] log;  z_mul I32 [L,Z], bias I32 [L,M] exact
-    r tables: at most 256 classes;  z tables: number a * Z + c, trained level a = (level + 128) >> 8
-    golden_level, golden_z [G,Z,a,b], golden_index [G,M,4a,4b]: what scales gives
-
-scales computes exact integers in float32 (its inputs are exact integers): for every output channel
-sum|w| * max|x| + |b| < 2^24, at the entrance with max|x| = the largest z_limit * z_mul of all levels.
-
-Who checks what. ``lab export`` computes hashes and id, proves the 2^24 bound, and makes the golden vectors
-with another program (torch, float64). ``Pack`` checks, before anything is coded: the fields of the manifest,
-that the id follows from the hashes, the hash of every file when it reads it (a decoder never opens
-analysis.onnx), shapes and types of the arrays, inputs and outputs of each graph, and that the native code (or
-scales) gives the golden classes without one difference. Any failure is a PackError.
+Who checks what. ``lab export`` computes hashes and id, proves that no sum overflows, and makes the golden
+vectors with another program (torch, float64). ``Pack`` checks, before anything is coded: the fields of the
+manifest, that the id follows from the hashes, the hash of every file when it reads it (a decoder never opens
+analysis.onnx), shapes and types of the arrays, inputs and outputs of each graph, the bounds of all sums once
+more, and that the native code gives the golden classes and pixels without one difference. Any failure is a
+PackError.
 """
 
 from __future__ import annotations
@@ -111,6 +95,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -120,7 +105,7 @@ from numpy.typing import NDArray
 from calotype.codec import cpu, levels, manifest, tables, tensors
 from calotype.codec.levels import Level
 from calotype.codec.runtime import OPTIMISATION, Graph
-from calotype.coder import LatentCoder, LevelIntegers, TableSet
+from calotype.coder import DecoderNetworks, LatentCoder, TableSet
 from calotype.errors import PackError
 
 CODER_VERSION = 1
@@ -133,13 +118,14 @@ VARIABLE = "CALOTYPE_PRECISION"
 class Pack:
     """One pack, opened; networks are read when first asked for. Safe to use from several threads.
 
-    precision: "int8" or "fp32" graphs of the transforms, where a pack has both; "auto" is what this CPU is
+    precision: the "int8" or "fp32" graph of the analysis, where a pack has both; "auto" is what this CPU is
                faster with. By default what the environment variable CALOTYPE_PRECISION says, or "auto".
 
     ``manifest``  its fields (calotype.codec.manifest)
-    ``r_tables``  TableSet of the sigma classes
-    ``z_tables``  TableSet of the hyper-latents, number anchor * Z + channel
+    ``r_tables``  TableSet of the classes of r
+    ``z_tables``  TableSet of the hyper-latents
     ``keep``      float32 [classes]
+    ``unit``      float32 [M]
 
     Raises PackError (see *Who checks what* above).
     """
@@ -161,10 +147,11 @@ class Pack:
             tables.check(self.manifest, self._tables)
             self.r_tables = TableSet.from_arrays(_with_prefix(self._tables, "r_"))
             self.z_tables = TableSet.from_arrays(_with_prefix(self._tables, "z_"))
-            self.keep = tables.keep(self.manifest, self._tables, len(self.r_tables), len(self.z_tables))
+            self.keep = tables.keep(self._tables, len(self.r_tables), len(self.z_tables))
         except (KeyError, ValueError) as error:
             raise self._error(f"{manifest.TABLES}: {error}") from error
         self._coder: LatentCoder | None = None
+        self._decoder: DecoderNetworks | None = None
 
     @property
     def key(self) -> bytes:
@@ -204,10 +191,8 @@ class Pack:
             name = f"{name}.int8"
         with self._lock:
             if (name, threads) not in self._graphs:
-                graph = Graph(name, self._verified(f"{name}.onnx"), threads, self._optimisation)
-                if name == "scales":
-                    self._check_golden(graph)
-                self._graphs[name, threads] = graph
+                data = self._verified(f"{name}.onnx")
+                self._graphs[name, threads] = Graph(name, data, threads, self._optimisation)
             return self._graphs[name, threads]
 
     def _read(self, name: str) -> bytes:
@@ -224,7 +209,7 @@ class Pack:
 
     @property
     def coder(self) -> LatentCoder:
-        """From integers to bytes and back, for packs of the latent model "phases". Raises PackError."""
+        """From integers to bytes and back. Raises PackError."""
         with self._lock:
             if self._coder is None:
                 try:
@@ -235,21 +220,45 @@ class Pack:
                 self._coder = coder
             return self._coder
 
+    @property
+    def decoder(self) -> DecoderNetworks:
+        """From integers to pixels. Raises PackError."""
+        with self._lock:
+            if self._decoder is None:
+                try:
+                    decoder = DecoderNetworks(tensors.load(self._verified(manifest.NETWORKS)))
+                except ValueError as error:
+                    raise self._error(f"{manifest.NETWORKS}: {error}") from error
+                if decoder.channels != self.manifest.latents:
+                    raise self._error(f"{manifest.NETWORKS} is for {decoder.channels} latents")
+                self._check_decoder(decoder)
+                self._decoder = decoder
+            return self._decoder
+
+    @property
+    def unit(self) -> NDArray[np.float32]:
+        """What 1 in a latent stands for in y, [M]."""
+        return self._tables["unit"]
+
+    def _golden(self, *names: str) -> Iterator[tuple[Level, tuple[NDArray[Any], ...]]]:
+        arrays = [self._tables[f"golden_{name}"] for name in names]
+        for number, *values in zip(self._tables["golden_level"], *arrays):
+            yield self.level(int(number)), tuple(values)
+
     def _check_coder(self, coder: LatentCoder) -> None:
-        names = ("level", "z", "r", "z_table", "z_shift", "index")
-        golden = (self._tables[f"golden_{name}"] for name in names)
-        for number, z, r, z_table, z_shift, index in zip(*golden):
-            found = coder.classes(LevelIntegers(**self.level(int(number)).integers), z, r)
+        for level, (z, r, z_table, z_shift, index) in self._golden("z", "r", "z_table", "z_shift", "index"):
+            found = coder.classes(level.parser, z, r)
             pairs = ((found.z_table, z_table), (found.z_shift, z_shift), (found.index, index))
             if not all(np.array_equal(ours, theirs) for ours, theirs in pairs):
                 raise self._error("the coder computes other classes here than where the pack was made")
 
-    def _check_golden(self, scales: Graph) -> None:
-        golden = (self._tables[f"golden_{name}"] for name in ("level", "z", "index"))
-        for number, z, index in zip(*golden):
-            feeds = {**self.level(int(number)).feeds, "z": z[None].astype(np.float32)}
-            if not np.array_equal(scales.run(feeds)[0][0], index):
-                raise self._error("scales.onnx computes other classes here than where the pack was made")
+    def _check_decoder(self, decoder: DecoderNetworks) -> None:
+        for level, (z, r, pixels, preview) in self._golden("z", "r", "pixels", "preview"):
+            r = r.astype(np.int32)
+            ours = decoder.synthesis(level.vector, decoder.restore(level.steps, z, r))
+            small = decoder.preview(level.steps, np.ascontiguousarray(r[: tables.LOW]))
+            if not (np.array_equal(ours, pixels) and np.array_equal(small, preview)):
+                raise self._error("the decoder computes other pixels here than where the pack was made")
 
     def _error(self, message: str) -> PackError:
         return PackError(f"pack {self.path}: {message}")

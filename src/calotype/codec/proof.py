@@ -11,7 +11,7 @@ from calotype.bitstream import Box
 from calotype.codec import latents, quality, rate
 from calotype.codec.analysis import Analysis
 from calotype.codec.choice import Choice
-from calotype.codec.latents import Floats, Networks
+from calotype.codec.latents import Networks, Words
 from calotype.codec.ssimulacra2 import ssimulacra2
 from calotype.codec.synthesis import Development
 
@@ -48,7 +48,6 @@ class Proof:
         error = sum(errors) / self.analysis.pixels.size
         return 10 * math.log10(255**2 / error) if error else math.inf
 
-    def _y_hat(self, tile: int) -> Floats:
+    def _y_hat(self, tile: int) -> Words:
         coded = self.choice.integers(self.networks, tile, self.analysis.kept[tile])
-        box = self.analysis.tile(tile)
-        return latents.restore(self.networks, coded.z, coded.r, box.height, box.width)
+        return latents.restored(self.networks, coded)

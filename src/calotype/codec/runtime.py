@@ -14,32 +14,19 @@ from numpy.typing import NDArray
 from calotype.errors import PackError
 
 _LEVEL = (
-    "level", "gain", "inv_gain", "z_gain", "z_mul", "bias", "low_gain", "low_inv_gain", "high_gain",
-    "high_inv_gain", "low_bias", "high_bias",
+    "z_mul", "low_gain", "low_step", "low_bias", "high_gain", "high_step", "high_bias", "z_place", "z_scale",
 )  # fmt: skip
-#: What each graph may ask for, and what it gives (the first it must): the signatures in calotype.codec.pack.
+#: What each graph may ask for, and what it gives: the signatures in calotype.codec.pack.
 INPUTS: dict[str, tuple[str, ...]] = {
     "analysis": ("pixels",),
-    "hyper_encoder": ("y", *_LEVEL),
-    "latent_encoder": ("y", "z", "keep", "inside", *_LEVEL),
-    "scales": ("z", "z_mul", "bias"),
-    "latent_decoder": ("z", "r", "inside", *_LEVEL),
+    "hyper_encoder": ("y", "inside", *_LEVEL),
     "synthesis": ("y_hat", "level"),
-    "preview": ("r", "inside", "low_inv_gain"),
 }
-OUTPUTS: dict[str, tuple[str, ...]] = {
-    "analysis": ("y",),
-    "hyper_encoder": ("z",),
-    "latent_encoder": ("r", "z"),
-    "scales": ("index",),
-    "latent_decoder": ("y_hat",),
-    "synthesis": ("pixels",),
-    "preview": ("pixels",),
-}
-_BYTES = ("pixels", "index")
+OUTPUTS = {"analysis": "y", "hyper_encoder": "z", "synthesis": "pixels"}
+_BYTES = ("pixels",)
 
 OPTIMISATION = 99
-"""ONNX Runtime's graph optimisation: 0 none, 1 basic, 2 extended, 99 all. scales is exact at every one."""
+"""ONNX Runtime's graph optimisation: 0 none, 1 basic, 2 extended, 99 all."""
 
 
 class Graph:
@@ -62,24 +49,21 @@ class Graph:
         self.inputs = tuple(node.name for node in self._session.get_inputs())
         self._check(self._session.get_inputs(), INPUTS[kind], "input")
         outputs = {node.name: node for node in self._session.get_outputs()}
-        self.outputs = [output for output in OUTPUTS[kind] if output in outputs]
-        if OUTPUTS[kind][0] not in outputs:
-            raise PackError(f"{name}.onnx has no output {OUTPUTS[kind][0]}")
-        self._check([outputs[output] for output in self.outputs], OUTPUTS[kind], "output")
+        self.output = OUTPUTS[kind]
+        if self.output not in outputs:
+            raise PackError(f"{name}.onnx has no output {self.output}")
+        self._check([outputs[self.output]], (self.output,), "output")
 
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        """The outputs that it has, in the order of ``OUTPUTS``. `feeds` holds at least what the graph asks
-        for.
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """Its output. `feeds` holds at least what the graph asks for.
 
         Raises PackError when the network fails (it asks for more memory than there is, or is broken).
         """
         try:
-            outputs: list[NDArray[Any]] = self._session.run(
-                self.outputs, {name: feeds[name] for name in self.inputs}
-            )
+            (output,) = self._session.run([self.output], {name: feeds[name] for name in self.inputs})
         except Exception as error:
             raise PackError(f"{self.name}.onnx fails: {_first_line(error)}") from error
-        return outputs
+        return np.asarray(output)
 
     def _check(self, nodes: list[Any], known: tuple[str, ...], what: str) -> None:
         for node in nodes:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from calotype.bitstream import Box, Header, tile_box, tiles_in
 from calotype.codec import tiles
-from calotype.codec.latents import Floats, Networks
+from calotype.codec.latents import Networks, Words
 from calotype.codec.mosaic import Mosaic
 from calotype.codec.tiles import STRIDE
 
@@ -26,14 +26,14 @@ class Development:
 
     header:   of the file: the picture's size and its tiles
     networks: those of its pack and level
-    y_hat:    gives the latents [1, M, h, w] of tile i; called once per tile that is needed, from any worker
+    y_hat:    gives the latents [h, w, M] of tile i; called once per tile that is needed, from any worker
     region:   the pixels that are wanted
     workers:  how many windows are developed at a time
     """
 
     header: Header
     networks: Networks
-    y_hat: Callable[[int], Floats]
+    y_hat: Callable[[int], Words]
     region: Box
     workers: int = 1
 
@@ -55,11 +55,13 @@ class Development:
         rows = tiles.windows(tiles.latent_box(self.region), self.workers)
         windows = [window for row in rows for window in row]
 
+        decoder, vector = self.networks.pack.decoder, self.networks.level.vector
+
         def grown(window: Box) -> Box:
             return tiles.grow(window, margin, bounds)
 
-        def develop(window: int, y_hat: Floats) -> None:
-            pixels = self.networks.run("synthesis", y_hat=y_hat)[0][0]
+        def develop(window: int, y_hat: Words) -> None:
+            pixels = decoder.synthesis(vector, y_hat)
             target = tiles.common(tiles.scaled(windows[window], STRIDE), self.region)
             part = pixels[tiles.inside(target, tiles.scaled(grown(windows[window]), STRIDE))[1:]]
             use(target, to_grey(part) if self.header.grey else part)
@@ -67,7 +69,7 @@ class Development:
         seen = tiles.scaled(grown(tiles.latent_box(self.region)), STRIDE)
         needed = tiles_in(self.header, tiles.common(seen, picture))
         boxes = [tiles.latent_box(tile_box(self.header, tile)) for tile in needed]
-        mosaic = Mosaic(boxes, lambda k: self.y_hat(needed[k]))
+        mosaic = Mosaic(boxes, lambda k: self.y_hat(needed[k]), 0)
         for _ in mosaic.read(pool, [[grown(window) for window in row] for row in rows], develop):
             pass
 

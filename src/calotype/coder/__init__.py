@@ -7,7 +7,8 @@ integer arithmetic, so the same symbols and tables give the same bytes on every 
     data = encode(values, index, tables, skip=0)
     assert (decode(data, index, tables, skip=0) == values).all()
 
-``Encoder`` and ``Decoder`` put several arrays into one stream, ``LatentCoder`` codes whole tiles of latents.
+``Encoder`` and ``Decoder`` put several arrays into one stream, ``LatentCoder`` codes whole tiles of latents,
+``DecoderNetworks`` lead from them to pixels.
 Tables and their arithmetic work everywhere; only coding itself needs the native module ``calotype._rans``,
 which is loaded at the first use.
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 from calotype.coder.gaussian import gaussian_tables, log_scales
 from calotype.coder.latents import Classes, LatentCoder, LevelIntegers
+from calotype.coder.networks import DecoderNetworks, LevelSteps, Wish
 from calotype.coder.quantise import PRECISION, TOTAL, cdf_rows, quantise
 from calotype.coder.stream import Decoder, Encoder, decode, encode
 from calotype.coder.tables import TableSet
@@ -25,10 +27,13 @@ __all__ = [
     "TOTAL",
     "Classes",
     "Decoder",
+    "DecoderNetworks",
     "Encoder",
     "LatentCoder",
     "LevelIntegers",
+    "LevelSteps",
     "TableSet",
+    "Wish",
     "cdf_rows",
     "decode",
     "encode",

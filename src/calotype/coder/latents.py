@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from calotype.coder.native import load
+from calotype.coder.networks import DecoderNetworks, LevelSteps, Wish
 from calotype.coder.stream import Bytes, _checked
 from calotype.coder.tables import TableSet
 from calotype.errors import FormatError
@@ -164,6 +165,24 @@ class LatentCoder:
             if not cut:
                 raise FormatError(str(error)) from None
         return z, r
+
+    def choose(
+        self,
+        level: LevelIntegers,
+        networks: DecoderNetworks,
+        steps: LevelSteps,
+        wish: Wish,
+        y: NDArray[np.float32],
+        z: NDArray[np.int32],
+    ) -> NDArray[np.int32]:
+        """Return an encoder's residuals r [M, h, w] for latents y [M, h, w], given z: each is
+        ``(y - mean) * gain``, rounded, its magnitude first multiplied by ``keep`` at its class, from the mean
+        that a decoder will have.  Raises ValueError for arrays of other shapes.
+        """
+        r = np.zeros(y.shape, np.int32)
+        chosen = (wish.unit, wish.low_gain, wish.high_gain, wish.keep)
+        self._native.choose(level._arrays(), networks.native, (steps.low, steps.high), chosen, y, z.copy(), r)
+        return r
 
     def classes(self, level: LevelIntegers, z: ArrayLike, r: ArrayLike) -> Classes:
         """Return the tables of every integer of a tile, and r with 0 forced, in coding order, wherever the

@@ -71,14 +71,6 @@ class CaloImageFile(ImageFile.ImageFile):
             return None
         if width < _EIGHTH * max(size[0], 1) and height < _EIGHTH * max(size[1], 1):
             return None
-        from calotype.codec import latents, library
-        from calotype.errors import PackError
-
-        try:
-            if not latents.has_preview(library.find(self._pack_id)):
-                return None
-        except PackError:  # which load() will raise
-            return None
         self._small = True
         self._size = (-(-width // _EIGHTH), -(-height // _EIGHTH))
         return self.mode, (0, 0, width / _EIGHTH, height / _EIGHTH)

@@ -87,39 +87,50 @@ def _macs(node: Any, shapes: dict[str, tuple[int, ...]]) -> int:
 def of_pack(pack: Any) -> dict[str, Any]:
     """Parameters and kMAC per pixel of a pack, on a picture of 512 x 512; the keys of Codec.complexity.
 
-    Parameters are all weights of the pack: a network that encoder and decoder share counts in the graphs
-    of both.
+    Parameters are all weights that it codes with, each once; encoders compute the means, too.
     """
     from calotype.codec import manifest, tensors
 
-    fields, model = pack.manifest, pack.manifest.latent_model
-    latents, cells = (1, fields.latents, 32, 32), 512 // manifest.HYPER_STRIDES[model]
-    sizes: dict[str, tuple[int, ...]] = {
-        "pixels": (1, 512, 512, 3),
-        "y": latents,
-        "r": latents,
-        "y_hat": latents,
-        "z": (1, fields.hyper_latents, cells, cells),
-        "inside": (1, 1, 32, 32),
+    fields, latents = pack.manifest, 32 * 32
+    y = (1, fields.latents, 32, 32)
+    sizes: dict[str, tuple[int, ...]] = {"pixels": (1, 512, 512, 3), "y": y, "inside": (1, 1, 32, 32)}
+    counts = {
+        name: count(manifest.read(pack.path, f"{name}.onnx"), sizes) for name in ("analysis", "hyper_encoder")
     }
-    encoder, decoder = ["analysis", "latent_encoder"], ["latent_decoder", "synthesis"]
-    if model == "hyperprior":
-        sizes["keep"] = latents
-        encoder, decoder = [*encoder, "hyper_encoder", "scales"], ["scales", *decoder]
-    counts = {name: count(manifest.read(pack.path, f"{name}.onnx"), sizes) for name in fields.networks}
-    if model == "phases":
-        counts["coder"] = of_coder(tensors.load(manifest.read(pack.path, manifest.TABLES)), 32 * 32)
-        encoder, decoder = [*encoder, "coder"], ["coder", *decoder]
+    counts["coder"] = of_coder(tensors.load(manifest.read(pack.path, manifest.TABLES)), latents)
+    networks = tensors.load(manifest.read(pack.path, manifest.NETWORKS))
+    for part in ("mean", "synthesis"):
+        counts[part] = of_decoder(networks, part, latents)
     kmac = {name: macs / (512 * 512 * 1000) for name, (_, macs) in counts.items()}
     return {
         "parameters": sum(parameters for parameters, _ in counts.values()),
         "kmac_per_pixel": {
-            "encode": sum(kmac[name] for name in encoder),
-            "decode": sum(kmac[name] for name in decoder),
+            "encode": sum(kmac[name] for name in ("analysis", "hyper_encoder", "coder", "mean")),
+            "decode": sum(kmac[name] for name in ("coder", "mean", "synthesis")),
             **kmac,
         },
         "rule": RULE,
     }
+
+
+def of_decoder(arrays: Mapping[str, Any], part: str, latents: int) -> tuple[int, int]:
+    """(parameters, multiply-accumulates) of the layers "mean." or "synthesis." of a pack's decoder."""
+    parameters = macs = 0
+    for name, array in arrays.items():
+        owner, layer, *rest = name.split(".")
+        if owner != part or rest[-1:] == ["mul"]:
+            continue
+        parameters += array.size
+        if rest[-1:] != ["weight"]:
+            continue
+        if owner == "mean" and layer.startswith("low"):
+            sites = latents // 4 ** (3 - int(rest[0]) // 3)  # a phase of octave 2, 1 or 0
+        elif owner == "mean":
+            sites = latents // 4
+        else:
+            sites = latents * {"blocks16": 1, "split": 1, "convs": 16, "out": 16}.get(layer, 4)
+        macs += array.size * sites
+    return parameters, macs
 
 
 def of_coder(arrays: Mapping[str, Any], latents: int) -> tuple[int, int]:

@@ -118,7 +118,8 @@ class _Search:
 
     def y_hat(self, r: Floats) -> Floats:
         """The decoder's latents."""
-        return latents.restore(self.networks, self.start.z, r, *self.size)
+        words = latents.restored(self.networks, Latents(self.start.z, r))
+        return np.ascontiguousarray((words * self.networks.pack.unit).transpose(2, 0, 1)[None])
 
     def distortion(self, y_hat: Floats) -> tuple[float, Floats]:
         """(squared error of the pixels, its slopes by y_hat)."""
@@ -134,7 +135,7 @@ class _Search:
     def tables(self, r: Floats) -> NDArray[Any]:
         """The table that codes each r."""
         found = latents.settled(self.networks, Latents(self.start.z, r, self.start.index))
-        return latents.tables(self.networks, found)
+        return latents.tables(found)
 
     def curvature(self, at: NDArray[np.intp]) -> Floats:
         """Bits per squared quantisation step that the error of a latent is worth, for each channel: means
@@ -156,7 +157,7 @@ class _Search:
 
     def run(self, steps: int) -> Latents:
         """The better of the integers found and those of one pass."""
-        first_tables = latents.tables(self.networks, self.start)
+        first_tables = latents.tables(self.start)
         at = np.flatnonzero(self.start.index != latents.SKIP)
         if not len(at):
             return self.start

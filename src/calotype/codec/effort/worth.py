@@ -22,12 +22,11 @@ def worth(pack: Pack, level: int, pixels: NDArray[np.uint8], threads: int = 1) -
     bits, errors = [], []
     for near in (max(0, level - APART), min(pack.manifest.max_level, level + APART)):
         networks = Networks(pack, pack.level(near), threads)
-        y = networks.run("analysis", pixels=pixels)[0]
+        y = networks.run("analysis", pixels=pixels)
         coded = latents.quantise(networks, y)
-        y_hat = np.ascontiguousarray(latents.restore(networks, coded.z, coded.r, *y.shape[-2:]))
-        decoded = networks.run("synthesis", y_hat=y_hat)[0]
+        decoded = pack.decoder.synthesis(networks.level.vector, latents.restored(networks, coded))
         bits.append(8 * len(latents.write(networks, coded)))
-        errors.append(int(np.square(decoded.astype(np.int32) - pixels).sum(dtype=np.int64)))
+        errors.append(int(np.square(decoded.astype(np.int32) - pixels[0]).sum(dtype=np.int64)))
     if errors[1] >= errors[0]:
         return 0.0
     return max(0.0, (bits[1] - bits[0]) / (errors[0] - errors[1]))

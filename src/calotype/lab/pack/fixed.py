@@ -71,14 +71,20 @@ class Layer:
 
 
 def quantised(
-    weight: Array, bias: Array, unit_in: Array, unit_out: Array, reads: Input, mean: Array, peak: Array | int = WORD
+    weight: Array,
+    bias: Array,
+    unit_in: Array,
+    unit_out: Array,
+    reads: Input,
+    mean: Array,
+    peak: int = WORD,
 ) -> Layer:
     """A float layer in fixed point.
 
     weight:   ``[out, in, taps]``
     unit_in:  what 1 stands for in each input ``[in]``; ``unit_out`` ``[out]`` in each output
     mean:     the mean of each input ``[in]``, in float: biases absorb what rounding takes away there
-    peak:     largest magnitude of a word, of each input
+    peak:     largest magnitude of a word
 
     Raises ExportError where no multiplier fits.
     """

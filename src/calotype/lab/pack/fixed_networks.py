@@ -1,4 +1,4 @@
-"""All that a decoder computes after parsing, in fixed point: means, synthesis, preview, and a level's tables."""
+"""All that a decoder computes after parsing, in fixed point: means, synthesis, preview, a level's tables."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from calotype.lab.models.calotype import Calotype
+from calotype.lab.models.calotype_latents import dequantise
 from calotype.lab.models.calotype_walk import LOW
-from calotype.lab.pack.fixed import Layer, bytes_, quantised
+from calotype.lab.pack.exact import at
+from calotype.lab.pack.fixed import Layer, bytes_, quantised, words
 from calotype.lab.pack.fixed_mean import FixedMean, steps
 from calotype.lab.pack.fixed_synthesis import FixedSynthesis
 from calotype.lab.pack.int8 import samples
@@ -48,10 +50,11 @@ class FixedNetworks:
         return found | _named("preview", self.preview)
 
     def tables(self, model: Calotype) -> dict[str, Array]:
-        """What a level sets, at the trained ones: steps ``[L, 4, C]``, and the vector ``[L, M]``, integers."""
+        """What a level sets, at the trained ones: steps ``[L, 4, C]`` and the vector ``[L, M]``, int32."""
         levels, unit = model.levels, self.unit
         low, high = (
-            getattr(levels, f"{part}_log_inv_gain").detach().double().exp().numpy() for part in ("low", "high")
+            getattr(levels, f"{part}_log_inv_gain").detach().double().exp().numpy()
+            for part in ("low", "high")
         )
         found = {
             "low_step": steps(low, unit[:LOW]),
@@ -64,6 +67,32 @@ class FixedNetworks:
         """Words ``[1, LOW, h, w]`` to the picture at an eighth, ``[1, 3, 2h, 2w]``, 0..255."""
         out = bytes_(self.preview(low)).unflatten(1, (4, 3)).transpose(1, 2).flatten(1, 2)
         return nn.functional.pixel_shuffle(out, 2)
+
+
+def golden_pixels(
+    fixed: FixedNetworks, tables: dict[str, Array], vectors: dict[str, Array]
+) -> dict[str, Array]:
+    """What the golden integers of `exact.golden` decode to, computed by torch: golden_pixels U8
+    [G, 128, 128, 3] and golden_preview U8 [G, 16, 16, 3].
+    """
+    pixels, small = [], []
+    cases = zip(*(vectors[f"golden_{name}"] for name in ("level", "z", "r")), strict=True)
+    for level, z, r in cases:
+        low, high, mul, vector = (
+            torch.from_numpy(at(tables[name], int(level))).double()
+            for name in ("low_step", "high_step", "z_mul", "level_vector")
+        )
+        known = torch.from_numpy(z.astype(np.float64))[None]
+        d = dequantise(known, mul[None, :, None, None])
+        inside = torch.ones(1, 1, *r.shape[1:], dtype=torch.float64)
+        y = fixed.mean.restore(d, torch.from_numpy(r.astype(np.float64))[None], inside, low, high)
+        pixels.append(_bytes(fixed.synthesis(words(y + vector[:, None, None]))))
+        small.append(_bytes(fixed.small(y[:, :LOW])))
+    return {"golden_pixels": np.stack(pixels), "golden_preview": np.stack(small)}
+
+
+def _bytes(pixels: torch.Tensor) -> Array:
+    return pixels[0].permute(1, 2, 0).numpy().astype(np.uint8)
 
 
 def hard_pictures(side: int) -> Tensor:

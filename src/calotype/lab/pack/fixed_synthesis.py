@@ -41,11 +41,17 @@ class FixedSynthesis:
         self.unit16 = unit16 = _stream_units(
             [run.into(block) for block in blocks16 for run in (seen, far)]
             + [run.of(blocks16[-1]) for run in (seen, far)],
-            [finest(weight(block.expand), hidden[1]) for block, hidden in zip(blocks16, bytes16, strict=True)],
+            [
+                finest(weight(block.expand), hidden[1])
+                for block, hidden in zip(blocks16, bytes16, strict=True)
+            ],
         )
         self.unit8 = unit8 = _stream_units(
             [run.of(layer) for layer in (net.split, *net.blocks8) for run in (seen, far)],
-            [finest(weight(block.expand), hidden[1]) for block, hidden in zip(net.blocks8, bytes8, strict=True)],
+            [
+                finest(weight(block.expand), hidden[1])
+                for block, hidden in zip(net.blocks8, bytes8, strict=True)
+            ],
         )
         self.blocks16 = [
             _Block(block, seen, unit16, hidden) for block, hidden in zip(blocks16, bytes16, strict=True)

@@ -10,20 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from calotype.lab.models.calotype import Calotype
-from calotype.lab.models.calotype_latents import HYPER, SCALES
+from calotype.lab.models.calotype_latents import HYPER
 from calotype.lab.models.calotype_levels import LOW_STEPS
 from calotype.lab.models.calotype_transforms import folded
-from calotype.lab.models.calotype_walk import LOW, LOW_OCTAVES, PHASES, stages
+from calotype.lab.models.calotype_walk import LOW, PHASES
 from calotype.lab.pack.int8 import Observed
-from calotype.lab.pack.int8_synthesis import IntSynthesisGraph
 from calotype.lab.pack.int8_transforms import IntAnalysisGraph
-from calotype.lab.pack.latent_graphs import (
-    LatentDecoderGraph,
-    LatentEncoderGraph,
-    MeanMaps,
-    PreviewGraph,
-    preview_kernel,
-)
+from calotype.lab.pack.latent_graphs import HyperEncoderGraph
 
 OPSET = 17
 HALF_SIZE = 8192
@@ -85,52 +78,31 @@ class SynthesisGraph(nn.Module):
         return x.reshape(1, 3, 4, 4, h, w).permute(0, 4, 2, 5, 3, 1).reshape(1, 4 * h, 4 * w, 3)
 
 
-def graphs(model: Calotype, z_limit: int, seen: Observed | None = None) -> dict[str, bytes]:
-    """The graphs of a pack, serialised.  ``model`` on the CPU, in ``eval()``.
-
-    With what `observe` saw, those on latents compute in 8-bit integers where that is inexact anyway, and
-    there are ``preview``, ``analysis.int8`` and ``synthesis.int8``.
-    """
-    m, k = model.config.latents, HYPER
-    y, z, inside = torch.zeros(1, m, 8, 16), torch.zeros(1, k, 4, 8), torch.ones(1, 1, 8, 16)
+def graphs(model: Calotype, z_limit: int, seen: Observed) -> dict[str, bytes]:
+    """The graphs of a pack, serialised, for what `observe` saw.  ``model`` on the CPU, in ``eval()``."""
+    m = model.config.latents
+    y, inside = torch.zeros(1, m, 8, 16), torch.ones(1, 1, 8, 16)
     vector, pixels = torch.ones(m), torch.zeros(1, 128, 192, 3, dtype=torch.uint8)
-    hw, ab, size = {2: "h", 3: "w"}, {2: "a", 3: "b"}, {1: "H", 2: "W"}
+    hw, size = {2: "h", 3: "w"}, {1: "H", 2: "W"}
     low, high = torch.ones(LOW_STEPS, LOW), torch.ones(len(PHASES), m - LOW)
-    mean = MeanMaps(model.latents.mean, seen)
-    coding = {
-        "y": y, "inside": inside, "keep": torch.ones(SCALES), "low_gain": low, "low_inv_gain": low,
-        "high_gain": high, "high_inv_gain": high, "low_bias": torch.zeros(len(stages(LOW_OCTAVES)), LOW),
-        "high_bias": high, "z_mul": torch.ones(k),
+    hyper = {
+        "y": y, "inside": inside, "low_gain": low, "high_gain": high, "z_mul": torch.ones(HYPER),
     }  # fmt: skip
-    restoring = {"z": z, "r": y, "inside": inside, "low_inv_gain": low, "high_inv_gain": high}
 
     def analysis(net: nn.Module) -> bytes:
         return _onnx(net, {"pixels": pixels}, ["y"], {"pixels": size, "y": hw})
 
-    def synthesis(net: nn.Module) -> bytes:
-        return _onnx(net, {"y_hat": y, "level": vector}, ["pixels"], {"y_hat": hw, "pixels": size})
-
-    made = {
+    return {
         "analysis": analysis(AnalysisGraph(model)),
-        "latent_encoder": _onnx(
-            LatentEncoderGraph(model.latents, mean, z_limit, seen), coding, ["z", "r"],
-            {"y": hw, "inside": hw, "z": ab, "r": hw},
+        "analysis.int8": analysis(IntAnalysisGraph(model, seen)),
+        "hyper_encoder": _onnx(
+            HyperEncoderGraph(model.latents.hyper, z_limit, seen), hyper, ["z"],
+            {"y": hw, "inside": hw, "z": {2: "a", 3: "b"}},
         ),
-        "latent_decoder": _onnx(
-            LatentDecoderGraph(mean), {**restoring, "z_mul": torch.ones(k)}, ["y_hat"],
-            {"z": ab, "r": hw, "inside": hw, "y_hat": hw},
+        "synthesis": _onnx(
+            SynthesisGraph(model), {"y_hat": y, "level": vector}, ["pixels"], {"y_hat": hw, "pixels": size}
         ),
-        "synthesis": synthesis(SynthesisGraph(model)),
     }  # fmt: skip
-    if seen is not None:
-        made["preview"] = _onnx(
-            PreviewGraph(mean, preview_kernel(seen.low, seen.pixels)),
-            {"r": y[:, :LOW], "inside": inside, "low_inv_gain": low}, ["pixels"],
-            {"r": hw, "inside": hw, "pixels": size},
-        )  # fmt: skip
-        made["analysis.int8"] = analysis(IntAnalysisGraph(model, seen))
-        made["synthesis.int8"] = synthesis(IntSynthesisGraph(model, seen))
-    return made
 
 
 def _onnx(

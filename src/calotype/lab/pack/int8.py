@@ -1,9 +1,8 @@
-"""The networks of a pack with their convolutions in 8-bit integers, quantised after training.
+"""An encoder's networks with their convolutions in 8-bit integers, quantised after training.
 
-What costs is quantised: the three convolutions of every bottleneck of the transforms, those of the mean
-network, and the weaker channels of the linear layers (merge, split, last patch).  The residual streams stay
-float32, but for the weaker channels of the synthesis at 1/8 (`int8_synthesis`), as do the strong channels of
-those layers.  Three things that are free at run time keep the loss small:
+What costs is quantised: the three convolutions of every bottleneck, and the weaker channels of the linear
+layer (merge).  The residual streams stay float32, as do the strong channels of that layer.  Three things that
+are free at run time keep the loss small:
 
 * Channels are equalised: the stream of a stage, and the hidden channels of a branch (ReLU lets positive
   factors pass), are divided by one number each so that one step suits all; the layers around take the
@@ -26,7 +25,6 @@ from torch.nn import functional as F
 
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.models.calotype_transforms import Bottleneck
-from calotype.lab.models.calotype_walk import LOW
 from calotype.lab.pack.qdq import WEIGHT_PEAK, Array, Conv, Product, Quantise, Range
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -42,36 +40,18 @@ class Observed:
 
     pixels: Tensor
     """What was coded, 0..1."""
-    synthesis: Tensor
-    """What its first bottleneck reads: latents and level vector."""
-    low: Tensor
-    """Latents of the low channels."""
     hyper: Tensor
     """What the hyper-analysis convolves."""
-    contexts: list[Tensor]
-    """What the mean network convolves, phase by phase, and ..."""
-    hidden: list[Tensor]
-    """... what its last layers read."""
 
 
 def observe(model: Calotype, pixels: Tensor, levels: Tensor) -> Observed:
     """Code pictures ``[N, 3, H, W]`` (0..1, sides multiples of 128) at ``levels`` ``[N]`` and look on."""
-    seen: dict[nn.Module, Tensor] = {}
-
-    def note(module: nn.Module, given: tuple[Tensor, ...]) -> None:
-        seen[module] = given[0]
-
-    net = model.latents
-    watched = [model.synthesis.blocks16, net.hyper.conv, *net.mean.conv, *net.mean.out]
-    hooks = [module.register_forward_pre_hook(note) for module in watched]
+    seen: list[Tensor] = []
+    hook = model.latents.hyper.conv.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
     with torch.no_grad():
-        coded = model(pixels, levels, hard=True).latents
-    for hook in hooks:
-        hook.remove()
-    first, hyper, *rest = (seen[module] for module in watched)
-    return Observed(
-        pixels, first, coded.y_hat[:, :LOW], hyper, rest[: len(rest) // 2], rest[len(rest) // 2 :]
-    )
+        model(pixels, levels, hard=True)
+    hook.remove()
+    return Observed(pixels, seen[0])
 
 
 class Hidden(nn.Module):

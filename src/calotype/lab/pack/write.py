@@ -13,7 +13,14 @@ from torch import Tensor
 from calotype.lab.layers.integer import EXACT
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.models.calotype_latents import HYPER
-from calotype.lab.pack.exact import EXACT_TABLES, Array, check_bounds, golden, integer_arrays
+from calotype.lab.pack.exact import (
+    EXACT_TABLES,
+    Array,
+    check_bounds,
+    golden,
+    integer_arrays,
+)
+from calotype.lab.pack.fixed_networks import FixedNetworks, golden_pixels
 from calotype.lab.pack.folder import check_target, publish
 from calotype.lab.pack.graphs import graphs
 from calotype.lab.pack.int8 import observe
@@ -29,41 +36,43 @@ def export(
     *,
     name: str = "photo",
     training: dict[str, Any] | None = None,
-    calibration: tuple[Tensor, Tensor] | None = None,
+    calibration: tuple[Tensor, Tensor],
 ) -> str:
     """Write a pack and return its id.  ``folder`` appears whole or not at all; an existing pack is replaced.
 
     calibration: pictures ``[N, 3, H, W]`` (0..1, sides multiples of 128) and the levels ``[N]`` to code them
-    at,
-    for networks in 8-bit integers.  Without it all but scales are float32.
+    at, which the units of all integers are chosen on.
 
     Raises:
-        ExportError: if the exactness bound or a golden vector fails.
+        ExportError: if sums could overflow.
         ValueError: when ``folder`` is there and is not a pack.
     """
     check_target(folder)
     model = copy.deepcopy(model).cpu().float().eval()
     model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     arrays, z_limit = _level_arrays(model)
+    fixed = FixedNetworks(model, *calibration)
+    arrays |= fixed.tables(model)
     bounds = check_bounds(model, arrays, z_limit)
     vectors = golden(model, arrays, z_limit)
+    vectors |= golden_pixels(fixed, arrays, vectors)
     arrays |= integer_arrays(model)
     for prefix, tables in (("r_", r_tables(statistics)), ("z_", z_tables(statistics))):
         arrays |= {prefix + key: value for key, value in tables.to_arrays().items()}
-    files = graphs(model, z_limit, observe(model, *calibration) if calibration else None)
+    files = graphs(model, z_limit, observe(model, *calibration))
 
     fields = manifest(model, name, z_limit) | {
         "training": {**(training or {}), "integer_bounds": bounds},
     }
-    return publish(files, {**arrays, **vectors}, fields, folder)
+    return publish(files, {"tables": {**arrays, **vectors}, "networks": fixed.arrays()}, fields, folder)
 
 
 def manifest(model: Calotype, name: str, z_limit: int) -> dict[str, Any]:
     """The fields of the manifest that follow from the model."""
     c, anchors = model.config, len(model.config.lambdas)
     return {
-        "format": 1, "name": name, "coder": 1, "latent_model": "phases",
-        "latents": c.latents, "hyper_latents": HYPER, "stride": 16, "hyper_stride": 32, "levels": anchors,
+        "format": 1, "name": name, "coder": 1, "latents": c.latents, "hyper_latents": HYPER, "stride": 16,
+        "hyper_stride": 32, "levels": anchors,
         "quality": [[0, 0], [100, 256 * (anchors - 1)]], "z_limit": z_limit,
         # Patches, merge and split stay within a latent; a 3x3 kernel sees one position more on each side: at
         # 1/16, 1/8 or, in the renderer, 1/4.
@@ -77,12 +86,11 @@ def _level_arrays(model: Calotype) -> tuple[dict[str, Array], int]:
     """The arrays that a level interpolates, and the largest magnitude of z for which they stay exact."""
     levels = model.levels
     arrays: dict[str, Array] = {
-        "level_vector": levels.vector.detach().numpy().astype(np.float32),
         "keep": np.append(np.float32(0), model.latents.shrink[1:].numpy()),
     }
     with torch.no_grad():
-        for name in ("low_gain", "low_inv_gain", "high_gain", "high_inv_gain"):
-            log = getattr(levels, name.replace("gain", "log_gain").replace("inv_log", "log_inv"))
+        for name in ("low_gain", "high_gain"):
+            log = getattr(levels, name.replace("gain", "log_gain"))
             arrays[name] = log.double().exp().numpy()
         arrays |= {name: levels.integers()[name].numpy().astype(np.int32) for name in EXACT_TABLES}
     return arrays, min(1023, (EXACT - 2**12) // int(arrays["z_mul"].max()))

@@ -1,0 +1,91 @@
+"""The networks that lead from a tile's integers to its pixels, in integers throughout: the same everywhere.
+
+    networks = DecoderNetworks(arrays)
+    y = networks.restore(steps, z, r)          # latents, words
+    pixels = networks.synthesis(vector, y)     # of any window of them
+
+What is computed is in docs/FORMAT.md; ``native/`` has the code.  One object may be used by several threads;
+the work is done without the GIL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calotype.coder.native import load
+
+if TYPE_CHECKING:
+    import calotype._rans as _rans
+
+Words = NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class LevelSteps:
+    """What a quality level sets of them, int32."""
+
+    low: NDArray[np.int32]
+    """[4, L] steps of the low channels, for base and octaves 2, 1, 0, in 1/4096 of a latent's unit."""
+    high: NDArray[np.int32]
+    """[4, M - L] those of the high channels, by phase."""
+    z_mul: NDArray[np.int32]
+    """[K] steps of the hyper-latents in 1/256 of 1/16 log unit."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What an encoder chooses residuals by; float32."""
+
+    unit: NDArray[np.float32]
+    """[M] what 1 stands for in a latent."""
+    low_gain: NDArray[np.float32]
+    """[4, L] what y - mean is multiplied by before it is rounded, as `LevelSteps.low`."""
+    high_gain: NDArray[np.float32]
+    """[4, M - L]"""
+    keep: NDArray[np.float32]
+    """[64] by class: what magnitudes are multiplied by before they are rounded."""
+
+
+class DecoderNetworks:
+    """The means of latents, the synthesis and the preview of a pack, ready for any level. Immutable."""
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], *, kernel: str | None = None) -> None:
+        """Check and pack the layers: weights [out, in, k, k] int8 or int16, biases and multipliers [out]
+        int32.
+
+        ``kernel``: one of `kernels`, for tests; the fastest if not given. All compute the same.
+        Raises ValueError for an array that is missing, unknown or does not fit the others, and for weights
+        with which a sum could reach 2^31.
+        """
+        whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        self.native: _rans.Networks = load().Networks(whole, kernel or "")
+
+    @property
+    def channels(self) -> int:
+        """M: channels of the latents."""
+        return self.native.channels
+
+    def restore(self, steps: LevelSteps, z: NDArray[np.int32], r: NDArray[Any]) -> Words:
+        """Latents [h, w, M] of a tile from z [K, ceil(h/2), ceil(w/2)] and r [M, h, w], int32; r may be
+        float32, for a search between integers. Raises ValueError for arrays of other shapes.
+        """
+        y = np.empty((r.shape[1], r.shape[2], self.channels), np.int16)
+        self.native.restore((steps.low, steps.high), steps.z_mul, z, r, y)
+        return y
+
+    def synthesis(self, vector: NDArray[np.int32], y: Words) -> NDArray[np.uint8]:
+        """Pixels [16h, 16w, 3] of latents [h, w, M], with the level's vector [M] added."""
+        pixels = np.empty((16 * y.shape[0], 16 * y.shape[1], 3), np.uint8)
+        self.native.synthesis(vector, y, pixels)
+        return pixels
+
+    def preview(self, steps: LevelSteps, r: NDArray[np.int32]) -> NDArray[np.uint8]:
+        """A tile at an eighth of its size, [2h, 2w, 3], from the low channels of r, [L, h, w]."""
+        pixels = np.empty((2 * r.shape[1], 2 * r.shape[2], 3), np.uint8)
+        self.native.preview((steps.low, steps.high), r, pixels)
+        return pixels

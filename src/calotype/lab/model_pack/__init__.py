@@ -1,1 +1,0 @@
-"""Packs of published systems: those whose probabilities depend on side information alone."""
