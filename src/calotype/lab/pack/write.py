@@ -53,6 +53,7 @@ def export(
     arrays, z_limit = _level_arrays(model)
     fixed = FixedNetworks(model, *calibration)
     arrays |= fixed.tables(model)
+    arrays["unit"] = fixed.unit.astype(np.float32)
     bounds = check_bounds(model, arrays, z_limit)
     vectors = golden(model, arrays, z_limit)
     vectors |= golden_pixels(fixed, arrays, vectors)
