@@ -26,28 +26,34 @@ static CALOTYPE_INLINE void begin(Vector (&acc)[r][c], const Ending& e, std::siz
                                    : Vector::load(e.column_bias + (panel + j) * width);
 }
 
-// The ending of sums [r][c]. A function of its own: few instructions of a product are here.
-static CALOTYPE_APART void finish(Vector* acc, int r, int c, const Ending& e, std::size_t row,
+// The ending of sums [r][16] of one panel. A function of its own, as little of a product's time is here.
+static CALOTYPE_APART void finish(const std::int32_t* sums, int r, const Ending& e, std::size_t row,
                                   std::size_t panel) {
-    for (int j = 0; j < c; ++j) {
-        const std::size_t column = (panel + j) * width, n = std::min(width, e.columns - column);
-        for (int i = 0; i < r; ++i) {
-            const std::size_t at = (row + i) * e.stride + column;
-            Vector v = acc[i * c + j];
-            if (e.scale)
-                v.scale(e.scale + column);
-            else
-                v.shift(e.shift);
-            if (e.out8)
-                keep(v, e.out8 + at, n, e.low, e.high);
-            else if (e.out16)
-                keep(v, e.out16 + at, n, e.low, e.high);
-            else if (e.out32)
-                keep(v, e.out32 + at, n, e.low, e.high);
-            else
-                add_to(v, e.added + at, n);
-        }
+    const std::size_t column = panel * width, n = std::min(width, e.columns - column);
+    std::size_t at = row * e.stride + column;
+    for (int i = 0; i < r; ++i, sums += width, at += e.stride) {
+        const Vector sum = Vector::load(sums);
+        const Vector v = e.scale ? sum.scaled(e.scale + column) : sum.shifted(e.shift);
+        if (e.out8)
+            keep(v, e.out8 + at, n, e.low, e.high);
+        else if (e.out16)
+            keep(v, e.out16 + at, n, e.low, e.high);
+        else if (e.out32)
+            keep(v, e.out32 + at, n, e.low, e.high);
+        else
+            add_to(v, e.added + at, n);
     }
+}
+
+template <int r, int c>
+static CALOTYPE_INLINE void finish(const Vector (&acc)[r][c], const Ending& e, std::size_t row,
+                                   std::size_t panel) {
+    alignas(64) std::int32_t sums[c][r][width];
+    CALOTYPE_UNROLL
+    for (int j = 0; j < c; ++j)
+        CALOTYPE_UNROLL
+        for (int i = 0; i < r; ++i) acc[i][j].store(sums[j][i]);
+    for (int j = 0; j < c; ++j) finish(sums[j][0], r, e, row, panel + j);
 }
 
 // Pairs of int16: sums of `r` rows and `c` panels from row `row` and panel `panel` on, and their ending.
@@ -68,7 +74,7 @@ struct Pairs {
                 CALOTYPE_UNROLL
                 for (int j = 0; j < c; ++j) acc[i][j].madd(a[i] + offset, b + j * p.pairs * 2 * width);
         }
-        finish(&acc[0][0], r, c, p, row, panel);
+        finish(acc, p, row, panel);
     }
     void start(std::size_t) {}
 
@@ -102,7 +108,7 @@ struct Quads {
                     for (int j = 0; j < c; ++j) acc[i][j].dot(a[i] + offset, b + j * quads * 4 * width);
             }
         }
-        finish(&acc[0][0], r, c, p, row, panel);
+        finish(acc, p, row, panel);
     }
 
     // Adds the products of the next n quads.

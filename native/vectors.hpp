@@ -68,14 +68,16 @@ struct Vector {
         const std::int32_t a0 = a[0], a1 = a[1], a2 = a[2], a3 = a[3];
         for (std::size_t i = 0; i < width; ++i, b += 4) v[i] += a0 * b[0] + a1 * b[1] + a2 * b[2] + a3 * b[3];
     }
-    void shift(int n) {
-        for (auto& x : v) x >>= n;
+    Vector shifted(int n) const {
+        Vector t;
+        for (std::size_t i = 0; i < width; ++i) t.v[i] = v[i] >> n;
+        return t;
     }
-    void scale(const std::int32_t* by) {
-        for (std::size_t i = 0; i < width; ++i) {
-            const std::int64_t product = static_cast<std::int64_t>(v[i]) * by[i];
-            v[i] = static_cast<std::int32_t>((product + (std::int64_t{1} << 31)) >> 32);
-        }
+    Vector scaled(const std::int32_t* by) const {
+        Vector t;
+        for (std::size_t i = 0; i < width; ++i)
+            t.v[i] = static_cast<std::int32_t>((std::int64_t{v[i]} * by[i] + (std::int64_t{1} << 31)) >> 32);
+        return t;
     }
     template <class T>
     void store(T* p, std::int32_t low, std::int32_t high) const {

@@ -14,6 +14,13 @@
 #include <immintrin.h>
 #endif
 
+// A value in a register, here: keeps GCC from adding in another order, for which registers do not suffice.
+#if defined(__GNUC__)
+#define CALOTYPE_PIN(v) __asm__("" : "+x"(v))
+#else
+#define CALOTYPE_PIN(v)
+#endif
+
 CALOTYPE_TARGET("avx2")
 namespace calotype::latents::avx2 {
 
@@ -44,6 +51,8 @@ struct Vector {
             const Half more = of(a, b);
             v0 = _mm256_add_epi16(v0, more.v0);
             v1 = _mm256_add_epi16(v1, more.v1);
+            CALOTYPE_PIN(v0);
+            CALOTYPE_PIN(v1);
         }
 
         __m256i v0, v1;
@@ -61,14 +70,10 @@ struct Vector {
         v0 = _mm256_add_epi32(v0, _mm256_madd_epi16(t.v0, ones));
         v1 = _mm256_add_epi32(v1, _mm256_madd_epi16(t.v1, ones));
     }
-    void shift(int n) {
-        v0 = _mm256_sra_epi32(v0, _mm_cvtsi32_si128(n));
-        v1 = _mm256_sra_epi32(v1, _mm_cvtsi32_si128(n));
+    Vector shifted(int n) const {
+        return {_mm256_sra_epi32(v0, _mm_cvtsi32_si128(n)), _mm256_sra_epi32(v1, _mm_cvtsi32_si128(n))};
     }
-    void scale(const std::int32_t* by) {
-        v0 = scaled(v0, whole(by));
-        v1 = scaled(v1, whole(by + 8));
-    }
+    Vector scaled(const std::int32_t* by) const { return {scaled(v0, whole(by)), scaled(v1, whole(by + 8))}; }
     void store(std::int32_t* p) const {
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v0);
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + 8), v1);
@@ -134,13 +139,13 @@ struct Vector {
     void dot(const std::uint8_t* a, const std::int8_t* b) {
         v = _mm512_dpbusd_epi32(v, everywhere(a), _mm512_loadu_si512(b));
     }
-    void shift(int n) { v = _mm512_sra_epi32(v, _mm_cvtsi32_si128(n)); }
-    void scale(const std::int32_t* by) {
+    Vector shifted(int n) const { return {_mm512_sra_epi32(v, _mm_cvtsi32_si128(n))}; }
+    Vector scaled(const std::int32_t* by) const {
         const __m512i half = _mm512_set1_epi64(std::int64_t{1} << 31), m = _mm512_loadu_si512(by);
         const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(v, m), half);
         const __m512i odd =
             _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(v, 32), _mm512_srli_epi64(m, 32)), half);
-        v = _mm512_mask_mov_epi32(_mm512_srli_epi64(even, 32), 0xaaaa, odd);
+        return {_mm512_mask_mov_epi32(_mm512_srli_epi64(even, 32), 0xaaaa, odd)};
     }
     void store(std::int32_t* p) const { _mm512_storeu_si512(p, v); }
     void store(std::int32_t* p, std::int32_t low, std::int32_t high) const { clipped(low, high).store(p); }
