@@ -86,7 +86,9 @@ struct Machine {
     bool avx2 = false, vnni = false;
 
     Machine() {
-#if defined(__GNUC__)
+#if defined(CALOTYPE_EMULATED)
+        avx2 = vnni = true;
+#elif defined(__GNUC__)
         __builtin_cpu_init();
         avx2 = __builtin_cpu_supports("avx2") != 0;
         vnni = __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&

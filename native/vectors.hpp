@@ -45,6 +45,14 @@
 
 namespace calotype::latents::portable {
 
+// Of sixteen columns.
+struct Scale {
+    Scale() = default;
+    explicit Scale(const std::int32_t* p) { std::copy_n(p, width, by); }
+
+    std::int32_t by[width];
+};
+
 struct Vector {
     static constexpr int rows = 2, panels = 1;            // of sums of int16 that are kept in registers
     static constexpr int byte_rows = 2, byte_panels = 1;  // of sums of bytes
@@ -73,10 +81,10 @@ struct Vector {
         for (std::size_t i = 0; i < width; ++i) t.v[i] = v[i] >> n;
         return t;
     }
-    Vector scaled(const std::int32_t* by) const {
+    Vector scaled(const Scale& scale) const {
         Vector t;
         for (std::size_t i = 0; i < width; ++i)
-            t.v[i] = static_cast<std::int32_t>((std::int64_t{v[i]} * by[i] + (std::int64_t{1} << 31)) >> 32);
+            t.v[i] = static_cast<std::int32_t>((std::int64_t{v[i]} * scale.by[i] + (std::int64_t{1} << 31)) >> 32);
         return t;
     }
     template <class T>
