@@ -107,6 +107,12 @@ struct Quads {
         const std::int8_t* b = p.panels->panels.data() + panel * quads * 4 * width;
         for (int i = 0; i < r; ++i) a[i] = p.rows[row + i];
         begin(acc, p, row, panel);
+        if constexpr (Vector::centred) {
+            CALOTYPE_UNROLL
+            for (int i = 0; i < r; ++i)
+                CALOTYPE_UNROLL
+                for (int j = 0; j < c; ++j) acc[i][j] = acc[i][j].plus(&p.panels->centre[(panel + j) * width]);
+        }
         if constexpr (Vector::sorted) {
             const BytePanels::Groups& groups = p.panels->groups[panel];
             const std::int32_t* offset = offsets;
@@ -187,7 +193,7 @@ static void multiply_bytes(const ByteProduct& p) {
 }
 
 static BytePanels pack_bytes(const std::int8_t* weights, std::size_t columns, std::size_t quads) {
-    return packed_bytes(weights, columns, quads, Vector::sorted);
+    return packed_bytes(weights, columns, quads, Vector::sorted, Vector::centred);
 }
 
 // sums[0 .. 16 n - 1] += x * weights, the weights in pairs with 0.

@@ -118,6 +118,9 @@ inline const std::vector<Kernels>& kernels() {
         if (machine.vnni) list.push_back(vnni::kernels("avx512"));
         if (machine.avx2) list.push_back(avx2::kernels("avx2"));
 #endif
+#if CALOTYPE_NEON
+        if (has_dot_products()) list.push_back(neon::kernels("neon"));
+#endif
         list.push_back(portable::kernels("portable"));
         return list;
     }();

@@ -52,6 +52,8 @@ inline Lines<std::int16_t> pack_pairs(const std::int16_t* weights, std::size_t c
 // products always fit; the sum of as many as eight does where the positive weights among them come to 128
 // at most, and the negative ones too. Most do: quads are therefore sorted into groups of four that fit in
 // every column of the panel, then groups of two, then single ones, so that 16-bit sums are widened seldom.
+//
+// NEON multiplies signed bytes only: it takes 128 from each activation, and adds what that takes from the sums.
 struct BytePanels {
     struct Groups {
         std::uint32_t fours, twos, ones;
@@ -61,6 +63,7 @@ struct BytePanels {
     Lines<std::int8_t> panels;         // [ceil(columns / 16)][quads][16][4]
     std::vector<std::uint16_t> order;  // [ceil(columns / 16)][quads]: place in `offsets`; only if sorted
     std::vector<Groups> groups;        // of each panel; only if sorted
+    std::vector<std::int32_t> centre;  // 128 times the sum of a column's weights; only if centred
 };
 
 // The order of one panel's quads; weights [quads][16][4].
@@ -125,13 +128,15 @@ private:
     std::vector<std::uint16_t> left_;
 };
 
-inline BytePanels packed_bytes(const std::int8_t* weights, std::size_t columns, std::size_t quads, bool sorted) {
+inline BytePanels packed_bytes(const std::int8_t* weights, std::size_t columns, std::size_t quads, bool sorted,
+                               bool centred) {
     if (quads > max_quads)
         throw std::invalid_argument("a product of bytes has at most " + std::to_string(4 * max_quads) + " inputs");
     const std::size_t size = quads * width * 4, count = panels_of(columns);
     BytePanels found;
     found.quads = quads;
     found.panels.resize(count * size);
+    if (centred) found.centre.resize(count * width);
     for (std::size_t j = 0; j < columns; ++j)
         for (std::size_t k = 0; k < 4 * quads; ++k) {
             const std::int8_t w = weights[j * 4 * quads + k];
@@ -139,6 +144,7 @@ inline BytePanels packed_bytes(const std::int8_t* weights, std::size_t columns, 
                 throw std::invalid_argument("weights of a product of bytes are within +-64, not " +
                                             std::to_string(w));
             found.panels[j / width * size + (k / 4 * width + j % width) * 4 + k % 4] = w;
+            if (centred) found.centre[j] += 128 * w;
         }
     if (!sorted) return found;
     found.order.resize(count * quads);

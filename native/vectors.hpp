@@ -16,6 +16,13 @@
 #else
 #define CALOTYPE_X86 0
 #endif
+// Clang before 16 knows dot products only if all code may use them.
+#if defined(__aarch64__) && defined(__GNUC__) && \
+    (defined(__ARM_FEATURE_DOTPROD) || !defined(__clang__) || __clang_major__ >= 16)
+#define CALOTYPE_NEON 1
+#else
+#define CALOTYPE_NEON 0
+#endif
 
 // Functions between the two are compiled for an instruction set that the machine may not have.
 // Microsoft's compiler needs no leave to use one.
@@ -56,7 +63,8 @@ struct Scale {
 struct Vector {
     static constexpr int rows = 2, panels = 1;            // of sums of int16 that are kept in registers
     static constexpr int byte_rows = 2, byte_panels = 1;  // of sums of bytes
-    static constexpr bool sorted = false;                 // whether quads come in groups (panels.hpp)
+    static constexpr bool sorted = false;   // whether quads come in groups (panels.hpp)
+    static constexpr bool centred = false;  // whether bytes are made signed (panels.hpp)
 
     static Vector all(std::int32_t x) {
         Vector t;
@@ -106,4 +114,7 @@ struct Vector {
 
 #if CALOTYPE_X86
 #include "vectors_x86.hpp"
+#endif
+#if CALOTYPE_NEON
+#include "vectors_neon.hpp"
 #endif
