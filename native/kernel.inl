@@ -107,13 +107,13 @@ struct Quads {
         const std::int8_t* b = p.panels->panels.data() + panel * quads * 4 * width;
         for (int i = 0; i < r; ++i) a[i] = p.rows[row + i];
         begin(acc, p, row, panel);
-        if constexpr (Vector::centred) {
+        if constexpr (Vector::packing == Packing::centred) {
             CALOTYPE_UNROLL
             for (int i = 0; i < r; ++i)
                 CALOTYPE_UNROLL
                 for (int j = 0; j < c; ++j) acc[i][j] = acc[i][j].plus(&p.panels->centre[(panel + j) * width]);
         }
-        if constexpr (Vector::sorted) {
+        if constexpr (Vector::packing == Packing::sorted) {
             const BytePanels::Groups& groups = p.panels->groups[panel];
             const std::int32_t* offset = offsets;
             for (std::uint32_t g = 0; g < groups.fours; ++g) group<4>(acc, a, offset, b);
@@ -152,7 +152,7 @@ struct Quads {
 
     // Before the first rows of a panel: its offsets in the order of its quads.
     void start(std::size_t panel) {
-        if constexpr (Vector::sorted)
+        if constexpr (Vector::packing == Packing::sorted)
             for (std::size_t k = 0; k < p.panels->quads; ++k)
                 offsets[k] = p.offsets[p.panels->order[panel * p.panels->quads + k]];
     }
@@ -160,7 +160,7 @@ struct Quads {
     explicit Quads(const ByteProduct& product) : p(product) {}
 
     const ByteProduct& p;
-    std::int32_t offsets[Vector::sorted ? max_quads : 1];
+    std::int32_t offsets[Vector::packing == Packing::sorted ? max_quads : 1];
 };
 
 // The rows from `row` on: `r` at a time, the rest by half of it and so on.
@@ -193,7 +193,7 @@ static void multiply_bytes(const ByteProduct& p) {
 }
 
 static BytePanels pack_bytes(const std::int8_t* weights, std::size_t columns, std::size_t quads) {
-    return packed_bytes(weights, columns, quads, Vector::sorted, Vector::centred);
+    return packed_bytes(weights, columns, quads, Vector::packing);
 }
 
 // sums[0 .. 16 n - 1] += x * weights, the weights in pairs with 0.

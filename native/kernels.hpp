@@ -121,6 +121,9 @@ inline const std::vector<Kernels>& kernels() {
 #if CALOTYPE_NEON
         if (has_dot_products()) list.push_back(neon::kernels("neon"));
 #endif
+#if defined(__wasm_simd128__)
+        list.push_back(wasm::kernels("wasm"));
+#endif
         list.push_back(portable::kernels("portable"));
         return list;
     }();

@@ -63,8 +63,7 @@ struct Scale {
 struct Vector {
     static constexpr int rows = 2, panels = 1;            // of sums of int16 that are kept in registers
     static constexpr int byte_rows = 2, byte_panels = 1;  // of sums of bytes
-    static constexpr bool sorted = false;   // whether quads come in groups (panels.hpp)
-    static constexpr bool centred = false;  // whether bytes are made signed (panels.hpp)
+    static constexpr Packing packing = Packing::plain;
 
     static Vector all(std::int32_t x) {
         Vector t;
@@ -117,4 +116,7 @@ struct Vector {
 #endif
 #if CALOTYPE_NEON
 #include "vectors_neon.hpp"
+#endif
+#if defined(__wasm_simd128__)
+#include "vectors_wasm.hpp"
 #endif

@@ -20,7 +20,7 @@ struct Scale {
 struct Vector {
     static constexpr int rows = 4, panels = 1;
     static constexpr int byte_rows = 5, byte_panels = 1;
-    static constexpr bool sorted = false, centred = true;
+    static constexpr Packing packing = Packing::centred;
 
     static Vector all(std::int32_t x) {
         const int32x4_t t = vdupq_n_s32(x);

@@ -48,7 +48,7 @@ struct Scale {
 struct Vector {
     static constexpr int rows = 6, panels = 1;
     static constexpr int byte_rows = 3, byte_panels = 1;
-    static constexpr bool sorted = true, centred = false;
+    static constexpr Packing packing = Packing::sorted;
 
     // Sums of the products of some quads, two for each column, in 16 bits.
     struct Half {
@@ -148,7 +148,7 @@ struct Scale {
 struct Vector {
     static constexpr int rows = 8, panels = 3;
     static constexpr int byte_rows = 8, byte_panels = 3;
-    static constexpr bool sorted = false, centred = false;
+    static constexpr Packing packing = Packing::plain;
 
     static Vector all(std::int32_t x) { return {_mm512_set1_epi32(x)}; }
     static Vector load(const std::int32_t* p) { return {_mm512_loadu_si512(p)}; }
