@@ -1,21 +1,5 @@
 // The kernels, included once for each `Vector`, in its namespace.
 
-template <class T>
-static void keep(const Vector& v, T* out, std::size_t n, std::int32_t low, std::int32_t high) {
-    if (n == width) return v.store(out, low, high);
-    T all[width];
-    v.store(all, low, high);
-    std::memcpy(out, all, n * sizeof(T));
-}
-
-static void add_to(const Vector& v, std::int16_t* out, std::size_t n) {
-    if (n == width) return v.add_to(out);
-    std::int16_t all[width] = {};
-    std::memcpy(all, out, n * sizeof *out);
-    v.add_to(all);
-    std::memcpy(out, all, n * sizeof *out);
-}
-
 template <int r, int c>
 static CALOTYPE_INLINE void begin(Vector (&acc)[r][c], const Ending& e, std::size_t row, std::size_t panel) {
     CALOTYPE_UNROLL
@@ -26,28 +10,64 @@ static CALOTYPE_INLINE void begin(Vector (&acc)[r][c], const Ending& e, std::siz
                                    : Vector::load(e.column_bias + (panel + j) * width);
 }
 
-// The ending of sums [r][c]. A function of its own: few instructions of a product are here.
-static CALOTYPE_APART void finish(Vector* acc, int r, int c, const Ending& e, std::size_t row,
-                                  std::size_t panel) {
-    for (int j = 0; j < c; ++j) {
-        const std::size_t column = (panel + j) * width, n = std::min(width, e.columns - column);
-        for (int i = 0; i < r; ++i) {
-            const std::size_t at = (row + i) * e.stride + column;
-            Vector v = acc[i * c + j];
-            if (e.scale)
-                v.scale(e.scale + column);
-            else
-                v.shift(e.shift);
-            if (e.out8)
-                keep(v, e.out8 + at, n, e.low, e.high);
-            else if (e.out16)
-                keep(v, e.out16 + at, n, e.low, e.high);
-            else if (e.out32)
-                keep(v, e.out32 + at, n, e.low, e.high);
-            else
-                add_to(v, e.added + at, n);
-        }
+template <bool added, class T>
+static CALOTYPE_INLINE void keep(const Vector& v, T* out, std::int32_t low, std::int32_t high) {
+    if constexpr (added)
+        v.add_to(out);
+    else
+        v.store(out, low, high);
+}
+
+// The ending of sums [r][16] of one panel's columns: all of them, or `n` where the matrix ends.
+template <bool scaled, bool added, class T>
+static CALOTYPE_APART void finish(const std::int32_t* sums, int r, const Ending& e, std::size_t column,
+                                  T* out) {
+    // What is stored could, for all that a compiler knows, change what is read: so it is read once.
+    const std::size_t n = e.columns - column, stride = e.stride;
+    const std::int32_t low = e.low, high = e.high;
+    const int shift = e.shift;
+    Scale scale;
+    if constexpr (scaled) scale = Scale(e.scale + column);
+    const auto next = [&] {
+        const Vector v = Vector::load(sums);
+        sums += width;
+        return scaled ? v.scaled(scale) : v.shifted(shift);
+    };
+    if (n >= width) {
+        for (int i = 0; i < r; ++i, out += stride) keep<added>(next(), out, low, high);
+        return;
     }
+    for (int i = 0; i < r; ++i, out += stride) {
+        T all[width] = {};
+        if constexpr (added) std::memcpy(all, out, n * sizeof(T));
+        keep<added>(next(), all, low, high);
+        std::memcpy(out, all, n * sizeof(T));
+    }
+}
+
+template <bool scaled>
+static CALOTYPE_INLINE void finish(const std::int32_t* sums, int r, const Ending& e, std::size_t row,
+                                   std::size_t column) {
+    const std::size_t at = row * e.stride + column;
+    if (e.out8) return finish<scaled, false>(sums, r, e, column, e.out8 + at);
+    if (e.out16) return finish<scaled, false>(sums, r, e, column, e.out16 + at);
+    if (e.out32) return finish<scaled, false>(sums, r, e, column, e.out32 + at);
+    finish<scaled, true>(sums, r, e, column, e.added + at);
+}
+
+template <int r, int c>
+static CALOTYPE_INLINE void finish(const Vector (&acc)[r][c], const Ending& e, std::size_t row,
+                                   std::size_t panel) {
+    alignas(64) std::int32_t sums[c][r][width];
+    CALOTYPE_UNROLL
+    for (int j = 0; j < c; ++j)
+        CALOTYPE_UNROLL
+        for (int i = 0; i < r; ++i) acc[i][j].store(sums[j][i]);
+    for (int j = 0; j < c; ++j)
+        if (e.scale)
+            finish<true>(sums[j][0], r, e, row, (panel + j) * width);
+        else
+            finish<false>(sums[j][0], r, e, row, (panel + j) * width);
 }
 
 // Pairs of int16: sums of `r` rows and `c` panels from row `row` and panel `panel` on, and their ending.
@@ -55,7 +75,7 @@ struct Pairs {
     static constexpr int rows = Vector::rows, panels = Vector::panels;
 
     template <int r, int c>
-    void sums(std::size_t row, std::size_t panel) const {
+    CALOTYPE_INLINE void sums(std::size_t row, std::size_t panel) const {
         Vector acc[r][c];
         const std::int16_t* a[r];
         const std::int16_t* b = p.panels + panel * p.pairs * 2 * width;
@@ -68,7 +88,7 @@ struct Pairs {
                 CALOTYPE_UNROLL
                 for (int j = 0; j < c; ++j) acc[i][j].madd(a[i] + offset, b + j * p.pairs * 2 * width);
         }
-        finish(&acc[0][0], r, c, p, row, panel);
+        finish(acc, p, row, panel);
     }
     void start(std::size_t) {}
 
@@ -80,14 +100,20 @@ struct Quads {
     static constexpr int rows = Vector::byte_rows, panels = Vector::byte_panels;
 
     template <int r, int c>
-    void sums(std::size_t row, std::size_t panel) const {
+    CALOTYPE_INLINE void sums(std::size_t row, std::size_t panel) const {
         Vector acc[r][c];
         const std::uint8_t* a[r];
         const std::size_t quads = p.panels->quads;
         const std::int8_t* b = p.panels->panels.data() + panel * quads * 4 * width;
         for (int i = 0; i < r; ++i) a[i] = p.rows[row + i];
         begin(acc, p, row, panel);
-        if constexpr (Vector::sorted) {
+        if constexpr (Vector::packing == Packing::centred) {
+            CALOTYPE_UNROLL
+            for (int i = 0; i < r; ++i)
+                CALOTYPE_UNROLL
+                for (int j = 0; j < c; ++j) acc[i][j] = acc[i][j].plus(&p.panels->centre[(panel + j) * width]);
+        }
+        if constexpr (Vector::packing == Packing::sorted) {
             const BytePanels::Groups& groups = p.panels->groups[panel];
             const std::int32_t* offset = offsets;
             for (std::uint32_t g = 0; g < groups.fours; ++g) group<4>(acc, a, offset, b);
@@ -102,7 +128,7 @@ struct Quads {
                     for (int j = 0; j < c; ++j) acc[i][j].dot(a[i] + offset, b + j * quads * 4 * width);
             }
         }
-        finish(&acc[0][0], r, c, p, row, panel);
+        finish(acc, p, row, panel);
     }
 
     // Adds the products of the next n quads.
@@ -126,7 +152,7 @@ struct Quads {
 
     // Before the first rows of a panel: its offsets in the order of its quads.
     void start(std::size_t panel) {
-        if constexpr (Vector::sorted)
+        if constexpr (Vector::packing == Packing::sorted)
             for (std::size_t k = 0; k < p.panels->quads; ++k)
                 offsets[k] = p.offsets[p.panels->order[panel * p.panels->quads + k]];
     }
@@ -134,13 +160,14 @@ struct Quads {
     explicit Quads(const ByteProduct& product) : p(product) {}
 
     const ByteProduct& p;
-    std::int32_t offsets[Vector::sorted ? max_quads : 1];
+    std::int32_t offsets[Vector::packing == Packing::sorted ? max_quads : 1];
 };
 
+// The rows from `row` on: `r` at a time, the rest by half of it and so on.
 template <int r, int c, class Work>
-static void rows_left(const Work& work, std::size_t row, std::size_t panel) {
-    if (work.p.row_count - row == r) return work.template sums<r, c>(row, panel);
-    if constexpr (r > 1) rows_left<r - 1, c>(work, row, panel);
+static CALOTYPE_INLINE void rows_from(const Work& work, std::size_t row, std::size_t panel) {
+    for (; row + r <= work.p.row_count; row += r) work.template sums<r, c>(row, panel);
+    if constexpr (r > 1) rows_from<r / 2, c>(work, row, panel);
 }
 
 // All rows of `c` panels, or of fewer where fewer are left.
@@ -149,10 +176,7 @@ static void panels_from(Work& work, std::size_t panel, std::size_t count) {
     if constexpr (c > 1)
         if (count - panel < c) return panels_from<c - 1>(work, panel, count);
     work.start(panel);
-    std::size_t row = 0;
-    for (; row + Work::rows <= work.p.row_count; row += Work::rows)
-        work.template sums<Work::rows, c>(row, panel);
-    if (row < work.p.row_count) rows_left<Work::rows, c>(work, row, panel);
+    rows_from<Work::rows, c>(work, 0, panel);
 }
 
 template <class Work>
@@ -169,7 +193,7 @@ static void multiply_bytes(const ByteProduct& p) {
 }
 
 static BytePanels pack_bytes(const std::int8_t* weights, std::size_t columns, std::size_t quads) {
-    return packed_bytes(weights, columns, quads, Vector::sorted);
+    return packed_bytes(weights, columns, quads, Vector::packing);
 }
 
 // sums[0 .. 16 n - 1] += x * weights, the weights in pairs with 0.

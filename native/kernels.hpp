@@ -86,7 +86,9 @@ struct Machine {
     bool avx2 = false, vnni = false;
 
     Machine() {
-#if defined(__GNUC__)
+#if defined(CALOTYPE_EMULATED)
+        avx2 = vnni = true;
+#elif defined(__GNUC__)
         __builtin_cpu_init();
         avx2 = __builtin_cpu_supports("avx2") != 0;
         vnni = __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
@@ -115,6 +117,12 @@ inline const std::vector<Kernels>& kernels() {
         const Machine machine;
         if (machine.vnni) list.push_back(vnni::kernels("avx512"));
         if (machine.avx2) list.push_back(avx2::kernels("avx2"));
+#endif
+#if CALOTYPE_NEON
+        if (has_dot_products()) list.push_back(neon::kernels("neon"));
+#endif
+#if defined(__wasm_simd128__)
+        list.push_back(wasm::kernels("wasm"));
 #endif
         list.push_back(portable::kernels("portable"));
         return list;

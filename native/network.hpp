@@ -38,8 +38,8 @@ struct Arrays {
 // A layer whose inputs come in `parts` equal parts of `part` channels: taps of a kernel, or phases.
 struct Layer {
     std::size_t out = 0, parts = 0, part = 0;
-    std::vector<std::int16_t> panels;  // [ceil(out / 16)][parts * ceil(part / 2)][16][2]
-    std::vector<std::int32_t> bias;    // [out up to a multiple of 16], half of the later division included
+    Lines<std::int16_t> panels;      // [ceil(out / 16)][parts * ceil(part / 2)][16][2]
+    std::vector<std::int32_t> bias;  // [out up to a multiple of 16], half of the later division included
 
     std::size_t part_pairs() const { return (part + 1) / 2; }
     std::size_t pairs() const { return parts * part_pairs(); }

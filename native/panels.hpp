@@ -46,21 +46,30 @@ inline Lines<std::int16_t> pack_pairs(const std::int16_t* weights, std::size_t c
     return panels;
 }
 
-// Weights of a product of bytes. Each kernel packs its own, and reads no other's.
-//
-// AVX2 adds products of bytes in 16 bits, which holds 255 * 128 and no more. A weight is at most 64, so two
-// products always fit; the sum of as many as eight does where the positive weights among them come to 128
-// at most, and the negative ones too. Most do: quads are therefore sorted into groups of four that fit in
-// every column of the panel, then groups of two, then single ones, so that 16-bit sums are widened seldom.
+// How a kernel wants the weights of a product of bytes: its own way, which no other reads.
+enum class Packing {
+    plain,
+    // AVX2 adds products of bytes in 16 bits, which holds 255 * 128 and no more. A weight is at most 64, so two
+    // products always fit; the sum of as many as eight does where the positive weights among them come to 128
+    // at most, and the negative ones too. Most do: quads are therefore sorted into groups of four that fit in
+    // every column of the panel, then groups of two, then single ones, so that 16-bit sums are seldom widened.
+    sorted,
+    // NEON multiplies signed bytes only: it takes 128 from every activation, and adds what the sums lack then.
+    centred,
+    // WebAssembly multiplies int16: of each quad the first pairs of all columns, then the second ones.
+    split,
+};
+
 struct BytePanels {
     struct Groups {
         std::uint32_t fours, twos, ones;
     };
 
     std::size_t quads = 0;
-    Lines<std::int8_t> panels;         // [ceil(columns / 16)][quads][16][4]
+    Lines<std::int8_t> panels;         // [ceil(columns / 16)][quads][16][4]; split: [2][16][2] of each quad
     std::vector<std::uint16_t> order;  // [ceil(columns / 16)][quads]: place in `offsets`; only if sorted
     std::vector<Groups> groups;        // of each panel; only if sorted
+    std::vector<std::int32_t> centre;  // 128 times the sum of a column's weights; only if centred
 };
 
 // The order of one panel's quads; weights [quads][16][4].
@@ -125,22 +134,29 @@ private:
     std::vector<std::uint16_t> left_;
 };
 
-inline BytePanels packed_bytes(const std::int8_t* weights, std::size_t columns, std::size_t quads, bool sorted) {
+inline BytePanels packed_bytes(const std::int8_t* weights, std::size_t columns, std::size_t quads,
+                               Packing packing) {
     if (quads > max_quads)
-        throw std::invalid_argument("a product of bytes has at most " + std::to_string(4 * max_quads) + " inputs");
+        throw std::invalid_argument("a product of bytes has at most " + std::to_string(4 * max_quads) +
+                                    " inputs, not " + std::to_string(4 * quads));
     const std::size_t size = quads * width * 4, count = panels_of(columns);
     BytePanels found;
     found.quads = quads;
     found.panels.resize(count * size);
+    if (packing == Packing::centred) found.centre.resize(count * width);
     for (std::size_t j = 0; j < columns; ++j)
         for (std::size_t k = 0; k < 4 * quads; ++k) {
-            const std::int8_t w = weights[j * 4 * quads + k];
+            const std::int8_t w = *weights++;
             if (w > byte_weight_peak || w < -byte_weight_peak)
                 throw std::invalid_argument("weights of a product of bytes are within +-64, not " +
                                             std::to_string(w));
-            found.panels[j / width * size + (k / 4 * width + j % width) * 4 + k % 4] = w;
+            const std::size_t place = packing == Packing::split
+                                          ? (k % 4 / 2 * width + j % width) * 2 + k % 2
+                                          : j % width * 4 + k % 4;
+            found.panels[j / width * size + k / 4 * width * 4 + place] = w;
+            if (packing == Packing::centred) found.centre[j] += 128 * w;
         }
-    if (!sorted) return found;
+    if (packing != Packing::sorted) return found;
     found.order.resize(count * quads);
     std::vector<std::int8_t> before(size);
     for (std::size_t p = 0; p < count; ++p) {

@@ -151,7 +151,8 @@ void Walk<Coder>::high() {
                 relu(net_.below, rows, n, offsets, context.at(y, first), context.stride());
             });
     }
-    std::vector<std::int16_t> near(block * in_stride), mix(block * out_stride), panels(block * out_stride);
+    std::vector<std::int16_t> near(block * in_stride), mix(block * out_stride);
+    Lines<std::int16_t> panels(block * out_stride);
     std::vector<std::int32_t> bias(high), sums;
     std::vector<const std::int16_t*> weight_rows(high);
     std::vector<std::uint8_t> index;

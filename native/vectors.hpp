@@ -16,6 +16,13 @@
 #else
 #define CALOTYPE_X86 0
 #endif
+// Clang before 16 knows dot products only if all code may use them.
+#if defined(__aarch64__) && defined(__GNUC__) && \
+    (defined(__ARM_FEATURE_DOTPROD) || !defined(__clang__) || __clang_major__ >= 16)
+#define CALOTYPE_NEON 1
+#else
+#define CALOTYPE_NEON 0
+#endif
 
 // Functions between the two are compiled for an instruction set that the machine may not have.
 // Microsoft's compiler needs no leave to use one.
@@ -45,10 +52,18 @@
 
 namespace calotype::latents::portable {
 
+// Of sixteen columns.
+struct Scale {
+    Scale() = default;
+    explicit Scale(const std::int32_t* p) { std::copy_n(p, width, by); }
+
+    std::int32_t by[width];
+};
+
 struct Vector {
     static constexpr int rows = 2, panels = 1;            // of sums of int16 that are kept in registers
     static constexpr int byte_rows = 2, byte_panels = 1;  // of sums of bytes
-    static constexpr bool sorted = false;                 // whether quads come in groups (panels.hpp)
+    static constexpr Packing packing = Packing::plain;
 
     static Vector all(std::int32_t x) {
         Vector t;
@@ -68,14 +83,16 @@ struct Vector {
         const std::int32_t a0 = a[0], a1 = a[1], a2 = a[2], a3 = a[3];
         for (std::size_t i = 0; i < width; ++i, b += 4) v[i] += a0 * b[0] + a1 * b[1] + a2 * b[2] + a3 * b[3];
     }
-    void shift(int n) {
-        for (auto& x : v) x >>= n;
+    Vector shifted(int n) const {
+        Vector t;
+        for (std::size_t i = 0; i < width; ++i) t.v[i] = v[i] >> n;
+        return t;
     }
-    void scale(const std::int32_t* by) {
-        for (std::size_t i = 0; i < width; ++i) {
-            const std::int64_t product = static_cast<std::int64_t>(v[i]) * by[i];
-            v[i] = static_cast<std::int32_t>((product + (std::int64_t{1} << 31)) >> 32);
-        }
+    Vector scaled(const Scale& scale) const {
+        Vector t;
+        for (std::size_t i = 0; i < width; ++i)
+            t.v[i] = static_cast<std::int32_t>((std::int64_t{v[i]} * scale.by[i] + (std::int64_t{1} << 31)) >> 32);
+        return t;
     }
     template <class T>
     void store(T* p, std::int32_t low, std::int32_t high) const {
@@ -96,4 +113,10 @@ struct Vector {
 
 #if CALOTYPE_X86
 #include "vectors_x86.hpp"
+#endif
+#if CALOTYPE_NEON
+#include "vectors_neon.hpp"
+#endif
+#if defined(__wasm_simd128__)
+#include "vectors_wasm.hpp"
 #endif

@@ -1,9 +1,8 @@
 // The instruction sets of x86: AVX2, and AVX-512 with VNNI.
 #pragma once
 
-#if defined(CALOTYPE_SIMDE)  // tests: AVX-512 on a machine without it
-#define SIMDE_ENABLE_NATIVE_ALIASES
-#include <simde/x86/avx512.h>
+#if defined(CALOTYPE_EMULATED)
+#include "emulated.hpp"
 #elif defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push  // GCC 12 warns of its own header
 #pragma GCC diagnostic ignored "-Wuninitialized"
@@ -12,6 +11,13 @@
 #pragma GCC diagnostic pop
 #else
 #include <immintrin.h>
+#endif
+
+// A value in a register, here: keeps GCC from adding in another order, for which registers do not suffice.
+#if defined(__GNUC__)
+#define CALOTYPE_PIN(v) __asm__("" : "+x"(v))
+#else
+#define CALOTYPE_PIN(v)
 #endif
 
 CALOTYPE_TARGET("avx2")
@@ -29,10 +35,20 @@ static CALOTYPE_INLINE __m256i everywhere(const T* p) {
     return _mm256_set1_epi32(x);
 }
 
+// Of sixteen columns: those of even lanes, and those of odd lanes moved to even ones.
+struct Scale {
+    Scale() = default;
+    explicit Scale(const std::int32_t* p)
+        : even{whole(p), whole(p + 8)},
+          odd{_mm256_srli_epi64(even[0], 32), _mm256_srli_epi64(even[1], 32)} {}
+
+    __m256i even[2], odd[2];
+};
+
 struct Vector {
     static constexpr int rows = 6, panels = 1;
     static constexpr int byte_rows = 3, byte_panels = 1;
-    static constexpr bool sorted = true;
+    static constexpr Packing packing = Packing::sorted;
 
     // Sums of the products of some quads, two for each column, in 16 bits.
     struct Half {
@@ -44,6 +60,8 @@ struct Vector {
             const Half more = of(a, b);
             v0 = _mm256_add_epi16(v0, more.v0);
             v1 = _mm256_add_epi16(v1, more.v1);
+            CALOTYPE_PIN(v0);
+            CALOTYPE_PIN(v1);
         }
 
         __m256i v0, v1;
@@ -61,13 +79,11 @@ struct Vector {
         v0 = _mm256_add_epi32(v0, _mm256_madd_epi16(t.v0, ones));
         v1 = _mm256_add_epi32(v1, _mm256_madd_epi16(t.v1, ones));
     }
-    void shift(int n) {
-        v0 = _mm256_sra_epi32(v0, _mm_cvtsi32_si128(n));
-        v1 = _mm256_sra_epi32(v1, _mm_cvtsi32_si128(n));
+    Vector shifted(int n) const {
+        return {_mm256_sra_epi32(v0, _mm_cvtsi32_si128(n)), _mm256_sra_epi32(v1, _mm_cvtsi32_si128(n))};
     }
-    void scale(const std::int32_t* by) {
-        v0 = scaled(v0, whole(by));
-        v1 = scaled(v1, whole(by + 8));
+    Vector scaled(const Scale& s) const {
+        return {scaled(v0, s.even[0], s.odd[0]), scaled(v1, s.even[1], s.odd[1])};
     }
     void store(std::int32_t* p) const {
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v0);
@@ -101,12 +117,11 @@ struct Vector {
 
 private:
     // Rounded high halves: those of even lanes from one product, those of odd lanes from another.
-    static __m256i scaled(__m256i v, __m256i by) {
+    static __m256i scaled(__m256i v, __m256i even, __m256i odd) {
         const __m256i half = _mm256_set1_epi64x(std::int64_t{1} << 31);
-        const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(v, by), half);
-        const __m256i odd =
-            _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(v, 32), _mm256_srli_epi64(by, 32)), half);
-        return _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
+        const __m256i a = _mm256_add_epi64(_mm256_mul_epi32(v, even), half);
+        const __m256i b = _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(v, 32), odd), half);
+        return _mm256_blend_epi32(_mm256_srli_epi64(a, 32), b, 0xaa);
     }
     static __m256i narrow(__m256i a, __m256i b) {
         return _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xd8);
@@ -118,13 +133,22 @@ private:
 }  // namespace calotype::latents::avx2
 CALOTYPE_TARGET_END
 
+#if !defined(CALOTYPE_EMULATED)
 CALOTYPE_TARGET("avx512f,avx512bw,avx512vl,avx512vnni")
+#endif
 namespace calotype::latents::vnni {
+
+struct Scale {
+    Scale() = default;
+    explicit Scale(const std::int32_t* p) : even(_mm512_loadu_si512(p)), odd(_mm512_srli_epi64(even, 32)) {}
+
+    __m512i even, odd;
+};
 
 struct Vector {
     static constexpr int rows = 8, panels = 3;
     static constexpr int byte_rows = 8, byte_panels = 3;
-    static constexpr bool sorted = false;
+    static constexpr Packing packing = Packing::plain;
 
     static Vector all(std::int32_t x) { return {_mm512_set1_epi32(x)}; }
     static Vector load(const std::int32_t* p) { return {_mm512_loadu_si512(p)}; }
@@ -134,23 +158,34 @@ struct Vector {
     void dot(const std::uint8_t* a, const std::int8_t* b) {
         v = _mm512_dpbusd_epi32(v, everywhere(a), _mm512_loadu_si512(b));
     }
-    void shift(int n) { v = _mm512_sra_epi32(v, _mm_cvtsi32_si128(n)); }
-    void scale(const std::int32_t* by) {
-        const __m512i half = _mm512_set1_epi64(std::int64_t{1} << 31), m = _mm512_loadu_si512(by);
-        const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(v, m), half);
-        const __m512i odd =
-            _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(v, 32), _mm512_srli_epi64(m, 32)), half);
-        v = _mm512_mask_mov_epi32(_mm512_srli_epi64(even, 32), 0xaaaa, odd);
+    Vector shifted(int n) const { return {_mm512_sra_epi32(v, _mm_cvtsi32_si128(n))}; }
+    Vector scaled(const Scale& s) const {
+        const __m512i half = _mm512_set1_epi64(std::int64_t{1} << 31);
+        const __m512i a = _mm512_add_epi64(_mm512_mul_epi32(v, s.even), half);
+        const __m512i b = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(v, 32), s.odd), half);
+        return {_mm512_mask_mov_epi32(_mm512_srli_epi64(a, 32), 0xaaaa, b)};
     }
     void store(std::int32_t* p) const { _mm512_storeu_si512(p, v); }
-    void store(std::int32_t* p, std::int32_t low, std::int32_t high) const { clipped(low, high).store(p); }
-    void store(std::int16_t* p, std::int32_t low, std::int32_t high) const { clipped(low, high).narrow(p); }
+    void store(std::int32_t* p, std::int32_t low, std::int32_t high) const {
+        const __m512i l = _mm512_set1_epi32(low), h = _mm512_set1_epi32(high);
+        _mm512_storeu_si512(p, _mm512_min_epi32(_mm512_max_epi32(v, l), h));
+    }
+    void store(std::int16_t* p, std::int32_t low, std::int32_t high) const {
+        const __m256i l = _mm256_set1_epi16(static_cast<std::int16_t>(low));
+        const __m256i h = _mm256_set1_epi16(static_cast<std::int16_t>(high));
+        const __m256i t = _mm256_min_epi16(_mm256_max_epi16(_mm512_cvtsepi32_epi16(v), l), h);
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), t);
+    }
     void store(std::uint8_t* p, std::int32_t low, std::int32_t high) const {
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(clipped(low, high).v));
+        const __m128i l = _mm_set1_epi8(static_cast<char>(low)), h = _mm_set1_epi8(static_cast<char>(high));
+        const __m256i t = _mm512_cvtsepi32_epi16(v);
+        const __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(t), _mm256_extracti128_si256(t, 1));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_min_epu8(_mm_max_epu8(bytes, l), h));
     }
     void add_to(std::int16_t* p) const {
         const __m256i before = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-        Vector{_mm512_add_epi32(v, _mm512_cvtepi16_epi32(before))}.clipped(INT16_MIN, INT16_MAX).narrow(p);
+        const __m512i sum = _mm512_add_epi32(v, _mm512_cvtepi16_epi32(before));
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtsepi32_epi16(sum));
     }
 
     __m512i v;
@@ -162,15 +197,11 @@ private:
         std::memcpy(&x, p, 4);
         return _mm512_set1_epi32(x);
     }
-    Vector clipped(std::int32_t low, std::int32_t high) const {
-        return {_mm512_min_epi32(_mm512_max_epi32(v, _mm512_set1_epi32(low)), _mm512_set1_epi32(high))};
-    }
-    void narrow(std::int16_t* p) const {
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(v));
-    }
 };
 
 #include "kernel.inl"
 
 }  // namespace calotype::latents::vnni
+#if !defined(CALOTYPE_EMULATED)
 CALOTYPE_TARGET_END
+#endif

@@ -1,0 +1,22 @@
+// AVX-512 for tests on a machine that lacks it: SIMDe (Debian: libsimde-dev), and what its release 0.7.4 lacks.
+#pragma once
+
+#define SIMDE_ENABLE_NATIVE_ALIASES
+#include <simde/x86/avx512.h>
+
+#undef _mm512_cvtepi16_epi32
+inline __m512i _mm512_cvtepi16_epi32(__m256i x) {
+    std::int16_t from[16];
+    std::int32_t to[16];
+    std::memcpy(from, &x, sizeof from);
+    for (int i = 0; i < 16; ++i) to[i] = from[i];
+    return _mm512_loadu_si512(to);
+}
+
+#undef _mm512_sra_epi32
+inline __m512i _mm512_sra_epi32(__m512i x, __m128i count) {
+    std::int32_t all[16];
+    _mm512_storeu_si512(all, x);
+    for (auto& a : all) a >>= _mm_cvtsi128_si32(count);
+    return _mm512_loadu_si512(all);
+}

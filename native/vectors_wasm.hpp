@@ -1,0 +1,104 @@
+// WebAssembly with 128-bit vectors: a module has them or not, nothing is chosen at run time.
+#pragma once
+
+#include <wasm_simd128.h>
+
+namespace calotype::latents::wasm {
+
+// Of sixteen columns.
+struct Scale {
+    Scale() = default;
+    explicit Scale(const std::int32_t* p) {
+        for (int i = 0; i < 4; ++i) by[i] = wasm_v128_load(p + 4 * i);
+    }
+
+    v128_t by[4];
+};
+
+struct Vector {
+    static constexpr int rows = 2, panels = 1;
+    static constexpr int byte_rows = 2, byte_panels = 1;
+    static constexpr Packing packing = Packing::split;
+
+    static Vector all(std::int32_t x) {
+        const v128_t t = wasm_i32x4_splat(x);
+        return {t, t, t, t};
+    }
+    static Vector load(const std::int32_t* p) {
+        return {wasm_v128_load(p), wasm_v128_load(p + 4), wasm_v128_load(p + 8), wasm_v128_load(p + 12)};
+    }
+    void madd(const std::int16_t* a, const std::int16_t* b) {
+        const v128_t x = wasm_v128_load32_splat(a);
+        v0 = wasm_i32x4_add(v0, wasm_i32x4_dot_i16x8(x, wasm_v128_load(b)));
+        v1 = wasm_i32x4_add(v1, wasm_i32x4_dot_i16x8(x, wasm_v128_load(b + 8)));
+        v2 = wasm_i32x4_add(v2, wasm_i32x4_dot_i16x8(x, wasm_v128_load(b + 16)));
+        v3 = wasm_i32x4_add(v3, wasm_i32x4_dot_i16x8(x, wasm_v128_load(b + 24)));
+    }
+    // Two pairs, made 16 bits wide.
+    void dot(const std::uint8_t* a, const std::int8_t* b) {
+        const v128_t x = wasm_u16x8_extend_low_u8x16(wasm_v128_load32_splat(a));
+        add(wasm_i32x4_shuffle(x, x, 0, 0, 0, 0), b);
+        add(wasm_i32x4_shuffle(x, x, 1, 1, 1, 1), b + 2 * width);
+    }
+    Vector shifted(int n) const {
+        const auto by = static_cast<std::uint32_t>(n);
+        return {wasm_i32x4_shr(v0, by), wasm_i32x4_shr(v1, by), wasm_i32x4_shr(v2, by), wasm_i32x4_shr(v3, by)};
+    }
+    Vector scaled(const Scale& s) const {
+        return {scaled(v0, s.by[0]), scaled(v1, s.by[1]), scaled(v2, s.by[2]), scaled(v3, s.by[3])};
+    }
+    void store(std::int32_t* p) const {
+        wasm_v128_store(p, v0);
+        wasm_v128_store(p + 4, v1);
+        wasm_v128_store(p + 8, v2);
+        wasm_v128_store(p + 12, v3);
+    }
+    void store(std::int32_t* p, std::int32_t low, std::int32_t high) const {
+        const v128_t l = wasm_i32x4_splat(low), h = wasm_i32x4_splat(high);
+        Vector{wasm_i32x4_min(wasm_i32x4_max(v0, l), h), wasm_i32x4_min(wasm_i32x4_max(v1, l), h),
+               wasm_i32x4_min(wasm_i32x4_max(v2, l), h), wasm_i32x4_min(wasm_i32x4_max(v3, l), h)}
+            .store(p);
+    }
+    void store(std::int16_t* p, std::int32_t low, std::int32_t high) const {
+        const v128_t l = wasm_i16x8_splat(static_cast<std::int16_t>(low));
+        const v128_t h = wasm_i16x8_splat(static_cast<std::int16_t>(high));
+        wasm_v128_store(p, wasm_i16x8_min(wasm_i16x8_max(wasm_i16x8_narrow_i32x4(v0, v1), l), h));
+        wasm_v128_store(p + 8, wasm_i16x8_min(wasm_i16x8_max(wasm_i16x8_narrow_i32x4(v2, v3), l), h));
+    }
+    void store(std::uint8_t* p, std::int32_t low, std::int32_t high) const {
+        const v128_t l = wasm_u8x16_splat(static_cast<std::uint8_t>(low));
+        const v128_t h = wasm_u8x16_splat(static_cast<std::uint8_t>(high));
+        const v128_t t = wasm_u8x16_narrow_i16x8(wasm_i16x8_narrow_i32x4(v0, v1), wasm_i16x8_narrow_i32x4(v2, v3));
+        wasm_v128_store(p, wasm_u8x16_min(wasm_u8x16_max(t, l), h));
+    }
+    void add_to(std::int16_t* p) const {
+        add_to(p, v0, v1);
+        add_to(p + 8, v2, v3);
+    }
+
+    v128_t v0, v1, v2, v3;
+
+private:
+    void add(v128_t x, const std::int8_t* b) {
+        v0 = wasm_i32x4_add(v0, wasm_i32x4_dot_i16x8(x, wasm_i16x8_load8x8(b)));
+        v1 = wasm_i32x4_add(v1, wasm_i32x4_dot_i16x8(x, wasm_i16x8_load8x8(b + 8)));
+        v2 = wasm_i32x4_add(v2, wasm_i32x4_dot_i16x8(x, wasm_i16x8_load8x8(b + 16)));
+        v3 = wasm_i32x4_add(v3, wasm_i32x4_dot_i16x8(x, wasm_i16x8_load8x8(b + 24)));
+    }
+    static v128_t scaled(v128_t v, v128_t by) {
+        const v128_t half = wasm_i64x2_splat(std::int64_t{1} << 31);
+        const v128_t a = wasm_i64x2_add(wasm_i64x2_extmul_low_i32x4(v, by), half);
+        const v128_t b = wasm_i64x2_add(wasm_i64x2_extmul_high_i32x4(v, by), half);
+        return wasm_i32x4_shuffle(a, b, 1, 3, 5, 7);
+    }
+    static void add_to(std::int16_t* p, v128_t a, v128_t b) {
+        const v128_t t = wasm_v128_load(p);
+        a = wasm_i32x4_add(a, wasm_i32x4_extend_low_i16x8(t));
+        b = wasm_i32x4_add(b, wasm_i32x4_extend_high_i16x8(t));
+        wasm_v128_store(p, wasm_i16x8_narrow_i32x4(a, b));
+    }
+};
+
+#include "kernel.inl"
+
+}  // namespace calotype::latents::wasm

@@ -1,0 +1,60 @@
+"""Products of integer matrices: every kernel against plain loops (native/kernels_test.cpp), here and emulated."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+NATIVE = Path(__file__).parents[2] / "native"
+FLAGS = ("-std=c++20", "-O1", "-Wall", "-Wextra", "-Wno-psabi", "-Werror")
+
+
+def build(folder: Path, compiler: str, *flags: str) -> Path:
+    program = folder / "kernels_test"
+    command = [compiler, *FLAGS, *flags, str(NATIVE / "kernels_test.cpp"), "-o", str(program)]
+    subprocess.run(command, check=True)
+    return program
+
+
+def need(command: str, package: str) -> str:
+    found = shutil.which(command)
+    if found is None:
+        pytest.skip(f"needs {command} (Debian: {package})")
+    return found
+
+
+def kernels_of(*command: str) -> list[str]:
+    """Names of the kernels that agree with the plain loops; a disagreement is an error."""
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout + found.stderr
+    return [line.split(":")[0] for line in found.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def cxx() -> str:
+    return need(os.environ.get("CXX", "g++"), "g++")
+
+
+def test_kernels_of_this_machine(tmp_path: Path, cxx: str) -> None:
+    assert kernels_of(str(build(tmp_path, cxx)), "500")[-1] == "portable"
+
+
+@pytest.mark.slow
+def test_avx512_emulated(tmp_path: Path, cxx: str) -> None:
+    if not Path("/usr/include/simde/x86/avx512.h").exists():
+        pytest.skip("needs SIMDe (Debian: libsimde-dev)")
+    assert kernels_of(str(build(tmp_path, cxx, "-DCALOTYPE_EMULATED")), "300", "avx512") == ["avx512"]
+
+
+@pytest.mark.slow
+def test_neon_emulated(tmp_path: Path) -> None:
+    arm = need("aarch64-linux-gnu-g++", "g++-aarch64-linux-gnu")
+    run = need("qemu-aarch64", "qemu-user")
+    program = str(build(tmp_path, arm, "-static"))
+    assert kernels_of(run, "-cpu", "max", program, "200", "neon") == ["neon"]
+    # A processor without dot products gets no kernel that needs them.
+    assert kernels_of(run, "-cpu", "cortex-a53", program, "20") == ["portable"]
