@@ -61,7 +61,7 @@ private:
     }
 
     Means& means_;
-    const Wish& wish_;
+    const Wish wish_;
     const MeanNetwork& net_;
     std::size_t h_, w_;
     const std::int32_t *z_, *z_mul_;
