@@ -1,6 +1,6 @@
 """Makes ``tiny.zip``, a pack with all that the format has at a hundredth of the size, and the golden files.
 
-    python tests/data/tiny/make.py
+    python -m tests.data.tiny.make
 
 Needs calotype[lab]. A pack made again is another pack with other files, so what is committed stays until
 the format changes, which after a release it does not.
@@ -8,8 +8,6 @@ the format changes, which after a release it does not.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -18,32 +16,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from calotype.bitstream import parse, tile_box
-from calotype.codec import latents, manifest, tiles
-from calotype.codec.encoder import encode
+from calotype.codec import manifest
 from calotype.codec.image import Picture
-from calotype.codec.latents import Networks
 from calotype.codec.pack import Pack
 from calotype.lab.export import Statistics, export
 from calotype.lab.models.calotype import Calotype, Config
 from calotype.lab.models.calotype_latents import HyperModel, Mean, Scales
 from calotype.lab.models.calotype_start import start
 from calotype.lab.models.calotype_walk import LOW
+from tests.golden import Case, scene, store
 
 HERE = Path(__file__).parent
 SIZES = {"latents": 32, "width": 24, "narrow": 4, "narrow16": 4, "wide16": 4, "render": 4}
 SIZES |= {"analysis_blocks": (1, 1), "synthesis_blocks": (1, 1), "lambdas": (0.001, 0.02, 0.2)}
-
-
-def scene(height: int, width: int, seed: int) -> np.ndarray:
-    """Shading, edges and texture, uint8 [H, W, 3]."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
-    plane = 120 + 70 * np.sin(x / rng.uniform(20, 90) + y / rng.uniform(-90, 90))
-    plane += 50 * ((x // rng.integers(9, 60) + y // rng.integers(9, 60)) % 2)
-    tint = rng.uniform(0.5, 1.2, 3)
-    noise = rng.normal(0, rng.uniform(1, 6), (height, width, 1))
-    return np.clip(plane[:, :, None] * tint + noise, 0, 255).astype(np.uint8)
 
 
 def crops(seed: int, count: int = 8) -> torch.Tensor:
@@ -65,7 +50,7 @@ def make_pack() -> None:
             for parameter in net.parameters():
                 if parameter.requires_grad:
                     parameter += 0.1 * parameter.abs().mean().clamp(min=0.02) * torch.randn_like(parameter)
-        for layer in (*model.latents.mean.low_far, model.latents.hyper.reduce, model.latents.hyper.conv):
+        for layer in (model.latents.hyper.reduce, model.latents.hyper.conv):
             layer.weight.zero_()
         for parameter in (
             *model.latents.mean.parameters(),
@@ -87,7 +72,7 @@ def make_pack() -> None:
                 archive.writestr(zipfile.ZipInfo(file), manifest.read(pack, file), zipfile.ZIP_LZMA)
 
 
-def pictures() -> Iterator[tuple[str, Picture, float, int]]:
+def pictures() -> Iterator[Case]:
     """Name, picture, quality and tile of each golden file."""
     rng = np.random.default_rng(9)
     yield "one-pixel", Picture(scene(1, 1, 1)), 60, 1024
@@ -99,21 +84,6 @@ def pictures() -> Iterator[tuple[str, Picture, float, int]]:
     yield "flat", Picture(np.full((64, 96, 3), 200, np.uint8)), 0, 1024
 
 
-def make_files() -> None:
-    pack, known = Pack(HERE / "tiny.zip"), {}
-    for name, picture, quality, tile in pictures():
-        data = encode(picture, quality=quality, pack=pack, tile=tile, threads=1).data
-        (HERE / f"{name}.calo").write_bytes(data)
-        file = parse(data)
-        networks, digests = Networks(pack, pack.level(file.header.level)), []
-        for number, payload in enumerate(file.tiles):
-            box = tiles.latent_box(tile_box(file.header, number))
-            found = latents.read(networks, payload, box.height, box.width)
-            digests.append([hashlib.sha256(t[0].astype("<i4").tobytes()).hexdigest() for t in found])
-        known[name] = [{"z": z, "r": r} for z, r in digests]
-    (HERE / "known.json").write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-
-
 if __name__ == "__main__":
     make_pack()
-    make_files()
+    store(HERE, [("", Pack(HERE / "tiny.zip"))], pictures)
