@@ -15,7 +15,6 @@
 #include <vector>
 
 namespace calotype::lossless {
-
 inline constexpr std::size_t max_side = 4096, max_channels = 4;
 inline constexpr unsigned max_near = 31;
 
@@ -255,8 +254,7 @@ public:
             }
         for (auto& row : pixel_) row.assign(w, 0);
         main_.resize(3 * levels * 4);
-        side_.resize(3 * 8 * 7 * 7);
-        third_.resize(3 * 8 * 5 * 5 * 5);
+        side_.resize(3 * 8 * 5 * 5 * 5);
         bias_.resize(3 * 64 * 8);
         for (auto& e : escapes_) e.resize(40);
         if (way.screen) {
@@ -269,7 +267,7 @@ public:
             known_.resize(3);
         }
         for (int i = 0; i < 4096; ++i) weight_[static_cast<std::size_t>(i)] =
-            static_cast<std::uint32_t>((1u << 24) / ((static_cast<unsigned>(i) + 2) * (static_cast<unsigned>(i) + 2)));
+            static_cast<std::int32_t>((1u << 17) / ((static_cast<unsigned>(i) + 3) * (static_cast<unsigned>(i) + 3)) + 1);
     }
 
     void run(std::uint8_t* data) {
@@ -411,23 +409,23 @@ private:
         // Every guess counts by how good it was around.
         const std::uint8_t *m0 = plane.guess_miss[0].data() + x * guesses,
                            *m1 = plane.guess_miss[1].data() + x * guesses;
-        std::int64_t sum = 0;
-        std::uint64_t total = 0;
+        std::int32_t sum = 0, total = 0;
+        std::array<std::uint16_t, guesses> missed;
+        for (int i = 0; i < guesses; ++i)
+            missed[i] = static_cast<std::uint16_t>(2 * (m0[i - guesses] + m1[i]) + m1[i - guesses] + m1[i + guesses]);
         for (int i = 0; i < guesses; ++i) {
-            const unsigned missed = 2u * m0[i - guesses] + 2u * m1[i] + m1[i - guesses] + m1[i + guesses];
-            const std::uint32_t weight = weight_[missed];
-            sum += std::int64_t{g[i]} * weight;
+            const std::int32_t weight = weight_[missed[i]];
+            sum += g[i] * weight;
             total += weight;
         }
         // In eighths, mended by what was wrong in places like this one.
-        const std::int64_t scaled = 8 * sum + static_cast<std::int64_t>(total / 2);
-        int eighths = static_cast<int>(scaled >= 0 ? scaled / static_cast<std::int64_t>(total)
-                                                   : -((-scaled + static_cast<std::int64_t>(total) - 1) / static_cast<std::int64_t>(total)));
+        int eighths = (8 * sum + (total >> 1) + (total << 13)) / total - 8192;
         const std::int16_t *r0 = plane.value[0].data() + x, *r1 = plane.value[1].data() + x;
         const std::int16_t *e0 = plane.miss[0].data() + x, *e1 = plane.miss[1].data() + x;
         const int mean = eighths >> 3;
-        const int energy = 3 * (std::abs(e0[-1]) + std::abs(e1[0])) + 2 * std::abs(e1[1]) + 2 * std::abs(e1[-1]) + std::abs(e0[-2]) +
-                           ((std::abs(r0[-1] - r1[-1]) + std::abs(r1[0] - r1[-1]) + std::abs(r1[1] - r1[0]))) +
+        const int energy = 3 * (std::abs(e0[-1]) + std::abs(e1[0])) + 2 * (std::abs(e1[1]) + std::abs(e1[-1])) +
+                           std::abs(e0[-2]) + (missed[0] + missed[1] + missed[2] + missed[4]) / 2 +
+                           std::abs(r0[-1] - r1[-1]) + std::abs(r1[0] - r1[-1]) + std::abs(r1[1] - r1[0]) +
                            (c ? 3 * std::abs(before) : 0);
         const unsigned e = static_cast<unsigned>(energy);
         const unsigned octave = static_cast<unsigned>(std::bit_width(e + 4)) - 3;  // 0 ..
@@ -443,11 +441,10 @@ private:
         const unsigned cut = octave > 4 ? octave - 4 : 0;
         const auto near = [&](int r, int most) { return static_cast<unsigned>(std::clamp((r + (1 << cut >> 1)) >> cut, -most, most) + most); };
         Shares& a = main_[(k * levels + level) * 4 + (cut ? 0 : place)];
-        Shares& b = side_[((k * 8 + std::min(cut, 7u)) * 7 + near(before, 3)) * 7 + near(e0[-1], 3)];
-        Shares& d = third_[(((k * 8 + std::min(cut, 7u)) * 5 + near(e1[0], 2)) * 5 + near(e1[1], 2)) * 5 + near(e0[-1] , 2)];
+        Shares& b = side_[(((k * 8 + std::min(cut, 7u)) * 5 + near(e1[0], 2)) * 5 + near(e1[1], 2)) * 5 + near(e0[-1] , 2)];
         std::array<std::uint16_t, 16> mixed;
         for (unsigned i = 0; i < 16; ++i)
-            mixed[i] = static_cast<std::uint16_t>((2u * a.cut[i] + b.cut[i] + d.cut[i]) >> 2);
+            mixed[i] = static_cast<std::uint16_t>((3u * a.cut[i] + b.cut[i]) >> 2);
         int q = 0;
         if constexpr (!Coder::reads) {
             const int r = want - predicted;
@@ -458,7 +455,6 @@ private:
         const unsigned s = coder_.symbol(mixed.data(), 16, 15, static_cast<unsigned>(token + 8));
         a.learn(s, 6);
         b.learn(s, 6);
-        d.learn(s, 6);
         if (s == 0 || s == 15) {
             const int beyond = escape(k, s == 15, s ? (q >> cut) - 7 : -8 - (q >> cut));
             q = Coder::reads ? (s ? 7 + beyond : -8 - beyond) * (1 << cut) + low_bits(0, cut) : (low_bits(q, cut), q);
@@ -582,8 +578,8 @@ private:
         known.learn(is, 60);
         Pixel result;
         if (is && used_) {
-            const unsigned at = index_of_[w * 0x9e3779b1u >> 24];
-            Shares& high = index_high_[at % colours];
+            const unsigned at = w * 0x9e3779b1u >> 28;
+            Shares& high = index_high_[at];
             const unsigned h = coder_.symbol(high.cut.data(), 16, 15, static_cast<unsigned>(found) >> 4);
             high.learn(h, 6);
             Shares& low = index_low_[h];
@@ -629,10 +625,10 @@ private:
     int step_;
     std::array<Plane, max_channels> planes_;
     std::array<std::vector<Pixel>, 3> pixel_;
-    std::vector<Shares> main_, side_, third_, index_high_, index_low_;
+    std::vector<Shares> main_, side_, index_high_, index_low_;
     std::vector<Bias> bias_;
     std::array<std::vector<Chance>, 3> escapes_;
-    std::array<std::uint32_t, 4096> weight_;
+    std::array<std::int32_t, 4096> weight_;
     std::array<std::vector<Seen>, 2> orders_;
     std::vector<Chance> flags_, runs_, known_, flags2_ = std::vector<Chance>(1 << 18);
     std::vector<Mixer<3>> mixers_;
