@@ -15,6 +15,9 @@
 #include <vector>
 
 namespace calotype::lossless {
+#ifndef LM
+#define LM 0xffu
+#endif
 inline constexpr std::size_t max_side = 4096, max_channels = 4;
 inline constexpr unsigned max_near = 31;
 
@@ -240,7 +243,7 @@ template <class Coder>
 class Pixels {
 public:
     static constexpr int guesses = 8, kinds = 5;  // predictors; candidates for a whole pixel
-    static constexpr unsigned levels = 32, colours = 256, order_bits = 16;
+    static constexpr unsigned levels = 32, cuts = 8, order_bits = 14, flag_bits = 14;
 
     Pixels(Coder& coder, Shape shape, Way way)
         : coder_(coder), shape_(shape), way_(way), step_(static_cast<int>(2 * way.near + 1)) {
@@ -254,7 +257,7 @@ public:
             }
         for (auto& row : pixel_) row.assign(w, 0);
         main_.resize(3 * levels * 4);
-        side_.resize(3 * 8 * 5 * 5 * 5);
+        side_.resize(way.screen ? 3 * 512 * cuts : 3 * cuts * 125);
         bias_.resize(3 * 64 * 8);
         for (auto& e : escapes_) e.resize(40);
         if (way.screen) {
@@ -262,9 +265,6 @@ public:
             flags_.resize(kinds * 4096);
             runs_.resize(kinds * 4096);
             mixers_.resize(kinds * 64);
-            index_high_.resize(colours + 1);
-            index_low_.resize(16 * 17);
-            known_.resize(3);
         }
         for (int i = 0; i < 4096; ++i) weight_[static_cast<std::size_t>(i)] =
             static_cast<std::int32_t>((1u << 17) / ((static_cast<unsigned>(i) + 3) * (static_cast<unsigned>(i) + 3)) + 1);
@@ -381,8 +381,19 @@ private:
                 if (way_.colour == 1 && (c == 1 || c == 2) && shape_.channels >= 3)
                     want[c] += want[0] - v[0];
             v[c] = value(x, c, want[c], lowest(c, v), highest(c, v), before);
+            if (c == 0 && way_.screen && shape_.channels > 1) {
+                Known& k = by_first_[static_cast<std::size_t>(v[0])];
+                const bool is = coder_.bit(std::clamp<std::uint32_t>(k.chance.p, 64, 65472), !Coder::reads && close(k.pixel, p));
+                k.chance.learn(is, 30);
+                if (is) {
+                    settle(x, k.pixel);
+                    return k.pixel;
+                }
+            }
         }
-        return gather(v);
+        const Pixel result = gather(v);
+        if (way_.screen) by_first_[static_cast<std::size_t>(v[0])].pixel = result;
+        return result;
     }
 
     // The guesses for a value from those around it.
@@ -439,12 +450,18 @@ private:
         const unsigned place = static_cast<unsigned>(eighths + 4) >> 1 & 3;
         // Shares of 16 symbols: the residual less its last `cut` bits, the ends open.
         const unsigned cut = octave > 4 ? octave - 4 : 0;
-        const auto near = [&](int r, int most) { return static_cast<unsigned>(std::clamp((r + (1 << cut >> 1)) >> cut, -most, most) + most); };
+        const auto near = [&](int r) {
+            return static_cast<std::size_t>(std::clamp((r + (1 << cut >> 1)) >> cut, -2, 2) + 2);
+        };
         Shares& a = main_[(k * levels + level) * 4 + (cut ? 0 : place)];
-        Shares& b = side_[(((k * 8 + std::min(cut, 7u)) * 5 + near(e1[0], 2)) * 5 + near(e1[1], 2)) * 5 + near(e0[-1] , 2)];
+        const std::size_t at = way_.screen
+            ? (k * 512 + static_cast<std::size_t>(predicted + 256)) * cuts + cut
+            : (((k * cuts + cut) * 5 + near(e1[0])) * 5 + near(e1[1])) * 5 + near(e0[-1]);
+        Shares& b = side_[at];
+        const unsigned weigh = way_.screen ? 2 : 3;
         std::array<std::uint16_t, 16> mixed;
         for (unsigned i = 0; i < 16; ++i)
-            mixed[i] = static_cast<std::uint16_t>((3u * a.cut[i] + b.cut[i]) >> 2);
+            mixed[i] = static_cast<std::uint16_t>((a.cut[i] * weigh + b.cut[i] * (4 - weigh)) >> 2);
         int q = 0;
         if constexpr (!Coder::reads) {
             const int r = want - predicted;
@@ -529,10 +546,12 @@ private:
         };
         if (seen[0]->used) add(seen[0]->pixel, 0);
         if (seen[1]->used) add(seen[1]->pixel, 1);
-        add(w, 2);
-        add(n, 3);
-        add(ne, 4);
-        add(nw, 4);
+        if ((lately_ & LM) || count == 0) {  // where nothing helps, little is tried
+            add(w, 2);
+            add(n, 3);
+            add(ne, 4);
+            add(nw, 4);
+        }
         const unsigned same = (w == n) | (n == nw) << 1 | (n == ne) << 2 | (w == ww) << 3 | (n == nn) << 4;
         const unsigned trust = (seen[0]->used ? 1 + std::min<unsigned>(seen[0]->right, 2) : 0) * 4 +
                                (seen[1]->used ? 1 + std::min<unsigned>(seen[1]->right, 2) : 0);
@@ -545,17 +564,17 @@ private:
             const std::array<Chance*, 3> of = {
                 &flags_[base + (kind * 16 + trust) * 32 + same],
                 &runs_[base + kind * 512 + (history_ & 511)],
-                &flags2_[(i * 65536 + (hash(small, kind) >> 16)) & 0x3ffff]};
+                &flags2_[(hash(small, kind) ^ i) >> (32 - flag_bits)]};
             hit = mixers_[i * 64 + kind * 8 + std::min(7u, (seen[0]->used ? 1 + std::min<unsigned>(seen[0]->right, 6) : 0u))].code(coder_, of, !Coder::reads && close(list[i], p), 250);
             if (hit) result = list[i];
             tried = i;
         }
-        if (hit) {
+        if (hit)
             settle(x, result);
-        } else {
-            result = other_pixel(x, p, w, n, tried);
-        }
+        else
+            result = code_pixel(x, p);
         history_ = history_ << 1 | (hit && tried == 0);
+        lately_ = lately_ << 1 | hit;
         for (Seen* s : seen) {
             if (s->used && s->pixel == result)
                 s->right = static_cast<std::uint8_t>(std::min(s->right + 1, 255));
@@ -564,38 +583,6 @@ private:
             else
                 s->pixel = result, s->right = 0, s->used = true;
         }
-        return result;
-    }
-
-    // A pixel that is none of its neighbours: one of the tile's colours, or a new one.
-    Pixel other_pixel(std::size_t x, Pixel p, Pixel w, Pixel n, unsigned) {
-        int found = -1;
-        if constexpr (!Coder::reads)
-            for (unsigned i = 0; i < used_ && found < 0; ++i)
-                if (close(palette_[i], p)) found = static_cast<int>(i);
-        Chance& known = known_[used_ == 0 ? 0 : 1];
-        const bool is = coder_.bit(std::clamp<std::uint32_t>(known.p, 64, 65472), found >= 0);
-        known.learn(is, 60);
-        Pixel result;
-        if (is && used_) {
-            const unsigned at = w * 0x9e3779b1u >> 28;
-            Shares& high = index_high_[at];
-            const unsigned h = coder_.symbol(high.cut.data(), 16, 15, static_cast<unsigned>(found) >> 4);
-            high.learn(h, 6);
-            Shares& low = index_low_[h];
-            const unsigned l = coder_.symbol(low.cut.data(), 16, 15, static_cast<unsigned>(found) & 15);
-            low.learn(l, 6);
-            const unsigned index = h << 4 | l;
-            if (index >= used_) throw stream_error("damaged payload: a colour that is not there");
-            result = palette_[index];
-            settle(x, result);
-        } else {
-            result = code_pixel(x, p);
-            palette_[next_] = result;
-            next_ = (next_ + 1) % colours;
-            used_ = std::max(used_, next_ ? next_ : colours);
-        }
-        (void)n;
         return result;
     }
 
@@ -615,6 +602,10 @@ private:
         }
     }
 
+    struct Known {
+        Pixel pixel = 0;
+        Chance chance;
+    };
     struct Bias {
         int sum = 0, count = 1, mend = 0;
     };
@@ -625,16 +616,15 @@ private:
     int step_;
     std::array<Plane, max_channels> planes_;
     std::array<std::vector<Pixel>, 3> pixel_;
-    std::vector<Shares> main_, side_, index_high_, index_low_;
+    std::vector<Shares> main_, side_;
     std::vector<Bias> bias_;
     std::array<std::vector<Chance>, 3> escapes_;
     std::array<std::int32_t, 4096> weight_;
     std::array<std::vector<Seen>, 2> orders_;
-    std::vector<Chance> flags_, runs_, known_, flags2_ = std::vector<Chance>(1 << 18);
+    std::vector<Chance> flags_, runs_, flags2_ = std::vector<Chance>(1 << flag_bits);
     std::vector<Mixer<3>> mixers_;
-    std::array<Pixel, colours> palette_{};
-    std::array<std::uint8_t, 256> index_of_{};
-    unsigned used_ = 0, next_ = 0, history_ = 0;
+    std::array<Known, 256> by_first_;
+    unsigned history_ = 0, lately_ = ~0u;
 };
 
 }  // namespace calotype::lossless
