@@ -42,7 +42,9 @@ public:
         side_.resize(way.screen ? 3 * 512 * cuts : 3 * 125 * cuts);
         bias_.resize(3 * 64 * 8);
         if (way.screen) {
-            for (auto& table : places_) table.resize(std::size_t{1} << place_bits);
+            place_bits_ = static_cast<unsigned>(
+                std::min<int>(static_cast<int>(std::bit_width(shape.width * shape.height)), 16));
+            for (auto& table : places_) table.resize(std::size_t{1} << place_bits_);
             patterns_.resize(kinds * 16 * kinds * 32);
             histories_.resize(kinds * kinds * 512);
             hashed_.resize(std::size_t{1} << flag_bits);
@@ -71,7 +73,7 @@ public:
 
 private:
     static constexpr std::size_t pad = 2, guesses = 8, kinds = 5, levels = 32, cuts = 8;
-    static constexpr unsigned place_bits = 14, flag_bits = 14;
+    static constexpr unsigned flag_bits = 14;
 
     using Values = std::array<int, max_channels>;
     using Guesses = std::array<int, guesses>;
@@ -330,7 +332,7 @@ private:
     }
 
     Place* find(std::size_t table, std::uint32_t key) {
-        Place* place = &places_[table][key >> (32 - place_bits)];
+        Place* place = &places_[table][key >> (32 - place_bits_)];
         const auto check = static_cast<std::uint16_t>(key);
         if (place->check != check) *place = Place{0, check, 0, false};
         return place;
@@ -356,6 +358,7 @@ private:
     std::array<std::vector<Place>, 2> places_;
     std::vector<Chance> patterns_, histories_, hashed_;
     std::vector<Mixer> mixers_;
+    unsigned place_bits_ = 0;
     std::size_t history_ = 0, lately_ = 255;
 };
 

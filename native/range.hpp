@@ -60,7 +60,7 @@ public:
 private:
     void shift() {
         range_ <<= 8;
-        if (low_ < 0xff000000u || low_ >> 32) {  // the byte that waits, and those of 255 behind it, are settled
+        if (low_ < 0xff000000u || low_ >> 32 || held_ == 0) {  // the byte that waits, and those of 255 behind it, are settled
             if (held_ > 0) out_.push_back(static_cast<std::uint8_t>(cache_ + (low_ >> 32)));
             for (; held_ > 1; --held_) out_.push_back(static_cast<std::uint8_t>(0xff + (low_ >> 32)));
             held_ = 0;
