@@ -10,7 +10,7 @@
 
 namespace calotype::lossless {
 
-inline constexpr std::size_t max_side = 4096, max_channels = 4;
+inline constexpr std::size_t max_pixels = 1 << 24, max_channels = 4;
 inline constexpr unsigned max_near = 31;
 
 struct Shape {
@@ -365,9 +365,9 @@ private:
 // ---- tiles -----------------------------------------------------------------------------------------------------
 
 inline void check(Shape shape) {
-    const auto bad = [](std::size_t n, std::size_t most) { return n < 1 || n > most; };
-    if (bad(shape.width, max_side) || bad(shape.height, max_side) || bad(shape.channels, max_channels))
-        throw std::invalid_argument("pixels must be [1 to 4096, 1 to 4096, 1 to 4]");
+    if (shape.width < 1 || shape.height < 1 || shape.width > max_pixels / shape.height)
+        throw std::invalid_argument("pixels must be 1 to 2^24");
+    if (shape.channels < 1 || shape.channels > max_channels) throw std::invalid_argument("channels must be 1 to 4");
 }
 
 // One way to code the pixels, which become what a decoder gets.
@@ -397,10 +397,17 @@ inline std::vector<Way> choose(const std::uint8_t* data, Shape shape, unsigned n
     return best;
 }
 
-// Codes the pixels, which become what a decoder gets: the same, or each value within `near`.
-inline std::vector<std::uint8_t> encode(std::uint8_t* data, Shape shape, unsigned near) {
+inline Way way_of(unsigned first) { return {first & 3, (first & 4) != 0, first >> 3}; }
+
+// Codes the pixels, which become what a decoder gets: the same, or each value within `near`. `like`: the first
+// byte of a stream of almost the same pixels, whose way is taken over; otherwise -1.
+inline std::vector<std::uint8_t> encode(std::uint8_t* data, Shape shape, unsigned near, int like = -1) {
     check(shape);
     if (near > max_near) throw std::invalid_argument("near must be 0 to 31");
+    if (like >= 0) {
+        const Way way = way_of(static_cast<unsigned>(like));
+        return encode(data, shape, Way{shape.channels < 3 || (near && way.colour == 2) ? 0 : way.colour % 3, way.screen, near});
+    }
     std::vector<std::uint8_t> best, pixels;
     for (const Way& way : choose(data, shape, near)) {
         std::vector<std::uint8_t> copy(data, data + shape.width * shape.height * shape.channels);
@@ -415,8 +422,7 @@ inline std::vector<std::uint8_t> encode(std::uint8_t* data, Shape shape, unsigne
 inline void decode(const std::uint8_t* bytes, std::size_t size, Shape shape, std::uint8_t* data) {
     check(shape);
     Reader reader(bytes, size);
-    const unsigned first = reader.next();
-    const Way way = {first & 3, (first & 4) != 0, first >> 3};
+    const Way way = way_of(reader.next());
     if (way.colour > (shape.channels < 3 ? 0 : 2)) throw stream_error("damaged payload: no such colours");
     reader.start();
     Walk<Reader>(reader, shape, way).run(data);

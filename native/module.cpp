@@ -67,7 +67,8 @@ void get(Decoder& self, Array<Index> index, const rans::Tables& tables, std::opt
 
 }  // namespace
 
-void bind_latents(nb::module_& m);  // latents.cpp
+void bind_latents(nb::module_& m);   // latents.cpp
+void bind_lossless(nb::module_& m);  // lossless.cpp
 
 NB_MODULE(_rans, m) {
     using namespace nb::literals;
@@ -129,4 +130,5 @@ NB_MODULE(_rans, m) {
         .def("finish", [](Decoder& self) { self.run([](rans::Decoder& d) { d.finish(); }); });
 
     bind_latents(m);
+    bind_lossless(m);
 }
