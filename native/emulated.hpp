@@ -1,4 +1,5 @@
-// AVX-512 for tests on a machine that lacks it: SIMDe (Debian: libsimde-dev), and what its release 0.7.4 lacks.
+// AVX-512 for tests on a machine that lacks it: SIMDe (Debian: libsimde-dev), and what its release 0.7.4
+// lacks.
 #pragma once
 
 #define SIMDE_ENABLE_NATIVE_ALIASES

@@ -3,11 +3,12 @@
 template <int r, int c>
 static CALOTYPE_INLINE void begin(Vector (&acc)[r][c], const Ending& e, std::size_t row, std::size_t panel) {
     CALOTYPE_UNROLL
-    for (int i = 0; i < r; ++i)
+    for (int i = 0; i < r; ++i) {
         CALOTYPE_UNROLL
         for (int j = 0; j < c; ++j)
             acc[i][j] = e.row_bias ? Vector::all(e.row_bias[row + i])
                                    : Vector::load(e.column_bias + (panel + j) * width);
+    }
 }
 
 template <bool added, class T>
@@ -60,9 +61,10 @@ static CALOTYPE_INLINE void finish(const Vector (&acc)[r][c], const Ending& e, s
                                    std::size_t panel) {
     alignas(64) std::int32_t sums[c][r][width];
     CALOTYPE_UNROLL
-    for (int j = 0; j < c; ++j)
+    for (int j = 0; j < c; ++j) {
         CALOTYPE_UNROLL
         for (int i = 0; i < r; ++i) acc[i][j].store(sums[j][i]);
+    }
     for (int j = 0; j < c; ++j)
         if (e.scale)
             finish<true>(sums[j][0], r, e, row, (panel + j) * width);
@@ -84,9 +86,10 @@ struct Pairs {
         for (std::size_t k = 0; k < p.pairs; ++k, b += 2 * width) {
             const std::ptrdiff_t offset = p.offsets[k];
             CALOTYPE_UNROLL
-            for (int i = 0; i < r; ++i)
+            for (int i = 0; i < r; ++i) {
                 CALOTYPE_UNROLL
                 for (int j = 0; j < c; ++j) acc[i][j].madd(a[i] + offset, b + j * p.pairs * 2 * width);
+            }
         }
         finish(acc, p, row, panel);
     }
@@ -109,9 +112,11 @@ struct Quads {
         begin(acc, p, row, panel);
         if constexpr (Vector::packing == Packing::centred) {
             CALOTYPE_UNROLL
-            for (int i = 0; i < r; ++i)
+            for (int i = 0; i < r; ++i) {
                 CALOTYPE_UNROLL
-                for (int j = 0; j < c; ++j) acc[i][j] = acc[i][j].plus(&p.panels->centre[(panel + j) * width]);
+                for (int j = 0; j < c; ++j)
+                    acc[i][j] = acc[i][j].plus(&p.panels->centre[(panel + j) * width]);
+            }
         }
         if constexpr (Vector::packing == Packing::sorted) {
             const BytePanels::Groups& groups = p.panels->groups[panel];
@@ -123,9 +128,10 @@ struct Quads {
             for (std::size_t k = 0; k < quads; ++k, b += 4 * width) {
                 const std::ptrdiff_t offset = p.offsets[k];
                 CALOTYPE_UNROLL
-                for (int i = 0; i < r; ++i)
+                for (int i = 0; i < r; ++i) {
                     CALOTYPE_UNROLL
                     for (int j = 0; j < c; ++j) acc[i][j].dot(a[i] + offset, b + j * quads * 4 * width);
+                }
             }
         }
         finish(acc, p, row, panel);
@@ -188,9 +194,7 @@ static void all_panels(Work&& work) {
 
 static void multiply(const Product& p) { all_panels(Pairs{p}); }
 
-static void multiply_bytes(const ByteProduct& p) {
-    all_panels(Quads(p));
-}
+static void multiply_bytes(const ByteProduct& p) { all_panels(Quads(p)); }
 
 static BytePanels pack_bytes(const std::int8_t* weights, std::size_t columns, std::size_t quads) {
     return packed_bytes(weights, columns, quads, Vector::packing);

@@ -1,9 +1,10 @@
 // Products of integer matrices: the portable kernel, which defines the result, and those of instruction sets
 // chosen at run time, which give the same integers.
 //
-// A convolution is such a product without copies: a row is where a site's inputs begin in a map whose channels
-// come last, and the offsets lead from there to its neighbours. Activations are int16 or uint8; weights int16,
-// or int8 of at most 64; sums int32. Whoever makes the weights sees to it that for every column
+// A convolution is such a product without copies: a row is where a site's inputs begin in a map whose
+// channels come last, and the offsets lead from there to its neighbours. Activations are int16 or uint8;
+// weights int16, or int8 of at most 64; sums int32. Whoever makes the weights sees to it that for every
+// column
 //
 //     |bias| + sum of |weight| * largest |activation| < 2^31
 //
@@ -27,7 +28,8 @@ namespace calotype::latents {
 //
 //     v = (sum * scale[j] + 2^31) >> 32      in 64 bits: a product by scale / 2^32, halves rounded up
 //
-// and else v = sum >> shift. Shifts round down. Then, at [i * stride + j] of the first output that is not null:
+// and else v = sum >> shift. Shifts round down. Then, at [i * stride + j] of the first output that is not
+// null:
 //
 //     out8, out16, out32    clip(v, low, high), where low and high are values of the output's type
 //     added                 clip(added + v, -32768, 32767), in place

@@ -19,9 +19,10 @@ struct Shape {
     bool bytes;
     std::size_t channels, side, columns;
 };
-constexpr Shape shapes[] = {{true, 96, 3, 96},     {true, 48, 3, 48},    {true, 128, 3, 128},  {true, 96, 1, 192},
-                            {true, 128, 1, 384},   {true, 48, 1, 48},    {false, 384, 1, 768}, {false, 384, 1, 128},
-                            {false, 192, 1, 96},   {false, 192, 1, 192}, {false, 128, 3, 128}, {false, 272, 3, 128},
+constexpr Shape shapes[] = {{true, 96, 3, 96},    {true, 48, 3, 48},    {true, 128, 3, 128},
+                            {true, 96, 1, 192},   {true, 128, 1, 384},  {true, 48, 1, 48},
+                            {false, 384, 1, 768}, {false, 384, 1, 128}, {false, 192, 1, 96},
+                            {false, 192, 1, 192}, {false, 128, 3, 128}, {false, 272, 3, 128},
                             {false, 256, 1, 368}};
 
 double now() {
@@ -119,7 +120,8 @@ int main(int count, char** arguments) {
             for (const std::size_t sites : {64, 256}) {
                 const double products = static_cast<double>(sites * s.channels * s.side * s.side * s.columns);
                 const double rate = products / seconds(kernel, s, sites);
-                std::printf("   %3zu sites: %6.1f G/s, %5.1f a cycle", sites, rate / 1e9, rate / clock_rate());
+                std::printf("   %3zu sites: %6.1f G/s, %5.1f a cycle", sites, rate / 1e9,
+                            rate / clock_rate());
             }
             std::printf("\n");
         }

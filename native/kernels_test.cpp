@@ -1,12 +1,12 @@
-// Every kernel that this machine has, against plain loops in 64 bits: products of random shapes with values at
-// their limits, every ending, outputs with room between the rows that must stay as it is.
+// Every kernel that this machine has, against plain loops in 64 bits: products of random shapes with values
+// at their limits, every ending, outputs with room between the rows that must stay as it is.
 //
 //   kernels_test [rounds, default 300] [name of the only kernel to try]
+#include "kernels.hpp"
+
 #include <cstdio>
 #include <cstdlib>
 #include <random>
-
-#include "kernels.hpp"
 
 namespace {
 
@@ -58,11 +58,13 @@ struct Case {
         for (std::size_t j = 0; j < panels_of(columns) * width; ++j) {
             const int top = static_cast<int>(pick(0, 30));
             // Powers of two make halves.
-            scale.push_back(bits() % 2 ? 1 << top : static_cast<std::int32_t>(pick(1, (std::int64_t{2} << top) - 1)));
+            scale.push_back(bits() % 2 ? 1 << top
+                                       : static_cast<std::int32_t>(pick(1, (std::int64_t{2} << top) - 1)));
         }
         by_row = bits() % 4 == 0, scaled = bits() % 4 != 0;
         shift = static_cast<int>(pick(0, 31)), output = static_cast<int>(bits() % 4);
-        const std::int64_t lowest[] = {0, INT16_MIN, INT32_MIN, 0}, highest[] = {255, INT16_MAX, INT32_MAX, 0};
+        const std::int64_t lowest[] = {0, INT16_MIN, INT32_MIN, 0},
+                           highest[] = {255, INT16_MAX, INT32_MAX, 0};
         low = static_cast<std::int32_t>(pick(lowest[output], highest[output]));
         high = static_cast<std::int32_t>(pick(low, highest[output]));
         if (bits() % 2) low = lowest[output], high = highest[output];

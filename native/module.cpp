@@ -69,6 +69,7 @@ void get(Decoder& self, Array<Index> index, const rans::Tables& tables, std::opt
 
 void bind_networks(nb::module_& m);  // networks.cpp
 void bind_latents(nb::module_& m);   // latents.cpp
+void bind_lossless(nb::module_& m);  // lossless.cpp
 
 NB_MODULE(_rans, m) {
     using namespace nb::literals;
@@ -131,4 +132,5 @@ NB_MODULE(_rans, m) {
 
     bind_networks(m);
     bind_latents(m);
+    bind_lossless(m);
 }

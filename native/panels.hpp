@@ -42,19 +42,22 @@ inline Lines<std::int16_t> pack_pairs(const std::int16_t* weights, std::size_t c
     Lines<std::int16_t> panels(panels_of(columns) * pairs * width * 2);
     for (std::size_t j = 0; j < columns; ++j)
         for (std::size_t k = 0; k < 2 * pairs; ++k)
-            panels[((j / width * pairs + k / 2) * width + j % width) * 2 + k % 2] = weights[j * 2 * pairs + k];
+            panels[((j / width * pairs + k / 2) * width + j % width) * 2 + k % 2] =
+                weights[j * 2 * pairs + k];
     return panels;
 }
 
 // How a kernel wants the weights of a product of bytes: its own way, which no other reads.
 enum class Packing {
     plain,
-    // AVX2 adds products of bytes in 16 bits, which holds 255 * 128 and no more. A weight is at most 64, so two
-    // products always fit; the sum of as many as eight does where the positive weights among them come to 128
-    // at most, and the negative ones too. Most do: quads are therefore sorted into groups of four that fit in
-    // every column of the panel, then groups of two, then single ones, so that 16-bit sums are seldom widened.
+    // AVX2 adds products of bytes in 16 bits, which holds 255 * 128 and no more. A weight is at most 64, so
+    // two products always fit; the sum of as many as eight does where the positive weights among them come to
+    // 128 at most, and the negative ones too. Most do: quads are therefore sorted into groups of four that
+    // fit in every column of the panel, then groups of two, then single ones, so that 16-bit sums are seldom
+    // widened.
     sorted,
-    // NEON multiplies signed bytes only: it takes 128 from every activation, and adds what the sums lack then.
+    // NEON multiplies signed bytes only: it takes 128 from every activation, and adds what the sums lack
+    // then.
     centred,
     // WebAssembly multiplies int16: of each quad the first pairs of all columns, then the second ones.
     split,
@@ -150,9 +153,8 @@ inline BytePanels packed_bytes(const std::int8_t* weights, std::size_t columns, 
             if (w > byte_weight_peak || w < -byte_weight_peak)
                 throw std::invalid_argument("weights of a product of bytes are within +-64, not " +
                                             std::to_string(w));
-            const std::size_t place = packing == Packing::split
-                                          ? (k % 4 / 2 * width + j % width) * 2 + k % 2
-                                          : j % width * 4 + k % 4;
+            const std::size_t place = packing == Packing::split ? (k % 4 / 2 * width + j % width) * 2 + k % 2
+                                                                : j % width * 4 + k % 4;
             found.panels[j / width * size + k / 4 * width * 4 + place] = w;
             if (packing == Packing::centred) found.centre[j] += 128 * w;
         }

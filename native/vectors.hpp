@@ -91,7 +91,8 @@ struct Vector {
     Vector scaled(const Scale& scale) const {
         Vector t;
         for (std::size_t i = 0; i < width; ++i)
-            t.v[i] = static_cast<std::int32_t>((std::int64_t{v[i]} * scale.by[i] + (std::int64_t{1} << 31)) >> 32);
+            t.v[i] =
+                static_cast<std::int32_t>((std::int64_t{v[i]} * scale.by[i] + (std::int64_t{1} << 31)) >> 32);
         return t;
     }
     template <class T>
@@ -101,7 +102,8 @@ struct Vector {
     void store(std::int32_t* p) const { std::memcpy(p, v, sizeof v); }
     void add_to(std::int16_t* p) const {
         for (std::size_t i = 0; i < width; ++i)
-            p[i] = static_cast<std::int16_t>(std::min(std::max<std::int64_t>(std::int64_t{p[i]} + v[i], INT16_MIN), std::int64_t{INT16_MAX}));
+            p[i] = static_cast<std::int16_t>(std::min(
+                std::max<std::int64_t>(std::int64_t{p[i]} + v[i], INT16_MIN), std::int64_t{INT16_MAX}));
     }
 
     std::int32_t v[width];

@@ -66,8 +66,8 @@ struct Vector {
     }
     void store(std::int32_t* p, std::int32_t low, std::int32_t high) const {
         const int32x4_t l = vdupq_n_s32(low), h = vdupq_n_s32(high);
-        Vector{vminq_s32(vmaxq_s32(v0, l), h), vminq_s32(vmaxq_s32(v1, l), h),
-               vminq_s32(vmaxq_s32(v2, l), h), vminq_s32(vmaxq_s32(v3, l), h)}
+        Vector{vminq_s32(vmaxq_s32(v0, l), h), vminq_s32(vmaxq_s32(v1, l), h), vminq_s32(vmaxq_s32(v2, l), h),
+               vminq_s32(vmaxq_s32(v3, l), h)}
             .store(p);
     }
     void store(std::int16_t* p, std::int32_t low, std::int32_t high) const {

@@ -42,7 +42,8 @@ struct Vector {
     }
     Vector shifted(int n) const {
         const auto by = static_cast<std::uint32_t>(n);
-        return {wasm_i32x4_shr(v0, by), wasm_i32x4_shr(v1, by), wasm_i32x4_shr(v2, by), wasm_i32x4_shr(v3, by)};
+        return {wasm_i32x4_shr(v0, by), wasm_i32x4_shr(v1, by), wasm_i32x4_shr(v2, by),
+                wasm_i32x4_shr(v3, by)};
     }
     Vector scaled(const Scale& s) const {
         return {scaled(v0, s.by[0]), scaled(v1, s.by[1]), scaled(v2, s.by[2]), scaled(v3, s.by[3])};
@@ -68,7 +69,8 @@ struct Vector {
     void store(std::uint8_t* p, std::int32_t low, std::int32_t high) const {
         const v128_t l = wasm_u8x16_splat(static_cast<std::uint8_t>(low));
         const v128_t h = wasm_u8x16_splat(static_cast<std::uint8_t>(high));
-        const v128_t t = wasm_u8x16_narrow_i16x8(wasm_i16x8_narrow_i32x4(v0, v1), wasm_i16x8_narrow_i32x4(v2, v3));
+        const v128_t t =
+            wasm_u8x16_narrow_i16x8(wasm_i16x8_narrow_i32x4(v0, v1), wasm_i16x8_narrow_i32x4(v2, v3));
         wasm_v128_store(p, wasm_u8x16_min(wasm_u8x16_max(t, l), h));
     }
     void add_to(std::int16_t* p) const {

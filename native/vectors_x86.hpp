@@ -39,8 +39,7 @@ static CALOTYPE_INLINE __m256i everywhere(const T* p) {
 struct Scale {
     Scale() = default;
     explicit Scale(const std::int32_t* p)
-        : even{whole(p), whole(p + 8)},
-          odd{_mm256_srli_epi64(even[0], 32), _mm256_srli_epi64(even[1], 32)} {}
+        : even{whole(p), whole(p + 8)}, odd{_mm256_srli_epi64(even[0], 32), _mm256_srli_epi64(even[1], 32)} {}
 
     __m256i even[2], odd[2];
 };
@@ -91,7 +90,8 @@ struct Vector {
     }
     void store(std::int32_t* p, std::int32_t low, std::int32_t high) const {
         const __m256i l = _mm256_set1_epi32(low), h = _mm256_set1_epi32(high);
-        Vector{_mm256_min_epi32(_mm256_max_epi32(v0, l), h), _mm256_min_epi32(_mm256_max_epi32(v1, l), h)}.store(p);
+        Vector{_mm256_min_epi32(_mm256_max_epi32(v0, l), h), _mm256_min_epi32(_mm256_max_epi32(v1, l), h)}
+            .store(p);
     }
     void store(std::int16_t* p, std::int32_t low, std::int32_t high) const {
         const __m256i l = _mm256_set1_epi16(static_cast<std::int16_t>(low));

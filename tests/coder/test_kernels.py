@@ -1,4 +1,4 @@
-"""Products of integer matrices: every kernel against plain loops (native/kernels_test.cpp), here and emulated."""
+"""Integer products: each kernel against plain loops (native/kernels_test.cpp), here or emulated."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ NATIVE = Path(__file__).parents[2] / "native"
 FLAGS = ("-std=c++20", "-O1", "-Wall", "-Wextra", "-Wno-psabi", "-Werror")
 
 
-def build(folder: Path, compiler: str, *flags: str) -> Path:
-    program = folder / "kernels_test"
+def build(folder: Path, compiler: str, *flags: str, name: str = "kernels_test") -> Path:
+    program = folder / name
     command = [compiler, *FLAGS, *flags, str(NATIVE / "kernels_test.cpp"), "-o", str(program)]
     subprocess.run(command, check=True)
     return program
@@ -58,3 +58,13 @@ def test_neon_emulated(tmp_path: Path) -> None:
     assert kernels_of(run, "-cpu", "max", program, "200", "neon") == ["neon"]
     # A processor without dot products gets no kernel that needs them.
     assert kernels_of(run, "-cpu", "cortex-a53", program, "20") == ["portable"]
+
+
+@pytest.mark.slow
+def test_webassembly(tmp_path: Path) -> None:
+    compiler, node = need("em++", "emscripten"), need("node", "nodejs")
+    program = build(
+        tmp_path, compiler, "-msimd128", "-fexceptions", "-sALLOW_MEMORY_GROWTH", name="kernels_test.js"
+    )
+    # Emscripten's 3.1.6 reads its module by a `fetch` that later versions of node have, for addresses alone.
+    assert kernels_of(node, "--no-experimental-fetch", str(program), "200", "wasm") == ["wasm"]

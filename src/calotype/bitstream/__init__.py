@@ -6,7 +6,7 @@ Bytes in, bytes out: nothing here knows what a tile's payload means.
 from __future__ import annotations
 
 from calotype.bitstream.fields import Chunk, File, Header, Limits
-from calotype.bitstream.grid import Box, grid_size, tile_box, tile_count, tiles_in
+from calotype.bitstream.grid import Box, alpha_grid, grid_size, tile_box, tile_count, tiles_in
 from calotype.bitstream.reader import is_calo, parse
 from calotype.bitstream.report import probe
 from calotype.bitstream.writer import StreamWriter, write
@@ -18,6 +18,7 @@ __all__ = [
     "Header",
     "Limits",
     "StreamWriter",
+    "alpha_grid",
     "grid_size",
     "is_calo",
     "parse",

@@ -6,10 +6,8 @@ import struct
 import zlib
 
 from calotype.bitstream.fields import Bytes, Header, Limits, varint
-from calotype.bitstream.grid import grid_size
+from calotype.bitstream.grid import alpha_grid, grid_size, tile_count
 from calotype.errors import LimitError
-
-PNG_START = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4s", 13, b"IHDR")
 
 
 def chunk_crc(header_crc: int, type_: int, index: int, payload: Bytes) -> int:
@@ -42,17 +40,24 @@ def metadata_limit_error(limits: Limits) -> LimitError:
     return _too_large("ICC, EXIF and XMP", "max_metadata", limits)
 
 
-def alpha_problem(payload: Bytes, header: Header) -> str | None:
-    """Why ``payload`` cannot be the alpha plane, judging by the start of the PNG; None if it can."""
-    start = bytes(payload[: len(PNG_START) + 13])
-    if len(start) < len(PNG_START) + 13 or not start.startswith(PNG_START):
-        return "not a PNG"
-    width, height, *kind = struct.unpack(">IIBBBBB", start[len(PNG_START) :])
-    if (width, height) != (header.width, header.height):
-        return f"a PNG of {width} x {height} in a picture of {header.width} x {header.height}"
-    if kind != [8, 0, 0, 0, 0]:  # depth 8, grey, deflate, adaptive filters, not interlaced
-        return "a PNG that is not 8-bit grey without interlacing"
-    return None
+def alpha_parts(payload: memoryview, header: Header) -> list[memoryview]:
+    """The streams of an alpha chunk, one for each tile. Raises ValueError when they do not fill it."""
+    parts, at = [], 0
+    for _ in range(tile_count(alpha_grid(header))):
+        length, shift, byte = 0, 0, 0x80
+        while byte >= 0x80:
+            if at == len(payload) or shift > 28:
+                raise ValueError("not parts with a length before each, one for every tile")
+            byte = payload[at]
+            length |= (byte & 0x7F) << shift
+            at, shift = at + 1, shift + 7
+        if length > len(payload) - at or (byte == 0 and shift > 7):
+            raise ValueError("not parts with a length before each, one for every tile")
+        parts.append(payload[at : at + length])
+        at += length
+    if at != len(payload):
+        raise ValueError(f"{len(payload) - at} bytes follow its last part")
+    return parts
 
 
 def _too_large(what: str, name: str, limits: Limits) -> LimitError:

@@ -21,6 +21,7 @@ TILE_LOG2_MAX: Final = TILE_LOG2_MIN + 15
 TILE: Final = 0x01
 ALPHA: Final = 0x02
 LATENTS: Final = 0x03
+PIXELS: Final = 0x04
 ICC: Final = 0x81
 EXIF: Final = 0x82
 XMP: Final = 0x83
@@ -29,8 +30,9 @@ OPTIONAL_BIT: Final = 0x80
 # that writing, reading, the limits and ``probe`` need.
 METADATA: Final[dict[str, int]] = {"icc": ICC, "exif": EXIF, "xmp": XMP}
 NAMES: Final[dict[int, str]] = {
-    TILE: "tile", ALPHA: "alpha", LATENTS: "latents", **{type_: name for name, type_ in METADATA.items()}
+    TILE: "tile", ALPHA: "alpha", LATENTS: "latents", PIXELS: "pixels", **{type_: name for name, type_ in METADATA.items()}
 }  # fmt: skip
+PICTURE: Final = (TILE, LATENTS, PIXELS)  # the chunks that hold the picture itself
 # The order in which the chunks before the picture data must come.
 LEADING: Final = (*METADATA.values(), ALPHA)
 
@@ -131,12 +133,14 @@ class File:
     header: Header
     metadata: dict[str, bytes]
     """What there is of `METADATA`, inflated, by name."""
-    alpha: bytes | None
-    """8-bit grey PNG of the picture's size."""
+    alpha: list[memoryview] | None
+    """Opacity: for each tile of the grid a pixel stream of one channel."""
     tiles: list[memoryview]
     """Payload of each tile in raster order (in a lab file, of its ``latents`` chunk); empty where missing."""
     chunks: list[Chunk]
     """Every chunk in file order, with those that were skipped."""
+    pixels: list[bool]
+    """For each tile, whether it is stored as pixels and not as latents."""
     tile_ok: list[bool]
     """For each tile, whether it is present and its checksum holds; all true when ``damaged="error"``."""
     error: CalotypeError | None = None

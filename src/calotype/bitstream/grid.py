@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from calotype.bitstream.fields import Header
@@ -37,6 +38,11 @@ def tile_count(header: Header) -> int:
     """Number of tiles."""
     columns, rows = grid_size(header)
     return columns * rows
+
+
+def alpha_grid(header: Header) -> Header:
+    """The header whose tiles alpha is cut into: those of the picture, in a lab file, too."""
+    return replace(header, lab=False)
 
 
 def tile_box(header: Header, index: int) -> Box:

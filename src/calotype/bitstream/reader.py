@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from calotype.bitstream.fields import MAGIC, NAMES, Bytes, File, Limits
+from calotype.bitstream.checks import alpha_parts
+from calotype.bitstream.fields import MAGIC, NAMES, PIXELS, Bytes, File, Limits
 from calotype.bitstream.grid import tile_count
 from calotype.bitstream.scan import scan
 
@@ -43,9 +44,10 @@ def parse(
     return File(
         header=found.header,
         metadata={NAMES[type_]: content for type_, content in found.metadata.items()},
-        alpha=found.alpha,
+        alpha=None if found.alpha is None else alpha_parts(found.alpha, found.header),
         tiles=tiles,
         chunks=found.chunks,
+        pixels=[chunk.type == PIXELS for chunk in found.tiles] + [False] * missing,
         tile_ok=[chunk.crc_ok for chunk in found.tiles] + [False] * missing,
         error=found.error,
         cut=count if prefix else None,

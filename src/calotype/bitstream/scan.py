@@ -9,7 +9,7 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 
-from calotype.bitstream.checks import alpha_problem, chunk_crc, limit_error, metadata_limit_error
+from calotype.bitstream.checks import alpha_parts, chunk_crc, limit_error, metadata_limit_error
 from calotype.bitstream.fields import (
     ALPHA,
     CRC_SIZE,
@@ -23,6 +23,8 @@ from calotype.bitstream.fields import (
     MAX_VALUE,
     NAMES,
     OPTIONAL_BIT,
+    PICTURE,
+    PIXELS,
     TILE,
     TILE_LOG2_MIN,
     TILE_SHIFT,
@@ -49,7 +51,7 @@ class Scan:
     chunks: list[Chunk] = field(default_factory=list)
     metadata: dict[int, bytes] = field(default_factory=dict)
     """Inflated metadata, by chunk type."""
-    alpha: bytes | None = None
+    alpha: memoryview | None = None
     tiles: list[Chunk] = field(default_factory=list)
     cut: memoryview | None = None
     """What there is of the payload of the tile that the file ends in: a preview may need no more."""
@@ -147,7 +149,7 @@ class _Scanner:
             seen[chunk.type] += chunk.crc_ok  # a damaged type byte is no reason to refuse a later chunk
             found.chunks.append(chunk)
             found.trusted |= chunk.crc_ok
-            if chunk.type in (TILE, LATENTS):
+            if chunk.type in PICTURE:
                 found.tiles.append(chunk)
             elif chunk.crc_ok:
                 self._use(chunk)
@@ -172,7 +174,7 @@ class _Scanner:
         length = self._varint("length")
         left = len(self.view) - self.pos
         if length + CRC_SIZE > left:
-            if name == self._payload_name:
+            if name == self._payload_name:  # of pixels the beginning is of no use
                 self.found.cut = self.view[self.pos : self.pos + length]
             raise FormatError(
                 f"{name} chunk needs {length + CRC_SIZE} more bytes, and {left} are left; "
@@ -182,11 +184,11 @@ class _Scanner:
             )
         payload = self._take_view(length)
         crc = self._number(CRC_SIZE, "crc")
-        index = len(self.found.tiles) if type_ in (TILE, LATENTS) else 0
+        index = len(self.found.tiles) if type_ in PICTURE else 0
         crc_ok = crc == chunk_crc(self.header_crc, type_, index, payload)
         problem = self._misplaced(type_, name, seen)
         if not crc_ok:
-            where = f"{name} {index}" if name == "tile" else f"the {name} chunk"
+            where = f"tile {index}" if type_ in (TILE, PIXELS) else f"the {name} chunk"
             also = "" if self.found.trusted else " or the header"
             error = FormatError(
                 f"checksum mismatch: {where}{also} is damaged; get another copy of the file",
@@ -204,9 +206,10 @@ class _Scanner:
 
     def _misplaced(self, type_: int, name: str, seen: Counter[int]) -> str | None:
         """Why a chunk of this type may not stand here, if it may not."""
-        if name == self._payload_name:
+        assert self.found.header is not None
+        if type_ == (LATENTS if self.found.header.lab else TILE) or (type_ == PIXELS and not self.found.header.lab):
             return None
-        if type_ in (TILE, LATENTS):
+        if type_ in PICTURE:
             return f"a {name} chunk, in a file of the kind that holds {self._payload_name} chunks"
         if self.found.tiles:
             return f"{name} chunk (0x{type_:02x}) after the first {self._payload_name}; it must come before"
@@ -227,9 +230,11 @@ class _Scanner:
         try:
             if chunk.type == ALPHA:
                 assert self.found.header is not None
-                if problem := alpha_problem(chunk.payload, self.found.header):
-                    raise FormatError(problem, field="alpha", offset=payload_offset)
-                self.found.alpha = bytes(chunk.payload)
+                try:
+                    alpha_parts(chunk.payload, self.found.header)
+                except ValueError as error:
+                    raise FormatError(str(error), field="alpha", offset=payload_offset) from None
+                self.found.alpha = chunk.payload
             elif chunk.type in LEADING:
                 self.found.metadata[chunk.type] = self._inflate(chunk, payload_offset)
         except CalotypeError as error:

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol
 
-from calotype.bitstream.checks import alpha_problem, chunk_crc, limit_error, metadata_limit_error
-from calotype.bitstream.fields import ALPHA, LATENTS, METADATA, TILE, Bytes, Header, Limits, varint
-from calotype.bitstream.grid import tile_count
+from calotype.bitstream.checks import chunk_crc, limit_error, metadata_limit_error
+from calotype.bitstream.fields import ALPHA, LATENTS, METADATA, PIXELS, TILE, Bytes, Header, Limits, varint
+from calotype.bitstream.grid import alpha_grid, tile_count
 
 
 class Sink(Protocol):
@@ -26,7 +26,7 @@ def write(
     icc: Bytes | None = None,
     exif: Bytes | None = None,
     xmp: Bytes | None = None,
-    alpha: Bytes | None = None,
+    alpha: Sequence[Bytes] | None = None,
     *,
     limits: Limits | None = None,
     **more: Bytes | None,
@@ -52,7 +52,7 @@ class StreamWriter:
                 writer.tile(payload)
 
     ``more``: other metadata, by its name in `METADATA`. Empty metadata is left out, as None is.
-    ``alpha`` is an 8-bit grey PNG of the picture's size.
+    ``alpha``: for each tile of the grid (`alpha_grid`) a pixel stream of one channel.
     Raises ``LimitError`` for a picture or metadata beyond ``limits``, which a reader would refuse, and
     ``ValueError`` for an alpha that does not fit and for more or fewer tiles than the grid has.
     """
@@ -64,7 +64,7 @@ class StreamWriter:
         icc: Bytes | None = None,
         exif: Bytes | None = None,
         xmp: Bytes | None = None,
-        alpha: Bytes | None = None,
+        alpha: Sequence[Bytes] | None = None,
         *,
         limits: Limits | None = None,
         **more: Bytes | None,
@@ -78,8 +78,8 @@ class StreamWriter:
             raise error
         if sum(len(content or b"") for _, content in metadata) > limits.max_metadata:
             raise metadata_limit_error(limits)
-        if alpha is not None and (problem := alpha_problem(alpha, header)):
-            raise ValueError(f"alpha is {problem}")
+        if alpha is not None and len(alpha) != tile_count(alpha_grid(header)):
+            raise ValueError(f"alpha has {len(alpha)} tiles, and the grid has {tile_count(alpha_grid(header))}")
 
         self._file = file
         self._type = LATENTS if header.lab else TILE
@@ -94,13 +94,13 @@ class StreamWriter:
             if content:
                 self._chunk(type_, zlib.compress(content, 9))
         if alpha is not None:
-            self._chunk(ALPHA, alpha)
+            self._chunk(ALPHA, b"".join(varint(len(part)) + bytes(part) for part in alpha))
 
-    def tile(self, payload: Bytes) -> None:
-        """Write the next tile."""
+    def tile(self, payload: Bytes, *, pixels: bool = False) -> None:
+        """Write the next tile: latents or, with ``pixels``, a pixel stream."""
         if self._done == self._count:
             raise ValueError(f"the file has all of its {self._count} tiles already")
-        self._chunk(self._type, payload, self._done)
+        self._chunk(PIXELS if pixels else self._type, payload, self._done)
         self._done += 1
 
     def close(self) -> None:

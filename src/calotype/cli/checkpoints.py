@@ -6,7 +6,6 @@ with a pack.
 
 from __future__ import annotations
 
-import io
 import threading
 from dataclasses import replace
 from importlib.util import find_spec
@@ -15,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from calotype import api, bitstream
-from calotype.bitstream import Box
+from calotype.bitstream import Box, Header
 from calotype.codec.image import Picture
+from calotype.codec.pixels import read_alpha, write_alpha
 from calotype.codec.runtime import default_threads
 from calotype.errors import CalotypeError, ImageError, LimitError
 
@@ -60,7 +60,7 @@ def encode(picture: Picture, checkpoint: str, max_pixels: int | None) -> bytes:
             icc=picture.icc,
             exif=picture.exif,
             xmp=picture.xmp,
-            alpha=None if picture.alpha is None else _png(picture.alpha),
+            alpha=write_alpha(picture.alpha, Header(picture.width, picture.height, 0, bytes(4), lab=True)),
         )
 
 
@@ -81,7 +81,6 @@ def decode(
     box = Box(0, 0, header.width, header.height) if region is None else Box(*region)
     if not (0 <= box.left < box.right <= header.width and 0 <= box.top < box.bottom <= header.height):
         raise ImageError(f"region {tuple(box)} is not inside the picture, {header.width} x {header.height}")
-    from calotype.codec.decoder import read_alpha
     from calotype.lab import use  # late: brings torch
 
     plain = bitstream.write(header, file.tiles)  # metadata may be beyond the limits that a model goes by
@@ -95,18 +94,10 @@ def decode(
     picture = Picture(np.ascontiguousarray(pixels), header.grey, None, file.icc, file.exif, file.xmp)
     if file.alpha is None:
         return picture
-    return replace(picture, alpha=read_alpha(file.alpha, header.width, header.height, box))
+    return replace(picture, alpha=read_alpha(file.alpha, header, box))
 
 
 def _use_all_cores() -> None:
     import torch
 
     torch.set_num_threads(default_threads())
-
-
-def _png(alpha: Any) -> bytes:
-    from PIL import Image
-
-    out = io.BytesIO()
-    Image.fromarray(alpha).save(out, "PNG")
-    return out.getvalue()

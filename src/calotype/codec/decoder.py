@@ -2,14 +2,14 @@
 
 All of it in integers, which give the same pixels everywhere.
 
-bytes -parse-> tiles -rANS-> z -scales-> class of each latent -rANS-> r
+bytes -parse-> tiles of latents and tiles of pixels, which calotype.codec.pixels decodes
+                     tiles -rANS-> z -scales-> class of each latent -rANS-> r
                              z, r -means-> y_hat -synthesis, window by window-> pixels
                              r of low channels -preview-> pixels at 1/8, tile by tile
 """
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,6 +23,7 @@ from calotype.codec import latents, library, tiles
 from calotype.codec.image import Picture
 from calotype.codec.latents import Networks, Words
 from calotype.codec.pack import Pack
+from calotype.codec.pixels import continued, eighth, read_alpha, read_tile
 from calotype.codec.runtime import default_threads
 from calotype.codec.synthesis import Development, to_grey
 from calotype.errors import CalotypeError, FormatError
@@ -73,12 +74,20 @@ def decode(
             field="flags",
         )
     box = _region(region, header.width, header.height)
-    found = library.of(header, pack)
-    workers, within = tiles.share(threads or default_threads(), len(tiles_in(header, box)))
-    source = _Tiles(file, Networks(found, found.level(header.level), within), keep=damaged == "keep")
+    needed = tiles_in(header, box)
+    workers, within = tiles.share(threads or default_threads(), len(needed))
+    source = _Tiles(file, pack, within, keep=damaged == "keep")
     with tiles.pool(workers) as pool:
-        pixels = Development(header, source.networks, source.y_hat, box, workers).run(pool)
-    alpha = None if file.alpha is None else read_alpha(file.alpha, header.width, header.height, box)
+        if all(file.pixels[tile] for tile in needed):
+            canvas = np.empty((box.height, box.width, 1 if header.grey else 3), np.uint8)
+        else:
+            canvas = Development(header, source.networks, source.y_hat, box, workers).run(pool)
+        for tile, part in zip(needed, pool.map(source.pixels, needed)):
+            if part is not None:
+                both = tiles.common(tile_box(header, tile), box)
+                canvas[tiles.inside(both, box)[1:]] = part[tiles.inside(both, tile_box(header, tile))[1:]]
+    pixels = np.repeat(canvas, 3, axis=2) if canvas.shape[2] == 1 else canvas
+    alpha = None if file.alpha is None else read_alpha(file.alpha, header, box)
     picture = Picture(pixels, header.grey, alpha, file.icc, file.exif, file.xmp)
     return Decoded(picture, tuple(sorted(source.failed)), source.error)
 
@@ -102,9 +111,8 @@ def preview(
     header = file.header
     if header.lab:
         raise FormatError("a laboratory file has no preview; decode the whole picture", field="flags")
-    found = library.of(header, pack)
     workers, within = tiles.share(threads or default_threads(), len(file.tiles))
-    source = _Tiles(file, Networks(found, found.level(header.level), within), keep=keep)
+    source = _Tiles(file, pack, within, keep=keep)
     pixels = np.empty((-(-header.height // EIGHTH), -(-header.width // EIGHTH), 3), np.uint8)
 
     def paint(tile: int) -> None:
@@ -119,7 +127,7 @@ def preview(
             pass
     alpha = None
     if file.alpha is not None:
-        whole = read_alpha(file.alpha, header.width, header.height, Box(0, 0, header.width, header.height))
+        whole = read_alpha(file.alpha, header, Box(0, 0, header.width, header.height))
         alpha = np.asarray(Image.fromarray(whole).reduce(EIGHTH))
     picture = Picture(pixels, header.grey, alpha, file.icc, file.exif, file.xmp)
     return Decoded(picture, tuple(sorted(source.failed)), source.error)
@@ -128,13 +136,38 @@ def preview(
 class _Tiles:
     """What a file's tiles hold."""
 
-    def __init__(self, file: File, networks: Networks, *, keep: bool) -> None:
-        self.file, self.networks, self.keep = file, networks, keep
+    def __init__(self, file: File, pack: str | Path | Pack | None, threads: int, *, keep: bool) -> None:
+        self.file, self.keep = file, keep
         self.failed: set[int] = set()
         self.error = file.error
+        if not all(file.pixels):  # a picture of pixels alone needs no pack
+            found = library.of(file.header, pack)
+            self.networks = Networks(found, found.level(file.header.level), threads)
+        self._known: dict[int, Words] = {}  # latents beside tiles of pixels, which look at them
+
+    def pixels(self, tile: int) -> NDArray[np.uint8] | None:
+        """A tile of pixels [h, w, 1 or 3]; None of one that has latents. Raises as `y_hat`."""
+        if not self.file.pixels[tile]:
+            return None
+        try:
+            return read_tile(self._payload(tile), self.file.header, tile)
+        except FormatError as error:
+            self._fail(tile, error)
+        box = tile_box(self.file.header, tile)
+        return np.full((box.height, box.width, 1), 128, np.uint8)
 
     def y_hat(self, tile: int) -> Words:
         """The latents [h, w, M] of a tile. Raises FormatError when it is damaged and not to be kept."""
+        stored, header = self.file.pixels, self.file.header
+        if not any(stored):
+            return self._y_hat(tile)
+        if stored[tile]:
+            return continued(header, tile, stored, self.y_hat, self.networks.pack.manifest.latents)
+        if tile not in self._known:
+            self._known[tile] = self._y_hat(tile)
+        return self._known[tile]
+
+    def _y_hat(self, tile: int) -> Words:
         box = tiles.latent_box(tile_box(self.file.header, tile))
         try:
             z, r = latents.read(self.networks, self._payload(tile), box.height, box.width)
@@ -145,6 +178,9 @@ class _Tiles:
 
     def preview(self, tile: int) -> NDArray[np.uint8]:
         """A tile at an eighth of its size, uint8 [h, w, 3], its padding included. Raises as `y_hat`."""
+        if (whole := self.pixels(tile)) is not None:
+            small = eighth(whole)
+            return np.repeat(small, 3, axis=2) if small.shape[2] == 1 else small
         box = tiles.latent_box(tile_box(self.file.header, tile))
         try:
             return latents.preview(self.networks, self._payload(tile), box.height, box.width)
@@ -174,35 +210,3 @@ def _region(region: tuple[int, int, int, int] | None, width: int, height: int) -
     if not (0 <= box.left < box.right <= width and 0 <= box.top < box.bottom <= height):
         raise ValueError(f"region {tuple(box)} is empty or not inside the picture, {width} x {height} pixels")
     return box
-
-
-def read_alpha(png: bytes, width: int, height: int, region: Box) -> NDArray[np.uint8]:
-    """The part of the alpha plane [h, w] that a region needs. Raises FormatError."""
-    from PIL import PngImagePlugin  # not Image.open: the size is known and within the limits
-
-    # A second IHDR would give another size, and other chunks another meaning to the values.
-    if not _is_bare_png(png):
-        raise FormatError("not a PNG of IHDR, IDAT and IEND alone", field="alpha")
-    try:
-        image = PngImagePlugin.PngImageFile(io.BytesIO(png))
-        if image.size == (width, height) and image.mode == "L":
-            whole = np.asarray(image, np.uint8)
-            return whole[region.top : region.bottom, region.left : region.right]
-    except MemoryError:
-        raise
-    except Exception as error:  # Pillow's readers may raise anything for damaged data
-        raise FormatError(f"cannot be decoded: {error}", field="alpha") from error
-    raise FormatError(f"not an 8-bit grey PNG of {width} x {height} pixels", field="alpha")
-
-
-def _is_bare_png(png: bytes) -> bool:
-    """Whether a PNG is one IHDR, one or more IDAT, one IEND and nothing else."""
-    follows = {b"": (b"IHDR",), b"IHDR": (b"IDAT",), b"IDAT": (b"IDAT", b"IEND"), b"IEND": ()}
-    at, kind = 8, b""
-    while at < len(png):
-        allowed = follows[kind]
-        after, kind = at + 12 + int.from_bytes(png[at : at + 4], "big"), png[at + 4 : at + 8]
-        if kind not in allowed or after > len(png):
-            return False
-        at = after
-    return kind == b"IEND"

@@ -16,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calotype.bitstream import Header, Limits, StreamWriter, tile_count
-from calotype.codec import latents, library, rate, tiles
+from calotype.codec import latents, library, mixed, rate, tiles
 from calotype.codec.analysis import Analysis
 from calotype.codec.choice import Choice
 from calotype.codec.image import Picture
 from calotype.codec.latents import Floats, Networks
+from calotype.codec.mixed import Mixture
 from calotype.codec.pack import Pack
+from calotype.codec.pixels import write_alpha
 from calotype.codec.proof import Proof
 from calotype.codec.rate import Target
 from calotype.codec.runtime import default_threads
@@ -83,7 +85,7 @@ def encode(
             f"effort refines for PSNR; pack {loaded.manifest.name} was trained for another measure"
         )
     level = loaded.level_of(DEFAULT_QUALITY if quality is None else quality)
-    side = loaded.manifest.tile if tile is None else tile
+    side = mixed.side_of(picture.pixels, loaded.manifest.tile) if tile is None else tile
     header = Header(picture.width, picture.height, level, loaded.key, side, picture.grey)
 
     share = tiles.share(threads or default_threads(), tile_count(header))
@@ -103,7 +105,8 @@ class _Exposure:
         self, picture: Picture, analysis: Analysis, choice: Choice, limits: Limits | None = None
     ) -> None:
         self.picture, self.analysis, self.choice, self.limits = picture, analysis, choice, limits
-        self.alpha = None if picture.alpha is None else _png(picture.alpha)
+        self.mixture = Mixture(analysis, choice)
+        self.alpha = write_alpha(picture.alpha, analysis.header)
         self.writer(io.BytesIO(), analysis.header)  # refuses at once what could not be written at the end
 
     def writer(self, out: io.BytesIO, header: Header) -> StreamWriter:
@@ -119,13 +122,17 @@ class _Exposure:
         """The whole file at a level."""
         networks = self.networks(level)
 
+        stored = self.mixture.decide(networks)
+
         def code(tile: int, y: Floats) -> bytes:
+            if tile in stored:
+                return stored[tile].data
             return latents.write(networks, self.choice.integers(networks, tile, y))
 
         out = io.BytesIO()
         with self.writer(out, replace(self.analysis.header, level=level)) as writer:
-            for payload in self.analysis.each(code):
-                writer.tile(payload)
+            for tile, payload in enumerate(self.analysis.each(code)):
+                writer.tile(payload, pixels=tile in stored)
         return out.getvalue()
 
     def search(self, target: Target) -> Encoded:
@@ -149,11 +156,3 @@ class _Exposure:
         level = rate.search(measure, target, pack.manifest.max_level)
         data = files.get(level) or self.file(level)
         return Encoded(data, level, pack.quality_of(level), reached[level])
-
-
-def _png(alpha: NDArray[np.uint8]) -> bytes:
-    from PIL import Image
-
-    out = io.BytesIO()
-    Image.fromarray(alpha).save(out, "PNG")
-    return out.getvalue()

@@ -1,4 +1,4 @@
-"""Probability tables and the rANS entropy coder: integers in, bytes out.
+"""Probability tables and the rANS entropy coder, and a coder of pixels: integers in, bytes out.
 
 The layout of a coded stream is normative: docs/FORMAT.md, "rANS stream". Everything is exact
 integer arithmetic, so the same symbols and tables give the same bytes on every machine.
@@ -18,6 +18,7 @@ from __future__ import annotations
 from calotype.coder.gaussian import gaussian_tables, log_scales
 from calotype.coder.latents import Classes, LatentCoder, LevelIntegers
 from calotype.coder.networks import DecoderNetworks, LevelSteps, Wish
+from calotype.coder.pixels import decode_pixels, encode_pixels
 from calotype.coder.quantise import PRECISION, TOTAL, cdf_rows, quantise
 from calotype.coder.stream import Decoder, Encoder, decode, encode
 from calotype.coder.tables import TableSet
@@ -36,7 +37,9 @@ __all__ = [
     "Wish",
     "cdf_rows",
     "decode",
+    "decode_pixels",
     "encode",
+    "encode_pixels",
     "gaussian_tables",
     "log_scales",
     "quantise",

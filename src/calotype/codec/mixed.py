@@ -1,0 +1,169 @@
+"""Pictures with something in them that is no photograph: text, lines, flat areas. Their tiles may be pixels.
+
+A tile becomes what costs least, bits + worth x squared error: latents, its pixels, or its pixels with the
+colours between flat areas rounded, which is what the smooth edges of letters bear well. The worth of an error
+in bits is that of the picture's own latents at the level.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calotype.bitstream import Box, tile_box, tile_count
+from calotype.codec import latents, tiles
+from calotype.codec.analysis import Analysis
+from calotype.codec.choice import Choice
+from calotype.codec.effort.worth import worth
+from calotype.codec.latents import Networks, Words
+from calotype.codec.pixels import tile_pixels
+from calotype.codec.synthesis import Development
+from calotype.coder import encode_pixels
+
+UInt8Array = NDArray[np.uint8]
+
+SIDE = 256
+"""Side of the tiles of a picture that has both kinds."""
+FLAT = 0.3
+"""A tile may be better as pixels when so much of it equals a pixel beside or above or below it."""
+STEPS = (0, 31, 15, 10, 7)
+"""Numbers of steps from 0 to 255 that colours between flat areas are rounded to; 0: not at all."""
+AROUND = 32
+"""Latents on a side of the part that says what an error is worth."""
+
+
+def flat(pixels: UInt8Array) -> NDArray[np.bool_]:
+    """Where a pixel of [H, W, C] is the same as one beside, above or below it."""
+    same = np.zeros(pixels.shape[:2], bool)
+    for near, far in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):
+        equal = (pixels[near] == pixels[far]).all(axis=2)
+        same[near] |= equal
+        same[far] |= equal
+    return same
+
+
+def rounded(pixels: UInt8Array, steps: int) -> UInt8Array:
+    """Pixels with those that are not flat on a grid of so many steps; all of them as they are for 0."""
+    if not steps:
+        return pixels
+    values = np.arange(256)
+    table = ((2 * (values * steps + 127) // 255 * 255 + steps) // (2 * steps)).astype(np.uint8)
+    return np.where(flat(pixels)[:, :, None], pixels, table[pixels])
+
+
+def side_of(pixels: UInt8Array, side: int) -> int:
+    """The side of the tiles: `side`, or SIDE when some places are to be pixels and others not."""
+    shares = _shares(pixels, SIDE)
+    return SIDE if side > SIDE and 0 < np.count_nonzero(shares >= FLAT) < 0.9 * shares.size else side
+
+
+def _shares(pixels: UInt8Array, side: int) -> NDArray[np.float64]:
+    """How much of each tile is flat, [rows, columns]."""
+    same = flat(pixels)
+    rows, columns = np.arange(0, same.shape[0], side), np.arange(0, same.shape[1], side)
+    sums = np.add.reduceat(np.add.reduceat(same, rows, axis=0, dtype=np.int64), columns, axis=1)
+    counts = np.diff(rows, append=same.shape[0])[:, None] * np.diff(columns, append=same.shape[1])
+    return np.asarray(sums / counts)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A way to store a tile as pixels: its stream, and the squared error of what it decodes to."""
+
+    data: bytes
+    error: int
+
+
+class Mixture:
+    """Which tiles of a picture are stored as pixels, at any level."""
+
+    def __init__(self, analysis: Analysis, choice: Choice) -> None:
+        self.analysis, self.choice = analysis, choice
+        header = analysis.header
+        shares = _shares(analysis.pixels, header.tile)
+        self.suspects = [k for k, share in enumerate(shares.reshape(-1)) if share >= FLAT]
+        self._ways: dict[int, list[Stored]] = {}
+        self._worths: dict[int, float] = {}
+        self._lock = threading.Lock()
+        self._middle = self._least_flat(shares)
+        if self.suspects:
+            analysis.keep()
+
+    def decide(self, networks: Networks) -> dict[int, Stored]:
+        """The tiles that are better as pixels at the level of ``networks``."""
+        if not self.suspects:
+            return {}
+        self._code()
+        worth_of_error = self._worth(networks.level.number)
+        learned = self._learned(networks)
+        found = {}
+        for tile in self.suspects:
+            best = min(self._ways[tile], key=lambda way: 8 * len(way.data) + worth_of_error * way.error)
+            bits, error = learned[tile]
+            if 8 * len(best.data) + worth_of_error * best.error < bits + worth_of_error * error:
+                found[tile] = best
+        return found
+
+    def _code(self) -> None:
+        """All ways to store the suspects as pixels, once."""
+        if self._ways:
+            return
+        header, pixels = self.analysis.header, self.analysis.pixels
+
+        def code(tile: int) -> list[Stored]:
+            original, ways = tile_pixels(pixels, header, tile), list[Stored]()
+            for steps in STEPS:
+                wanted = rounded(original, steps)
+                data, coded = encode_pixels(wanted, like=ways[0].data if ways else None)
+                difference = coded.astype(np.int32) - original
+                error = int(np.square(difference).sum(dtype=np.int64)) * (3 // difference.shape[2])
+                ways.append(Stored(data, error))
+            return ways
+
+        self._ways = dict(zip(self.suspects, self.analysis.pool.map(code, self.suspects)))
+
+    def _learned(self, networks: Networks) -> dict[int, tuple[int, int]]:
+        """Bits and squared error of the suspects as latents."""
+        analysis = self.analysis
+        errors = dict.fromkeys(self.suspects, 0)
+        coded = dict[int, latents.Latents]()
+        for tile, integers in zip(
+            range(tile_count(analysis.header)),
+            analysis.each(lambda tile, y: self.choice.integers(networks, tile, y)),
+        ):
+            coded[tile] = integers
+
+        def y_hat(tile: int) -> Words:
+            return latents.restored(networks, coded[tile])
+
+        def compare(box: Box, pixels: UInt8Array) -> None:
+            for tile in self.suspects:
+                both = tiles.common(tile_box(analysis.header, tile), box)
+                if both.width > 0 and both.height > 0:
+                    original = analysis.pixels[both.top : both.bottom, both.left : both.right]
+                    difference = original.astype(np.int32) - pixels[tiles.inside(both, box)[1:]]
+                    squares = int(np.square(difference).sum(dtype=np.int64))
+                    with self._lock:
+                        errors[tile] += squares
+
+        picture = Box(0, 0, analysis.header.width, analysis.header.height)
+        Development(analysis.header, networks, y_hat, picture, analysis.workers).each(analysis.pool, compare)
+        return {k: (8 * len(latents.write(networks, coded[k])), errors[k]) for k in self.suspects}
+
+    def _least_flat(self, shares: NDArray[np.float64]) -> Box:
+        """The part of the picture, in latents, that is most like a photograph."""
+        bounds, side = self.analysis.bounds, self.analysis.header.tile // tiles.STRIDE
+        row, column = np.unravel_index(int(shares.argmin()), shares.shape)
+        height, width = min(AROUND, bounds.bottom), min(AROUND, bounds.right)
+        left = min(max(int(column) * side + (side - width) // 2, 0), bounds.right - width)
+        top = min(max(int(row) * side + (side - height) // 2, 0), bounds.bottom - height)
+        return Box(left, top, left + width, top + height)
+
+    def _worth(self, level: int) -> float:
+        if level not in self._worths:
+            pixels = tiles.cut(self.analysis.pixels, self._middle)
+            self._worths[level] = worth(self.analysis.pack, level, pixels, self.analysis.threads)
+        return self._worths[level]

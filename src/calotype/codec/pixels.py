@@ -1,0 +1,102 @@
+"""What a file stores as pixels and not as latents: tiles without loss, whole pictures of them, and alpha."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calotype.bitstream import Box, Header, StreamWriter, alpha_grid, grid_size, tile_box, tile_count, tiles_in
+from calotype.codec import tiles
+from calotype.coder import decode_pixels, encode_pixels
+from calotype.coder.networks import Words
+from calotype.errors import FormatError
+
+UInt8Array = NDArray[np.uint8]
+
+TILE = 1024
+"""Side of the tiles of pictures that are stored as pixels alone."""
+NO_PACK = bytes(4)
+"""The ``pack_id`` of such a picture: nothing is needed to decode it."""
+
+
+def tile_pixels(pixels: UInt8Array, header: Header, tile: int) -> UInt8Array:
+    """The pixels of a tile as they are coded, [h, w, 3]; [h, w, 1] of a grey picture."""
+    box = tile_box(header, tile)
+    return pixels[box.top : box.bottom, box.left : box.right, : 1 if header.grey else 3]
+
+
+def read_tile(payload: memoryview, header: Header, tile: int) -> UInt8Array:
+    """A tile's pixels, [h, w, 3] or [h, w, 1]. Raises FormatError when the payload is damaged."""
+    box = tile_box(header, tile)
+    return decode_pixels(payload, box.height, box.width, 1 if header.grey else 3)
+
+
+def write_whole(writer: StreamWriter, pixels: UInt8Array, header: Header, near: int, pool: Executor) -> None:
+    """All tiles of a picture as pixels, each value within ``near`` of what it is."""
+
+    def code(tile: int) -> bytes:
+        return encode_pixels(tile_pixels(pixels, header, tile), near)[0]
+
+    for payload in pool.map(code, range(tile_count(header))):
+        writer.tile(payload, pixels=True)
+
+
+def write_alpha(alpha: UInt8Array | None, header: Header) -> list[bytes] | None:
+    """Opacity [H, W] as the streams that a file holds."""
+    if alpha is None:
+        return None
+    grid = alpha_grid(header)
+    return [encode_pixels(tile_pixels(alpha[:, :, None], grid, tile))[0] for tile in range(tile_count(grid))]
+
+
+def read_alpha(parts: Sequence[memoryview], header: Header, region: Box) -> UInt8Array:
+    """Opacity in a region, [h, w]. Raises FormatError when a part is damaged."""
+    grid = alpha_grid(header)
+    out = np.empty((region.height, region.width), np.uint8)
+    for tile in tiles_in(grid, region):
+        box = tile_box(grid, tile)
+        try:
+            part = decode_pixels(parts[tile], box.height, box.width, 1)[:, :, 0]
+        except FormatError as error:
+            raise FormatError(str(error), field="alpha") from None
+        both = tiles.common(box, region)
+        out[tiles.inside(both, region)[1:]] = part[tiles.inside(both, box)[1:]]
+    return out
+
+
+def eighth(pixels: UInt8Array) -> UInt8Array:
+    """Means of squares of 8 pixels, fewer at the right and lower edges: [ceil(h / 8), ceil(w / 8), C]."""
+    height, width = pixels.shape[:2]
+    rows, columns = np.arange(0, height, 8), np.arange(0, width, 8)
+    sums = np.add.reduceat(np.add.reduceat(pixels, rows, axis=0, dtype=np.int32), columns, axis=1)
+    counts = np.diff(rows, append=height)[:, None] * np.diff(columns, append=width)
+    return np.asarray((sums + counts[:, :, None] // 2) // counts[:, :, None], np.uint8)
+
+
+def continued(
+    header: Header, tile: int, stored: Sequence[bool], y_hat: Callable[[int], Words], channels: int
+) -> Words:
+    """Latents [h, w, M] in place of those that a tile of pixels has not, for its neighbours to look at.
+
+    Each is the nearest latent of the tiles of latents to the left, right, above and below, of equally near
+    ones the first; 0 where there is none. stored: which tiles are pixels.
+    """
+    box, columns = tiles.latent_box(tile_box(header, tile)), grid_size(header)[0]
+    row, column = np.mgrid[: box.height, : box.width]
+    edges = (  # neighbour, whether it is there, the part of it that touches, how far it is
+        (tile - 1, tile % columns > 0, np.s_[:, -1:], column + 1),
+        (tile + 1, (tile + 1) % columns > 0, np.s_[:, :1], box.width - column),
+        (tile - columns, tile >= columns, np.s_[-1:], row + 1),
+        (tile + columns, tile + columns < tile_count(header), np.s_[:1], box.height - row),
+    )
+    found = np.zeros((box.height, box.width, channels), np.int16)
+    nearest = np.full(row.shape, box.width + box.height)
+    for neighbour, there, edge, distance in edges:
+        if there and not stored[neighbour]:
+            np.copyto(found, y_hat(neighbour)[edge], where=(distance < nearest)[:, :, None])
+            nearest = np.minimum(nearest, distance)
+    return found

@@ -1,0 +1,40 @@
+"""Pixels to bytes and back, without loss or with a bounded error; docs/FORMAT.md, "Pixel stream"."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calotype.coder.native import load
+from calotype.errors import FormatError
+
+MAX_NEAR = 31
+
+
+def encode_pixels(
+    pixels: NDArray[np.uint8], near: int = 0, like: bytes | None = None
+) -> tuple[bytes, NDArray[np.uint8]]:
+    """Code ``pixels``, uint8 [h, w, c], h w from 1 to 2**24, c from 1 to 4.
+
+    near: the largest error of a value, 0 to 31; 0 is without loss
+    like: the stream of nearly the same pixels, so that nothing has to be tried: many times faster
+
+    Returns the stream and the pixels that it decodes to. Raises ValueError for other shapes.
+    """
+    if pixels.dtype != np.uint8 or pixels.ndim != 3:
+        raise ValueError(f"pixels must be uint8 [h, w, c], not {pixels.dtype} {list(pixels.shape)}")
+    coded = np.array(pixels, order="C")
+    return load().pixels_encode(coded, near, like[0] if like else -1), coded
+
+
+def decode_pixels(
+    data: bytes | bytearray | memoryview, height: int, width: int, channels: int
+) -> NDArray[np.uint8]:
+    """The pixels [height, width, channels] of a stream. Raises FormatError when it is damaged."""
+    native = load()
+    out = np.empty((height, width, channels), np.uint8)
+    try:
+        native.pixels_decode(np.frombuffer(data, np.uint8) if len(data) else np.zeros(0, np.uint8), out)
+    except native.StreamError as error:
+        raise FormatError(str(error)) from None
+    return out

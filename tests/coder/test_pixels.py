@@ -1,0 +1,112 @@
+"""The coder of pixels: what goes in comes out, the bytes stay as they are, damage is one error."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from calotype.coder import decode_pixels, encode_pixels
+from calotype.errors import FormatError
+
+Pixels = NDArray[np.uint8]
+
+
+def drawing(height: int, width: int, channels: int, seed: int, noise: int = 0) -> Pixels:
+    """Flat areas, a grid of one-pixel lines, a ramp, and noise of so many values."""
+    random = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:height, :width]
+    flat = (rows // 9 * 7 + columns // 13 * 3) % 5 * 40
+    picture = np.where((rows % 8 == 0) | (columns % 11 == 3), 255 - flat, flat + columns % 64 * (rows > height // 2))
+    values = picture[..., None] + np.arange(channels) * 17 + random.integers(0, noise + 1, (height, width, channels))
+    return (values % 256).astype(np.uint8)
+
+
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 40), st.integers(1, 40), st.integers(1, 4), st.integers(0, 2**32), st.sampled_from([0, 1, 9, 255])
+)
+def test_comes_back(height: int, width: int, channels: int, seed: int, noise: int) -> None:
+    pixels = drawing(height, width, channels, seed, noise)
+    data, coded = encode_pixels(pixels)
+    assert np.array_equal(coded, pixels)
+    assert np.array_equal(decode_pixels(data, height, width, channels), pixels)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 4), st.integers(0, 2**32), st.integers(1, 31))
+def test_errors_are_bounded(height: int, width: int, channels: int, seed: int, near: int) -> None:
+    pixels = drawing(height, width, channels, seed, 255)
+    data, coded = encode_pixels(pixels, near)
+    assert np.abs(coded.astype(int) - pixels).max() <= near
+    assert np.array_equal(decode_pixels(data, height, width, channels), coded)
+
+
+@pytest.mark.parametrize("height, width", [(1, 1), (1, 300), (300, 1), (2, 2), (255, 257), (63, 65), (1, 70000)])
+def test_every_shape(height: int, width: int) -> None:
+    for channels in (1, 3):
+        pixels = drawing(height, width, channels, 5, 3)
+        assert np.array_equal(decode_pixels(encode_pixels(pixels)[0], height, width, channels), pixels)
+
+
+@pytest.mark.parametrize("colour", [0, 1, 2])
+@pytest.mark.parametrize("screen", [0, 4])
+def test_every_way(colour: int, screen: int) -> None:
+    """``like`` takes over the first byte, so each way can be asked for."""
+    pixels = drawing(40, 50, 3, 2, 30)
+    pixels[:2] = (0, 255, 0), *[(255, 0, 255)] * 49  # the ends of every difference
+    data, _ = encode_pixels(pixels, like=bytes([colour | screen]))
+    assert data[0] == colour | screen
+    assert np.array_equal(decode_pixels(data, 40, 50, 3), pixels)
+
+
+def test_sizes() -> None:
+    """What it is for: a checkerboard in a few bytes, flat areas in fewer, drawings far below deflate's."""
+    checker = (np.indices((256, 256)).sum(axis=0) % 2 * 255).astype(np.uint8)[..., None]
+    assert len(encode_pixels(checker)[0]) < 40
+    assert len(encode_pixels(np.full((600, 800, 3), 255, np.uint8))[0]) < 30
+    import zlib
+
+    picture = drawing(200, 300, 3, 1)
+    assert len(encode_pixels(picture)[0]) < len(zlib.compress(picture.tobytes(), 9)) * 2 / 3
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_damage(seed: int) -> None:
+    """Any damage gives FormatError or, if it happens to fit, other pixels; never anything else."""
+    random = np.random.default_rng(seed)
+    pixels = drawing(37, 41, 3, seed, seed * 5)
+    good, _ = encode_pixels(pixels)
+    refused = 0
+    for _ in range(60):
+        data = bytearray(good)
+        data[random.integers(len(data))] ^= 1 << random.integers(8)
+        try:
+            decode_pixels(data, 37, 41, 3)
+        except FormatError:
+            refused += 1
+    assert refused >= 58
+    for cut in range(0, len(good), 7):
+        with pytest.raises(FormatError, match="damaged payload"):
+            decode_pixels(good[:cut], 37, 41, 3)
+    with pytest.raises(FormatError, match="does not end"):
+        decode_pixels(good + b"\0", 37, 41, 3)
+    with pytest.raises(FormatError, match="no such colours"):
+        decode_pixels(b"\x03" + good[1:], 37, 41, 3)
+
+
+def test_refused() -> None:
+    with pytest.raises(ValueError, match="uint8"):
+        encode_pixels(np.zeros((3, 3), np.uint8))
+    with pytest.raises(ValueError, match="channels"):
+        encode_pixels(np.zeros((3, 3, 5), np.uint8))
+    with pytest.raises(ValueError, match="near"):
+        encode_pixels(np.zeros((3, 3, 1), np.uint8), 32)
