@@ -57,16 +57,17 @@ manifest.json::
 
 tables.safetensors (dtypes as safetensors spells them); the level's tables first::
 
-    low_step      I32 [L,4,16]    exact       steps of r in 1/4096 of a latent's unit: base, octaves 2, 1, 0
-    high_step     I32 [L,4,M-16]  exact       the same for the high channels, phase by phase
+    low_log_step  I32 [L,4,16]    exact       log2 of steps of r, in 1/65536 octaves; steps are in 1/4096 of a
+                                              latent's unit: base, octaves 2, 1, 0
+    high_log_step I32 [L,4,M-16]  exact       the same for the high channels, phase by phase
     level_vector  I32 [L,M]       exact       what the synthesis adds to the latents
     z_mul         I32 [L,Z]       exact       step of z
     z_place       I32 [L,7,Z]     exact       offsets of location and scale of z, by stage
     z_scale       I32 [L,7,Z]     exact
     low_bias      I32 [L,10,16]   exact       offsets of classes, by stage
     high_bias     I32 [L,4,M-16]  exact
-    low_gain      F64 [L,4,16]    > 0, inverse   an encoder's: what y - mean is multiplied by
-    high_gain     F64 [L,4,M-16]  > 0, inverse
+    low_gain      F64 [L,4,16]    > 0, log    an encoder's: what y - mean is multiplied by
+    high_gain     F64 [L,4,M-16]  > 0, log
     unit          F32 [M]                     what 1 in a latent stands for in y
     hyper.*, scales.*                         integer layers, names and sizes in docs/FORMAT.md: weights I16
                                               [out,in,k,k], biases I32 [out]
@@ -80,7 +81,8 @@ tables.safetensors (dtypes as safetensors spells them); the level's tables first
     golden_pixels U8 [G,32a,32b,3], golden_preview U8 [G,4a,4b,3]                  what they decode to
 
 Interpolation at level 256 * a + f, 0 <= f < 256, u = t[a], v = t[a+1] (at the last level t[a]): exact
-(u * (256 - f) + v * f + 128) >> 8 in int64; inverse 256 / ((256 - f) / u + f / v) in float64, then float32.
+(u * (256 - f) + v * f + 128) >> 8 in int64; log: exp of (log u * (256 - f) + log v * f) / 256 in float64, then
+float32. A step is 2 to the power of its log_step, in integers (docs/FORMAT.md).
 
 Who checks what. ``lab export`` computes hashes and id, proves that no sum overflows, and makes the golden
 vectors with another program (torch, float64). ``Pack`` checks, before anything is coded: the fields of the

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from calotype.codec.levels import MOST
 from calotype.codec.manifest import Manifest
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -27,7 +28,9 @@ def check(fields: Manifest, arrays: Arrays) -> None:
         _expect(name, table, dtype, (fields.levels, *shape))
         if dtype == "f8" and not (np.isfinite(table).all() and (table > 0).all()):
             raise ValueError(f"{name} has values that are not above 0")
-        if dtype == "i4" and "step" not in name and np.abs(table.astype(np.int64)).max() > _EXACT:
+        if "log_step" in name and not ((table >= 0) & (table < MOST << 16)).all():
+            raise ValueError(f"{name} is not within 0 to {MOST} octaves")
+        if dtype == "i4" and np.abs(table.astype(np.int64)).max() > _EXACT:
             raise ValueError(f"{name} has values that float32 does not hold")
     m, z = fields.latents, fields.hyper_latents
     _expect("unit", arrays["unit"], "f4", (m,))
@@ -57,8 +60,8 @@ def _level_tables(fields: Manifest) -> Iterator[tuple[str, str, tuple[int, ...]]
     m, z = fields.latents, fields.hyper_latents
     yield "low_gain", "f8", (LOW_STEPS, LOW)
     yield "high_gain", "f8", (PHASES, m - LOW)
-    yield "low_step", "i4", (LOW_STEPS, LOW)
-    yield "high_step", "i4", (PHASES, m - LOW)
+    yield "low_log_step", "i4", (LOW_STEPS, LOW)
+    yield "high_log_step", "i4", (PHASES, m - LOW)
     yield "level_vector", "i4", (m,)
     yield "z_mul", "i4", (z,)
     yield "low_bias", "i4", (LOW_STAGES, LOW)
