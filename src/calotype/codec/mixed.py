@@ -29,7 +29,7 @@ SIDE = 256
 """Side of the tiles of a picture that has both kinds."""
 FLAT = 0.3
 """A tile may be better as pixels when so much of it equals a pixel beside or above or below it."""
-STEPS = (0, 31, 15, 10, 7)
+STEPS = (0, 32, 24, 16, 12, 10, 8, 6)
 """Numbers of steps from 0 to 255 that colours between flat areas are rounded to; 0: not at all."""
 AROUND = 32
 """Latents on a side of the part that says what an error is worth."""
@@ -49,15 +49,15 @@ def rounded(pixels: UInt8Array, steps: int) -> UInt8Array:
     """Pixels with those that are not flat on a grid of so many steps; all of them as they are for 0."""
     if not steps:
         return pixels
-    values = np.arange(256)
-    table = ((2 * (values * steps + 127) // 255 * 255 + steps) // (2 * steps)).astype(np.uint8)
+    step = (np.arange(256) * steps + 127) // 255
+    table = ((step * 255 + steps // 2) // steps).astype(np.uint8)
     return np.where(flat(pixels)[:, :, None], pixels, table[pixels])
 
 
 def side_of(pixels: UInt8Array, side: int) -> int:
     """The side of the tiles: `side`, or SIDE when some places are to be pixels and others not."""
     shares = _shares(pixels, SIDE)
-    return SIDE if side > SIDE and 0 < np.count_nonzero(shares >= FLAT) < 0.9 * shares.size else side
+    return SIDE if side > SIDE and (shares >= FLAT).any() else side
 
 
 def _shares(pixels: UInt8Array, side: int) -> NDArray[np.float64]:
@@ -117,7 +117,7 @@ class Mixture:
             original, ways = tile_pixels(pixels, header, tile), list[Stored]()
             for steps in STEPS:
                 wanted = rounded(original, steps)
-                data, coded = encode_pixels(wanted, like=ways[0].data if ways else None)
+                data, coded = encode_pixels(wanted, like=ways[1].data if len(ways) > 1 else None)
                 difference = coded.astype(np.int32) - original
                 error = int(np.square(difference).sum(dtype=np.int64)) * (3 // difference.shape[2])
                 ways.append(Stored(data, error))
