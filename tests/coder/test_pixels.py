@@ -22,8 +22,14 @@ def drawing(height: int, width: int, channels: int, seed: int, noise: int = 0) -
     random = np.random.default_rng(seed)
     rows, columns = np.mgrid[:height, :width]
     flat = (rows // 9 * 7 + columns // 13 * 3) % 5 * 40
-    picture = np.where((rows % 8 == 0) | (columns % 11 == 3), 255 - flat, flat + columns % 64 * (rows > height // 2))
-    values = picture[..., None] + np.arange(channels) * 17 + random.integers(0, noise + 1, (height, width, channels))
+    picture = np.where(
+        (rows % 8 == 0) | (columns % 11 == 3), 255 - flat, flat + columns % 64 * (rows > height // 2)
+    )
+    values = (
+        picture[..., None]
+        + np.arange(channels) * 17
+        + random.integers(0, noise + 1, (height, width, channels))
+    )
     return (values % 256).astype(np.uint8)
 
 
@@ -33,7 +39,11 @@ def sha(data: bytes) -> str:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.integers(1, 40), st.integers(1, 40), st.integers(1, 4), st.integers(0, 2**32), st.sampled_from([0, 1, 9, 255])
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.integers(1, 4),
+    st.integers(0, 2**32),
+    st.sampled_from([0, 1, 9, 255]),
 )
 def test_comes_back(height: int, width: int, channels: int, seed: int, noise: int) -> None:
     pixels = drawing(height, width, channels, seed, noise)
@@ -51,7 +61,9 @@ def test_errors_are_bounded(height: int, width: int, channels: int, seed: int, s
     assert np.array_equal(decode_pixels(data, height, width, channels), coded)
 
 
-@pytest.mark.parametrize("height, width", [(1, 1), (1, 300), (300, 1), (2, 2), (255, 257), (63, 65), (1, 70000)])
+@pytest.mark.parametrize(
+    "height, width", [(1, 1), (1, 300), (300, 1), (2, 2), (255, 257), (63, 65), (1, 70000)]
+)
 def test_every_shape(height: int, width: int) -> None:
     for channels in (1, 3):
         pixels = drawing(height, width, channels, 5, 3)

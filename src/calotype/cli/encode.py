@@ -63,7 +63,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     rate = options.add_mutually_exclusive_group()
     rate.add_argument(
-        "-q", "--quality", type=number(0, 100), metavar="Q", help="0 (smallest) to 100 (without loss); default 60"
+        "-q",
+        "--quality",
+        type=number(0, 100),
+        metavar="Q",
+        help="0 (smallest) to 100 (without loss); default 60",
     )
     rate.add_argument("--lossless", action="store_true", help="store every pixel as it is, as -q 100 does")
     rate.add_argument(

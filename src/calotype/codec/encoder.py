@@ -89,7 +89,9 @@ def encode(
     if effort not in range(MAX_EFFORT + 1):
         raise ValueError(f"effort must be a whole number from 0 to {MAX_EFFORT}, is {effort}")
     if lossless or (quality is not None and quality >= min(STEPS)):
-        return _as_pixels(picture, 100 if lossless else math.floor(quality or 100), tile or TILE, threads, limits)
+        return _as_pixels(
+            picture, 100 if lossless else math.floor(quality or 100), tile or TILE, threads, limits
+        )
     loaded = library.load(pack)
     if effort and loaded.manifest.distortion != "mse":
         raise ValueError(
@@ -107,7 +109,9 @@ def encode(
         analysis = Analysis(picture.pixels, header, loaded, share, pool, margin)
         exposure = _Exposure(picture, analysis, Choice(analysis, effort), limits)
         if target is None:
-            return Encoded(exposure.file(level), level, loaded.quality_of(level), None, exposure.mixture.note(level))
+            return Encoded(
+                exposure.file(level), level, loaded.quality_of(level), None, exposure.mixture.note(level)
+            )
         return exposure.search(target)
 
 

@@ -9,7 +9,16 @@ from concurrent.futures import Executor
 import numpy as np
 from numpy.typing import NDArray
 
-from calotype.bitstream import Box, Header, StreamWriter, alpha_grid, grid_size, tile_box, tile_count, tiles_in
+from calotype.bitstream import (
+    Box,
+    Header,
+    StreamWriter,
+    alpha_grid,
+    grid_size,
+    tile_box,
+    tile_count,
+    tiles_in,
+)
 from calotype.codec import tiles
 from calotype.coder import decode_pixels, encode_pixels
 from calotype.errors import FormatError
