@@ -62,7 +62,7 @@ def test_errors_are_bounded(height: int, width: int, channels: int, seed: int, s
 
 
 @pytest.mark.parametrize(
-    "height, width", [(1, 1), (1, 300), (300, 1), (2, 2), (255, 257), (63, 65), (1, 70000)]
+    ("height", "width"), [(1, 1), (1, 300), (300, 1), (2, 2), (255, 257), (63, 65), (1, 70000)]
 )
 def test_every_shape(height: int, width: int) -> None:
     for channels in (1, 3):
@@ -133,7 +133,7 @@ GOLDEN = {
 }
 
 
-@pytest.mark.parametrize("height, width, channels, noise", GOLDEN)
+@pytest.mark.parametrize(("height", "width", "channels", "noise"), GOLDEN)
 def test_golden(height: int, width: int, channels: int, noise: int) -> None:
     """The same bytes on every machine; docs/FORMAT.md says what they mean."""
     for step in (1, 4):
