@@ -127,7 +127,13 @@ def test_a_good_alpha_of_another_writer(pack: Pack, small: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "alpha", [b"", b"\x01abcdefgh", encode_pixels(np.ones((25, 70, 1), np.uint8))[0], bytes(99)]
+    "alpha",
+    [
+        b"",
+        b"\x01abcdefgh",
+        encode_pixels(np.arange(1750, dtype=np.uint8).reshape(25, 70, 1) % 251)[0],
+        bytes(99),
+    ],
 )
 def test_alpha_that_is_damaged(pack: Pack, small: bytes, alpha: bytes) -> None:
     with pytest.raises(FormatError) as caught:
