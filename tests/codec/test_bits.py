@@ -23,7 +23,7 @@ Scene = Callable[..., np.ndarray]
 
 
 @pytest.mark.parametrize(("height", "width", "tile"), [(400, 600, 1024), (333, 271, 128)])
-@pytest.mark.parametrize("quality", [5, 60, 100])
+@pytest.mark.parametrize("quality", [5, 60, 95])
 def test_the_sum_is_the_size(
     tiny: Pack, scene: Scene, height: int, width: int, tile: int, quality: int
 ) -> None:
@@ -56,7 +56,7 @@ def test_skipped_latents_cost_nothing(tiny: Pack) -> None:
 
 
 def test_bits_are_where_the_picture_is(tiny: Pack, scene: Scene) -> None:
-    pixels = np.full((256, 512, 3), 120, np.uint8)
+    pixels = np.random.default_rng(1).integers(116, 124, (256, 512, 3), np.uint8)
     pixels[:, 256:] = scene(256, 256)
     bits = count(encode(Picture(pixels), quality=60, pack=tiny, tile=256).data, pack=tiny)
     for part in ("low", "high", "all"):

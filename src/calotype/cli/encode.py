@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from calotype.cli.jobs import CALO_SUFFIX, PICTURE_SUFFIXES, STANDARD, Job, Plan, UsageError, check_terminal
@@ -62,8 +63,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     rate = options.add_mutually_exclusive_group()
     rate.add_argument(
-        "-q", "--quality", type=number(0, 100), metavar="Q", help="0 (smallest) to 100 (best); default 60"
+        "-q",
+        "--quality",
+        type=number(0, 100),
+        metavar="Q",
+        help="0 (smallest) to 100 (without loss); default 60",
     )
+    rate.add_argument("--lossless", action="store_true", help="store every pixel as it is, as -q 100 does")
     rate.add_argument(
         "--target-size", type=size, metavar="SIZE", help="bytes per file, never more: 40k, 1.5M, 40KiB"
     )
@@ -124,8 +130,8 @@ def _check_model(given: argparse.Namespace) -> None:
         raise UsageError("--effort refines for PSNR and has no meaning with --tune eyes")
     if given.model is None:
         return
-    for name in ("quality", *(f"target_{kind}" for kind in KINDS), "effort"):
-        if getattr(given, name) is not None:
+    for name in ("quality", "lossless", *(f"target_{kind}" for kind in KINDS), "effort"):
+        if getattr(given, name) not in (None, False):
             why = "it is for packs" if name == "effort" else "a checkpoint has one rate"
             raise UsageError(f"--{name.replace('_', '-')} has no meaning with --model: {why}")
 
@@ -160,8 +166,16 @@ def _encode(
         return data, _record(picture, data) | record
     pack = library.tuned(given.tune) if given.tune else given.pack
     coded = api.encode_picture(
-        picture, given.quality, target, effort=given.effort or 0, pack=pack, threads=threads
+        picture,
+        given.quality,
+        target,
+        lossless=given.lossless,
+        effort=given.effort or 0,
+        pack=pack,
+        threads=threads,
     )
+    if coded.note:
+        picture = replace(picture, notes=(*picture.notes, coded.note))
     record = {"quality": coded.quality, "level": coded.level, "reached": coded.reached}
     return coded.data, _record(picture, coded.data) | record
 

@@ -112,12 +112,12 @@ class FixedMean:
 
 
 def log_steps(inv_gain: Array, unit: Array) -> Array:
-    """Logarithms of steps as integers, in 1/65536 octaves; ``inv_gain`` ``[..., C]`` in float, ``unit`` ``[C]``."""
+    """Logarithms of steps as integers, in 1/65536 octaves; ``inv_gain`` ``[..., C]``, ``unit`` ``[C]``."""
     return np.rint(65536 * np.log2(np.maximum(inv_gain / unit * 2**STEP_SHIFT, 1)))
 
 
 def steps(logs: Array) -> Array:
-    """The steps that a decoder makes of logarithms: 2 to the power of them, rounded, by a table of 256 places."""
+    """What a decoder makes of such logarithms: 2 to the power of them, rounded, by a table of 256 places."""
     powers = np.rint(2.0 ** (np.arange(257) / 256 + 30)).astype(np.int64)
     whole, part = logs >> 16, logs & 65535
     low, high = powers[part >> 8], powers[(part >> 8) + 1]
