@@ -49,7 +49,7 @@ def encode(
     target_ms_ssim: float | None = None,
     target_ssimulacra2: float | None = None,
     effort: int = 0,
-    tune: Literal["psnr", "eyes"] | None = None,
+    tune: Literal["eyes", "psnr"] | None = None,
     pack: PackLike | None = None,
     threads: int | None = None,
     exif: ExifLike = "keep",
@@ -71,8 +71,8 @@ def encode(
                     medium, 70 high quality, 90 hard to tell from the original.
     effort:         0 (one pass) to 9: how long to refine the file for this picture; smaller or better files
                     for more time, decoders do not notice.
-    tune:           what to be close in: "psnr" (the default) or "eyes", which keeps more texture and
-                    costs some dB.
+    tune:           what to be close in: "eyes" (the default), or "psnr" for archives and measurements,
+                    which has less squared error and looks softer.
     pack:           name or path of a pack to use instead of those that come with the package.
     threads:        how many to use; as many as there are cores by default.
     exif:           EXIF data (bytes or a PIL.Image.Exif) in place of the picture's own; None leaves them out.

@@ -39,7 +39,7 @@ Graphs: opset <= 21, no external data, float32 unless said, N = 1, H W a b h w d
 manifest.json::
 
     "format"           1; refused if another
-    "name"             for people, "photo"
+    "name"             for people, "photo-eyes"
     "id"               64 hexadecimal digits: SHA-256 of a text with one line "<file name> <hash>\n" per
                        entry of "files", sorted by file name. A .calo file's header has its first 4 bytes.
     "files"            {"tables.safetensors": "<SHA-256, 64 hexadecimal digits>", "analysis.onnx": ...}:

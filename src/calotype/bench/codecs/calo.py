@@ -1,4 +1,6 @@
-"""Our own codec. ``calotype:PATH`` takes another pack, ``calotype:effort=5`` another effort."""
+"""Our own codec. ``calotype:psnr`` takes the pack for PSNR, ``calotype:PATH`` another pack, and
+``calotype:effort=5`` another effort.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from calotype.bench.codecs.base import Codec
 
 class Calotype(Codec):
     name = family = "calotype"
-    settings = "the pack that ships, default effort; RGB in and out; whole .calo file counted"
+    settings = "the pack that ships for eyes, default effort; RGB in and out; whole .calo file counted"
     quality_unit = "calotype quality 0..100"
     qualities = (0, 14, 28, 42, 57, 71, 85, 100)
     install = "pip install --force-reinstall calotype"
