@@ -16,17 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calotype.bitstream import Header, Limits, StreamWriter, tile_count
-from calotype.codec import latents, library, rate, tiles
+from calotype.codec import aim, latents, library, rate, tiles
 from calotype.codec.analysis import Analysis
 from calotype.codec.choice import Choice
 from calotype.codec.image import Picture
 from calotype.codec.latents import Floats, Networks
+from calotype.codec.levels import Ladder
 from calotype.codec.pack import Pack
 from calotype.codec.proof import Proof
 from calotype.codec.rate import Target
 from calotype.codec.runtime import default_threads
 
-DEFAULT_QUALITY = 60.0
+DEFAULT_QUALITY = 80.0
+"""Where photographs look flawless at normal viewing distance; a plain map gives about as much."""
 MAX_EFFORT = 9
 
 
@@ -52,6 +54,7 @@ def encode(
     *,
     quality: float | None = None,
     target: Target | None = None,
+    level: int | None = None,
     effort: int = 0,
     pack: str | Path | Pack | None = None,
     tile: int | None = None,
@@ -60,8 +63,11 @@ def encode(
 ) -> Encoded:
     """Encode a picture.
 
-    quality: 0 to 100, continuous; default 60
+    quality: 0 to 100, continuous; default 80. With packs that can tell the look of a picture it is about the
+             SSIMULACRA2 that the file has, from 20 to 80; beyond, it leads evenly to the lowest level at 0
+             and to the highest at 95. With others, and so for PSNR, it leads evenly through all levels.
     target:  a size or likeness to meet instead of a quality
+    level:   the pack's own scale, to be used instead of both
     effort:  0 to 9: how long to look for integers that suit the picture better than those of one pass;
              calotype.codec.effort
     pack:    name, path or Pack; default is the one that comes with the package
@@ -73,8 +79,10 @@ def encode(
     Raises LimitError when the picture is too large or the target cannot be met, PackError; ValueError for
     arguments that are out of range or exclude each other.
     """
-    if quality is not None and target is not None:
+    if (quality is not None) + (target is not None) + (level is not None) > 1:
         raise ValueError("give a quality or a target, not both")
+    if quality is not None and not 0 <= quality <= 100:
+        raise ValueError(f"quality must be 0 to 100, is {quality}")
     if effort not in range(MAX_EFFORT + 1):
         raise ValueError(f"effort must be a whole number from 0 to {MAX_EFFORT}, is {effort}")
     loaded = library.load(pack)
@@ -82,18 +90,22 @@ def encode(
         raise ValueError(
             f"effort refines for PSNR; pack {loaded.manifest.name} was trained for another measure"
         )
-    level = loaded.level_of(DEFAULT_QUALITY if quality is None else quality)
+    if level is not None:
+        loaded.level(level)  # refuses one that it does not have
     side = loaded.manifest.tile if tile is None else tile
-    header = Header(picture.width, picture.height, level, loaded.key, side, picture.grey)
+    header = Header(picture.width, picture.height, level or 0, loaded.key, side, picture.grey)
 
     share = tiles.share(threads or default_threads(), tile_count(header))
     with tiles.pool(share[0]) as pool:
         margin = loaded.manifest.synthesis_margin if effort else 0  # refining looks at a tile's pixels
         analysis = Analysis(picture.pixels, header, loaded, share, pool, margin)
         exposure = _Exposure(picture, analysis, Choice(analysis, effort), limits)
-        if target is None:
-            return Encoded(exposure.file(level), level, loaded.quality_of(level))
-        return exposure.search(target)
+        ladder = aim.ladder(analysis)
+        if target is not None:
+            return exposure.search(target, ladder)
+        if level is None:
+            level = ladder.level_of(DEFAULT_QUALITY if quality is None else quality)
+        return Encoded(exposure.file(level), level, ladder.quality_of(level))
 
 
 class _Exposure:
@@ -128,7 +140,7 @@ class _Exposure:
                 writer.tile(payload)
         return out.getvalue()
 
-    def search(self, target: Target) -> Encoded:
+    def search(self, target: Target, ladder: Ladder) -> Encoded:
         """The file that meets a target. Raises LimitError when none does."""
         header, pack = self.analysis.header, self.analysis.pack
         files: dict[int, bytes] = {}
@@ -148,7 +160,7 @@ class _Exposure:
         self.analysis.keep()
         level = rate.search(measure, target, pack.manifest.max_level)
         data = files.get(level) or self.file(level)
-        return Encoded(data, level, pack.quality_of(level), reached[level])
+        return Encoded(data, level, ladder.quality_of(level), reached[level])
 
 
 def _png(alpha: NDArray[np.uint8]) -> bytes:

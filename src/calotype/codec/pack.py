@@ -53,6 +53,11 @@ manifest.json::
     "levels"           L >= 2 trained levels; a file's level is 0 .. 256 * (L - 1)
     "quality"          [[0, 0], [100, 1792]] and points between: quality to level, piecewise linear, strictly
                        rising in both, from quality 0 to 100
+    "visual"           may be missing: how quality follows the look of a picture. {"scores": [20, ..., 80],
+                       "weights": [[15 numbers], ...], "bounds": [[low, high], ...]}: for each score of
+                       SSIMULACRA2, rising between 0 and 95, weights of 14 features of y and a constant, whose
+                       sum is the level that gives it, clipped to bounds (calotype.codec.visual). For
+                       encoders; only with latent_model "phases"
     "z_limit"          |z| <= z_limit; a file with a larger one is damaged
     "analysis_margin"  latents (16 pixels) by which an analysis window overlaps its neighbours
     "synthesis_margin" latents by which a synthesis window does
@@ -117,7 +122,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from calotype.codec import cpu, levels, manifest, tables, tensors
+from calotype.codec import cpu, levels, manifest, tables, tensors, visual
 from calotype.codec.levels import Level
 from calotype.codec.runtime import OPTIMISATION, Graph
 from calotype.coder import LatentCoder, LevelIntegers, TableSet
@@ -179,16 +184,17 @@ class Pack:
             return self._levels[number]
 
     def level_of(self, quality: float) -> int:
-        """The level for a quality of 0 to 100. Raises ValueError outside."""
-        if not 0 <= quality <= 100:
-            raise ValueError(f"quality must be 0 to 100, is {quality}")
-        points = np.array(self.manifest.quality)
-        return round(float(np.interp(quality, points[:, 0], points[:, 1])))
+        """The level for a quality of 0 to 100, by the plain map. Raises ValueError outside."""
+        return self.manifest.ladder.level_of(quality)
 
     def quality_of(self, level: int) -> float:
-        """The quality that leads to a level (that of the nearest level which has one)."""
-        points = np.array(self.manifest.quality)
-        return float(np.interp(level, points[:, 1], points[:, 0]))
+        """The quality that leads to a level (that of the nearest level which has one), by the plain map."""
+        return self.manifest.ladder.quality_of(level)
+
+    @property
+    def visual_steps(self) -> NDArray[np.float32]:
+        """What calotype.codec.visual measures latents by, [M - 16, 1], for packs with ``visual``."""
+        return visual.steps(self._tables)
 
     def has(self, name: str) -> bool:
         """Whether there is a network `name`."""
