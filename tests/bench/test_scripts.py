@@ -31,7 +31,11 @@ def script(name: str) -> ModuleType:
             ["table", "bad/results.json", "page.md"],
             "bad/results.json: cannot be used: no 'rows'",
         ),
-        ("sheet", ["nowhere", "--out", "sheet"], "nowhere/kodak/kodim04.png: no such file or directory"),
+        (
+            "sheet",
+            ["nowhere", "--out", "sheet"],
+            "nowhere/large/clic25_0369d229ba4c.png: no such file or directory",
+        ),
         ("codec", ["nowhere.jpg"], "nowhere.jpg: no such file or directory"),
     ],
 )

@@ -88,7 +88,7 @@ def encode(
     loaded = library.load(pack)
     if effort and loaded.manifest.distortion != "mse":
         raise ValueError(
-            f"effort refines for PSNR; pack {loaded.manifest.name} was trained for another measure"
+            f"effort refines for PSNR, and pack {loaded.manifest.name} is for another measure: tune for psnr"
         )
     if level is not None:
         loaded.level(level)  # refuses one that it does not have
