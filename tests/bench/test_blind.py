@@ -79,9 +79,9 @@ def test_a_visitor_is_told_how_he_voted(folder: Path) -> None:
     assert told["hidden"] is False
     assert told["rows"] == [
         ["rate", "webp", "jpeg-420", "no difference"],
-        ["0.5 bpp", "2", "0", "0"],
-        ["1 bpp", "0", "0", "2"],
-        ["all", "2", "0", "2"],
+        ["0.5 bpp", 2, 0, 0],
+        ["1 bpp", 0, 0, 2],
+        ["all", 2, 0, 2],
     ]
     assert "50.0 %" in told["chance"]
 
