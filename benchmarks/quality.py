@@ -8,10 +8,11 @@
 
 ``measure`` encodes photographs (what training saw; of large ones a part, and of some of these the whole,
 reduced) at every trained level and stores features (calotype.codec.visual) and SSIMULACRA2, for as long as it
-may. ``fit`` makes ``visual`` of it by ridge regression and writes it into the pack's manifest.json; a pack
-exported anew from the same weights takes the same file. ``check`` encodes pictures with the default pack as
+may; photographs that are stored for the same pack are not measured again. ``fit`` makes ``visual`` of it by
+ridge regression and writes it into the pack's manifest.json; a pack exported anew from the same weights takes
+the same file. ``check`` encodes pictures with the default pack as
 users do and stores the SSIMULACRA2 of each; ``table`` writes how far it spreads between the marks
-``<!-- benchmark:quality -->`` and ``<!-- end -->``, beside that of fixed levels with the same mean.
+``<!-- benchmark:quality -->`` and ``<!-- end -->``, beside that at one level.
 """
 
 from __future__ import annotations
@@ -96,11 +97,15 @@ def measure(given: argparse.Namespace, words: list[str]) -> None:
     pack, chance, end = Pack(given.pack), random.Random(0), time.monotonic() + 60 * given.minutes
     names = find_images(given.photos)
     chance.shuffle(names)
-    rows: list[dict[str, Any]] = []
+    stored = made_of(given.out, dict) if given.out.exists() else {}
+    same = stored.get("pack") == pack.manifest.id[:8]
+    rows: list[dict[str, Any]] = stored["photographs"] if same else []
+    known = {row["photo"] for row in rows}
     for path in names:
         if time.monotonic() > end:
             break
-        for pixels in _parts(path, chance):
+        parts = list(_parts(path, chance))
+        for pixels in parts if path.stem not in known else []:
             scores = [_score(pixels, pack, k) for k in range(0, pack.manifest.max_level + 1, STEPS)]
             found = [round(float(value), 5) for value in features(pack, pixels)]
             rows.append({"photo": path.stem, "features": found, "scores": [round(s, 2) for s in scores]})

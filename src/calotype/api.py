@@ -61,7 +61,9 @@ def encode(
 ) -> bytes:
     """Compress a picture and return the bytes of a .calo file. Give a quality, or one target, or neither.
 
-    quality:        0 (smallest) to 100 (best), any real number; 60 by default.
+    quality:        0 (smallest) to 100 (best), any real number; 80 by default, where photographs look
+                    flawless. From 20 to 80 it is about the SSIMULACRA2 that the file has; with
+                    tune="psnr" it leads evenly through all levels.
     target_size:    bytes; the file is never larger, and within 1 % of it.
     target_bpp:     bits per pixel, counting the whole file; never more, and within 1 % of it.
     target_psnr:    dB; PSNR of the decoded picture over R, G and B, within 1 %.
@@ -69,8 +71,8 @@ def encode(
                     x).
     target_ssimulacra2: above 0, below 100; SSIMULACRA2 of the decoded picture, within half a point. 50 is
                     medium, 70 high quality, 90 hard to tell from the original.
-    effort:         0 (one pass) to 9: how long to refine the file for this picture; smaller or better files
-                    for more time, decoders do not notice.
+    effort:         0 (one pass) to 9, with tune="psnr": how long to refine the file for this picture;
+                    smaller or better files for more time, decoders do not notice.
     tune:           what to be close in: "eyes" (the default), or "psnr" for archives and measurements,
                     which has less squared error and looks softer.
     pack:           name or path of a pack to use instead of those that come with the package.
