@@ -278,7 +278,7 @@ def test_every_file_and_network_is_looked_at(name: str, tmp_path: Path, images: 
 
 def test_both_kinds_of_networks_give_the_same_picture(tmp_path: Path) -> None:
     gate.check(gate.SHIPPED)
-    other = manifest.read(library.BUILT_IN / library.TUNES["eyes"], "synthesis.int8.onnx")
+    other = manifest.read(library.BUILT_IN / library.TUNES["psnr"], "synthesis.int8.onnx")
     mixed = edited(gate.SHIPPED, tmp_path / "mixed", "synthesis.int8.onnx", other)
     with pytest.raises(PackError, match="dB with int8 networks"):
         gate.check(mixed)
