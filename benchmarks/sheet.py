@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from calotype.bench import codecs
-from calotype.bench.measure import next_quality
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
 from calotype.codec.rate import Target
@@ -46,7 +45,7 @@ CROPS = {
 }
 """Picture, left and top of the detail: pixels, or shares of the picture where below 1."""
 LARGEST = 1024
-MISS, TRIES = 0.01, 9
+MISS, TRIES = 0.02, 9
 """A size within this share is near enough; so many qualities are tried for it."""
 GAP, LABEL = 6, 20
 
@@ -95,20 +94,21 @@ def made(codec: codecs.Codec, original: Pixels, bpp: float) -> tuple[float, Pixe
         pack = getattr(codec, "pack", None)
         data = encode(Picture.from_array(original), target=Target("bpp", bpp), pack=pack).data
         return 8 * len(data) / pixels, codec.decode(data)
-    files = {
-        quality: codec.encode(original, quality) for quality in (min(codec.qualities), max(codec.qualities))
-    }
-    known = {quality: 8 * len(data) / pixels for quality, data in files.items()}
+    files: dict[float, bytes] = {}
+    small, large = codec.qualities[0], codec.qualities[-1]  # which need not be the lower number
     for _ in range(TRIES):
-        quality = next_quality(known, bpp, codec.quality_step)
-        if quality in known:
+        quality = (small + large) / 2
+        if codec.quality_step:
+            quality = round(quality / codec.quality_step) * codec.quality_step
+        if quality in files:
             break
         files[quality] = codec.encode(original, quality)
-        known[quality] = 8 * len(files[quality]) / pixels
-        if abs(known[quality] / bpp - 1) < MISS:
+        size = 8 * len(files[quality]) / pixels
+        if abs(size / bpp - 1) < MISS:
             break
-    best = min(known, key=lambda quality: abs(known[quality] - bpp))
-    return known[best], codec.decode(files[best])
+        small, large = (quality, large) if size < bpp else (small, quality)
+    best = min(files.values(), key=lambda data: abs(8 * len(data) / pixels - bpp))
+    return 8 * len(best) / pixels, codec.decode(best)
 
 
 def _cut(path: Path, at: tuple[float, float]) -> tuple[Pixels, tuple[int, int]]:
