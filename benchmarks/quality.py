@@ -12,7 +12,7 @@ may; photographs that are stored for the same pack are not measured again. ``fit
 ridge regression and writes it into the pack's manifest.json; a pack exported anew from the same weights takes
 the same file. ``check`` encodes pictures with the default pack as
 users do and stores the SSIMULACRA2 of each; ``table`` writes how far it spreads between the marks
-``<!-- benchmark:quality -->`` and ``<!-- end -->``, beside that at one level.
+``<!-- benchmark:quality -->`` and ``<!-- end -->``.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def _levels(scores: list[float]) -> Floats:
 
 
 def check(given: argparse.Namespace, words: list[str]) -> None:
-    """Store the score of every picture at every quality, and at fixed levels."""
+    """Store the score of every picture at every quality."""
     pack = library.load()
     rows: list[dict[str, Any]] = []
     paths = find_images(given.pictures)[:: given.every]
@@ -182,9 +182,6 @@ def check(given: argparse.Namespace, words: list[str]) -> None:
                 {**row, "level": made.level, "bpp": round(bpp, 4), "score": _like(picture, made.data)}
             )
             print(rows[-1], flush=True)
-    for row, picture in zip(rows, pictures * len(given.qualities)):
-        same = [r["level"] for r in rows if (r["set"], r["quality"]) == (row["set"], row["quality"])]
-        row["fixed"] = _like(picture, encode(picture, level=round(float(np.median(same)))).data)
     about = {**provenance(words), "pack": f"{pack.manifest.name} {pack.manifest.id[:8]}"}
     text = json.dumps(about | {"files": rows}, indent=1) + "\n"
     write_file(given.out, text.encode(), overwrite=True)
@@ -205,12 +202,10 @@ def table(stored: dict[str, Any]) -> str:
     for name in dict.fromkeys(row["set"] for row in rows):
         for quality in dict.fromkeys(row["quality"] for row in rows):
             found = np.array([r["score"] for r in rows if (r["set"], r["quality"]) == (name, quality)])
-            fixed = np.array([r["fixed"] for r in rows if (r["set"], r["quality"]) == (name, quality)])
-            cells.append([f"{name}, {len(found)}", f"{quality:g}", *_spread(found), *_spread(fixed)[1:]])
+            cells.append([f"{name}, {len(found)}", f"{quality:g}", *_spread(found)])
     heads = ["set, pictures", "quality", "mean", "standard deviation", "from, to"]
-    heads += ["at one level: deviation", "from, to"]
     about = (
-        f"SSIMULACRA2 of real files; one level: the median of the set's. Pack {stored['pack']}, "
+        f"SSIMULACRA2 of real files, one encoding each. Pack {stored['pack']}, "
         f"measured {stored['finished'][:10]} at commit `{(stored['commit'] or 'unknown')[:13]}`."
     )
     return "\n".join([*markdown.table(heads, cells), "", *markdown.wrapped(about)])
