@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
             measuring.add_argument("pictures", nargs="+", type=Path)
             measuring.add_argument("--every", type=int, default=1, help="take one picture of so many")
         measuring.add_argument("--qualities", nargs="+", type=float, default=list(qualities))
-        measuring.add_argument("--pack", help="instead of the one that ships")
+        measuring.add_argument("--pack", help="instead of the one that ships for eyes, such as photo-psnr")
         measuring.add_argument("--out", type=Path, default=Path("docs/results/places") / f"{name}.json")
     writing = commands.add_parser("table")
     writing.add_argument("folder", type=Path)

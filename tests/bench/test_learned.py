@@ -95,6 +95,12 @@ def test_our_own_codec() -> None:
     other = codecs.get(f"calotype:{path}")
     assert other.name == f"calotype:{Path(path).stem}"
     assert other.encode(image, 60) == data
+    archive = codecs.get("calotype:psnr")
+    assert archive.name == "calotype:psnr"
+    assert "for psnr" in archive.settings
+    assert "for eyes" in codec.settings
+    assert archive.version().split()[-2] == library.tuned("psnr")
+    assert codec.version().split()[-2] == library.tuned("eyes")
     if os.environ.get("CALOTYPE_PACKS") is None:
         assert "no pack" in str(codecs.get("calotype:no-such-pack").missing())
 

@@ -17,7 +17,7 @@ from PIL import Image
 from calotype import api
 from calotype.bench import bdrate, gate, gate_measure, gate_ship
 from calotype.cli import main
-from calotype.codec import library, manifest, quality
+from calotype.codec import encoder, library, manifest, quality
 from calotype.codec.pack import Pack
 from calotype.codec.ssimulacra2 import ssimulacra2
 from calotype.errors import PackError
@@ -179,8 +179,8 @@ def test_repeats_say_how_often_decoding_is_timed_and_a_fifth_of_it_encoding(
     pictures = gate_measure.read_sets([images])[0].pictures
     both = [Pack(packs["good"]), Pack(packs["bad"])]
     calls = []
-    encode = api.encode
-    monkeypatch.setattr(api, "encode", lambda *a, **k: calls.append(k["pack"]) or encode(*a, **k))
+    encode = encoder.encode
+    monkeypatch.setattr(encoder, "encode", lambda *a, **k: calls.append(k["pack"]) or encode(*a, **k))
     assert [t.shape for t in gate_measure.encode_times(both, pictures, 1, 6)] == [(2, len(pictures))] * 2
     measured = calls[2:]  # after one of each pack, which reads the networks
     assert [measured.count(pack) for pack in both] == [2 * len(pictures)] * 2
@@ -278,7 +278,7 @@ def test_every_file_and_network_is_looked_at(name: str, tmp_path: Path, images: 
 
 def test_both_kinds_of_networks_give_the_same_picture(tmp_path: Path) -> None:
     gate.check(gate.SHIPPED)
-    other = manifest.read(library.BUILT_IN / library.TUNES["eyes"], "synthesis.int8.onnx")
+    other = manifest.read(library.BUILT_IN / library.TUNES["psnr"], "synthesis.int8.onnx")
     mixed = edited(gate.SHIPPED, tmp_path / "mixed", "synthesis.int8.onnx", other)
     with pytest.raises(PackError, match="dB with int8 networks"):
         gate.check(mixed)

@@ -56,6 +56,26 @@ class Level:
         return self.integers["level_vector"]
 
 
+@dataclass(frozen=True)
+class Ladder:
+    """Qualities and levels.
+
+    points: pairs (quality, level), rising in both, straight between; levels beyond the last have its quality
+    """
+
+    points: tuple[tuple[float, float], ...]
+
+    def level_of(self, quality: float) -> int:
+        """The level for a quality of 0 to 100. Raises ValueError outside."""
+        if not 0 <= quality <= 100:
+            raise ValueError(f"quality must be 0 to 100, is {quality}")
+        return round(float(np.interp(quality, *np.array(self.points).T)))
+
+    def quality_of(self, level: int) -> float:
+        """The quality that leads to a level (that of the nearest level which has one)."""
+        return float(np.interp(level, *np.array(self.points).T[::-1]))
+
+
 def at(tables: Mapping[str, NDArray[Any]], number: int) -> Level:
     """The level `number` of a pack with these tables (names and shapes: calotype.codec.pack)."""
     integers = {name: exact(tables[name], number).astype(np.int32) for name in EXACT}
@@ -67,6 +87,8 @@ def at(tables: Mapping[str, NDArray[Any]], number: int) -> Level:
     return Level(number, feeds, integers)
 
 
+STEP = 1 / 4096
+"""Steps are in such parts of a latent's unit."""
 MOST = 30
 """Steps are below 2 to this power, and POWERS has so many bits."""
 POWERS = np.rint(2.0 ** (np.arange(257) / 256 + MOST)).astype(np.int64)
