@@ -67,7 +67,7 @@ def test_every_stored_file_is_known_and_small() -> None:
         known = json.loads((DATA / folder / KNOWN).read_text(encoding="utf-8"))
         assert set(known) == {path.stem for path in (DATA / folder).glob("*.calo")}
     assert {"one-pixel", "odd", "tiles", "grey"} <= set(FILES)
-    assert {f"{pack}-{name}" for pack in library.TUNES.values() for name, *_ in cases()} <= set(FILES)
+    assert {f"{library.DEFAULT}-{name}" for name, *_ in cases()} <= set(FILES)
     assert all(path.stat().st_size < 20_000 for path, _ in FILES.values())
 
 
@@ -78,12 +78,15 @@ def test_integers_are_those_that_were_written(stored: tuple[bytes, Known, Pack],
     level = pack.level(file.header.level).parser
     assert len(file.tiles) == len(known["tiles"])
     for payload, (h, w), hashes in zip(file.tiles, sizes(file), known["tiles"]):
+        if hashes is None:
+            continue  # a tile of pixels
         z, r = coder.read(level, payload, h, w)
         assert {"z": digest(z), "r": digest(r)} == hashes
         assert coder.write(level, z, r) == payload
         low = coder.read(level, payload, h, w, low_only=True)[1]
         assert np.array_equal(low, r[: coder.low_channels])
-    assert write(file.header, file.tiles) == data
+    if not any(file.pixels):
+        assert write(file.header, file.tiles) == data
 
 
 def test_pixels_are_the_same_on_every_kernel_and_thread(
@@ -121,6 +124,8 @@ def test_windows_of_any_size_give_the_same(
 
 def test_a_reader_written_from_the_page_reads_the_same(stored: tuple[bytes, Known, Pack]) -> None:
     data, known, pack = stored
+    if None in known["tiles"]:
+        pytest.skip("has tiles of pixels, which this reader leaves out")
     integers, pixels, small = reader.read(data, pack.file(manifest.TABLES), pack.file(manifest.NETWORKS))
     assert [{"z": digest(z), "r": digest(r)} for z, r in integers] == known["tiles"]
     assert digest(pixels) == known["pixels"]
