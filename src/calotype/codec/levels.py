@@ -61,7 +61,7 @@ def at(tables: Mapping[str, NDArray[Any]], number: int) -> Level:
     integers = {name: exact(tables[name], number).astype(np.int32) for name in EXACT}
     feeds = {name: _inverse(tables[name], number).astype(np.float32) for name in GAINS}
     feeds |= {name: table.astype(np.float32) for name, table in integers.items()}
-    feeds["level"] = integers["level_vector"] * tables["unit"]
+    feeds["level"] = (integers["level_vector"] * tables["unit"]).astype(np.float32)
     return Level(number, feeds, integers)
 
 
