@@ -51,7 +51,7 @@ def test_the_encoders_classes_are_the_coders(
 ) -> None:
     """What the encoder chooses is 0 where nothing is coded; the coder would refuse another decision."""
     other = Pack(pack.path, optimisation=optimisation)
-    y = pack.graph("analysis").run({"pixels": scene(112, 144)[None]})[0]
+    y = pack.graph("analysis").run({"pixels": scene(112, 144)[None]})
     for number in (0, 333, pack.manifest.max_level):
         networks = Networks(other, other.level(number), threads)
         coded = latents.quantise(networks, y)
@@ -78,9 +78,8 @@ def test_files_decode_with_every_optimisation(
 def test_decoder_reads_what_the_encoder_wrote(pack: Pack, scene: Callable[..., np.ndarray]) -> None:
     networks = Networks(pack, pack.level(pack.level_of(60)))
     pixels = scene(100, 140)
-    y = pack.graph("analysis").run({"pixels": np.pad(pixels, ((0, 12), (0, 4), (0, 0)), mode="edge")[None]})[
-        0
-    ]
+    whole = np.pad(pixels, ((0, 12), (0, 4), (0, 0)), mode="edge")[None]
+    y = pack.graph("analysis").run({"pixels": whole})
     coded = latents.settled(networks, latents.quantise(networks, y))
     assert coded.index is not None
     assert (coded.r[coded.index == 0] == 0).all()
@@ -95,7 +94,7 @@ def test_the_encoder_predicts_the_decoder(pack: Pack, scene: Callable[..., np.nd
     """What is subtracted is added again: latents are off by little more than half a step."""
     networks = Networks(pack, pack.level(pack.manifest.max_level))
     pixels = scene(192, 192)
-    y = pack.graph("analysis").run({"pixels": pixels[None]})[0]
+    y = pack.graph("analysis").run({"pixels": pixels[None]})
     coded = latents.settled(networks, latents.quantise(networks, y))
     assert coded.index is not None
     words = latents.restored(networks, coded)
@@ -113,7 +112,7 @@ def test_encoder_and_decoder_agree_to_the_last_bit(
     """Latents, pixels and classes of what an encoder has in its hands, and of what is read from its bytes."""
     height, width = shape
     networks = Networks(pack, pack.level(pack.level_of(quality)))
-    y = pack.graph("analysis").run({"pixels": scene(16 * height, 16 * width)[None]})[0]
+    y = pack.graph("analysis").run({"pixels": scene(16 * height, 16 * width)[None]})
     coded = latents.quantise(networks, y)
     z, r = latents.read(networks, latents.write(networks, coded), height, width)
     mine, theirs = latents.restored(networks, coded), latents.restore(networks, z, r)
@@ -129,7 +128,7 @@ def test_encoder_and_decoder_agree_to_the_last_bit(
 def test_what_effort_sees_is_nearly_what_is_decoded(pack: Pack, scene: Callable[..., np.ndarray]) -> None:
     """The float synthesis, which a search differentiates, against the integers of a decoder."""
     networks = Networks(pack, pack.level(pack.level_of(60)))
-    y = pack.graph("analysis").run({"pixels": scene(160, 192)[None]})[0]
+    y = pack.graph("analysis").run({"pixels": scene(160, 192)[None]})
     words = latents.restored(networks, latents.quantise(networks, y))
     y_hat = words.transpose(2, 0, 1)[None] * pack.unit[:, None, None]
     seen = networks.run("synthesis", y_hat=y_hat)[0]

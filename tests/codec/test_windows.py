@@ -35,7 +35,7 @@ def pixels(scene: Callable[..., np.ndarray]) -> np.ndarray:
 def whole_y(pack: Pack, pixels: np.ndarray) -> np.ndarray:
     """Analysis of the whole picture in one piece."""
     box = tiles.latent_box(Box(0, 0, pixels.shape[1], pixels.shape[0]))
-    return pack.graph("analysis").run({"pixels": tiles.cut(pixels, box)})[0]
+    return pack.graph("analysis").run({"pixels": tiles.cut(pixels, box)})
 
 
 def test_analysis_in_windows_equals_the_whole(pack: Pack, pixels: np.ndarray) -> None:

@@ -139,6 +139,6 @@ def trainer(photos: Photos, tmp_path: Path) -> Callable[..., Trainer]:
 
 @pytest.fixture(scope="session")
 def calibration() -> tuple[torch.Tensor, torch.Tensor]:
-    """Pictures ``[N, 3, 128, 128]`` and levels of a model of three trained ones, which units are chosen on."""
+    """Pictures ``[N, 3, 128, 128]`` and levels that units are chosen on."""
     pixels = np.stack([photograph(128, 128, 100 + k) for k in range(6)])
     return torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255.0, torch.linspace(0, 2, 6)

@@ -12,12 +12,13 @@ import pytest
 import torch
 
 from calotype.bitstream import parse
-from calotype.codec import latents, levels, manifest, quality, tensors
+from calotype.codec import latents, levels, manifest, tensors
 from calotype.codec.decoder import decode, preview
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
 from calotype.codec.latents import Latents, Networks
 from calotype.codec.pack import Pack
+from calotype.codec.quality import psnr
 from calotype.errors import PackError
 from calotype.lab.export import ExportError, Statistics, export, export_run
 from calotype.lab.models.calotype import Calotype, Config
@@ -127,8 +128,8 @@ def test_a_real_file_is_what_torch_predicts(
         x_hat = (model.synthesis(y_hat, k.vector)[0].clamp(0, 1) * 255).round().permute(1, 2, 0).numpy()
         promised = (out.x_hat[0].clamp(0, 1) * 255).round().permute(1, 2, 0).numpy()
     decoded = decode(data, pack=pack, threads=1).picture.pixels
-    assert quality.psnr(decoded, x_hat.astype(np.uint8)) > 44
-    assert quality.psnr(decoded, promised.astype(np.uint8)) > 34
+    assert psnr(decoded, x_hat.astype(np.uint8)) > 44
+    assert psnr(decoded, promised.astype(np.uint8)) > 34
     assert np.abs(decoded.astype(int) - pixels).mean() < 16  # and it is the picture
 
 

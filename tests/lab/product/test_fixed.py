@@ -1,4 +1,4 @@
-"""The decoder in fixed point: native code and torch give the same latents, pixels and previews, bit for bit."""
+"""The decoder in fixed point: native code and torch give the same latents, pixels and previews."""
 
 from __future__ import annotations
 
