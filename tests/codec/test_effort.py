@@ -108,8 +108,9 @@ def test_same_file_twice(scene: Scene) -> None:
 
 def _coded(pack: Pack, pixels: NDArray[np.uint8]) -> tuple[Networks, latents.Latents, Any]:
     networks = Networks(pack, pack.level(768), 1)
-    coded = latents.quantise(networks, networks.run("analysis", pixels=pixels[None])[0])
-    return networks, coded, latents.restore(networks, coded.z, coded.r, *coded.r.shape[-2:])
+    coded = latents.quantise(networks, networks.run("analysis", pixels=pixels[None]))
+    words = latents.restored(networks, coded).transpose(2, 0, 1)[None]
+    return networks, coded, words * pack.unit[:, None, None]
 
 
 def test_slopes_are_those_of_the_synthesis(pack: Pack, scene: Scene) -> None:

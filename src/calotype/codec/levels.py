@@ -83,7 +83,7 @@ def at(tables: Mapping[str, NDArray[Any]], number: int) -> Level:
         integers[f"{part}_step"] = powers_of_two(integers.pop(f"{part}_log_step"))
     feeds = {name: _geometric(tables[name], number).astype(np.float32) for name in GAINS}
     feeds |= {name: table.astype(np.float32) for name, table in integers.items()}
-    feeds["level"] = integers["level_vector"] * tables["unit"]
+    feeds["level"] = (integers["level_vector"] * tables["unit"]).astype(np.float32)
     return Level(number, feeds, integers)
 
 

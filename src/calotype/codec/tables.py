@@ -33,8 +33,10 @@ def check(fields: Manifest, arrays: Arrays) -> None:
         if dtype == "i4" and np.abs(table.astype(np.int64)).max() > _EXACT:
             raise ValueError(f"{name} has values that float32 does not hold")
     m, z = fields.latents, fields.hyper_latents
-    _expect("unit", arrays["unit"], "f4", (m,))
-    cases = arrays["golden_level"].shape
+    unit, cases = arrays["unit"], arrays["golden_level"].shape
+    _expect("unit", unit, "f4", (m,))
+    if not (np.isfinite(unit).all() and (unit > 0).all()):
+        raise ValueError("unit has values that are not above 0")
     _, _, a, b = arrays["golden_z"].shape
     coarse, fine = (*cases, z, a, b), (*cases, m, 2 * a, 2 * b)
     golden = [("level", "i4", cases), ("z", "i4", coarse), ("r", "i2", fine), ("index", "u1", fine)]
@@ -42,6 +44,8 @@ def check(fields: Manifest, arrays: Arrays) -> None:
     golden += [("pixels", "u1", (*cases, 32 * a, 32 * b, 3)), ("preview", "u1", (*cases, 4 * a, 4 * b, 3))]
     for name, dtype, whole in golden:
         _expect(f"golden_{name}", arrays[f"golden_{name}"], dtype, whole)
+    if not all(0 <= level <= fields.max_level for level in arrays["golden_level"].flat):
+        raise ValueError(f"golden_level is not within 0 to {fields.max_level}")
 
 
 def keep(arrays: Arrays, r_tables: int, z_tables: int) -> NDArray[np.float32]:
