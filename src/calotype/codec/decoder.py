@@ -23,7 +23,7 @@ from calotype.codec import latents, library, tiles
 from calotype.codec.image import Picture
 from calotype.codec.latents import Networks, Words
 from calotype.codec.pack import Pack
-from calotype.codec.pixels import NO_PACK, continued, eighth, read_alpha, read_tile
+from calotype.codec.pixels import NO_PACK, eighth, read_alpha, read_tile
 from calotype.codec.runtime import default_threads
 from calotype.codec.synthesis import Development, to_grey
 from calotype.errors import CalotypeError, FormatError
@@ -145,7 +145,6 @@ class _Tiles:
         if not all(self.stored):
             found = library.of(file.header, pack)
             self.networks = Networks(found, found.level(file.header.level), threads)
-        self._known: dict[int, Words] = {}  # latents beside tiles of pixels, which look at them
 
     def pixels(self, tile: int) -> NDArray[np.uint8] | None:
         """A tile of pixels [h, w, 1 or 3]; None of one that has latents. Raises as `y_hat`."""
@@ -160,22 +159,15 @@ class _Tiles:
 
     def y_hat(self, tile: int) -> Words:
         """The latents [h, w, M] of a tile. Raises FormatError when it is damaged and not to be kept."""
-        stored, header = self.stored, self.file.header
-        if not any(stored):
-            return self._y_hat(tile)
-        if stored[tile]:
-            return continued(header, tile, stored, self.y_hat, self.networks.pack.manifest.latents)
-        if tile not in self._known:
-            self._known[tile] = self._y_hat(tile)
-        return self._known[tile]
-
-    def _y_hat(self, tile: int) -> Words:
         box = tiles.latent_box(tile_box(self.file.header, tile))
+        nothing = (box.height, box.width, self.networks.pack.manifest.latents)
+        if self.stored[tile]:
+            return np.zeros(nothing, np.int16)
         try:
             z, r = latents.read(self.networks, self._payload(tile), box.height, box.width)
         except FormatError as error:
             self._fail(tile, error)
-            return np.zeros((box.height, box.width, self.networks.pack.manifest.latents), np.int16)
+            return np.zeros(nothing, np.int16)
         return latents.restore(self.networks, z, r)
 
     def preview(self, tile: int) -> NDArray[np.uint8]:
