@@ -38,6 +38,8 @@ PARAMETERS = [
     ("he2022-elic-chandelier", {}, 33_792_771),
     ("hu2020-low", {}, 21_142_979),
     ("hu2020-high", {}, 72_694_659),
+    ("xie2021-invcompress", {}, 43_264_827),
+    ("xie2021-invcompress", {"n": 192}, 50_032_618),
 ]
 
 # kMAC per pixel at 256 x 256, exact rule
