@@ -87,6 +87,18 @@ def test_charm_without_its_prior() -> None:
     assert sum(counts.values()) == 113_976_323
 
 
+def test_nlaic_without_its_prior() -> None:
+    """The authors' five networks: encoder, hyper-decoder, decoder, features of z, context."""
+    counts = complexity.part_parameters(on_meta("chen2021-nlaic", {}))
+    assert counts.pop("prior") == 61 * 128
+    assert counts["g_a"] + counts["h_a"] == 24_554_720
+    assert counts["h_s"] == 8_815_584
+    assert counts["g_s"] == 15_905_091
+    assert counts["features"] == 2_655_744
+    assert counts["side"] + counts["context"] == 702_537
+    assert sum(counts.values()) == 52_633_676
+
+
 @pytest.mark.parametrize("channels", [1, 128, 192])
 def test_prior_has_61_per_channel(channels: int) -> None:
     assert complexity.parameters(FactorizedPrior(channels)) == 61 * channels

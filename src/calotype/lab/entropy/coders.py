@@ -37,8 +37,11 @@ class Coder(Protocol):
         """Code one group under ``name`` ("y", "z", ...); returns what the decoder knows of it."""
         ...
 
-    def ahead(self, values: Tensor | None) -> Tensor | None:
-        """``values_hat``, if it does not depend on the distributions (training with noise); else None."""
+    def ahead(self, values: Tensor | None, *, plain: bool = False) -> Tensor | None:
+        """``values_hat``, if it does not depend on the distributions (training with noise); else None.
+
+        ``plain``: the distributions have no centre, so that an estimate needs none for rounding either.
+        """
         ...
 
     def count(self, name: str, values: Tensor, values_hat: Tensor, p: Any) -> None:
@@ -102,8 +105,8 @@ class Estimate:
         self._add(name, values, rated, p, at)
         return rated if self.value is self.rate else self.value(v, p.centre, self.generator)
 
-    def ahead(self, values: Tensor | None) -> Tensor | None:
-        if values is None or self.value.centred:  # type: ignore[attr-defined]
+    def ahead(self, values: Tensor | None, *, plain: bool = False) -> Tensor | None:
+        if values is None or (self.value.centred and not plain):  # type: ignore[attr-defined]
             return None
         return self.value(values, 0.0, self.generator)
 
@@ -157,7 +160,7 @@ class FileEncoder:
     def grid(self, stride: int) -> tuple[int, int, int]:
         return 1, self.size[0] // stride, self.size[1] // stride
 
-    def ahead(self, values: Tensor | None) -> None:
+    def ahead(self, values: Tensor | None, *, plain: bool = False) -> None:
         return None
 
     def count(self, name: str, values: Tensor, values_hat: Tensor, p: Any) -> None:
