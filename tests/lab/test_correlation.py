@@ -241,9 +241,11 @@ NOT_GAUSSIAN = (
     "agustsson2017",
     "balle2017",
     "balle2018-factorized",
-    "cheng2020-mixture",
     "chen2021",
+    "cheng2020-mixture",
+    "johnston2018",
     "mentzer2018",
+    "toderici",
 )
 GAUSSIAN = [n for n in registry.names() if not n.startswith(NOT_GAUSSIAN)]
 

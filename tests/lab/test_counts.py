@@ -87,6 +87,19 @@ def test_charm_without_its_prior() -> None:
     assert sum(counts.values()) == 113_976_323
 
 
+@pytest.mark.parametrize("name", ["toderici2016", "toderici2017-lstm"])
+def test_recurrent_networks(name: str) -> None:
+    """Encoder, binarizer, decoder of the PyTorch reference; kMAC/px of one iteration."""
+    counts = complexity.part_parameters(on_meta(name, {}))
+    parts = counts["encoder"], counts["binarizer"], counts["decoder"]
+    assert parts == (17_106_624, 16_384, 18_333_792)
+    assert sum(parts) == 35_456_800
+    macs = complexity.kmacs_per_pixel(on_meta(name, {"iterations": 2}))
+    found = (macs["encoder"] + macs["binarizer"]) / 2, macs["decoder"] / 2
+    assert found == pytest.approx((184.75 + 0.064, 536.74), abs=0.006)
+    assert complexity.latent_shapes(on_meta(name, {}))["b"] == (16 * 32, 16, 16)  # 1/8 bpp for each iteration
+
+
 def test_nlaic_without_its_prior() -> None:
     """The authors' five networks: encoder, hyper-decoder, decoder, features of z, context."""
     counts = complexity.part_parameters(on_meta("chen2021-nlaic", {}))
