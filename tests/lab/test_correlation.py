@@ -238,7 +238,7 @@ def test_words_for_stop_gradient(word: str, meaning: bool) -> None:
 # -- in models -----------------------------------------------------------------------------------------
 
 NOT_GAUSSIAN = (
-    "agustsson2017",
+    "agustsson",
     "balle2017",
     "balle2018-factorized",
     "chen2021",
