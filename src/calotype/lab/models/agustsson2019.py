@@ -25,10 +25,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from calotype.lab.adversarial import adversarial
 from calotype.lab.entropy import Coder
 from calotype.lab.entropy.quantize import VectorQuantizer
 from calotype.lab.layers.generative import GenerativeSynthesis, PatchDiscriminator, generative_analysis
-from calotype.lab.losses.adversarial import adversarial
 from calotype.lab.models.agustsson2017 import Categorical
 from calotype.lab.models.base import Entry, LabModel, Output
 

@@ -16,7 +16,7 @@ discriminator, then with it; in the first twentieth of each the rate counts half
 0.14 of what it will be.  `progress` says where training is.
 
 Perceptual is LPIPS in the paper.  Its weights are not to be had here, so a stand-in is in its place:
-distances of features of this encoder, and MS-SSIM (`lab/losses/adversarial.py`).
+distances of features of this encoder, and MS-SSIM (`lab/adversarial.py`).
 
 Coding order: z; then all of y at once.
 """
@@ -28,10 +28,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from calotype.lab.adversarial import adversarial, feature_stand_in
 from calotype.lab.entropy import Coder, FactorizedPrior, Gaussian, given
 from calotype.lab.layers.conv import conv, deconv
 from calotype.lab.layers.generative import GenerativeSynthesis, PatchDiscriminator, generative_analysis
-from calotype.lab.losses.adversarial import adversarial, feature_stand_in
 from calotype.lab.metrics import mse255
 from calotype.lab.models.base import Entry, LabModel, Output
 
@@ -48,6 +48,7 @@ class HiFiC(LabModel):
     """y is ``[B, m, H/16, W/16]``, z ``[B, n, H/64, W/64]``; ``width`` channels at the pixels.
 
     target:      bits per pixel that training aims at.
+    strength:    C_P; the paper tries 0.1 x 1.5^n.
     adversarial: with the discriminator, which only training needs (`finished` is without).
     """
 
@@ -57,14 +58,14 @@ class HiFiC(LabModel):
 
     def __init__(
         self, width: int = 60, m: int = 220, n: int = 320, blocks: int = 9, critic: int = 64,
-        target: float = 0.14, *, adversarial: bool = True,
+        target: float = 0.14, strength: float = C_P, *, adversarial: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
         self.config = {
             "width": width, "m": m, "n": n, "blocks": blocks, "critic": critic, "target": target,
-            "adversarial": adversarial,
+            "strength": strength, "adversarial": adversarial,
         }  # fmt: skip
-        self.target = target
+        self.target, self.strength = target, strength
         self.g_a, self.g_s = generative_analysis(width, m), GenerativeSynthesis(width, m, blocks)
         self.h_a = nn.Sequential(conv(m, n, 3, 1), nn.ReLU(), conv(n, n), nn.ReLU(), conv(n, n))
         self.h_mean, self.h_scale = _hyper_synthesis(n, m), _hyper_synthesis(n, m)
@@ -88,7 +89,7 @@ class HiFiC(LabModel):
         if self.discriminator is None:
             return total
         deceived, own = adversarial(self.discriminator, x, x_hat, out.y_hat, "non-saturating")
-        return total + own + (C_P * deceived if self.deceive else 0.0)
+        return total + own + (self.strength * deceived if self.deceive else 0.0)
 
     def rate_weight(self, rate: Tensor) -> Tensor:
         """``1 / lambda_t``, by whether the rate is above the target now."""
