@@ -61,7 +61,7 @@ def train(
     """Steps of Adam on crops that (seed, step) decides; returns the mean loss of the last tenth."""
     objective = RateDistortion(model.train(), 1.0)
     wanted = [p for p in model.parameters() if p.requires_grad]
-    optimizer, losses = torch.optim.Adam(wanted, lr, betas=(0.5, 0.99)), list[float]()
+    optimizer, losses = torch.optim.Adam(wanted, lr), list[float]()
     for step in range(steps):
         x = photos.crops(indices, (seed, step), batch, crop)
         torch.manual_seed(1000 * seed + step)

@@ -72,6 +72,12 @@ class GenerativeCompression(LabModel):
         """Most bits per pixel, before padding."""
         return self.config["m"] * math.log2(LEVELS) / 256
 
+    def analyse(self, x: Tensor) -> Tensor:
+        return self.g_a(2 * x - 1)
+
+    def synthesise(self, y_hat: Tensor, *more: Tensor) -> Tensor:
+        return (self.g_s(y_hat) + 1) / 2
+
     def walk(self, coder: Coder, y: Tensor | None = None) -> Tensor:
         y_hat, index = (None, None) if y is None else self.quantizer(y)
         p = Categorical(self.logits, coder.grid(16))

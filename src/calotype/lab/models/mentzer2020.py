@@ -15,6 +15,9 @@ rate, and the lambda that training is given has no say.  Two stages of equal len
 discriminator, then with it; in the first twentieth of each the rate counts half and its target is 0.20 /
 0.14 of what it will be.  `progress` says where training is.
 
+The networks see pixels in -1 .. 1: a norm over the channels of a position hardly tells how bright a flat
+area in 0 .. 1 is.
+
 Perceptual is LPIPS in the paper.  Its weights are not to be had here, so a stand-in is in its place:
 distances of features of this encoder, and MS-SSIM (`lab/adversarial.py`).
 
@@ -77,6 +80,12 @@ class HiFiC(LabModel):
         """Enter what belongs to a part ``done`` (0..1) of the training."""
         self.deceive = self.discriminator is not None and done >= 0.5
         self.early = 2 * done % 1 < EARLY and done < 1
+
+    def analyse(self, x: Tensor) -> Tensor:
+        return self.g_a(2 * x - 1)
+
+    def synthesise(self, y_hat: Tensor, *more: Tensor) -> Tensor:
+        return (self.g_s(y_hat) + 1) / 2
 
     def walk(self, coder: Coder, y: Tensor | None = None) -> Tensor:
         z_hat = coder.code("z", given(self.h_a, y), self.prior(coder.grid(64)))
