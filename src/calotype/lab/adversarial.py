@@ -65,9 +65,9 @@ def feature_stand_in(encoder: nn.Sequential, x: Tensor, x_hat: Tensor) -> Tensor
     """A stand-in for LPIPS, whose weights are not to be had here: it is *not* LPIPS, and its figures are none
     of those.
 
-    Of features that the codec's own encoder has learned (after every ReLU, of pixels in -1 .. 1), each position's brought to length
-    1: squared distance, mean over positions, sum over layers.  Crops of 161 pixels or more add 1 - MS-SSIM.
-    The encoder gets no gradient from it.
+    Of features that the codec's own encoder has learned (after every ReLU, of pixels in -1 .. 1), each
+    position's brought to length 1: squared distance, mean over positions, sum over layers.  Crops of 161
+    pixels or more add 1 - MS-SSIM.  The encoder gets no gradient from it.
     """
     distance = torch.zeros((), device=x.device)
     with frozen(encoder):
