@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 STORED = (
-    "adversarial/results.json", "analysis/correlation.json", "analysis/deviation.json", "analysis/erf.json", "correlation/results.json",
-    "correlation/cost.json", "jpegai/complexity.json", "jpegai/results.json", "short_runs/results.json",
+    "adversarial/results.json", "analysis/correlation.json", "analysis/deviation.json",
+    "analysis/erf.json", "correlation/results.json", "correlation/cost.json", "jpegai/complexity.json",
+    "jpegai/results.json", "short_runs/results.json",
 )  # fmt: skip
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from safetensors.torch import load_file
 
 from calotype import cli
 from calotype.bench.codecs.lab import Lab
@@ -24,6 +26,7 @@ from calotype.lab.entropy.stream import Reader, Writer
 from calotype.lab.layers.recurrent import CELLS, AssociativeCell, GruCell, LstmCell
 from calotype.lab.models.johnston2018 import dissimilarity
 from calotype.lab.objective import RateDistortion
+from calotype.lab.train.command import main as train_command
 
 from .conftest import picture, thin
 
@@ -101,8 +104,6 @@ def test_a_cut_file_in_another_process_and_on_the_command_line(tmp_path: Path) -
     out = tmp_path / "out.png"
     given = ["decode", str(tmp_path / "cut.calo"), "-o", str(out), "--models", str(tmp_path)]
     assert cli.main(given) == 0
-    from PIL import Image
-
     np.testing.assert_array_equal(np.array(Image.open(out)), expected)
     (tmp_path / "cut.calo").write_bytes(data[:30])
     assert cli.main([*given, "--overwrite"]) != 0
@@ -227,6 +228,29 @@ def test_gradients_are_cut_where_asked(truncate: int, reaches: bool) -> None:
     out = model(picture(32, 32)[None] / 255)
     (gradient,) = torch.autograd.grad(out.known[0].sum(), states[0], allow_unused=True)
     assert (gradient is not None) == reaches
+
+
+def test_a_run_that_was_resumed_equals_one_that_was_not(tmp_path: Path) -> None:
+    """Bits are drawn in training; gradients are cut in time."""
+    (tmp_path / "photos").mkdir()
+    for seed in range(3):
+        image = Image.fromarray(picture(80, 90, seed).permute(1, 2, 0).numpy())
+        image.save(tmp_path / "photos" / f"{seed}.png")
+    sizes = ["model.n=16", "model.bits=4", "model.iterations=3", "model.context=4", "model.truncate=2"]
+    settings = ["batch=2", "crop=64", "held_out=1", "decay=0", *sizes]
+
+    def train(run: str, steps: int, *more: str) -> dict[str, torch.Tensor]:
+        words = ["toderici2017-lstm", "--data", str(tmp_path / "photos"), "--cache", str(tmp_path / "cache")]
+        words += ["--out", str(tmp_path / run), "--quiet", "--lambda", "0.02", *more]
+        set_all = [w for s in [*settings, f"steps={steps}"] for w in ("--set", s)]
+        assert train_command([*words, *set_all]) == 0
+        return load_file(tmp_path / run / "model.safetensors")
+
+    whole = train("whole", 4)
+    train("parts", 2)
+    again = train("parts", 4, "--resume")
+    assert whole.keys() == again.keys()
+    assert all(torch.equal(v, again[k]) for k, v in whole.items())
 
 
 def test_rate_trains_the_model_of_the_bits_alone() -> None:

@@ -68,8 +68,8 @@ RECIPES: dict[str, Recipe] = {
     ),
     "toderici": Recipe(
         "pytorch-image-comp-rnn: crops of 32 (here 64), batch 32, Adam at 5e-4, halved at epochs 3, 10, 20, "
-        "50 and 100 (here a cosine to 3 %).  Lambda weighs |x - x_hat| against the model of the bits, and they "
-        "share no weights",
+        "50 and 100 (here a cosine to 3 %).  Lambda weighs |x - x_hat| against the model of the bits; the "
+        "two share no weights",
         {**_COMMON, "steps": 1_000_000, "batch": 32, "crop": 64, "lr": 5e-4, "decay": 0.9, "final": 0.03},
         {"mse": (0.02,), "ms-ssim": LAMBDAS["ms-ssim"][3:4]},
     ),
