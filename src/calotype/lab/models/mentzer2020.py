@@ -95,10 +95,10 @@ class HiFiC(LabModel):
         rate, x_hat = out.bpp.mean(), out.x_hat
         total = C * (self.rate_weight(rate) * rate + C_D * mse255(x, x_hat).mean())
         total = total + feature_stand_in(self.g_a, x, x_hat)
-        if self.discriminator is None:
+        if self.discriminator is None or not self.deceive:
             return total
         deceived, own = adversarial(self.discriminator, x, x_hat, out.y_hat, "non-saturating")
-        return total + own + (self.strength * deceived if self.deceive else 0.0)
+        return total + own + self.strength * deceived
 
     def rate_weight(self, rate: Tensor) -> Tensor:
         """``1 / lambda_t``, by whether the rate is above the target now."""
