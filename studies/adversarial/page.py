@@ -30,7 +30,9 @@ def markdown(record: dict[str, Any]) -> str:
         not LPIPS; lower is nearer). The last two columns count photographs, against the first decoder. One
         seed; {record["photographs"]["photographs"]} photographs; each step {record["batch"]} crops of
         {record["crop"]} x {record["crop"]}. This is minutes of training, where the paper has two million
-        steps: it shows which way the term pulls, not how good the pictures of a trained model are.
+        steps: it shows which way the term pulls, not how good the pictures of a trained model are. At this
+        PSNR they are blobs of about the right colour, and sharpness counts any structure, the regular one of
+        transposed convolutions too, whether or not it is in the original.
     """
     made = f"{record['finished'][:10]}, commit `{record['commit'][:10]}`, `{record['command']}`."
     parts = [
