@@ -79,6 +79,8 @@ def test_size_is_the_estimate(name: str, steps: int) -> None:
         "lee2019",
         "mentzer2018",
         "johnston2018",
+        pytest.param("mentzer2020-hific", marks=pytest.mark.slow),
+        pytest.param("agustsson2019", marks=pytest.mark.slow),
         pytest.param("toderici2016", marks=pytest.mark.slow),
         pytest.param("toderici2017-gru", marks=pytest.mark.slow),
         pytest.param("he2022-elic", marks=pytest.mark.slow),
