@@ -12,17 +12,16 @@ HEADS = ["decoder", "bytes", "PSNR, dB", "sharpness", "features", "sharper on", 
 
 
 def markdown(record: dict[str, Any]) -> str:
-    """The page; nothing on it but what ``record`` says."""
-    rows = record["decoders"]
-    base = rows[0]
-    count = len(base["psnr"])
-    same = all(row["bytes"] == base["bytes"] for row in rows)
+    """The page; nothing on it but what ``record`` says.
+
+    ``record["earlier"]``, where there is one, is the record of a run before, at other steps.
+    """
+    count, earlier = len(record["decoders"][0]["psnr"]), record.get("earlier")
     about = f"""
         **What the adversarial term does to a decoder.** A narrow `mentzer2020-hific` ({_sizes(record)}) is
         trained for {record["steps"]} steps without its discriminator. Then encoder and probabilities stay as
         they are, and only the decoder goes on for {record["branch_steps"]} steps: without the adversarial
-        term, and with it. The files are {"the same to the byte" if same else "not the same"}, so the
-        rate is equal; decoders differ.
+        term, and with it. So the files are the same to the byte and the rate is equal; decoders differ.
     """
     notes = f"""
         Means over the middle 256 x 256 pixels of {count} held-out photographs. *Sharpness*: mean absolute
@@ -34,18 +33,33 @@ def markdown(record: dict[str, Any]) -> str:
         PSNR they are blobs of about the right colour, and sharpness counts any structure, the regular one of
         transposed convolutions too, whether or not it is in the original.
     """
-    made = f"{record['finished'][:10]}, commit `{record['commit'][:10]}`, `{record['command']}`."
     parts = [
         ["# The adversarial term of HiFiC"],
         wrapped(about),
-        table(HEADS, [_cells(row, base) for row in rows], "l" + "r" * (len(HEADS) - 1)),
-        wrapped(_verdict(rows, base, count)),
+        *_table(record),
         ["![Original, and each decoder](pictures.jpg)"],
         wrapped("From the left: the original, then the decoders in the order of the table."),
         wrapped(notes),
-        wrapped(f"{made} Generated from `results.json`."),
     ]
+    if earlier:
+        before = f"""
+            {earlier["steps"]} steps, then {earlier["branch_steps"]}, at a learning rate of {earlier["lr"]:g}
+            (above: {record["lr"]:g}). There the discriminator learned from the first step on, though the
+            decoder did not learn from it; above it is new when the decoders part.
+        """
+        parts += [["## A run before"], wrapped(before), *_table(earlier), wrapped(_made(earlier))]
+    parts += [wrapped(f"{_made(record)} Generated from `results.json`.")]
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
+
+
+def _table(record: dict[str, Any]) -> list[list[str]]:
+    rows = record["decoders"]
+    cells = [_cells(row, rows[0]) for row in rows]
+    return [table(HEADS, cells, "l" + "r" * (len(HEADS) - 1)), wrapped(_verdict(rows))]
+
+
+def _made(record: dict[str, Any]) -> str:
+    return f"{record['finished'][:10]}, commit `{record['commit'][:10]}`, `{record['command']}`."
 
 
 def _sizes(record: dict[str, Any]) -> str:
@@ -58,21 +72,30 @@ def _cells(row: dict[str, Any], base: dict[str, Any]) -> list[str]:
     means += (f"{np.mean(row['sharpness']):.3f}", f"{np.mean(row['features']):.3f}")
     if row is base:
         return [name, *means, "", ""]
-    count = len(row["psnr"])
+    sharper, lower = _counts(row, base)
+    return [name, *means, f"{sharper} of {len(row['psnr'])}", f"{lower} of {len(row['psnr'])}"]
+
+
+def _counts(row: dict[str, Any], base: dict[str, Any]) -> tuple[int, int]:
+    """On how many photographs a decoder is sharper than the first one, and its PSNR lower."""
     sharper = sum(a > b for a, b in zip(row["sharpness"], base["sharpness"], strict=True))
-    lower = sum(a < b for a, b in zip(row["psnr"], base["psnr"], strict=True))
-    return [name, *means, f"{sharper} of {count}", f"{lower} of {count}"]
+    return sharper, sum(a < b for a, b in zip(row["psnr"], base["psnr"], strict=True))
 
 
-def _verdict(rows: list[dict[str, Any]], base: dict[str, Any], count: int) -> str:
-    """What is seen at the greatest strength, in a sentence."""
-    last = rows[-1]
-    sharper = sum(a > b for a, b in zip(last["sharpness"], base["sharpness"], strict=True))
-    lower = sum(a < b for a, b in zip(last["psnr"], base["psnr"], strict=True))
+def _verdict(rows: list[dict[str, Any]]) -> str:
+    """What is seen at the greatest strength, in two sentences."""
+    base, last = rows[0], rows[-1]
+    count = len(base["psnr"])
+    sharper, lower = (_seen(n, count) for n in _counts(last, base))
     gain = np.mean(last["sharpness"]) / np.mean(base["sharpness"]) - 1
-    loss = np.mean(base["psnr"]) - np.mean(last["psnr"])
-    seen = "*Seen*" if min(sharper, lower) >= 0.9 * count else "*Cannot be told at this budget*"
+    loss = np.mean(last["psnr"]) - np.mean(base["psnr"])
     return (
-        f"{seen}: sharper at equal rate ({100 * gain:+.1f} % at C_P = {last['strength']:g}), and worse PSNR "
-        f"({-loss:+.2f} dB)."
+        f"At C_P = {last['strength']:g}, sharper at equal rate: *{sharper}* ({100 * gain:+.1f} %). "
+        f"Worse PSNR: *{lower}* ({loss:+.2f} dB)."
     )
+
+
+def _seen(n: int, count: int) -> str:
+    if n >= 0.9 * count:
+        return "seen"
+    return "not seen" if n <= 0.5 * count else "cannot be told at this budget"
