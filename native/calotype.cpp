@@ -4,8 +4,10 @@
 #endif
 #include "calotype.h"
 
-#include "folder.hpp"
 #include "picture.hpp"
+#if !defined(__EMSCRIPTEN__)  // a web page has no folders
+#include "folder.hpp"
+#endif
 
 using namespace calotype;
 
@@ -51,8 +53,12 @@ void need(bool fine, const char* what) {
 }
 
 std::size_t count_threads(int asked) {
+#if defined(__EMSCRIPTEN__)
+    return static_cast<void>(asked), 1;
+#else
     if (asked > 0) return static_cast<std::size_t>(std::min(asked, 256));
     return std::max(1u, std::thread::hardware_concurrency());
+#endif
 }
 
 // The canvas of a request, checked against the memory that there is for it.
@@ -92,6 +98,7 @@ Canvas canvas_of(const calotype_file& file, const calotype_request& request, voi
 
 const char* calotype_error(void) { return last_error.c_str(); }
 
+#if !defined(__EMSCRIPTEN__)
 calotype_status calotype_open_pack(const char* folder, const uint8_t* id, calotype_pack** pack) {
     return guarded([&] {
         need(folder != nullptr && pack != nullptr, "folder and pack must not be null");
@@ -101,6 +108,7 @@ calotype_status calotype_open_pack(const char* folder, const uint8_t* id, caloty
         return CALOTYPE_OK;
     });
 }
+#endif
 
 calotype_status calotype_open_pack_bytes(const void* manifest, size_t manifest_size, const void* tables,
                                          size_t tables_size, const void* networks, size_t networks_size,
