@@ -77,12 +77,15 @@ class Decoder {
     const pack = needsPack ? await this.#pack(packId) : 0;
     return this.#file(bytes, options, (file, info) => {
       const [left, top, right, bottom] = options.region ?? [0, 0, info.width, info.height];
+      if (![left, top, right, bottom].every((n) => Number.isInteger(n) && n >= 0))
+        throw new CalotypeError("argument", "a region is four whole numbers: left, top, right, bottom");
       const eighth = options.preview ? 8 : 1;
       const width = Math.ceil((right - left) / eighth), height = Math.ceil((bottom - top) / eighth);
       if (!(width > 0 && height > 0)) throw new CalotypeError("argument", "the region is empty");
       const part = options.region ? [left, top, width, height] : [0, 0, 0, 0];
-      if (options.region && options.preview) throw new CalotypeError("argument", "a preview is of the whole picture");
-      return this.#with(Uint8Array.from(new Uint8Array(Uint32Array.from([...part, options.preview ? 1 : 0, 4, 1, 0, 0, 0, 0, 0, 0]).buffer)), (request) =>
+      // calotype_request: part, preview, channels, threads, stride, damaged, reserved
+      const wanted = new Uint32Array([...part, options.preview ? 1 : 0, 4, 1, 0, 0, 0, 0, 0, 0]);
+      return this.#with(new Uint8Array(wanted.buffer), (request) =>
         this.#with(width * height * 4, (pixels) => {
           const status = this.#c.calotype_decode(file, pack, request, pixels, width * height * 4);
           if (status !== DAMAGED) this.#check(status);
