@@ -61,7 +61,11 @@ class Library:
 
     def _open(self, data: bytes, keep: bool, **limits: int) -> c_void_p:
         file = c_void_p()
-        self._check(self.native.calotype_open_file(data, c_size_t(len(data)), keep, byref(Limits(**limits)), byref(file)))
+        self._check(
+            self.native.calotype_open_file(
+                data, c_size_t(len(data)), keep, byref(Limits(**limits)), byref(file)
+            )
+        )
         return file
 
     def info(self, data: bytes, **limits: int) -> Info:
@@ -106,7 +110,9 @@ class Library:
         out = np.full((height, max(row, width * channels)), 99, np.uint8)
         size = out.size if room is None else room
         place = out.ctypes.data_as(c_void_p)
-        status = self.native.calotype_decode(file, self.pack if pack else None, byref(request), place, c_size_t(size))
+        status = self.native.calotype_decode(
+            file, self.pack if pack else None, byref(request), place, c_size_t(size)
+        )
         self.native.calotype_close_file(file)
         self.status = self._check(status)
         return np.ascontiguousarray(out[:, : width * channels]).reshape(height, width, channels)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.library.binding import Library
 
 import calotype
 from calotype.api import to_picture
@@ -24,7 +25,6 @@ from calotype.bitstream.fields import varint
 from calotype.codec.encoder import encode
 from calotype.codec.pack import Pack
 from calotype.coder import encode_pixels
-from tests.library.binding import Library
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "tests" / "data" / "tiny" / "tiny.zip"
@@ -110,23 +110,34 @@ def test_the_example(installed: Path, folder: Path, files: dict[str, bytes], tmp
     if compiler is None or shutil.which("pkg-config") is None:
         pytest.skip("needs cc and pkg-config")
     libraries = next(installed.rglob("pkgconfig")).parent
-    environment = {**os.environ, "PKG_CONFIG_PATH": str(libraries / "pkgconfig"), "LD_LIBRARY_PATH": str(libraries)}
+    environment = {
+        **os.environ,
+        "PKG_CONFIG_PATH": str(libraries / "pkgconfig"),
+        "LD_LIBRARY_PATH": str(libraries),
+    }
     flags = subprocess.run(
-        ["pkg-config", "--cflags", "--libs", "calotype"], env=environment, check=True, capture_output=True, text=True
+        ["pkg-config", "--cflags", "--libs", "calotype"],
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
     ).stdout.split()
     program = tmp_path / "decode"
     strict = ["-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror"]
     subprocess.run([compiler, *strict, EXAMPLE, *flags, "-o", program], check=True)
     for name, data in files.items():
         (tmp_path / "x.calo").write_bytes(data)
-        subprocess.run([program, tmp_path / "x.calo", folder, tmp_path / "x.ppm"], env=environment, check=True)
+        subprocess.run(
+            [program, tmp_path / "x.calo", folder, tmp_path / "x.ppm"], env=environment, check=True
+        )
         with Image.open(tmp_path / "x.ppm") as shown:
             expected = calotype.decode(data, pack=TINY).convert("RGBA").convert("RGB")
             assert np.array_equal(array(shown), array(expected)), name
     found = subprocess.run(
         [program, tmp_path / "x.calo", tmp_path], env=environment, capture_output=True, text=True, check=False
     )
-    assert found.returncode == 1 and found.stderr.startswith("decode: give")
+    assert found.returncode == 1
+    assert found.stderr.startswith("decode: give")
 
 
 @pytest.mark.parametrize("threads", [1, 4])
@@ -149,26 +160,36 @@ def test_channels_and_stride(library: Library, files: dict[str, bytes]) -> None:
     assert (library.decode(files["grey"], channels=2)[:, :, 1] == 255).all()
     colour = array(calotype.decode(files["odd"], pack=TINY))
     padded = library.decode(files["odd"], channels=4, stride=4 * 77 + 9)
-    assert np.array_equal(padded[:, :, :3], colour) and (padded[:, :, 3] == 255).all()
-    for options in ({"channels": 1}, {"channels": 5}, {"stride": 100}, {"region": (0, 0, 78, 1)}, {"room": 10}):
-        with pytest.raises(ValueError, match="^4: "):
+    assert np.array_equal(padded[:, :, :3], colour)
+    assert (padded[:, :, 3] == 255).all()
+    wrong: list[dict[str, Any]] = [
+        {"channels": 1},
+        {"channels": 5},
+        {"stride": 100},
+        {"region": (0, 0, 78, 1)},
+    ]
+    for options in (*wrong, {"room": 10}):
+        with pytest.raises(ValueError, match=r"^4: "):
             library.decode(files["odd"], **options)
 
 
 def test_info_and_metadata(library: Library, scene: Callable[..., np.ndarray], tiny: Pack) -> None:
     image = Image.fromarray(scene(70, 90))
     image.info["icc_profile"] = None
-    data = calotype.encode(image, 60, pack=TINY, xmp=b"<x:xmpmeta/>" * 500, exif=b"MM\0*\0\0\0\x08\0\0\0\0\0\0")
+    data = calotype.encode(
+        image, 60, pack=TINY, xmp=b"<x:xmpmeta/>" * 500, exif=b"MM\0*\0\0\0\x08\0\0\0\0\0\0"
+    )
     info = library.info(data)
-    assert (info.width, info.height, info.needs_pack, info.grey, info.alpha, info.damaged) == (90, 70, 1, 0, 0, 0)
+    assert (info.width, info.height) == (90, 70)
+    assert (info.needs_pack, info.grey, info.alpha, info.damaged) == (1, 0, 0, 0)
     assert bytes(info.pack_id) == tiny.key
     assert info.level == calotype.probe(data)["level"]
     parsed = calotype.bitstream.parse(data)
     for name in ("icc", "exif", "xmp"):
         assert library.metadata(data, name) == parsed.metadata.get(name)
-    with pytest.raises(ValueError, match="^2: .*max_metadata"):
+    with pytest.raises(ValueError, match=r"^2: .*max_metadata"):
         library.info(data, max_metadata=100)
-    with pytest.raises(ValueError, match="^2: .*max_pixels"):
+    with pytest.raises(ValueError, match=r"^2: .*max_pixels"):
         library.info(data, max_pixels=6299)
 
 
@@ -180,7 +201,7 @@ def test_what_is_left_of_a_damaged_file(library: Library, files: dict[str, bytes
         hurt[chunks[1]["offset"] + 12] ^= 1
         cut = data[: chunks[-1]["offset"] + chunks[-1]["length"] // 2]
         for damaged in (bytes(hurt), cut):
-            with pytest.raises(ValueError, match="^1: "):
+            with pytest.raises(ValueError, match=r"^1: "):
                 library.decode(damaged)
             expected = calotype.decode(damaged, pack=TINY, damaged="keep")
             assert np.array_equal(library.decode(damaged, keep=True), array(expected)), name
@@ -191,29 +212,38 @@ def test_what_is_left_of_a_damaged_file(library: Library, files: dict[str, bytes
         assert np.flatnonzero(library.damaged).tolist() == [1]
 
 
-def test_packs_that_are_not_right(library: Library, folder: Path, files: dict[str, bytes], tmp_path: Path) -> None:
+def test_packs_that_are_not_right(
+    library: Library, folder: Path, files: dict[str, bytes], tmp_path: Path
+) -> None:
     with pytest.raises(ValueError, match=r"^3: pack [0-9a-f]{8} is needed"):
         library.decode(files["odd"], pack=False)
     assert library.decode(files["flat"], pack=False).max() == 77
     with pytest.raises(ValueError, match=r"^3: .*no manifest\.json"):
         library.open_pack(folder)
-    with pytest.raises(ValueError, match="^3: pack 00000000 is needed and is not in"):
+    with pytest.raises(ValueError, match=r"^3: pack 00000000 is needed and is not in"):
         library.open_pack(folder, bytes(4))
     shutil.copytree(folder / "tiny", tmp_path / "hurt")
     for path in sorted((tmp_path / "hurt").iterdir()):
         if path.name.startswith(("manifest", "tables", "networks")):
             data = path.read_bytes()
             path.write_bytes(data[:-20] + b"x" + data[-19:])
-            with pytest.raises(ValueError, match="^3: pack: "):
+            with pytest.raises(ValueError, match=r"^3: pack: "):
                 library.open_pack(tmp_path / "hurt")
             path.write_bytes(data)
     library.open_pack(tmp_path / "hurt")
 
 
 def test_deflated_data_of_every_kind(library: Library, scene: Callable[..., np.ndarray]) -> None:
-    header, tile = calotype.bitstream.Header(1, 1, 0, bytes(4)), encode_pixels(np.zeros((1, 1, 3), np.uint8))[0]
+    header = calotype.bitstream.Header(1, 1, 0, bytes(4))
+    tile = encode_pixels(np.zeros((1, 1, 3), np.uint8))[0]
     noise = np.random.default_rng(3)
-    contents = [bytes([7]), bytes(70000), scene(100, 200).tobytes(), noise.bytes(70000), noise.bytes(300) * 100]
+    contents = [
+        bytes([7]),
+        bytes(70000),
+        scene(100, 200).tobytes(),
+        noise.bytes(70000),
+        noise.bytes(300) * 100,
+    ]
     for content in contents:
         for level in (0, 1, 6, 9):
             for strategy in (zlib.Z_DEFAULT_STRATEGY, zlib.Z_HUFFMAN_ONLY, zlib.Z_RLE, zlib.Z_FIXED):
@@ -227,7 +257,7 @@ def test_deflated_data_of_every_kind(library: Library, scene: Callable[..., np.n
                     try:
                         expected = calotype.bitstream.parse(data).icc
                     except calotype.FormatError:
-                        with pytest.raises(ValueError, match="^1: icc"):
+                        with pytest.raises(ValueError, match=r"^1: icc"):
                             library.info(data)
                     else:
                         assert library.metadata(data, "icc") == expected
@@ -237,9 +267,11 @@ def with_icc(header: calotype.bitstream.Header, tile: bytes, packed: bytes) -> b
     """A file of one pixel whose ICC profile is stored as `packed`."""
     start = header.to_bytes()
     crc = zlib.crc32(start)
-    chunks = [struct.pack("<B", kind) + varint(len(payload)) for kind, payload in ((0x81, packed), (0x04, tile))]
-    sums = [struct.pack("<I", chunk_crc(crc, kind, 0, payload)) for kind, payload in ((0x81, packed), (0x04, tile))]
-    return start + chunks[0] + packed + sums[0] + chunks[1] + tile + sums[1]
+    data = start
+    for kind, payload in ((0x81, packed), (0x04, tile)):
+        data += bytes([kind]) + varint(len(payload)) + payload
+        data += struct.pack("<I", chunk_crc(crc, kind, 0, payload))
+    return data
 
 
 @pytest.mark.parametrize("path", HOSTILE, ids=lambda path: path.stem)
@@ -248,10 +280,10 @@ def test_the_same_files_are_refused(library: Library, path: Path) -> None:
     try:
         calotype.bitstream.parse(data)
     except calotype.FormatError:
-        with pytest.raises(ValueError, match="^1: "):
+        with pytest.raises(ValueError, match=r"^1: "):
             library.info(data)
     except calotype.LimitError:
-        with pytest.raises(ValueError, match="^2: "):
+        with pytest.raises(ValueError, match=r"^2: "):
             library.info(data)
     else:
         library.info(data)
@@ -261,6 +293,6 @@ def test_a_stream_in_alpha_that_is_damaged(library: Library, files: dict[str, by
     file = calotype.bitstream.parse(files["alpha"])
     good = encode_pixels(np.zeros((90, 150, 1), np.uint8))[0]
     data = calotype.bitstream.write(file.header, [bytes(t) for t in file.tiles], alpha=[good[:-1]])
-    with pytest.raises(ValueError, match="^1: alpha: "):
+    with pytest.raises(ValueError, match=r"^1: alpha: "):
         library.decode(data, channels=4)
     assert library.decode(data).shape == (90, 150, 3)

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.golden import scene
 
 import calotype
 from calotype.api import to_picture
 from calotype.codec.encoder import encode
-from tests.golden import scene
 
 ROOT = Path(__file__).parents[2]
 WEB = ROOT / "web" / "decoder"

@@ -12,9 +12,6 @@ import io
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from calotype.bitstream import Header, Limits, StreamWriter, tile_count
 from calotype.codec import latents, library, mixed, rate, tiles
 from calotype.codec.analysis import Analysis

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calotype.bitstream import Box, Header, StreamWriter, alpha_grid, grid_size, tile_box, tile_count, tiles_in
+from calotype.bitstream import (
+    Box,
+    Header,
+    StreamWriter,
+    alpha_grid,
+    grid_size,
+    tile_box,
+    tile_count,
+    tiles_in,
+)
 from calotype.codec import tiles
 from calotype.coder import decode_pixels, encode_pixels
 from calotype.coder.networks import Words
