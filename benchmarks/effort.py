@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
 def measure(given: argparse.Namespace, arguments: list[str]) -> None:
     """Measure what is not stored yet, storing after every file."""
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    loaded = library.load(given.pack)
+    loaded = library.load(given.pack or library.tuned("psnr"))
     pack = loaded.manifest
     about = {"pack": f"{pack.name} {pack.id[:8]}", "threads": given.threads}
     stored: dict[str, Any] = {}

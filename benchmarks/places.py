@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
             measuring.add_argument("pictures", nargs="+", type=Path)
             measuring.add_argument("--every", type=int, default=1, help="take one picture of so many")
         measuring.add_argument("--qualities", nargs="+", type=float, default=list(qualities))
-        measuring.add_argument("--pack", help="instead of the one that ships")
+        measuring.add_argument("--pack", help="instead of the one that ships for eyes, such as photo-psnr")
         measuring.add_argument("--out", type=Path, default=Path("docs/results/places") / f"{name}.json")
     writing = commands.add_parser("table")
     writing.add_argument("folder", type=Path)
@@ -190,20 +190,20 @@ def shares(pixels: np.ndarray, qualities: Sequence[float], pack: str | None) -> 
 def parts(data: bytes, pack: Any) -> dict[str, float]:
     """The bits of a file by what they code, in this order; their sum is all of the file."""
     from calotype import bitstream  # late: versions from before have other modules
-    from calotype.codec import bits, library, phases, tiles
+    from calotype.codec import bits, latents, library, tiles
     from calotype.codec.networks import Networks
 
     counted = bits.count(data, pack=pack)
     file = bitstream.parse(data)
     loaded = library.of(file.header, pack)
     networks = Networks(loaded, loaded.level(file.header.level))
-    level, low = phases.integers(networks), phases.LOW
+    level, low = networks.level.parser, latents.LOW
     found = {"z": float(counted.z.sum())} | dict.fromkeys(LOW_PARTS, 0.0)
     for tile, payload in enumerate(file.tiles):
         box = tiles.latent_box(bitstream.tile_box(file.header, tile))
         z, r = loaded.coder.read(level, payload, box.height, box.width)
-        used = phases.tables_of(loaded.coder.classes(level, z, r).index)[:low]
-        cost = loaded.r_tables.bits(r[:low], used, skip=phases.SKIPPED)
+        used = latents.tables_of(loaded.coder.classes(level, z, r).index)[:low]
+        cost = loaded.r_tables.bits(r[:low], used, skip=latents.SKIPPED)
         for name, (channels, step, past) in LOW_PARTS.items():
             at = cost[slice(*channels)]
             found[name] += float(at[:, ::step, ::step].sum())

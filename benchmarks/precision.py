@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def measure(given: argparse.Namespace) -> dict[str, Any]:
     """A row for each picture, quality and kind; times are the medians of the turns."""
-    path = library.load(given.pack).path
+    path = library.load(given.pack or library.tuned("psnr")).path
     packs = {kind: Pack(path, precision=kind) for kind in KINDS}  # type: ignore[arg-type]
     rows = []
     for picture_path in find_images(given.pictures)[:: given.every]:

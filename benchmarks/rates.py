@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
     measuring.add_argument("pictures", nargs="+", type=Path)
     measuring.add_argument("--qualities", nargs="+", type=float)
     measuring.add_argument("--every", type=int, default=1, help="take one picture of so many")
-    measuring.add_argument("--pack", help="instead of the one that ships")
+    measuring.add_argument("--pack", help="instead of the one that ships for eyes, such as photo-psnr")
     measuring.add_argument("--avif", action="store_true", help="measure AVIF, tuned for PSNR")
     measuring.add_argument("--out", type=Path, required=True)
     comparing = commands.add_parser("compare")

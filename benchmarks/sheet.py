@@ -1,89 +1,120 @@
-"""Crops at 2x beside AVIF at the same size: the sheet in docs/results/sheet.
+"""The same details by three codecs at the same size, once and twice as large: the sheets of crops.
 
-    python benchmarks/sheet.py PHOTOS [--bpp 0.25] [--effort 0] [--out docs/results/sheet]
+    python benchmarks/sheet.py PHOTOS [--bpp 0.15 0.4] [--codecs calotype avif-444 jxl]
+        [--out docs/results/sheet]
 
-PHOTOS is a folder with the subfolders kodak and samples. For each crop of ``CROPS`` the whole picture (of a
-large one the megapixel around the crop) is encoded to the size that ``--bpp`` asks for with Calotype, and
-with AVIF (4:4:4, tuned for PSNR, speed 6) at the quality whose file is nearest to that size. The page shows
-the original, ours, AVIF, each with its bits per pixel and PSNR; ``sheet.json`` holds the figures.
+PHOTOS is a folder with the subfolders kodak and large. For each detail of ``CROPS`` the picture (of a large
+one the megapixel around the detail) is encoded by every codec of `calotype bench` that is named, at the
+quality whose file comes nearest to ``--bpp`` bits per pixel; Calotype, which can, to that size. A row of the
+sheets is the original and what the codecs make of it, each with its bits per pixel and SSIMULACRA2;
+``sheet-1x.webp`` shows a detail as it is, ``sheet-2x.webp`` its middle twice as large, and ``sheet.json``
+holds the figures.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from calotype.bench.metrics import METRICS
-from calotype.codec import library
-from calotype.codec.decoder import decode
+from calotype.bench import codecs
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
 from calotype.codec.rate import Target
+from calotype.codec.ssimulacra2 import ssimulacra2
 from calotype.records.provenance import provenance
 from calotype.records.script import guarded, usable
 
-SIDE = (200, 132)
-"""Width and height of a crop in pixels; shown twice as large."""
+Pixels = NDArray[np.uint8]
+
+SIDE = (400, 264)
+"""Width and height of a detail in pixels."""
 CROPS = {
-    "face": ("kodak/kodim04.png", (250, 330)),
-    "face, outdoors": ("kodak/kodim15.png", (260, 90)),
-    "portrait": ("samples/miner-portrait.jpg", (0.34, 0.34)),
-    "text": ("kodak/kodim14.png", (495, 365)),
-    "text, small": ("kodak/kodim20.png", (225, 240)),
-    "buildings": ("kodak/kodim08.png", (300, 290)),
-    "foliage": ("kodak/kodim13.png", (380, 120)),
-    "foliage, flowers": ("kodak/kodim07.png", (420, 190)),
-    "night": ("samples/san-francisco-dusk.jpg", (0.45, 0.55)),
+    "face and hair": ("large/clic25_0369d229ba4c.png", (0.40, 0.44)),
+    "dark cloth": ("large/clic25_097cb426910b.png", (0.22, 0.42)),
+    "crowd at night": ("large/clic25_100a02c269c5.png", (0.50, 0.30)),
+    "grass and rock": ("large/clic25_1b4ad095795a.png", (0.28, 0.55)),
+    "curls": ("large/clic25_2c1f84548ef9.png", (0.30, 0.36)),
+    "foliage": ("kodak/kodim13.png", (250, 60)),
 }
-"""Picture, left and top of the crop: pixels, or shares of the picture where below 1."""
+"""Picture, left and top of the detail: pixels, or shares of the picture where below 1."""
 LARGEST = 1024
+MISS, TRIES = 0.02, 9
+"""A size within this share is near enough; so many qualities are tried for it."""
+GAP, LABEL = 6, 20
 
 
 @guarded
 def main(arguments: list[str] | None = None) -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("photos", type=Path)
-    options.add_argument("--bpp", type=float, default=0.25)
-    options.add_argument("--effort", type=int, default=0)
+    options.add_argument("--bpp", nargs="+", type=float, default=[0.15, 0.4])
+    options.add_argument("--codecs", nargs="+", default=["calotype", "avif-444", "jxl"])
     options.add_argument("--out", type=Path, default=Path("docs/results/sheet"))
     given = options.parse_args(arguments)
     usable(given.out)
+    chosen = [codecs.get(spec) for spec in given.codecs]
     rows: list[dict[str, Any]] = []
-    panels = []
+    panels: list[list[Pixels]] = []
     for label, (name, at) in CROPS.items():
-        original, corner = _cut(given.photos / name, at)
-        data = encode(Picture.from_pil(original), target=Target("bpp", given.bpp), effort=given.effort).data
-        ours = decode(data).picture.to_pil()
-        size, theirs = _avif(original, len(data))
-        pixels = original.width * original.height
-        figures = {"crop": label, "picture": name, "corner": corner}
-        for codec, length, image in (("calotype", len(data), ours), ("avif", size, theirs)):
-            psnr = METRICS["psnr_rgb"].compute(np.asarray(original), np.asarray(image))
-            figures[codec] = {"bpp": round(8 * length / pixels, 4), "psnr": round(psnr, 2)}
-        rows.append(figures)
-        panels.append([_crop(image, corner) for image in (original, ours, theirs)])
-        print(figures, flush=True)
-    pack = library.load().manifest
+        original, (left, top) = _cut(given.photos / name, at)
+        part = np.s_[top : top + SIDE[1], left : left + SIDE[0]]
+        for bpp in given.bpp:
+            row: dict[str, Any] = {"detail": label, "picture": name, "corner": [left, top], "wanted": bpp}
+            shown = [original[part]]
+            for codec in chosen:
+                size, decoded = made(codec, original, bpp)
+                score = ssimulacra2(original, decoded)
+                row[codec.name] = {"bpp": round(size, 4), "ssimulacra2": round(score, 2)}
+                shown.append(decoded[part])
+            rows.append(row)
+            panels.append(shown)
+            print(row, flush=True)
     given.out.mkdir(parents=True, exist_ok=True)
-    _draw(rows, panels).save(given.out / "sheet.webp", "WEBP", quality=88, method=6)
-    made = provenance(["python", "benchmarks/sheet.py", *(arguments or sys.argv[1:])])
-    about = {"pack": f"{pack.name} {pack.id[:8]}", "effort": given.effort, "bpp": given.bpp}
-    about |= made | {"crops": rows}
-    (given.out / "sheet.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    names = [codec.name for codec in chosen]
+    for times in (1, 2):
+        sheet = _draw(names, rows, panels, times)
+        sheet.save(given.out / f"sheet-{times}x.webp", "WEBP", quality=80, method=6)
+    words = sys.argv[1:] if arguments is None else arguments
+    about = {codec.name: codec.version() for codec in chosen}
+    record = provenance(["python", "benchmarks/sheet.py", *words]) | {"codecs": about, "details": rows}
+    (given.out / "sheet.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-def _cut(path: Path, at: tuple[float, float]) -> tuple[Image.Image, tuple[int, int]]:
-    """The picture (at most LARGEST a side, around the crop), and the crop's left and top in it."""
-    from PIL import ImageOps
+def made(codec: codecs.Codec, original: Pixels, bpp: float) -> tuple[float, Pixels]:
+    """Bits per pixel, and the decoded picture, of the file nearest to `bpp` bits per pixel."""
+    pixels = original.shape[0] * original.shape[1]
+    if codec.family == "calotype":
+        pack = getattr(codec, "pack", None)
+        data = encode(Picture.from_array(original), target=Target("bpp", bpp), pack=pack).data
+        return 8 * len(data) / pixels, codec.decode(data)
+    files: dict[float, bytes] = {}
+    small, large = codec.qualities[0], codec.qualities[-1]  # which need not be the lower number
+    for _ in range(TRIES):
+        quality = (small + large) / 2
+        if codec.quality_step:
+            quality = round(quality / codec.quality_step) * codec.quality_step
+        if quality in files:
+            break
+        files[quality] = codec.encode(original, quality)
+        size = 8 * len(files[quality]) / pixels
+        if abs(size / bpp - 1) < MISS:
+            break
+        small, large = (quality, large) if size < bpp else (small, quality)
+    best = min(files.values(), key=lambda data: abs(8 * len(data) / pixels - bpp))
+    return 8 * len(best) / pixels, codec.decode(best)
 
-    image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+
+def _cut(path: Path, at: tuple[float, float]) -> tuple[Pixels, tuple[int, int]]:
+    """The picture (at most LARGEST a side, around the detail), and the detail's left and top in it."""
+    with Image.open(path) as file:
+        image = file.convert("RGB")
     left, top = (int(a if a >= 1 else a * size) for a, size in zip(at, image.size))
     x, y = (
         max(0, min(corner + side // 2 - LARGEST // 2, size - LARGEST))
@@ -91,44 +122,33 @@ def _cut(path: Path, at: tuple[float, float]) -> tuple[Image.Image, tuple[int, i
     )
     part = image.crop((x, y, min(x + LARGEST, image.width), min(y + LARGEST, image.height)))
     left, top = min(left - x, part.width - SIDE[0]), min(top - y, part.height - SIDE[1])
-    return part, (left, top)
+    return np.asarray(part), (left, top)
 
 
-def _avif(image: Image.Image, size: int) -> tuple[int, Image.Image]:
-    """AVIF's size and pixels at the quality whose file is nearest to `size` bytes."""
-    tried: dict[int, bytes] = {}
-    low, high = 0, 100
-    while low <= high:
-        quality = (low + high) // 2
-        stream = io.BytesIO()
-        advanced = {"tune": "psnr"}
-        image.save(stream, "AVIF", quality=quality, subsampling="4:4:4", speed=6, advanced=advanced)
-        tried[quality] = stream.getvalue()
-        if len(tried[quality]) > size:
-            high = quality - 1
-        else:
-            low = quality + 1
-    data = min(tried.values(), key=lambda data: abs(len(data) - size))
-    return len(data), Image.open(io.BytesIO(data)).convert("RGB")
-
-
-def _crop(image: Image.Image, corner: tuple[int, int]) -> Image.Image:
-    box = (*corner, corner[0] + SIDE[0], corner[1] + SIDE[1])
-    return image.crop(box).resize((2 * SIDE[0], 2 * SIDE[1]), Image.Resampling.NEAREST)
-
-
-def _draw(rows: list[dict[str, Any]], panels: list[list[Image.Image]]) -> Image.Image:
-    width, height, label = 2 * SIDE[0], 2 * SIDE[1], 20
-    sheet = Image.new("RGB", (3 * (width + 6) + 6, len(rows) * (height + label + 6) + 6), "white")
+def _draw(
+    names: list[str], rows: list[dict[str, Any]], panels: list[list[Pixels]], times: int
+) -> Image.Image:
+    width, height = SIDE
+    size = (1 + len(names)) * (width + GAP) + GAP, len(rows) * (height + LABEL + GAP) + GAP
+    sheet = Image.new("RGB", size, "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
-    for y, (row, images) in enumerate(zip(rows, panels)):
-        texts = [f"{row['crop']}: original"]
-        texts += [f"{c}  {row[c]['bpp']:.3f} bpp  {row[c]['psnr']:.2f} dB" for c in ("calotype", "avif")]
-        for x, (text, image) in enumerate(zip(texts, images)):
-            corner = 6 + x * (width + 6), 6 + y * (height + label + 6)
+    for down, (row, shown) in enumerate(zip(rows, panels)):
+        texts = [f"{row['detail']}: original"]
+        texts += [f"{n}  {row[n]['bpp']:.3f} bpp  SSIMULACRA2 {row[n]['ssimulacra2']:.1f}" for n in names]
+        for across, (text, pixels) in enumerate(zip(texts, shown)):
+            corner = GAP + across * (width + GAP), GAP + down * (height + LABEL + GAP)
             pen.text(corner, text, "black", font)
-            sheet.paste(image, (corner[0], corner[1] + label))
+            sheet.paste(_larger(pixels, times), (corner[0], corner[1] + LABEL))
     return sheet
+
+
+def _larger(pixels: Pixels, times: int) -> Image.Image:
+    """The middle of a detail, so many times larger, at the size of a detail."""
+    width, height = SIDE[0] // times, SIDE[1] // times
+    left, top = (SIDE[0] - width) // 2, (SIDE[1] - height) // 2
+    return Image.fromarray(pixels[top : top + height, left : left + width]).resize(
+        SIDE, Image.Resampling.NEAREST
+    )
 
 
 if __name__ == "__main__":

@@ -55,6 +55,8 @@ public:
         if (error && (damage == Damage::error || fatal || fatal_)) throw *error;
         if (error && !trusted && !(cut && chunks_ == 0)) throw *error;
         tiles.resize(static_cast<std::size_t>(header.columns() * header.rows()));
+        // A picture of pixels alone names no pack, and needs none even where tiles are missing.
+        for (Tile& tile : tiles) tile.pixels |= header.pack_id == std::array<std::uint8_t, 4>{};
     }
 
     Header header;

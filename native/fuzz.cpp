@@ -1,4 +1,4 @@
-// Fuzz harness of the entropy coder and of the parser of latents, with or without libFuzzer (see
+// Fuzz harness of the entropy coder, the parser of latents and the coder of pixels, with or without libFuzzer (see
 // sanitize.sh).
 //
 // An input is read as a short recipe (tables, indices) and a stream. The target decodes the stream, which may
@@ -11,9 +11,11 @@
 #include "decoder.hpp"
 #include "encoder.hpp"
 #include "fuzz_latents.hpp"
+#include "fuzz_lossless.hpp"
 
 using namespace calotype::rans;
 namespace latents = calotype::latents;
+namespace lossless = calotype::lossless;
 
 namespace {
 
@@ -117,6 +119,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     subject.damage();
     latents::fuzz::decode_anything(subject, data + 4, size - 4, size % subject.kernel_count());
     latents::fuzz::round_trip(subject, data + 4, size - 4);
+    lossless::fuzz::decode_anything(data + 4, size - 4, load32(data));
+    lossless::fuzz::round_trip(data + 4, size - 4, load32(data));
     return 0;
 }
 
@@ -149,6 +153,9 @@ int main(int argc, char** argv) {
         damage(latents::fuzz::round_trip(subject, input.data(), input.size()), random, [&](const Bytes& b) {
             latents::fuzz::decode_anything(subject, b.data(), b.size(), b.size() % subject.kernel_count());
         });
+        const std::uint32_t seed = load32(input.data());
+        damage(lossless::fuzz::round_trip(input.data(), input.size(), seed), random,
+               [&](const Bytes& b) { lossless::fuzz::decode_anything(b.data(), b.size(), seed); });
     }
     std::printf("fuzz: %ld rounds, nothing found\n", rounds);
 }

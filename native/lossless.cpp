@@ -22,15 +22,15 @@ void bind_lossless(nb::module_& m) {
     using namespace nb::literals;
     m.def(
         "pixels_encode",
-        [](Image pixels, unsigned near, int like) {
+        [](Image pixels, unsigned step, int like) {
             std::vector<std::uint8_t> bytes;
             {
                 nb::gil_scoped_release release;
-                bytes = lossless::encode(pixels.data(), shape_of(pixels), near, like);
+                bytes = lossless::encode(pixels.data(), shape_of(pixels), step, like);
             }
             return nb::bytes(bytes.data(), bytes.size());
         },
-        "pixels"_a.noconvert(), "near"_a, "like"_a);
+        "pixels"_a.noconvert(), "step"_a, "like"_a);
     m.def(
         "pixels_decode",
         [](Bytes data, Image out) {

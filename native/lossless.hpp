@@ -11,7 +11,7 @@
 namespace calotype::lossless {
 
 inline constexpr std::size_t max_pixels = 1 << 24, max_channels = 4;
-inline constexpr unsigned max_near = 31;
+inline constexpr unsigned max_step = 32;
 
 struct Shape {
     std::size_t width, height, channels;
@@ -21,7 +21,7 @@ struct Shape {
 struct Way {
     unsigned colour = 0;  // 0 as it is, 1 green and differences to it, 2 luma and two differences (YCoCg-R)
     bool screen = false;  // whole pixels are guessed first
-    unsigned near = 0;    // largest error of a value
+    unsigned step = 1;    // between the values that can be coded; 1 is without loss
 };
 
 using Pixel = std::uint32_t;  // channel c in byte c
@@ -149,9 +149,9 @@ private:
     }
 
     bool close(Pixel a, Pixel b) const {
-        if (!way_.near) return a == b;
+        if (way_.step == 1) return a == b;
         for (std::size_t c = 0; c < shape_.channels; ++c)
-            if (std::abs(byte(a, c) - byte(b, c)) > static_cast<int>(way_.near)) return false;
+            if (std::abs(byte(a, c) - byte(b, c)) > static_cast<int>(way_.step / 2)) return false;
         return true;
     }
 
@@ -237,10 +237,10 @@ private:
         Cuts mixed;
         for (std::size_t i = 0; i < 16; ++i)
             mixed[i] = static_cast<std::uint16_t>((a.cut[i] * share + b.cut[i] * (4 - share)) >> 2);
-        const int step = static_cast<int>(2 * way_.near + 1);
+        const int step = static_cast<int>(way_.step);
         int q = 0;
         if constexpr (!Coder::reads) {
-            q = (std::abs(want - predicted) + static_cast<int>(way_.near)) / step;
+            q = (std::abs(want - predicted) + step / 2) / step;
             if (want < predicted) q = -q;
         }
         const int whole = q >> cut;
@@ -372,22 +372,22 @@ inline void check(Shape shape) {
 
 // One way to code the pixels, which become what a decoder gets.
 inline std::vector<std::uint8_t> encode(std::uint8_t* data, Shape shape, Way way) {
-    Writer writer(static_cast<std::uint8_t>(way.colour | (way.screen ? 4 : 0) | way.near << 3));
+    Writer writer(static_cast<std::uint8_t>(way.colour | (way.screen ? 4 : 0) | (way.step - 1) << 3));
     Walk<Writer>(writer, shape, way).run(data);
     return writer.finish();
 }
 
 // The ways that may be best, judging by some rows in the middle: guessing whole pixels takes time to learn, so
 // more than one is left.
-inline std::vector<Way> choose(const std::uint8_t* data, Shape shape, unsigned near) {
+inline std::vector<Way> choose(const std::uint8_t* data, Shape shape, unsigned step) {
     const Shape strip = {shape.width, std::min<std::size_t>(shape.height, 64), shape.channels};
     const std::size_t row = shape.width * shape.channels;
     const std::uint8_t* from = data + (shape.height - strip.height) / 2 * row;
-    const unsigned colours = shape.channels < 3 ? 1 : near ? 2 : 3;  // errors of luma would add up
+    const unsigned colours = shape.channels < 3 ? 1 : step > 1 ? 2 : 3;  // errors of luma would add up
     std::vector<Way> ways, best;
     std::vector<std::size_t> sizes;
     for (unsigned i = 0; i < 2 * colours; ++i) {
-        ways.push_back({i % colours, i < colours, near});
+        ways.push_back({i % colours, i < colours, step});
         std::vector<std::uint8_t> copy(from, from + strip.height * row);
         sizes.push_back(encode(copy.data(), strip, ways.back()).size());
     }
@@ -397,19 +397,19 @@ inline std::vector<Way> choose(const std::uint8_t* data, Shape shape, unsigned n
     return best;
 }
 
-inline Way way_of(unsigned first) { return {first & 3, (first & 4) != 0, first >> 3}; }
+inline Way way_of(unsigned first) { return {first & 3, (first & 4) != 0, (first >> 3) + 1}; }
 
-// Codes the pixels, which become what a decoder gets: the same, or each value within `near`. `like`: the first
+// Codes the pixels, which become what a decoder gets: the same, or each value within half a `step`. `like`: the first
 // byte of a stream of almost the same pixels, whose way is taken over; otherwise -1.
-inline std::vector<std::uint8_t> encode(std::uint8_t* data, Shape shape, unsigned near, int like = -1) {
+inline std::vector<std::uint8_t> encode(std::uint8_t* data, Shape shape, unsigned step, int like = -1) {
     check(shape);
-    if (near > max_near) throw std::invalid_argument("near must be 0 to 31");
+    if (step < 1 || step > max_step) throw std::invalid_argument("step must be 1 to 32");
     if (like >= 0) {
         const Way way = way_of(static_cast<unsigned>(like));
-        return encode(data, shape, Way{shape.channels < 3 || (near && way.colour == 2) ? 0 : way.colour % 3, way.screen, near});
+        return encode(data, shape, Way{shape.channels < 3 || (step > 1 && way.colour == 2) ? 0 : way.colour % 3, way.screen, step});
     }
     std::vector<std::uint8_t> best, pixels;
-    for (const Way& way : choose(data, shape, near)) {
+    for (const Way& way : choose(data, shape, step)) {
         std::vector<std::uint8_t> copy(data, data + shape.width * shape.height * shape.channels);
         std::vector<std::uint8_t> found = encode(copy.data(), shape, way);
         if (best.empty() || found.size() < best.size()) best.swap(found), pixels.swap(copy);

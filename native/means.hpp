@@ -218,8 +218,9 @@ private:
     }
     // A search of an encoder's asks what is between integers.
     static std::int64_t stepped(float r, std::int32_t step) {
+        constexpr double far = 2.0 * word_peak;  // clipped together with any mean
         const double part = std::floor(double{r} * step / (2.0 * half) + 0.5);
-        return part >= -word_peak && part <= word_peak ? static_cast<std::int64_t>(part) : part < 0 ? -word_peak : word_peak;
+        return static_cast<std::int64_t>(part >= -far && part <= far ? part : part < 0 ? -far : far);
     }
 
     Word* at(std::size_t y, std::size_t x) { return &y_[(y * columns_ + x) * net_.latents()]; }

@@ -2,6 +2,7 @@
 // src/calotype/codec/pack.py, and the arithmetic in docs/FORMAT.md.
 #pragma once
 
+#include <cmath>
 #include <memory>
 
 #include "container.hpp"
@@ -80,7 +81,7 @@ public:
         };
         found.z_mul = at("z_mul"), found.z_place = at("z_place"), found.z_scale = at("z_scale");
         found.low_bias = at("low_bias"), found.high_bias = at("high_bias");
-        found.low_step = at("low_step"), found.high_step = at("high_step");
+        found.low_step = powers_of_two(at("low_log_step")), found.high_step = powers_of_two(at("high_log_step"));
         found.level_vector = at("level_vector");
         try {
             latents::check_level(*parser_, found.parser());
@@ -153,6 +154,35 @@ private:
         return read_tensors(stored.data, stored.size);
     }
 
+    // ---- steps ----------------------------------------------------------------------------------------------
+
+    static constexpr int most_octaves = 30;
+
+    static void check_log_steps(const Tensor& t) {
+        for (std::size_t i = 0; i < t.size(); ++i)
+            if (t.as<std::int32_t>()[i] < 0 || t.as<std::int32_t>()[i] >= most_octaves << 16)
+                fail("tables.safetensors: a log_step is not within 0 to 30 octaves");
+    }
+
+    // 2 to the power of each / 65536, rounded.
+    static std::vector<std::int32_t> powers_of_two(std::vector<std::int32_t> logs) {
+        static const auto powers = [] {
+            std::array<std::int64_t, 257> p{};
+            for (std::size_t k = 0; k < p.size(); ++k)
+                p[k] = std::llround(std::exp2(static_cast<double>(k) / 256 + most_octaves));
+            return p;
+        }();
+        for (std::int32_t& log : logs) {
+            const int whole = log >> 16, part = log & 65535;
+            const std::int64_t low = powers[static_cast<std::size_t>(part >> 8)];
+            const std::int64_t high = powers[static_cast<std::size_t>(part >> 8) + 1];
+            const std::int64_t mantissa = low + (((high - low) * (part & 255) + 128) >> 8);
+            const int shift = most_octaves - whole;
+            log = static_cast<std::int32_t>((mantissa + (std::int64_t{1} << shift) / 2) >> shift);
+        }
+        return logs;
+    }
+
     // ---- tables --------------------------------------------------------------------------------------------
 
     const Tensor& table(const std::string& name, const char* dtype, const std::vector<std::size_t>& shape) const {
@@ -179,8 +209,8 @@ private:
 
     void read_tables() {
         const std::size_t high = channels_ - low_channels, n = levels_;
-        table("low_step", "I32", {n, 4, low_channels});
-        table("high_step", "I32", {n, latents::phases, high});
+        check_log_steps(table("low_log_step", "I32", {n, 4, low_channels}));
+        check_log_steps(table("high_log_step", "I32", {n, latents::phases, high}));
         table("level_vector", "I32", {n, channels_});
         table("z_mul", "I32", {n, hyper_});
         table("z_place", "I32", {n, latents::z_stages, hyper_});

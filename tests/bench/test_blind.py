@@ -6,6 +6,8 @@ import base64
 import io
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +64,35 @@ def test_the_middle_is_shown(folder: Path) -> None:
     text = blind.build(folder, ("webp", "jpeg-420"), (64, 32)).read_text("utf-8")
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
     np.testing.assert_array_equal(pixels(data["originals"]["a.png"]), scene(96, 128, 1)[32:64, 32:96])
+
+
+VISIT = Path(__file__).with_name("visit_blind.js")
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def test_a_visitor_is_told_how_he_voted(folder: Path) -> None:
+    """The page's own script, on elements that only remember what they are given."""
+    path = blind.build(folder, ("webp", "jpeg-420"))
+    done = subprocess.run(["node", str(VISIT), str(path)], capture_output=True, text=True, check=True)
+    told = json.loads(done.stdout)
+    assert told["shown"] == [True] * 4
+    assert told["hidden"] is False
+    assert told["rows"] == [
+        ["rate", "webp", "jpeg-420", "no difference"],
+        ["0.5 bpp", 2, 0, 0],
+        ["1 bpp", 0, 0, 2],
+        ["all", 2, 0, 2],
+    ]
+    assert "50.0 %" in told["chance"]
+
+
+def test_at_most_so_many_pairs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "blind", str(folder), "webp", "jpeg-420", "--pairs", "3"]) == 0
+    text = (folder / blind.NAME).read_text("utf-8")
+    pairs = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])["pairs"]
+    assert [(p["image"], p["wanted"]) for p in pairs] == [("a.png", 0.5), ("a.png", 1.0), ("b.png", 0.5)]
+    assert main(["bench", "blind", str(folder), "webp", "jpeg-420", "--pairs", "0"]) == 2
+    assert "--pairs" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

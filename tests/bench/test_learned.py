@@ -95,6 +95,12 @@ def test_our_own_codec() -> None:
     other = codecs.get(f"calotype:{path}")
     assert other.name == f"calotype:{Path(path).stem}"
     assert other.encode(image, 60) == data
+    archive = codecs.get("calotype:psnr")
+    assert archive.name == "calotype:psnr"
+    assert "for psnr" in archive.settings
+    assert "for eyes" in codec.settings
+    assert archive.version().split()[-2] == library.tuned("psnr")
+    assert codec.version().split()[-2] == library.tuned("eyes")
     if os.environ.get("CALOTYPE_PACKS") is None:
         assert "no pack" in str(codecs.get("calotype:no-such-pack").missing())
 
@@ -107,8 +113,10 @@ def test_complexity_of_a_pack() -> None:
     found = codec.complexity()
     assert found is not None
     kmac = found["kmac_per_pixel"]
-    assert kmac["encode"] == pytest.approx(kmac["analysis"] + kmac["latent_encoder"] + kmac["coder"])
-    assert kmac["decode"] == pytest.approx(kmac["coder"] + kmac["latent_decoder"] + kmac["synthesis"])
+    assert kmac["encode"] == pytest.approx(
+        sum(kmac[part] for part in ("analysis", "hyper_encoder", "coder", "mean"))
+    )
+    assert kmac["decode"] == pytest.approx(kmac["coder"] + kmac["mean"] + kmac["synthesis"])
     assert min(kmac.values()) > 0
 
 

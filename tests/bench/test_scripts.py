@@ -8,6 +8,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tests.bench.conftest import scene
+
+from calotype.bench import codecs
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,7 +34,11 @@ def script(name: str) -> ModuleType:
             ["table", "bad/results.json", "page.md"],
             "bad/results.json: cannot be used: no 'rows'",
         ),
-        ("sheet", ["nowhere", "--out", "sheet"], "nowhere/kodak/kodim04.png: no such file or directory"),
+        (
+            "sheet",
+            ["nowhere", "--out", "sheet"],
+            "nowhere/large/clic25_0369d229ba4c.png: no such file or directory",
+        ),
         ("codec", ["nowhere.jpg"], "nowhere.jpg: no such file or directory"),
     ],
 )
@@ -52,3 +59,15 @@ def test_scripts_say_what_is_wrong_in_one_line(
     assert message in told
     assert told.count("\n") == 1
     assert [p.name for p in tmp_path.iterdir()] == ["bad"]
+
+
+def test_the_sheet_finds_the_size() -> None:
+    """Codecs whose quality falls as its number rises, too."""
+    sheet, image = script("sheet"), scene(120, 160)
+    codec = codecs.get("webp")
+    turned = type("Turned", (type(codec),), {"encode": lambda s, i, q: codec.encode(i, 100 - q)})()
+    turned.qualities = tuple(100 - q for q in codec.qualities)
+    for one in (codec, turned):
+        size, decoded = sheet.made(one, image, 0.6)
+        assert size == pytest.approx(0.6, rel=0.15)
+        assert decoded.shape == image.shape

@@ -17,8 +17,9 @@ def expected_header(case: dict[str, Any]) -> Header:
     return Header(**{**case["header"], "pack_id": bytes.fromhex(case["header"]["pack_id"])})
 
 
-def expected_extras(case: dict[str, Any]) -> dict[str, bytes | None]:
-    return {name: _bytes(case.get(name)) for name in ("icc", "exif", "xmp", "alpha")}
+def expected_extras(case: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {name: _bytes(case.get(name)) for name in ("icc", "exif", "xmp")}
+    return found | {"alpha": [bytes.fromhex(part) for part in case["alpha"]] if "alpha" in case else None}
 
 
 def _bytes(text: str | None) -> bytes | None:

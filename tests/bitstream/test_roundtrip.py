@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
-import struct
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calotype.bitstream import Header, Limits, StreamWriter, is_calo, parse, probe, tile_count, write
-from calotype.errors import LimitError
+from calotype.bitstream import (
+    Header,
+    Limits,
+    StreamWriter,
+    alpha_grid,
+    is_calo,
+    parse,
+    probe,
+    tile_count,
+    write,
+)
+from calotype.errors import FormatError, LimitError
 
 NO_LIMITS = Limits(max_pixels=2**62, max_tile_pixels=2**62, max_tiles=2**30, max_metadata=2**30)
 
 
-def png_start(header: Header) -> bytes:
-    """A PNG as far as the container looks at it."""
-    size = struct.pack(">II", header.width, header.height)
-    return b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + size + bytes([8, 0, 0, 0, 0]) + b"and so on"
+def alpha_of(header: Header) -> list[bytes]:
+    """Parts of alpha as far as the container looks at them, some longer than one byte of length tells."""
+    return [bytes([i % 256]) * (37 * i % 200) for i in range(tile_count(alpha_grid(header)))]
 
 
 headers = st.builds(
@@ -66,7 +75,7 @@ def test_every_chunk(
 ) -> None:
     count = tile_count(header)
     tiles = data.draw(st.lists(st.binary(max_size=200), min_size=count, max_size=count))
-    alpha = png_start(header) if has_alpha else None
+    alpha = alpha_of(header) if has_alpha else None
     written = write(header, tiles, icc, exif, xmp, alpha)
     file = parse(written)
     assert file.header == header
@@ -126,9 +135,9 @@ class Dribble:
 def test_stream_writer_writes_the_same_at_once(tmp_path: Path) -> None:
     header = Header(130, 65, 100, b"PACK", 64)
     tiles = [bytes([i]) * 50 for i in range(6)]
-    whole = write(header, tiles, icc=b"icc", alpha=png_start(header))
+    whole = write(header, tiles, icc=b"icc", alpha=alpha_of(header))
     with (tmp_path / "x.calo").open("wb") as file:
-        with StreamWriter(file, header, icc=b"icc", alpha=png_start(header)) as writer:
+        with StreamWriter(file, header, icc=b"icc", alpha=alpha_of(header)) as writer:
             for i, tile in enumerate(tiles):
                 writer.tile(memoryview(tile))
                 file.flush()
@@ -139,7 +148,7 @@ def test_stream_writer_writes_the_same_at_once(tmp_path: Path) -> None:
     assert (tmp_path / "x.calo").read_bytes() == whole
 
     dribble = Dribble()
-    with StreamWriter(dribble, header, icc=b"icc", alpha=png_start(header)) as writer:
+    with StreamWriter(dribble, header, icc=b"icc", alpha=alpha_of(header)) as writer:
         for tile in tiles:
             writer.tile(tile)
     assert dribble.data == whole
@@ -189,17 +198,32 @@ def test_writer_keeps_to_the_limits() -> None:
     assert out.getvalue() == b""
 
 
-@pytest.mark.parametrize(
-    ("alpha", "reason"),
-    [
-        (b"", "alpha is not a PNG"),
-        (png_start(Header(10, 11, 0, b"PACK")), "alpha is a PNG of 10 x 11 in a picture of 10 x 10"),
-        (png_start(Header(10, 10, 0, b"PACK")).replace(b"\x08\0\0\0\0", b"\x08\0\0\0\1"), "not 8-bit grey"),
-    ],
-)
-def test_alpha_that_does_not_fit(alpha: bytes, reason: str) -> None:
-    with pytest.raises(ValueError, match=reason):
-        write(Header(10, 10, 0, b"PACK"), [b"t"], alpha=alpha)
+def test_alpha_that_does_not_fit() -> None:
+    with pytest.raises(ValueError, match="alpha has 2 tiles, and the grid has 1"):
+        write(Header(10, 10, 0, b"PACK"), [b"t"], alpha=[b"", b""])
+
+
+@given(small_headers, st.data())
+def test_tiles_of_both_kinds(header: Header, data: st.DataObject) -> None:
+    header = dataclasses.replace(header, lab=False)
+    kinds = data.draw(st.lists(st.booleans(), min_size=tile_count(header), max_size=tile_count(header)))
+    out = io.BytesIO()
+    with StreamWriter(out, header) as writer:
+        for i, pixels in enumerate(kinds):
+            writer.tile(bytes([i]), pixels=pixels)
+    file = parse(out.getvalue())
+    assert file.pixels == kinds
+    assert [bytes(tile) for tile in file.tiles] == [bytes([i]) for i in range(len(kinds))]
+    names = [chunk["name"] for chunk in probe(out.getvalue())["chunks"]]
+    assert names == ["pixels" if pixels else "tile" for pixels in kinds]
+
+
+def test_a_lab_file_has_no_pixels() -> None:
+    out = io.BytesIO()
+    with StreamWriter(out, Header(10, 10, 0, b"PACK", lab=True)) as writer:
+        writer.tile(b"t", pixels=True)
+    with pytest.raises(FormatError, match="a pixels chunk, in a file of the kind that holds latents"):
+        parse(out.getvalue())
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from PIL import Image
 from calotype import api
 from calotype.bench import bdrate, gate, gate_measure, gate_ship
 from calotype.cli import main
-from calotype.codec import library, manifest, quality
+from calotype.codec import encoder, library, manifest, quality
 from calotype.codec.pack import Pack
 from calotype.codec.ssimulacra2 import ssimulacra2
 from calotype.errors import PackError
@@ -65,6 +65,7 @@ def packs(
             folder / name,
             name=name,
             training={"minutes": 1.5, "data": "made"},
+            calibration=(sample(1), torch.tensor([0.5, 1.5])),
         )
     return {path.name: path for path in folder.iterdir()}
 
@@ -179,8 +180,8 @@ def test_repeats_say_how_often_decoding_is_timed_and_a_fifth_of_it_encoding(
     pictures = gate_measure.read_sets([images])[0].pictures
     both = [Pack(packs["good"]), Pack(packs["bad"])]
     calls = []
-    encode = api.encode
-    monkeypatch.setattr(api, "encode", lambda *a, **k: calls.append(k["pack"]) or encode(*a, **k))
+    encode = encoder.encode
+    monkeypatch.setattr(encoder, "encode", lambda *a, **k: calls.append(k["pack"]) or encode(*a, **k))
     assert [t.shape for t in gate_measure.encode_times(both, pictures, 1, 6)] == [(2, len(pictures))] * 2
     measured = calls[2:]  # after one of each pack, which reads the networks
     assert [measured.count(pack) for pack in both] == [2 * len(pictures)] * 2
@@ -263,7 +264,9 @@ def trained_for(distortion: str, pack: Path, copy: Path) -> Path:
     return edited(pack, copy, manifest.TABLES, tables, training={"distortion": distortion})
 
 
-@pytest.mark.parametrize("name", ["synthesis.onnx", "synthesis.int8.onnx", "analysis.onnx"])
+@pytest.mark.parametrize(
+    "name", ["analysis.onnx", "analysis.int8.onnx", "hyper_encoder.onnx", "synthesis.onnx"]
+)
 def test_every_file_and_network_is_looked_at(name: str, tmp_path: Path, images: Path) -> None:
     """Of float32 and int8 networks this CPU runs one kind; people's may run the other."""
     whole = manifest.read(gate.SHIPPED, name)
@@ -278,8 +281,8 @@ def test_every_file_and_network_is_looked_at(name: str, tmp_path: Path, images: 
 
 def test_both_kinds_of_networks_give_the_same_picture(tmp_path: Path) -> None:
     gate.check(gate.SHIPPED)
-    other = manifest.read(library.BUILT_IN / library.TUNES["eyes"], "synthesis.int8.onnx")
-    mixed = edited(gate.SHIPPED, tmp_path / "mixed", "synthesis.int8.onnx", other)
+    other = manifest.read(library.BUILT_IN / library.TUNES["psnr"], "analysis.int8.onnx")
+    mixed = edited(gate.SHIPPED, tmp_path / "mixed", "analysis.int8.onnx", other)
     with pytest.raises(PackError, match="dB with int8 networks"):
         gate.check(mixed)
 

@@ -14,7 +14,6 @@ from calotype.cli import main
 from calotype.lab import registry
 from calotype.lab.checkpoint import read_info, save_checkpoint
 from calotype.lab.export import ExportError
-from calotype.lab.model_pack.side import NotForPacks
 from calotype.lab.train.rollback import Diverged
 
 torch.set_num_threads(1)
@@ -50,7 +49,7 @@ def test_from_photographs_to_a_picture(
     assert Image.open(tmp_path / "out.png").size == (144, 96)
 
 
-@pytest.mark.parametrize("error", [ExportError, NotForPacks, Diverged])
+@pytest.mark.parametrize("error", [ExportError, Diverged])
 def test_errors_of_the_laboratory_are_one_line(
     error: type[Exception],
     tmp_path: Path,

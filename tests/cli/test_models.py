@@ -105,7 +105,7 @@ def test_options_without_a_meaning(photo: Path, checkpoint: Path, lab_file: Path
         done = run("encode", photo, "x.calo", "--model", checkpoint, *option)
         assert done.status == 2
         assert "has no meaning with --model" in done.err
-    for option in (("--pack", "photo"), ("--tune", "psnr")):
+    for option in (("--pack", "photo-psnr"), ("--tune", "psnr")):
         done = run("encode", photo, "x.calo", "--model", checkpoint, *option)
         assert done.status == 2
         assert "not allowed with" in done.err

@@ -252,7 +252,17 @@ def test_what_is_no_picture_is_not_accepted_either(run: Run, tmp_path: Path, dat
 def test_an_interrupt_ends_the_highest_effort(tmp_path: Path, make_scene: Any) -> None:
     """The process is gone long before the work could be done, whatever it is deep in."""
     make_scene(1500, 1200).save(tmp_path / "photo.png")
-    line = [sys.executable, "-m", "calotype", "encode", str(tmp_path / "photo.png"), "--effort", "9"]
+    line = [
+        sys.executable,
+        "-m",
+        "calotype",
+        "encode",
+        str(tmp_path / "photo.png"),
+        "--tune",
+        "psnr",
+        "--effort",
+        "9",
+    ]
     process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     threads = Path(f"/proc/{process.pid}/task")
     while process.poll() is None and len(list(threads.iterdir())) < 2:  # until another thread is at work

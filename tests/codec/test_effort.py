@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import calotype
-from calotype.codec import latents
+from calotype.codec import latents, library
 from calotype.codec.decoder import decode
 from calotype.codec.effort import graphs, onnx_writer
 from calotype.codec.effort.rates import REACH, Prices
@@ -25,6 +25,11 @@ from calotype.codec.pack import Pack
 from calotype.codec.runtime import session
 
 Scene = Callable[..., NDArray[np.uint8]]
+
+
+@pytest.fixture(scope="module")
+def pack() -> Pack:
+    return library.load(library.tuned("psnr"))
 
 
 def _cost(data: bytes, pixels: NDArray[np.uint8], bits: float) -> float:
@@ -49,7 +54,7 @@ def test_any_size_grey_and_alpha(scene: Scene, size: tuple[int, int]) -> None:
     pixels = scene(*size)
     alpha = np.full((*size, 1), 128, np.uint8)
     for picture in (pixels, pixels[..., :1], np.concatenate((pixels, alpha), 2)):
-        image = calotype.decode(calotype.encode(picture, 50, effort=1, threads=1))
+        image = calotype.decode(calotype.encode(picture, 50, tune="psnr", effort=1, threads=1))
         assert image.size == size[::-1]
 
 
@@ -59,34 +64,36 @@ def test_several_tiles(pack: Pack, scene: Scene) -> None:
     bits = worth(pack, pack.level_of(30), pixels[None, :144, :192])
     costs = []
     for effort in (0, 3):
-        data = encode(Picture.from_array(pixels), quality=30, effort=effort, tile=64, threads=2).data
+        data = encode(
+            Picture.from_array(pixels), quality=30, effort=effort, tile=64, pack=pack, threads=2
+        ).data
         costs.append(_cost(data, pixels, bits))
     assert costs[1] < costs[0]
 
 
 def test_flat_picture() -> None:
     flat = np.full((64, 64, 3), 77, np.uint8)
-    one_pass = np.asarray(calotype.decode(calotype.encode(flat, 50)), int)
-    decoded = np.asarray(calotype.decode(calotype.encode(flat, 50, effort=2)), int)
+    one_pass = np.asarray(calotype.decode(calotype.encode(flat, 50, tune="psnr")), int)
+    decoded = np.asarray(calotype.decode(calotype.encode(flat, 50, tune="psnr", effort=2)), int)
     assert np.abs(decoded - 77).max() <= np.abs(one_pass - 77).max() + 1
 
 
 def test_target_is_met_with_effort(scene: Scene) -> None:
     pixels = scene(160, 160, seed=2)
-    size = len(calotype.encode(pixels, 45, threads=1))
-    data = calotype.encode(pixels, target_size=size, effort=1, threads=1)
+    size = len(calotype.encode(pixels, 45, tune="psnr", threads=1))
+    data = calotype.encode(pixels, target_size=size, tune="psnr", effort=1, threads=1)
     assert 0.99 * size <= len(data) <= size
-    psnr = encode(Picture.from_array(pixels), quality=45, threads=1)
+    psnr = encode(Picture.from_array(pixels), quality=45, pack=library.tuned("psnr"), threads=1)
     reached = decode(psnr.data).picture.pixels.astype(int)
     value = 10 * np.log10(255**2 / np.mean((reached - pixels) ** 2))
-    coded = calotype.encode(pixels, target_psnr=float(value), effort=1, threads=1)
+    coded = calotype.encode(pixels, target_psnr=float(value), tune="psnr", effort=1, threads=1)
     got = 10 * np.log10(255**2 / np.mean((np.asarray(calotype.decode(coded), int) - pixels) ** 2))
     assert abs(got - value) <= 0.01 * value
 
 
 def test_pillow_and_range(scene: Scene) -> None:
     stream = io.BytesIO()
-    Image.fromarray(scene(64, 64)).save(stream, "CALO", quality=50, effort=1)
+    Image.fromarray(scene(64, 64)).save(stream, "CALO", quality=50, tune="psnr", effort=1)
     assert Image.open(stream).size == (64, 64)
     for wrong in (-1, 10, 1.5):
         with pytest.raises(ValueError, match="effort must be"):
@@ -95,15 +102,15 @@ def test_pillow_and_range(scene: Scene) -> None:
 
 def test_same_file_twice(scene: Scene) -> None:
     pixels = scene(96, 96)
-    assert calotype.encode(pixels, 60, effort=2, threads=1) == calotype.encode(
-        pixels, 60, effort=2, threads=1
-    )
+    found = [calotype.encode(pixels, 60, tune="psnr", effort=2, threads=1) for _ in range(2)]
+    assert found[0] == found[1]
 
 
 def _coded(pack: Pack, pixels: NDArray[np.uint8]) -> tuple[Networks, latents.Latents, Any]:
     networks = Networks(pack, pack.level(768), 1)
-    coded = latents.quantise(networks, networks.run("analysis", pixels=pixels[None])[0])
-    return networks, coded, latents.restore(networks, coded.z, coded.r, *coded.r.shape[-2:])
+    coded = latents.quantise(networks, networks.run("analysis", pixels=pixels[None]))
+    words = latents.restored(networks, coded).transpose(2, 0, 1)[None]
+    return networks, coded, words * pack.unit[:, None, None]
 
 
 def test_slopes_are_those_of_the_synthesis(pack: Pack, scene: Scene) -> None:

@@ -31,25 +31,25 @@ def test_trained_levels_are_met_exactly(pack: Pack) -> None:
     tables = pack._tables
     for anchor in range(pack.manifest.levels):
         level = pack.level(256 * anchor)
-        assert level.anchor == anchor
-        assert np.array_equal(level.feeds["z_mul"], tables["z_mul"][anchor])
-        for name in ("z_place", "z_scale", "low_bias", "high_bias"):
-            assert np.array_equal(level.feeds[name], tables[name][anchor])
+        for name in levels.EXACT:
+            assert np.array_equal(level.feeds[name], tables[name][anchor].astype(np.float32))
             assert np.array_equal(level.integers[name], tables[name][anchor])
-        assert np.array_equal(level.feeds["level"], tables["level_vector"][anchor])
-        for name in ("low_gain", "low_inv_gain", "high_gain", "high_inv_gain"):
-            assert np.allclose(level.feeds[name], tables[name][anchor], rtol=1e-6)
+            assert level.integers[name].dtype == np.int32
+        np.testing.assert_allclose(level.feeds["level"], tables["level_vector"][anchor] * tables["unit"])
+        for name in levels.GAINS:
+            np.testing.assert_allclose(level.feeds[name], tables[name][anchor], rtol=1e-6)
+        assert np.array_equal(level.steps.low, tables["low_step"][anchor])
+        assert np.array_equal(level.steps.high, tables["high_step"][anchor])
+        assert np.array_equal(level.vector, tables["level_vector"][anchor])
 
 
-def test_gains_lie_between_their_neighbours_and_rise_evenly_in_the_log(pack: Pack) -> None:
-    tables = {**pack._tables, "gain": np.array([[1.0], [16.0]] + [[16.0]] * (pack.manifest.levels - 2))}
-    assert float(levels.at(tables, 64).feeds["gain"][0]) == pytest.approx(2)
-    assert float(levels.at(tables, 128).feeds["gain"][0]) == pytest.approx(4)
-
-
-@pytest.mark.parametrize(("number", "anchor"), [(0, 0), (127, 0), (128, 1), (383, 1), (384, 2)])
-def test_z_tables_are_those_of_the_nearest_level(pack: Pack, number: int, anchor: int) -> None:
-    assert pack.level(number).anchor == anchor
+def test_gains_are_inverse_to_steps_between_levels(pack: Pack) -> None:
+    """Steps are interpolated, and so a gain is the inverse of what lies between the inverses."""
+    gain = pack._tables["low_gain"].copy()
+    gain[0], gain[1] = 1.0, 4.0
+    tables = {**pack._tables, "low_gain": gain}
+    assert levels.at(tables, 128).feeds["low_gain"] == pytest.approx(2 / (1 + 1 / 4))
+    assert levels.at(tables, 64).feeds["low_gain"] == pytest.approx(4 / (3 + 1 / 4))
 
 
 def test_levels_outside_are_refused(pack: Pack) -> None:

@@ -27,11 +27,15 @@ def grid(width: int, height: int, columns: int, rows: int) -> list[list[Box]]:
     st.tuples(*[st.integers(1, 5)] * 4),
     st.integers(0, 4),
     st.integers(1, 3),
+    st.sampled_from([2, 0]),
 )
 def test_reading_gives_what_was_made(
-    width: int, height: int, counts: tuple[int, int, int, int], margin: int, workers: int
+    width: int, height: int, counts: tuple[int, int, int, int], margin: int, workers: int, axis: int
 ) -> None:
+    """Rows and columns may be the last axes, as in y [1, M, h, w], or the first, as in y_hat [h, w, M]."""
     whole = np.arange(2 * height * width, dtype=np.float32).reshape(1, 2, height, width)
+    if not axis:
+        whole = whole[0].transpose(1, 2, 0)
     bounds = Box(0, 0, width, height)
     pieces = [box for row in grid(width, height, *counts[:2]) for box in row]
     rows = [[tiles.grow(box, margin, bounds) for box in row] for row in grid(width, height, *counts[2:])]
@@ -39,13 +43,16 @@ def test_reading_gives_what_was_made(
 
     def make(k: int) -> np.ndarray:
         made.append(k)
-        return whole[tiles.inside(pieces[k], bounds)]
+        return whole[at(pieces[k])]
+
+    def at(box: Box) -> tuple[slice, ...]:
+        return (slice(None),) * axis + tiles.inside(box, bounds)[1:]
 
     with ThreadPoolExecutor(workers) as pool:
-        got = list(Mosaic(pieces, make).read(pool, rows, lambda n, array: (n, np.array(array))))
+        got = list(Mosaic(pieces, make, axis).read(pool, rows, lambda n, array: (n, np.array(array))))
     boxes = [box for row in rows for box in row]
     assert [n for n, _ in got] == list(range(len(boxes)))
-    assert all(np.array_equal(array, whole[tiles.inside(boxes[n], bounds)]) for n, array in got)
+    assert all(np.array_equal(array, whole[at(boxes[n])]) for n, array in got)
     assert sorted(made) == list(range(len(pieces)))
 
 
@@ -57,7 +64,7 @@ def test_pieces_that_nobody_reads_are_not_made() -> None:
         return np.full((1, 1, 4, 4), 7, np.float32)
 
     with ThreadPoolExecutor(1) as pool:
-        read = Mosaic([box for row in pieces for box in row], make).read(
+        read = Mosaic([box for row in pieces for box in row], make, 2).read(
             pool, [[Box(5, 4, 8, 6)]], lambda _, array: float(array.sum())
         )
         assert list(read) == [7 * 6]
@@ -68,4 +75,4 @@ def test_an_error_in_a_piece_reaches_the_reader() -> None:
         raise ValueError(f"piece {k}")
 
     with ThreadPoolExecutor(1) as pool, pytest.raises(ValueError, match="piece 0"):
-        list(Mosaic([Box(0, 0, 2, 2)], make).read(pool, [[Box(0, 0, 1, 1)]], lambda *_: None))
+        list(Mosaic([Box(0, 0, 2, 2)], make, 2).read(pool, [[Box(0, 0, 1, 1)]], lambda *_: None))

@@ -34,16 +34,15 @@ def uncached() -> Iterator[None]:
 
 
 def test_the_shipped_pack_has_both(both: dict[str, Pack]) -> None:
-    for name in ("analysis", "synthesis"):
-        assert both["fp32"].graph(name).name == name
-        assert both["int8"].graph(name).name == f"{name}.int8"
-    for name in ("latent_encoder", "latent_decoder", "preview"):
+    assert both["fp32"].graph("analysis").name == "analysis"
+    assert both["int8"].graph("analysis").name == "analysis.int8"
+    for name in ("hyper_encoder", "synthesis"):
         assert both["int8"].graph(name).name == name
 
 
 @pytest.mark.parametrize("quality_", [5, 50, 95])
 @pytest.mark.parametrize("encoder", ["fp32", "int8"])
-def test_either_decoder_reads_what_either_encoder_wrote(
+def test_both_decode_the_same_of_what_either_wrote(
     both: dict[str, Pack], scene: Callable[..., np.ndarray], encoder: str, quality_: float
 ) -> None:
     pixels = scene(*SIZE)
@@ -55,9 +54,7 @@ def test_either_decoder_reads_what_either_encoder_wrote(
         integers.append(latents.read(networks, file.tiles[0], 13, 17))
         pictures.append(decode(data, pack=pack).picture.pixels)
     assert all(np.array_equal(a, b) for a, b in zip(*integers))
-    assert quality.psnr(*pictures) > 42
-    psnr = [quality.psnr(pixels, picture) for picture in pictures]
-    assert abs(psnr[0] - psnr[1]) < 0.25
+    assert np.array_equal(*pictures), "precision is the encoder's affair"
 
 
 def test_either_analysis_makes_as_good_a_file(
@@ -77,22 +74,22 @@ def test_a_pack_without_int8_networks_uses_the_others(pack: Pack, tmp_path: Path
 
     copy = Path(shutil.copytree(pack.path, tmp_path / "copy"))
     fields = json.loads((copy / "manifest.json").read_text())
-    for name in manifest.EXTRAS:
-        (copy / f"{name}{manifest.PACKED}").unlink()
-        del fields["files"][name]
+    name = "analysis.int8.onnx"
+    manifest.stored(copy, name).unlink()
+    del fields["files"][name]
     fields["id"] = manifest.pack_id(fields["files"])
     (copy / "manifest.json").write_text(json.dumps(fields))
-    assert Pack(copy, precision="int8").graph("synthesis").name == "synthesis"
+    assert Pack(copy, precision="int8").graph("analysis").name == "analysis"
 
 
-@pytest.mark.parametrize(("value", "name"), [("fp32", "synthesis"), ("int8", "synthesis.int8")])
+@pytest.mark.parametrize(("value", "name"), [("fp32", "analysis"), ("int8", "analysis.int8")])
 def test_the_environment_decides_unless_the_caller_does(
     pack: Pack, monkeypatch: pytest.MonkeyPatch, value: str, name: str
 ) -> None:
     monkeypatch.setenv(VARIABLE, value)
-    assert Pack(pack.path).graph("synthesis").name == name
+    assert Pack(pack.path).graph("analysis").name == name
     other: Precision = "int8" if value == "fp32" else "fp32"
-    assert Pack(pack.path, precision=other).graph("synthesis").name != name
+    assert Pack(pack.path, precision=other).graph("analysis").name != name
 
 
 def test_nonsense_is_refused(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:

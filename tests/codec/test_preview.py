@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calotype.bitstream import Header, Limits, parse, tile_box, write
-from calotype.codec import manifest
 from calotype.codec.decoder import decode, preview
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
@@ -52,8 +48,6 @@ def test_it_is_the_decoded_picture_made_small(
 
 
 def test_that_of_the_shipped_pack(pack: Pack, scene: Scene) -> None:
-    if pack.manifest.latent_model != "phases":
-        pytest.skip("the shipped pack is of the older kind, without previews")
     for quality in (10, 60):
         data = encode(Picture(scene(333, 500)), quality=quality, pack=pack).data
         decoded = decode(data, pack=pack).picture.pixels
@@ -76,24 +70,6 @@ def test_grey_alpha_and_metadata(tiny: Pack, scene: Scene) -> None:
 def test_threads_change_nothing(tiny: Pack, tiled: bytes) -> None:
     one, more = (preview(tiled, pack=tiny, threads=n).picture.pixels for n in (1, 4))
     assert np.array_equal(one, more)
-
-
-def test_packs_without(tiny: Pack, scene: Scene, tmp_path: Path) -> None:
-    """Packs may leave the preview out; what is refused is the preview alone."""
-    names = [name for name in tiny.manifest.files if name != "preview.onnx"]
-    for name in names:
-        (tmp_path / name).write_bytes(tiny.file(name))
-    fields = json.loads(manifest.read(tiny.path, manifest.NAME))
-    fields["files"] = {name: tiny.manifest.files[name] for name in names}
-    text = "".join(f"{name} {hash_}\n" for name, hash_ in sorted(fields["files"].items()))
-    fields["id"] = hashlib.sha256(text.encode()).hexdigest()
-    (tmp_path / manifest.NAME).write_text(json.dumps(fields))
-    pack = Pack(tmp_path)
-    data = encode(Picture(scene(64, 64)), quality=50, pack=pack).data
-    assert decode(data, pack=pack).picture.width == 64
-    for damaged in ("error", "keep"):
-        with pytest.raises(PackError, match="no preview"):
-            preview(data, pack=pack, damaged=damaged)
 
 
 @pytest.fixture(scope="module")

@@ -56,12 +56,12 @@ def test_one_pixel_keeps_its_colour(pack: Pack, tone: tuple[int, int, int]) -> N
 
 def test_higher_quality_is_larger_and_closer(pack: Pack, scene: Callable[..., np.ndarray]) -> None:
     picture = Picture(scene(160, 240))
-    files = [encode(picture, quality=q, pack=pack) for q in (0, 25, 50, 75, 100)]
+    files = [encode(picture, quality=q, pack=pack) for q in (0, 25, 50, 75, 95)]
     sizes = [len(file.data) for file in files]
     likeness = [quality.psnr(picture.pixels, decode(file.data, pack=pack).picture.pixels) for file in files]
     assert sizes == sorted(set(sizes))
     assert likeness == sorted(likeness)
-    assert [file.quality for file in files] == pytest.approx([0, 25, 50, 75, 100], abs=0.1)
+    assert [file.quality for file in files] == pytest.approx([0, 25, 50, 75, 95], abs=0.1)
 
 
 def test_the_same_picture_gives_the_same_file(pack: Pack, scene: Callable[..., np.ndarray]) -> None:
@@ -81,7 +81,7 @@ def test_memory_layout_does_not_matter(pack: Pack, scene: Callable[..., np.ndarr
 def test_threads_change_pixels_by_one_at_most(pack: Pack, scene: Callable[..., np.ndarray]) -> None:
     data = encode(Picture(scene(300, 200)), quality=80, pack=pack, tile=128, threads=1).data
     one, three = (decode(data, pack=pack, threads=n).picture.pixels.astype(int) for n in (1, 3))
-    assert np.abs(one - three).max() <= 1
+    assert np.array_equal(one, three)
 
 
 def test_alpha_and_metadata_come_back_unchanged(pack: Pack, scene: Callable[..., np.ndarray]) -> None:

@@ -236,6 +236,7 @@ def _open(target: Path) -> Pack | None:
 
 def _load(pack: Pack) -> None:
     """Everything that it computes with. Raises PackError."""
-    for name in ("analysis", "hyper_encoder"):
-        pack.graph(name)
+    for name in ("analysis", "hyper_encoder", "synthesis"):
+        if name != "synthesis" or pack.has(name):
+            pack.graph(name)
     _ = pack.coder, pack.decoder

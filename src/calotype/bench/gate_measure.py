@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from calotype import api
 from calotype.bench import bdrate
-from calotype.codec import quality
+from calotype.codec import encoder, quality
+from calotype.codec.image import Picture
 from calotype.codec.pack import Pack
 from calotype.codec.ssimulacra2 import ssimulacra2
 
 QUALITIES = (0, 14, 28, 43, 57, 71, 86, 100)
+"""By the packs' plain maps to levels, whatever qualities mean to encoders."""
 REPEATS = 25
 """Times each of four pictures is decoded."""
 ENCODE_SHARE = 5
@@ -76,12 +78,17 @@ def points(
     values = np.zeros((len(pictures), len(QUALITIES), 2))
     for k, setting in enumerate(QUALITIES):
         for i, pixels in enumerate(pictures):
-            data = api.encode(pixels, quality=setting, pack=pack, threads=threads)
+            data = _file(pixels, setting, pack, threads)
             decoded = np.asarray(api.decode(data, pack=pack, threads=threads).convert("RGB"))
             bpp = 8 * len(data) / (pixels.shape[0] * pixels.shape[1])
             values[i, k] = bpp, LIKENESS[metric](pixels, decoded)
             tick()
     return values
+
+
+def _file(pixels: Pixels, setting: float, pack: Pack, threads: int) -> bytes:
+    level = pack.level_of(setting)
+    return encoder.encode(Picture.from_array(pixels), level=level, pack=pack, threads=threads).data
 
 
 def curve(values: Floats) -> list[list[float]]:
@@ -159,7 +166,7 @@ def _in_turns(run: Callable[[int, int], None], packs: int, pictures: int, repeat
 
 
 def _encode(pack: Pack, pixels: Pixels, threads: int) -> bytes:
-    return api.encode(pixels, quality=QUALITIES[len(QUALITIES) // 2], pack=pack, threads=threads)
+    return _file(pixels, QUALITIES[len(QUALITIES) // 2], pack, threads)
 
 
 def _curve(values: Floats) -> bdrate.Curve:

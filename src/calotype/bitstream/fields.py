@@ -30,9 +30,10 @@ OPTIONAL_BIT: Final = 0x80
 # that writing, reading, the limits and ``probe`` need.
 METADATA: Final[dict[str, int]] = {"icc": ICC, "exif": EXIF, "xmp": XMP}
 NAMES: Final[dict[int, str]] = {
-    TILE: "tile", ALPHA: "alpha", LATENTS: "latents", PIXELS: "pixels", **{type_: name for name, type_ in METADATA.items()}
+    TILE: "tile", ALPHA: "alpha", LATENTS: "latents", PIXELS: "pixels",
+    **{type_: name for name, type_ in METADATA.items()},
 }  # fmt: skip
-PICTURE: Final = (TILE, LATENTS, PIXELS)  # the chunks that hold the picture itself
+PICTURE: Final = (TILE, LATENTS, PIXELS)  # what holds the picture itself
 # The order in which the chunks before the picture data must come.
 LEADING: Final = (*METADATA.values(), ALPHA)
 

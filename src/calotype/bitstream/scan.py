@@ -207,7 +207,9 @@ class _Scanner:
     def _misplaced(self, type_: int, name: str, seen: Counter[int]) -> str | None:
         """Why a chunk of this type may not stand here, if it may not."""
         assert self.found.header is not None
-        if type_ == (LATENTS if self.found.header.lab else TILE) or (type_ == PIXELS and not self.found.header.lab):
+        if type_ == (LATENTS if self.found.header.lab else TILE) or (
+            type_ == PIXELS and not self.found.header.lab
+        ):
             return None
         if type_ in PICTURE:
             return f"a {name} chunk, in a file of the kind that holds {self._payload_name} chunks"

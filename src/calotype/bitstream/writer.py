@@ -79,7 +79,9 @@ class StreamWriter:
         if sum(len(content or b"") for _, content in metadata) > limits.max_metadata:
             raise metadata_limit_error(limits)
         if alpha is not None and len(alpha) != tile_count(alpha_grid(header)):
-            raise ValueError(f"alpha has {len(alpha)} tiles, and the grid has {tile_count(alpha_grid(header))}")
+            raise ValueError(
+                f"alpha has {len(alpha)} tiles, and the grid has {tile_count(alpha_grid(header))}"
+            )
 
         self._file = file
         self._type = LATENTS if header.lab else TILE

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from calotype.cli import FAILURE
 from calotype.cli.bench_options import add_look, bench_parser, look, settings
-from calotype.cli.options import parser
+from calotype.cli.options import count, parser
 from calotype.errors import CalotypeError
 
 if TYPE_CHECKING:
@@ -107,10 +107,11 @@ def _blind(arguments: list[str]) -> int:
     options.add_argument("folder", metavar="DIR", type=Path, help="folder of a run with --pictures (--out)")
     options.add_argument("first", metavar="CODEC", help="by its name in the run")
     options.add_argument("second", metavar="OTHER", help="the one it is shown beside")
+    options.add_argument("--pairs", metavar="N", type=count, help="at most so many; default 24")
     given = options.parse_args(arguments)
     from calotype.bench.report import blind
 
-    path = blind.build(given.folder, (given.first, given.second))
+    path = blind.build(given.folder, (given.first, given.second), most=given.pairs or blind.PAIRS)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     return 0
 

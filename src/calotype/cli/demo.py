@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PHOTO = Path(__file__).parent / "photos" / "lake-sherburne.jpg"
 FOLDER = "calotype-demo"
-QUALITY = 30.0
+QUALITY = 50.0
 
 _EPILOG = """\
 The photograph is compressed and decoded again by Calotype. JPEG and AVIF (as Pillow writes them, AVIF at

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from calotype.cli.jobs import CALO_SUFFIX, PICTURE_SUFFIXES, STANDARD, Job, Plan, UsageError, check_terminal
@@ -22,7 +23,7 @@ examples:
   calotype encode photo.jpg --target-size 40k      the best that fits into 40,000 bytes
   calotype encode *.jpg out/ --workers 4 --json
   calotype encode photos/ out/ --recursive
-  calotype encode photo.jpg --effort 5             smaller or better, takes longer
+  calotype encode scan.png --tune psnr --effort 5  least squared error, takes longer
   calotype encode photo.png photo.calo --model runs/cheng/0.013     a laboratory model (docs/training.md)
 
 With two or more paths the last one is the output when it is a folder, ends in '/' or '.calo', or is '-'.
@@ -62,8 +63,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     rate = options.add_mutually_exclusive_group()
     rate.add_argument(
-        "-q", "--quality", type=number(0, 100), metavar="Q", help="0 (smallest) to 100 (best); default 60"
+        "-q",
+        "--quality",
+        type=number(0, 100),
+        metavar="Q",
+        help="0 (smallest) to 100 (without loss); from 20 to 80 about the SSIMULACRA2; default 80"
+        ": looks flawless",
     )
+    rate.add_argument("--lossless", action="store_true", help="store every pixel as it is, as -q 100 does")
     rate.add_argument(
         "--target-size", type=size, metavar="SIZE", help="bytes per file, never more: 40k, 1.5M, 40KiB"
     )
@@ -78,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         choices=range(10),
         metavar="N",
-        help="0 (one pass, the default) to 9: how long to look for a smaller or better file",
+        help="0 (one pass, the default) to 9: how long to look for a better file; for --tune psnr",
     )
     options.add_argument(
         "--strip",
@@ -102,8 +109,8 @@ def _parser() -> argparse.ArgumentParser:
     networks = options.add_mutually_exclusive_group()
     networks.add_argument(
         "--tune",
-        choices=("psnr", "eyes"),
-        help="what to be close in; eyes keeps more texture and costs some dB; default: psnr",
+        choices=("eyes", "psnr"),
+        help="what to be close in: eyes, the default, or psnr, which has less squared error and looks softer",
     )
     networks.add_argument(
         "--pack",
@@ -120,12 +127,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _check_model(given: argparse.Namespace) -> None:
     """A checkpoint has one rate and one way to code. Raises UsageError for options in each other's way."""
-    if given.effort and given.tune == "eyes":
-        raise UsageError("--effort refines for PSNR and has no meaning with --tune eyes")
     if given.model is None:
+        if given.effort and given.pack is None and given.tune != "psnr":
+            raise UsageError("--effort refines for PSNR and makes pictures look worse: add --tune psnr")
         return
-    for name in ("quality", *(f"target_{kind}" for kind in KINDS), "effort"):
-        if getattr(given, name) is not None:
+    for name in ("quality", "lossless", *(f"target_{kind}" for kind in KINDS), "effort"):
+        if getattr(given, name) not in (None, False):
             why = "it is for packs" if name == "effort" else "a checkpoint has one rate"
             raise UsageError(f"--{name.replace('_', '-')} has no meaning with --model: {why}")
 
@@ -160,8 +167,16 @@ def _encode(
         return data, _record(picture, data) | record
     pack = library.tuned(given.tune) if given.tune else given.pack
     coded = api.encode_picture(
-        picture, given.quality, target, effort=given.effort or 0, pack=pack, threads=threads
+        picture,
+        given.quality,
+        target,
+        lossless=given.lossless,
+        effort=given.effort or 0,
+        pack=pack,
+        threads=threads,
     )
+    if coded.note:
+        picture = replace(picture, notes=(*picture.notes, coded.note))
     record = {"quality": coded.quality, "level": coded.level, "reached": coded.reached}
     return coded.data, _record(picture, coded.data) | record
 

@@ -48,7 +48,7 @@ class Analysis:
 
     def keep(self) -> None:
         """Analyse now, once for all that follows: a search reads every tile at each level that it tries."""
-        self.kept = list(self.each(lambda _, y: np.array(y)))
+        self.kept = self.kept or list(self.each(lambda _, y: np.array(y)))
 
     def tile(self, tile: int) -> Box:
         """The latents of a tile."""
@@ -59,8 +59,10 @@ class Analysis:
         return tiles.grow(self.tile(tile), self.margin, self.bounds)
 
     def _window(self, window: int) -> Floats:
-        """y [1, M, h, w] of a window, which sees some of the pixels around it."""
-        box = self.windows[window]
+        return self.piece(self.windows[window])
+
+    def piece(self, box: Box) -> Floats:
+        """y [1, M, h, w] of a box of latents, which sees some of the pixels around it."""
         grown = tiles.grow(box, self.pack.manifest.analysis_margin, self.bounds)
         graph = self.pack.graph("analysis", self.threads)
         y = graph.run({"pixels": tiles.cut(self.pixels, grown)})

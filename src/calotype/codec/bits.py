@@ -33,6 +33,7 @@ class Bits:
     latents:      how many there are, M for every 16 x 16 pixels
     skipped:      how many of them took no bits
     payload:      what the tiles' payloads have
+    pixels:       those of them that tiles of pixels have; they are in no map
     maps:         [ceil(H / 16), ceil(W / 16)] bits of each place, by part; z is spread over its cells
     """
 
@@ -42,6 +43,7 @@ class Bits:
     latents: int = 0
     skipped: int = 0
     payload: int = 0
+    pixels: int = 0
     maps: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def of(self, part: Part) -> NDArray[np.float64]:
@@ -53,7 +55,12 @@ class Bits:
         found: dict[str, Any] = {
             part: [round(float(n), 1) for n in getattr(self, part)] for part in self.maps
         }
-        return found | {"latents": self.latents, "skipped": self.skipped, "payload": self.payload}
+        return found | {
+            "latents": self.latents,
+            "skipped": self.skipped,
+            "payload": self.payload,
+            "pixels": self.pixels,
+        }
 
 
 def count(
@@ -70,11 +77,18 @@ def count(
     header = file.header
     if header.lab:
         raise FormatError("a laboratory file does not say where its bits went", field="flags")
-    found = library.of(header, pack)
-    networks = Networks(found, found.level(header.level))
     whole = tiles.latent_box(Box(0, 0, header.width, header.height))
     bits = Bits(maps={part: np.zeros((whole.height, whole.width)) for part in ("z", "low", "high")})
+    if all(file.pixels):
+        bits.payload = bits.pixels = 8 * sum(map(len, file.tiles))
+        return bits
+    found = library.of(header, pack)
+    networks = Networks(found, found.level(header.level))
     for tile, payload in enumerate(file.tiles):
+        if file.pixels[tile]:
+            bits.payload += 8 * len(payload)
+            bits.pixels += 8 * len(payload)
+            continue
         box = tiles.latent_box(tile_box(header, tile))
         try:
             _count(bits, networks, payload, box)

@@ -22,7 +22,7 @@ from calotype.codec import latents, library, tiles
 from calotype.codec.image import Picture
 from calotype.codec.latents import Networks, Words
 from calotype.codec.pack import Pack
-from calotype.codec.pixels import continued, eighth, read_alpha, read_tile
+from calotype.codec.pixels import NO_PACK, continued, eighth, read_alpha, read_tile
 from calotype.codec.runtime import default_threads
 from calotype.codec.synthesis import Development, to_grey
 from calotype.errors import CalotypeError, FormatError
@@ -77,7 +77,7 @@ def decode(
     workers, within = tiles.share(threads or default_threads(), len(needed))
     source = _Tiles(file, pack, within, keep=damaged == "keep")
     with tiles.pool(workers) as pool:
-        if all(file.pixels[tile] for tile in needed):
+        if all(source.stored[tile] for tile in needed):
             canvas = np.empty((box.height, box.width, 1 if header.grey else 3), np.uint8)
         else:
             canvas = Development(header, source.networks, source.y_hat, box, workers).run(pool)
@@ -139,14 +139,16 @@ class _Tiles:
         self.file, self.keep = file, keep
         self.failed: set[int] = set()
         self.error = file.error
-        if not all(file.pixels):  # a picture of pixels alone needs no pack
+        # A picture of pixels alone needs no pack, not even where tiles are missing.
+        self.stored = [kind or file.header.pack_id == NO_PACK for kind in file.pixels]
+        if not all(self.stored):
             found = library.of(file.header, pack)
             self.networks = Networks(found, found.level(file.header.level), threads)
         self._known: dict[int, Words] = {}  # latents beside tiles of pixels, which look at them
 
     def pixels(self, tile: int) -> NDArray[np.uint8] | None:
         """A tile of pixels [h, w, 1 or 3]; None of one that has latents. Raises as `y_hat`."""
-        if not self.file.pixels[tile]:
+        if not self.stored[tile]:
             return None
         try:
             return read_tile(self._payload(tile), self.file.header, tile)
@@ -157,7 +159,7 @@ class _Tiles:
 
     def y_hat(self, tile: int) -> Words:
         """The latents [h, w, M] of a tile. Raises FormatError when it is damaged and not to be kept."""
-        stored, header = self.file.pixels, self.file.header
+        stored, header = self.stored, self.file.header
         if not any(stored):
             return self._y_hat(tile)
         if stored[tile]:

@@ -9,23 +9,26 @@ The first arrow is `analysis`, the second `choice`; a search for a target looks 
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from calotype.bitstream import Header, Limits, StreamWriter, tile_count
-from calotype.codec import latents, library, mixed, rate, tiles
+from calotype.codec import aim, latents, library, mixed, rate, tiles
 from calotype.codec.analysis import Analysis
 from calotype.codec.choice import Choice
 from calotype.codec.image import Picture
 from calotype.codec.latents import Floats, Networks
+from calotype.codec.levels import Ladder
 from calotype.codec.mixed import Mixture
 from calotype.codec.pack import Pack
-from calotype.codec.pixels import write_alpha
+from calotype.codec.pixels import NO_PACK, STEPS, TILE, write_alpha, write_whole
 from calotype.codec.proof import Proof
 from calotype.codec.rate import Target
 from calotype.codec.runtime import default_threads
 
-DEFAULT_QUALITY = 60.0
+DEFAULT_QUALITY = 80.0
+"""Where photographs look flawless at normal viewing distance; a plain map gives about as much."""
 MAX_EFFORT = 9
 
 
@@ -38,12 +41,14 @@ class Encoded:
     quality: the same, 0 to 100
     reached: the figure that the target asks for (bytes, bits per pixel, dB, MS-SSIM or score); None without
              a target
+    note:    a sentence on what the picture does not bear well; None when there is nothing to say
     """
 
     data: bytes
     level: int
     quality: float
     reached: float | None = None
+    note: str | None = None
 
 
 def encode(
@@ -51,6 +56,8 @@ def encode(
     *,
     quality: float | None = None,
     target: Target | None = None,
+    level: int | None = None,
+    lossless: bool = False,
     effort: int = 0,
     pack: str | Path | Pack | None = None,
     tile: int | None = None,
@@ -59,8 +66,13 @@ def encode(
 ) -> Encoded:
     """Encode a picture.
 
-    quality: 0 to 100, continuous; default 60
+    quality: 0 to 100, continuous; default 80. With packs that can tell the look of a picture it is about the
+             SSIMULACRA2 that the file has, from 20 to 80; beyond, it leads evenly to the lowest level at 0
+             and to the highest at 95. With others, and so for PSNR, it leads evenly through all levels.
+             From 96 on the picture is stored as pixels, at 100 without loss.
     target:  a size or likeness to meet instead of a quality
+    level:   the pack's own scale, to be used instead of both
+    lossless: the same as quality 100
     effort:  0 to 9: how long to look for integers that suit the picture better than those of one pass;
              calotype.codec.effort
     pack:    name, path or Pack; default is the one that comes with the package
@@ -72,27 +84,63 @@ def encode(
     Raises LimitError when the picture is too large or the target cannot be met, PackError; ValueError for
     arguments that are out of range or exclude each other.
     """
-    if quality is not None and target is not None:
+    if (quality is not None) + (target is not None) + (level is not None) > 1:
         raise ValueError("give a quality or a target, not both")
+    if lossless and (target is not None or level is not None or quality not in (None, 100)):
+        raise ValueError("lossless leaves no choice of a quality or a target")
+    if quality is not None and not 0 <= quality <= 100:
+        raise ValueError(f"quality must be 0 to 100, is {quality}")
     if effort not in range(MAX_EFFORT + 1):
         raise ValueError(f"effort must be a whole number from 0 to {MAX_EFFORT}, is {effort}")
+    if lossless or (quality is not None and quality >= min(STEPS)):
+        return _as_pixels(
+            picture, 100 if lossless else math.floor(quality or 100), tile or TILE, threads, limits
+        )
     loaded = library.load(pack)
     if effort and loaded.manifest.distortion != "mse":
         raise ValueError(
-            f"effort refines for PSNR; pack {loaded.manifest.name} was trained for another measure"
+            f"effort refines for PSNR, and pack {loaded.manifest.name} is for another measure: tune for psnr"
         )
-    level = loaded.level_of(DEFAULT_QUALITY if quality is None else quality)
-    side = mixed.side_of(picture.pixels, loaded.manifest.tile) if tile is None else tile
-    header = Header(picture.width, picture.height, level, loaded.key, side, picture.grey)
-
-    share = tiles.share(threads or default_threads(), tile_count(header))
+    if level is not None:
+        loaded.level(level)  # refuses one that it does not have
+    size = picture.width, picture.height
+    count = tile_count(Header(*size, 0, loaded.key, mixed.SIDE))  # more than will be coded at a time
+    share = tiles.share(threads or default_threads(), count)
     with tiles.pool(share[0]) as pool:
         margin = loaded.manifest.synthesis_margin if effort else 0  # refining looks at a tile's pixels
-        analysis = Analysis(picture.pixels, header, loaded, share, pool, margin)
+
+        def analysed(side: int) -> Analysis:
+            header = Header(*size, level or 0, loaded.key, side, picture.grey)
+            shared = tiles.share(threads or default_threads(), tile_count(header))
+            return Analysis(picture.pixels, header, loaded, shared, pool, margin)
+
+        analysis = analysed(tile or loaded.manifest.tile)
+        ladder = aim.ladder(analysis)
+        if level is None:
+            level = ladder.level_of(DEFAULT_QUALITY if quality is None else quality)
+        side = mixed.side_of(picture, loaded, level, share, pool) if tile is None else tile
+        if side != analysis.header.tile:
+            analysis = analysed(side)
         exposure = _Exposure(picture, analysis, Choice(analysis, effort), limits)
-        if target is None:
-            return Encoded(exposure.file(level), level, loaded.quality_of(level))
-        return exposure.search(target)
+        if target is not None:
+            return exposure.search(target, ladder)
+        data, note = exposure.file(level), exposure.mixture.note(level)
+        return Encoded(data, level, ladder.quality_of(level), None, note)
+
+
+def _as_pixels(
+    picture: Picture, quality: int, tile: int, threads: int | None, limits: Limits | None
+) -> Encoded:
+    """The file of a picture that is stored as pixels."""
+    header = Header(picture.width, picture.height, 0, NO_PACK, tile, picture.grey)
+    out, p = io.BytesIO(), picture
+    alpha = write_alpha(p.alpha, header)
+    with (
+        tiles.pool(threads or default_threads()) as pool,
+        StreamWriter(out, header, p.icc, p.exif, p.xmp, alpha, limits=limits) as writer,
+    ):
+        write_whole(writer, p.pixels, header, STEPS[quality], pool)
+    return Encoded(out.getvalue(), 0, float(quality))
 
 
 class _Exposure:
@@ -132,7 +180,7 @@ class _Exposure:
                 writer.tile(payload, pixels=tile in stored)
         return out.getvalue()
 
-    def search(self, target: Target) -> Encoded:
+    def search(self, target: Target, ladder: Ladder) -> Encoded:
         """The file that meets a target. Raises LimitError when none does."""
         header, pack = self.analysis.header, self.analysis.pack
         files: dict[int, bytes] = {}
@@ -145,11 +193,11 @@ class _Exposure:
                 bpp = 8 * size / (header.width * header.height)
                 reached[level] = float(size) if target.kind == "size" else bpp
             else:
-                proof = Proof(self.analysis, self.choice, self.networks(level))
+                proof = Proof(self.analysis, self.choice, self.networks(level), self.mixture)
                 reached[level] = proof.likeness(target.kind)
             return reached[level]
 
         self.analysis.keep()
-        level = rate.search(measure, target, pack.manifest.max_level)
+        level = rate.search(measure, target, pack.manifest.max_level, steep=bool(self.mixture.suspects))
         data = files.get(level) or self.file(level)
-        return Encoded(data, level, pack.quality_of(level), reached[level])
+        return Encoded(data, level, ladder.quality_of(level), reached[level], self.mixture.note(level))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from calotype.codec.levels import STEP
 from calotype.codec.networks import SKIP, Floats, Latents, Networks
 from calotype.codec.tiles import pad_to_multiple
 from calotype.coder import Wish
@@ -24,8 +25,6 @@ PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
 CLASSES = 64
 SKIPPED = 2 * CLASSES
 """The table of high channels whose residuals are 0 and not coded."""
-STEP = 1 / 4096
-"""The levels' steps are in such parts of a latent's unit."""
 
 
 def quantise(networks: Networks, y: Floats) -> Latents:

@@ -18,9 +18,9 @@ STEPS = 256
 
 
 GAINS = ("low_gain", "high_gain")
-"""Tables of positive numbers that are an encoder's own. Their inverses are interpolated, as steps are."""
+"""Tables of positive numbers that are an encoder's own, interpolated in the logarithm."""
 EXACT = (
-    "z_mul", "z_place", "z_scale", "low_bias", "high_bias", "low_step", "high_step", "level_vector",
+    "z_mul", "z_place", "z_scale", "low_bias", "high_bias", "low_log_step", "high_log_step", "level_vector",
 )  # fmt: skip
 """Tables of integers, interpolated in integers."""
 
@@ -56,13 +56,43 @@ class Level:
         return self.integers["level_vector"]
 
 
+@dataclass(frozen=True)
+class Ladder:
+    """Qualities and levels.
+
+    points: pairs (quality, level), rising in both, straight between; levels beyond the last have its quality
+    """
+
+    points: tuple[tuple[float, float], ...]
+
+    def level_of(self, quality: float) -> int:
+        """The level for a quality of 0 to 100. Raises ValueError outside."""
+        if not 0 <= quality <= 100:
+            raise ValueError(f"quality must be 0 to 100, is {quality}")
+        return round(float(np.interp(quality, *np.array(self.points).T)))
+
+    def quality_of(self, level: int) -> float:
+        """The quality that leads to a level (that of the nearest level which has one)."""
+        return float(np.interp(level, *np.array(self.points).T[::-1]))
+
+
 def at(tables: Mapping[str, NDArray[Any]], number: int) -> Level:
     """The level `number` of a pack with these tables (names and shapes: calotype.codec.pack)."""
     integers = {name: exact(tables[name], number).astype(np.int32) for name in EXACT}
-    feeds = {name: _inverse(tables[name], number).astype(np.float32) for name in GAINS}
+    for part in ("low", "high"):
+        integers[f"{part}_step"] = powers_of_two(integers.pop(f"{part}_log_step"))
+    feeds = {name: _geometric(tables[name], number).astype(np.float32) for name in GAINS}
     feeds |= {name: table.astype(np.float32) for name, table in integers.items()}
-    feeds["level"] = integers["level_vector"] * tables["unit"]
+    feeds["level"] = (integers["level_vector"] * tables["unit"]).astype(np.float32)
     return Level(number, feeds, integers)
+
+
+STEP = 1 / 4096
+"""Steps are in such parts of a latent's unit."""
+MOST = 30
+"""Steps are below 2 to this power, and POWERS has so many bits."""
+POWERS = np.rint(2.0 ** (np.arange(257) / 256 + MOST)).astype(np.int64)
+"""2^(k/256), k = 0 .. 256, times 2^30, rounded."""
 
 
 def exact(table: NDArray[Any], number: int) -> NDArray[np.int64]:
@@ -72,8 +102,16 @@ def exact(table: NDArray[Any], number: int) -> NDArray[np.int64]:
     return np.asarray((a * (STEPS - step) + b * step + STEPS // 2) >> 8, np.int64)
 
 
-def _inverse(table: NDArray[Any], number: int) -> NDArray[np.float64]:
-    return np.asarray(1 / _linear(1 / table.astype(np.float64), number))
+def powers_of_two(log: NDArray[np.int32]) -> NDArray[np.int32]:
+    """2 to the power of log / 65536, rounded, in integers: POWERS, linear between its entries."""
+    whole, part = log.astype(np.int64) >> 16, log.astype(np.int64) & 65535
+    low, high = POWERS[part >> 8], POWERS[(part >> 8) + 1]
+    mantissa = low + (((high - low) * (part & 255) + 128) >> 8)
+    return np.asarray((mantissa + (1 << (MOST - whole)) // 2) >> (MOST - whole), np.int32)
+
+
+def _geometric(table: NDArray[Any], number: int) -> NDArray[np.float64]:
+    return np.asarray(np.exp(_linear(np.log(table.astype(np.float64)), number)))
 
 
 def _linear(table: NDArray[np.float64], number: int) -> NDArray[np.float64]:

@@ -16,8 +16,8 @@ from calotype.codec import manifest
 from calotype.codec.pack import Pack
 from calotype.errors import FormatError, PackError
 
-DEFAULT = "photo"
-TUNES = {"psnr": DEFAULT, "eyes": "photo-eyes"}
+DEFAULT = "photo-eyes"
+TUNES = {"eyes": DEFAULT, "psnr": "photo-psnr"}
 """What the packs that come with the package were trained for, and their names."""
 VARIABLE = "CALOTYPE_PACKS"
 BUILT_IN = Path(__file__).resolve().parent.parent / "packs"
@@ -27,7 +27,8 @@ _lock = threading.Lock()
 
 
 def load(pack: str | Path | Pack | None = None) -> Pack:
-    """The pack to encode with: one given as such, by path or by name; by default the package's own ``photo``.
+    """The pack to encode with: one given as such, by path or by name; by default the package's own for
+    eyes.
 
     A pack is opened once per process. Raises PackError when there is none of that name or it is unfit for
     use.

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from calotype.codec.levels import STEPS
+from calotype.codec import visual
+from calotype.codec.levels import STEPS, Ladder
 from calotype.errors import PackError
 
 NAME = "manifest.json"
@@ -43,6 +44,7 @@ class Manifest:
     hyper_latents: int
     levels: int
     quality: tuple[tuple[float, float], ...]
+    visual: visual.Visual | None
     z_limit: int
     analysis_margin: int
     synthesis_margin: int
@@ -53,6 +55,11 @@ class Manifest:
     def distortion(self) -> str:
         """What it was trained for, as far as the record says: "mse", "ms-ssim" or "ssimulacra2"."""
         return str(self.training.get("distortion", "mse")) if isinstance(self.training, dict) else "mse"
+
+    @property
+    def ladder(self) -> Ladder:
+        """The plain map from quality to level, the same for all pictures."""
+        return Ladder(self.quality)
 
     @property
     def max_level(self) -> int:
@@ -130,6 +137,10 @@ def parse(text: bytes, where: str) -> Manifest:
         quality = _quality(fields.get("quality"), STEPS * (levels - 1))
     except (TypeError, ValueError) as error:
         raise wrong(f"quality must be pairs (quality, level): {error}") from error
+    try:
+        look = visual.parse(fields["visual"], STEPS * (levels - 1)) if "visual" in fields else None
+    except (TypeError, ValueError) as error:
+        raise wrong(f"visual: {error}") from error
     return Manifest(
         name=str(fields.get("name", "")),
         id=identity,
@@ -139,6 +150,7 @@ def parse(text: bytes, where: str) -> Manifest:
         hyper_latents=integer("hyper_latents", 1, 4096),
         levels=levels,
         quality=quality,
+        visual=look,
         z_limit=integer("z_limit", 1, 2**20),
         analysis_margin=integer("analysis_margin", 0, MAX_MARGIN),
         synthesis_margin=integer("synthesis_margin", 0, MAX_MARGIN),

@@ -8,18 +8,21 @@ in bits is that of the picture's own latents at the level.
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calotype.bitstream import Box, tile_box, tile_count
+from calotype.bitstream import Box, Header, tile_box, tile_count
 from calotype.codec import latents, tiles
 from calotype.codec.analysis import Analysis
 from calotype.codec.choice import Choice
 from calotype.codec.effort.worth import worth
+from calotype.codec.image import Picture
 from calotype.codec.latents import Networks, Words
-from calotype.codec.pixels import tile_pixels
+from calotype.codec.pack import Pack
+from calotype.codec.pixels import FLAT, drawn, flat, tile_pixels
 from calotype.codec.synthesis import Development
 from calotype.coder import encode_pixels
 
@@ -27,42 +30,44 @@ UInt8Array = NDArray[np.uint8]
 
 SIDE = 256
 """Side of the tiles of a picture that has both kinds."""
-FLAT = 0.3
-"""A tile may be better as pixels when so much of it equals a pixel beside or above or below it."""
-STEPS = (0, 31, 15, 10, 7)
+STEPS = (0, 32, 24, 16, 12, 10, 9, 8, 7, 6)
 """Numbers of steps from 0 to 255 that colours between flat areas are rounded to; 0: not at all."""
+BLURRED = 255**2 / 10**2.8
+"""A mean squared error (28 dB) of a drawing beyond which people are told."""
+NOTE = "text or lines in the picture are blurred at this quality; a higher one or lossless keeps them sharp"
 AROUND = 32
 """Latents on a side of the part that says what an error is worth."""
-
-
-def flat(pixels: UInt8Array) -> NDArray[np.bool_]:
-    """Where a pixel of [H, W, C] is the same as one beside, above or below it."""
-    same = np.zeros(pixels.shape[:2], bool)
-    for near, far in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):
-        equal = (pixels[near] == pixels[far]).all(axis=2)
-        same[near] |= equal
-        same[far] |= equal
-    return same
 
 
 def rounded(pixels: UInt8Array, steps: int) -> UInt8Array:
     """Pixels with those that are not flat on a grid of so many steps; all of them as they are for 0."""
     if not steps:
         return pixels
-    values = np.arange(256)
-    table = ((2 * (values * steps + 127) // 255 * 255 + steps) // (2 * steps)).astype(np.uint8)
+    step = (np.arange(256) * steps + 127) // 255
+    table = ((step * 255 + steps // 2) // steps).astype(np.uint8)
     return np.where(flat(pixels)[:, :, None], pixels, table[pixels])
 
 
-def side_of(pixels: UInt8Array, side: int) -> int:
-    """The side of the tiles: `side`, or SIDE when some places are to be pixels and others not."""
-    shares = _shares(pixels, SIDE)
-    return SIDE if side > SIDE and 0 < np.count_nonzero(shares >= FLAT) < 0.9 * shares.size else side
+def side_of(picture: Picture, pack: Pack, level: int, share: tuple[int, int], pool: Executor) -> int:
+    """The side of the tiles that suits a picture: the pack's, or SIDE where tiles of both kinds are best."""
+    usual = pack.manifest.tile
+    if usual <= SIDE or not (_shares(picture.pixels, SIDE) >= FLAT).any():
+        return usual
+    networks = Networks(pack, pack.level(level), share[1])
+    for side in (usual, SIDE):
+        header = Header(picture.width, picture.height, level, pack.key, side, picture.grey)
+        analysis = Analysis(picture.pixels, header, pack, share, pool)
+        stored = Mixture(analysis, Choice(analysis)).decide(networks)
+        if side == SIDE:
+            return side if stored else usual
+        if len(stored) == tile_count(header):
+            break
+    return usual
 
 
 def _shares(pixels: UInt8Array, side: int) -> NDArray[np.float64]:
     """How much of each tile is flat, [rows, columns]."""
-    same = flat(pixels)
+    same = drawn(pixels)
     rows, columns = np.arange(0, same.shape[0], side), np.arange(0, same.shape[1], side)
     sums = np.add.reduceat(np.add.reduceat(same, rows, axis=0, dtype=np.int64), columns, axis=1)
     counts = np.diff(rows, append=same.shape[0])[:, None] * np.diff(columns, append=same.shape[1])
@@ -87,6 +92,7 @@ class Mixture:
         self.suspects = [k for k, share in enumerate(shares.reshape(-1)) if share >= FLAT]
         self._ways: dict[int, list[Stored]] = {}
         self._worths: dict[int, float] = {}
+        self._blurred: dict[int, bool] = {}
         self._lock = threading.Lock()
         self._middle = self._least_flat(shares)
         if self.suspects:
@@ -103,9 +109,16 @@ class Mixture:
         for tile in self.suspects:
             best = min(self._ways[tile], key=lambda way: 8 * len(way.data) + worth_of_error * way.error)
             bits, error = learned[tile]
+            box = tile_box(self.analysis.header, tile)
             if 8 * len(best.data) + worth_of_error * best.error < bits + worth_of_error * error:
                 found[tile] = best
+            elif error > BLURRED * 3 * box.width * box.height:
+                self._blurred[networks.level.number] = True
         return found
+
+    def note(self, level: int) -> str | None:
+        """A sentence when drawings in the picture, text perhaps, are far from what they were at a level."""
+        return NOTE if self._blurred.get(level) else None
 
     def _code(self) -> None:
         """All ways to store the suspects as pixels, once."""
@@ -117,7 +130,7 @@ class Mixture:
             original, ways = tile_pixels(pixels, header, tile), list[Stored]()
             for steps in STEPS:
                 wanted = rounded(original, steps)
-                data, coded = encode_pixels(wanted, like=ways[0].data if ways else None)
+                data, coded = encode_pixels(wanted, like=ways[1].data if len(ways) > 1 else None)
                 difference = coded.astype(np.int32) - original
                 error = int(np.square(difference).sum(dtype=np.int64)) * (3 // difference.shape[2])
                 ways.append(Stored(data, error))

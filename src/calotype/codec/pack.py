@@ -36,7 +36,7 @@ opset <= 21, no external data, float32 unless said, N = 1, H W a b h w dynamic, 
 manifest.json::
 
     "format"           1; refused if another
-    "name"             for people, "photo"
+    "name"             for people, "photo-eyes"
     "id"               64 hexadecimal digits: SHA-256 of a text with one line "<file name> <hash>\n" per
                        entry of "files", sorted by file name. A .calo file's header has its first 4 bytes.
     "files"            {"tables.safetensors": "<SHA-256, 64 hexadecimal digits>", "analysis.onnx": ...}:
@@ -49,6 +49,11 @@ manifest.json::
     "levels"           L >= 2 trained levels; a file's level is 0 .. 256 * (L - 1)
     "quality"          [[0, 0], [100, 1792]] and points between: quality to level, piecewise linear, strictly
                        rising in both, from quality 0 to 100
+    "visual"           may be missing: how quality follows the look of a picture. {"scores": [20, ..., 80],
+                       "weights": [[15 numbers], ...], "bounds": [[low, high], ...]}: for each score of
+                       SSIMULACRA2, rising between 0 and 95, weights of 14 features of y and a constant, whose
+                       sum is the level that gives it, clipped to bounds (calotype.codec.visual). For
+                       encoders; only with latent_model "phases"
     "z_limit"          |z| <= z_limit; a file with a larger one is damaged
     "analysis_margin"  latents (16 pixels) by which an analysis window overlaps its neighbours
     "synthesis_margin" latents by which a synthesis window does
@@ -57,16 +62,17 @@ manifest.json::
 
 tables.safetensors (dtypes as safetensors spells them); the level's tables first::
 
-    low_step      I32 [L,4,16]    exact       steps of r in 1/4096 of a latent's unit: base, octaves 2, 1, 0
-    high_step     I32 [L,4,M-16]  exact       the same for the high channels, phase by phase
+    low_log_step  I32 [L,4,16]    exact       log2 of steps of r, in 1/65536 octaves; steps are in 1/4096 of a
+                                              latent's unit: base, octaves 2, 1, 0
+    high_log_step I32 [L,4,M-16]  exact       the same for the high channels, phase by phase
     level_vector  I32 [L,M]       exact       what the synthesis adds to the latents
     z_mul         I32 [L,Z]       exact       step of z
     z_place       I32 [L,7,Z]     exact       offsets of location and scale of z, by stage
     z_scale       I32 [L,7,Z]     exact
     low_bias      I32 [L,10,16]   exact       offsets of classes, by stage
     high_bias     I32 [L,4,M-16]  exact
-    low_gain      F64 [L,4,16]    > 0, inverse   an encoder's: what y - mean is multiplied by
-    high_gain     F64 [L,4,M-16]  > 0, inverse
+    low_gain      F64 [L,4,16]    > 0, log    an encoder's: what y - mean is multiplied by
+    high_gain     F64 [L,4,M-16]  > 0, log
     unit          F32 [M]                     what 1 in a latent stands for in y
     hyper.*, scales.*                         integer layers, names and sizes in docs/FORMAT.md: weights I16
                                               [out,in,k,k], biases I32 [out]
@@ -80,7 +86,8 @@ tables.safetensors (dtypes as safetensors spells them); the level's tables first
     golden_pixels U8 [G,32a,32b,3], golden_preview U8 [G,4a,4b,3]                  what they decode to
 
 Interpolation at level 256 * a + f, 0 <= f < 256, u = t[a], v = t[a+1] (at the last level t[a]): exact
-(u * (256 - f) + v * f + 128) >> 8 in int64; inverse 256 / ((256 - f) / u + f / v) in float64, then float32.
+(u * (256 - f) + v * f + 128) >> 8 in int64; log: exp of (log u * (256 - f) + log v * f) / 256 in float64,
+then float32. A step is 2 to the power of its log_step, in integers (docs/FORMAT.md).
 
 Who checks what. ``lab export`` computes hashes and id, proves that no sum overflows, and makes the golden
 vectors with another program (torch, float64). ``Pack`` checks, before anything is coded: the fields of the
@@ -102,7 +109,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from calotype.codec import cpu, levels, manifest, tables, tensors
+from calotype.codec import cpu, levels, manifest, tables, tensors, visual
 from calotype.codec.levels import Level
 from calotype.codec.runtime import OPTIMISATION, Graph
 from calotype.coder import DecoderNetworks, LatentCoder, TableSet
@@ -166,16 +173,17 @@ class Pack:
             return self._levels[number]
 
     def level_of(self, quality: float) -> int:
-        """The level for a quality of 0 to 100. Raises ValueError outside."""
-        if not 0 <= quality <= 100:
-            raise ValueError(f"quality must be 0 to 100, is {quality}")
-        points = np.array(self.manifest.quality)
-        return round(float(np.interp(quality, points[:, 0], points[:, 1])))
+        """The level for a quality of 0 to 100, by the plain map. Raises ValueError outside."""
+        return self.manifest.ladder.level_of(quality)
 
     def quality_of(self, level: int) -> float:
-        """The quality that leads to a level (that of the nearest level which has one)."""
-        points = np.array(self.manifest.quality)
-        return float(np.interp(level, points[:, 1], points[:, 0]))
+        """The quality that leads to a level (that of the nearest level which has one), by the plain map."""
+        return self.manifest.ladder.quality_of(level)
+
+    @property
+    def visual_steps(self) -> NDArray[np.float32]:
+        """What calotype.codec.visual measures latents by, [M - 16, 1], for packs with ``visual``."""
+        return visual.steps(self._tables)
 
     def has(self, name: str) -> bool:
         """Whether there is a network `name`."""

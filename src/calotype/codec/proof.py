@@ -7,11 +7,13 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from calotype.bitstream import Box
+from calotype.bitstream import Box, tile_box, tile_count
 from calotype.codec import latents, quality, rate
 from calotype.codec.analysis import Analysis
 from calotype.codec.choice import Choice
 from calotype.codec.latents import Networks, Words
+from calotype.codec.mixed import Mixture
+from calotype.codec.pixels import continued, read_tile
 from calotype.codec.ssimulacra2 import ssimulacra2
 from calotype.codec.synthesis import Development
 
@@ -22,18 +24,25 @@ class Proof:
     The analysis must have been kept.
     """
 
-    def __init__(self, analysis: Analysis, choice: Choice, networks: Networks) -> None:
+    def __init__(self, analysis: Analysis, choice: Choice, networks: Networks, mixture: Mixture) -> None:
         self.analysis, self.choice, self.networks = analysis, choice, networks
         header = analysis.header
+        self.stored = mixture.decide(networks)
+        self.flags = [tile in self.stored for tile in range(tile_count(header))]
         whole = Box(0, 0, header.width, header.height)
         self.development = Development(header, networks, self._y_hat, whole, analysis.workers)
 
     def likeness(self, kind: rate.Kind) -> float:
         """PSNR in dB, MS-SSIM or SSIMULACRA2 of the decoded picture."""
-        if kind == "psnr":
+        if kind == "psnr" and not self.stored:
             return self._psnr()
-        measure = quality.ms_ssim if kind == "ms_ssim" else ssimulacra2
-        return measure(self.analysis.pixels, self.development.run(self.analysis.pool))
+        measure = {"psnr": quality.psnr, "ms_ssim": quality.ms_ssim}.get(kind, ssimulacra2)
+        pixels = self.development.run(self.analysis.pool)
+        for tile, stored in self.stored.items():
+            box = tile_box(self.analysis.header, tile)
+            part = read_tile(memoryview(stored.data), self.analysis.header, tile)
+            pixels[box.top : box.bottom, box.left : box.right] = part
+        return measure(self.analysis.pixels, pixels)
 
     def _psnr(self) -> float:
         """Measured window by window: the decoded picture itself is not kept."""
@@ -49,5 +58,8 @@ class Proof:
         return 10 * math.log10(255**2 / error) if error else math.inf
 
     def _y_hat(self, tile: int) -> Words:
+        if self.flags[tile]:
+            channels = self.networks.pack.manifest.latents
+            return continued(self.analysis.header, tile, self.flags, self._y_hat, channels)
         coded = self.choice.integers(self.networks, tile, self.analysis.kept[tile])
         return latents.restored(self.networks, coded)

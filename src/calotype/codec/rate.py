@@ -87,11 +87,12 @@ class Target:
         return min(value, 200.0)  # equal pictures have an infinite PSNR
 
 
-def search(measure: Callable[[int], float], target: Target, highest: int) -> int:
+def search(measure: Callable[[int], float], target: Target, highest: int, *, steep: bool = False) -> int:
     """The level, 0 to `highest`, whose measured figure meets the target.
 
     `measure` is called once per level tried, commonly four times. Among levels that meet the target any may
-    be returned. Raises LimitError that says what can be reached when none does.
+    be returned. steep: figures may jump from one level to the next, so the nearest that meets the target
+    will do. Raises LimitError that says what can be reached when none does.
     """
     known: dict[int, float] = {}
 
@@ -114,6 +115,9 @@ def search(measure: Callable[[int], float], target: Target, highest: int) -> int
             break
         level = _next(target, known, low, high, highest)
     good = [level for level in known if target.accepts(known[level])]
+    kept = [n for n in known if target.miss(known[n]) * (1 if target.limits_size else -1) <= 0]
+    if steep and not good and kept:
+        return min(kept, key=lambda level: abs(target.miss(known[level])))
     if not good and low >= 0 and high <= highest:
         around = range(max(0, low - NEIGHBOURS), min(highest, high + NEIGHBOURS) + 1)
         near = sorted(around, key=lambda level: abs(level - low))

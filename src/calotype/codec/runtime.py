@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from calotype.errors import PackError
 
 _LEVEL = (
-    "z_mul", "low_gain", "low_step", "low_bias", "high_gain", "high_step", "high_bias", "z_place", "z_scale",
+    "z_mul", "low_gain", "low_bias", "high_gain", "high_bias", "z_place", "z_scale",
 )  # fmt: skip
 #: What each graph may ask for, and what it gives: the signatures in calotype.codec.pack.
 INPUTS: dict[str, tuple[str, ...]] = {

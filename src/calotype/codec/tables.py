@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from calotype.codec.levels import MOST
 from calotype.codec.manifest import Manifest
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -27,11 +28,15 @@ def check(fields: Manifest, arrays: Arrays) -> None:
         _expect(name, table, dtype, (fields.levels, *shape))
         if dtype == "f8" and not (np.isfinite(table).all() and (table > 0).all()):
             raise ValueError(f"{name} has values that are not above 0")
-        if dtype == "i4" and "step" not in name and np.abs(table.astype(np.int64)).max() > _EXACT:
+        if "log_step" in name and not ((table >= 0) & (table < MOST << 16)).all():
+            raise ValueError(f"{name} is not within 0 to {MOST} octaves")
+        if dtype == "i4" and np.abs(table.astype(np.int64)).max() > _EXACT:
             raise ValueError(f"{name} has values that float32 does not hold")
     m, z = fields.latents, fields.hyper_latents
-    _expect("unit", arrays["unit"], "f4", (m,))
-    cases = arrays["golden_level"].shape
+    unit, cases = arrays["unit"], arrays["golden_level"].shape
+    _expect("unit", unit, "f4", (m,))
+    if not (np.isfinite(unit).all() and (unit > 0).all()):
+        raise ValueError("unit has values that are not above 0")
     _, _, a, b = arrays["golden_z"].shape
     coarse, fine = (*cases, z, a, b), (*cases, m, 2 * a, 2 * b)
     golden = [("level", "i4", cases), ("z", "i4", coarse), ("r", "i2", fine), ("index", "u1", fine)]
@@ -39,6 +44,8 @@ def check(fields: Manifest, arrays: Arrays) -> None:
     golden += [("pixels", "u1", (*cases, 32 * a, 32 * b, 3)), ("preview", "u1", (*cases, 4 * a, 4 * b, 3))]
     for name, dtype, whole in golden:
         _expect(f"golden_{name}", arrays[f"golden_{name}"], dtype, whole)
+    if not all(0 <= level <= fields.max_level for level in arrays["golden_level"].flat):
+        raise ValueError(f"golden_level is not within 0 to {fields.max_level}")
 
 
 def keep(arrays: Arrays, r_tables: int, z_tables: int) -> NDArray[np.float32]:
@@ -57,8 +64,8 @@ def _level_tables(fields: Manifest) -> Iterator[tuple[str, str, tuple[int, ...]]
     m, z = fields.latents, fields.hyper_latents
     yield "low_gain", "f8", (LOW_STEPS, LOW)
     yield "high_gain", "f8", (PHASES, m - LOW)
-    yield "low_step", "i4", (LOW_STEPS, LOW)
-    yield "high_step", "i4", (PHASES, m - LOW)
+    yield "low_log_step", "i4", (LOW_STEPS, LOW)
+    yield "high_log_step", "i4", (PHASES, m - LOW)
     yield "level_vector", "i4", (m,)
     yield "z_mul", "i4", (z,)
     yield "low_bias", "i4", (LOW_STAGES, LOW)

@@ -34,7 +34,10 @@ def load(data: bytes) -> dict[str, NDArray[Any]]:
     size = int.from_bytes(data[:8], "little")
     if size > min(_MAX_HEADER, len(data) - 8):
         raise ValueError(f"header of {size} bytes in a file of {len(data)}")
-    header = json.loads(data[8 : 8 + size])
+    try:
+        header = json.loads(data[8 : 8 + size])
+    except RecursionError as error:
+        raise ValueError("the header is nested too deeply") from error
     if not isinstance(header, dict):
         raise ValueError("the header is not an object")
     arrays: dict[str, NDArray[Any]] = {}
@@ -44,7 +47,7 @@ def load(data: bytes) -> dict[str, NDArray[Any]]:
         try:
             dtype, shape = np.dtype(_DTYPES[entry["dtype"]]), tuple(int(n) for n in entry["shape"])
             start, stop = (8 + size + int(offset) for offset in entry["data_offsets"])
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, OverflowError) as error:
             raise ValueError(f"array {name}: malformed entry") from error
         if min((*shape, 0)) < 0 or not 8 + size <= start <= stop <= len(data):
             raise ValueError(f"array {name}: outside the file")

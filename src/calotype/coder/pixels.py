@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 from calotype.coder.native import load
 from calotype.errors import FormatError
 
-MAX_NEAR = 31
+MAX_STEP = 32
 
 
 def encode_pixels(
-    pixels: NDArray[np.uint8], near: int = 0, like: bytes | None = None
+    pixels: NDArray[np.uint8], step: int = 1, like: bytes | None = None
 ) -> tuple[bytes, NDArray[np.uint8]]:
     """Code ``pixels``, uint8 [h, w, c], h w from 1 to 2**24, c from 1 to 4.
 
-    near: the largest error of a value, 0 to 31; 0 is without loss
+    step: between the values that can be coded, 1 to 32: errors are at most half of it; 1 is without loss
     like: the stream of nearly the same pixels, so that nothing has to be tried: many times faster
 
     Returns the stream and the pixels that it decodes to. Raises ValueError for other shapes.
@@ -24,7 +24,7 @@ def encode_pixels(
     if pixels.dtype != np.uint8 or pixels.ndim != 3:
         raise ValueError(f"pixels must be uint8 [h, w, c], not {pixels.dtype} {list(pixels.shape)}")
     coded = np.array(pixels, order="C")
-    return load().pixels_encode(coded, near, like[0] if like else -1), coded
+    return load().pixels_encode(coded, step, like[0] if like else -1), coded
 
 
 def decode_pixels(

@@ -144,7 +144,7 @@ def locate(model: bytes, folders: Iterable[Path | str] = ()) -> Info:
 def encode(image: np.ndarray, checkpoint: Path | str, device: str = "cpu", **more: Any) -> bytes:
     """Write an image, uint8 ``[H, W, 3]`` or grey ``[H, W]``, with a checkpoint (or a run's folder).
 
-    more: bytes ``icc``, ``exif``, ``xmp`` and ``alpha`` (streams, as a file holds them), kept as they are; ``grey``.
+    more: bytes ``icc``, ``exif``, ``xmp`` and ``alpha`` (streams), kept as they are; ``grey``.
 
     Raises:
         CheckpointError: when the checkpoint cannot be used.

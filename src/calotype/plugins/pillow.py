@@ -28,7 +28,17 @@ SUFFIX = ".calo"
 _EIGHTH = 8  # of a preview's size
 _TARGETS = ("target_size", "target_bpp", "target_psnr", "target_ms_ssim", "target_ssimulacra2")
 _METADATA = ("icc_profile", "exif", "xmp", "strip")
-_OPTIONS = ("quality", *_TARGETS, "effort", "tune", "pack", "threads", *_METADATA, "keep_hidden_colour")
+_OPTIONS = (
+    "quality",
+    *_TARGETS,
+    "lossless",
+    "effort",
+    "tune",
+    "pack",
+    "threads",
+    *_METADATA,
+    "keep_hidden_colour",
+)
 
 
 class CaloImageFile(ImageFile.ImageFile):

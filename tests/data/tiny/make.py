@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from tests.golden import Case, scene, store
 
 from calotype.codec import manifest
 from calotype.codec.image import Picture
@@ -24,7 +25,6 @@ from calotype.lab.models.calotype import Calotype, Config
 from calotype.lab.models.calotype_latents import HyperModel, Mean, Scales
 from calotype.lab.models.calotype_start import start
 from calotype.lab.models.calotype_walk import LOW
-from tests.golden import Case, scene, store
 
 HERE = Path(__file__).parent
 SIZES = {"latents": 32, "width": 24, "narrow": 4, "narrow16": 4, "wide16": 4, "render": 4}

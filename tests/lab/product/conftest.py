@@ -135,3 +135,10 @@ def trainer(photos: Photos, tmp_path: Path) -> Callable[..., Trainer]:
         return Trainer(subject, photos, config, tmp_path / folder, reporter=reporter)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def calibration() -> tuple[torch.Tensor, torch.Tensor]:
+    """Pictures ``[N, 3, 128, 128]`` and levels that units are chosen on."""
+    pixels = np.stack([photograph(128, 128, 100 + k) for k in range(6)])
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255.0, torch.linspace(0, 2, 6)

@@ -43,7 +43,3 @@ def inside(height: int, width: int) -> np.ndarray:
     found = np.zeros((1, 1, height + -height % 8, width + -width % 8), np.float32)
     found[..., :height, :width] = 1
     return found
-
-
-def keep(model: Calotype) -> np.ndarray:
-    return np.append(np.float32(0), model.latents.shrink[1:].numpy())

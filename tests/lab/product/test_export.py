@@ -10,34 +10,33 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 import torch
-from torch.nn import functional as F
 
 from calotype.bitstream import parse
 from calotype.codec import latents, levels, manifest, tensors
-from calotype.codec.decoder import decode
+from calotype.codec.decoder import decode, preview
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
 from calotype.codec.latents import Latents, Networks
 from calotype.codec.pack import Pack
+from calotype.codec.quality import psnr
 from calotype.errors import PackError
 from calotype.lab.export import ExportError, Statistics, export, export_run
 from calotype.lab.models.calotype import Calotype, Config
 from calotype.lab.models.calotype_start import start
 from calotype.lab.models.calotype_transforms import Bottleneck, folded
-from calotype.lab.models.calotype_walk import LOW
 from calotype.lab.pack import exact
 from calotype.lab.pack.folder import publish
 from calotype.lab.pack.graphs import HALF_SIZE, graphs
 from calotype.lab.pack.int8 import observe
-from calotype.lab.pack.latent_graphs import preview_kernel
 from calotype.lab.pack.write import _level_arrays
 from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import Trainer
 from calotype.lab.train.subject import Subject
 
-from .running import inside, level, run
+from .running import level
 
 Thin = Callable[..., Calotype]
+Calibration = tuple[torch.Tensor, torch.Tensor]
 SIDE = 256
 
 
@@ -70,47 +69,26 @@ def model(photos: Photos) -> Calotype:
 
 
 @pytest.fixture(scope="module")
-def plain(model: Calotype, tmp_path_factory: pytest.TempPathFactory) -> Pack:
+def plain(model: Calotype, calibration: Calibration, tmp_path_factory: pytest.TempPathFactory) -> Pack:
     """Tables that are the model's own laws: nothing is counted."""
     folder = tmp_path_factory.mktemp("packs") / "plain"
-    export(model, Statistics(), folder)
+    export(model, Statistics(), folder, calibration=calibration)
     return Pack(folder)
 
 
 @pytest.fixture(scope="module")
-def pack(model: Calotype, photos: Photos, tmp_path_factory: pytest.TempPathFactory) -> Pack:
+def pack(
+    model: Calotype, photos: Photos, calibration: Calibration, tmp_path_factory: pytest.TempPathFactory
+) -> Pack:
     statistics = Statistics()
     for k in range(6):
         x = photos.crops([0, 2, 4, 5], (99, k), 4, 128) / 255.0
         statistics.add(model, x, torch.tensor([0.0, 0.7, 1.3, 2.0]))
     folder = tmp_path_factory.mktemp("packs") / "thin"
-    identity = export(model, statistics, folder, name="thin", training={"steps": 0})
+    identity = export(model, statistics, folder, name="thin", training={"steps": 0}, calibration=calibration)
     pack = Pack(folder)
     assert pack.manifest.id == identity
     return pack
-
-
-@torch.no_grad()
-def test_previews_are_the_picture_at_an_eighth(
-    model: Calotype, photos: Photos, picture: Callable[..., np.ndarray]
-) -> None:
-    x = photos.crops([0, 2, 4, 5], (7,), 8, 256) / 255.0
-    seen = observe(model, x, torch.linspace(0.1, 1.9, 8))
-    data, (k, feeds) = graphs(model, 1023, seen), level(model, 2.0)
-    pixels = picture(SIDE, SIDE, 5)
-    shown = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255.0
-    found = model.latents(model.analysis(shown), k, hard=True)
-    feeds |= {"r": found.r[:, :LOW].numpy(), "inside": inside(16, 16)}
-    (small,) = run(data["preview"], **feeds)
-    assert small.shape == (1, 32, 32, 3)
-    assert small.dtype == np.uint8
-    kernel = torch.from_numpy(preview_kernel(seen.low, seen.pixels)).float()
-    maps = torch.einsum("bchw,co->bohw", found.y_hat[:, :LOW], kernel[:-1]) + kernel[-1][:, None, None]
-    by_torch = F.pixel_shuffle(maps.unflatten(1, (4, 3)).transpose(1, 2).flatten(1, 2), 2)
-    by_torch = (by_torch[0].clamp(0, 1) * 255).round().permute(1, 2, 0)
-    assert np.abs(small[0].astype(int) - by_torch.numpy()).max() <= 1
-    means = F.avg_pool2d(shown, 8)[0].permute(1, 2, 0).numpy() * 255
-    assert np.sqrt(np.square(small[0] - means).mean()) < 0.25 * means.std()
 
 
 @pytest.mark.parametrize("number", [0, 200, 256, 437, 512])
@@ -129,35 +107,43 @@ def test_a_real_file_is_what_torch_predicts(
     networks = Networks(pack, pack.level(number))
     z, r = latents.read(networks, file.tiles[0], SIDE // 16, SIDE // 16)
     # Rounding falls the other way here and there, and a different z or r changes what follows it.
-    assert (z == out.latents.z.numpy()).mean() > 0.99
-    assert (r == out.latents.r.numpy()).mean() > 0.98
+    assert (z == out.latents.z[0].numpy()).mean() > 0.95
+    assert (r == out.latents.r[0].numpy()).mean() > 0.9
 
-    found = latents.settled(networks, Latents(z, r))
+    found = latents.settled(networks, Latents(*(t[None].astype(np.float32) for t in (z, r))))
     with torch.no_grad():
-        _, _, index = model.latents.classes(torch.from_numpy(z), torch.from_numpy(r), k)
+        _, _, index = model.latents.classes(torch.from_numpy(found.z), torch.from_numpy(found.r), k)
     assert found.index is not None
     assert np.array_equal(found.index, index.numpy())
-    assert np.array_equal(found.r, r)
+    assert np.array_equal(found.r[0], r)
     estimate = float((out.r_bits + out.z_bits).sum()) / 8
     payload = latents.write(Networks(plain, plain.level(number)), found)
     assert len(payload) == pytest.approx(estimate, rel=0.015, abs=16)
     assert len(file.tiles[0]) < len(payload)  # counting pays
 
-    steps = latents.steps(networks, SIDE // 16, SIDE // 16)
-    np.testing.assert_allclose(steps * k.gains(SIDE // 16, SIDE // 16).numpy(), 1, rtol=1e-5)
-    _, feeds = level(model, number / 256)
-    (y_hat,) = run(pack.file("latent_decoder.onnx"), **feeds, z=z, r=r, inside=inside(16, 16))
+    y_hat = torch.from_numpy(
+        latents.restore(networks, z, r).transpose(2, 0, 1)[None] * pack.unit[:, None, None]
+    )
     with torch.no_grad():
-        given = torch.from_numpy(y_hat)
-        x_hat = (model.synthesis(given, k.vector)[0].clamp(0, 1) * 255).round().permute(1, 2, 0).numpy()
-    if np.array_equal(r, out.latents.r.numpy()):
-        np.testing.assert_allclose(y_hat, out.latents.y_hat.numpy(), atol=1e-2)
+        x_hat = (model.synthesis(y_hat, k.vector)[0].clamp(0, 1) * 255).round().permute(1, 2, 0).numpy()
+        promised = (out.x_hat[0].clamp(0, 1) * 255).round().permute(1, 2, 0).numpy()
     decoded = decode(data, pack=pack, threads=1).picture.pixels
-    assert np.abs(decoded.astype(int) - x_hat.astype(int)).max() <= 1
+    assert psnr(decoded, x_hat.astype(np.uint8)) > 44
+    assert psnr(decoded, promised.astype(np.uint8)) > 34
     assert np.abs(decoded.astype(int) - pixels).mean() < 16  # and it is the picture
 
 
-@pytest.mark.parametrize("name", ["golden_z_table", "golden_z_shift", "golden_index"])
+def test_previews_are_the_picture_at_an_eighth(pack: Pack, picture: Callable[..., np.ndarray]) -> None:
+    pixels = picture(SIDE, SIDE, 5)
+    small = preview(encode(Picture(pixels), quality=100, pack=pack).data, pack=pack).picture.pixels
+    means = pixels.reshape(SIDE // 8, 8, SIDE // 8, 8, 3).mean((1, 3))
+    assert small.shape == means.shape
+    assert np.sqrt(np.square(small - means).mean()) < 0.25 * means.std()
+
+
+@pytest.mark.parametrize(
+    "name", ["golden_z_table", "golden_z_shift", "golden_index", "golden_pixels", "golden_preview"]
+)
 def test_a_spoilt_golden_vector_is_refused(name: str, pack: Pack, tmp_path: Path) -> None:
     """One law that comes out otherwise here than where the pack was made."""
     fields = json.loads(
@@ -168,17 +154,20 @@ def test_a_spoilt_golden_vector_is_refused(name: str, pack: Pack, tmp_path: Path
     arrays = tensors.load(manifest.read(pack.path, manifest.TABLES))
     arrays[name] = arrays[name].copy()
     arrays[name][-1, -1, -1, -1] ^= 1
-    networks = {
-        file.removesuffix(".onnx"): pack.file(file) for file in pack.manifest.files if file != manifest.TABLES
+    graphs = {
+        file.removesuffix(".onnx"): pack.file(file) for file in pack.manifest.files if file.endswith(".onnx")
     }
-    publish(networks, arrays, fields, tmp_path / "pack")
-    with pytest.raises(PackError, match="other classes here"):
-        _ = Pack(tmp_path / "pack").coder
-    assert pack.coder.channels == 96
+    networks = tensors.load(pack.file(manifest.NETWORKS))
+    publish(graphs, {"tables": arrays, "networks": networks}, fields, tmp_path / "pack")
+    spoilt = Pack(tmp_path / "pack")
+    pixels = name in ("golden_pixels", "golden_preview")
+    with pytest.raises(PackError, match="other pixels here" if pixels else "other classes here"):
+        _ = spoilt.decoder if pixels else spoilt.coder
+    assert pack.coder.channels == pack.decoder.channels == 96
 
 
 def test_units_of_bottlenecks_are_folded_into_the_graphs(
-    thin: Thin, picture: Callable[..., np.ndarray]
+    thin: Thin, calibration: Calibration, picture: Callable[..., np.ndarray]
 ) -> None:
     model = thin(11)
     generator = torch.Generator().manual_seed(6)
@@ -199,7 +188,7 @@ def test_units_of_bottlenecks_are_folded_into_the_graphs(
     assert all(bool((m.given == 1).all()) for m in plain.modules() if isinstance(m, Bottleneck))
     assert all(torch.equal(block.given, was) for block, was in zip(blocks, before))
 
-    data = graphs(model, 1023)
+    data = graphs(model, 1023, observe(model, *calibration))
     (got,) = ort.InferenceSession(data["analysis"]).run(None, {"pixels": pixels})
     # Weights are stored in fewer bits.
     assert np.abs(got - y.numpy()).max() < 0.01 * float(y.abs().max())
@@ -237,7 +226,9 @@ def layers() -> list[str]:
 
 
 @pytest.mark.parametrize("layer", layers())
-def test_a_model_whose_sums_could_be_inexact_is_refused(layer: str, thin: Thin, tmp_path: Path) -> None:
+def test_a_model_whose_sums_could_be_inexact_is_refused(
+    layer: str, thin: Thin, calibration: Calibration, tmp_path: Path
+) -> None:
     """By too large a bias where a layer has one, else by too large a limit of its weights."""
     model = thin()
     spoilt = exact.integer_layers(model)[layer]
@@ -248,27 +239,29 @@ def test_a_model_whose_sums_could_be_inexact_is_refused(layer: str, thin: Thin, 
             spoilt.limit = 2**17
             spoilt.weight.fill_(2.0**9)
     with pytest.raises(ExportError, match=rf"integer layer {layer}: sums can reach"):
-        export(model, Statistics(), tmp_path / "pack")
+        export(model, Statistics(), tmp_path / "pack", calibration=calibration)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["low_bias", "high_bias", "z_place", "z_scale"])
-def test_levels_count_for_the_bound(name: str, thin: Thin, tmp_path: Path) -> None:
+def test_levels_count_for_the_bound(name: str, thin: Thin, calibration: Calibration, tmp_path: Path) -> None:
     model = thin()
     with torch.no_grad():
         getattr(model.levels, name).view(-1)[5] = -66_000.0
     with pytest.raises(ExportError, match=r"integer layer \S+: sums can reach"):
-        export(model, Statistics(), tmp_path / "pack")
+        export(model, Statistics(), tmp_path / "pack", calibration=calibration)
 
 
 @pytest.mark.parametrize("log_step", [-7.0, -20.0])
-def test_too_fine_a_step_of_z_is_refused(log_step: float, thin: Thin, tmp_path: Path) -> None:
+def test_too_fine_a_step_of_z_is_refused(
+    log_step: float, thin: Thin, calibration: Calibration, tmp_path: Path
+) -> None:
     """Its inverse, which locations are multiplied by, would be too large, or not exist."""
     model = thin()
     with torch.no_grad():
         model.levels.log_z_step[0, 1] = log_step
     with pytest.raises(ExportError, match="quarters: sums can reach"):
-        export(model, Statistics(), tmp_path / "pack")
+        export(model, Statistics(), tmp_path / "pack", calibration=calibration)
 
 
 def test_the_bound_is_never_exceeded(lively: Thin) -> None:
@@ -293,10 +286,12 @@ def test_a_bias_where_the_levels_stands_is_refused(thin: Thin) -> None:
         exact.integer_arrays(model)
 
 
-def test_a_folder_that_is_no_pack_is_not_touched(thin: Thin, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_pack_is_not_touched(
+    thin: Thin, calibration: Calibration, tmp_path: Path
+) -> None:
     (tmp_path / "precious.txt").write_text("mine")
     with pytest.raises(ValueError, match="not a pack"):
-        export(thin(), Statistics(), tmp_path)
+        export(thin(), Statistics(), tmp_path, calibration=calibration)
     assert (tmp_path / "precious.txt").read_text() == "mine"
 
 

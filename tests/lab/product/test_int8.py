@@ -22,11 +22,11 @@ from calotype.codec.pack import Pack
 from calotype.lab.export import Statistics, export
 from calotype.lab.models.calotype import Calotype, Config
 from calotype.lab.models.calotype_start import start
+from calotype.lab.pack.fixed_networks import FixedNetworks
 from calotype.lab.pack.graphs import compact, graphs
-from calotype.lab.pack.int8 import Observed, best_range, equalise, observe, traced, units
-from calotype.lab.pack.int8_synthesis import IntSynthesisGraph, tones
+from calotype.lab.pack.int8 import Observed, best_range, equalise, observe
 from calotype.lab.pack.int8_transforms import IntAnalysisGraph
-from calotype.lab.pack.latent_graphs import HyperMaps, LatentDecoderGraph, MeanMaps
+from calotype.lab.pack.latent_graphs import HyperMaps
 from calotype.lab.pack.qdq import WEIGHT_PEAK, Conv, Quantise, Range, blocks, unblocks, unshuffled
 from calotype.lab.train.data import Photos
 
@@ -62,9 +62,9 @@ def seen(model: Calotype, calibration: tuple[torch.Tensor, torch.Tensor]) -> Obs
 
 
 @pytest.fixture(scope="module")
-def both(model: Calotype, seen: Observed) -> tuple[Graphs, Graphs]:
-    """The graphs in float32 and with integers."""
-    return graphs(model, Z_LIMIT), graphs(model, Z_LIMIT, seen)
+def data(model: Calotype, seen: Observed) -> Graphs:
+    """The graphs, of the analysis in float32 and with integers."""
+    return graphs(model, Z_LIMIT, seen)
 
 
 def run(data: bytes, **feeds: Any) -> np.ndarray:
@@ -83,7 +83,7 @@ def level(model: Calotype, at: float) -> dict[str, np.ndarray]:
     with torch.no_grad():
         k = model.levels(torch.tensor([at]))
     knobs = {name: value[0, ..., 0, 0].numpy() for name, value in vars(k).items()}
-    return {**knobs, "level": knobs["vector"], "keep": np.ones(64, np.float32)}
+    return {**knobs, "level": knobs["vector"]}
 
 
 def whole(y: np.ndarray) -> np.ndarray:
@@ -96,21 +96,21 @@ def decibels(signal: np.ndarray, error: np.ndarray) -> float:
 
 
 def test_the_transforms_are_nearly_those_in_float32(
-    model: Calotype, both: tuple[Graphs, Graphs], picture: Callable[..., np.ndarray]
+    model: Calotype, data: Graphs, calibration: Any, picture: Callable[..., np.ndarray]
 ) -> None:
-    plain, whole = both
+    """The analysis in bytes, and the synthesis in fixed point."""
     pixels, knobs = picture(96, 160, 3)[None], level(model, 1.0)
-    y = run(plain["analysis"], pixels=pixels)
-    y8 = run(whole["analysis.int8"], pixels=pixels)
+    y = run(data["analysis"], pixels=pixels)
+    y8 = run(data["analysis.int8"], pixels=pixels)
     assert y8.shape == y.shape
-    assert decibels(y, y8 - y) > 35
-    x = run(plain["synthesis"], y_hat=y, level=knobs["level"])
-    x8 = run(whole["synthesis.int8"], y_hat=y, level=knobs["level"])
-    assert x8.shape == pixels.shape
-    assert x8.dtype == np.uint8
-    assert quality.psnr(x[0], x8[0]) > 44
-    assert quality.psnr(x[0], x8[0]) < 80  # it did something
-    assert quality.psnr(pixels[0], x8[0]) > 25
+    assert 35 < decibels(y, y8 - y) < 70  # it did something
+    x = run(data["synthesis"], y_hat=y, level=knobs["level"])[0]
+    fixed = FixedNetworks(model, *calibration)
+    inputs = np.rint((y + knobs["level"][:, None, None]) / fixed.unit[:, None, None]).astype(np.float64)
+    x8 = fixed.synthesis(torch.from_numpy(inputs).clamp(-32768, 32767))[0].permute(1, 2, 0).numpy()
+    assert x8.shape == pixels.shape[1:]
+    assert 44 < quality.psnr(x, x8.astype(np.uint8)) < 80
+    assert quality.psnr(pixels[0], x8.astype(np.uint8)) > 25
 
 
 def test_torch_computes_the_same(
@@ -124,86 +124,39 @@ def test_torch_computes_the_same(
     data = graphs(model, Z_LIMIT, seen)
     pixels, knobs = torch.from_numpy(picture(64, 96, 4))[None], level(model, 1.5)
     vectors = {name: torch.from_numpy(value) for name, value in knobs.items()}
-    mean, hyper = MeanMaps(model.latents.mean, seen), HyperMaps(model.latents.hyper, Z_LIMIT, seen)
+    hyper = HyperMaps(model.latents.hyper, Z_LIMIT, seen)
     with torch.no_grad():
         y = IntAnalysisGraph(model, seen)(pixels)
-        x = IntSynthesisGraph(model, seen)(y, vectors["level"])
         given = F.pad(y, (0, 2, 0, 4))
         gain = torch.cat((vectors["low_gain"][-1], vectors["high_gain"][-1]))
         z = hyper(given.permute(0, 2, 3, 1), gain, 4096 / vectors["z_mul"]).permute(0, 3, 1, 2)
-        steps = (vectors[name] for name in ("low_inv_gain", "high_inv_gain", "z_mul"))
-        y_hat = LatentDecoderGraph(mean)(z, given.round(), torch.ones(1, 1, 8, 8), *steps)
     got = run(data["analysis.int8"], pixels=pixels.numpy())
     assert decibels(y.numpy(), got - y.numpy()) > 45
-    got = run(data["synthesis.int8"], y_hat=y.numpy(), level=knobs["level"])
-    assert quality.psnr(got[0], x[0].numpy()) > 55
     feeds = {**knobs, "y": given.numpy(), "inside": whole(given.numpy())}
-    got = run(data["latent_encoder"], **feeds)
+    got = run(data["hyper_encoder"], **feeds)
     assert np.abs(got - z.numpy()).max() <= 1
     assert (got == z.numpy()).mean() > 0.98
-    got = run(data["latent_decoder"], **{**feeds, "z": z.numpy(), "r": given.numpy().round()})
-    assert decibels(y_hat.numpy(), got - y_hat.numpy()) > 45
 
 
-def test_the_decoders_mean_is_the_encoders(
-    model: Calotype, both: tuple[Graphs, Graphs], picture: Callable[..., np.ndarray]
-) -> None:
-    """Where everything is kept, no latent is off by more than half a step."""
-    data, knobs = both[1], level(model, 2.0)
-    for part in ("low", "high"):
-        knobs[f"{part}_inv_gain"] = 1 / knobs[f"{part}_gain"]
-    y = run(data["analysis.int8"], pixels=picture(128, 256, 6)[None])
-    knobs |= {"y": y, "inside": whole(y)}
-    z, r = everything(data["latent_encoder"], **knobs)
-    for integers in (z, r):
-        assert np.array_equal(integers, np.rint(integers))
-    assert np.abs(z).max() <= Z_LIMIT
-    assert np.abs(r).max() > 3
-    y_hat = run(data["latent_decoder"], **knobs, z=z, r=r)
-    with torch.no_grad():
-        gains = model.levels(torch.tensor([2.0])).gains(*y.shape[2:]).numpy()
-    assert (np.abs(y_hat - y) * gains).max() < 0.5 + 1e-3
-    _, nothing = everything(data["latent_encoder"], **{**knobs, "keep": np.zeros(64, np.float32)})
-    assert not nothing.any()
+def test_weights_have_seven_bits_and_every_kernel_is_an_integer_one(data: Graphs, tmp_path: Path) -> None:
+    integers = [
+        numpy_helper.to_array(tensor)
+        for tensor in onnx.load_model_from_string(data["analysis.int8"]).graph.initializer
+        if tensor.data_type == onnx.TensorProto.INT8 and tensor.dims and len(tensor.dims) > 1
+    ]
+    assert len(integers) >= 8
+    # 255 * 63 * 2 fits into 16 bits, so no CPU's pairwise sums overflow
+    assert all(np.abs(array.astype(int)).max() == WEIGHT_PEAK for array in integers)
 
-
-def test_a_mean_in_integers_predicts_as_well(
-    model: Calotype, both: tuple[Graphs, Graphs], picture: Callable[..., np.ndarray]
-) -> None:
-    knobs = level(model, 2.0)
-    y = run(both[0]["analysis"], pixels=picture(128, 128, 8)[None])
-    found = [everything(data["latent_encoder"], **knobs, y=y, inside=whole(y)) for data in both]
-    assert not np.array_equal(*(r for _, r in found))  # it did something
-    sizes = [np.abs(r).mean() for _, r in found]
-    assert sizes[1] == pytest.approx(sizes[0], rel=0.02)
-
-
-def test_weights_have_seven_bits_and_every_kernel_is_an_integer_one(
-    model: Calotype, both: tuple[Graphs, Graphs], tmp_path: Path
-) -> None:
-    blocks8 = model.config.synthesis_blocks[1]
-    for name in ("analysis.int8", "synthesis.int8", "latent_decoder"):
-        integers = [
-            numpy_helper.to_array(tensor)
-            for tensor in onnx.load_model_from_string(both[1][name]).graph.initializer
-            if tensor.data_type == onnx.TensorProto.INT8 and tensor.dims and len(tensor.dims) > 1
-        ]
-        assert len(integers) >= 8
-        # 255 * 63 * 2 fits into 16 bits, so no CPU's pairwise sums overflow
-        assert all(np.abs(array.astype(int)).max() == WEIGHT_PEAK for array in integers)
-
-        options = ort.SessionOptions()
-        options.log_severity_level = 4
-        options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
-        ort.InferenceSession(both[1][name], options, providers=["CPUExecutionProvider"])
-        operators = [node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node]
-        assert operators.count("QLinearConv") >= 4
-        assert operators.count("MatMulIntegerToFloat") >= 4
-        # Of the mean network, the first layer (at 1/32) and two for each stage of the few low channels.
-        assert operators.count("Conv") == (1 + 2 * 9 if name == "latent_decoder" else 0)
-        assert operators.count("DequantizeLinear") <= 8  # of small tensors between
-        # The weak channels of the synthesis at 1/8 are added to as bytes, once per bottleneck.
-        assert operators.count("QLinearAdd") == (blocks8 if name == "synthesis.int8" else 0)
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    ort.InferenceSession(data["analysis.int8"], options, providers=["CPUExecutionProvider"])
+    operators = [node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node]
+    assert operators.count("QLinearConv") >= 4
+    assert operators.count("MatMulIntegerToFloat") >= 4
+    assert operators.count("Conv") == 0
+    assert operators.count("DequantizeLinear") <= 8  # of small tensors between
 
 
 def test_bottlenecks_of_float_graphs_are_stored_in_bytes() -> None:
@@ -240,31 +193,6 @@ def test_bytes_stand_for_the_values_of_a_range() -> None:
     assert layer.bytes(x).dtype == torch.uint8
     assert layer(x).tolist() == steps(x.numpy()).tolist()
     assert torch.equal(Quantise(None)(x), x)
-
-
-def test_flat_tones_have_fine_steps_that_clip_no_colour(model: Calotype, seen: Observed) -> None:
-    net = model.synthesis
-    with torch.no_grad():
-        traces, _ = traced(net.blocks8, F.pixel_shuffle(net.split(net.blocks16(seen.synthesis)), 2))
-    weight, _ = unshuffled(net.patch, 8)
-    peaks = tones(255 * weight)
-    # Colours of flat blocks, and the channels that make them:
-    for colour in ([0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 0, 255]):
-        block = np.tile(np.array(colour) / 255 - 0.5, 64)
-        channels = np.linalg.lstsq(weight, block, rcond=None)[0][: len(peaks)]
-        assert (np.abs(channels) <= peaks).all()
-    plain, ranges = units(traces, np.zeros(96))
-    for part in (1.0, 0.05):  # of the peaks, so that there is something to gain
-        divisor, same = units(traces, np.zeros(96), part * peaks)
-        assert same == ranges
-        assert np.array_equal(divisor[len(peaks) :], plain[len(peaks) :])
-        flat = divisor[: len(peaks)]
-        assert (flat <= plain[: len(peaks)]).all()
-        for steps in ranges:
-            for end in (part * peaks / flat, -part * peaks / flat):
-                clipped = np.abs(steps(end) - end) > steps.scale / 2 + 1e-9
-                assert not clipped[flat < plain[: len(peaks)]].any()
-    assert (flat < plain[: len(peaks)]).all()
 
 
 def test_rare_values_are_clipped_when_that_is_better() -> None:
@@ -330,15 +258,13 @@ def test_a_calibrated_pack_codes_as_well_with_integers(
 ) -> None:
     statistics = Statistics()
     statistics.add(model, photos.crops([0, 2, 4, 5], (99,), 6, 128) / 255.0, torch.linspace(0, 2, 6))
-    export(model, statistics, tmp_path / "plain")
-    export(model, statistics, tmp_path / "whole", calibration=calibration)
+    export(model, statistics, tmp_path / "pack", calibration=calibration)
     pixels = picture(150, 210, 9)
     sizes, likeness = [], []
-    for name, precision in (("plain", "fp32"), ("whole", "fp32"), ("whole", "int8")):
-        pack = Pack(tmp_path / name, precision=precision)  # type: ignore[arg-type]
+    for precision in ("fp32", "int8"):
+        pack = Pack(tmp_path / "pack", precision=precision)  # type: ignore[arg-type]
         data = encode(Picture(pixels), quality=60, pack=pack).data
         sizes.append(len(data))
         likeness.append(quality.psnr(pixels, decode(data, pack=pack).picture.pixels))
-    assert sizes[1:] == pytest.approx([sizes[0]] * 2, rel=0.02)
-    assert likeness[1:] == pytest.approx([likeness[0]] * 2, abs=0.15)
-    assert "synthesis.int8.onnx" not in Pack(tmp_path / "plain").manifest.files
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.02)
+    assert likeness[1] == pytest.approx(likeness[0], abs=0.15)

@@ -1,4 +1,6 @@
-"""Our own codec. ``calotype:PATH`` takes another pack, ``calotype:effort=5`` another effort."""
+"""Our own codec. ``calotype:psnr`` takes the pack for PSNR, ``calotype:PATH`` another pack, and
+``calotype:effort=5`` another effort.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ from calotype.bench.codecs.base import Codec
 
 class Calotype(Codec):
     name = family = "calotype"
-    settings = "the pack that ships, default effort; RGB in and out; whole .calo file counted"
-    quality_unit = "calotype quality 0..100"
+    settings = "the pack that ships for eyes, default effort; RGB in and out; whole .calo file counted"
+    quality_unit = "percent of the pack's levels"
     qualities = (0, 14, 28, 42, 57, 71, 85, 100)
     install = "pip install --force-reinstall calotype"
     pack: str | None = None
@@ -34,12 +36,14 @@ class Calotype(Codec):
         return f"calotype {metadata.version('calotype')}, pack {pack.name} {pack.id[:8]}"
 
     def encode(self, image: np.ndarray, quality: float) -> bytes:
+        from calotype.codec import library
         from calotype.codec.encoder import encode
         from calotype.codec.image import Picture
 
-        picture = Picture.from_pil(Image.fromarray(image))
+        picture, pack = Picture.from_pil(Image.fromarray(image)), library.load(self.pack)
+        level = pack.level_of(quality)  # one level for all pictures, as other codecs have one quantiser
         threads = self.threads or None
-        return encode(picture, quality=quality, effort=self.effort, pack=self.pack, threads=threads).data
+        return encode(picture, level=level, effort=self.effort, pack=pack, threads=threads).data
 
     def decode(self, data: bytes) -> np.ndarray:
         from calotype.codec.decoder import decode

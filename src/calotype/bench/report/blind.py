@@ -22,13 +22,15 @@ from calotype.bench.measure import lossless, middle
 NAME = "blind.html"
 SIDE = (512, 400)
 """Width and height of what is shown, of the middle of each picture: three fit on a screen."""
+PAIRS = 24
+"""As many as people look at with care."""
 
 
-def build(folder: Path, codecs: tuple[str, str], size: tuple[int, int] = SIDE) -> Path:
+def build(folder: Path, codecs: tuple[str, str], size: tuple[int, int] = SIDE, most: int = PAIRS) -> Path:
     """Write blind.html into the folder of a run; returns its path.
 
-    Every picture and rate of ``--pictures`` and ``--picture-bpp`` that both codecs have is a pair; pictures
-    are stored without loss.
+    Every picture and rate of ``--pictures`` and ``--picture-bpp`` that both codecs have is a pair; of more
+    than `most`, as many evenly over all. Pictures are stored without loss.
 
     Raises:
         BenchError: when the folder holds no results, a codec is not in them, or there are no pairs.
@@ -45,9 +47,8 @@ def build(folder: Path, codecs: tuple[str, str], size: tuple[int, int] = SIDE) -
             shown.setdefault((picture["image"], picture["wanted_bpp"]), {})[picture["codec"]] = picture
     originals: dict[str, str] = {}
     pairs = []
-    for (image, bpp), versions in shown.items():
-        if len(versions) < 2:
-            continue
+    both = [(at, versions) for at, versions in shown.items() if len(versions) == 2]
+    for (image, bpp), versions in (both[k] for k in _evenly(len(both), most)):
         try:
             original = versions[codecs[0]]["original"]
             if image not in originals:
@@ -72,6 +73,11 @@ def build(folder: Path, codecs: tuple[str, str], size: tuple[int, int] = SIDE) -
     temporary.write_text(template.replace("%%DATA%%", text), "utf-8")
     temporary.replace(path)
     return path
+
+
+def _evenly(count: int, most: int) -> list[int]:
+    """At most so many of the numbers 0 to count - 1."""
+    return [k * count // most for k in range(most)] if count > most else list(range(count))
 
 
 def _uri(file: Path, size: tuple[int, int]) -> str:

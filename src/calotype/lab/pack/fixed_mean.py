@@ -111,6 +111,16 @@ class FixedMean:
         return torch.cat((join_phases(low_parts), join_phases(maps)), 1)
 
 
-def steps(inv_gain: Array, unit: Array) -> Array:
-    """Steps as integers; ``inv_gain`` ``[..., C]`` in float, ``unit`` ``[C]``."""
-    return np.maximum(np.rint(inv_gain / unit * 2**STEP_SHIFT), 1)
+def log_steps(inv_gain: Array, unit: Array) -> Array:
+    """Logarithms of steps as integers, in 1/65536 octaves; ``inv_gain`` ``[..., C]``, ``unit`` ``[C]``."""
+    return np.rint(65536 * np.log2(np.maximum(inv_gain / unit * 2**STEP_SHIFT, 1)))
+
+
+def steps(logs: Array) -> Array:
+    """What a decoder makes of such logarithms: 2 to the power of them, rounded, by a table of 256 places."""
+    powers = np.rint(2.0 ** (np.arange(257) / 256 + 30)).astype(np.int64)
+    whole, part = logs >> 16, logs & 65535
+    low, high = powers[part >> 8], powers[(part >> 8) + 1]
+    return np.asarray(
+        (low + (((high - low) * (part & 255) + 128) >> 8) + (1 << (30 - whole)) // 2) >> (30 - whole)
+    )

@@ -11,7 +11,7 @@ from calotype.lab.models.calotype_latents import dequantise
 from calotype.lab.models.calotype_walk import LOW
 from calotype.lab.pack.exact import at
 from calotype.lab.pack.fixed import Layer, bytes_, quantised, words
-from calotype.lab.pack.fixed_mean import FixedMean, steps
+from calotype.lab.pack.fixed_mean import FixedMean, log_steps, steps
 from calotype.lab.pack.fixed_synthesis import FixedSynthesis
 from calotype.lab.pack.int8 import samples
 from calotype.lab.pack.latent_graphs import preview_kernel
@@ -57,8 +57,8 @@ class FixedNetworks:
             for part in ("low", "high")
         )
         found = {
-            "low_step": steps(low, unit[:LOW]),
-            "high_step": steps(high, unit[LOW:]),
+            "low_log_step": log_steps(low, unit[:LOW]),
+            "high_log_step": log_steps(high, unit[LOW:]),
             "level_vector": np.rint(levels.vector.detach().double().numpy() / unit),
         }
         return {name: table.astype(np.int32) for name, table in found.items()}
@@ -78,9 +78,12 @@ def golden_pixels(
     pixels, small = [], []
     cases = zip(*(vectors[f"golden_{name}"] for name in ("level", "z", "r")), strict=True)
     for level, z, r in cases:
-        low, high, mul, vector = (
-            torch.from_numpy(at(tables[name], int(level))).double()
-            for name in ("low_step", "high_step", "z_mul", "level_vector")
+        low, high = (
+            torch.from_numpy(steps(at(tables[name], int(level)))).double()
+            for name in ("low_log_step", "high_log_step")
+        )
+        mul, vector = (
+            torch.from_numpy(at(tables[name], int(level))).double() for name in ("z_mul", "level_vector")
         )
         known = torch.from_numpy(z.astype(np.float64))[None]
         d = dequantise(known, mul[None, :, None, None])

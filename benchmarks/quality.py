@@ -1,0 +1,223 @@
+"""Quality as eyes see it: fitting what a pack's manifest says of it, and how well it holds on other pictures.
+
+    python benchmarks/quality.py measure PACK PHOTOS... --out FILE [--minutes 15]
+    python benchmarks/quality.py fit FILE PACK
+    python benchmarks/quality.py check PICTURES... [--qualities 40 60 80] [--every 1]
+        [--out docs/results/quality.json]
+    python benchmarks/quality.py table docs/results/quality.json docs/guide.md
+
+``measure`` encodes photographs (what training saw; of large ones a part, and of some of these the whole,
+reduced) at every trained level and stores features (calotype.codec.visual) and SSIMULACRA2, for as long as it
+may; photographs that are stored for the same pack are not measured again. ``fit`` makes ``visual`` of it by
+ridge regression and writes it into the pack's manifest.json; a pack exported anew from the same weights takes
+the same file. ``check`` encodes pictures with the default pack as
+users do and stores the SSIMULACRA2 of each; ``table`` writes how far it spreads between the marks
+``<!-- benchmark:quality -->`` and ``<!-- end -->``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from calotype.bench import tables
+from calotype.bench.names import find_images
+from calotype.codec import library, manifest, tiles, visual
+from calotype.codec.decoder import decode
+from calotype.codec.encoder import encode
+from calotype.codec.files import write_file
+from calotype.codec.image import Picture
+from calotype.codec.levels import STEPS
+from calotype.codec.pack import Pack
+from calotype.codec.ssimulacra2 import ssimulacra2
+from calotype.records import markdown
+from calotype.records.provenance import provenance
+from calotype.records.script import guarded, made_of
+
+NAME = "quality"
+SCORES = (20, 30, 40, 50, 60, 70, 80)
+SIDES, LARGE, REDUCED, SHARE = (1024, 768), 900_000, 500_000, 0.35
+"""Of photographs above `LARGE` pixels a part of `SIDES`; of that share also the whole at `REDUCED`."""
+RIDGE = 0.01
+BELIEVED = (1.0, 99.0)
+"""Percentiles of the photographs' levels, beyond which none is believed."""
+ENDS = 25.0, 4.0
+"""Points of SSIMULACRA2 per trained level below the lowest and above the highest, to go on straight there."""
+Floats = NDArray[np.float64]
+
+
+@guarded
+def main(arguments: list[str] | None = None) -> None:
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = options.add_subparsers(dest="command", required=True)
+    measuring = commands.add_parser("measure")
+    measuring.add_argument("pack", type=Path)
+    measuring.add_argument("photos", nargs="+", type=Path)
+    measuring.add_argument("--out", type=Path, required=True)
+    measuring.add_argument("--minutes", type=float, default=15)
+    fitting = commands.add_parser("fit")
+    fitting.add_argument("file", type=Path)
+    fitting.add_argument("pack", type=Path)
+    checking = commands.add_parser("check")
+    checking.add_argument("pictures", nargs="+", type=Path)
+    checking.add_argument("--qualities", nargs="+", type=float, default=[40, 60, 80])
+    checking.add_argument("--every", type=int, default=1)
+    checking.add_argument("--out", type=Path, default=Path("docs/results/quality.json"))
+    writing = commands.add_parser("table")
+    writing.add_argument("results", type=Path)
+    writing.add_argument("documents", nargs="+", type=Path)
+    given = options.parse_args(arguments)
+    words = ["python", "benchmarks/quality.py", *(sys.argv[1:] if arguments is None else arguments)]
+    if given.command == "measure":
+        measure(given, words)
+    elif given.command == "fit":
+        path = given.pack / manifest.NAME
+        fields = made_of(path, dict) | {"visual": made_of(given.file, fit)}
+        text = json.dumps(fields, indent=1) + "\n"
+        manifest.parse(text.encode(), str(given.pack))
+        write_file(path, text.encode(), overwrite=True)
+    elif given.command == "check":
+        check(given, words)
+    else:
+        tables.write(given, table, NAME)
+
+
+def measure(given: argparse.Namespace, words: list[str]) -> None:
+    """Store features and the scores at all trained levels, photograph by photograph, as chance has it."""
+    pack, chance, end = Pack(given.pack), random.Random(0), time.monotonic() + 60 * given.minutes
+    names = find_images(given.photos)
+    chance.shuffle(names)
+    stored = made_of(given.out, dict) if given.out.exists() else {}
+    same = stored.get("pack") == pack.manifest.id[:8]
+    rows: list[dict[str, Any]] = stored["photographs"] if same else []
+    known = {row["photo"] for row in rows}
+    for path in names:
+        if time.monotonic() > end:
+            break
+        parts = list(_parts(path, chance))
+        for pixels in parts if path.stem not in known else []:
+            scores = [_score(pixels, pack, k) for k in range(0, pack.manifest.max_level + 1, STEPS)]
+            found = [round(float(value), 5) for value in features(pack, pixels)]
+            rows.append({"photo": path.stem, "features": found, "scores": [round(s, 2) for s in scores]})
+        text = json.dumps({**provenance(words), "pack": pack.manifest.id[:8], "photographs": rows})
+        write_file(given.out, text.replace('{"photo', '\n {"photo').encode() + b"\n", overwrite=True)
+
+
+def features(pack: Pack, pixels: NDArray[np.uint8]) -> Floats:
+    """What the encoder makes of a picture of one tile."""
+    whole = tiles.latent_box(tiles.Box(0, 0, pixels.shape[1], pixels.shape[0]))
+    y = pack.graph("analysis").run({"pixels": tiles.cut(pixels, whole)})
+    return visual.features([visual.sums(y, pack.visual_steps)])
+
+
+def _parts(path: Path, chance: random.Random) -> Iterator[NDArray[np.uint8]]:
+    with Image.open(path) as file:
+        image = file.convert("RGB")
+    width, height = image.size
+    if width * height <= LARGE:
+        yield np.asarray(image)
+        return
+    w, h = min(width, SIDES[0]), min(height, SIDES[1])
+    left, top = chance.randrange(width - w + 1), chance.randrange(height - h + 1)
+    yield np.asarray(image.crop((left, top, left + w, top + h)))
+    if chance.random() < SHARE:
+        scale = (REDUCED / (width * height)) ** 0.5
+        size = round(width * scale), round(height * scale)
+        yield np.asarray(image.resize(size, Image.Resampling.LANCZOS))
+
+
+def _score(pixels: NDArray[np.uint8], pack: Pack, level: int) -> float:
+    data = encode(Picture(pixels), level=level, pack=pack, threads=1).data
+    return ssimulacra2(pixels, decode(data, pack=pack, threads=1).picture.pixels)
+
+
+def fit(stored: dict[str, Any]) -> dict[str, Any]:
+    """The field ``visual``, from what ``measure`` stored."""
+    x = np.array([row["features"] for row in stored["photographs"]])
+    levels = np.array([_levels(row["scores"]) for row in stored["photographs"]])
+    mean, spread = x.mean(0), x.std(0)
+    z = np.column_stack(((x - mean) / spread, np.ones(len(x))))
+    penalty = RIDGE * len(x) * np.diag([*np.ones(x.shape[1]), 0.0])
+    weights = np.linalg.solve(z.T @ z + penalty, z.T @ levels)
+    slopes = weights[:-1] / spread[:, None]
+    constants = weights[-1] - mean @ slopes
+    highest = STEPS * (len(stored["photographs"][0]["scores"]) - 1)
+    bounds = np.percentile(levels, BELIEVED, axis=0).clip(0, highest).round()
+    return {
+        "scores": list(SCORES),
+        "weights": [[round(float(v), 2) for v in (*slopes[:, k], constants[k])] for k in range(len(SCORES))],
+        "bounds": bounds.T.tolist(),
+    }
+
+
+def _levels(scores: list[float]) -> Floats:
+    """The level for each of `SCORES`, straight between trained levels and beyond them."""
+    rising = np.maximum.accumulate(np.array(scores) + 1e-6 * np.arange(len(scores)))
+    where = STEPS * np.arange(-1, len(scores) + 1)
+    return np.interp(SCORES, [rising[0] - ENDS[0], *rising, rising[-1] + ENDS[1]], where)
+
+
+def check(given: argparse.Namespace, words: list[str]) -> None:
+    """Store the score of every picture at every quality."""
+    pack = library.load()
+    rows: list[dict[str, Any]] = []
+    paths = find_images(given.pictures)[:: given.every]
+    pictures = [_read(path) for path in paths]
+    for quality in given.qualities:
+        for path, picture in zip(paths, pictures):
+            made = encode(picture, quality=quality)
+            bpp = 8 * len(made.data) / (picture.width * picture.height)
+            row = {"set": path.resolve().parent.name, "picture": path.stem, "quality": quality}
+            rows.append(
+                {**row, "level": made.level, "bpp": round(bpp, 4), "score": _like(picture, made.data)}
+            )
+            print(rows[-1], flush=True)
+    about = {**provenance(words), "pack": f"{pack.manifest.name} {pack.manifest.id[:8]}"}
+    text = json.dumps(about | {"files": rows}, indent=1) + "\n"
+    write_file(given.out, text.encode(), overwrite=True)
+
+
+def _read(path: Path) -> Picture:
+    with Image.open(path) as image:
+        return Picture.from_pil(image.convert("RGB"))
+
+
+def _like(picture: Picture, data: bytes) -> float:
+    return round(ssimulacra2(picture.pixels, decode(data).picture.pixels), 2)
+
+
+def table(stored: dict[str, Any]) -> str:
+    """Mean, standard deviation and ends of the scores, by set and quality, as Markdown."""
+    rows, cells = stored["files"], []
+    for name in dict.fromkeys(row["set"] for row in rows):
+        for quality in dict.fromkeys(row["quality"] for row in rows):
+            found = np.array([r["score"] for r in rows if (r["set"], r["quality"]) == (name, quality)])
+            cells.append([f"{name}, {len(found)}", f"{quality:g}", *_spread(found)])
+    heads = ["set, pictures", "quality", "mean", "standard deviation", "from, to"]
+    about = (
+        f"SSIMULACRA2 of real files, one encoding each. Pack {stored['pack']}, "
+        f"measured {stored['finished'][:10]} at commit `{(stored['commit'] or 'unknown')[:13]}`."
+    )
+    return "\n".join([*markdown.table(heads, cells), "", *markdown.wrapped(about)])
+
+
+def _spread(scores: Floats) -> list[str]:
+    return [
+        f"{scores.mean():.1f}",
+        f"{scores.std(ddof=1):.1f}",
+        f"{scores.min():.1f} to {scores.max():.1f}",
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""The forecast of quality: fitted as it should be, and its table is that of the stored results."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.bench.conftest import scene
+
+from calotype.bench import tables
+from calotype.codec import library, manifest, visual
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("quality_benchmark", ROOT / "benchmarks" / "quality.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_guide_holds_what_the_results_give(script: ModuleType, tmp_path: Path) -> None:
+    stored = json.loads((ROOT / "docs" / "results" / "quality.json").read_text(encoding="utf-8"))
+    copy = tmp_path / "guide.md"
+    shutil.copy(ROOT / "docs" / "guide.md", copy)
+    changed = tables.insert(copy, script.NAME, script.table(stored), "benchmark")
+    assert not changed, "run: python benchmarks/quality.py table ..."
+
+
+def test_the_pack_has_what_was_fitted(script: ModuleType) -> None:
+    stored = json.loads((ROOT / "docs" / "results" / "quality-fit.json").read_text(encoding="utf-8"))
+    fields = json.loads(manifest.read(library.load().path, manifest.NAME))
+    assert fields["visual"]["scores"] == list(script.SCORES)
+    ours, theirs = (np.array(v["weights"]) for v in (script.fit(stored), fields["visual"]))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=0.5)
+
+
+def _photographs(count: int) -> list[dict[str, Any]]:
+    """Whose score rises by 12 a level, from where the third feature says."""
+    rng, rows = np.random.default_rng(0), []
+    for _ in range(count):
+        features = rng.uniform(0, 1, visual.FEATURES)
+        scores = [-5 + 20 * features[2] + 12 * k for k in range(8)]
+        rows.append({"photo": "x", "features": features.tolist(), "scores": scores})
+    return rows
+
+
+def test_a_straight_world_is_found(script: ModuleType) -> None:
+    found = visual.parse(script.fit({"photographs": _photographs(400)}), 1792)
+    features = np.full(visual.FEATURES, 0.5)
+    levels = dict(visual.points(found, features, 1792))
+    assert levels[60] == pytest.approx(256 * (60 + 5 - 10) / 12, abs=15)
+    features[2] = 0.9  # less the higher the curve lies; the ridge pulls a little
+    assert dict(visual.points(found, features, 1792))[60] == pytest.approx(256 * (65 - 18) / 12, abs=25)
+
+
+def test_measures_fits_and_checks(script: ModuleType, tmp_path: Path) -> None:
+    pack, photos = tmp_path / "pack", tmp_path / "photos"
+    shutil.copytree(library.load().path, pack)
+    photos.mkdir()
+    for seed in range(3):
+        Image.fromarray(scene(128, 144, seed)).save(photos / f"{seed}.png")
+    fitted = tmp_path / "fit.json"
+    assert script.main(["measure", str(pack), str(photos), "--out", str(fitted)]) == 0
+    rows = json.loads(fitted.read_text())["photographs"]
+    assert [len(row["scores"]) for row in rows] == [8] * 3
+    assert all(row["scores"][7] > row["scores"][1] for row in rows)
+    before = json.loads((pack / manifest.NAME).read_text())
+    assert script.main(["fit", str(fitted), str(pack)]) == 0
+    after = json.loads((pack / manifest.NAME).read_text())
+    assert after.pop("visual") != before.pop("visual")
+    assert after == before
+    out = tmp_path / "quality.json"
+    assert script.main(["check", str(photos), "--qualities", "50", "--out", str(out)]) == 0
+    text = script.table(json.loads(out.read_text()))
+    assert "| photos, 3 | 50 |" in text

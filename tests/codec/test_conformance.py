@@ -1,0 +1,141 @@
+"""Stored files decode to what they held when they were written: on every kernel, with any number of threads,
+whole and in parts, and by a second reader that was written from docs/FORMAT.md alone.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests import reader
+from tests.golden import DATA, KNOWN, cases, digest
+
+from calotype.bitstream import File, parse, tile_box, write
+from calotype.codec import library, manifest, tensors, tiles
+from calotype.codec.decoder import decode, preview
+from calotype.codec.pack import Pack
+from calotype.coder import DecoderNetworks, LatentCoder
+from calotype.coder.latents import kernels
+from calotype.errors import PackError
+
+FILES = {
+    path.stem: (path, json.loads((path.parent / KNOWN).read_text(encoding="utf-8"))[path.stem])
+    for folder in ("tiny", "shipped")
+    for path in sorted((DATA / folder).glob("*.calo"))
+}
+Known = dict[str, Any]
+
+
+@pytest.fixture(params=FILES)
+def stored(request: pytest.FixtureRequest, tiny: Pack) -> tuple[bytes, Known, Pack]:
+    """A file, what is known of it, and its pack."""
+    path, known = FILES[request.param]
+    data = path.read_bytes()
+    key = parse(data).header.pack_id
+    try:
+        return data, known, tiny if key == tiny.key else library.find(key)
+    except PackError:
+        pytest.skip(
+            f"{path.name} needs pack {key.hex()}, which is not here; python -m tests.golden writes anew"
+        )
+
+
+@pytest.fixture(params=kernels())
+def kernel(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def with_kernel(pack: Pack, kernel: str) -> Pack:
+    """The same pack, all of whose native code runs on a kernel."""
+    other = Pack(pack.path)
+    arrays = tensors.load(pack.file(manifest.TABLES))
+    other._coder = LatentCoder(arrays, other.z_tables, other.r_tables, kernel=kernel)
+    other._decoder = DecoderNetworks(tensors.load(pack.file(manifest.NETWORKS)), kernel=kernel)
+    return other
+
+
+def sizes(file: File) -> list[tuple[int, int]]:
+    boxes = (tiles.latent_box(tile_box(file.header, k)) for k in range(len(file.tiles)))
+    return [(box.height, box.width) for box in boxes]
+
+
+def test_every_stored_file_is_known_and_small() -> None:
+    for folder in ("tiny", "shipped"):
+        known = json.loads((DATA / folder / KNOWN).read_text(encoding="utf-8"))
+        assert set(known) == {path.stem for path in (DATA / folder).glob("*.calo")}
+    assert {"one-pixel", "odd", "tiles", "grey"} <= set(FILES)
+    assert {f"{library.DEFAULT}-{name}" for name, *_ in cases()} <= set(FILES)
+    assert all(path.stat().st_size < 20_000 for path, _ in FILES.values())
+
+
+def test_integers_are_those_that_were_written(stored: tuple[bytes, Known, Pack], kernel: str) -> None:
+    """z and r of each tile by their hashes, and back to the same bytes."""
+    data, known, pack = stored
+    file, coder = parse(data), with_kernel(pack, kernel).coder
+    level = pack.level(file.header.level).parser
+    assert len(file.tiles) == len(known["tiles"])
+    for payload, (h, w), hashes in zip(file.tiles, sizes(file), known["tiles"]):
+        if hashes is None:
+            continue  # a tile of pixels
+        z, r = coder.read(level, payload, h, w)
+        assert {"z": digest(z), "r": digest(r)} == hashes
+        assert coder.write(level, z, r) == payload
+        low = coder.read(level, payload, h, w, low_only=True)[1]
+        assert np.array_equal(low, r[: coder.low_channels])
+    if not any(file.pixels):
+        assert write(file.header, file.tiles) == data
+
+
+def test_pixels_are_the_same_on_every_kernel_and_thread(
+    stored: tuple[bytes, Known, Pack], kernel: str
+) -> None:
+    data, known, pack = stored
+    pack = with_kernel(pack, kernel)
+    for threads in (1, 2, 3, 4):
+        picture = decode(data, pack=pack, threads=threads).picture
+        assert digest(picture.pixels) == known["pixels"]
+        assert digest(preview(data, pack=pack, threads=threads).picture.pixels) == known["preview"]
+    header = parse(data).header
+    assert (picture.width, picture.height, picture.grey) == (header.width, header.height, header.grey)
+
+
+def test_tile_by_tile_is_the_same_as_whole(stored: tuple[bytes, Known, Pack], kernel: str) -> None:
+    data, known, pack = stored
+    pack, header = with_kernel(pack, kernel), parse(data).header
+    whole = np.zeros((header.height, header.width, 3), np.uint8)
+    for tile in range(len(known["tiles"])):
+        box = tile_box(header, tile)
+        part = decode(data, pack=pack, region=tuple(box)).picture.pixels
+        whole[box.top : box.bottom, box.left : box.right] = part
+    assert digest(whole) == known["pixels"]
+
+
+@pytest.mark.parametrize("side", [1, 3])
+def test_windows_of_any_size_give_the_same(
+    stored: tuple[bytes, Known, Pack], side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, known, pack = stored
+    monkeypatch.setattr(tiles, "WINDOWS", ((1 << 62, side),))
+    assert digest(decode(data, pack=pack, threads=2).picture.pixels) == known["pixels"]
+
+
+def test_a_reader_written_from_the_page_reads_the_same(stored: tuple[bytes, Known, Pack]) -> None:
+    data, known, pack = stored
+    if None in known["tiles"]:
+        pytest.skip("has tiles of pixels, which this reader leaves out")
+    integers, pixels, small = reader.read(data, pack.file(manifest.TABLES), pack.file(manifest.NETWORKS))
+    assert [{"z": digest(z), "r": digest(r)} for z, r in integers] == known["tiles"]
+    assert digest(pixels) == known["pixels"]
+    assert digest(small) == known["preview"]
+
+
+def test_the_second_reader_is_short_and_on_its_own() -> None:
+    text = Path(reader.__file__).read_text(encoding="utf-8").splitlines()
+    assert sum(bool(line.strip()) for line in text) <= 200
+    ours = {line.split()[1] for line in text if line.startswith("from calotype")}
+    assert ours == {"calotype.bitstream", "calotype.coder"}
+    assert "Networks" not in "".join(text)
+    assert "LatentCoder" not in "".join(text)

@@ -1,0 +1,142 @@
+"""Pictures and tiles that are stored as pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from calotype.bitstream import parse, probe
+from calotype.codec import mixed
+from calotype.codec.decoder import decode, preview
+from calotype.codec.encoder import encode
+from calotype.codec.image import Picture
+from calotype.codec.pack import Pack
+from calotype.codec.pixels import drawn, eighth
+from calotype.codec.rate import Target
+from calotype.errors import FormatError
+
+Scene = Callable[..., np.ndarray]
+
+
+def text(height: int, width: int, seed: int = 3) -> np.ndarray:
+    """A white page with marks of a few pixels in rows, two shades on each."""
+    random = np.random.default_rng(seed)
+    page = np.full((height, width, 3), 255, np.uint8)
+    for top in range(4, height - 8, 12):
+        for left in range(4, width - 6, 8):
+            glyph = random.integers(0, 6)
+            page[top : top + 8, left + glyph % 3 : left + glyph % 3 + 2] = (20, 30, 60)
+            page[top + glyph, left : left + 6] = (120, 130, 160)
+    return page
+
+
+@pytest.fixture
+def page(scene: Scene) -> np.ndarray:
+    """Text with a photograph in it."""
+    pixels = text(512, 700)
+    pixels[256:512, 256:600] = scene(256, 344)
+    return pixels
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (63, 65), (64, 64), (65, 129), (200, 1)])
+def test_without_loss(scene: Scene, height: int, width: int) -> None:
+    """Every size around the borders of tiles; colour, grey, alpha; no pack is asked for."""
+    colour = scene(height, width)
+    grey = np.repeat(colour[:, :, :1], 3, axis=2)
+    alpha = colour[:, :, 2].copy()
+    for picture in (Picture(colour), Picture(grey, grey=True), Picture(colour, alpha=alpha)):
+        data = encode(picture, lossless=True, tile=64).data
+        file = parse(data)
+        assert all(file.pixels)
+        assert file.header.pack_id == bytes(4)
+        back = decode(data, threads=1).picture
+        assert back.grey == picture.grey
+        assert np.array_equal(back.pixels, picture.pixels)
+        assert (back.alpha is None) == (picture.alpha is None)
+        assert picture.alpha is None or np.array_equal(back.alpha, picture.alpha)
+
+
+def test_qualities_lead_up_to_it(scene: Scene) -> None:
+    picture = Picture(scene(80, 90))
+    sizes, errors = [], []
+    for quality in (96, 97, 98, 99, 100):
+        coded = encode(picture, quality=quality)
+        assert coded.quality == quality
+        sizes.append(len(coded.data))
+        errors.append(np.abs(decode(coded.data).picture.pixels.astype(int) - picture.pixels).max())
+    assert sizes == sorted(sizes)
+    assert errors == [3, 2, 2, 1, 0]
+    drawing = Picture(text(80, 90))
+    assert encode(drawing, quality=96).data == encode(drawing, lossless=True).data
+
+
+def test_both_kinds(tiny: Pack, page: np.ndarray) -> None:
+    """Text becomes pixels, the photograph latents; regions and previews agree with the whole."""
+    data = encode(Picture(page), quality=50, pack=tiny, tile=256).data
+    file = parse(data)
+    assert file.pixels[:5] == [True, True, True, True, False]
+    assert [chunk["name"] for chunk in probe(data)["chunks"]][:5] == ["pixels"] * 4 + ["tile"]
+    whole = decode(data, pack=tiny).picture.pixels
+    assert (whole[drawn(page)][:20000] == page[drawn(page)][:20000]).mean() > 0.95
+    for region in ((0, 0, 300, 100), (200, 200, 330, 300), (300, 300, 500, 400), (690, 0, 700, 512)):
+        left, top, right, bottom = region
+        part = decode(data, region=region, pack=tiny).picture.pixels
+        assert np.abs(part.astype(int) - whole[top:bottom, left:right]).max() <= 1
+    small = encode(Picture(page), lossless=True, tile=64).data
+    assert np.array_equal(preview(small).picture.pixels, eighth(page))
+
+
+def test_damaged_tiles(page: np.ndarray) -> None:
+    data = bytearray(encode(Picture(page[:100, :200]), lossless=True, tile=64).data)
+    chunk = parse(data).chunks[1]
+    data[chunk.offset + 9] ^= 1
+    with pytest.raises(FormatError, match="tile 1"):
+        decode(bytes(data))
+    kept = decode(bytes(data), damaged="keep")
+    assert kept.damaged == (1,)
+    assert np.array_equal(kept.picture.pixels[:, :64], page[:100, :64])
+    assert (kept.picture.pixels[:64, 64:128] == 128).all()
+    assert preview(bytes(data), damaged="keep").damaged == (1,)
+    cut = preview(bytes(data[: chunk.offset + 12]), damaged="keep")
+    assert cut.damaged == tuple(range(1, 8))
+
+
+@pytest.mark.parametrize("target", [Target("psnr", 30.0), Target("bpp", 1.0)])
+def test_targets_see_what_is_decoded(tiny: Pack, page: np.ndarray, target: Target) -> None:
+    coded = encode(Picture(page), target=target, pack=tiny, tile=256)
+    pixels = decode(coded.data, pack=tiny).picture.pixels
+    if target.kind == "psnr":
+        error = np.mean((pixels.astype(float) - page) ** 2)
+        assert 10 * np.log10(255**2 / error) == pytest.approx(coded.reached, abs=0.05)
+        assert coded.reached is not None
+        assert coded.reached > 29.7
+    else:
+        assert 8 * len(coded.data) / (page.shape[0] * page.shape[1]) <= 1.0
+
+
+def test_photographs_are_left_alone(tiny: Pack, scene: Scene) -> None:
+    data = encode(Picture(scene(300, 300)), quality=60, pack=tiny).data
+    assert parse(data).header.tile == tiny.manifest.tile
+    assert not any(parse(data).pixels)
+
+
+def test_rounding_spares_what_is_flat() -> None:
+    pixels = text(60, 80)
+    pixels[30] = np.random.default_rng(1).integers(0, 256, (80, 3))
+    for steps in (32, 10, 6):
+        found = mixed.rounded(pixels, steps).astype(int)
+        assert np.array_equal(found[:30], pixels[:30])
+        assert np.abs(found - pixels).max() <= 128 // steps + 1
+        assert len(np.unique(found[30])) <= steps + 1
+
+
+def test_what_excludes_what() -> None:
+    picture = Picture(text(20, 20))
+    with pytest.raises(ValueError, match="lossless leaves no choice"):
+        encode(picture, lossless=True, quality=50)
+    with pytest.raises(ValueError, match="lossless leaves no choice"):
+        encode(picture, lossless=True, target=Target("psnr", 30.0))
+    with pytest.raises(ValueError, match="0 to 100"):
+        encode(picture, quality=101)

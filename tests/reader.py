@@ -1,0 +1,243 @@
+"""A second reader of tiles of latents, from docs/FORMAT.md alone: bytes to pixels in plain NumPy.
+
+A check on both the page and the codec.  Slow and simple; the container and the steps of the rANS stream are
+those of `calotype.bitstream` and `calotype.coder`, which have references of their own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calotype.bitstream import parse, tile_box
+from calotype.coder import Decoder, TableSet
+
+Array = NDArray[Any]
+PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
+LOW = 16
+LEVEL = ("low_step", "high_step", "level_vector", "z_mul", "z_place", "z_scale", "low_bias", "high_bias")
+KINDS = {"F64": "<f8", "F32": "<f4", "I32": "<i4", "U32": "<u4", "I16": "<i2", "U8": "u1", "I8": "i1"}
+
+
+def arrays(data: bytes) -> dict[str, Array]:  # of a safetensors file
+    size = int.from_bytes(data[:8], "little")
+    found = {}
+    for name, entry in json.loads(data[8 : 8 + size]).items():
+        if name != "__metadata__":
+            first, end = (8 + size + offset for offset in entry["data_offsets"])
+            found[name] = np.frombuffer(data[first:end], KINDS[entry["dtype"]]).reshape(entry["shape"])
+    return found
+
+
+def stages(octaves: int) -> Iterator[tuple[int, int, int]]:
+    """Number, octave and phase of each stage; phase 0 is base, in the coarsest octave."""
+    yield 0, octaves - 1, 0
+    for number in range(1, 3 * octaves + 1):
+        yield number, octaves - 1 - (number - 1) // 3, (number - 1) % 3 + 1
+
+
+def grid(whole: Array, octave: int, phase: int) -> Array:
+    """The sites of a phase, a view [C, h, w]."""
+    i, j = PHASES[phase]
+    return whole[:, i << octave :: 2 << octave, j << octave :: 2 << octave]
+
+
+def sums(weight: Array, *maps: Array) -> Array:
+    """A convolution, exact: no sum reaches 2^53."""
+    x = np.concatenate(maps).astype(np.float64)
+    (_, h, w), side = x.shape, weight.shape[2]
+    x = np.pad(x, ((0, 0), (side // 2,) * 2, (side // 2,) * 2))
+    taps = np.ndindex(side, side)
+    parts = [np.tensordot(weight[:, :, i, j], x[:, i : i + h, j : j + w], 1) for i, j in taps]
+    return np.sum(parts, 0).astype(np.int64)
+
+
+def column(values: Array) -> Array:
+    return np.asarray(values, np.int64)[:, None, None]
+
+
+def magnitude(r: Array) -> Array:
+    a = np.abs(r)
+    return 32 * np.minimum(a, 1) + 16 * np.minimum(a, 4) + 4 * np.minimum(a, 16)
+
+
+def clip(low: int, high: int) -> Callable[[Array], Array]:
+    return lambda v: np.clip(v, low, high)
+
+
+word, byte, near, hidden = clip(-(2**15), 2**15 - 1), clip(0, 255), clip(-4095, 4095), clip(0, 4095)
+
+
+def finer(v: Array) -> Array:
+    """Four parts of the outputs to a grid of twice the rows and columns."""
+    (n, h, w) = v.shape
+    return v.reshape(2, 2, n // 4, h, w).transpose(2, 3, 0, 4, 1).reshape(n // 4, 2 * h, 2 * w)
+
+
+def patches(v: Array, side: int) -> Array:
+    """(row, column, colour) of squares of pixels [3 side^2, h, w] to a picture [side h, side w, 3]."""
+    h, w = v.shape[1:]
+    return v.reshape(side, side, 3, h, w).transpose(3, 0, 4, 1, 2).reshape(side * h, side * w, 3)
+
+
+class Reader:
+    """One pack at one level."""
+
+    def __init__(self, tables: dict[str, Array], networks: dict[str, Array], level: int) -> None:
+        self.arrays, self.networks = tables, networks
+        a, f = divmod(level, 256)
+        names = [
+            "low_step",
+            "high_step",
+            "level_vector",
+            "z_mul",
+            "z_place",
+            "z_scale",
+            "low_bias",
+            "high_bias",
+        ]
+        ends = ((tables[n].astype(np.int64)[[a, min(a + 1, len(tables[n]) - 1)]]) for n in names)
+        self.level = {n: (u * (256 - f) + v * f + 128) >> 8 for n, (u, v) in zip(names, ends, strict=True)}
+        laws = ({k[2:]: v for k, v in tables.items() if k.startswith(x)} for x in ("z_", "r_"))
+        self.z_laws, self.r_laws = map(TableSet.from_arrays, laws)
+
+    def law(self, name: str, *maps: Array) -> Array:
+        """A layer of the laws without its bias."""
+        return sums(self.arrays[name + ".weight"], *maps)
+
+    def relu(self, name: str, *maps: Array) -> Array:
+        return np.clip((self.law(name, *maps) + column(self.arrays[name + ".bias"]) + 64) >> 7, 0, 255)
+
+    def layer(self, name: str, *maps: Array) -> Array:
+        """A layer of the networks from integers to pixels."""
+        weight, bias, mul = (self.networks[f"{name}.{part}"] for part in ("weight", "bias", "mul"))
+        return ((sums(weight, *maps) + column(bias)) * column(mul) + 2**31) >> 32
+
+    def integers(self, data: bytes, h: int, w: int) -> tuple[Array, Array]:
+        """z and r of a tile, padded to multiples of 8 latents."""
+        stream, up = Decoder(data), lambda n: -(-n // 8) * 8
+        z, side = self.hyper(stream, -(-h // 2), -(-w // 2), up(h) // 2, up(w) // 2)
+        d = self.dequantised(z)
+        r = np.zeros((LOW + self.level["high_bias"].shape[1], up(h), up(w)), np.int64)
+        m = np.zeros_like(r[:LOW])
+        for s, octave, phase in stages(3):
+            i, j = (k << octave for k in PHASES[phase])
+            own = side[:, i // 2 :: 1 << octave, j // 2 :: 1 << octave] if octave else side
+            known = [grid(m, octave, p) for p in range(phase)]
+            t = [self.relu(f"scales.low.{s - 1}", *known)] if s else []
+            index = self.law(f"scales.low_out.{s}", *t, own) + column(self.level["low_bias"][s])
+            index = np.clip((index + 128) >> 8, 1, 63) + (64 if s else 0)
+            self.read(stream, grid(r[:LOW, :h, :w], octave, phase), index)
+            grid(m, octave, phase)[:] = magnitude(grid(r[:LOW], octave, phase))
+        context = [self.relu("scales.below", *(grid(m, 0, p) for p in range(4)))]
+        for p in range(4):
+            t = self.relu(f"scales.near.{p}", *context)
+            mix = self.relu(f"scales.mix.{p}", t, side)
+            index = self.law(f"scales.high_out.{p}", mix, d) + column(self.level["high_bias"][p])
+            self.read(stream, grid(r[LOW:, :h, :w], 0, p), np.clip((index + 128) >> 8, 0, 63) + 128)
+            context += [self.relu(f"scales.reduce.{p}", magnitude(grid(r[LOW:], 0, p)))] if p < 3 else []
+        stream.finish()
+        return z, r
+
+    def read(self, stream: Decoder, out: Array, index: Array) -> None:
+        """The residuals of a stage, those of its sites that are in the tile."""
+        index = index[:, : out.shape[1], : out.shape[2]]
+        out[:] = stream.get(np.ascontiguousarray(index), self.r_laws, skip=128)
+
+    def dequantised(self, z: Array) -> Array:
+        return np.clip((z * column(self.level["z_mul"]) + 128) >> 8, -127, 127)
+
+    def hyper(self, stream: Decoder, a: int, b: int, rows: int, columns: int) -> tuple[Array, Array]:
+        """z of a x b cells, padded to rows x columns, and what is known of the cells."""
+        z = np.zeros((len(self.level["z_mul"]), rows, columns), np.int64)
+        d = np.zeros_like(z)
+        inverse = (2**20 + self.level["z_mul"] // 2) // self.level["z_mul"]
+        for s, octave, phase in stages(2):
+            known = [grid(d, octave, p) for p in range(phase)]
+            own, n = grid(d, octave, phase), s - 1
+            place, scale = (column(self.level[t][s]) + np.zeros_like(own) for t in ("z_place", "z_scale"))
+            if s:
+                t = self.relu(f"hyper.hidden.{n}", *known)
+                place += self.law(f"hyper.linear.{n}", *known) + self.law(f"hyper.place.{n}", t)
+                scale += self.law(f"hyper.scale.{n}", t)
+            scale = np.clip((scale + 128) >> 8, 0, 15)
+            weight = self.arrays[f"hyper.own.{s}.weight"]
+            for c in range(len(z)):
+                location = place[c] + (sums(weight[c : c + 1, :c], own[:c])[0] if c else 0)
+                q = (np.clip((location + 128) >> 8, -254, 254) * inverse[c] + 512) >> 10
+                out = grid(z[c : c + 1, :a, :b], octave, phase)[0]
+                part = np.s_[: out.shape[0], : out.shape[1]]
+                v = stream.get((4 * scale[c] + q % 4)[part].astype(np.int32), self.z_laws)
+                out[:] = (q[part] >> 2) + v
+                own[c] = grid(self.dequantised(z), octave, phase)[c]
+        return z, np.concatenate((self.relu("scales.wide", d), d))
+
+    def latents(self, z: Array, r: Array, h: int, w: int) -> Array:
+        """Words [M, h, w], from integers padded as `integers` gives them."""
+        y = np.zeros_like(r)
+
+        def settle(part: slice, octave: int, phase: int, mean: Array, step: Array) -> None:
+            made = word(mean + ((grid(r[part], octave, phase) * column(step) + 2**11) >> 12))
+            inside = grid(y[part, :h, :w], octave, phase)
+            inside[:] = made[:, : inside.shape[1], : inside.shape[2]]
+
+        low = slice(LOW)
+        for s, octave, phase in stages(3):
+            step, n = self.level["low_step"][3 - octave if s else 0], s - 1
+            mean = column(self.networks["mean.base"])
+            if s:
+                t = near(self.layer(f"mean.low.{n}", *(grid(y[low], octave, p) >> 3 for p in range(phase))))
+                far = hidden(self.layer(f"mean.low_far.{n}", np.maximum(t, 0)))
+                mean = word(self.layer(f"mean.low_out.{n}", t, np.maximum(t, 0), far))
+            settle(low, octave, phase, mean, step)
+        features = [near(self.layer("mean.up", hidden(self.layer("mean.wide", self.dequantised(z)))))]
+        for p in range(4):
+            if p:
+                features.append(near(self.layer(f"mean.reduce.{p - 1}", grid(y, 0, p - 1) >> 3)))
+            t = near(self.layer(f"mean.conv.{p}", *features, *(grid(y[low], 0, q) >> 3 for q in range(p, 4))))
+            mean = word(self.layer(f"mean.out.{p}", t, np.maximum(t, 0)))
+            settle(slice(LOW, None), 0, p, mean, self.level["high_step"][p])
+        return y[:, :h, :w]
+
+    def blocks(self, name: str, x: Array) -> Array:
+        k = 0
+        while f"{name}.{k}.reduce.weight" in self.networks:
+            t = byte(self.layer(f"{name}.{k}.conv", byte(self.layer(f"{name}.{k}.reduce", x))))
+            x, k = word(x + self.layer(f"{name}.{k}.expand", t)), k + 1
+        return x
+
+    def synthesis(self, y: Array) -> Array:
+        """Latents [M, h, w] to pixels [16h, 16w, 3]."""
+        x = self.blocks("synthesis.blocks16", word(y + column(self.level["level_vector"])))
+        t = self.blocks("synthesis.blocks8", finer(word(self.layer("synthesis.split", x))))
+        p, u, k = finer(word(self.layer("synthesis.patch", t))), finer(byte(self.layer("synthesis.up", t))), 0
+        while f"synthesis.convs.{k}.weight" in self.networks:
+            u, k = byte(self.layer(f"synthesis.convs.{k}", u)), k + 1
+        return patches(byte((word(p + self.layer("synthesis.out", u)) + 16) >> 5), 4)
+
+
+def read(data: bytes, tables: bytes, networks: bytes) -> tuple[list[tuple[Array, Array]], Array, Array]:
+    """z and r of each tile, pixels [H, W, 3] and the preview of a file whose pack has these arrays."""
+    file, header = parse(data), parse(data).header
+    reader = Reader(arrays(tables), arrays(networks), header.level)
+    high, wide = -(-header.height // 16), -(-header.width // 16)
+    y = np.zeros((reader.level["level_vector"].size, high, wide), np.int64)
+    small = np.zeros((2 * high, 2 * wide, 3), np.int64)
+    integers = []
+    for number, payload in enumerate(file.tiles):
+        box = tile_box(header, number)
+        top, left, h, w = box.top // 16, box.left // 16, -(-box.height // 16), -(-box.width // 16)
+        z, r = reader.integers(bytes(payload), h, w)
+        integers.append((z[:, : -(-h // 2), : -(-w // 2)], r[:, :h, :w]))
+        y[:, top : top + h, left : left + w] = part = reader.latents(z, r, h, w)
+        shown = patches(byte(reader.layer("preview", part[:LOW])), 2)
+        small[2 * top : 2 * (top + h), 2 * left : 2 * (left + w)] = shown
+    pixels = reader.synthesis(y)[: header.height, : header.width]
+    small = small[: -(-header.height // 8), : -(-header.width // 8)]
+    if header.grey:
+        pixels, small = ((t.sum(2, keepdims=True) + 1) // 3 + np.zeros(3, np.int64) for t in (pixels, small))
+    return integers, pixels.astype(np.uint8), small.astype(np.uint8)
