@@ -111,8 +111,15 @@ struct Machine {
 };
 #endif
 
-// Those that this machine can run, the fastest first; the last is the portable one.
-inline const std::vector<Kernels>& kernels() {
+// Those that this machine can run, the fastest first; the last is the portable one. The build for the web compiles
+// them apart (kernels.cpp), for speed, and all else for size.
+#if defined(CALOTYPE_KERNELS_APART)
+const std::vector<Kernels>& kernels();
+#else
+#if !defined(CALOTYPE_KERNELS_HERE)
+inline
+#endif
+const std::vector<Kernels>& kernels() {
     static const std::vector<Kernels> found = [] {
         std::vector<Kernels> list;
 #if CALOTYPE_X86
@@ -131,5 +138,6 @@ inline const std::vector<Kernels>& kernels() {
     }();
     return found;
 }
+#endif
 
 }  // namespace calotype::latents

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Run the entropy coder and the parser of latents under AddressSanitizer and UndefinedBehaviorSanitizer. Needs g++
-# (or CXX) and, for the second part, the development environment (make setup). With clang++ it also fuzzes, guided by
-# coverage, for FUZZ_SECONDS.
+# Run the native code under AddressSanitizer and UndefinedBehaviorSanitizer: the coders, whole files and packs, the module
+# of Python. Needs g++ (or CXX) and, for the last part, the development environment (make setup). Files and packs are
+# damaged for FUZZ_SECONDS; with clang++ the coders are also fuzzed for so long, guided by coverage.
 #
 #   native/sanitize.sh [rounds of the built-in fuzzer, default 2000]
 set -euo pipefail
@@ -22,6 +22,11 @@ if command -v clang++ >/dev/null; then
   mkdir "$out/corpus"
   (cd "$out" && ./libfuzz -max_total_time="${FUZZ_SECONDS:-60}" -max_len=4096 -print_final_stats=1 corpus 2>&1 | tail -n 8)
 fi
+
+echo "== native/fuzz_files.cpp, damaged files and packs"
+$cxx $flags -Wno-restrict native/fuzz_files.cpp -o "$out/fuzz_files" -pthread
+"$python" -m zipfile -e tests/data/tiny/tiny.zip "$out/pack"
+ASAN_OPTIONS=allocator_may_return_null=1 "$out/fuzz_files" "$out/pack" "${FUZZ_SECONDS:-60}" tests/data/tiny/*.calo
 
 echo "== tests/coder with the module built under the sanitizers"
 cmake -S . -B "$out/build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_COMPILER="$cxx" \

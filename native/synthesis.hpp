@@ -31,6 +31,11 @@ public:
 
     std::size_t latents() const { return latents_; }
 
+    // Memory that `run` and its input and output take, about.
+    std::size_t bytes_per_latent() const {
+        return 2 * latents_ + 8 * width_ + 32 * patch_size + 32 * (channels_ + 4) + 768;
+    }
+
     // y [h][w][latents], the level's vector included (it is overwritten), to pixels [16 h][16 w][3].
     void run(Word* y, std::size_t h, std::size_t w, Byte* pixels) const {
         for (const Block& block : blocks16_) bottleneck(block, y, h, w, latents_);

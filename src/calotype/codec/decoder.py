@@ -16,7 +16,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from calotype.bitstream import Box, File, Limits, parse, tile_box, tiles_in
 from calotype.codec import latents, library, tiles
@@ -128,7 +127,7 @@ def preview(
     alpha = None
     if file.alpha is not None:
         whole = read_alpha(file.alpha, header, Box(0, 0, header.width, header.height))
-        alpha = np.asarray(Image.fromarray(whole).reduce(EIGHTH))
+        alpha = eighth(whole[:, :, None])[:, :, 0]
     picture = Picture(pixels, header.grey, alpha, file.icc, file.exif, file.xmp)
     return Decoded(picture, tuple(sorted(source.failed)), source.error)
 

@@ -1,0 +1,238 @@
+// Deflated data: RFC 1951, in the wrappings of zlib (RFC 1950) and gzip (RFC 1952). Safe on any bytes.
+#pragma once
+
+#include <algorithm>
+
+#include "checksums.hpp"
+#include "error.hpp"
+
+namespace calotype {
+
+// Not a stream of this kind, or a damaged one.
+struct inflate_error : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+// More bytes than were allowed.
+struct too_long : std::runtime_error {
+    too_long() : std::runtime_error("too long") {}
+};
+
+class Inflate {
+public:
+    // Appends to `out`, which must not grow by more than `most` bytes.
+    Inflate(const std::uint8_t* data, std::size_t size, std::size_t most, std::vector<std::uint8_t>& out)
+        : data_(data), size_(size), first_(out.size()), most_(most), out_(out) {}
+
+    // Returns the bytes read.
+    std::size_t run() {
+        for (bool last = false; !last;) {
+            last = bits(1) != 0;
+            const std::uint32_t kind = bits(2);
+            if (kind == 0) {
+                stored();
+            } else if (kind == 1) {
+                std::array<std::uint8_t, 320> lengths;
+                std::fill_n(lengths.begin(), 144, 8);
+                std::fill_n(lengths.begin() + 144, 112, 9);
+                std::fill_n(lengths.begin() + 256, 24, 7);
+                std::fill_n(lengths.begin() + 280, 8, 8);
+                std::fill_n(lengths.begin() + 288, 32, 5);
+                codes(Code(&lengths[0], 288), Code(&lengths[288], 32));
+            } else if (kind == 2) {
+                described();
+            } else {
+                throw inflate_error("no such kind of block");
+            }
+        }
+        return at_ - count_ / 8;
+    }
+
+private:
+    // A canonical prefix code: symbols by length, and a table for codes of up to 9 bits.
+    struct Code {
+        static constexpr unsigned most = 15, fast_bits = 9;
+        std::array<std::uint16_t, most + 1> count{};
+        std::array<std::uint16_t, 288> symbol{};
+        std::array<std::uint16_t, 1 << fast_bits> fast{};  // symbol << 4 | length; 0: the code is longer
+
+        Code(const std::uint8_t* lengths, std::size_t n) {
+            for (std::size_t i = 0; i < n; ++i) ++count[lengths[i]];
+            count[0] = 0;
+            std::array<std::uint16_t, most + 2> place{}, next{};
+            int left = 1;
+            unsigned longest = 0;
+            for (unsigned l = 1; l <= most; ++l) {
+                if (count[l] > 0) longest = l;
+                left = 2 * left - count[l];
+                if (left < 0) throw inflate_error("a code has too many symbols");
+                place[l + 1] = static_cast<std::uint16_t>(place[l] + count[l]);
+                next[l + 1] = static_cast<std::uint16_t>((next[l] + count[l]) << 1);
+            }
+            if (left > 0 && longest > 1) throw inflate_error("a code has too few symbols");
+            for (std::size_t i = 0; i < n; ++i) {
+                const unsigned l = lengths[i];
+                if (l == 0) continue;
+                symbol[place[l]++] = static_cast<std::uint16_t>(i);
+                const unsigned code = next[l]++;
+                if (l > fast_bits) continue;
+                unsigned turned = 0;  // codes come with their first bit lowest
+                for (unsigned b = 0; b < l; ++b) turned |= (code >> b & 1) << (l - 1 - b);
+                for (; turned < fast.size(); turned += 1u << l) fast[turned] = static_cast<std::uint16_t>(i << 4 | l);
+            }
+        }
+    };
+
+    void fill() {  // at least 48 bits, or all that are left
+        while (count_ <= 56 && at_ < size_) hold_ |= std::uint64_t{data_[at_++]} << count_, count_ += 8;
+    }
+    void drop(unsigned n) {
+        if (n > count_) throw inflate_error("it ends early");
+        hold_ >>= n, count_ -= n;
+    }
+    std::uint32_t bits(unsigned n) {
+        if (count_ < n) fill();
+        const auto value = static_cast<std::uint32_t>(hold_ & ((std::uint64_t{1} << n) - 1));
+        drop(n);
+        return value;
+    }
+    unsigned symbol(const Code& c) {
+        if (count_ < 48) fill();
+        const unsigned entry = c.fast[hold_ & (c.fast.size() - 1)];
+        if (entry != 0) {
+            drop(entry & 15);
+            return entry >> 4;
+        }
+        int code = 0, first = 0, index = 0;
+        for (unsigned l = 1; l <= Code::most; ++l) {
+            code |= static_cast<int>(hold_ >> (l - 1) & 1);
+            const int n = c.count[l];
+            if (code - n < first) {
+                drop(l);
+                return c.symbol[static_cast<std::size_t>(index + code - first)];
+            }
+            index += n, first = (first + n) << 1, code <<= 1;
+        }
+        throw inflate_error("a code that stands for nothing");
+    }
+
+    void room(std::size_t n) const {
+        if (n > most_ - (out_.size() - first_)) throw too_long();
+    }
+
+    void stored() {
+        drop(count_ % 8);
+        const std::uint32_t n = bits(16);
+        if ((bits(16) ^ n) != 0xffff) throw inflate_error("a stored block has a wrong length");
+        room(n);
+        for (std::uint32_t i = 0; i < n; ++i) out_.push_back(static_cast<std::uint8_t>(bits(8)));
+    }
+
+    void described() {
+        static constexpr std::array<std::uint8_t, 19> order = {16, 17, 18, 0, 8,  7, 9,  6, 10, 5,
+                                                               11, 4,  12, 3, 13, 2, 14, 1, 15};
+        const std::size_t symbols = 257 + bits(5), distances = 1 + bits(5), given = 4 + bits(4);
+        if (symbols > 286 || distances > 30) throw inflate_error("a code has too many symbols");
+        std::array<std::uint8_t, 320> lengths{};
+        for (std::size_t i = 0; i < given; ++i) lengths[order[i]] = static_cast<std::uint8_t>(bits(3));
+        const Code code(lengths.data(), 19);
+        lengths.fill(0);
+        for (std::size_t i = 0; i < symbols + distances;) {
+            const unsigned s = symbol(code);
+            if (s < 16) {
+                lengths[i++] = static_cast<std::uint8_t>(s);
+                continue;
+            }
+            if (s == 16 && i == 0) throw inflate_error("a repetition of nothing");
+            const std::uint8_t value = s == 16 ? lengths[i - 1] : 0;
+            const std::size_t times = s == 16 ? 3 + bits(2) : s == 17 ? 3 + bits(3) : 11 + bits(7);
+            if (times > symbols + distances - i) throw inflate_error("a code has too many symbols");
+            for (std::size_t k = 0; k < times; ++k) lengths[i++] = value;
+        }
+        if (lengths[256] == 0) throw inflate_error("a block without an end");
+        codes(Code(lengths.data(), symbols), Code(&lengths[symbols], distances));
+    }
+
+    void codes(const Code& literals, const Code& distances) {
+        for (;;) {
+            const unsigned s = symbol(literals);
+            if (s < 256) {
+                room(1);
+                out_.push_back(static_cast<std::uint8_t>(s));
+                continue;
+            }
+            if (s == 256) return;
+            if (s > 285) throw inflate_error("a length that stands for nothing");
+            // From 8 symbols on, four lengths (two distances) share a number of further bits.
+            const unsigned k = s - 257, more = k < 8 || k == 28 ? 0 : k / 4 - 1;
+            const std::size_t length = k == 28 ? 258 : k < 8 ? 3 + k : 3 + ((4 + k % 4) << more) + bits(more);
+            const unsigned d = symbol(distances), further = d < 4 ? 0 : d / 2 - 1;
+            if (d > 29) throw inflate_error("a distance that stands for nothing");
+            const std::size_t distance = d < 4 ? 1 + d : 1 + ((2 + d % 2) << further) + bits(further);
+            if (distance > out_.size() - first_) throw inflate_error("a distance beyond the beginning");
+            room(length);
+            for (std::size_t i = 0; i < length; ++i) out_.push_back(out_[out_.size() - distance]);
+        }
+    }
+
+    const std::uint8_t* data_;
+    std::size_t size_, at_ = 0, first_, most_;
+    std::uint64_t hold_ = 0;
+    unsigned count_ = 0;
+    std::vector<std::uint8_t>& out_;
+};
+
+// A zlib stream that ends with the data. Throws inflate_error, and too_long beyond `most` bytes.
+inline std::vector<std::uint8_t> unzlib(const std::uint8_t* data, std::size_t size, std::size_t most) {
+    if (size < 2) throw inflate_error("it ends early");
+    if ((data[0] & 15) != 8 || data[0] >> 4 > 7 || (data[0] * 256 + data[1]) % 31 != 0 || (data[1] & 32) != 0)
+        throw inflate_error("incorrect header check");
+    std::vector<std::uint8_t> out;
+    const std::size_t end = 2 + Inflate(data + 2, size - 2, most, out).run();
+    if (size - end < 4) throw inflate_error("it ends early");
+    std::uint32_t sum = 0;
+    for (std::size_t i = 0; i < 4; ++i) sum = sum << 8 | data[end + i];
+    if (sum != adler32(out.data(), out.size())) throw inflate_error("incorrect data check");
+    if (size - end > 4) throw inflate_error("bytes follow its end");
+    return out;
+}
+
+inline bool is_gzip(const std::uint8_t* data, std::size_t size) {
+    return size >= 2 && data[0] == 0x1f && data[1] == 0x8b;
+}
+
+// One or more members of gzip.
+inline std::vector<std::uint8_t> gunzip(const std::uint8_t* data, std::size_t size, std::size_t most) {
+    std::vector<std::uint8_t> out;
+    for (std::size_t at = 0; at < size;) {
+        const auto need = [&](std::size_t n) {
+            if (size - at < n) throw inflate_error("it ends early");
+        };
+        need(10);
+        if (!is_gzip(data + at, size - at) || data[at + 2] != 8) throw inflate_error("not gzip");
+        const unsigned flags = data[at + 3];
+        at += 10;
+        if (flags & 4) {
+            need(2);
+            const std::size_t extra = 2 + data[at] + 256u * data[at + 1];
+            need(extra);
+            at += extra;
+        }
+        for (unsigned name = 8; name <= 16; name *= 2)  // a name, a comment
+            if (flags & name) {
+                while (need(1), data[at++] != 0) continue;
+            }
+        if (flags & 2) need(2), at += 2;
+        const std::size_t before = out.size();
+        at += Inflate(data + at, size - at, most - before, out).run();
+        need(8);
+        std::uint32_t crc = 0, length = 0;
+        for (std::size_t i = 4; i-- > 0;) crc = crc << 8 | data[at + i], length = length << 8 | data[at + 4 + i];
+        if (crc != crc32(out.data() + before, out.size() - before) ||
+            length != static_cast<std::uint32_t>(out.size() - before))
+            throw inflate_error("its checksum does not match");
+        at += 8;
+    }
+    return out;
+}
+
+}  // namespace calotype

@@ -1,0 +1,390 @@
+// From a file to pixels: tiles to latents, and windows of latents to pixels.
+//
+// A window sees some latents more on each side (`margin`), those of the tiles around, so that each pixel is what a
+// synthesis of the whole picture in one piece would give. Windows are developed line after line, and the latents of
+// a tile are dropped when the last window that sees them is done: memory grows with the shorter side of a picture.
+#pragma once
+
+#include <atomic>
+#include <cmath>
+#include <deque>
+#include <map>
+
+#include "canvas.hpp"
+#include "jobs.hpp"
+#include "lossless.hpp"
+#include "pack.hpp"
+
+namespace calotype {
+
+class Picture {
+public:
+    // `pack` may be null for a picture of pixels alone. keep: damaged tiles become a flat tone.
+    Picture(const File& file, const Pack* pack, std::size_t threads, bool keep)
+        : file_(file), header_(file.header), pack_(pack), threads_(threads), keep_(keep), failed_(file.tiles.size()) {
+        if (file.error) error_ = *file.error;
+    }
+
+    // Tiles that are damaged, as far as they were looked at, and the first thing wrong.
+    const std::vector<std::uint8_t>& failed() const { return failed_; }
+    const std::optional<Error>& error() const { return error_; }
+
+    // The pixels of the canvas's box. Throws Error.
+    void decode(const Canvas& canvas) {
+        if (!file_.trusted && file_.error) throw *file_.error;
+        canvas_ = canvas;
+        const std::vector<std::size_t> needed = tiles_in(canvas.box);
+        bool latents = false;
+        for (const std::size_t tile : needed) {
+            latents |= !file_.tiles[tile].pixels;
+            if (file_.tiles[tile].pixels) jobs_.add([this, tile] { paint(tile); });
+        }
+        if (latents) {
+            use_pack();
+            plan_windows();
+        }
+        if (canvas.has_alpha() && !file_.alpha.empty())
+            for (const std::size_t tile : needed)
+                jobs_.add([this, tile] {
+                    const Box box = tile_box(tile), part = box.common(canvas_.box);
+                    const auto a = alpha(tile);
+                    canvas_.alpha(&a[(part.top - box.top) * box.width() + part.left - box.left], box.width(), part);
+                });
+        jobs_.run(threads_);
+    }
+
+    // The picture at an eighth of its size; the canvas's box is all of it.
+    void preview(const Canvas& canvas) {
+        canvas_ = canvas;
+        for (std::size_t tile = 0; tile < file_.tiles.size(); ++tile) {
+            if (!file_.tiles[tile].pixels && !level_) use_pack();
+            jobs_.add([this, tile] { small(tile); });
+        }
+        jobs_.run(threads_);
+    }
+
+private:
+    using Word = fixed::Word;
+    static constexpr std::size_t stride = 16, fewest = 12;
+
+    // The latents of a tile while windows need them.
+    struct Slot {
+        std::size_t tile = 0, job = 0;
+        Box box;  // in latents
+        std::vector<Word> y;
+        std::atomic<int> users = 0;
+
+        void release() {
+            if (--users == 0) std::vector<Word>().swap(y);
+        }
+    };
+    using Slots = std::vector<Slot*>;
+
+    // ---- where things are ----------------------------------------------------------------------------------
+
+    Box picture() const { return {0, 0, header_.width, header_.height}; }
+
+    Box tile_box(std::size_t tile) const {
+        const auto columns = static_cast<std::size_t>(header_.columns());
+        const std::size_t side = header_.tile, left = tile % columns * side, top = tile / columns * side;
+        return Box{left, top, left + side, top + side}.common(picture());
+    }
+
+    // The tiles that share pixels with a box, in raster order.
+    std::vector<std::size_t> tiles_in(const Box& pixels) const {
+        std::vector<std::size_t> found;
+        const Box grid = pixels.over(header_.tile);
+        for (std::size_t row = grid.top; row < grid.bottom; ++row)
+            for (std::size_t column = grid.left; column < grid.right; ++column)
+                found.push_back(row * static_cast<std::size_t>(header_.columns()) + column);
+        return found;
+    }
+
+    void use_pack() {
+        const auto hex = [](const std::array<std::uint8_t, 4>& id) {
+            std::string text;
+            for (const std::uint8_t byte : id) text += "0123456789abcdef"[byte >> 4], text += "0123456789abcdef"[byte & 15];
+            return text;
+        };
+        if (pack_ == nullptr) throw Error(Fault::pack, "pack " + hex(header_.pack_id) + " is needed to decode this file");
+        if (pack_->id() != header_.pack_id)
+            throw Error(Fault::pack, "pack " + hex(header_.pack_id) + " is needed to decode this file, not " +
+                                         hex(pack_->id()));
+        level_ = pack_->level(header_.level);
+    }
+
+    // ---- tiles ---------------------------------------------------------------------------------------------
+
+    void fail(std::size_t tile, const std::string& what) {
+        const Error error(Fault::format, "tile " + std::to_string(tile) + ": " + what);
+        if (!keep_) throw error;
+        std::lock_guard lock(mutex_);
+        failed_[tile] = 1;
+        if (!error_ || (!file_.error && tile < first_failed_)) error_ = error, first_failed_ = tile;
+    }
+
+    Bytes payload(std::size_t tile) const {
+        if (!file_.tiles[tile].good) throw rans::stream_error("the checksum does not match");
+        return file_.tiles[tile].payload;
+    }
+
+    struct Pixels {
+        std::vector<std::uint8_t> data;
+        std::size_t values;
+    };
+
+    // A tile that is stored as pixels.
+    Pixels pixels(std::size_t tile) {
+        const Box box = tile_box(tile);
+        const std::size_t values = header_.grey ? 1 : 3;
+        try {
+            const Bytes from = payload(tile);
+            Pixels found{std::vector<std::uint8_t>(box.width() * box.height() * values), values};
+            lossless::decode(from.data, from.size, {box.width(), box.height(), values}, found.data.data());
+            return found;
+        } catch (const rans::stream_error& e) {
+            fail(tile, e.what());
+        } catch (const lossless::stream_error& e) {
+            fail(tile, e.what());
+        }
+        return {std::vector<std::uint8_t>(box.width() * box.height(), 128), 1};
+    }
+
+    void paint(std::size_t tile) {
+        const Box box = tile_box(tile), part = box.common(canvas_.box);
+        const Pixels found = pixels(tile);
+        canvas_.colour(&found.data[((part.top - box.top) * box.width() + part.left - box.left) * found.values],
+                       box.width() * found.values, found.values, part);
+    }
+
+    std::vector<std::uint8_t> alpha(std::size_t tile) const {
+        const Box box = tile_box(tile);
+        std::vector<std::uint8_t> found(box.width() * box.height());
+        try {
+            lossless::decode(file_.alpha[tile].data, file_.alpha[tile].size, {box.width(), box.height(), 1}, found.data());
+        } catch (const lossless::stream_error& e) {
+            throw Error(Fault::format, std::string("alpha: ") + e.what());
+        }
+        return found;
+    }
+
+    // The integers of a tile of latents, from `from`.
+    void parse(Bytes from, const Box& box, std::vector<std::int32_t>& z, std::vector<std::int32_t>& r, bool low) const {
+        latents::Decode coder{{from.data, from.size}};
+        pack_->walk(*level_, coder, box.height(), box.width(), z.data(), r.data(), low);
+        if (!low) coder.coder.finish();
+    }
+
+    static void check_size(const Box& box) {
+        if (box.width() > latents::max_side || box.height() > latents::max_side)
+            throw Error(Fault::limit, "a tile has more than 4096 rows or columns of latents");
+    }
+    std::size_t z_size(const Box& box) const {
+        return pack_->hyper() * ((box.height() + 1) / 2) * ((box.width() + 1) / 2);
+    }
+
+    void read(Slot& slot) {
+        check_size(slot.box);
+        const std::size_t h = slot.box.height(), w = slot.box.width(), size = pack_->channels() * h * w;
+        slot.y.assign(size, 0);
+        try {
+            const Bytes from = payload(slot.tile);
+            std::vector<std::int32_t> z(z_size(slot.box)), r(size);
+            parse(from, slot.box, z, r, false);
+            pack_->networks().restore(level_->steps(), level_->z_mul.data(), z.data(), r.data(), h, w, slot.y.data());
+        } catch (const rans::stream_error& e) {
+            fail(slot.tile, e.what());
+        }
+    }
+
+    // What stands in place of latents that a tile of pixels has not, for its neighbours to look at: the nearest latents
+    // of the tiles to the left, right, above and below, of equally near ones the first; 0 where there are none.
+    void go_on(Slot& slot, const std::array<Slot*, 4>& around) {
+        const std::size_t h = slot.box.height(), w = slot.box.width(), n = pack_->channels();
+        slot.y.assign(n * h * w, 0);
+        for (std::size_t y = 0; y < h; ++y)
+            for (std::size_t x = 0; x < w; ++x) {
+                const std::array<std::size_t, 4> distance = {x + 1, w - x, y + 1, h - y};
+                std::size_t nearest = h + w;
+                for (std::size_t i = 0; i < 4; ++i) {
+                    const Slot* s = around[i];
+                    if (s == nullptr || distance[i] >= nearest) continue;
+                    nearest = distance[i];
+                    const std::size_t row = i == 2 ? s->box.height() - 1 : i == 3 ? 0 : y;
+                    const std::size_t column = i == 0 ? s->box.width() - 1 : i == 1 ? 0 : x;
+                    std::copy_n(&s->y[(row * s->box.width() + column) * n], n, &slot.y[(y * w + x) * n]);
+                }
+            }
+    }
+
+    // A tile at an eighth of its size; of one that is damaged or cut off what there is.
+    void small(std::size_t tile) {
+        const Box box = tile_box(tile), part = box.over(8);
+        if (!file_.alpha.empty() && canvas_.has_alpha()) {
+            const auto a = alpha(tile);
+            canvas_.alpha(eighth(a.data(), box.height(), box.width(), 1).data(), part.width(), part);
+        }
+        if (file_.tiles[tile].pixels) {
+            const Pixels found = pixels(tile);
+            const auto means = eighth(found.data.data(), box.height(), box.width(), found.values);
+            canvas_.colour(means.data(), part.width() * found.values, found.values, part);
+            return;
+        }
+        const Box sites = box.over(stride);
+        check_size(sites);
+        const std::size_t h = sites.height(), w = sites.width();
+        std::vector<std::int32_t> z(z_size(sites)), r(Pack::low_channels * h * w);
+        try {
+            parse(payload(tile), sites, z, r, true);
+        } catch (const rans::stream_error& e) {
+            fail(tile, e.what());
+            std::fill(z.begin(), z.end(), 0);
+            std::fill(r.begin(), r.end(), 0);
+            Bytes left;
+            if (file_.cut && file_.cut_tile == tile) left = {file_.cut->data, file_.cut->size & ~std::size_t{1}};
+            try {
+                parse(left, sites, z, r, true);
+            } catch (const rans::stream_error&) {  // what was read till there counts
+            }
+        }
+        std::vector<std::uint8_t> out(2 * h * 2 * w * 3);
+        pack_->networks().small(level_->steps(), r.data(), h, w, out.data());
+        canvas_.colour(out.data(), 2 * w * 3, 3, part);
+    }
+
+    // ---- windows -------------------------------------------------------------------------------------------
+
+    static std::vector<std::size_t> cuts(std::size_t start, std::size_t end, std::size_t parts) {
+        std::vector<std::size_t> found;
+        parts = std::min(parts, end - start);
+        for (std::size_t k = 0; k <= parts; ++k) found.push_back(start + (end - start) * k / parts);
+        return found;
+    }
+
+    // Most latents on a side of a window: large ones compute less twice, and take more memory.
+    std::size_t window_side() const {
+        const std::size_t each = pack_->networks().synthesis.bytes_per_latent(), margin = 2 * pack_->margin();
+        const std::size_t room = std::max(std::size_t{32} << 20, (std::size_t{160} << 20) / threads_);
+        const auto side = static_cast<std::size_t>(std::sqrt(static_cast<double>(room / each)));
+        const std::size_t found = std::clamp<std::size_t>(side - std::min(side, margin), 8, 128);
+        if ((found + margin) * (found + margin) > (std::size_t{1} << 30) / each)
+            throw Error(Fault::limit, "the networks of this pack take more than 2^30 bytes");
+        return found;
+    }
+
+    void plan_windows() {
+        const Box all = canvas_.box.over(stride), bounds = picture().over(stride);
+        const std::size_t side = window_side();
+        std::size_t columns = (all.width() + side - 1) / side, rows = (all.height() + side - 1) / side;
+        while (columns * rows % threads_ != 0 && columns * rows < 4 * threads_) {
+            if (std::max(all.width() / columns, all.height() / rows) < 2 * fewest) break;
+            ++(all.width() * rows >= all.height() * columns ? columns : rows);
+        }
+        // Lines run along the shorter side.
+        const bool down = all.width() > all.height();
+        const auto xs = cuts(all.left, all.right, columns), ys = cuts(all.top, all.bottom, rows);
+        const auto &outer = down ? xs : ys, &inner = down ? ys : xs;
+        std::map<std::size_t, Slot*> known;
+        for (std::size_t i = 0; i + 1 < outer.size(); ++i) {
+            std::vector<std::pair<Box, Slots>> line;
+            for (std::size_t j = 0; j + 1 < inner.size(); ++j) {
+                const Box core = down ? Box{outer[i], inner[j], outer[i + 1], inner[j + 1]}
+                                      : Box{inner[j], outer[i], inner[j + 1], outer[i + 1]};
+                if (!has_latents(core)) continue;
+                Slots slots;
+                const Box seen = core.grown(pack_->margin(), bounds);
+                for (const std::size_t tile : tiles_in(seen.times(stride).common(picture()))) {
+                    slots.push_back(need(tile, known));
+                    ++slots.back()->users;
+                }
+                line.emplace_back(core, std::move(slots));
+            }
+            for (auto& [core, slots] : line) {
+                std::vector<std::size_t> after;
+                for (const Slot* s : slots) after.push_back(s->job);
+                const Box seen = core.grown(pack_->margin(), bounds);
+                jobs_.add([this, core = core, seen, slots = std::move(slots)] { develop(core, seen, slots); },
+                          std::move(after));
+            }
+        }
+    }
+
+    bool has_latents(const Box& core) const {
+        for (const std::size_t tile : tiles_in(core.times(stride).common(canvas_.box)))
+            if (!file_.tiles[tile].pixels) return true;
+        return false;
+    }
+
+    // Where a tile's latents will be; plans how they are made.
+    Slot* need(std::size_t tile, std::map<std::size_t, Slot*>& known) {
+        Slot*& found = known[tile];
+        if (found != nullptr) return found;
+        Slot* const slot = &slots_.emplace_back();
+        found = slot;
+        slot->tile = tile;
+        slot->box = tile_box(tile).over(stride);
+        if (!file_.tiles[tile].pixels) {
+            slot->job = jobs_.add([this, slot] { read(*slot); });
+            return slot;
+        }
+        const auto columns = static_cast<std::size_t>(header_.columns()), count = file_.tiles.size();
+        const std::array<std::pair<bool, std::size_t>, 4> neighbours = {{{tile % columns > 0, tile - 1},
+                                                                         {(tile + 1) % columns > 0, tile + 1},
+                                                                         {tile >= columns, tile - columns},
+                                                                         {tile + columns < count, tile + columns}}};
+        std::array<Slot*, 4> around{};
+        std::vector<std::size_t> after;
+        for (std::size_t i = 0; i < 4; ++i) {
+            const auto [there, number] = neighbours[i];
+            if (!there || file_.tiles[number].pixels) continue;
+            around[i] = need(number, known);
+            ++around[i]->users;
+            after.push_back(around[i]->job);
+        }
+        slot->job = jobs_.add(
+            [this, slot, around] {
+                go_on(*slot, around);
+                for (Slot* s : around)
+                    if (s != nullptr) s->release();
+            },
+            std::move(after));
+        return slot;
+    }
+
+    void develop(const Box& core, const Box& seen, const Slots& slots) {
+        const std::size_t n = pack_->channels();
+        std::vector<Word> x(seen.width() * seen.height() * n);
+        for (Slot* s : slots) {
+            const Box both = s->box.common(seen);
+            for (std::size_t row = both.top; row < both.bottom; ++row)
+                fixed::Networks::enter(level_->level_vector.data(), n, both.width(),
+                                       &s->y[((row - s->box.top) * s->box.width() + both.left - s->box.left) * n],
+                                       &x[((row - seen.top) * seen.width() + both.left - seen.left) * n]);
+            s->release();
+        }
+        std::vector<std::uint8_t> out(x.size() / n * stride * stride * 3);
+        pack_->networks().synthesis.run(x.data(), seen.height(), seen.width(), out.data());
+        const Box from = seen.times(stride), part = core.times(stride).common(canvas_.box);
+        for (const std::size_t tile : tiles_in(part)) {
+            if (file_.tiles[tile].pixels) continue;
+            const Box b = part.common(tile_box(tile));
+            canvas_.colour(&out[((b.top - from.top) * from.width() + b.left - from.left) * 3], from.width() * 3, 3, b);
+        }
+    }
+
+    const File& file_;
+    const Header& header_;
+    const Pack* pack_;
+    std::size_t threads_;
+    bool keep_;
+    std::vector<std::uint8_t> failed_;
+    std::optional<Error> error_;
+    std::size_t first_failed_ = SIZE_MAX;
+    std::mutex mutex_;
+    std::optional<Level> level_;
+    Canvas canvas_;
+    std::deque<Slot> slots_;
+    Jobs jobs_;
+};
+
+}  // namespace calotype

@@ -1,0 +1,99 @@
+"""web/decoder under Node: the same pixels as calotype.decode, bit for bit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.golden import scene
+
+import calotype
+from calotype.api import to_picture
+from calotype.codec.encoder import encode
+
+ROOT = Path(__file__).parents[2]
+WEB = ROOT / "web" / "decoder"
+TINY = ROOT / "tests" / "data" / "tiny" / "tiny.zip"
+SCRIPT = Path(__file__).parent / "decode.mjs"
+
+
+def node() -> str:
+    found = shutil.which("node")
+    if found is None:
+        pytest.skip("needs node (Debian: nodejs)")
+    return found
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Files of several kinds, one damaged."""
+    colour = scene(90, 150, 3)
+    alpha = (np.add.outer(np.arange(90), np.arange(150)) % 256).astype(np.uint8)
+    text = np.full((100, 200, 3), 250, np.uint8)
+    text[:, :100] = scene(100, 100, 4)
+    text[20:90:9, 130:190] = 0
+    pictures: dict[str, Any] = {
+        "tiles": colour,
+        "grey": colour[:, :, :1],
+        "alpha": np.dstack([colour, alpha]),
+        "text": text,
+        "flat": np.full((40, 50, 3), 77, np.uint8),
+    }
+    folder, found = tmp_path_factory.mktemp("files"), {}
+    for name, picture in pictures.items():
+        data = encode(to_picture(picture), quality=60, pack=TINY, tile=64).data
+        found[name] = folder / f"{name}.calo"
+        found[name].write_bytes(data)
+    hurt = bytearray(found["tiles"].read_bytes())
+    hurt[calotype.probe(bytes(hurt))["chunks"][1]["offset"] + 9] ^= 4
+    found["hurt"] = folder / "hurt.calo"
+    found["hurt"].write_bytes(hurt)
+    return found
+
+
+def sha256(image: Image.Image) -> str:
+    whole = image.convert("LA") if image.mode == "L" else image
+    return hashlib.sha256(whole.convert("RGBA").tobytes()).hexdigest()
+
+
+def compare(wasm: Path, files: dict[str, Path], folder: Path) -> None:
+    with zipfile.ZipFile(TINY) as archive:
+        archive.extractall(folder / "tiny")
+    command = [node(), SCRIPT, WEB / "calotype.js", wasm, folder / "tiny", *files.values()]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    for (name, path), line in zip(files.items(), lines, strict=True):
+        data, found = path.read_bytes(), json.loads(line)
+        kept = calotype.decode(data, pack=TINY, damaged="keep")
+        small = calotype.preview(data, pack=TINY, damaged="keep")
+        size = {"width": kept.width, "height": kept.height, "damaged": name == "hurt"}
+        assert found["kept"] == {**size, "sha256": sha256(kept)}, name
+        assert found["preview"]["sha256"] == sha256(small), name
+        assert found["limit"]["error"] == "limit"
+        if name == "hurt":
+            assert found["whole"]["error"] == found["region"]["error"] == found["info"] == "format"
+            continue
+        assert found["whole"]["sha256"] == sha256(kept), name
+        assert found["region"]["sha256"] == sha256(kept.crop((3, 5, 40, 30))), name
+        assert found["info"]["packId"] == calotype.probe(data)["pack_id"]
+        assert found["lost"].get("error") == ("pack" if name != "flat" else None)
+
+
+def test_the_module_that_is_stored(files: dict[str, Path], tmp_path: Path) -> None:
+    compare(WEB / "calotype.wasm", files, tmp_path)
+    assert sum((WEB / name).stat().st_size for name in ("calotype.js", "calotype.wasm")) < 300_000
+
+
+@pytest.mark.slow
+def test_a_module_built_anew(files: dict[str, Path], tmp_path: Path) -> None:
+    if shutil.which("em++") is None:
+        pytest.skip("needs em++ (Debian: emscripten)")
+    subprocess.run([WEB / "build.sh", tmp_path / "calotype.wasm"], check=True)
+    compare(tmp_path / "calotype.wasm", files, tmp_path)
