@@ -19,7 +19,16 @@ from calotype.coder import Decoder, TableSet
 Array = NDArray[Any]
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
 LOW = 16
-LEVEL = ("low_step", "high_step", "level_vector", "z_mul", "z_place", "z_scale", "low_bias", "high_bias")
+LEVEL = (
+    "low_log_step",
+    "high_log_step",
+    "level_vector",
+    "z_mul",
+    "z_place",
+    "z_scale",
+    "low_bias",
+    "high_bias",
+)
 KINDS = {"F64": "<f8", "F32": "<f4", "I32": "<i4", "U32": "<u4", "I16": "<i2", "U8": "u1", "I8": "i1"}
 
 
@@ -90,18 +99,14 @@ class Reader:
     def __init__(self, tables: dict[str, Array], networks: dict[str, Array], level: int) -> None:
         self.arrays, self.networks = tables, networks
         a, f = divmod(level, 256)
-        names = [
-            "low_step",
-            "high_step",
-            "level_vector",
-            "z_mul",
-            "z_place",
-            "z_scale",
-            "low_bias",
-            "high_bias",
-        ]
-        ends = ((tables[n].astype(np.int64)[[a, min(a + 1, len(tables[n]) - 1)]]) for n in names)
-        self.level = {n: (u * (256 - f) + v * f + 128) >> 8 for n, (u, v) in zip(names, ends, strict=True)}
+        ends = ((tables[n].astype(np.int64)[[a, min(a + 1, len(tables[n]) - 1)]]) for n in LEVEL)
+        self.level = {n: (u * (256 - f) + v * f + 128) >> 8 for n, (u, v) in zip(LEVEL, ends, strict=True)}
+        powers = np.rint(2.0 ** (30 + np.arange(257) / 256)).astype(np.int64)
+        for part in ("low", "high"):
+            log = self.level[f"{part}_log_step"]
+            p, i, down = powers, log % 65536 >> 8, 30 - (log >> 16)
+            mantissa = p[i] + (((p[i + 1] - p[i]) * (log % 256) + 128) >> 8)
+            self.level[f"{part}_step"] = (mantissa + (1 << down) // 2) >> down
         laws = ({k[2:]: v for k, v in tables.items() if k.startswith(x)} for x in ("z_", "r_"))
         self.z_laws, self.r_laws = map(TableSet.from_arrays, laws)
 
