@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 STORED = (
-    "analysis/correlation.json", "analysis/deviation.json", "analysis/erf.json", "correlation/results.json",
-    "correlation/cost.json", "jpegai/complexity.json", "jpegai/results.json", "short_runs/results.json",
+    "adversarial/results.json", "analysis/correlation.json", "analysis/deviation.json",
+    "analysis/erf.json", "correlation/results.json", "correlation/cost.json", "jpegai/complexity.json",
+    "jpegai/results.json", "short_runs/results.json",
 )  # fmt: skip
 
 
@@ -35,6 +36,8 @@ def test_stored_results_say_where_they_come_from(name: str) -> None:
         ("jpegai.ablation", ["--stored", "bad"], "bad/results.json: cannot be used: no 'summary'"),
         ("jpegai.ablation", ["--data=a", "--images=b", "--out=bad/ideas.json"], "is a file, not a folder"),
         ("analysis.__main__", ["nowhere"], "nowhere/about.json: no such file or directory"),
+        ("adversarial.__main__", ["--out", "nowhere"], "nowhere/results.json: no such file or directory"),
+        ("adversarial.__main__", ["--out", "bad"], "bad/results.json: cannot be used: no 'decoders'"),
         ("short_runs.__main__", ["--out", "nowhere"], "nowhere/results.json: no such file or directory"),
     ],
 )

@@ -38,6 +38,8 @@ PARAMETERS = [
     ("he2022-elic-chandelier", {}, 33_792_771),
     ("hu2020-low", {}, 21_142_979),
     ("hu2020-high", {}, 72_694_659),
+    ("xie2021-invcompress", {}, 43_264_827),
+    ("xie2021-invcompress", {"n": 192}, 50_032_618),
 ]
 
 # kMAC per pixel at 256 x 256, exact rule
@@ -83,6 +85,31 @@ def test_charm_without_its_prior() -> None:
     counts = complexity.part_parameters(on_meta("minnen2020-charm", {}))
     assert counts.pop("prior") == 61 * 192
     assert sum(counts.values()) == 113_976_323
+
+
+@pytest.mark.parametrize("name", ["toderici2016", "toderici2017-lstm"])
+def test_recurrent_networks(name: str) -> None:
+    """Encoder, binarizer, decoder of the PyTorch reference; kMAC/px of one iteration."""
+    counts = complexity.part_parameters(on_meta(name, {}))
+    parts = counts["encoder"], counts["binarizer"], counts["decoder"]
+    assert parts == (17_106_624, 16_384, 18_333_792)
+    assert sum(parts) == 35_456_800
+    macs = complexity.kmacs_per_pixel(on_meta(name, {"iterations": 2}))
+    found = (macs["encoder"] + macs["binarizer"]) / 2, macs["decoder"] / 2
+    assert found == pytest.approx((184.75 + 0.064, 536.74), abs=0.006)
+    assert complexity.latent_shapes(on_meta(name, {}))["b"] == (16 * 32, 16, 16)  # 1/8 bpp for each iteration
+
+
+def test_nlaic_without_its_prior() -> None:
+    """The authors' five networks: encoder, hyper-decoder, decoder, features of z, context."""
+    counts = complexity.part_parameters(on_meta("chen2021-nlaic", {}))
+    assert counts.pop("prior") == 61 * 128
+    assert counts["g_a"] + counts["h_a"] == 24_554_720
+    assert counts["h_s"] == 8_815_584
+    assert counts["g_s"] == 15_905_091
+    assert counts["features"] == 2_655_744
+    assert counts["side"] + counts["context"] == 702_537
+    assert sum(counts.values()) == 52_633_676
 
 
 @pytest.mark.parametrize("channels", [1, 128, 192])

@@ -55,6 +55,8 @@ def test_any_size_comes_back_exactly(name: str) -> None:
         pytest.param("he2021-minnen", 150, marks=pytest.mark.slow),
         pytest.param("he2022-elic", 40, marks=pytest.mark.slow),
         ("hu2020-low", 60),
+        ("lee2019", 60),
+        ("mentzer2018", 60),
     ],
 )
 def test_size_is_the_estimate(name: str, steps: int) -> None:
@@ -72,6 +74,15 @@ def test_size_is_the_estimate(name: str, steps: int) -> None:
     [
         "minnen2018-mean-scale",
         "cheng2020-mixture",
+        pytest.param("xie2021-invcompress", marks=pytest.mark.slow),
+        "chen2021-nlaic",
+        "lee2019",
+        "mentzer2018",
+        "johnston2018",
+        pytest.param("mentzer2020-hific", marks=pytest.mark.slow),
+        pytest.param("agustsson2019", marks=pytest.mark.slow),
+        pytest.param("toderici2016", marks=pytest.mark.slow),
+        pytest.param("toderici2017-gru", marks=pytest.mark.slow),
         pytest.param("he2022-elic", marks=pytest.mark.slow),
         pytest.param("hu2020-low", marks=pytest.mark.slow),
     ],

@@ -98,7 +98,7 @@ def test_one_pass_of_training_equals_the_walk() -> None:
     class Given(Estimate):
         """Quantises to what the one pass drew, group by group."""
 
-        def ahead(self, values: Tensor | None) -> None:
+        def ahead(self, values: Tensor | None, *, plain: bool = False) -> None:
             return None
 
         def code(self, name: str, values: Tensor | None, p: Gaussian, at: Tensor | None = None) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from calotype.errors import CalotypeError
 from calotype.lab import registry, use
+from calotype.lab.analysis import complexity
 from calotype.lab.analysis.summary import describe
 from calotype.lab.checkpoint import CheckpointError, load_checkpoint, read_info, save_checkpoint
 from calotype.lab.codec import ModelCodec, model_id
@@ -21,12 +23,17 @@ from .conftest import picture, thin
 
 
 def test_every_name_builds_at_its_published_size() -> None:
+    """And has its row in the documentation, in the order of the list, with its parameters."""
+    page = (Path(__file__).parents[2] / "docs" / "lab-systems.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([a-z0-9-]+)` \|.*\| ([0-9,]+) \|$", page, re.M))
+    assert list(rows) == registry.names()
     for name in registry.names():
         e = registry.entry(name)
         with torch.device("meta"):
             model = registry.build(name)
             high = registry.build(name, **e.high)
         assert model.name == name
+        assert f"{complexity.parameters(model):,}" == rows[name], name
         if e.high:
             assert sum(p.numel() for p in high.parameters()) > sum(p.numel() for p in model.parameters())
         assert e.citation

@@ -18,7 +18,7 @@ from calotype.bitstream import Box, Header
 from calotype.codec.image import Picture
 from calotype.codec.pixels import read_alpha, write_alpha
 from calotype.codec.runtime import default_threads
-from calotype.errors import CalotypeError, ImageError, LimitError
+from calotype.errors import CalotypeError, FormatError, ImageError, LimitError
 
 if TYPE_CHECKING:
     from calotype.api import Region
@@ -75,7 +75,13 @@ def decode(
 
     Raises FormatError, LimitError, CheckpointError; ImageError for a region outside the picture.
     """
-    file = bitstream.parse(data, limits=api.limits(max_pixels, max_metadata))
+    limits = api.limits(max_pixels, max_metadata)
+    try:
+        file = bitstream.parse(data, limits=limits)
+    except FormatError:  # cut off: some models have a use for what there is, as they will say
+        file = bitstream.parse(data, limits=limits, damaged="prefix")
+        if file.cut is None:
+            raise
     header = file.header
     require(f"the file was written by laboratory model {header.pack_id.hex()}")
     box = Box(0, 0, header.width, header.height) if region is None else Box(*region)
@@ -83,7 +89,9 @@ def decode(
         raise ImageError(f"region {tuple(box)} is not inside the picture, {header.width} x {header.height}")
     from calotype.lab import use  # late: brings torch
 
-    plain = bitstream.write(header, file.tiles)  # metadata may be beyond the limits that a model goes by
+    plain = data
+    if file.cut is None:  # metadata may be beyond the limits that a model goes by
+        plain = bitstream.write(header, file.tiles)
     with _one_at_a_time:
         _use_all_cores()
         pixels = use.decode(plain, folders)

@@ -35,6 +35,10 @@ STEPS = (0, 32, 24, 16, 12, 10, 9, 8, 7, 6)
 BLURRED = 255**2 / 10**2.8
 """A mean squared error (28 dB) of a drawing beyond which people are told."""
 NOTE = "text or lines in the picture are blurred at this quality; a higher one or lossless keeps them sharp"
+JUMP = 32
+"""Grey levels between neighbours that make an edge."""
+CRISP, SOLID = 0.01, 0.9
+"""How much of a tile of a drawing is at crisp edges, or within flat areas."""
 AROUND = 32
 """Latents on a side of the part that says what an error is worth."""
 
@@ -51,7 +55,7 @@ def rounded(pixels: UInt8Array, steps: int) -> UInt8Array:
 def side_of(picture: Picture, pack: Pack, level: int, share: tuple[int, int], pool: Executor) -> int:
     """The side of the tiles that suits a picture: the pack's, or SIDE where tiles of both kinds are best."""
     usual = pack.manifest.tile
-    if usual <= SIDE or not (_shares(picture.pixels, SIDE) >= FLAT).any():
+    if usual <= SIDE or not suspicious(picture.pixels, SIDE).any():
         return usual
     networks = Networks(pack, pack.level(level), share[1])
     for side in (usual, SIDE):
@@ -65,12 +69,42 @@ def side_of(picture: Picture, pack: Pack, level: int, share: tuple[int, int], po
     return usual
 
 
-def _shares(pixels: UInt8Array, side: int) -> NDArray[np.float64]:
-    """How much of each tile is flat, [rows, columns]."""
-    same = drawn(pixels)
-    rows, columns = np.arange(0, same.shape[0], side), np.arange(0, same.shape[1], side)
-    sums = np.add.reduceat(np.add.reduceat(same, rows, axis=0, dtype=np.int64), columns, axis=1)
-    counts = np.diff(rows, append=same.shape[0])[:, None] * np.diff(columns, append=same.shape[1])
+def suspicious(pixels: UInt8Array, side: int) -> NDArray[np.bool_]:
+    """The tiles [rows, columns] that may be better as pixels: much is as in drawings, and there are their
+    crisp edges, or nearly nothing but flat areas. Smooth photographs have many equal neighbours, too.
+    """
+    shares = _shares(drawn(pixels), side)
+    crisp_or_solid = (_shares(crisp(pixels), side) >= CRISP) | (_shares(solid(pixels), side) >= SOLID)
+    return (shares >= FLAT) & crisp_or_solid
+
+
+def crisp(pixels: UInt8Array) -> NDArray[np.bool_]:
+    """Where a colour ends at once: pixels of [H, W, C] with an equal one on one side and one far off on the
+    other; and lines of one pixel.
+    """
+    found = np.zeros(pixels.shape[:2], bool)
+    for p, out in ((pixels, found), (pixels.transpose(1, 0, 2), found.T)):
+        same = (p[1:] == p[:-1]).all(axis=2)
+        jump = np.abs(p[1:].astype(np.int16) - p[:-1]).max(axis=2) >= JUMP
+        line = (p[2:] == p[:-2]).all(axis=2)
+        out[1:-1] |= (same[:-1] & jump[1:]) | (jump[:-1] & (same[1:] | line))
+    return found
+
+
+def solid(pixels: UInt8Array) -> NDArray[np.bool_]:
+    """Where a pixel is the same as that on the left, that above and that between."""
+    found = np.zeros(pixels.shape[:2], bool)
+    here = pixels[1:, 1:]
+    same = [(here == other).all(axis=2) for other in (pixels[:-1, 1:], pixels[1:, :-1], pixels[:-1, :-1])]
+    found[1:, 1:] = same[0] & same[1] & same[2]
+    return found
+
+
+def _shares(marks: NDArray[np.bool_], side: int) -> NDArray[np.float64]:
+    """How much of each tile is marked, [rows, columns]."""
+    rows, columns = np.arange(0, marks.shape[0], side), np.arange(0, marks.shape[1], side)
+    sums = np.add.reduceat(np.add.reduceat(marks, rows, axis=0, dtype=np.int64), columns, axis=1)
+    counts = np.diff(rows, append=marks.shape[0])[:, None] * np.diff(columns, append=marks.shape[1])
     return np.asarray(sums / counts)
 
 
@@ -88,8 +122,8 @@ class Mixture:
     def __init__(self, analysis: Analysis, choice: Choice) -> None:
         self.analysis, self.choice = analysis, choice
         header = analysis.header
-        shares = _shares(analysis.pixels, header.tile)
-        self.suspects = [k for k, share in enumerate(shares.reshape(-1)) if share >= FLAT]
+        shares = _shares(drawn(analysis.pixels), header.tile)
+        self.suspects = [int(k) for k in np.flatnonzero(suspicious(analysis.pixels, header.tile))]
         self._ways: dict[int, list[Stored]] = {}
         self._worths: dict[int, float] = {}
         self._blurred: dict[int, bool] = {}
@@ -102,41 +136,41 @@ class Mixture:
         """The tiles that are better as pixels at the level of ``networks``."""
         if not self.suspects:
             return {}
-        self._code()
         worth_of_error = self._worth(networks.level.number)
         learned = self._learned(networks)
-        found = {}
-        for tile in self.suspects:
-            best = min(self._ways[tile], key=lambda way: 8 * len(way.data) + worth_of_error * way.error)
+
+        def best(tile: int) -> Stored | None:
             bits, error = learned[tile]
+            cost = bits + worth_of_error * error
+            ways = self._ways_below(tile, cost)
+            found = min(ways, key=lambda way: 8 * len(way.data) + worth_of_error * way.error, default=None)
+            if found and 8 * len(found.data) + worth_of_error * found.error < cost:
+                return found
             box = tile_box(self.analysis.header, tile)
-            if 8 * len(best.data) + worth_of_error * best.error < bits + worth_of_error * error:
-                found[tile] = best
-            elif error > BLURRED * 3 * box.width * box.height:
+            if error > BLURRED * 3 * box.width * box.height:
                 self._blurred[networks.level.number] = True
-        return found
+            return None
+
+        ways = zip(self.suspects, self.analysis.pool.map(best, self.suspects))
+        return {tile: way for tile, way in ways if way is not None}
 
     def note(self, level: int) -> str | None:
         """A sentence when drawings in the picture, text perhaps, are far from what they were at a level."""
         return NOTE if self._blurred.get(level) else None
 
-    def _code(self) -> None:
-        """All ways to store the suspects as pixels, once."""
-        if self._ways:
-            return
-        header, pixels = self.analysis.header, self.analysis.pixels
-
-        def code(tile: int) -> list[Stored]:
-            original, ways = tile_pixels(pixels, header, tile), list[Stored]()
-            for steps in STEPS:
-                wanted = rounded(original, steps)
-                data, coded = encode_pixels(wanted, like=ways[1].data if len(ways) > 1 else None)
-                difference = coded.astype(np.int32) - original
-                error = int(np.square(difference).sum(dtype=np.int64)) * (3 // difference.shape[2])
-                ways.append(Stored(data, error))
-            return ways
-
-        self._ways = dict(zip(self.suspects, self.analysis.pool.map(code, self.suspects)))
+    def _ways_below(self, tile: int, cost: float) -> list[Stored]:
+        """All ways to store a tile as pixels, made once; none while the shortest alone costs as much."""
+        ways = self._ways.setdefault(tile, [])
+        original = tile_pixels(self.analysis.pixels, self.analysis.header, tile)
+        for steps in STEPS[len(ways) :]:
+            if ways and 8 * len(ways[0].data) >= cost:
+                return []
+            wanted = rounded(original, steps)
+            data, coded = encode_pixels(wanted, like=ways[0].data if ways and steps else None)
+            difference = coded.astype(np.int32) - original
+            error = int(np.square(difference).sum(dtype=np.int64)) * (3 // difference.shape[2])
+            ways.append(Stored(data, error))
+        return ways
 
     def _learned(self, networks: Networks) -> dict[int, tuple[int, int]]:
         """Bits and squared error of the suspects as latents."""

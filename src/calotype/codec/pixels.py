@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 
 import numpy as np
@@ -13,14 +13,12 @@ from calotype.bitstream import (
     Header,
     StreamWriter,
     alpha_grid,
-    grid_size,
     tile_box,
     tile_count,
     tiles_in,
 )
 from calotype.codec import tiles
 from calotype.coder import decode_pixels, encode_pixels
-from calotype.coder.networks import Words
 from calotype.errors import FormatError
 
 UInt8Array = NDArray[np.uint8]
@@ -94,28 +92,3 @@ def read_alpha(parts: Sequence[memoryview], header: Header, region: Box) -> UInt
         both = tiles.common(box, region)
         out[tiles.inside(both, region)[1:]] = part[tiles.inside(both, box)[1:]]
     return out
-
-
-def continued(
-    header: Header, tile: int, stored: Sequence[bool], y_hat: Callable[[int], Words], channels: int
-) -> Words:
-    """Latents [h, w, M] in place of those that a tile of pixels has not, for its neighbours to look at.
-
-    Each is the nearest latent of the tiles of latents to the left, right, above and below, of equally near
-    ones the first; 0 where there is none. stored: which tiles are pixels.
-    """
-    box, columns = tiles.latent_box(tile_box(header, tile)), grid_size(header)[0]
-    row, column = np.mgrid[: box.height, : box.width]
-    edges = (  # neighbour, whether it is there, the part of it that touches, how far it is
-        (tile - 1, tile % columns > 0, np.s_[:, -1:], column + 1),
-        (tile + 1, (tile + 1) % columns > 0, np.s_[:, :1], box.width - column),
-        (tile - columns, tile >= columns, np.s_[-1:], row + 1),
-        (tile + columns, tile + columns < tile_count(header), np.s_[:1], box.height - row),
-    )
-    found = np.zeros((box.height, box.width, channels), np.int16)
-    nearest = np.full(row.shape, box.width + box.height)
-    for neighbour, there, edge, distance in edges:
-        if there and not stored[neighbour]:
-            np.copyto(found, y_hat(neighbour)[edge], where=(distance < nearest)[:, :, None])
-            nearest = np.minimum(nearest, distance)
-    return found

@@ -13,7 +13,7 @@ from calotype.codec.analysis import Analysis
 from calotype.codec.choice import Choice
 from calotype.codec.latents import Networks, Words
 from calotype.codec.mixed import Mixture
-from calotype.codec.pixels import continued, read_tile
+from calotype.codec.pixels import read_tile
 from calotype.codec.ssimulacra2 import ssimulacra2
 from calotype.codec.synthesis import Development
 
@@ -59,7 +59,7 @@ class Proof:
 
     def _y_hat(self, tile: int) -> Words:
         if self.flags[tile]:
-            channels = self.networks.pack.manifest.latents
-            return continued(self.analysis.header, tile, self.flags, self._y_hat, channels)
+            box = self.analysis.tile(tile)
+            return np.zeros((box.height, box.width, self.networks.pack.manifest.latents), np.int16)
         coded = self.choice.integers(self.networks, tile, self.analysis.kept[tile])
         return latents.restored(self.networks, coded)

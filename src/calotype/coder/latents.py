@@ -204,6 +204,6 @@ def _integers(name: str, array: ArrayLike, dims: int, dtype: type[np.generic] = 
     if a.ndim != dims:
         raise ValueError(f"{name} must have {dims} dimensions, not {a.ndim}")
     try:
-        return np.require(_checked(a, dtype), requirements="CA")
+        return np.require(_checked(a, dtype), requirements=["C", "A"])
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None

@@ -62,7 +62,7 @@ class DecoderNetworks:
         Raises ValueError for an array that is missing, unknown or does not fit the others, and for weights
         with which a sum could reach 2^31.
         """
-        whole = {name: np.require(array, requirements="CA") for name, array in arrays.items()}
+        whole = {name: np.require(array, requirements=["C", "A"]) for name, array in arrays.items()}
         self.native: _rans.Networks = load().Networks(whole, kernel or "")
 
     @property

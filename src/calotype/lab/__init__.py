@@ -24,7 +24,9 @@ evaluated when a file is coded.
 **A new system** is one file in `models`: parts, `walk`, a docstring with diagram, citation and coding order,
 and ``SYSTEMS``, its names.  Parts that no probability depends on are named in ``encoder_only``:
 they stay float32 when a file is coded, all others run in float64.  A walk may return more than ``y_hat``;
-`synthesise` then takes it all.
+`synthesise` then takes it all.  A model with ``progressive = True`` calls ``coder.next_part()`` in its walk:
+its files may be cut off after any part.  One that trains for something else than rate and distortion has a
+``loss`` of its own, and ``finished()`` is what training leaves, without what only training needs.
 
 Torch is needed; the native coder only for files.
 """

@@ -19,10 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from calotype.bitstream import Header, parse, write
+from calotype.bitstream import File, Header, parse, write
+from calotype.bitstream.fields import varint
 from calotype.errors import FormatError
 from calotype.lab.entropy.coders import FileDecoder, FileEncoder
 from calotype.lab.entropy.factorized import FactorizedPrior
+from calotype.lab.entropy.sections import split
 from calotype.lab.models.base import LabModel, as_tuple
 
 FORMAT = torch.channels_last  # a quarter faster on CPUs
@@ -61,6 +63,36 @@ def model_id(model: LabModel) -> bytes:
     return digest.digest()[:4]
 
 
+def parse_cut(data: bytes) -> File:
+    """A file, or the beginning of one that ends within its latents (`File.cut`).
+
+    Raises:
+        FormatError: for any other damage.
+    """
+    try:
+        return parse(data)
+    except FormatError:
+        file = parse(data, damaged="prefix")
+        if file.cut is None:
+            raise
+        return file
+
+
+def part_ends(data: bytes) -> list[int]:
+    """How many bytes of a progressive file hold its first part, its first two, ...
+
+    Raises:
+        FormatError: for damage, or a file that is not progressive.
+    """
+    file = parse(data)
+    payload = file.tiles[0]
+    begin, ends = file.chunks[-1].offset + 1 + len(varint(len(payload))), list[int]()
+    for part in split(payload):
+        begin += len(varint(len(part))) + len(part)
+        ends.append(begin)
+    return ends
+
+
 class ModelCodec:
     """A model as a codec.  Holds a snapshot: weights changed afterwards are not seen."""
 
@@ -71,31 +103,35 @@ class ModelCodec:
         self.device = next(model.parameters()).device
 
     @torch.inference_mode()
-    def compress(self, x: Tensor, *, grey: bool = False, **more: Any) -> bytes:
+    def compress(self, x: Tensor, *, grey: bool = False, parts: int | None = None, **more: Any) -> bytes:
         """Write one picture ``[1, 3, H, W]`` in 0..1.
 
-        grey: to be noted in the header; more: ``icc``, ``exif``, ``xmp``, ``alpha`` for the container.
+        grey: to be noted in the header; parts: of a progressive model's file, from 1 on, by default all;
+        more: ``icc``, ``exif``, ``xmp``, ``alpha`` for the container.
 
         Raises:
-            ValueError: for a batch, or pixels that are not RGB.
+            ValueError: for a batch, pixels that are not RGB, or parts that the model does not have.
         """
+        if parts is not None and not (self.model.progressive and parts >= 1):
+            why = "a file has at least one part" if self.model.progressive else "the model has no parts"
+            raise ValueError(f"parts={parts}: {why}")
         if x.ndim != 4 or x.shape[:2] != (1, 3):
             raise ValueError(f"one RGB picture [1, 3, H, W] makes one file, got shape {tuple(x.shape)}")
         height, width = x.shape[2:]
         padded = self.model.pad(x.to(self.device, torch.float32)).contiguous(memory_format=FORMAT)
-        coder = FileEncoder(*padded.shape[2:])
+        coder = FileEncoder(*padded.shape[2:], parts=parts)
         self.model.walk(coder, self.model.analyse(padded))
         header = Header(width, height, 0, self.id, grey=grey, lab=True)
         return write(header, [coder.finish()], **more)
 
     @torch.inference_mode()
     def decompress(self, data: bytes) -> Tensor:
-        """Pixels ``[1, 3, H, W]`` in 0..1.
+        """Pixels ``[1, 3, H, W]`` in 0..1.  A progressive model's file may end anywhere after its first part.
 
         Raises:
             FormatError: for a damaged file, a file of the product, or one of another model.
         """
-        file = parse(data)
+        file = parse_cut(data) if self.model.progressive else parse(data)
         header = file.header
         if not header.lab:
             raise FormatError("not a laboratory file; calotype decode reads it without a checkpoint")
@@ -104,9 +140,8 @@ class ModelCodec:
                 f"the file was written by model {header.pack_id.hex()}, this is {self.id.hex()}"
             )
         m = self.model.multiple
-        coder = FileDecoder(
-            file.tiles[0], header.height + -header.height % m, header.width + -header.width % m
-        )
+        height, width = header.height + -header.height % m, header.width + -header.width % m
+        coder = FileDecoder(file.tiles[0], height, width, cut=file.cut is not None)
         known = as_tuple(self.model.walk(coder))
         coder.finish()
         maps = [t.float().contiguous(memory_format=FORMAT) for t in known]

@@ -37,8 +37,8 @@ class RateDistortion(nn.Module):
         return mse255(x, x_hat) if self.distortion == "mse" else 1 - ms_ssim(x, x_hat)
 
     def loss(self, x: Tensor, out: Output) -> Tensor:
-        """Mean of the objective over the batch, with the auxiliary loss."""
-        return (out.bpp + self.lam * self.distance(x, out.x_hat)).mean() + out.aux
+        """Mean of the objective over the batch (some models have their own), with the auxiliary loss."""
+        return self.model.loss(x, out, self) + out.aux
 
     def training_loss(
         self, x: Tensor, generator: torch.Generator | None, hard: bool

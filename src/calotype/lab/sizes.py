@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-MAY_BE_ZERO = ("partition", "support")
+MAY_BE_ZERO = ("context", "couplings", "diffuse", "partition", "prime", "support", "target", "truncate")
 """Whole numbers of the published systems for which 0 means "none"; all others count something."""
 WORDS = {"true": True, "false": False, "1": True, "0": False}
 

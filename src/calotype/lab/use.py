@@ -23,10 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from calotype.bitstream import parse
 from calotype.errors import FormatError
 from calotype.lab.checkpoint import SUFFIX, CheckpointError, Info, load_checkpoint, read_info
-from calotype.lab.codec import ModelCodec
+from calotype.lab.codec import ModelCodec, parse_cut
 
 VARIABLE = "CALOTYPE_MODELS"
 IN_RUN = "model.safetensors"
@@ -36,20 +35,26 @@ IN_RUN = "model.safetensors"
 class LabCodec:
     """A checkpoint with `encode` and `decode`, and what a benchmark wants to print."""
 
-    qualities = (0,)
-    quality_unit = "one rate: that of the checkpoint"
-
     def __init__(self, info: Info, device: str = "cpu") -> None:
         self.info = info
         self.name = f"lab:{info.path.stem}"
         self.settings = _settings(info)
-        self.codec = ModelCodec(load_checkpoint(info.path, device=device))
+        model = load_checkpoint(info.path, device=device)
+        self.codec = ModelCodec(model)
+        self.qualities: tuple[int, ...] = (0,)
+        self.quality_unit = "one rate: that of the checkpoint"
+        if model.progressive:
+            self.qualities = tuple(range(1, model.config["iterations"] + 1))
+            self.quality_unit = "parts of the file"
 
     def encode(self, image: np.ndarray, quality: float = 0, **more: Any) -> bytes:
-        """Write an image, uint8 ``[H, W, 3]`` or grey ``[H, W]``; ``quality`` is ignored.
+        """Write an image, uint8 ``[H, W, 3]`` or grey ``[H, W]``.
 
-        more: as in `calotype.lab.use.encode`.
+        quality: of progressive models, how many parts (0: all); of others it is ignored.  more: as in
+        `calotype.lab.use.encode`.
         """
+        if quality and len(self.qualities) > 1:
+            more = {"parts": int(quality), **more}
         return self.codec.encode(image, **more)
 
     def decode(self, data: bytes) -> np.ndarray:
@@ -115,7 +120,7 @@ def find(data: bytes, folders: Iterable[Path | str] = (), device: str = "cpu") -
         FormatError: if the file is not one of the laboratory.
         CheckpointError: if its model is in none of these places, or cannot be used.
     """
-    header = parse(data).header
+    header = parse_cut(data).header
     if not header.lab:
         raise FormatError("not a laboratory file; calotype decode reads it without a checkpoint")
     return _open_found(locate(header.pack_id, folders), device)
@@ -144,7 +149,8 @@ def locate(model: bytes, folders: Iterable[Path | str] = ()) -> Info:
 def encode(image: np.ndarray, checkpoint: Path | str, device: str = "cpu", **more: Any) -> bytes:
     """Write an image, uint8 ``[H, W, 3]`` or grey ``[H, W]``, with a checkpoint (or a run's folder).
 
-    more: bytes ``icc``, ``exif``, ``xmp`` and ``alpha`` (streams), kept as they are; ``grey``.
+    more: bytes ``icc``, ``exif``, ``xmp`` and ``alpha`` (streams), kept as they are; ``grey``; ``parts``, of
+    progressive models.
 
     Raises:
         CheckpointError: when the checkpoint cannot be used.

@@ -22,6 +22,7 @@ class Lab(Codec):
     qualities: tuple[float, ...] = (0,)
     requires, install = ("torch", "safetensors"), "pip install 'calotype[lab]'"
     infos: tuple[Any, ...] = ()  # of the checkpoints, by quality
+    parts = False  # whether qualities are parts of one checkpoint's files
 
     def missing(self) -> str | None:
         needs = None if self.infos else "needs a checkpoint: lab:CHECKPOINT or lab:FOLDER"
@@ -35,13 +36,18 @@ class Lab(Codec):
         other.qualities = tuple(range(len(other.infos)))
         other.name = f"lab:{path.stem or path.resolve().stem}"
         other.quality_unit = ", ".join(f"{n} = {i.path.stem}" for n, i in enumerate(other.infos))
-        other.settings = f"{_lab.model(other.infos[0], 1).settings}; real bitstream"
+        only = _lab.model(other.infos[0], 1)
+        if len(other.infos) == 1 and len(only.qualities) > 1:  # a progressive one has a curve of its own
+            other.parts, other.qualities, other.quality_unit = True, only.qualities, only.quality_unit
+        other.settings = f"{only.settings}; real bitstream"
         return other
 
     def version(self) -> str:
         return f"torch {metadata.version('torch')}, checkpoints {' '.join(i.id.hex() for i in self.infos)}"
 
     def encode(self, image: np.ndarray, quality: float) -> bytes:
+        if self.parts:
+            return bytes(_lab.model(self.infos[0], self.threads).encode(image, quality))
         return bytes(_lab.model(self.infos[int(quality)], self.threads).encode(image))
 
     def decode(self, data: bytes) -> np.ndarray:

@@ -21,6 +21,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from calotype.errors import FormatError
+from calotype.lab.entropy import sections
 from calotype.lab.entropy.distributions import Mixture
 from calotype.lab.entropy.quantize import Quantizer, noise, plain, shifted
 from calotype.lab.entropy.stream import Reader, Writer
@@ -37,12 +39,19 @@ class Coder(Protocol):
         """Code one group under ``name`` ("y", "z", ...); returns what the decoder knows of it."""
         ...
 
-    def ahead(self, values: Tensor | None) -> Tensor | None:
-        """``values_hat``, if it does not depend on the distributions (training with noise); else None."""
+    def ahead(self, values: Tensor | None, *, plain: bool = False) -> Tensor | None:
+        """``values_hat``, if it does not depend on the distributions (training with noise); else None.
+
+        ``plain``: the distributions have no centre, so that an estimate needs none for rounding either.
+        """
         ...
 
     def count(self, name: str, values: Tensor, values_hat: Tensor, p: Any) -> None:
         """Count the bits of values that `ahead` has quantised."""
+        ...
+
+    def next_part(self) -> bool:
+        """Begin a part of a file that may end after any of them; False: here it ends."""
         ...
 
 
@@ -78,16 +87,18 @@ MODES: dict[str, tuple[Quantizer, Quantizer]] = {
 class Estimate:
     """Counts bits per picture, ``bits[name]`` ``[B]``, and remembers the distributions for analyses."""
 
-    def __init__(self, mode: str = "round", *, generator: torch.Generator | None = None) -> None:
+    def __init__(
+        self, mode: str = "round", *, generator: torch.Generator | None = None, parts: int | None = None
+    ) -> None:
         if mode not in MODES:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
         self.rate, self.value = MODES[mode]
-        self.generator = generator
+        self.generator, self.limit = generator, parts
         self.begin(1, 0, 0)
 
     def begin(self, batch: int, height: int, width: int) -> None:
         """Start a picture of that padded size; called by the model."""
-        self.size = (batch, height, width)
+        self.size, self.parts = (batch, height, width), 0
         self.bits: dict[str, Tensor] = {}
         self.coded: list[tuple[str, Tensor, Any, Tensor | None]] = []
 
@@ -102,14 +113,20 @@ class Estimate:
         self._add(name, values, rated, p, at)
         return rated if self.value is self.rate else self.value(v, p.centre, self.generator)
 
-    def ahead(self, values: Tensor | None) -> Tensor | None:
-        if values is None or self.value.centred:  # type: ignore[attr-defined]
+    def ahead(self, values: Tensor | None, *, plain: bool = False) -> Tensor | None:
+        if values is None or (self.value.centred and not plain):  # type: ignore[attr-defined]
             return None
         return self.value(values, 0.0, self.generator)
 
     def count(self, name: str, values: Tensor, values_hat: Tensor, p: Any) -> None:
         same = self.value is self.rate
         self._add(name, values, values_hat if same else self.rate(values, p.centre, self.generator), p, None)
+
+    def next_part(self) -> bool:
+        if self.parts == self.limit:
+            return False
+        self.parts += 1
+        return True
 
     def _add(self, name: str, values: Tensor, rated: Tensor, p: Any, at: Tensor | None) -> None:
         name = name.partition("/")[0]
@@ -146,18 +163,19 @@ def _canonical(t: Tensor) -> Tensor:
 
 
 class FileEncoder:
-    """Rounds and writes.  One picture."""
+    """Rounds and writes.  One picture; ``parts``: of a progressive file, at most."""
 
-    def __init__(self, height: int, width: int) -> None:
-        self.size = (height, width)
+    def __init__(self, height: int, width: int, *, parts: int | None = None) -> None:
+        self.size, self.limit, self.parts = (height, width), parts, 0
         self.writer = Writer()
+        self._done: list[bytes] = []
         self._maps: dict[str, Tensor] = {}
         self._ranges: dict[str, tuple[int, int]] = {}
 
     def grid(self, stride: int) -> tuple[int, int, int]:
         return 1, self.size[0] // stride, self.size[1] // stride
 
-    def ahead(self, values: Tensor | None) -> None:
+    def ahead(self, values: Tensor | None, *, plain: bool = False) -> None:
         return None
 
     def count(self, name: str, values: Tensor, values_hat: Tensor, p: Any) -> None:
@@ -182,21 +200,55 @@ class FileEncoder:
         p.write(self.writer, symbols)
         return _canonical(symbols + p.centre)
 
+    def next_part(self) -> bool:
+        if self.parts == self.limit:
+            return False
+        if self.parts:
+            self._done.append(self.writer.finish())
+            self.writer = Writer()
+            self._ranges.clear()
+        self.parts += 1
+        return True
+
     def finish(self) -> bytes:
-        return self.writer.finish()
+        last = self.writer.finish()
+        return sections.join([*self._done, last]) if self.parts else last
 
 
 class FileDecoder:
-    """Reads what `FileEncoder` wrote, given the same sequence of distributions."""
+    """Reads what `FileEncoder` wrote, given the same sequence of distributions.
 
-    def __init__(self, payload: bytes | memoryview, height: int, width: int) -> None:
+    ``cut``: the payload may end anywhere, and what it holds of parts counts (progressive files only).
+    """
+
+    def __init__(self, payload: bytes | memoryview, height: int, width: int, *, cut: bool = False) -> None:
         self.size = (height, width)
-        self.reader = Reader(payload)
+        self._payload, self._cut = payload, cut
+        self._reader: Reader | None = None
+        self._parts: list[memoryview] | None = None
         self._ranges: dict[str, tuple[int, int]] = {}
 
     grid = FileEncoder.grid
     ahead = FileEncoder.ahead
     count = FileEncoder.count
+
+    @property
+    def reader(self) -> Reader:
+        if self._reader is None:
+            self._reader = Reader(self._payload)
+        return self._reader
+
+    def next_part(self) -> bool:
+        if self._parts is None:
+            self._parts = sections.split(self._payload, cut=self._cut)
+        elif self._reader is not None:
+            self._reader.finish()
+        if not self._parts:
+            self._reader = None
+            return False
+        self._reader = Reader(self._parts.pop(0))
+        self._ranges.clear()
+        return True
 
     def code(self, name: str, values: Tensor | None, p: Any, at: Tensor | None = None) -> Tensor:
         if isinstance(p, Mixture):
@@ -211,4 +263,7 @@ class FileDecoder:
         return _canonical(symbols.to(device=device, dtype=p.dtype) + centre)
 
     def finish(self) -> None:
-        self.reader.finish()
+        if self._parts:
+            raise FormatError(f"latents: {len(self._parts)} parts more than the model has; a damaged file")
+        if self._parts is None or self._reader is not None:
+            self.reader.finish()

@@ -49,17 +49,20 @@ def raster(
     context: MaskedConv,
     parameters: Parameters,
     groups: Groups = wavefronts,
+    *,
+    plain: bool = False,
 ) -> Tensor:
     """Code a map position by position, all channels together.  Returns ``y_hat`` ``[B, C, h, w]``.
 
-    Where every ``y_hat`` is known before the parameters (noise in training), one pass does the same.
+    Where every ``y_hat`` is known before the parameters (noise in training; anything but files, if the laws
+    are ``plain``, without a centre), one pass does the same.
     """
     b, _, h, w = side.shape
 
     def at_points(s: Tensor, c: Tensor) -> Any:  # [B, S, n] as pictures of n x 1 pixels
         return _squeeze(parameters(s[..., None], c[..., None]))
 
-    y_hat = coder.ahead(y)
+    y_hat = coder.ahead(y, plain=plain)
     if y_hat is not None:
         assert y is not None
         coder.count(name, y, y_hat, parameters(side, context(y_hat)))

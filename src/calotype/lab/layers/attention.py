@@ -42,10 +42,14 @@ class NonLocal(nn.Module):
 
     ``[B, C, H, W]`` to the same shape; the output projection starts at zero, so the block starts as the
     identity. Time grows with ``(H W)^2``; memory does not, because attention is computed blockwise by torch.
+
+    tile: side of tiles, in positions, that are attended to each by itself (0: one for all); then time and
+    memory grow with ``H W``, and a map that is no larger than a tile does not notice.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, tile: int = 0) -> None:
         super().__init__()
+        self.tile = tile
         inner = width // 2
         self.query, self.key, self.value = (conv(width, inner, 1, 1) for _ in range(3))
         self.out = conv(inner, width, 1, 1)
@@ -53,13 +57,20 @@ class NonLocal(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        side = self.tile or max(x.shape[2:])
+        if max(x.shape[2:]) <= side:
+            return x + self._attend(x)
+        rows = [[self._attend(part) for part in row.split(side, 3)] for row in x.split(side, 2)]
+        return x + torch.cat([torch.cat(row, 3) for row in rows], 2)
+
+    def _attend(self, x: Tensor) -> Tensor:
         b, _, h, w = x.shape
         q, k, v = (f(x).flatten(2).transpose(1, 2) for f in (self.query, self.key, self.value))
         t = F.scaled_dot_product_attention(q, k, v, scale=1.0)
-        return x + self.out(t.transpose(1, 2).reshape(b, -1, h, w))
+        return self.out(t.transpose(1, 2).reshape(b, -1, h, w))
 
 
-class _Plain(nn.Module):
+class PlainResidual(nn.Module):
     """``x + conv3(relu(conv3(x)))``."""
 
     def __init__(self, width: int) -> None:
@@ -73,11 +84,11 @@ class _Plain(nn.Module):
 class NonLocalAttention(nn.Module):
     """``x + trunk(x) sigmoid(mask(x))``, the mask led by a non-local block (Chen et al. 2021)."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, tile: int = 0) -> None:
         super().__init__()
-        self.trunk = nn.Sequential(*(_Plain(width) for _ in range(3)))
+        self.trunk = nn.Sequential(*(PlainResidual(width) for _ in range(3)))
         self.mask = nn.Sequential(
-            NonLocal(width), *(_Plain(width) for _ in range(3)), conv(width, width, 1, 1)
+            NonLocal(width, tile), *(PlainResidual(width) for _ in range(3)), conv(width, width, 1, 1)
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -34,6 +34,8 @@ class Output:
     """... the mean ..."""
     sigma: Tensor | None = None
     """... and the (bounded) scale predicted for each; None where the entropy model is not Gaussian."""
+    known: tuple[Tensor, ...] = ()
+    """All that the walk returned."""
 
     @property
     def bpp(self) -> Tensor:
@@ -60,6 +62,8 @@ class LabModel(nn.Module):
     """How the paper quantises in training, one of `calotype.lab.entropy.coders.MODES`."""
     encoder_only: ClassVar[tuple[str, ...]] = ("g_a", "g_s", "h_a")
     """Parts that no probability depends on: they stay float32 in coding, all others run in float64."""
+    progressive: ClassVar[bool] = False
+    """Whether the walk codes in parts (`Coder.next_part`), so that a file may end after any of them."""
     order: Groups | None = None
     """Of systems with a raster scan: the positions that it codes together, and so their order in a file."""
     name: str = ""
@@ -100,7 +104,15 @@ class LabModel(nn.Module):
         known = as_tuple(self.walk(coder, self.analyse(padded)))
         x_hat = self.synthesise(*known)[:, :, :h, :w]
         y, mu, sigma = coder.maps("y") or (None, None, None)
-        return Output(x_hat, coder.bits, h * w, known[0], self.aux(), y, mu, sigma)
+        return Output(x_hat, coder.bits, h * w, known[0], self.aux(), y, mu, sigma, known)
+
+    def loss(self, x: Tensor, out: Output, objective: Any) -> Tensor:
+        """What training lowers, but for `aux`: ``rate + lambda distortion``, mean of the batch ``x``.
+
+        ``objective``: a `calotype.lab.objective.RateDistortion`, with ``lam``, ``distortion`` and
+        ``distance``.
+        """
+        return (out.bpp + objective.lam * objective.distance(x, out.x_hat)).mean()
 
     def aux(self) -> Tensor:
         """Loss of all quantiles, small so that gradient clipping does not feel it; Adam does not mind."""

@@ -59,7 +59,22 @@ RECIPES: dict[str, Recipe] = {
         {"mse": (0.016,), "ms-ssim": LAMBDAS["ms-ssim"]},
         {"staged": True, "partition": 768},
     ),
+    "mentzer2020": Recipe(
+        "tensorflow/compression, models/hific: a million steps without the discriminator, a million with it "
+        "(models/mentzer2020.py), at a tenth of the rate in the second half of each, here of both together.  "
+        "The model's target decides the rate, whatever lambda (model.target=0.14)",
+        {**_COMMON, "steps": 2_000_000, "batch": 8, "decay": 0.25, "final": 0.1, "shape": "step"},
+        {"mse": (1.0,)},
+    ),
+    "toderici": Recipe(
+        "pytorch-image-comp-rnn: crops of 32 (here 64), batch 32, Adam at 5e-4, halved at epochs 3, 10, 20, "
+        "50 and 100 (here a cosine to 3 %).  Lambda weighs |x - x_hat| against the model of the bits; the "
+        "two share no weights",
+        {**_COMMON, "steps": 1_000_000, "batch": 32, "crop": 64, "lr": 5e-4, "decay": 0.9, "final": 0.03},
+        {"mse": (0.02,), "ms-ssim": LAMBDAS["ms-ssim"][3:4]},
+    ),
 }  # fmt: skip
+RECIPES["johnston"] = RECIPES["toderici"]
 
 
 # Both stages fall from the first step on, on latents as a file holds them; Adam's own decays.

@@ -60,7 +60,8 @@ class Step:
         self.fused = isinstance(optimizer.param_groups[0]["lr"], Tensor)
         self.compiled: Any = None
         single = device.type == "cuda" and world == 1 and parts == 1
-        self.recording = config.graph and single and self.fused
+        staged = hasattr(objective.model, "progress")  # would be replayed as it was when it was recorded
+        self.recording = config.graph and single and self.fused and not staged
         self.recorded: dict[bool, tuple[Any, Tensor, dict[str, Tensor]]] = {}
         self.done = 0
 

@@ -248,7 +248,7 @@ def product_config(options: Mapping[str, Any]) -> Config:
 def transforms(model: nn.Module) -> list[nn.Module]:
     """The parts of a model that most of the work is in, and that no probability depends on."""
     names: tuple[str, ...] = getattr(model, "transforms", ()) or getattr(model, "encoder_only", ())
-    return [getattr(model, name) for name in names if hasattr(model, name)]
+    return [part for name in names if (part := getattr(model, name, None)) is not None]
 
 
 def mixed_precision(model: nn.Module) -> None:

@@ -1,0 +1,1 @@
+"""What the adversarial term of HiFiC does: a short run."""
