@@ -70,6 +70,7 @@ void get(Decoder& self, Array<Index> index, const rans::Tables& tables, std::opt
 void bind_networks(nb::module_& m);  // networks.cpp
 void bind_latents(nb::module_& m);   // latents.cpp
 void bind_lossless(nb::module_& m);  // lossless.cpp
+void bind_files(nb::module_& m);     // files.cpp
 
 NB_MODULE(_rans, m) {
     using namespace nb::literals;
@@ -133,4 +134,5 @@ NB_MODULE(_rans, m) {
     bind_networks(m);
     bind_latents(m);
     bind_lossless(m);
+    bind_files(m);
 }

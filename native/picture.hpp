@@ -197,26 +197,6 @@ private:
         }
     }
 
-    // What stands in place of latents that a tile of pixels has not, for its neighbours to look at: the nearest latents
-    // of the tiles to the left, right, above and below, of equally near ones the first; 0 where there are none.
-    void go_on(Slot& slot, const std::array<Slot*, 4>& around) {
-        const std::size_t h = slot.box.height(), w = slot.box.width(), n = pack_->channels();
-        slot.y.assign(n * h * w, 0);
-        for (std::size_t y = 0; y < h; ++y)
-            for (std::size_t x = 0; x < w; ++x) {
-                const std::array<std::size_t, 4> distance = {x + 1, w - x, y + 1, h - y};
-                std::size_t nearest = h + w;
-                for (std::size_t i = 0; i < 4; ++i) {
-                    const Slot* s = around[i];
-                    if (s == nullptr || distance[i] >= nearest) continue;
-                    nearest = distance[i];
-                    const std::size_t row = i == 2 ? s->box.height() - 1 : i == 3 ? 0 : y;
-                    const std::size_t column = i == 0 ? s->box.width() - 1 : i == 1 ? 0 : x;
-                    std::copy_n(&s->y[(row * s->box.width() + column) * n], n, &slot.y[(y * w + x) * n]);
-                }
-            }
-    }
-
     // A tile at an eighth of its size; of one that is damaged or cut off what there is.
     void small(std::size_t tile) {
         const Box box = tile_box(tile), part = box.over(8);
@@ -294,6 +274,7 @@ private:
                 Slots slots;
                 const Box seen = core.grown(pack_->margin(), bounds);
                 for (const std::size_t tile : tiles_in(seen.times(stride).common(picture()))) {
+                    if (file_.tiles[tile].pixels) continue;
                     slots.push_back(need(tile, known));
                     ++slots.back()->users;
                 }
@@ -315,7 +296,7 @@ private:
         return false;
     }
 
-    // Where a tile's latents will be; plans how they are made.
+    // Where the latents of a tile will be; plans to read them.
     Slot* need(std::size_t tile, std::map<std::size_t, Slot*>& known) {
         Slot*& found = known[tile];
         if (found != nullptr) return found;
@@ -323,37 +304,17 @@ private:
         found = slot;
         slot->tile = tile;
         slot->box = tile_box(tile).over(stride);
-        if (!file_.tiles[tile].pixels) {
-            slot->job = jobs_.add([this, slot] { read(*slot); });
-            return slot;
-        }
-        const auto columns = static_cast<std::size_t>(header_.columns()), count = file_.tiles.size();
-        const std::array<std::pair<bool, std::size_t>, 4> neighbours = {{{tile % columns > 0, tile - 1},
-                                                                         {(tile + 1) % columns > 0, tile + 1},
-                                                                         {tile >= columns, tile - columns},
-                                                                         {tile + columns < count, tile + columns}}};
-        std::array<Slot*, 4> around{};
-        std::vector<std::size_t> after;
-        for (std::size_t i = 0; i < 4; ++i) {
-            const auto [there, number] = neighbours[i];
-            if (!there || file_.tiles[number].pixels) continue;
-            around[i] = need(number, known);
-            ++around[i]->users;
-            after.push_back(around[i]->job);
-        }
-        slot->job = jobs_.add(
-            [this, slot, around] {
-                go_on(*slot, around);
-                for (Slot* s : around)
-                    if (s != nullptr) s->release();
-            },
-            std::move(after));
+        slot->job = jobs_.add([this, slot] { read(*slot); });
         return slot;
     }
 
     void develop(const Box& core, const Box& seen, const Slots& slots) {
         const std::size_t n = pack_->channels();
         std::vector<Word> x(seen.width() * seen.height() * n);
+        // Latents are 0 in tiles of pixels.
+        const std::vector<Word> nothing(n);
+        for (std::size_t i = 0; i < x.size(); i += n)
+            fixed::Networks::enter(level_->level_vector.data(), n, 1, nothing.data(), &x[i]);
         for (Slot* s : slots) {
             const Box both = s->box.common(seen);
             for (std::size_t row = both.top; row < both.bottom; ++row)

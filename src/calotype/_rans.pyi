@@ -93,3 +93,18 @@ class Latents:
         z: NDArray[np.int32],
         r: NDArray[np.int32],
     ) -> None: ...
+
+class FileError(ValueError): ...
+
+class Pack:
+    def __init__(self, manifest: bytes, tables: bytes, networks: bytes) -> None: ...
+
+def decode(
+    data: NDArray[np.uint8],
+    pack: Pack | None,
+    box: tuple[int, int, int, int],
+    preview: bool,
+    threads: int,
+    keep: bool,
+    out: NDArray[np.uint8],
+) -> tuple[list[int], str]: ...

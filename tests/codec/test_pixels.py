@@ -13,11 +13,20 @@ from calotype.codec.decoder import decode, preview
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
 from calotype.codec.pack import Pack
-from calotype.codec.pixels import drawn, eighth
+from calotype.codec.pixels import drawn
 from calotype.codec.rate import Target
 from calotype.errors import FormatError
 
 Scene = Callable[..., np.ndarray]
+
+
+def eighth(pixels: np.ndarray) -> np.ndarray:
+    """Means of squares of 8 pixels, fewer at the right and lower edges: [ceil(h / 8), ceil(w / 8), C]."""
+    height, width = pixels.shape[:2]
+    rows, columns = np.arange(0, height, 8), np.arange(0, width, 8)
+    sums = np.add.reduceat(np.add.reduceat(pixels, rows, axis=0, dtype=np.int32), columns, axis=1)
+    counts = np.diff(rows, append=height)[:, None] * np.diff(columns, append=width)
+    return np.asarray((sums + counts[:, :, None] // 2) // counts[:, :, None], np.uint8)
 
 
 def text(height: int, width: int, seed: int = 3) -> np.ndarray:

@@ -99,19 +99,5 @@ def restored(networks: Networks, latents: Latents) -> Words:
     return networks.pack.decoder.restore(networks.level.steps, z, np.ascontiguousarray(latents.r[0]))
 
 
-def preview(
-    networks: Networks, payload: bytes | memoryview, height: int, width: int, *, cut: bool = False
-) -> NDArray[np.uint8]:
-    """A tile of height x width latents at an eighth of its size, uint8 [2 height, 2 width, 3], from the first
-    part of its payload.
-
-    ``cut``: the payload may end anywhere; the earlier it does, the coarser the preview, down to a flat tone.
-    Raises FormatError when that part is damaged.
-    """
-    pack, level = networks.pack, networks.level
-    _, r = pack.coder.read(level.parser, payload, height, width, low_only=True, cut=cut)
-    return pack.decoder.preview(level.steps, r)
-
-
 def _integers(latents: Latents) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     return latents.z[0].astype(np.int32), latents.r[0].astype(np.int32)

@@ -104,7 +104,7 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,7 +113,11 @@ from calotype.codec import cpu, levels, manifest, tables, tensors, visual
 from calotype.codec.levels import Level
 from calotype.codec.runtime import OPTIMISATION, Graph
 from calotype.coder import DecoderNetworks, LatentCoder, TableSet
+from calotype.coder.files import open_pack
 from calotype.errors import PackError
+
+if TYPE_CHECKING:
+    import calotype._rans as _rans
 
 CODER_VERSION = 1
 """The version of the entropy coder's stream that this release reads and writes."""
@@ -159,6 +163,7 @@ class Pack:
             raise self._error(f"{manifest.TABLES}: {error}") from error
         self._coder: LatentCoder | None = None
         self._decoder: DecoderNetworks | None = None
+        self._native: _rans.Pack | None = None
 
     @property
     def key(self) -> bytes:
@@ -242,6 +247,19 @@ class Pack:
                 self._check_decoder(decoder)
                 self._decoder = decoder
             return self._decoder
+
+    @property
+    def native(self) -> _rans.Pack:
+        """The decoder of whole files. Raises PackError."""
+        with self._lock:
+            if self._native is None:
+                names = (manifest.TABLES, manifest.NETWORKS)
+                parts = (self._read(manifest.NAME), *(self._verified(name) for name in names))
+                try:
+                    self._native = open_pack(*parts)
+                except ValueError as error:
+                    raise self._error(str(error).removeprefix("pack: ")) from error
+            return self._native
 
     @property
     def unit(self) -> NDArray[np.float32]:

@@ -92,12 +92,3 @@ def read_alpha(parts: Sequence[memoryview], header: Header, region: Box) -> UInt
         both = tiles.common(box, region)
         out[tiles.inside(both, region)[1:]] = part[tiles.inside(both, box)[1:]]
     return out
-
-
-def eighth(pixels: UInt8Array) -> UInt8Array:
-    """Means of squares of 8 pixels, fewer at the right and lower edges: [ceil(h / 8), ceil(w / 8), C]."""
-    height, width = pixels.shape[:2]
-    rows, columns = np.arange(0, height, 8), np.arange(0, width, 8)
-    sums = np.add.reduceat(np.add.reduceat(pixels, rows, axis=0, dtype=np.int32), columns, axis=1)
-    counts = np.diff(rows, append=height)[:, None] * np.diff(columns, append=width)
-    return np.asarray((sums + counts[:, :, None] // 2) // counts[:, :, None], np.uint8)

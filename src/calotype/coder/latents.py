@@ -142,13 +142,11 @@ class LatentCoder:
         w: int,
         *,
         low_only: bool = False,
-        cut: bool = False,
     ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Return z and r of the tile that `write` coded, int32.
 
         ``low_only``: stop after the low channels, for a preview; r is [L, h, w], and what follows is not
         checked.
-        ``cut``: the data are the beginning of a stream; integers of stages that are not whole are 0.
         Raises FormatError for damaged data, ValueError for a size out of range.
         """
         limit = load().MAX_SIDE
@@ -156,14 +154,11 @@ class LatentCoder:
             raise ValueError(f"a tile has 1 to {limit} rows and columns of latents, not {h} and {w}")
         z = np.zeros((self.hyper_channels, (h + 1) // 2, (w + 1) // 2), np.int32)
         r = np.zeros((self.low_channels if low_only else self.channels, h, w), np.int32)
-        if cut:
-            data = memoryview(data)[: len(data) & ~1]  # words of 2 bytes
         stream = np.frombuffer(data, np.uint8) if len(data) else np.zeros(0, np.uint8)
         try:
             self._native.read(level._arrays(), stream, z, r)
         except self._error as error:
-            if not cut:
-                raise FormatError(str(error)) from None
+            raise FormatError(str(error)) from None
         return z, r
 
     def choose(

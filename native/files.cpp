@@ -1,0 +1,66 @@
+// Python binding of whole files: pixels straight into NumPy's memory, without the GIL. calotype/codec/decoder.py is
+// what uses it.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/array.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include "picture.hpp"
+
+namespace nb = nanobind;
+using namespace calotype;
+
+namespace {
+
+using Input = nb::ndarray<const std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Output = nb::ndarray<std::uint8_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
+
+Bytes bytes_of(const nb::bytes& b) { return {static_cast<const std::uint8_t*>(b.data()), b.size()}; }
+
+// The tiles that are damaged, and the first thing that is wrong with the file, or nothing. The caller has checked the
+// file against its limits.
+std::tuple<std::vector<std::size_t>, std::string> decode(const Input& data, const Pack* pack,
+                                                        const std::array<std::size_t, 4>& box, bool preview,
+                                                        std::size_t threads, bool keep, const Output& out) {
+    nb::gil_scoped_release release;
+    const Limits limits{UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
+    const File file({data.data(), data.size()}, limits, keep ? File::Damage::keep : File::Damage::error);
+    Canvas canvas;
+    canvas.data = out.data();
+    canvas.channels = static_cast<unsigned>(out.shape(2));
+    canvas.stride = out.shape(1) * out.shape(2);
+    canvas.box = {box[0], box[1], box[2], box[3]};
+    canvas.grey = file.header.grey;
+    canvas.opaque = file.alpha.empty();
+    Box all{0, 0, file.header.width, file.header.height};
+    if (preview) all = all.over(8);
+    if (canvas.box.empty() || canvas.box.right > all.right || canvas.box.bottom > all.bottom ||
+        out.shape(0) != canvas.box.height() || out.shape(1) != canvas.box.width() || canvas.channels < 1 ||
+        canvas.channels > 4 || (canvas.channels < 3 && !canvas.grey))
+        throw std::invalid_argument("the array does not fit the picture");
+    Picture picture(file, pack, std::max<std::size_t>(threads, 1), keep);
+    preview ? picture.preview(canvas) : picture.decode(canvas);
+    std::vector<std::size_t> failed;
+    for (std::size_t tile = 0; tile < picture.failed().size(); ++tile)
+        if (picture.failed()[tile] != 0) failed.push_back(tile);
+    return {std::move(failed), picture.error() ? picture.error()->what() : ""};
+}
+
+}  // namespace
+
+void bind_files(nb::module_& m) {
+    using namespace nb::literals;
+    nb::exception<Error>(m, "FileError", PyExc_ValueError);
+    nb::class_<Pack>(m, "Pack").def(
+        "__init__",
+        [](Pack* self, const nb::bytes& manifest, const nb::bytes& tables, const nb::bytes& networks) {
+            const Bytes m = bytes_of(manifest), t = bytes_of(tables), n = bytes_of(networks);
+            nb::gil_scoped_release release;
+            new (self) Pack(m, t, n);
+        },
+        "manifest"_a, "tables"_a, "networks"_a);
+    m.def("decode", &decode, "data"_a.noconvert(), "pack"_a.none(), "box"_a, "preview"_a, "threads"_a, "keep"_a,
+          "out"_a.noconvert());
+}

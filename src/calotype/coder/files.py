@@ -1,0 +1,58 @@
+"""Whole files to pixels: the native decoder, which is also libcalotype (docs/library.md).
+
+It works without the GIL, on as many threads as it is told, and writes into NumPy's memory.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calotype.coder.native import load
+from calotype.coder.stream import Bytes
+from calotype.errors import FormatError
+
+if TYPE_CHECKING:
+    import calotype._rans as _rans
+
+
+def open_pack(manifest: bytes, tables: bytes, networks: bytes) -> _rans.Pack:
+    """A pack from the bytes of its three files, checked. Raises ValueError that says what is wrong."""
+    found: _rans.Pack = load().Pack(manifest, tables, networks)
+    return found
+
+
+def decode_file(
+    data: Bytes,
+    pack: _rans.Pack | None,
+    box: tuple[int, int, int, int],
+    out: NDArray[np.uint8],
+    *,
+    preview: bool,
+    threads: int,
+    keep: bool,
+) -> tuple[tuple[int, ...], FormatError | None]:
+    """Decode a file that `parse` accepts.
+
+    pack:    may be None for a picture of pixels alone
+    box:     (left, top, right, bottom) of the picture or, if ``preview``, of the picture at an eighth
+    out:     uint8 [height, width, channels]: 3 channels, 1 of a grey picture, and one more for alpha
+    keep:    fill damaged tiles with a flat tone
+
+    Returns the damaged tiles and the first thing wrong. Raises FormatError.
+    """
+    native = load()
+    try:
+        failed, text = native.decode(np.frombuffer(data, np.uint8), pack, box, preview, threads, keep, out)
+    except native.FileError as error:
+        raise _named(str(error)) from None
+    return tuple(failed), _named(text) if text else None
+
+
+def _named(text: str) -> FormatError:
+    """The error with the part of the file that it names, if it names one."""
+    found = re.fullmatch(r"(tile \d+|alpha): (.*)", text, re.DOTALL)
+    return FormatError(found[2], field=found[1]) if found else FormatError(text)
