@@ -30,7 +30,7 @@ def script(name: str) -> ModuleType:
     [
         ("effort", ["table", "nowhere.json", "page.md"], "nowhere.json: no such file or directory"),
         (
-            "precision",
+            "effort",
             ["table", "bad/results.json", "page.md"],
             "bad/results.json: cannot be used: no 'rows'",
         ),

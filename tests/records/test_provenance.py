@@ -13,7 +13,7 @@ import pytest
 from calotype.records.provenance import provenance, shown
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
-STORED = ("effort.json", "precision.json")
+STORED = ("effort.json",)
 
 
 def test_says_what_was_run_where_and_with_what() -> None:
