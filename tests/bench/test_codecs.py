@@ -80,7 +80,7 @@ def test_avif_takes_the_threads_it_is_given(system: str, monkeypatch: pytest.Mon
 def test_each_codec_is_one_short_file() -> None:
     for path in Path(codecs.__file__).parent.glob("[a-z]*.py"):
         if path.name != "base.py":
-            assert len(path.read_text().splitlines()) < 60, path.name
+            assert len(path.read_text().splitlines()) < 70, path.name
 
 
 def test_expand_families_and_files(bad_codecs: Path) -> None:

@@ -32,7 +32,7 @@ def script(name: str) -> ModuleType:
         (
             "effort",
             ["table", "bad/results.json", "page.md"],
-            "bad/results.json: cannot be used: no 'rows'",
+            "bad/results.json: cannot be used: no 'files'",
         ),
         (
             "sheet",

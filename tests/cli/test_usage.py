@@ -72,8 +72,9 @@ def test_decoding_imports_nothing_heavy(process: Process, coded: Path, tmp_path:
     done = process("decode", coded, tmp_path / "out.png", env=environment)
     assert done.returncode == 0
     modules = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.decode().splitlines()}
-    assert "onnxruntime" in modules
+    assert "calotype._rans" in modules
     assert not modules & {
+        "onnxruntime",
         "torch",
         "rich",
         "pydantic",

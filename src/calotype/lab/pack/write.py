@@ -51,10 +51,10 @@ def export(
     model = copy.deepcopy(model).cpu().float().eval()
     model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     arrays, z_limit = _level_arrays(model)
+    bounds = check_bounds(model, arrays, z_limit)
     fixed = FixedNetworks(model, *calibration)
     arrays |= fixed.tables(model)
     arrays["unit"] = fixed.unit.astype(np.float32)
-    bounds = check_bounds(model, arrays, z_limit)
     vectors = golden(model, arrays, z_limit)
     vectors |= golden_pixels(fixed, arrays, vectors)
     arrays |= integer_arrays(model)
