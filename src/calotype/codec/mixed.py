@@ -22,7 +22,7 @@ from calotype.codec.effort.worth import worth
 from calotype.codec.image import Picture
 from calotype.codec.latents import Networks, Words
 from calotype.codec.pack import Pack
-from calotype.codec.pixels import FLAT, drawn, flat, tile_pixels
+from calotype.codec.pixels import FLAT, drawn, flat, keys, tile_pixels
 from calotype.codec.synthesis import Development
 from calotype.coder import encode_pixels
 
@@ -73,30 +73,30 @@ def suspicious(pixels: UInt8Array, side: int) -> NDArray[np.bool_]:
     """The tiles [rows, columns] that may be better as pixels: much is as in drawings, and there are their
     crisp edges, or nearly nothing but flat areas. Smooth photographs have many equal neighbours, too.
     """
-    shares = _shares(drawn(pixels), side)
-    crisp_or_solid = (_shares(crisp(pixels), side) >= CRISP) | (_shares(solid(pixels), side) >= SOLID)
-    return (shares >= FLAT) & crisp_or_solid
+    found = _shares(drawn(pixels), side) >= FLAT
+    if found.any():
+        found &= (_shares(crisp(pixels), side) >= CRISP) | (_shares(solid(pixels), side) >= SOLID)
+    return found
 
 
 def crisp(pixels: UInt8Array) -> NDArray[np.bool_]:
     """Where a colour ends at once: pixels of [H, W, C] with an equal one on one side and one far off on the
     other; and lines of one pixel.
     """
-    found = np.zeros(pixels.shape[:2], bool)
-    for p, out in ((pixels, found), (pixels.transpose(1, 0, 2), found.T)):
-        same = (p[1:] == p[:-1]).all(axis=2)
-        jump = np.abs(p[1:].astype(np.int16) - p[:-1]).max(axis=2) >= JUMP
-        line = (p[2:] == p[:-2]).all(axis=2)
+    found, colours = np.zeros(pixels.shape[:2], bool), keys(pixels)
+    for p, c, out in ((pixels, colours, found), (pixels.transpose(1, 0, 2), colours.T, found.T)):
+        same, line, jump = c[1:] == c[:-1], c[2:] == c[:-2], np.zeros((len(c) - 1, c.shape[1]), bool)
+        for k in range(p.shape[2]):
+            jump |= np.abs(p[1:, :, k].astype(np.int16) - p[:-1, :, k]) >= JUMP
         out[1:-1] |= (same[:-1] & jump[1:]) | (jump[:-1] & (same[1:] | line))
     return found
 
 
 def solid(pixels: UInt8Array) -> NDArray[np.bool_]:
     """Where a pixel is the same as that on the left, that above and that between."""
-    found = np.zeros(pixels.shape[:2], bool)
-    here = pixels[1:, 1:]
-    same = [(here == other).all(axis=2) for other in (pixels[:-1, 1:], pixels[1:, :-1], pixels[:-1, :-1])]
-    found[1:, 1:] = same[0] & same[1] & same[2]
+    found, c = np.zeros(pixels.shape[:2], bool), keys(pixels)
+    here = c[1:, 1:]
+    found[1:, 1:] = (here == c[:-1, 1:]) & (here == c[1:, :-1]) & (here == c[:-1, :-1])
     return found
 
 
