@@ -84,13 +84,13 @@ def cases() -> Iterable[Case]:
     """Small pictures whose sizes are odd, at levels between trained ones."""
     yield "one-pixel", Picture(scene(1, 1, 1)), 60, 1024
     yield "odd", Picture(scene(53, 91, 3)), 47.3, 1024
-    yield "tiles", Picture(scene(150, 100, 4)), 21, 64
+    yield "tiles", Picture(scene(150, 95, 4)), 21, 64
     yield "grey", Picture(np.repeat(scene(40, 70, 5)[:, :, :1], 3, axis=2), grey=True), 80, 64
     hard = np.zeros((48, 48, 3), np.uint8)
     hard[:, 24:, 0], hard[::2, :, 1], hard[20:, ::3, 2] = 255, 255, 255
-    yield "hard", Picture(hard), 100, 1024
+    yield "hard", Picture(hard), 95, 1024
     noise = np.random.default_rng(9).integers(0, 2, (64, 48, 3)) * 255
-    yield "noise", Picture(noise.astype(np.uint8)), 100, 1024
+    yield "noise", Picture(noise.astype(np.uint8)), 95, 1024
 
 
 if __name__ == "__main__":

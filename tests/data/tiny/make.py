@@ -80,7 +80,7 @@ def pictures() -> Iterator[Case]:
     yield "odd", Picture(scene(77, 131, 3)), 47.3, 1024
     yield "tiles", Picture(scene(200, 300, 4)), 60, 128
     yield "grey", Picture(np.repeat(scene(90, 70, 5)[:, :, :1], 3, axis=2), grey=True), 80, 64
-    yield "noise", Picture(rng.integers(0, 256, (64, 64, 3), np.uint8)), 100, 1024
+    yield "noise", Picture(rng.integers(0, 256, (64, 64, 3), np.uint8)), 95, 1024
     yield "flat", Picture(np.full((64, 96, 3), 200, np.uint8)), 0, 1024
 
 
