@@ -19,23 +19,9 @@ from calotype.coder import DecoderNetworks, Wish
 from calotype.coder.latents import kernels
 from calotype.errors import PackError
 
+from .arrays import packed
+
 Arrays = dict[str, np.ndarray]
-TYPES = {"|i1": "I8", "<i2": "I16", "<i4": "I32", "<i8": "I64", "<f4": "F32", "|u1": "U8"}
-
-
-def packed(arrays: Arrays) -> bytes:
-    """In the layout that the safetensors README gives."""
-    header: dict[str, Any] = {}
-    body = b""
-    for name, array in arrays.items():
-        start, body = len(body), body + array.tobytes()
-        header[name] = {
-            "dtype": TYPES[array.dtype.str],
-            "shape": list(array.shape),
-            "data_offsets": [start, len(body)],
-        }
-    text = json.dumps(header).encode()
-    return len(text).to_bytes(8, "little") + text + body
 
 
 @pytest.fixture(scope="module")

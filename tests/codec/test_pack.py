@@ -23,6 +23,8 @@ from calotype.codec.image import Picture
 from calotype.codec.pack import Pack
 from calotype.errors import PackError
 
+from .arrays import packed
+
 
 @pytest.fixture
 def copy(pack: Pack, tmp_path: Path) -> Path:
@@ -48,26 +50,7 @@ def save_tables(folder: Path, change: Callable[[dict[str, np.ndarray]], None]) -
         name: array.copy() for name, array in tensors.load(manifest.read(folder, manifest.TABLES)).items()
     }
     change(tables)
-    names = {
-        "<f8": "F64",
-        "<f4": "F32",
-        "<i4": "I32",
-        "<u4": "U32",
-        "|u1": "U8",
-        "<i8": "I64",
-        "<i2": "I16",
-        "|i1": "I8",
-    }
-    header, body = {}, b""
-    for name, array in tables.items():
-        start, body = len(body), body + array.tobytes()
-        header[name] = {
-            "dtype": names[array.dtype.str],
-            "shape": list(array.shape),
-            "data_offsets": [start, len(body)],
-        }
-    text = json.dumps(header).encode()
-    (folder / manifest.TABLES).write_bytes(struct.pack("<Q", len(text)) + text + body)
+    (folder / manifest.TABLES).write_bytes(packed(tables))
 
 
 def test_a_copy_is_the_same_pack(pack: Pack, copy: Path) -> None:

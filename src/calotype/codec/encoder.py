@@ -1,9 +1,10 @@
 """Encoding: pixels to bytes. Read :func:`encode` from top to bottom.
 
-pixels -analysis, window by window-> y -latent encoder-> z, r (integers); z -scales-> class of each latent
+pixels -analysis, window by window-> y -hyper-encoder-> z; y, z -means and classes-> r (integers)
 z, r -rANS-> payload of the tile
 
-The first arrow is `analysis`, the second `choice`; a search for a target looks at `proof`.
+The first arrow is `analysis`, the next two `choice`; `mixed` says which tiles are stored as pixels instead,
+and a search for a target looks at `proof`.
 """
 
 from __future__ import annotations
@@ -103,25 +104,23 @@ def encode(
         )
     if level is not None:
         loaded.level(level)  # refuses one that it does not have
-    size = picture.width, picture.height
-    count = tile_count(Header(*size, 0, loaded.key, mixed.SIDE))  # more than will be coded at a time
-    share = tiles.share(threads or default_threads(), count)
-    with tiles.pool(share[0]) as pool:
+    size, threads = (picture.width, picture.height), threads or default_threads()
+    with tiles.pool(min(threads, tiles.MAX_WORKERS)) as pool:
         margin = loaded.manifest.synthesis_margin if effort else 0  # refining looks at a tile's pixels
 
-        def analysed(side: int) -> Analysis:
+        def analysed(side: int) -> Mixture:
             header = Header(*size, level or 0, loaded.key, side, picture.grey)
-            shared = tiles.share(threads or default_threads(), tile_count(header))
-            return Analysis(picture.pixels, header, loaded, shared, pool, margin)
+            share = tiles.share(threads, tile_count(header))
+            analysis = Analysis(picture.pixels, header, loaded, share, pool, margin)
+            return Mixture(analysis, Choice(analysis, effort))
 
-        analysis = analysed(tile or loaded.manifest.tile)
-        ladder = aim.ladder(analysis)
+        mixture = analysed(tile or loaded.manifest.tile)
+        ladder = aim.ladder(mixture.analysis)
         if level is None:
             level = ladder.level_of(DEFAULT_QUALITY if quality is None else quality)
-        side = mixed.side_of(picture, loaded, level, share, pool) if tile is None else tile
-        if side != analysis.header.tile:
-            analysis = analysed(side)
-        exposure = _Exposure(picture, analysis, Choice(analysis, effort), limits)
+        if tile is None:
+            mixture = mixed.suited(mixture, level, lambda: analysed(mixed.SIDE))
+        exposure = _Exposure(picture, mixture, limits)
         if target is not None:
             return exposure.search(target, ladder)
         data, note = exposure.file(level), exposure.mixture.note(level)
@@ -146,13 +145,12 @@ def _as_pixels(
 class _Exposure:
     """One picture on its way to a file."""
 
-    def __init__(
-        self, picture: Picture, analysis: Analysis, choice: Choice, limits: Limits | None = None
-    ) -> None:
-        self.picture, self.analysis, self.choice, self.limits = picture, analysis, choice, limits
-        self.mixture = Mixture(analysis, choice)
-        self.alpha = write_alpha(picture.alpha, analysis.header)
-        self.writer(io.BytesIO(), analysis.header)  # refuses at once what could not be written at the end
+    def __init__(self, picture: Picture, mixture: Mixture, limits: Limits | None = None) -> None:
+        self.picture, self.mixture, self.limits = picture, mixture, limits
+        self.analysis, self.choice = mixture.analysis, mixture.choice
+        self.alpha = write_alpha(picture.alpha, self.analysis.header)
+        # Refuses at once what could not be written at the end.
+        self.writer(io.BytesIO(), self.analysis.header)
 
     def writer(self, out: io.BytesIO, header: Header) -> StreamWriter:
         """The file up to its first tile."""
@@ -166,7 +164,6 @@ class _Exposure:
     def file(self, level: int) -> bytes:
         """The whole file at a level."""
         networks = self.networks(level)
-
         stored = self.mixture.decide(networks)
 
         def code(tile: int, y: Floats) -> bytes:
@@ -193,7 +190,7 @@ class _Exposure:
                 bpp = 8 * size / (header.width * header.height)
                 reached[level] = float(size) if target.kind == "size" else bpp
             else:
-                proof = Proof(self.analysis, self.choice, self.networks(level), self.mixture)
+                proof = Proof(self.mixture, self.networks(level))
                 reached[level] = proof.likeness(target.kind)
             return reached[level]
 

@@ -8,20 +8,18 @@ in bits is that of the picture's own latents at the level.
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Executor
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calotype.bitstream import Box, Header, tile_box, tile_count
+from calotype.bitstream import Box, tile_box, tile_count
 from calotype.codec import latents, tiles
 from calotype.codec.analysis import Analysis
 from calotype.codec.choice import Choice
 from calotype.codec.effort.worth import worth
-from calotype.codec.image import Picture
 from calotype.codec.latents import Networks, Words
-from calotype.codec.pack import Pack
 from calotype.codec.pixels import FLAT, drawn, flat, keys, tile_pixels
 from calotype.codec.synthesis import Development
 from calotype.coder import encode_pixels
@@ -54,21 +52,18 @@ def rounded(pixels: UInt8Array, steps: int) -> UInt8Array:
     return np.where(flat(pixels)[:, :, None], pixels, table[pixels])
 
 
-def side_of(picture: Picture, pack: Pack, level: int, share: tuple[int, int], pool: Executor) -> int:
-    """The side of the tiles that suits a picture: the pack's, or SIDE where tiles of both kinds are best."""
-    usual = pack.manifest.tile
-    if usual <= SIDE or not suspicious(picture.pixels, SIDE).any():
+def suited(usual: Mixture, level: int, finer: Callable[[], Mixture]) -> Mixture:
+    """The mixture whose tiles suit a picture: the usual ones, or ``finer`` ones, of SIDE, where tiles of both
+    kinds are best at the level.
+    """
+    analysis = usual.analysis
+    if analysis.header.tile <= SIDE or not suspicious(analysis.pixels, SIDE).any():
         return usual
-    networks = Networks(pack, pack.level(level), share[1])
-    for side in (usual, SIDE):
-        header = Header(picture.width, picture.height, level, pack.key, side, picture.grey)
-        analysis = Analysis(picture.pixels, header, pack, share, pool)
-        stored = Mixture(analysis, Choice(analysis)).decide(networks)
-        if side == SIDE:
-            return side if stored else usual
-        if len(stored) == tile_count(header):
-            break
-    return usual
+    networks = Networks(analysis.pack, analysis.pack.level(level), analysis.threads)
+    if len(usual.decide(networks)) == tile_count(analysis.header):
+        return usual
+    other = finer()
+    return other if other.decide(networks) else usual
 
 
 def suspicious(pixels: UInt8Array, side: int) -> NDArray[np.bool_]:
@@ -128,6 +123,7 @@ class Mixture:
         self.suspects = [int(k) for k in np.flatnonzero(suspicious(analysis.pixels, header.tile))]
         self._ways: dict[int, list[Stored]] = {}
         self._worths: dict[int, float] = {}
+        self._decided: dict[int, dict[int, Stored]] = {}
         self._blurred: dict[int, bool] = {}
         self._lock = threading.Lock()
         self._middle = self._least_flat(shares)
@@ -136,8 +132,12 @@ class Mixture:
 
     def decide(self, networks: Networks) -> dict[int, Stored]:
         """The tiles that are better as pixels at the level of ``networks``."""
-        if not self.suspects:
-            return {}
+        level = networks.level.number
+        if level not in self._decided:  # a search and the file ask for the same one
+            self._decided[level] = self._decide(networks) if self.suspects else {}
+        return self._decided[level]
+
+    def _decide(self, networks: Networks) -> dict[int, Stored]:
         worth_of_error = self._worth(networks.level.number)
         learned = self._learned(networks)
 

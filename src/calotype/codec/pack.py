@@ -53,7 +53,7 @@ manifest.json::
                        "weights": [[15 numbers], ...], "bounds": [[low, high], ...]}: for each score of
                        SSIMULACRA2, rising between 0 and 95, weights of 14 features of y and a constant, whose
                        sum is the level that gives it, clipped to bounds (calotype.codec.visual). For
-                       encoders; only with latent_model "phases"
+                       encoders
     "z_limit"          |z| <= z_limit; a file with a larger one is damaged
     "analysis_margin"  latents (16 pixels) by which an analysis window overlaps its neighbours
     "synthesis_margin" latents by which a synthesis window does

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from calotype.bitstream import Box, tile_box, tile_count
 from calotype.codec import latents, quality, rate
-from calotype.codec.analysis import Analysis
-from calotype.codec.choice import Choice
 from calotype.codec.latents import Networks, Words
 from calotype.codec.mixed import Mixture
 from calotype.codec.pixels import read_tile
@@ -21,16 +19,16 @@ from calotype.codec.synthesis import Development
 class Proof:
     """The picture at one level, as the file would give it: the same integers through the same networks.
 
-    The analysis must have been kept.
+    The analysis of the mixture must have been kept.
     """
 
-    def __init__(self, analysis: Analysis, choice: Choice, networks: Networks, mixture: Mixture) -> None:
-        self.analysis, self.choice, self.networks = analysis, choice, networks
-        header = analysis.header
+    def __init__(self, mixture: Mixture, networks: Networks) -> None:
+        self.analysis, self.choice, self.networks = mixture.analysis, mixture.choice, networks
+        header = self.analysis.header
         self.stored = mixture.decide(networks)
         self.flags = [tile in self.stored for tile in range(tile_count(header))]
         whole = Box(0, 0, header.width, header.height)
-        self.development = Development(header, networks, self._y_hat, whole, analysis.workers)
+        self.development = Development(header, networks, self._y_hat, whole, self.analysis.workers)
 
     def likeness(self, kind: rate.Kind) -> float:
         """PSNR in dB, MS-SSIM or SSIMULACRA2 of the decoded picture."""

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from calotype.lab.entropy.categories import Logits
 from calotype.lab.entropy.distributions import P_MIN
 from calotype.lab.entropy.stream import Reader, Writer
 from calotype.lab.layers.bounds import lower_bound
@@ -20,7 +21,7 @@ from calotype.lab.layers.recurrent import LstmCell
 
 
 @dataclass
-class Binary:
+class Binary(Logits):
     """Bits ``[B, C, ...]``: ``sigmoid(logits)`` is the probability of +1.
 
     ``active`` ``[B, 1, ...]``, 0 or 1: where there are bits; None: everywhere.
@@ -28,14 +29,6 @@ class Binary:
 
     logits: Tensor
     active: Tensor | None = None
-
-    @property
-    def centre(self) -> Tensor:
-        return torch.zeros((), dtype=self.logits.dtype, device=self.logits.device)
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.logits.dtype
 
     def likelihood(self, v: Tensor) -> Tensor:
         p = torch.sigmoid(self.logits * torch.sign(v.detach()))

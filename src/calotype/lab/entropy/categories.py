@@ -15,8 +15,22 @@ from calotype.lab.entropy.stream import Reader, Writer
 from calotype.lab.layers.bounds import lower_bound
 
 
+class Logits:
+    """What laws of symbols have in common, which are not numbers around a centre: it is 0."""
+
+    logits: Tensor
+
+    @property
+    def centre(self) -> Tensor:
+        return torch.zeros((), dtype=self.logits.dtype, device=self.logits.device)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.logits.dtype
+
+
 @dataclass
-class Categories:
+class Categories(Logits):
     """Symbols 0 .. L - 1 ``[B, C, ...]`` with ``logits`` ``[B, L, C, ...]``.
 
     ``assigned`` ``[B, L, C, ...]``, where known, are the soft assignments that the rate's gradient goes to.
@@ -28,14 +42,6 @@ class Categories:
     assigned: Tensor | None = None
     weight: Tensor | None = None
     CHUNK = 1 << 20  # entries of the widest temporary array when coding
-
-    @property
-    def centre(self) -> Tensor:
-        return torch.zeros((), dtype=self.logits.dtype, device=self.logits.device)
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.logits.dtype
 
     def likelihood(self, v: Tensor) -> Tensor:
         log = torch.log_softmax(self.logits, 1)

@@ -68,12 +68,31 @@ class MeanScale(LabModel):
         return coder.code("y", y, Gaussian(mu, sigma))
 
 
-class Autoregressive(LabModel):
+class JointContext(LabModel):
+    """A hyperprior and a context together, by wavefronts; needs h_a, h_s, prior, context and joint."""
+
+    order = staticmethod(wavefronts)
+
+    h_a: nn.Module
+    h_s: nn.Module
+    prior: FactorizedPrior
+    context: nn.Module
+    joint: nn.Module
+
+    def walk(self, coder: Coder, y: Tensor | None = None) -> Tensor:
+        z_hat = coder.code("z", given(self.h_a, y), self.prior(coder.grid(64)))
+        return raster(coder, "y", y, self.h_s(z_hat), self.context, self.distribution, self.order)
+
+    def distribution(self, side: Tensor, context: Tensor) -> Gaussian:
+        sigma, mu = self.joint(torch.cat((side, context), 1)).chunk(2, 1)
+        return Gaussian(mu, sigma)
+
+
+class Autoregressive(JointContext):
     """Mean-scale hyperprior and a context of 12 earlier positions; same shapes."""
 
     multiple = 64
     quantisation = "noise"
-    order = staticmethod(wavefronts)
 
     def __init__(self, n: int = 192, m: int = 192) -> None:
         super().__init__()
@@ -83,14 +102,6 @@ class Autoregressive(LabModel):
         self.prior = FactorizedPrior(n)
         self.context = RasterConv(m, 2 * m)
         self.joint = joint_parameters(m)
-
-    def walk(self, coder: Coder, y: Tensor | None = None) -> Tensor:
-        z_hat = coder.code("z", given(self.h_a, y), self.prior(coder.grid(64)))
-        return raster(coder, "y", y, self.h_s(z_hat), self.context, self.distribution, self.order)
-
-    def distribution(self, side: Tensor, context: Tensor) -> Gaussian:
-        sigma, mu = self.joint(torch.cat((side, context), 1)).chunk(2, 1)
-        return Gaussian(mu, sigma)
 
 
 _PAPER = "Minnen, Balle, Toderici, NeurIPS 2018, arXiv 1809.02736"

@@ -17,19 +17,18 @@ Coding order: z; then y position after position in raster order, the channels of
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
-from calotype.lab.entropy import Coder, FactorizedPrior, Gaussian, given, raster, wavefronts
+from calotype.lab.entropy import FactorizedPrior
 from calotype.lab.layers.attention import SimplifiedAttention
 from calotype.lab.layers.flow import Enhancement, Flow
 from calotype.lab.layers.masked import RasterConv
-from calotype.lab.models.base import Entry, LabModel
+from calotype.lab.models.base import Entry
 from calotype.lab.models.cheng2020 import hyper_analysis, hyper_synthesis
-from calotype.lab.models.minnen2018 import joint_parameters
+from calotype.lab.models.minnen2018 import JointContext, joint_parameters
 
 
-class InvCompress(LabModel):
+class InvCompress(JointContext):
     """y is ``[B, n, H/16, W/16]``, z ``[B, n, H/64, W/64]``; ``n`` divides 768.
 
     ``enhance``: channels of the enhancement; ``couplings``: inside the couplings, 0 for those published.
@@ -37,7 +36,6 @@ class InvCompress(LabModel):
 
     multiple = 64
     quantisation = "noise"
-    order = staticmethod(wavefronts)
     encoder_only = ("enhance", "flow", "attend", "attend_back", "restore", "h_a")
 
     def __init__(self, n: int = 192, enhance: int = 64, couplings: int = 0) -> None:
@@ -63,14 +61,6 @@ class InvCompress(LabModel):
     def synthesise(self, y_hat: Tensor, *more: Tensor) -> Tensor:
         wide = self.attend_back(y_hat).repeat(1, self.flow.channels // y_hat.shape[1], 1, 1)
         return self.restore(self.flow(wide, reverse=True))
-
-    def walk(self, coder: Coder, y: Tensor | None = None) -> Tensor:
-        z_hat = coder.code("z", given(self.h_a, y), self.prior(coder.grid(64)))
-        return raster(coder, "y", y, self.h_s(z_hat), self.context, self.distribution, self.order)
-
-    def distribution(self, side: Tensor, context: Tensor) -> Gaussian:
-        sigma, mu = self.joint(torch.cat((side, context), 1)).chunk(2, 1)
-        return Gaussian(mu, sigma)
 
 
 class _Analysis(nn.Module):
