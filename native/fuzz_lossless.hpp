@@ -30,7 +30,7 @@ inline Bytes round_trip(const std::uint8_t* data, std::size_t size, std::uint32_
     for (std::size_t i = 0; i < pixels.size(); ++i)  // runs, so that whole pixels repeat
         pixels[i] = size ? data[(seed % 2 ? i : i / 6 % 40) % size] : 0;
     Bytes coded = pixels, back(pixels.size());
-    const Bytes stream = encode(coded.data(), shape, step, seed % 7 ? -1 : static_cast<int>(seed % 8));
+    const Bytes stream = encode(coded.data(), shape, {step}, seed % 7 ? -1 : static_cast<int>(seed % 8));
     decode(stream.data(), stream.size(), shape, back.data());
     bool good = back == coded;
     for (std::size_t i = 0; i < pixels.size(); ++i)

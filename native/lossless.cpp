@@ -22,15 +22,15 @@ void bind_lossless(nb::module_& m) {
     using namespace nb::literals;
     m.def(
         "pixels_encode",
-        [](Image pixels, unsigned step, int like) {
+        [](Image pixels, unsigned step, int like, double worth, double most) {
             std::vector<std::uint8_t> bytes;
             {
                 nb::gil_scoped_release release;
-                bytes = lossless::encode(pixels.data(), shape_of(pixels), step, like);
+                bytes = lossless::encode(pixels.data(), shape_of(pixels), {step, worth, most}, like);
             }
             return nb::bytes(bytes.data(), bytes.size());
         },
-        "pixels"_a.noconvert(), "step"_a, "like"_a);
+        "pixels"_a.noconvert(), "step"_a, "like"_a, "worth"_a, "most"_a);
     m.def(
         "pixels_decode",
         [](Bytes data, Image out) {

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from calotype.bitstream import parse, probe
-from calotype.codec import mixed
 from calotype.codec.decoder import decode, preview
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
@@ -129,16 +128,6 @@ def test_photographs_are_left_alone(tiny: Pack, scene: Scene) -> None:
     data = encode(Picture(scene(300, 300)), quality=60, pack=tiny).data
     assert parse(data).header.tile == tiny.manifest.tile
     assert not any(parse(data).pixels)
-
-
-def test_rounding_spares_what_is_flat() -> None:
-    pixels = text(60, 80)
-    pixels[30] = np.random.default_rng(1).integers(0, 256, (80, 3))
-    for steps in (32, 10, 6):
-        found = mixed.rounded(pixels, steps).astype(int)
-        assert np.array_equal(found[:30], pixels[:30])
-        assert np.abs(found - pixels).max() <= 128 // steps + 1
-        assert len(np.unique(found[30])) <= steps + 1
 
 
 def test_what_excludes_what() -> None:
