@@ -4,27 +4,12 @@
 // before it is chosen; what a choice does to later pixels is not looked at.
 #pragma once
 
-#include <cmath>
 #include <limits>
 
+#include "costs.hpp"
 #include "walk.hpp"
 
 namespace calotype::lossless {
-
-// What a symbol of probability n / 4096 costs, in 2^-24 bits.
-struct Costs {
-    std::array<std::int64_t, 4097> of;
-
-    Costs() {
-        for (std::size_t n = 0; n < of.size(); ++n)
-            of[n] = std::llround(-std::log2((static_cast<double>(n) + (n < 4096 ? 0.5 : 0)) / 4096) * (1 << 24));
-    }
-};
-
-inline const Costs& costs() {
-    static const Costs table;
-    return table;
-}
 
 class Economy : public Writer {
 public:
@@ -77,7 +62,7 @@ private:
     static std::int64_t error(const Walk& walk, Pixel a, Pixel b) {
         std::int64_t sum = 0;
         for (std::size_t c = 0; c < walk.shape_.channels; ++c) {
-            const int d = Walk::byte(a, c) - Walk::byte(b, c);
+            const int d = byte(a, c) - byte(b, c);
             sum += d * d;
         }
         return sum;
@@ -86,12 +71,12 @@ private:
     // Value after value, the best of each. cost: what was spent before it on this pixel
     template <class Walk>
     void plan(Walk& walk, std::size_t x, Pixel p, std::int64_t cost, Choice& best) const {
-        const typename Walk::Values original = walk.spread(p);
-        typename Walk::Values v{};
+        const Values original = walk.way_.spread(p);
+        Values v{};
         int before = 0;
         for (std::size_t c = 0; c < walk.shape_.channels; ++c) {
-            const auto [low, high] = walk.bounds(c, v[0]);
-            const int want = original[c] + (walk.way_.colour == 1 && walk.differs(c) ? original[0] - v[0] : 0);
+            const auto [low, high] = walk.way_.bounds(c, v[0]);
+            const int want = original[c] + (walk.way_.colour == 1 && walk.way_.differs(c) ? original[0] - v[0] : 0);
             const auto f = walk.forecast(x, c, low, high, before);
             cost += value(f, want, low, high, v[c]);
             before = v[c] - f.predicted;
@@ -104,7 +89,7 @@ private:
             }
             if (cost >= best.cost) return;
         }
-        best.take(cost, walk.gather(v));
+        best.take(cost, walk.way_.gather(v, walk.shape_.channels));
     }
 
     static std::int64_t square(std::int64_t d) { return d * d; }

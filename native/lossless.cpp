@@ -42,4 +42,15 @@ void bind_lossless(nb::module_& m) {
             }
         },
         "data"_a.noconvert(), "out"_a.noconvert());
+    m.def(
+        "pixels_places",
+        [](Bytes data, std::size_t height, std::size_t width, std::size_t channels, std::size_t cell) {
+            try {
+                const auto bits = lossless::places(data.data(), data.size(), {width, height, channels}, cell);
+                return nb::bytes(reinterpret_cast<const char*>(bits.data()), bits.size() * sizeof(double));
+            } catch (const lossless::stream_error& error) {
+                throw calotype::rans::stream_error(error.what());
+            }
+        },
+        "data"_a.noconvert(), "height"_a, "width"_a, "channels"_a, "cell"_a);
 }

@@ -1,6 +1,6 @@
 // Pixels without loss, or with a bounded error: tiles of screens, text and drawings, whole pictures, alpha.
 //
-// The byte layout is normative and described in docs/FORMAT.md ("Pixel stream"). Needs walk.hpp and range.hpp alone.
+// The byte layout is normative and described in docs/FORMAT.md ("Pixel stream"). Needs no other part of Calotype.
 #pragma once
 
 #include "economy.hpp"
@@ -83,15 +83,29 @@ inline std::vector<std::uint8_t> encode(std::uint8_t* data, Shape shape, const T
     return best;
 }
 
-// Throws stream_error for damaged bytes.
-inline void decode(const std::uint8_t* bytes, std::size_t size, Shape shape, std::uint8_t* data) {
+// Reads the pixels. Throws stream_error for damaged bytes.
+template <class Coder>
+void read(Coder& reader, Shape shape, std::uint8_t* data) {
     check(shape);
-    Reader reader(bytes, size);
     const Way way = way_of(reader.next());
     if (way.colour > (shape.channels < 3 ? 0 : 2)) throw stream_error("damaged payload: no such colours");
     reader.start();
-    Walk<Reader>(reader, shape, way).run(data);
+    Walk<Coder>(reader, shape, way).run(data);
     reader.finish();
+}
+
+inline void decode(const std::uint8_t* bytes, std::size_t size, Shape shape, std::uint8_t* data) {
+    Reader reader(bytes, size);
+    read(reader, shape, data);
+}
+
+// What each square of side `cell` of the pixels costs, in bits, row after row of squares.
+inline std::vector<double> places(const std::uint8_t* bytes, std::size_t size, Shape shape, std::size_t cell) {
+    check(shape);
+    Meter meter(bytes, size, shape.width, cell);
+    std::vector<std::uint8_t> pixels(shape.width * shape.height * shape.channels);
+    read(meter, shape, pixels.data());
+    return meter.bits;
 }
 
 }  // namespace calotype::lossless

@@ -6,24 +6,9 @@
 #include <cstdlib>
 
 #include "range.hpp"
+#include "ways.hpp"
 
 namespace calotype::lossless {
-
-inline constexpr std::size_t max_pixels = 1 << 24, max_channels = 4;
-inline constexpr unsigned max_step = 32;
-
-struct Shape {
-    std::size_t width, height, channels;
-};
-
-// How a tile is coded: its first byte.
-struct Way {
-    unsigned colour = 0;  // 0 as it is, 1 green and differences to it, 2 luma and two differences (YCoCg-R)
-    bool screen = false;  // whole pixels are guessed first
-    unsigned step = 1;    // between the values that can be coded; 1 is without loss
-};
-
-using Pixel = std::uint32_t;  // channel c in byte c
 
 template <class Coder>
 class Walk {
@@ -62,6 +47,7 @@ public:
             begin_row();
             for (std::size_t x = pad; x < shape_.width + pad; ++x, data += shape_.channels) {
                 Pixel p = 0;
+                if constexpr (requires { coder_.next_pixel(); }) coder_.next_pixel();
                 if constexpr (!Coder::reads)
                     for (std::size_t c = 0; c < shape_.channels; ++c) p |= Pixel{data[c]} << 8 * c;
                 p = way_.screen ? guess_pixel(x, p) : value_by_value(x, p);
@@ -80,7 +66,6 @@ private:
     static constexpr std::size_t pad = 2, guesses = 8, kinds = 5, levels = 32, cuts = 8;
     static constexpr unsigned flag_bits = 14;
 
-    using Values = std::array<int, max_channels>;
     using Guesses = std::array<int, guesses>;
 
     struct Plane {                                       // the first row is the one that is coded, the
@@ -116,8 +101,6 @@ private:
         std::uint32_t near;
     };
 
-    static int byte(Pixel p, std::size_t c) { return static_cast<int>(p >> 8 * c & 255); }
-
     void begin_row() {
         const auto extend = [&](auto& rows) {
             for (std::size_t i = 0; i < pad; ++i) {
@@ -139,41 +122,7 @@ private:
         turn(pixel_);
     }
 
-    // ---- colours -------------------------------------------------------------------------------------
-
-    Values spread(Pixel p) const {
-        Values v = {byte(p, 0), byte(p, 1), byte(p, 2), byte(p, 3)};
-        const int r = v[0], g = v[1], b = v[2];
-        if (way_.colour == 1) {
-            v[0] = g, v[1] = r - g, v[2] = b - g;
-        } else if (way_.colour == 2) {
-            const int t = b + ((r - b) >> 1);
-            v[0] = t + ((g - t) >> 1), v[1] = g - t, v[2] = r - b;
-        }
-        return v;
-    }
-
-    Pixel gather(const Values& v) const {
-        Values o = v;
-        if (way_.colour == 1) {
-            o[1] = v[0], o[0] = v[1] + v[0], o[2] = v[2] + v[0];
-        } else if (way_.colour == 2) {
-            const int t = v[0] - (v[1] >> 1);
-            o[1] = v[1] + t, o[2] = t - (v[2] >> 1), o[0] = o[2] + v[2];
-        }
-        Pixel p = 0;
-        for (std::size_t c = 0; c < shape_.channels; ++c)
-            p |= static_cast<Pixel>(std::clamp(o[c], 0, 255)) << 8 * c;
-        return p;
-    }
-
-    bool differs(std::size_t c) const { return way_.colour && (c == 1 || c == 2); }
-
-    // The least and the greatest value c of a pixel with such a first one.
-    std::pair<int, int> bounds(std::size_t c, int first) const {
-        if (!differs(c)) return {0, 255};
-        return way_.colour == 1 ? std::pair(-first, 255 - first) : std::pair(-255, 255);
-    }
+    // ---- value after value -----------------------------------------------------------------------------
 
     bool close(Pixel a, Pixel b) const {
         if (way_.step == 1) return a == b;
@@ -182,8 +131,6 @@ private:
         return true;
     }
 
-    // ---- value after value -----------------------------------------------------------------------------
-
     Pixel value_by_value(std::size_t x, Pixel p) {
         if constexpr (!Coder::reads) p = coder_.choose(*this, x, p, Round{});
         return code_pixel(x, p);
@@ -191,11 +138,11 @@ private:
 
     Pixel code_pixel(std::size_t x, Pixel p) {
         Values want{}, v{};
-        if constexpr (!Coder::reads) want = spread(p);
+        if constexpr (!Coder::reads) want = way_.spread(p);
         int before = 0;
         for (std::size_t c = 0; c < shape_.channels; ++c) {
-            const auto [low, high] = bounds(c, v[0]);
-            if (way_.colour == 1 && differs(c)) want[c] += want[0] - v[0];  // to the green of the decoder
+            const auto [low, high] = way_.bounds(c, v[0]);
+            if (way_.colour == 1 && way_.differs(c)) want[c] += want[0] - v[0];  // to the green of the decoder
             v[c] = code_value(x, c, want[c], low, high, before);
             if (c == 0 && way_.screen && shape_.channels > 1) {
                 Known& known = known_[static_cast<std::size_t>(v[0])];
@@ -205,7 +152,7 @@ private:
                 }
             }
         }
-        const Pixel result = gather(v);
+        const Pixel result = way_.gather(v, shape_.channels);
         if (way_.screen) known_[static_cast<std::size_t>(v[0])].pixel = result;
         return result;
     }
@@ -384,7 +331,7 @@ private:
 
     // Values and misses of a pixel that was not coded value after value.
     void settle(std::size_t x, Pixel p) {
-        const Values v = spread(p);
+        const Values v = way_.spread(p);
         for (std::size_t c = 0; c < shape_.channels; ++c)
             keep(x, planes_[c], guess(x, planes_[c], 0), v[c], 0);
     }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,10 +42,30 @@ def decode_pixels(
     data: bytes | bytearray | memoryview, height: int, width: int, channels: int
 ) -> NDArray[np.uint8]:
     """The pixels [height, width, channels] of a stream. Raises FormatError when it is damaged."""
-    native = load()
     out = np.empty((height, width, channels), np.uint8)
-    try:
-        native.pixels_decode(np.frombuffer(data, np.uint8) if len(data) else np.zeros(0, np.uint8), out)
-    except native.StreamError as error:
-        raise FormatError(str(error)) from None
+    with _format_errors():
+        load().pixels_decode(_array(data), out)
     return out
+
+
+def pixel_bits(
+    data: bytes | bytearray | memoryview, height: int, width: int, channels: int, cell: int
+) -> NDArray[np.float64]:
+    """Bits that each square of ``cell`` pixels of a stream takes, [ceil(height / cell), ceil(width / cell)]; their
+    sum is the stream's but for some bytes. Raises FormatError when it is damaged.
+    """
+    with _format_errors():
+        found = load().pixels_places(_array(data), height, width, channels, cell)
+    return np.frombuffer(found, np.float64).reshape(-(-height // cell), -(-width // cell))
+
+
+def _array(data: bytes | bytearray | memoryview) -> NDArray[np.uint8]:
+    return np.frombuffer(data, np.uint8) if len(data) else np.zeros(0, np.uint8)
+
+
+@contextmanager
+def _format_errors() -> Iterator[None]:
+    try:
+        yield
+    except load().StreamError as error:
+        raise FormatError(str(error)) from None
