@@ -5,8 +5,9 @@
         [--every 1] [--pack photo-psnr] [--out docs/results/drawings/NAME.json]
     python benchmarks/drawings.py table docs/results/drawings docs/results/drawings/README.md
 
-PICTURES are files or folders; the name of a picture's folder is that of its set. ``table`` writes what the JSON
-files of a folder hold between the marks ``<!-- benchmark:NAME -->`` and ``<!-- end -->``, NAME being the file's name.
+PICTURES are files or folders; the name of a picture's folder is that of its set. ``table`` writes what the
+JSON files of a folder hold between the marks ``<!-- benchmark:NAME -->`` and ``<!-- end -->``, NAME being the
+file's name.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def near(pixels: np.ndarray, pack: str) -> Row:
-    """Ours at the size of AVIF's file; which tiles are pixels; CPU seconds of an encoding at the same quality."""
+    """Ours at the size of AVIF's file; which tiles are pixels; CPU seconds of an encoding at that quality."""
     codec = Avif("4:4:4")
     theirs = codec.encode(pixels, QUALITY)
     data = calotype.encode(pixels, target_size=len(theirs), pack=pack)
@@ -92,7 +93,10 @@ def lossless(pixels: np.ndarray, _: str) -> Row:
     if not np.array_equal(np.asarray(calotype.decode(data).convert("RGB")), pixels):
         raise ValueError("the decoded picture is not the same")
     image, sizes = Image.fromarray(pixels), [len(data)]
-    for form, options in (("WEBP", {"lossless": True, "method": 6, "quality": 100}), ("PNG", {"optimize": True})):
+    for form, options in (
+        ("WEBP", {"lossless": True, "method": 6, "quality": 100}),
+        ("PNG", {"optimize": True}),
+    ):
         out = io.BytesIO()
         image.save(out, form, **options)
         sizes.append(len(out.getvalue()))
@@ -130,7 +134,11 @@ def lossless_table(rows: list[Row]) -> list[str]:
         ours, webp, png = (sum(row["bytes"][k] for row in of) for k in range(3))
         worst = max(row["bytes"][0] / row["bytes"][1] for row in of)
         pixels = sum(row["pixels"] for row in of)
-        figures = [f"{8 * ours / pixels:.2f}", *(f"{ours / n - 1:+.1%}" for n in (webp, png)), f"{worst - 1:+.1%}"]
+        figures = [
+            f"{8 * ours / pixels:.2f}",
+            *(f"{ours / n - 1:+.1%}" for n in (webp, png)),
+            f"{worst - 1:+.1%}",
+        ]
         cells.append([f"{name}, {len(of)}", *figures])
     heads = ["set, pictures", "bits per pixel", "against WebP", "against PNG", "worst picture, against WebP"]
     return markdown.table(heads, cells)

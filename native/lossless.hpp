@@ -40,7 +40,8 @@ inline std::vector<std::uint8_t> encode(std::uint8_t* data, Shape shape, Way way
 }
 
 // The ways that may be best, judging by some rows in the middle: guessing whole pixels takes time to learn, so
-// more than one is left. None when all would cost twice of what may be spent.
+// more than one is left; one alone when what may be spent is limited, for that is a trial. None when all would cost
+// twice of it.
 inline std::vector<Way> choose(const std::uint8_t* data, Shape shape, const Terms& terms) {
     const Shape strip = {shape.width, std::min<std::size_t>(shape.height, 64), shape.channels};
     const std::size_t row = shape.width * shape.channels;
@@ -56,8 +57,9 @@ inline std::vector<Way> choose(const std::uint8_t* data, Shape shape, const Term
     const std::size_t least = *std::min_element(sizes.begin(), sizes.end());
     const double share = static_cast<double>(strip.height) / static_cast<double>(shape.height);
     if (terms.exact() && 8.0 * static_cast<double>(least) > 2 * terms.most * share + 1000) return {};
+    const std::size_t near = least + (terms.most < Terms().most ? 0 : least / 32);
     for (std::size_t i = 0; i < ways.size(); ++i)
-        if (sizes[i] <= least + least / 32) best.push_back(ways[i]);
+        if (sizes[i] <= near) best.push_back(ways[i]);
     return best;
 }
 

@@ -1,8 +1,8 @@
-"""Public test pictures that come in packages: each decodes at quality 100 to the pixels that Pillow gives after the
-conversion that docs/pictures.md describes, or is refused for a reason that is there, too.
+"""Public test pictures that come in packages: each decodes at quality 100 to the pixels that Pillow gives
+after the conversion that docs/pictures.md describes, or is refused for a reason that is there, too.
 
-Go's sources (Debian: golang-src) carry PngSuite's basic files and pictures of image/jpeg, gif and png. A test is
-skipped where its package is missing; CALOTYPE_CORPUS may name a folder of more pictures.
+Go's sources (Debian: golang-src) carry PngSuite's basic files and pictures of image/jpeg, gif and png. A test
+is skipped where its package is missing; CALOTYPE_CORPUS may name a folder of more pictures.
 """
 
 from __future__ import annotations
@@ -22,8 +22,21 @@ from calotype.errors import ImageError
 SUFFIXES = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 GO = sorted(Path("/usr/share").glob("go-*/src/image")) + sorted(Path("/usr/lib").glob("go*/src/image"))
 MORE = [Path(os.environ["CALOTYPE_CORPUS"])] if os.environ.get("CALOTYPE_CORPUS") else []
-FILES = sorted(path for root in {*GO[:1], *MORE} for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
-REFUSED = ("truncated", "broken", "damaged", "cannot", "CMYK", "frame", "32-bit", "floating", "no picture", "not a picture")
+FILES = sorted(
+    path for root in {*GO[:1], *MORE} for path in root.rglob("*") if path.suffix.lower() in SUFFIXES
+)
+REFUSED = (
+    "truncated",
+    "broken",
+    "damaged",
+    "cannot",
+    "CMYK",
+    "frame",
+    "32-bit",
+    "floating",
+    "no picture",
+    "not a picture",
+)
 """Words of the reasons for which docs/pictures.md refuses pictures."""
 
 
@@ -51,7 +64,9 @@ def expected(image: Image.Image, data: bytes) -> tuple[np.ndarray, int]:
     return rgba, slack
 
 
-@pytest.mark.skipif(not FILES, reason="no package with test pictures is installed (golang-src, CALOTYPE_CORPUS)")
+@pytest.mark.skipif(
+    not FILES, reason="no package with test pictures is installed (golang-src, CALOTYPE_CORPUS)"
+)
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_pictures_of_packages(path: Path) -> None:
     data = path.read_bytes()
@@ -59,11 +74,18 @@ def test_pictures_of_packages(path: Path) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             coded = calotype.encode(Image.open(io.BytesIO(data)), quality=100, keep_hidden_colour=True)
-    except ImageError as error:
-        assert any(word in str(error) for word in REFUSED), str(error)
-        return
     except Image.UnidentifiedImageError:
         return
+    except ImageError as error:
+        reason = str(error)
+    else:
+        compare(data, coded)
+        return
+    assert any(word in reason for word in REFUSED), reason
+
+
+def compare(data: bytes, coded: bytes) -> None:
+    """The decoded pixels with those that are expected of a file."""
     found = np.asarray(calotype.decode(coded).convert("RGBA"))
     ImageFile.LOAD_TRUNCATED_IMAGES, before = True, ImageFile.LOAD_TRUNCATED_IMAGES
     try:

@@ -72,7 +72,8 @@ def test_bits_and_map_of_pixels(run: Run, tmp_path: Path) -> None:
     pixels = np.full((64, 80, 3), 200, np.uint8)
     pixels[20:30, 16:32] = np.random.default_rng(1).integers(0, 256, (10, 16, 3))
     calotype.save(Image.fromarray(pixels), tmp_path / "a.calo", lossless=True)
-    lines = run("probe", tmp_path / "a.calo", "--bits", "--map", tmp_path / "bits.png", "--map-of", "pixels").out
+    drawn = ("--map", tmp_path / "bits.png", "--map-of", "pixels")
+    lines = run("probe", tmp_path / "a.calo", "--bits", *drawn).out
     assert "tiles of pixels" in lines
     assert "100.0%" in lines
     with Image.open(tmp_path / "bits.png") as image:

@@ -37,7 +37,8 @@ class Analysis:
         self.bounds = tiles.latent_box(Box(0, 0, header.width, header.height))
         self.windows = [window for row in tiles.windows(self.bounds, self.workers) for window in row]
         self.kept: list[Floats] = []
-        self._boxes, self._make = self.windows, self._window
+        self._boxes: list[Box] = self.windows
+        self._make: Callable[[int], Floats] = self._window
 
     def each(self, use: Callable[[int, Floats], Result]) -> Iterator[Result]:
         """``use(k, y)`` by the workers, for y [1, M, h, w] of tile k with its margin; results in order."""
@@ -59,7 +60,7 @@ class Analysis:
         other = Analysis(self.pixels, header, self.pack, share, self.pool, self.margin)
         if self.kept:
             other._boxes = [self.seen(k) for k in range(len(self.kept))]
-            other._make = self.kept.__getitem__
+            other._make = lambda k: self.kept[k]
         return other
 
     def tile(self, tile: int) -> Box:

@@ -54,9 +54,7 @@ class Bits:
 
     def to_dict(self) -> dict[str, Any]:
         """All but the maps, ready for JSON."""
-        found: dict[str, Any] = {
-            part: [round(float(n), 1) for n in getattr(self, part)] for part in STAGED
-        }
+        found: dict[str, Any] = {part: [round(float(n), 1) for n in getattr(self, part)] for part in STAGED}
         return found | {
             "latents": self.latents,
             "skipped": self.skipped,

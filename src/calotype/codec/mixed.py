@@ -1,8 +1,8 @@
 """Pictures with something in them that is no photograph: text, lines, flat areas. Their tiles may be pixels.
 
-A tile becomes what costs least, bits + worth x squared error: latents, its pixels exactly, or pixels near them
-that are cheaper, as native/economy.hpp finds them; flat areas are exact in both. The worth of an error in bits is
-that of the picture's own latents at the level.
+A tile becomes what costs least, bits + worth x squared error: latents, its pixels exactly, or pixels near
+them that are cheaper, as native/economy.hpp finds them; flat areas are exact in both. The worth of an error
+in bits is that of the picture's own latents at the level.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SIDE = 256
 PRICE = 200
 """Bits that each of them costs more than its share of a larger one."""
 CARE = 2.0
-"""An error in a pixel is taken for so many times its worth when it is made, for it harms the guesses of others."""
+"""An error in a pixel is taken for so many times its worth, for it harms the guesses of others."""
 SPARE = 3.0
 """How many times what latents cost pixels may take without loss: near ones may still be better then."""
 BLURRED = 255**2 / 10**2.8

@@ -22,7 +22,7 @@ AROUND = 2
 
 @dataclass(frozen=True)
 class Traits:
-    """Pixels of each tile of ``side``, [rows, columns]: all, those as in drawings, at crisp edges, in flat areas."""
+    """Pixels of each tile of a side, [rows, columns]: all, as in drawings, at crisp edges, in flat areas."""
 
     side: int
     area: Counts

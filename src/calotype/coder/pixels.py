@@ -26,9 +26,10 @@ def encode_pixels(
 
     step: between the values that can be coded, 1 to 32: errors are at most half of it; 1 is without loss
     like: the stream of nearly the same pixels, so that nothing has to be tried: many times faster
-    worth: bits that a squared error of 1 is worth, up to 1000: whatever is near a pixel is coded in its place when
-          that costs less; 0 trades nothing
-    most: what the stream may cost, in bits with the worth of its errors; one that costs more is given up: empty
+    worth: bits that a squared error of 1 is worth, up to 1000: whatever is near a pixel is coded in its place
+          when that costs less; 0 trades nothing
+    most: what the stream may cost, in bits with the worth of its errors; one that costs more is given up:
+          empty; what is limited is a trial, and fewer ways are tried
 
     Returns the stream and the pixels that it decodes to. Raises ValueError for other shapes.
     """
@@ -51,8 +52,8 @@ def decode_pixels(
 def pixel_bits(
     data: bytes | bytearray | memoryview, height: int, width: int, channels: int, cell: int
 ) -> NDArray[np.float64]:
-    """Bits that each square of ``cell`` pixels of a stream takes, [ceil(height / cell), ceil(width / cell)]; their
-    sum is the stream's but for some bytes. Raises FormatError when it is damaged.
+    """Bits that each square of ``cell`` pixels takes, [ceil(height / cell), ceil(width / cell)]; their sum is
+    the stream's but for some bytes. Raises FormatError when it is damaged.
     """
     with _format_errors():
         found = load().pixels_places(_array(data), height, width, channels, cell)
