@@ -3,8 +3,8 @@
     python benchmarks/front.py PHOTOS [--bpp 0.2] [--out docs/images/front.webp]
 
 PHOTOS is a folder with the subfolder large. Pictures, details and the search for a size are those of
-``benchmarks/sheet.py``; here each detail is the middle of one there, twice as large, with the codec and what it
-took in kilobytes above it. Beside the picture, ``front.json`` holds the figures.
+``benchmarks/sheet.py``; here each detail is a part of one there, twice as large, below the codec's name and
+the size of its file. Beside the picture, ``front.json`` holds the figures.
 """
 
 from __future__ import annotations

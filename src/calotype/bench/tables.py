@@ -2,8 +2,8 @@
 RESULTS FILE.md ...``.
 
 A document marks the places with ``<!-- table:NAME -->``, ``<!-- command:NAME -->`` and ``<!-- end -->``; NAME
-is the name of the results' folder. A place ``<!-- short:NAME+NAME -->`` gets the few rows that a newcomer needs,
-of several folders that lie beside each other (`short`).
+is the name of the results' folder. ``<!-- short:NAME+NAME -->`` gets the few rows that a newcomer needs, of
+several folders that lie beside each other (`short`).
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def short(folders: Sequence[Path]) -> str:
         [
             *lines,
             "",
-            f"Bytes against {SHORT_ANCHOR} for the same quality (BD-rate on the means over pictures: {pictures}), "
+            f"Bytes against {SHORT_ANCHOR} for the same quality (BD-rate on the means over {pictures}), "
             f"from the sizes of real files; lower is better. Speed on {folders[-1].name}: all threads on "
             f"{hardware['processor']} with {hardware['cores']} cores. {_when(list(found.values()))}",
         ]
