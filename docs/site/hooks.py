@@ -36,7 +36,7 @@ ELSEWHERE = {
 """Pages of the site, and the files that they are."""
 RESULTS = ROOT / "docs" / "results"
 
-LINK = re.compile(r"(?<!`)\]\(([^()\s#]+)(#[^()\s]*)?\)")
+LINK = re.compile(r"\]\(([^()\s#]+)(#[^()\s]*)?\)")
 PICTURE = re.compile(r"^!\[([^\]]*)\]\(([^()\s]+\.svg)\)$", re.MULTILINE)
 
 
@@ -103,14 +103,9 @@ def _target(target: str, uri: str, origin: str, files: Files, config: MkDocsConf
     path = posixpath.normpath(posixpath.join(posixpath.dirname(origin), target))
     here = {there: made for made, there in ELSEWHERE.items()}
     inside = path.removeprefix("docs/") if path.startswith("docs/") else here.get(path, "")
-    notebook = re.sub(r"^notebooks(/|$)", "notebooks/", inside)
-    if inside.endswith(".ipynb"):
-        inside = notebook.replace(".ipynb", ".md")
-    elif path == "docs/notebooks":
-        inside = "notebooks/compress.md"
-    elif path == "README.md":
-        inside = "index.md"
-    if inside and files.get_file_from_path(inside) is not None:
+    inside = "index.md" if path == "README.md" else inside.replace(".ipynb", ".md")
+    file = files.get_file_from_path(inside) if inside else None
+    if file is not None and file.inclusion.is_included():
         return posixpath.relpath(inside, posixpath.dirname(uri) or ".")
     if (ROOT / path).exists():
         return f"{repository(config)}/{path}"
