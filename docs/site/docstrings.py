@@ -1,7 +1,7 @@
 """Docstrings as this project writes them, for mkdocstrings: an extension of Griffe.
 
-In them, parameters are lines ``name:   what it is`` with what follows indented, and ``::`` announces an example.
-Here the former become a section *Args* when the function has such parameters, and a list otherwise.
+In them, parameters are lines ``name:   what it is`` with what follows indented, and ``::`` announces an
+example. Here the former become a section *Args* when the function has such parameters, and a list otherwise.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """What the documentation site does beside rendering docs/*.md. MkDocs calls the functions named ``on_...``.
 
-* Pages that are made: published systems (`systems`), notebooks (`notebooks`), the reference, and copies of pages
-  that live elsewhere in the repository.
+* Pages that are made: published systems (`systems`), notebooks (`notebooks`), the `reference`, and
+  pages that live elsewhere in the repository.
 * Links that leave docs/ go to such a page, or to the repository.
-* ``<!-- made:NAME -->`` in a page stands for what `MADE` makes; an SVG picture becomes part of its page, so that
-  its ink follows the page's colours.
+* ``<!-- made:NAME -->`` in a page stands for what `MADE` makes. An SVG picture becomes part of its page, so
+  that its ink follows the page's colours.
 
 CALOTYPE_DOCS=quick leaves out what costs minutes: running the notebooks, and counting the multiplications of
 the published systems.
@@ -89,6 +89,8 @@ def repository(config: MkDocsConfig) -> str:
 def on_page_markdown(text: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Make links fit, put in what is made."""
     uri = page.file.src_uri
+    if uri == "index.md":
+        page.meta["hide"] = ["navigation", "toc"]
     if uri == "lab-systems.md":
         text = systems.linked(text)
     text = re.sub(r"^<!-- made:(\w+) -->$", lambda m: MADE[m[1]](), text, flags=re.MULTILINE)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import base64
+import io
 import os
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import nbformat
+from nbclient import NotebookClient
+from PIL import Image
 
 TERMINAL = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -25,6 +29,8 @@ def pages(path: Path, repository: str, *, run: bool) -> dict[str, str | bytes]:
             parts.append(cell.source)
             continue
         parts.append(f"```python\n{cell.source}\n```")
+        printed = "".join(o.text for o in cell.get("outputs", []) if o.get("name") == "stdout")
+        parts += [_text(printed) if printed else ""]
         parts += [_shown(output, path.stem, made) for output in cell.get("outputs", [])]
     parts.append(f"*This page is a notebook: [{path.name}]({repository}/docs/notebooks/{path.name}).*")
     made[f"notebooks/{path.stem}.md"] = "\n\n".join(part for part in parts if part) + "\n"
@@ -37,28 +43,24 @@ def execute(book: Any) -> None:
     Raises:
         nbclient.exceptions.CellExecutionError: when a cell fails.
     """
-    import tempfile
-
-    from nbclient import NotebookClient
-
     with tempfile.TemporaryDirectory() as folder:
         os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
-        NotebookClient(book, timeout=300, kernel_name="python3", resources={"metadata": {"path": folder}}).execute()
+        where = {"metadata": {"path": folder}}
+        NotebookClient(book, timeout=300, kernel_name="python3", resources=where).execute()
 
 
 def _shown(output: Any, stem: str, made: dict[str, str | bytes]) -> str:
-    """One output as Markdown; its picture goes into ``made``."""
-    if output.output_type == "stream":
-        return _text(output.text) if output.name == "stdout" else ""
+    """What a cell shows, as Markdown; a picture goes into ``made``. What it prints is not here."""
     data = output.get("data", {})
-    for kind, suffix in (("image/png", "png"), ("image/jpeg", "jpg")):
-        if kind in data:
-            name = f"{stem}-{sum(uri.startswith('notebooks/') for uri in made) + 1}.{suffix}"
-            made[f"notebooks/{name}"] = base64.b64decode(data[kind])
-            return f"![What the cell above shows]({name})"
-    if "text/markdown" in data:
-        return str(data["text/markdown"])
-    return _text(data["text/plain"]) if "text/plain" in data else ""
+    if "image/png" in data:
+        name = f"{stem}-{len(made) + 1}.webp"
+        smaller = io.BytesIO()
+        Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).save(smaller, "WEBP", quality=88)
+        made[f"notebooks/{name}"] = smaller.getvalue()
+        return f"![What the cell above shows]({name})"
+    return (
+        _text(data["text/plain"]) if "text/plain" in data and output.output_type == "execute_result" else ""
+    )
 
 
 def _text(text: str) -> str:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import html
+import itertools
 from pathlib import Path
+
+import numpy as np
+from scipy.interpolate import PchipInterpolator
 
 from calotype.bench import results
 from calotype.bench.metrics import METRICS
@@ -22,8 +26,6 @@ CODECS = {
 }
 WIDTH, HEIGHT = 760, 430
 LEFT, RIGHT, TOP, BOTTOM = 58, 170, 18, 48
-MOST = 0.8
-"""Bits per pixel at the right edge."""
 
 
 def svg(folder: Path) -> str:
@@ -34,65 +36,65 @@ def svg(folder: Path) -> str:
             break
     table = Table(found)
     curves = {c: curve for c in CODECS if c in table.codecs and (curve := table.mean_curve(c))}
-    low, high = _range(curves)
+    most = np.ceil(20 * min(curve.bpp[-1] for curve in curves.values())) / 20
+    lines = {codec: _line(curve, most) for codec, curve in curves.items()}
+    values = [v for line in lines.values() for _, v in line]
+    low, high = 10 * max(np.floor(min(values) / 10), 0), 10 * np.ceil(max(values) / 10)
     steps = range(int(low), int(high) + 1, 10)
     parts = [
-        f'<svg class="figure" role="img" aria-label="SSIMULACRA2 over bits per pixel" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        'xmlns="http://www.w3.org/2000/svg" font-family="inherit" font-size="14">'
+        '<svg class="figure" role="img" aria-label="SSIMULACRA2 over bits per pixel" '
+        f'viewBox="0 0 {WIDTH} {HEIGHT}" xmlns="http://www.w3.org/2000/svg" font-size="14">'
     ]
     for value in steps:
         y = _y(value, low, high)
         parts.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="var(--line)" fill="none"/>')
-        parts.append(f'<text x="{LEFT - 8}" y="{y + 5:.1f}" text-anchor="end" fill="var(--soft)">{value}</text>')
-    for tenths in range(0, round(10 * MOST) + 1, 2):
-        x = _x(tenths / 10)
-        parts.append(f'<text x="{x:.1f}" y="{HEIGHT - 26}" text-anchor="middle" fill="var(--soft)">{tenths / 10:g}</text>')
-    parts.append(
-        f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 6}" text-anchor="middle" fill="var(--ink)">'
-        "bits per pixel: smaller files are on the left</text>"
-    )
+        parts.append(_text(LEFT - 8, y + 5, value, "var(--soft)", "end"))
+    for tick in np.arange(0, most + 0.01, 0.1):
+        parts.append(_text(_x(tick, most), HEIGHT - 26, f"{tick:.1f}", "var(--soft)"))
+    below = "bits per pixel: smaller files are on the left"
+    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, below, "var(--ink)"))
     parts.append(
         f'<text transform="translate(14 {(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)" text-anchor="middle" '
         f'fill="var(--ink)">{METRICS[METRIC].label}: better is up</text>'
     )
     ends = []
-    for codec, curve in curves.items():
+    for codec, line in lines.items():
         label, colour, width = CODECS[codec]
-        points = [(b, v) for b, v in zip(curve.bpp, curve.values[METRIC]) if v >= low]
-        line = _cut(points)
-        path = " ".join(f"{_x(b):.1f},{_y(v, low, high):.1f}" for b, v in line)
-        parts.append(
-            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width}" stroke-linejoin="round"/>'
-        )
-        ends.append([_y(line[-1][1], low, high), label, colour, _x(line[-1][0])])
+        path = " ".join(f"{_x(b, most):.1f},{_y(v, low, high):.1f}" for b, v in line if v >= low)
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width}"/>')
+        for bpp, value in zip(curves[codec].bpp, curves[codec].values[METRIC]):
+            if bpp <= most and value >= low:
+                at = f'cx="{_x(bpp, most):.1f}" cy="{_y(value, low, high):.1f}"'
+                parts.append(f'<circle {at} r="{width + 0.8}" fill="{colour}"/>')
+        ends.append([_y(line[-1][1], low, high), label, colour])
     ends.sort()
-    for before, after in zip(ends, ends[1:]):
+    for before, after in itertools.pairwise(ends):
         after[0] = max(after[0], before[0] + 19)
-    for y, label, colour, _ in ends:
-        parts.append(f'<text x="{WIDTH - RIGHT + 8}" y="{y + 5:.1f}" fill="{colour}">{html.escape(label)}</text>')
+    for y, label, colour in ends:
+        parts.append(_text(WIDTH - RIGHT + 8, y + 5, label, colour, "start"))
     parts.append("</svg>")
     first = curves["calotype"]
-    what = f"Means over {first.pictures} photographs of the set {name.rpartition('/')[2]}, {found['codecs']['calotype']['version']}, "
-    return f'{"".join(parts)}\n\n*{what}measured {found["finished"][:10]} at commit `{found["commit"]}`.*'
+    which = f"{first.pictures} photographs of the set {name.rpartition('/')[2]}"
+    return (
+        f"{''.join(parts)}\n\n*Means over {which}, {found['codecs']['calotype']['version']}, "
+        f"measured {found['finished'][:10]} at commit `{found['commit']}`.*"
+    )
 
 
-def _range(curves: dict[str, Curve]) -> tuple[float, float]:
-    values = [v for c in curves.values() for b, v in zip(c.bpp, c.values[METRIC]) if b <= MOST and v > 0]
-    return 10 * (min(values) // 10), 10 * (max(values) // 10 + 1)
+def _line(curve: Curve, most: float) -> list[tuple[float, float]]:
+    """Points of a curve up to ``most`` bits per pixel: a monotone cubic, as in BD-rates."""
+    smooth = PchipInterpolator(np.log(curve.bpp), curve.values[METRIC])
+    bpp = np.geomspace(curve.bpp[0], min(most, curve.bpp[-1]), 60)
+    return list(zip(bpp.tolist(), smooth(np.log(bpp)).tolist()))
 
 
-def _cut(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The part of a curve up to MOST, its last point on that edge."""
-    inside = [p for p in points if p[0] <= MOST]
-    beyond = [p for p in points if p[0] > MOST]
-    if inside and beyond:
-        (b0, v0), (b1, v1) = inside[-1], beyond[0]
-        inside.append((MOST, v0 + (v1 - v0) * (MOST - b0) / (b1 - b0)))
-    return inside
+def _text(x: float, y: float, text: object, colour: str, anchor: str = "middle") -> str:
+    inner = html.escape(str(text))
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}">{inner}</text>'
 
 
-def _x(bpp: float) -> float:
-    return LEFT + bpp / MOST * (WIDTH - LEFT - RIGHT)
+def _x(bpp: float, most: float) -> float:
+    return LEFT + bpp / most * (WIDTH - LEFT - RIGHT)
 
 
 def _y(value: float, low: float, high: float) -> float:

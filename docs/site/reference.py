@@ -6,36 +6,32 @@ PARTS = {
     "The codec": (
         "codec",
         "What `import calotype` gives, and what it raises.",
-        ["calotype.encode", "calotype.decode", "calotype.preview", "calotype.save", "calotype.open"]
-        + ["calotype.probe", "calotype.errors", "calotype.codec.convert.ConversionWarning"],
+        "encode decode preview save open probe errors codec.convert.ConversionWarning",
     ),
     "Pillow and imageio": (
         "plugins",
         "How other programs' Python sees `.calo` files.",
-        ["calotype.plugins.pillow"],
+        "plugins.pillow",
     ),
     "Bitstream": (
         "bitstream",
         "The container: a file into its parts, and back.",
-        ["calotype.bitstream", "calotype.bitstream.fields", "calotype.bitstream.reader"]
-        + ["calotype.bitstream.writer"],
+        "bitstream bitstream.fields bitstream.reader bitstream.writer",
     ),
     "Entropy coder": (
         "coder",
         "Integers into bytes, and back: rANS, and the pixel coder.",
-        ["calotype.coder.stream", "calotype.coder.tables", "calotype.coder.latents", "calotype.coder.pixels"],
+        "coder.stream coder.tables coder.latents coder.pixels",
     ),
     "Laboratory": (
         "lab",
         "Models, checkpoints, training.",
-        ["calotype.lab", "calotype.lab.registry", "calotype.lab.models.base", "calotype.lab.use"]
-        + ["calotype.lab.codec", "calotype.lab.entropy.coders", "calotype.lab.train.config"],
+        "lab lab.registry lab.models.base lab.use lab.codec lab.entropy.coders lab.train.config",
     ),
     "Benchmark": (
         "bench",
         "Codecs, metrics, runs.",
-        ["calotype.bench.codecs.base", "calotype.bench.metrics", "calotype.bench.runner"]
-        + ["calotype.bench.bdrate", "calotype.bench.results"],
+        "bench.codecs.base bench.metrics bench.runner bench.bdrate bench.results",
     ),
 }
 
@@ -48,6 +44,7 @@ def navigation() -> list[dict[str, str]]:
 def pages() -> dict[str, str]:
     """The pages' sources."""
     return {
-        f"reference/{name}.md": f"# {title}\n\n{about}\n\n" + "".join(f"::: {item}\n\n" for item in items)
+        f"reference/{name}.md": f"# {title}\n\n{about}\n\n"
+        + "".join(f"::: calotype.{item}\n\n" for item in items.split())
         for title, (name, about, items) in PARTS.items()
     }

@@ -1,4 +1,4 @@
-"""A page for each published system: diagram, citation, sizes, and what it costs, from the laboratory's registry."""
+"""A page for each published system, from the registry: diagram, citation, sizes, and what it costs."""
 
 from __future__ import annotations
 
@@ -69,7 +69,14 @@ def _page(name: str, repository: str, counted: dict[str, Any] | None) -> str:
     entry = registry.entry(name)
     module = importlib.import_module(entry.model.__module__)
     file = f"src/{entry.model.__module__.replace('.', '/')}.py"
-    lines = [f"# {name}", "", f"{entry.summary[0].upper()}{entry.summary[1:]}.", "", f"*{entry.citation}*", ""]
+    lines = [
+        f"# {name}",
+        "",
+        f"{entry.summary[0].upper()}{entry.summary[1:]}.",
+        "",
+        f"*{entry.citation}*",
+        "",
+    ]
     document = (module.__doc__ or "").strip()
     # A diagram is announced by "::", and is indented in the text.
     lines += ["## What it is", "", document.replace("\n::\n", "\n"), ""]
@@ -79,7 +86,9 @@ def _page(name: str, repository: str, counted: dict[str, Any] | None) -> str:
     sizes = [("as here", entry.config), ("for high rates", entry.high)]
     lines += ["| | |", "| --- | --- |"]
     lines += [
-        f"| {title} | {', '.join(f'`{k}={v}`' for k, v in config.items())} |" for title, config in sizes if config
+        f"| {title} | {', '.join(f'`{k}={v}`' for k, v in config.items())} |"
+        for title, config in sizes
+        if config
     ]
     if counted:
         lines += ["", "## What it costs", "", *_costs(counted)]
@@ -104,11 +113,9 @@ def _costs(counted: dict[str, Any]) -> list[str]:
         if share >= 0.005
     )
     rows = [f"| `{k}` | {parts.get(k, 0):,} | {kmacs.get(k, 0.0):.2f} |" for k in names]
-    maps = ", ".join(
-        f"`{key}` of {' x '.join(map(str, shape))}" for key, shape in counted["latents"].items()
-    )
+    maps = ", ".join(f"`{key}` of {' x '.join(map(str, shape))}" for key, shape in counted["latents"].items())
     return [
-        f"Multiplications for a pixel of the picture, there and back, in thousands: **{total:.1f}**. Shares of the parts:",
+        f"Thousands of multiplications for each pixel, there and back: **{total:.1f}**. Shares of the parts:",
         "",
         f'<div class="bar">{bars}</div><div class="key">{key}</div>',
         "",

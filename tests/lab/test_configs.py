@@ -1,4 +1,4 @@
-"""``configs/``: settings of the runs behind the shipped packs, and the commands with them in docs/results/training/packs.md."""
+"""``configs/``: settings of the runs behind the shipped packs, and the commands of the diary with them."""
 
 from __future__ import annotations
 
