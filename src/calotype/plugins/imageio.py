@@ -20,7 +20,7 @@ from calotype.plugins import pillow
 NAME = "calotype"
 
 
-class CaloPlugin(PillowPlugin):  # type: ignore[misc]
+class CaloPlugin(PillowPlugin):
     """.calo files by imageio's Pillow plugin: arrays uint8 [H, W], [H, W, 3] or [H, W, 4].
 
     ``imwrite`` takes the keywords of :func:`calotype.encode`, which Pillow passes on.
@@ -39,7 +39,7 @@ class CaloPlugin(PillowPlugin):  # type: ignore[misc]
 
     def write(self, ndimage: Any, **options: Any) -> bytes | None:
         """Write one picture; ``mode``, ``format`` and ``is_batch`` as imageio's Pillow plugin takes them."""
-        return super().write(ndimage, **{"format": pillow.FORMAT, **options})  # type: ignore[no-any-return]
+        return super().write(ndimage, **{"format": pillow.FORMAT, **options})
 
 
 def register() -> None:
