@@ -120,4 +120,5 @@ def _inline(whole: str, label: str, uri: str) -> str:
         return whole
     drawing = re.sub(r"<style>.*?</style>", "", drawing, flags=re.DOTALL)
     drawing = re.sub(r"\s*\n\s*", " ", drawing)  # an empty line would end the block of HTML
-    return drawing.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+    drawing = drawing.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+    return f'<div class="wide">{drawing.strip()}</div>'

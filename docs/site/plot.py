@@ -36,20 +36,20 @@ def svg(folder: Path) -> str:
             break
     table = Table(found)
     curves = {c: curve for c in CODECS if c in table.codecs and (curve := table.mean_curve(c))}
-    most = np.ceil(20 * min(curve.bpp[-1] for curve in curves.values())) / 20
+    most = min(curve.bpp[-1] for curve in curves.values())
     lines = {codec: _line(curve, most) for codec, curve in curves.items()}
     values = [v for line in lines.values() for _, v in line]
     low, high = 10 * max(np.floor(min(values) / 10), 0), 10 * np.ceil(max(values) / 10)
     steps = range(int(low), int(high) + 1, 10)
     parts = [
-        '<svg class="figure" role="img" aria-label="SSIMULACRA2 over bits per pixel" '
+        '<div class="wide"><svg class="figure" role="img" aria-label="SSIMULACRA2 over bits per pixel" '
         f'viewBox="0 0 {WIDTH} {HEIGHT}" xmlns="http://www.w3.org/2000/svg" font-size="14">'
     ]
     for value in steps:
         y = _y(value, low, high)
         parts.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="var(--line)" fill="none"/>')
         parts.append(_text(LEFT - 8, y + 5, value, "var(--soft)", "end"))
-    for tick in np.arange(0, most + 0.01, 0.1):
+    for tick in np.arange(0, most, 0.1):
         parts.append(_text(_x(tick, most), HEIGHT - 26, f"{tick:.1f}", "var(--soft)"))
     below = "bits per pixel: smaller files are on the left"
     parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, below, "var(--ink)"))
@@ -72,7 +72,7 @@ def svg(folder: Path) -> str:
         after[0] = max(after[0], before[0] + 19)
     for y, label, colour in ends:
         parts.append(_text(WIDTH - RIGHT + 8, y + 5, label, colour, "start"))
-    parts.append("</svg>")
+    parts.append("</svg></div>")
     first = curves["calotype"]
     which = f"{first.pictures} photographs of the set {name.rpartition('/')[2]}"
     return (

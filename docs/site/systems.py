@@ -83,13 +83,9 @@ def _page(name: str, repository: str, counted: dict[str, Any] | None) -> str:
     if own := (entry.model.__doc__ or "").strip():
         lines += [f"`{entry.model.__name__}`: {own}", ""]
     lines += ["## Sizes", ""]
-    sizes = [("as here", entry.config), ("for high rates", entry.high)]
-    lines += ["| | |", "| --- | --- |"]
-    lines += [
-        f"| {title} | {', '.join(f'`{k}={v}`' for k, v in config.items())} |"
-        for title, config in sizes
-        if config
-    ]
+    for title, config in (("As here", entry.config), ("For high rates", entry.high)):
+        if config:
+            lines.append(f"- {title}: {', '.join(f'`{k}={v}`' for k, v in config.items())}")
     if counted:
         lines += ["", "## What it costs", "", *_costs(counted)]
     lines += ["", "## Try it", "", "```sh", f"calotype lab describe {name}"]
@@ -101,7 +97,7 @@ def _page(name: str, repository: str, counted: dict[str, Any] | None) -> str:
 def _costs(counted: dict[str, Any]) -> list[str]:
     kmacs, parts = counted["kmacs"], counted["parts"]
     total = sum(v for k, v in kmacs.items() if k != "total")
-    names = [k for k in dict.fromkeys([*parts, *kmacs]) if k != "total"]
+    names = [k for k in dict.fromkeys([*parts, *kmacs]) if k != "total" and (parts.get(k) or kmacs.get(k))]
     shares = [(k, kmacs.get(k, 0.0) / total if total else 0.0) for k in names]
     bars = "".join(
         f'<span style="width:{100 * share:.2f}%;background:{COLOURS[i % len(COLOURS)]}" title="{k}"></span>'
