@@ -16,6 +16,8 @@ JUMP = 32
 """Grey levels between neighbours that make an edge."""
 CRISP, SOLID = 0.01, 0.7
 """How much of a tile of a drawing is at crisp edges, or within flat areas."""
+SMALL = 64 * 64
+"""Pixels of a picture that is tried both ways whatever it looks like."""
 AROUND = 2
 """Rows around a pixel that say what it is."""
 
@@ -61,8 +63,11 @@ class Traits:
 
     def suspicious(self) -> NDArray[np.bool_]:
         """The tiles that may be better as pixels: much is as in drawings, and there are their crisp edges, or
-        little but flat areas. Smooth photographs have many equal neighbours, too.
+        little but flat areas. Smooth photographs have many equal neighbours, too. All of a small picture, for
+        which trying costs little.
         """
+        if self.area.sum() <= SMALL:
+            return np.ones(self.area.shape, bool)
         edges = (self.crisp >= CRISP * self.area) | (self.solid >= SOLID * self.area)
         return np.asarray((self.drawn >= FLAT * self.area) & edges)
 
