@@ -9,6 +9,7 @@ OUT/base/ROW/model.safetensors     the common start of a system's rows, if the b
 OUT/ROW/LAMBDA/model.safetensors   a trained model; training goes on with the first that is missing
 OUT/ROW/LAMBDA/measures.json       real files, times and the correlation map on the pictures
 OUT/results.json, results.md, maps.png
+OUT/pairs.json, pairs.md           pairs of seeds, if there are two or more
 OUT/speed.json, speed.md           decoding times (part ``speed``)
 """
 
@@ -32,9 +33,12 @@ from calotype.lab import registry
 from calotype.lab.train.data import Photos
 from calotype.records.provenance import provenance
 from calotype.records.script import made_of, usable
+from studies.correlation import pairs
 from studies.correlation.plan import BUDGETS, Budget, Row
 from studies.correlation.runs import (
     BUDGET,
+    PAIRS,
+    PAIRS_PAGE,
     RESULTS,
     SPEED,
     SPEED_PAGE,
@@ -129,6 +133,10 @@ def _main(given: Any, begun: float, command: Sequence[str]) -> int:
     if given.part in ("report", "all"):
         from studies.correlation.report import write
 
+        if made := pairs.collect(budget, given.out):
+            (given.out / PAIRS).write_text(json.dumps(made, indent=1) + "\n")
+        if (given.out / PAIRS).is_file():
+            (given.out / PAIRS_PAGE).write_text(made_of(given.out / PAIRS, pairs.page))
         print(write(budget, given.out, command))
     return 0
 

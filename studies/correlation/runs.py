@@ -23,6 +23,7 @@ from studies.correlation.plan import Budget, Row, plan
 
 MODEL, MEASURES, RESULTS, BUDGET = "model.safetensors", "measures.json", "results.json", "budget.json"
 BASE = "base"
+PAIRS, PAIRS_PAGE = "pairs.json", "pairs.md"
 SPEED, SPEED_PAGE = "speed.json", "speed.md"
 
 
