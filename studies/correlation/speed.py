@@ -210,7 +210,8 @@ def page(record: dict[str, Any]) -> str:
     lines = ["# What autoregression costs", "", *wrapped(text), "", *table(heads, rows)]
     lines += ["", "## Times faster than autoregression position by position", ""]
     heads = [
-        "system", "before", "now", "both in float32", "now, with the synthesis", "published", "fewer products", "fewer steps",
+        "system", "before", "now", "both in float32", "now, with the synthesis", "published", "fewer "
+        "products", "fewer steps",
     ]  # fmt: skip
     rows = []
     for s in found.values():

@@ -223,8 +223,8 @@ def test_rows_of_a_system_share_their_start(run: Run, tmp_path: Path) -> None:
 
 
 def test_every_kind_of_decoding_is_timed(tmp_path: Path) -> None:
-    """Position by position only where there is a raster scan, plain sums only where there are quicker ones; models
-    and coders are as they were before.
+    """Position by position only where there is a raster scan, plain sums only where there are quicker ones;
+    models and coders are as they were before.
     """
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "a.png")
     chosen = [("cheng-autoregressive", "cheng2020-anchor", {"n": 8}), ("b", "balle2017", {"n": 8})]
@@ -233,7 +233,10 @@ def test_every_kind_of_decoding_is_timed(tmp_path: Path) -> None:
     assert (FileDecoder.code, quick_conv.LEAST) == (code, least)
     kinds = {"latents", "synthesis", "float32"}
     assert {k for k, v in plain.items() if isinstance(v, dict) and "all" in v} == kinds
-    assert {k for k, v in raster.items() if isinstance(v, dict) and "all" in v} == kinds | {"one by one", "plain sums"}
+    assert {k for k, v in raster.items() if isinstance(v, dict) and "all" in v} == kinds | {
+        "one by one",
+        "plain sums",
+    }
     assert (raster["steps"], plain["steps"]) == (17, 1)  # 4 x 4 positions and z; one map
     assert 0 < raster["one by one"]["reading"] < raster["one by one"]["all"]
     assert raster["kmacs"] > 0

@@ -42,7 +42,12 @@ def kept(results: dict[str, Any]) -> dict[str, Any]:
     ]  # fmt: skip
     versions = {name: results["codecs"][name]["version"] for name in sorted(codecs)}
     keys = ("commit", "hardware", "libraries", "finished")
-    return {"command": shown(results["command"]), **{k: results[k] for k in keys}, "versions": versions, "points": points}
+    return {
+        "command": shown(results["command"]),
+        **{k: results[k] for k in keys},
+        "versions": versions,
+        "points": points,
+    }
 
 
 def curves(record: dict[str, Any], codec: str, metric: str) -> dict[str, Curve]:
@@ -70,27 +75,37 @@ def page(record: dict[str, Any]) -> str:
             cells += [f"{found.told(1, ' %')}", verdict]
         rows.append(cells)
     pictures = sorted({p["image"] for p in record["points"]})
-    ladders = {name: sorted({p["quality"] for p in record["points"] if p["codec"] == name}) for pair in PAIRS for name in pair[:2]}
+    ladders = {
+        name: sorted({p["quality"] for p in record["points"] if p["codec"] == name})
+        for pair in PAIRS
+        for name in pair[:2]
+    }
     text = (
-        f"Two pairs of codecs that differ in what they were made for. BD-rate of the one made for the eye against the "
+        f"Two pairs of codecs that differ in what they were made for. BD-rate of the one made for the eye "
+        f"against the "
         "one made for MSE, judged by each metric: mean over "
         f"{len(pictures)} pictures ({', '.join(pictures)}) and its 95 % interval, from real files at "
-        f"{len(ladders[PAIRS[0][0]])} qualities. Minus: it needs fewer bits for the same quality as the metric sees it. "
+        f"{len(ladders[PAIRS[0][0]])} qualities. Minus: it needs fewer bits for the same quality as the "
+        f"metric sees it. "
         "*Cannot be told*: 0 is within the interval."
     )
     heads = ["judged by", *(h for _, _, told in PAIRS for h in (told, ""))]
     saved = [r[0] for r in rows if r[2] == "saves"]
     costs = [r[0] for r in rows if r[2] == "costs"]
     told = (
-        f"Our pack trained for SSIMULACRA2 is the better one by {', '.join(saved) or 'no metric'}, and the worse one by "
-        f"{', '.join(costs) or 'no metric'}; read the other way round, what was trained for MSE loses by all of the "
-        "former. So a table by one metric says as much of what was trained for as of the codec, as the benchmark paper "
+        f"Our pack trained for SSIMULACRA2 is the better one by {', '.join(saved) or 'no metric'}, and the "
+        f"worse one by "
+        f"{', '.join(costs) or 'no metric'}; read the other way round, what was trained for MSE loses by "
+        f"all of the "
+        "former. So a table by one metric says as much of what was trained for as of the codec, as the "
+        "benchmark paper "
         "has it; the loss by PSNR is what a fair reading needs beside the gain."
     )
     versions = ", ".join(f"{name} ({v})" for name, v in record["versions"].items())
     made = (
         f"Made by `{record['command']}` at commit `{record['commit']}` on {record['hardware']['processor']}; "
-        f"{versions}. `python -m studies.cross_metric keep` stores what is needed of the run in results.json, of which "
+        f"{versions}. `python -m studies.cross_metric keep` stores what is needed of the run in "
+        f"results.json, of which "
         "this page is generated."
     )
     lines = ["# Trained for one metric, judged by another", "", *wrapped(text), ""]
@@ -109,7 +124,9 @@ def dump(record: dict[str, Any]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Store what is needed of a run, or make the page again."""
     parser = argparse.ArgumentParser(
-        prog="python -m studies.cross_metric", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m studies.cross_metric",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("part", choices=("keep", "report"))
     parser.add_argument("run", nargs="?", type=Path, help="results.json of calotype bench, to keep")

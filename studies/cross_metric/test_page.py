@@ -28,10 +28,15 @@ def run_of(less: dict[str, float]) -> dict[str, Any]:
     for image, factor in less.items():
         for anchor, test, _ in PAIRS:
             for k in range(4):
-                metrics = {name: 30.0 + k for name in JUDGES} | {"ms_ssim": 0.9 + k / 50, "ms_ssim_y": 0.9 + k / 50}
-                metrics |= {name: 5.0 - k for name in ("nlpd", "butteraugli")}
+                metrics = dict.fromkeys(JUDGES, 30.0 + k) | {
+                    "ms_ssim": 0.9 + k / 50,
+                    "ms_ssim_y": 0.9 + k / 50,
+                }
+                metrics |= dict.fromkeys(("nlpd", "butteraugli"), 5.0 - k)
                 for codec, rate in ((anchor, 2.0**k), (test, 2.0**k * factor)):
-                    points.append({"codec": codec, "image": image, "quality": k, "bpp": rate, "metrics": metrics})
+                    points.append(
+                        {"codec": codec, "image": image, "quality": k, "bpp": rate, "metrics": metrics}
+                    )
     codecs = {name: {"version": "1"} for pair in PAIRS for name in pair[:2]}
     about = {"command": ["calotype", "bench", "/where/ever"], "commit": "c", "hardware": {"processor": "p"}}
     return {**about, "libraries": {}, "finished": "2026", "codecs": codecs, "measurements": points}

@@ -1,12 +1,12 @@
-"""Where the products of JPEG AI's decoder of 2023 go, layer by layer, and which readings of the paper would give
-its 172.1 kMAC per pixel.
+"""Where the products of JPEG AI's decoder of 2023 go, layer by layer, and which readings of the paper would
+give its 172.1 kMAC per pixel.
 
     python -m studies.jpegai.account            counts; seconds
     python -m studies.jpegai.account --stored studies/jpegai/account.json > studies/jpegai/account.md
 
-The paper gives totals and no wiring. A `Reading` is one way to wire what is known of it; `search` goes through
-all and keeps those whose totals are the published ones. Costs are formulas here (`test_account.py` holds them
-against the networks).
+The paper gives totals and no wiring. A `Reading` is one way to wire what is known of it; `search` goes
+through all and keeps those whose totals are the published ones. Costs are formulas here (`test_account.py`
+holds them against the networks).
 """
 
 from __future__ import annotations
@@ -79,17 +79,21 @@ def transformer(width: int, out: float, blocks: int, gamma: float, heads: int = 
     """Blocks of attention over channels, no biases."""
     inner = int(width * gamma)
     parts = [
-        conv(1, width, 3 * width, out, bias=False), conv(9, 3 * width, 3 * width, out, bias=False, groups=3 * width),
-        Layer(0.0, attention=2 * width * width / heads * out), conv(1, width, width, out, bias=False),
+        conv(1, width, 3 * width, out, bias=False),
+        conv(9, 3 * width, 3 * width, out, bias=False, groups=3 * width),
+        Layer(0.0, attention=2 * width * width / heads * out),
+        conv(1, width, width, out, bias=False),
         conv(1, width, 2 * inner, out, bias=False),
-        conv(9, 2 * inner, 2 * inner, out, bias=False, groups=2 * inner), conv(1, inner, width, out, bias=False),
-    ]  # fmt: skip
+        conv(9, 2 * inner, 2 * inner, out, bias=False, groups=2 * inner),
+        conv(1, inner, width, out, bias=False),
+    ]
     return blocks * parts
 
 
 def attention(kind: str, width: int, out: float, blocks: int, gamma: float) -> list[Layer]:
-    """An attention module by its name: rnab, rnab-1, cab, tam, tam-cs (half of the channels), tam-cs2 (both halves, one
-    after the other), tam-ds (convolutions down and up), tam-ps (pixel shuffles in their place), none.
+    """An attention module by its name: rnab, rnab-1, cab, tam, tam-cs (half of the channels), tam-cs2 (both
+    halves, one after the other), tam-ds (convolutions down and up), tam-ps (pixel shuffles in their place),
+    none.
     """
     if kind == "none":
         return []
@@ -142,8 +146,8 @@ class Reading:
     blocks: int = 2
     gamma: float = 4.0
     shuffles: tuple[int, ...] = (3,)
-    """Which upsamplings of luma are conv1 and pixel shuffle in the combination, counted from 1; of chroma, which
-    has one less, those as far from the last."""
+    """Which upsamplings of luma are conv1 and pixel shuffle in the combination, counted from 1; of chroma,
+    which has one less, those as far from the last."""
     branches: str = "both"
     """Which branches are changed."""
 
@@ -225,10 +229,9 @@ def search() -> tuple[int, list[dict[str, Any]]]:
                 if abs(count - combination) > (NEAR[1] if combination == 172.1 else NEAR[2]):
                     continue
                 alone = reading.total(rule, True, attention_only=True)
-                found.append(
-                    {"reading": asdict(reading), "rule": rule, "published": [whole, combination],
-                     "baseline": counts[rule], "combination": count, "saved": 100 * (1 - alone / counts[rule])}
-                )  # fmt: skip
+                match = {"reading": asdict(reading), "rule": rule, "published": [whole, combination]}
+                match |= {"baseline": counts[rule], "combination": count}
+                found.append({**match, "saved": 100 * (1 - alone / counts[rule])})
     return tried, found
 
 
@@ -266,25 +269,32 @@ def page(record: dict[str, Any]) -> str:
     }
     alone = 0.25 * 833
     text = (
-        f"Our combination costs {sums['combination exact']:.1f} kMAC per pixel (exact), the published one 172.1: "
+        f"Our combination costs {sums['combination exact']:.1f} kMAC per pixel (exact), the published one "
+        f"172.1: "
         f"{sums['combination exact'] - 172.1:.1f} too many. {low:.1f} of ours are the two RNAB at the lower "
-        f"resolution, which our reading keeps; everything else together is {rest:.1f}. So no change of the rest "
-        "closes the gap unless it is nearly left out: either the lower attention is cheaper than RNAB, or what "
+        f"resolution, which our reading keeps; everything else together is {rest:.1f}. So no change of the "
+        f"rest "
+        "closes the gap unless it is nearly left out: either the lower attention is cheaper than RNAB, or "
+        "what "
         "is counted is something else.",
         'Two published figures together say more than each: attention alone saves "up to 75 %", which leaves '
-        f"{alone:.0f} of 833, and all three 172.1. The activation saves no products, so the shuffle would save "
+        f"{alone:.0f} of 833, and all three 172.1. The activation saves no products, so the shuffle would "
+        f"save "
         f"about {alone - 172.1:.0f}. Ours saves {shuffle['exact']:.1f} by the exact rule and "
-        f"{shuffle['ptflops']:.1f} by that of ptflops 0.6.5, which counts a transposed convolution four times too "
+        f"{shuffle['ptflops']:.1f} by that of ptflops 0.6.5, which counts a transposed convolution four "
+        f"times too "
         "high: the published figures are by the latter, or by one like it. In that rule our baseline is "
         f"{sums['baseline ptflops']:.0f} and not 833, and the combination {sums['combination ptflops']:.1f}: "
         "then the baseline is wired otherwise as well.",
     )
     kept = [f for f in record["found"] if f["published"][1] == 172.1]
     about = (
-        f"{record['tried']:,} counts were tried (readings times rules): widths of latents and branches, attention "
+        f"{record['tried']:,} counts were tried (readings times rules): widths of latents and branches, "
+        f"attention "
         "at either resolution, blocks and widths of TAM, which upsamplings shuffle, which branches change. "
         f"{record['matches']} give a published pair, {record['both']} of them also {record['band'][0]:g} to "
-        f"{record['band'][1]:g} % for attention alone. With so many tries some hit by chance; none is confirmed, and "
+        f"{record['band'][1]:g} % for attention alone. With so many tries some hit by chance; none is "
+        f"confirmed, and "
         f"our systems stay as they are. The {len(kept)} that come nearest to 75 %:"
     )
     heads = [
@@ -302,9 +312,11 @@ def page(record: dict[str, Any]) -> str:
              ", ".join(map(str, r["shuffles"])) or "none", r["branches"]]
         )  # fmt: skip
     names = (
-        "*Lower*, *higher*: attention at luma 1/4 and 1/2, chroma 1/8 and 1/4. `rnab-1`: RNAB that ends in a 1x1 "
+        "*Lower*, *higher*: attention at luma 1/4 and 1/2, chroma 1/8 and 1/4. `rnab-1`: RNAB that ends in "
+        "a 1x1 "
         "convolution; `tam-cs`: half of the channels; `tam-cs2`: both halves, each by itself; `tam-ds`: "
-        "convolutions down and up; `tam-ps`: 1x1 convolutions and pixel shuffles in their place. *TAM*: blocks x "
+        "convolutions down and up; `tam-ps`: 1x1 convolutions and pixel shuffles in their place. *TAM*: "
+        "blocks x "
         "gamma. *Shuffles*: upsamplings of luma that are conv1 and pixel shuffle."
     )
     lines = ["# Where the products of JPEG AI's decoder of 2023 go", ""]

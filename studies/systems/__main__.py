@@ -1,10 +1,10 @@
 """What each learned system costs at published width: parameters, kMAC per pixel, time and memory.
 
-    python -m studies.systems measure --picture kodim23.png --out runs/systems     goes on where it was stopped
-    python -m studies.systems report --out studies/systems
+    python -m studies.systems measure --picture kodim23.png --out runs/systems     goes on where it was
+    stopped python -m studies.systems report --out studies/systems
 
-Weights are random: counts, time and memory do not depend on them (bits that are unlikely cost the range coder a
-little more). Each system is measured in a process of its own.
+Weights are random: counts, time and memory do not depend on them (bits that are unlikely cost the range
+coder a little more). Each system is measured in a process of its own.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ def measure_one(name: str, pixels: np.ndarray) -> dict[str, Any]:
 
 
 def measured(name: str, pixels: np.ndarray, folder: Path) -> None:
-    """`measure_one` in a process of its own, its result in ``folder``; a failure is told and leaves nothing."""
+    """`measure_one` in a process of its own, its result in ``folder``; a failure is told and leaves
+    nothing."""
     child = os.fork()
     if child:
         os.waitpid(child, 0)
@@ -98,11 +99,15 @@ def measured(name: str, pixels: np.ndarray, folder: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is missing, or make the page of stored results."""
     parser = argparse.ArgumentParser(
-        prog="python -m studies.systems", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m studies.systems",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("part", choices=("measure", "report"))
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--picture", type=Path, metavar="PATH", help=f"its middle {SIDE} x {SIDE} pixels are coded")
+    parser.add_argument(
+        "--picture", type=Path, metavar="PATH", help=f"its middle {SIDE} x {SIDE} pixels are coded"
+    )
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these systems; default: all")
     given = parser.parse_args(arguments)
     usable(given.out)

@@ -1,4 +1,5 @@
-"""The pages beside results.json: what every system costs, and what a rate costs by the three ways to choose one."""
+"""The pages beside results.json: what every system costs, and what a rate costs by the three ways to choose
+one."""
 
 from __future__ import annotations
 
@@ -11,11 +12,15 @@ def page(record: dict[str, Any]) -> str:
     """Markdown of what `studies.systems measure` stored."""
     side = record["side"]
     text = (
-        f"Every system of the laboratory at the width published for low rates, random weights, the middle {side} x "
+        f"Every system of the laboratory at the width published for low rates, random weights, the middle "
+        f"{side} x "
         f"{side} pixels of {record['picture']}, one thread. kMAC per pixel by the exact rule, all networks; "
-        "*decoding* without the analyses. Seconds are CPU seconds of one thread, of real files; the machine was busy, "
-        "so they are rough. *Memory*: the largest that the process was above what it held before there was a model, "
-        "so weights are in it, and again in float64 those that probabilities depend on. Systems with *: files in "
+        "*decoding* without the analyses. Seconds are CPU seconds of one thread, of real files; the machine "
+        "was busy, "
+        "so they are rough. *Memory*: the largest that the process was above what it held before there was "
+        "a model, "
+        "so weights are in it, and again in float64 those that probabilities depend on. Systems with *: "
+        "files in "
         "iterations; time and memory of four, kMAC per pixel of all 16, both networks."
     )
     heads = [
@@ -30,7 +35,8 @@ def page(record: dict[str, Any]) -> str:
         rows.append([*cells, *(f"{s[k]['peak_mib']:.0f}" for k in ("encode", "decode"))])
     lines = ["# What the learned systems cost", "", *wrapped(text), "", *table(heads, rows), ""]
     made = (
-        f"Made by `{record['command']}` at commit `{record['commit']}` on {record['hardware']['processor']}, torch "
+        f"Made by `{record['command']}` at commit `{record['commit']}` on "
+        f"{record['hardware']['processor']}, torch "
         f"{record['libraries']['torch']}. Generated from results.json."
     )
     return "\n".join([*lines, *wrapped(made)]) + "\n"

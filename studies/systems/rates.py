@@ -3,13 +3,13 @@
     python -m studies.systems.rates > studies/systems/rates.md
     python -m studies.systems.rates --stored FILE       with the encoding times of `studies.systems measure`
 
-Counts come from the registry; the times of one encoding, where they were measured, from results.json beside this.
+Counts come from the registry; the times of one encoding, where they were measured, from results.json beside
+this.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -59,7 +59,15 @@ def ways() -> list[Way]:
             model = registry.build(name)
         once = sum(v for k, v in kmacs_per_pixel(model).items() if k not in (*SYNTHESES, "total"))
         found.append(
-            Way("a model for each lambda", name, POINTS * parameters(model), once, POINTS * once, POINTS, "training")
+            Way(
+                "a model for each lambda",
+                name,
+                POINTS * parameters(model),
+                once,
+                POINTS * once,
+                POINTS,
+                "training",
+            )
         )
     with torch.device("meta"):
         product = Calotype(product_config({}))
@@ -67,13 +75,23 @@ def ways() -> list[Way]:
     again = parts["latents"]
     once = parts["analysis"] + again
     step = f"any; {parameters(product.levels):,} gains"
-    found.append(Way("gain units", "calotype", parameters(product), once, once + (POINTS - 1) * again, POINTS, step))
+    found.append(
+        Way("gain units", "calotype", parameters(product), once, once + (POINTS - 1) * again, POINTS, step)
+    )
     for name in RECURRENT:
         with torch.device("meta"):
             model = registry.build(name)
         whole = kmacs_per_pixel(model)["total"]
         found.append(
-            Way("iterations", name, parameters(model), whole * POINTS / ITERATIONS, whole, 1, "1/8 bit per pixel")
+            Way(
+                "iterations",
+                name,
+                parameters(model),
+                whole * POINTS / ITERATIONS,
+                whole,
+                1,
+                "1/8 bit per pixel",
+            )
         )
     return found
 
@@ -92,22 +110,40 @@ def page(record: dict[str, Any] | None) -> str:
              str(w.files), w.step]
         )  # fmt: skip
     text = (
-        f"What it takes to code a picture at {POINTS} rates: weights of all that is needed, and as MiB of float32; "
-        "kMAC per pixel (exact rule) to encode at one rate, which for iterations is the eighth of 16, and at all "
-        "eight, where gain units run the analysis once and iterations pass every rate on their way; files that hold "
+        f"What it takes to code a picture at {POINTS} rates: weights of all that is needed, and as MiB of "
+        f"float32; "
+        "kMAC per pixel (exact rule) to encode at one rate, which for iterations is the eighth of 16, and "
+        "at all "
+        "eight, where gain units run the analysis once and iterations pass every rate on their way; files "
+        "that hold "
         "the eight. The product's model is counted as it is trained; its pack is smaller."
     )
-    if times:
+    if record:
+        side = record["side"]
         text += (
-            f" Seconds: one encoding of {record['side']} x {record['side']} pixels on one thread of a busy machine, "  # type: ignore[index]
-            "of iterations eight, from a file of four."
+            f" Seconds: one encoding of {side} x {side} pixels on one thread of a busy machine, of "
+            f"iterations "
+            "eight, from a file of four."
         )
-    heads = ["way", "system", "weights", "MiB", "kMAC/px, one rate", "eight", "encode one, s", "files", "finest step"]
+    heads = [
+        "way",
+        "system",
+        "weights",
+        "MiB",
+        "kMAC/px, one rate",
+        "eight",
+        "encode one, s",
+        "files",
+        "finest step",
+    ]
     end = (
         "A model for each lambda is the dearest to keep; a rate between two is not to be had. "
-        "Gain units keep one set of weights, take any rate, and cost nothing that can be seen in the table. Iterations "
-        "keep one set too and give all rates in one file that may be cut anywhere, at a hundred times the arithmetic. "
-        "What a shared set loses in rate against a model for each lambda is not in this table: it was not measured here."
+        "Gain units keep one set of weights, take any rate, and cost nothing that can be seen in the table. "
+        "Iterations "
+        "keep one set too and give all rates in one file that may be cut anywhere, at a hundred times the "
+        "arithmetic. "
+        "What a shared set loses in rate against a model for each lambda is not in this table: it was not "
+        "measured here."
     )
     lines = ["# Choosing a rate, three ways", "", *wrapped(text), "", *table(heads, rows, "llrrrrrrl"), ""]
     return "\n".join([*lines, *wrapped(end)]) + "\n"
@@ -116,8 +152,12 @@ def page(record: dict[str, Any] | None) -> str:
 @guarded
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the page."""
-    parser = argparse.ArgumentParser(prog="python -m studies.systems.rates", description="Three ways to a rate.")
-    parser.add_argument("--stored", type=Path, default=RESULTS, metavar="FILE", help="results.json of the systems")
+    parser = argparse.ArgumentParser(
+        prog="python -m studies.systems.rates", description="Three ways to a rate."
+    )
+    parser.add_argument(
+        "--stored", type=Path, default=RESULTS, metavar="FILE", help="results.json of the systems"
+    )
     given = parser.parse_args(arguments)
     print(made_of(given.stored, page) if given.stored.is_file() else page(None), end="")
 

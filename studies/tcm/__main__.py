@@ -1,11 +1,12 @@
-"""Does SWAtten lower the latents' deviation, and how far do mixed blocks see?  Claims of Liu et al. (CVPR 2023).
+"""Does SWAtten lower the latents' deviation, and how far do mixed blocks see?  Claims of Liu et al. (CVPR
+2023).
 
-    python -m studies.tcm train --data photos --out runs/tcm          pairs of trainings, resumable (--minutes)
-    python -m studies.tcm measure --pictures kodak --out runs/tcm     results.json
+    python -m studies.tcm train --data photos --out runs/tcm          pairs of trainings, resumable
+    (--minutes) python -m studies.tcm measure --pictures kodak --out runs/tcm     results.json
     python -m studies.tcm report --out studies/tcm                    results.md of a folder's results.json
 
-A pair: the same system with and without SWAtten, from the same first weights where both have them, on the same
-crops in the same order.  Receptive fields are those of fresh weights at published widths.
+A pair: the same system with and without SWAtten, from the same first weights where both have them, on the
+same crops in the same order.  Receptive fields are those of fresh weights at published widths.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ def build(seed: int, *, attention: bool, **options: Any) -> Any:
     return model
 
 
-def train(data: Sequence[Path], out: Path, deadline: float, *, options: Any = OPTIONS, steps: int = 0) -> bool:
+def train(
+    data: Sequence[Path], out: Path, deadline: float, *, options: Any = OPTIONS, steps: int = 0
+) -> bool:
     """Train every pair until ``deadline`` (`time.monotonic`); returns whether all is there."""
     from calotype.lab.train.config import TrainConfig
     from calotype.lab.train.data import Photos
@@ -128,14 +131,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a part."""
     begun = time.monotonic()
     parser = argparse.ArgumentParser(
-        prog="python -m studies.tcm", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m studies.tcm",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("part", choices=("train", "measure", "report"))
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--data", nargs="+", type=Path, default=[], metavar="FOLDER")
     parser.add_argument("--pictures", nargs="+", type=Path, default=[], metavar="PATH")
-    parser.add_argument("--limit", type=int, default=6, metavar="N", help="pictures to measure on; default: 6")
-    parser.add_argument("--minutes", type=float, default=math.inf, metavar="N", help="stop training after so long")
+    parser.add_argument(
+        "--limit", type=int, default=6, metavar="N", help="pictures to measure on; default: 6"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, metavar="N", help="stop training after so long"
+    )
     given = parser.parse_args(arguments)
     usable(given.out)
     if given.part == "train":

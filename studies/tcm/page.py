@@ -20,7 +20,8 @@ def page(record: dict[str, Any]) -> str:
         f"{len(seeds)} pairs of trainings of `liu2023-tcm-small` at the widths {record['options']}: the same "
         f"{train['steps']} steps of {train['batch']} crops of {train['crop']} pixels at lambda "
         f"{record['lambda']:g}, the same first weights where both have them; averaged weights; "
-        f"{len(record['pictures'])} pictures of Kodak. Deviation: epsilon_s = |round(y - mu) - (y - mu)| / |y|. "
+        f"{len(record['pictures'])} pictures of Kodak. Deviation: epsilon_s = |round(y - mu) - (y - mu)| / "
+        f"|y|. "
         "Published, after full training: 0.451 without, 0.389 with; 0.422 and 0.365."
     )
     lines = ["# SWAtten and the reach of mixed blocks", "", *wrapped(text), ""]
@@ -35,16 +36,19 @@ def page(record: dict[str, Any]) -> str:
         found = effect([runs["with", s]["epsilon_s"] - runs["without", s]["epsilon_s"] for s in seeds])
         told = (
             f"SWAtten changes epsilon_s by {found.told(3)}, mean and 95 % interval of {found.count} pairs; "
-            f"published {CLAIM:+.2f}: *{found.verdict(CLAIM)}*. That is of trainings of this length; after full "
+            f"published {CLAIM:+.2f}: *{found.verdict(CLAIM)}*. That is of trainings of this length; after "
+            f"full "
             "ones it may be otherwise."
         )
         lines += ["", *wrapped(told)]
     lines += ["", "## How far one latent sees", ""]
     side = record["side"]
     about = (
-        f"Fresh weights at published widths (`liu2023-tcm-small`, all channels of a block through convolutions, "
+        f"Fresh weights at published widths (`liu2023-tcm-small`, all channels of a block through "
+        f"convolutions, "
         f"through windows, or half and half), {record['seeds']} seeds, the middle {side} x {side} pixels of "
-        f"{record['fields'][0]['pictures'][0]}. *Reach*: rows x columns in which the gradient exceeds that share "
+        f"{record['fields'][0]['pictures'][0]}. *Reach*: rows x columns in which the gradient exceeds that "
+        f"share "
         "of its largest value; the radius is the root mean square distance."
     )
     lines += [*wrapped(about), ""]

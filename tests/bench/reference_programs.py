@@ -1,12 +1,13 @@
-"""Stand-ins for the reference encoders and decoders VTM and HM, as strict with their command line as the real ones.
+"""Stand-ins for the reference encoders and decoders VTM and HM, as strict with their command line as the
+real ones.
 
     install(folder)        EncoderApp, DecoderApp, TAppEncoder, TAppDecoder and their configurations
 
-What is imitated, of VTM 23 and HM 16 (source/App, source/Lib/Utilities/program_options_lite.cpp): short options with
-one dash and a value of their own, long ones with ``=``; an unknown option is told and ends with status 1; without
-arguments the version and the help; sizes must be multiples of the smallest block unless the conformance window pads
-them; the reading of raw planar samples of 16 bits; a log on standard output.  Their bitstreams are of course not
-VVC and HEVC: a header, and samples coarser by the QP.
+What is imitated, of VTM 23 and HM 16 (source/App, source/Lib/Utilities/program_options_lite.cpp): short
+options with one dash and a value of their own, long ones with ``=``; an unknown option is told and ends with
+status 1; without arguments the version and the help; sizes must be multiples of the smallest block unless
+the conformance window pads them; the reading of raw planar samples of 16 bits; a log on standard output.
+Their bitstreams are of course not VVC and HEVC: a header, and samples coarser by the QP.
 """
 
 from __future__ import annotations
@@ -16,16 +17,18 @@ import stat
 import sys
 from pathlib import Path
 
-PROGRAM = '''#!{python}
+PROGRAM = """#!{python}
 import struct, sys, zlib
 from pathlib import Path
 name, banner, worst = {name!r}, {banner!r}, {worst}
 encoder = name.endswith("Encoder") or name.startswith("Encoder")
 SHORT = {{"c": "", "i": "InputFile", "b": "BitstreamFile", "o": "ReconFile", "wdt": "SourceWidth",
-          "hgt": "SourceHeight", "fr": "FrameRate", "f": "FramesToBeEncoded", "q": "QP", "d": "OutputBitDepth"}}
+          "hgt": "SourceHeight", "fr": "FrameRate", "f": "FramesToBeEncoded", "q": "QP", "d":
+          "OutputBitDepth"}}
 if not encoder:
     SHORT = {{k: v for k, v in SHORT.items() if k in "bod"}}
-LONG = set(SHORT.values()) | ({{"ConformanceWindowMode", "InputBitDepth", "InternalBitDepth", "InputChromaFormat",
+LONG = set(SHORT.values()) | ({{"ConformanceWindowMode", "InputBitDepth", "InternalBitDepth",
+"InputChromaFormat",
                                "Level"}} if encoder else set())
 print(banner)
 if len(sys.argv) == 1:
@@ -66,7 +69,8 @@ if encoder:
     if given["InputBitDepth"] != "10" or given["InputChromaFormat"] != "444":
         fail("Error: only 4:4:4 with 10 bits is imitated")
     if (width % 8 or height % 8) and given.get("ConformanceWindowMode") != "1":
-        fail("Error: Picture width must be an integer multiple of the specified chroma subsampling and minimum CU")
+        fail("Error: Picture width must be an integer multiple of the specified chroma subsampling and
+        minimum CU")
     samples = Path(given["InputFile"]).read_bytes()
     if len(samples) < 6 * width * height:
         fail("Error: input file too short for one frame")
@@ -75,8 +79,8 @@ if encoder:
         fail("Error: a sample of more than 10 bits")
     step = 1 + qp // 4
     coarse = [min(1023, (v + step // 2) // step * step) for v in planes]
-    stream = struct.pack("<HHB", width, height, qp) + zlib.compress(struct.pack("<%dH" % len(coarse), *coarse))
-    Path(given["BitstreamFile"]).write_bytes(stream)
+    stream = struct.pack("<HHB", width, height, qp) + zlib.compress(struct.pack("<%dH" % len(coarse),
+    *coarse)) Path(given["BitstreamFile"]).write_bytes(stream)
     Path(given["ReconFile"]).write_bytes(struct.pack("<%dH" % len(coarse), *coarse))
     print("POC    0 LId:  0 TId: 0 ( I-SLICE, QP %d ) %10d bits" % (qp, 8 * len(stream)))
     print("Bytes written to file: %d" % len(stream))
@@ -91,7 +95,7 @@ else:
     except zlib.error:
         fail("Error: bitstream is damaged")
     print("POC    0 [DT  0.010] [MD5:(OK)]")
-'''
+"""
 VTM = "VVCSoftware: VTM {0} Version 23.11 [Linux][GCC 12.2.0][64 bit] [SIMD=AVX2]"
 HM = "HM software: {0} Version [16.28] (including RExt)[Linux][GCC 12.2.0][64 bit]"
 PROGRAMS = {
@@ -102,7 +106,8 @@ CONFIGURATIONS = ("encoder_intra_vtm.cfg", "encoder_intra_main_rext.cfg")
 
 
 def install(folder: Path) -> Path:
-    """Programs in ``folder/bin``, configurations in ``folder/cfg``, as the real ones build; returns the former."""
+    """Programs in ``folder/bin``, configurations in ``folder/cfg``, as the real ones build; returns the
+    former."""
     programs, configurations = folder / "bin", folder / "cfg"
     for made in (programs, configurations):
         made.mkdir()

@@ -41,14 +41,18 @@ def test_files_of_any_size(name: str, programs: Path) -> None:
     assert errors[1] < 2 < errors[0]
 
 
-@pytest.mark.parametrize(("name", "told"), zip(NAMES, ("VTM Encoder Version 23.11", "Encoder Version [16.28]")))
+@pytest.mark.parametrize(
+    ("name", "told"), zip(NAMES, ("VTM Encoder Version 23.11", "Encoder Version [16.28]"))
+)
 def test_versions_are_told(name: str, told: str, programs: Path) -> None:
     """Both end with status 1 when they are asked for nothing, after their version."""
     assert told in codecs.every()[name].version()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_the_programs_say_is_passed_on(name: str, programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_programs_say_is_passed_on(
+    name: str, programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     codec = codecs.every()[name]
     with pytest.raises(ProcessError, match=r"ended with status 1: Error: QP exceeds supported range"):
         codec.encode(scene(16, 16), 64)
@@ -57,7 +61,9 @@ def test_what_the_programs_say_is_passed_on(name: str, programs: Path, monkeypat
         codec.decode(data[:-8])
 
 
-def test_a_configuration_that_is_missing(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_configuration_that_is_missing(
+    programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is looked for beside the program, and where the variable says; without one the codec is missing."""
     codec = codecs.every()["vtm-444"]
     configuration = tmp_path / "cfg" / "encoder_intra_vtm.cfg"

@@ -53,7 +53,8 @@ def test_small_maps_are_summed_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_files_of_slices_on_maps_that_are_large_enough() -> None:
-    """Written and read through the quicker layers; what a probability sees differs by rounding errors only."""
+    """Written and read through the quicker layers; what a probability sees differs by rounding errors
+    only."""
     torch.manual_seed(0)
     model = registry.build("ali2023-cheng-charm", n=8, slices=2, widths=(6, 6)).eval()
     rng = np.random.default_rng(0)

@@ -58,8 +58,8 @@ def extent(field: Tensor, threshold: float) -> dict[str, Any]:
 
 
 def cut(field: Tensor, threshold: float) -> bool:
-    """Whether a map exceeds ``threshold`` times its maximum at its border, so that the field may go on beyond the
-    part of the picture that was looked at.
+    """Whether a map exceeds ``threshold`` times its maximum at its border, so that the field may go on
+    beyond the part of the picture that was looked at.
     """
     inside = field > threshold * field.max()
     border = (inside[0], inside[-1], inside[:, 0], inside[:, -1])
@@ -92,7 +92,8 @@ class Field:
         unit = "pixels" if self.half == "analysis" else "latents"
         h, w = self.map.shape
         return (
-            f"{self.label}: above {', '.join(at)} the field reaches the edge of the {h} x {w} {unit} looked at, so "
+            f"{self.label}: above {', '.join(at)} the field reaches the edge of the {h} x {w} {unit} looked "
+            f"at, so "
             "its extent and radius are too small; --size with a larger picture shows more"
         )
 

@@ -1,5 +1,5 @@
-"""Convolutions of stride 1 with fewer products: Winograd's minimal filtering (Winograd 1980; for convolutional
-networks Lavin, Gray, CVPR 2016, arXiv 1509.09308).
+"""Convolutions of stride 1 with fewer products: Winograd's minimal filtering (Winograd 1980; for
+convolutional networks Lavin, Gray, CVPR 2016, arXiv 1509.09308).
 
 Whatever decides a probability is computed in float64 (`calotype.lab.codec`), where nothing but the number of
 products makes a convolution fast. A tile of 4 x 4 outputs takes 8 x 8 products a pair of channels with 5x5
@@ -21,8 +21,8 @@ SIDE = 4
 POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)
 """Where polynomials are evaluated; infinity is one more."""
 LEAST = 512
-"""Positions of a map below which the plain sum is as fast: bringing the kernels to the points costs the same for
-any map."""
+"""Positions of a map below which the plain sum is as fast: bringing the kernels to the points costs the same
+for any map."""
 
 
 @cache
