@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 import time
@@ -44,9 +45,20 @@ def reset_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5")
 
 
+def counted(name: str, model: Any) -> dict[str, Any]:
+    """What follows from the layers alone."""
+    from calotype.lab.analysis.complexity import kmacs_per_pixel, parameters
+
+    progressive = bool(model.progressive)
+    kmacs = kmacs_per_pixel(model)
+    encoder = sum(v for k, v in kmacs.items() if k in ("g_a", "h_a"))
+    decoding = None if progressive else kmacs["total"] - encoder
+    record = {"system": name, "parameters": parameters(model), "parts": PARTS if progressive else None}
+    return record | {"kmacs": kmacs["total"], "kmacs_decoding": decoding}
+
+
 def measure_one(name: str, pixels: np.ndarray) -> dict[str, Any]:
     """One system; what it holds, codes and decodes."""
-    from calotype.lab.analysis.complexity import kmacs_per_pixel, parameters
     from calotype.lab.codec import ModelCodec
 
     torch.set_num_threads(1)
@@ -54,12 +66,8 @@ def measure_one(name: str, pixels: np.ndarray) -> dict[str, Any]:
     reset_peak()
     before = peak()
     model: Any = registry.build(name).eval()
-    progressive = bool(model.progressive)
-    record: dict[str, Any] = {"system": name, "parameters": parameters(model)}
-    record["parts"] = PARTS if progressive else None
-    kmacs = kmacs_per_pixel(model)
-    encoder = sum(v for k, v in kmacs.items() if k in ("g_a", "h_a"))
-    record |= {"kmacs": kmacs["total"], "kmacs_decoding": None if progressive else kmacs["total"] - encoder}
+    record = counted(name, model)
+    progressive = record["parts"] is not None
     codec = ModelCodec(model)
     more = {"parts": PARTS} if progressive else {}
     x = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
@@ -98,6 +106,7 @@ def measured(name: str, pixels: np.ndarray, folder: Path) -> None:
 @guarded
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is missing, or make the page of stored results."""
+    begun = time.monotonic()
     parser = argparse.ArgumentParser(
         prog="python -m studies.systems",
         description=__doc__,
@@ -109,6 +118,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--picture", type=Path, metavar="PATH", help=f"its middle {SIDE} x {SIDE} pixels are coded"
     )
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these systems; default: all")
+    minutes = "begin no further system after so long; those are counted only"
+    parser.add_argument("--minutes", type=float, default=math.inf, metavar="N", help=minutes)
     given = parser.parse_args(arguments)
     usable(given.out)
     if given.part == "measure":
@@ -121,13 +132,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
             box = ((w - SIDE) // 2, (h - SIDE) // 2)
             pixels = np.array(opened.convert("RGB").crop((*box, box[0] + SIDE, box[1] + SIDE)))
         given.out.mkdir(parents=True, exist_ok=True)
-        names = given.only or registry.names()
-        for name in names:
-            if not (given.out / f"{name}.json").is_file():
+        for name in given.only or registry.names():
+            if time.monotonic() < begun + 60 * given.minutes and not (given.out / f"{name}.json").is_file():
                 measured(name, pixels, given.out)
                 print(name, flush=True)
-        found = [given.out / f"{name}.json" for name in registry.names()]
-        systems = [json.loads(file.read_text()) for file in found if file.is_file()]
+        systems = []
+        for name in registry.names():
+            file = given.out / f"{name}.json"
+            with torch.device("meta"):
+                systems.append(
+                    json.loads(file.read_text()) if file.is_file() else counted(name, registry.build(name))
+                )
         command = ["python", "-m", "studies.systems", *(sys.argv[1:] if arguments is None else arguments)]
         record = provenance(command) | {"picture": given.picture.name, "side": SIDE, "systems": systems}
         (given.out / RESULTS).write_text(json.dumps(record, indent=1) + "\n")

@@ -31,8 +31,11 @@ def page(record: dict[str, Any]) -> str:
         star = "*" if s["parts"] else ""
         decoding = "-" if s["parts"] else f"{s['kmacs_decoding']:.1f}"
         cells = [f"`{s['system']}`{star}", f"{s['parameters']:,}", f"{s['kmacs']:.1f}", decoding]
-        cells += [f"{s[k]['seconds']:.2f}" for k in ("encode", "decode")]
-        rows.append([*cells, *(f"{s[k]['peak_mib']:.0f}" for k in ("encode", "decode"))])
+        for key, form in (("seconds", "{:.2f}"), ("peak_mib", "{:.0f}")):
+            cells += [form.format(s[k][key]) if k in s else "-" for k in ("encode", "decode")]
+        rows.append(cells)
+    if any("encode" not in s for s in record["systems"]):
+        text += " -: counted, not run, for want of time."
     lines = ["# What the learned systems cost", "", *wrapped(text), "", *table(heads, rows), ""]
     made = (
         f"Made by `{record['command']}` at commit `{record['commit']}` on "

@@ -102,8 +102,9 @@ def page(record: dict[str, Any] | None) -> str:
     rows = []
     for w in ways():
         s = times.get(w.system)
-        per = 0.0 if s is None else s["encode"]["seconds"] / (s["parts"] or 1)
-        seconds = "-" if s is None else f"{per * (POINTS if s['parts'] else 1):.2f}"
+        seconds = "-"
+        if s is not None and "encode" in s:
+            seconds = f"{s['encode']['seconds'] * (POINTS / s['parts'] if s['parts'] else 1):.2f}"
         mib = 4 * w.weights / 2**20
         rows.append(
             [w.way, f"`{w.system}`", f"{w.weights:,}", f"{mib:.0f}", f"{w.one:.1f}", f"{w.all:.1f}", seconds,

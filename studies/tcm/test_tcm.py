@@ -57,5 +57,7 @@ def test_a_smaller_deviation_is_seen() -> None:
     record = json.loads((FOLDER / "results.json").read_text())
     for by, told in ((-0.06, "*seen*"), (0.06, "*not seen*")):
         for r in record["runs"]:
-            r["epsilon_s"] = 0.5 + 0.001 * r["seed"] + (by * (1 + 0.01 * r["seed"]) if r["kind"] == "with" else 0)
+            r["epsilon_s"] = (
+                0.5 + 0.001 * r["seed"] + (by * (1 + 0.01 * r["seed"]) if r["kind"] == "with" else 0)
+            )
         assert told in " ".join(page(record).split())
