@@ -93,4 +93,4 @@ def quicken(model: nn.Module) -> None:
     for module in list(model.modules()):
         for name, layer in list(module.named_children()):
             if QuickConv.suits(layer):
-                setattr(module, name, QuickConv(layer))  # type: ignore[arg-type]
+                setattr(module, name, QuickConv(layer))
