@@ -149,7 +149,7 @@ def test_map_and_mean_agree() -> None:
 
 def test_the_product_model_can_be_looked_at() -> None:
     specimen = Specimen("calotype", product())
-    assert specimen.level == 3.5
+    assert specimen.model.level == 3.5
     x = [("p", synthetic(128))]
     assert deviation.measure(specimen, *x[0]).epsilon >= 0
     for half, size in (("analysis", 128), ("synthesis", 8)):
@@ -185,7 +185,7 @@ def test_training_runs_show_their_averaged_weights(tmp_path: Path) -> None:
     State(1, 0.0, {}, trained.to_dict(), model.state_dict(), averaged).save(tmp_path / "run" / NAME)
     for what in (tmp_path / "run", tmp_path / "run" / NAME):
         specimen = open_specimen(str(what), 2.0)
-        assert specimen.level == 2
+        assert specimen.model.level == 2
         found = specimen.model.state_dict()
         assert all(torch.equal(found[k], v) for k, v in averaged.items())
 

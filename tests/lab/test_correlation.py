@@ -17,9 +17,10 @@ from calotype.lab.analysis.correlation import CorrelationMap, channel_maps
 from calotype.lab.losses import CorrelationLoss, WithCorrelation, convert_alpha, normalised
 from calotype.lab.losses.correlation import MASKS, PAPER_ALPHA, products, window_mask
 from calotype.lab.models.base import Output
+from calotype.lab.models.calotype_objective import AllQualities
 from calotype.lab.objective import RateDistortion
 from calotype.lab.train import options
-from calotype.lab.train.subject import AllQualities, Subject
+from calotype.lab.train.subject import Subject
 
 from .conftest import picture, thin
 from .small import product

@@ -24,13 +24,14 @@ from calotype.lab.entropy.binary import Binary
 from calotype.lab.entropy.sections import join, split
 from calotype.lab.entropy.stream import Reader, Writer
 from calotype.lab.layers.recurrent import CELLS, AssociativeCell, GruCell, LstmCell
+from calotype.lab.models.base import LabModel
 from calotype.lab.models.johnston2018 import dissimilarity
 from calotype.lab.objective import RateDistortion
 from calotype.lab.train.command import main as train_command
 
 from .conftest import picture, thin
 
-NAMES = [name for name in registry.names() if registry.entry(name).model.progressive]
+NAMES = [name for name in registry.names(LabModel) if registry.entry(name).model.progressive]
 
 
 def test_which_are_progressive() -> None:

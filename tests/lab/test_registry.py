@@ -43,11 +43,11 @@ def test_every_name_builds_at_its_published_size() -> None:
 @pytest.mark.parametrize("name", registry.names())
 def test_configuration_rebuilds_the_model(name: str) -> None:
     model = registry.build(name, **registry.entry(name).thin)
-    again = registry.build(name, **json.loads(json.dumps(model.config)))
+    again = registry.build(name, **json.loads(json.dumps(model.settings())))
     assert {k: v.shape for k, v in again.state_dict().items()} == {
         k: v.shape for k, v in model.state_dict().items()
     }
-    assert again.config == model.config
+    assert again.settings() == model.settings()
 
 
 def test_a_model_file_is_short_and_explains_its_order() -> None:

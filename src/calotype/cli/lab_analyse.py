@@ -178,7 +178,7 @@ def _specimens(given: argparse.Namespace, *, gaussian: bool = False) -> list[Any
 
     specimens = [open_specimen(name, given.level) for name in given.models]
     for s in specimens if gaussian else ():
-        s.latents(synthetic(s.multiple))
+        s.latents(synthetic(s.model.multiple))
     return specimens
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from calotype.lab.models.calotype import Calotype
+from calotype.lab.models.calotype_objective import AllQualities
 from calotype.lab.models.calotype_start import start
 from calotype.lab.train import upgrade
 from calotype.lab.train.command import main
@@ -23,7 +24,7 @@ from calotype.lab.train.data import Photos
 from calotype.lab.train.latents import LatentMaps, LatentsAlone, analyse, compute, shapes, visible_error
 from calotype.lab.train.loop import Trainer
 from calotype.lab.train.state import NAME, State
-from calotype.lab.train.subject import AllQualities, Subject
+from calotype.lab.train.subject import Subject
 from calotype.lab.train.variants import drawing
 from calotype.lab.train.varied import Varied
 
@@ -309,12 +310,12 @@ def test_branches_of_an_earlier_definition_are_drawn_afresh(begun: Calotype) -> 
     """They add nothing at first, and act in the units of the earlier ones."""
     weights = earlier(begun)
     state = State(7, 60.0, {}, Subject(options=THIN).to_dict(), {}, weights)
-    assert upgrade.earlier(state)
+    assert upgrade.earlier(state, begun)
     model: Calotype = Subject(options=THIN | {"analysis_blocks": (2, 3)}).build().model
     fresh = {name: value.clone() for name, value in model.state_dict().items()}
     found = upgrade.upgraded(state, model).ema
     assert found.keys() == fresh.keys()
-    assert not upgrade.earlier(replace(state, weights=found, ema=found))
+    assert not upgrade.earlier(replace(state, weights=found, ema=found), begun)
     for name, value in found.items():
         if ".blocks" in name or ".render" in name:
             block, _, kind = name.rpartition(".")

@@ -23,11 +23,11 @@ from torch import Tensor
 
 from calotype.lab.models.calotype import MULTIPLE, Calotype
 from calotype.lab.models.calotype_coding import padded
+from calotype.lab.models.calotype_objective import AllQualities
 from calotype.lab.models.calotype_start import STEP
 from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import Trainer
 from calotype.lab.train.stores import Pixels, cache_folder
-from calotype.lab.train.subject import AllQualities
 
 ENLARGED, REDUCED = (1.3, 2.0), (0.4, 0.8)
 PART = 700

@@ -24,9 +24,9 @@ TOLD = (
 RENDERER = "synthesis.render.up.weight"
 
 
-def earlier(state: State) -> bool:
-    """Whether a state's weights are of the earlier definition."""
-    return RENDERER not in state.ema
+def earlier(state: State, model: nn.Module) -> bool:
+    """Whether a state's weights are of the earlier definition of ``model``."""
+    return RENDERER in model.state_dict() and RENDERER not in state.ema
 
 
 @torch.no_grad()
