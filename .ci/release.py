@@ -1,10 +1,10 @@
 """Whether a release can be made of this source tree: everything that names a version or an address agrees.
 
     python .ci/release.py [--tag v0.1.0] [--repository https://github.com/OWNER/calotype]
-    python .ci/release.py --address https://github.com/OWNER/calotype     writes the address wherever it stands
+    python .ci/release.py --address https://github.com/OWNER/calotype    # writes it wherever it stands
 
-Without ``--tag`` the changelog may still have its entries under *Unreleased*, and the address may be the one that
-stands for none.
+Without ``--tag`` the changelog may still have its entries under *Unreleased*, and the address may be the one
+that stands for none.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ import pytest
 import torch
 from PIL import Image
 
-from calotype.lab.train import selftest
 from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import Trainer
 from calotype.lab.train.report import Reporter
@@ -165,8 +164,14 @@ def test_compiling_changes_nothing_and_may_fail(trainer: Make, monkeypatch: pyte
 
 
 def test_rates_are_tried_from_the_same_weights(
-    trainer: Make, folder: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    script: Callable[[str], Any],
+    trainer: Make,
+    folder: Path,
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    selftest = script("selftest")
     trainer(steps=1).run()
     Photos.open(folder, cache=cache)
     packed = next(cache.glob("*.json")).with_suffix("")

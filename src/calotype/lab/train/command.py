@@ -18,7 +18,7 @@ from calotype.errors import CalotypeError, describe
 from calotype.lab.checkpoint import save_checkpoint
 from calotype.lab.models.base import Sampler
 from calotype.lab.sizes import out_of_memory
-from calotype.lab.train import command_resume, latents, options, process, upgrade
+from calotype.lab.train import command_resume, latents, options, process
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import Trainer
@@ -149,7 +149,7 @@ def _trainer(
         else:
             reporter.say(f"going on from step {trainer.step}, where the schedule ends: {_longer(config)}")
     elif before is not None:
-        _begin(trainer, State.load(before))
+        trainer.start_from(State.load(before), averaged=True)
     elif trainer.model.begins and given.start != "random":
         reporter.say(f"starting from {trainer.model.begins}")
         closed_form_start(trainer)
@@ -167,15 +167,6 @@ def _longer(config: TrainConfig) -> str:
     """How to train on after the schedule's end."""
     what = f"minutes={2 * config.minutes:.3g}" if config.minutes else f"steps={2 * config.steps}"
     return f"lengthen it (--set {what}) or begin a new run with its weights (--from)"
-
-
-def _begin(trainer: Trainer, state: State) -> None:
-    """Begin with another run's averaged weights, also of an earlier definition of the product's model."""
-    if upgrade.earlier(state, trainer.model):
-        trainer.reporter.say(upgrade.TOLD)
-        trainer.hold_out(state.data.get("held out", ()))
-        state = upgrade.upgraded(state, trainer.subject.build().model)
-    trainer.start_from(state, averaged=True)
 
 
 def start_pictures(trainer: Trainer) -> Sampler:
