@@ -86,6 +86,7 @@ def test_damaged_parts_are_errors() -> None:
         codec.decompress(write(file.header, [bytes(file.tiles[0])[:-1]]))  # not cut: the container is whole
 
 
+@pytest.mark.slow
 def test_a_cut_file_in_another_process_and_on_the_command_line(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "m.safetensors", thin("toderici2017-gru"))
     image = picture(50, 60).permute(1, 2, 0).numpy()

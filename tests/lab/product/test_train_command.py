@@ -147,6 +147,7 @@ def test_almost_no_minutes_still_leave_a_checkpoint(folder: Path, cache: Path, t
     assert State.load(tmp_path / "run").step == 6
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(folder: Path, cache: Path, tmp_path: Path) -> None:
     """The same batch in two parts, worked through by one process and shared by two."""
     words = ["--data", str(folder), "--cache", str(cache), "--quiet", *setting(parts=2)]
@@ -160,6 +161,7 @@ def test_two_processes_equal_one(folder: Path, cache: Path, tmp_path: Path) -> N
     same(one, two, tolerance=1e-6)
 
 
+@pytest.mark.slow
 def test_a_machine_with_nothing_but_torch(folder: Path, cache: Path, tmp_path: Path) -> None:
     """No native module, no ONNX Runtime, no rich, no tensorboard."""
     code = (

@@ -30,6 +30,7 @@ def describe(name: str, size: tuple[int, int] = (256, 256), **config: Any) -> di
         "summary": e.summary,
         "citation": e.citation,
         "config": model.settings(),
+        "high": e.high,
         "document": (module.__doc__ or "").strip(),
         "file": f"calotype/lab/models/{e.model.__module__.rpartition('.')[2]}.py",
         "multiple": model.multiple,
