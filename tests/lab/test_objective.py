@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from calotype.codec.quality import ms_ssim as ms_ssim_numpy
+from calotype.codec.metrics import ms_ssim as ms_ssim_numpy
 from calotype.lab import registry
 from calotype.lab.metrics import decibel, ms_ssim, mse255, psnr
 from calotype.lab.models.base import LabModel

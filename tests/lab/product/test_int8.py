@@ -14,7 +14,7 @@ import torch
 from onnx import numpy_helper
 from torch.nn import functional as F
 
-from calotype.codec import quality
+from calotype.codec import metrics
 from calotype.codec.decoder import decode
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
@@ -109,8 +109,8 @@ def test_the_transforms_are_nearly_those_in_float32(
     inputs = np.rint((y + knobs["level"][:, None, None]) / fixed.unit[:, None, None]).astype(np.float64)
     x8 = fixed.synthesis(torch.from_numpy(inputs).clamp(-32768, 32767))[0].permute(1, 2, 0).numpy()
     assert x8.shape == pixels.shape[1:]
-    assert 44 < quality.psnr(x, x8.astype(np.uint8)) < 80
-    assert quality.psnr(pixels[0], x8.astype(np.uint8)) > 25
+    assert 44 < metrics.psnr(x, x8.astype(np.uint8)) < 80
+    assert metrics.psnr(pixels[0], x8.astype(np.uint8)) > 25
 
 
 def test_torch_computes_the_same(
@@ -265,6 +265,6 @@ def test_a_calibrated_pack_codes_as_well_with_integers(
         pack = Pack(tmp_path / "pack", precision=precision)  # type: ignore[arg-type]
         data = encode(Picture(pixels), quality=60, pack=pack).data
         sizes.append(len(data))
-        likeness.append(quality.psnr(pixels, decode(data, pack=pack).picture.pixels))
+        likeness.append(metrics.psnr(pixels, decode(data, pack=pack).picture.pixels))
     assert sizes[1] == pytest.approx(sizes[0], rel=0.02)
     assert likeness[1] == pytest.approx(likeness[0], abs=0.15)

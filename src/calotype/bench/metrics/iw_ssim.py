@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from calotype.bench.metrics._planes import Picture, Plane, at_least, luma709
-from calotype.codec.quality import WEIGHTS, filter_valid, gaussian_window
+from calotype.codec.metrics import WEIGHTS, filter_valid, gaussian_window
 
 _C1, _C2 = (0.01 * 255.0) ** 2, (0.03 * 255.0) ** 2
 _NOISE = 0.4
