@@ -27,7 +27,7 @@ from calotype.lab.pack.graphs import compact, graphs
 from calotype.lab.pack.int8 import Observed, best_range, equalise, observe
 from calotype.lab.pack.int8_transforms import IntAnalysisGraph
 from calotype.lab.pack.latent_graphs import HyperMaps
-from calotype.lab.pack.qdq import WEIGHT_PEAK, Conv, Quantise, Range, blocks, unblocks, unshuffled
+from calotype.lab.pack.qdq import WEIGHT_PEAK, Conv, Quantise, Range, blocks, unshuffled
 from calotype.lab.train.data import Photos
 
 Graphs = dict[str, bytes]
@@ -231,6 +231,13 @@ def test_biases_absorb_the_mean_error_of_weights() -> None:
             Conv(weight, bias, steps, given)(maps).numpy().reshape(-1, 16) - exact for given in (None, x)
         ]
     assert np.abs(errors[1].mean(0)).max() < 0.2 * np.abs(errors[0].mean(0)).max()
+
+
+def unblocks(x: torch.Tensor, side: int) -> torch.Tensor:
+    """The inverse of `blocks`."""
+    _, h, w, c = x.shape
+    x = x.reshape(h, w, side, c // side).permute(0, 2, 1, 3)
+    return x.reshape(1, h * side, w * side, c // (side * side))
 
 
 @pytest.mark.parametrize("side", [1, 2, 8])
