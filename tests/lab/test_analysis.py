@@ -74,6 +74,7 @@ def small() -> LabModel:
     return registry.build("liu2023-tcm-small").eval()
 
 
+@pytest.mark.slow
 def test_untrained_tcm_reaches_farther_than_its_convolutions(small: LabModel) -> None:
     """Above 1e-4 some 160 to 190 pixels each way about pixel 128: far beyond the 16 x 16 of a latent."""
     x = [("noise", torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0)))]

@@ -127,6 +127,7 @@ def test_an_attempt_that_keeps_silent_is_given_up(
     assert followed(60) == 124
 
 
+@pytest.mark.slow
 def test_compiling_changes_nothing_and_may_fail(trainer: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is compiled runs once before the schedule begins; here nothing is, really."""
     calls, said = [], list[str]()
@@ -163,6 +164,7 @@ def test_compiling_changes_nothing_and_may_fail(trainer: Make, monkeypatch: pyte
             assert torch.equal(run.model.state_dict()[name], value)
 
 
+@pytest.mark.slow
 def test_rates_are_tried_from_the_same_weights(
     script: Callable[[str], Any],
     trainer: Make,

@@ -89,6 +89,7 @@ def test_latents_alone_are_trained_and_nothing_else(
     )
 
 
+@pytest.mark.slow
 def test_a_resumed_run_on_latents_equals_one_in_a_piece(folder: Path, tmp_path: Path, saved: Path) -> None:
     stage = ["--recipe", "latents", "--set", "crop=128", "--set", "decay=0", "--quiet"]
 

@@ -250,6 +250,7 @@ def test_out_of_memory_is_one_line(
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a machine without a GPU is needed")
+@pytest.mark.slow
 def test_values_that_no_run_can_have_from_a_source_tree(tmp_path: Path) -> None:
     """Nothing of the package is installed (-S), and there is no GPU."""
     code = (
