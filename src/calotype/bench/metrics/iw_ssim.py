@@ -66,7 +66,7 @@ def _similarity(x: Plane, y: Plane, *, luminance: bool) -> Plane:
     mean_x, mean_y, xx, yy, xy = filter_valid(np.stack((x, y, x * x, y * y, x * y)), _WINDOW)
     var_x = np.maximum(xx - mean_x * mean_x, 0.0)
     var_y = np.maximum(yy - mean_y * mean_y, 0.0)
-    similarity = (2.0 * (xy - mean_x * mean_y) + _C2) / (var_x + var_y + _C2)
+    similarity: Plane = (2.0 * (xy - mean_x * mean_y) + _C2) / (var_x + var_y + _C2)
     if luminance:
         similarity *= (2.0 * mean_x * mean_y + _C1) / (mean_x * mean_x + mean_y * mean_y + _C1)
     return similarity

@@ -210,7 +210,8 @@ class Calotype(System):
             generator=generator,
         )
         x_hat = self.synthesis(found.y_hat[:, :, : size[0], : size[1]], k.vector)
-        return Coded(x_hat, *found.bits, found, (given,), k, inside)
+        r_bits, z_bits = found.bits
+        return Coded(x_hat, r_bits, z_bits, found, (given,), k, inside)
 
 
 SYSTEMS = {

@@ -96,13 +96,13 @@ class AllQualities:
         n, device = len(x), x.device
         shift = torch.rand(1, generator=generator, device=device)
         level = ((torch.arange(n, device=device) / n + shift) % 1.0) * (len(self.model.config.lambdas) - 1)
-        ends = {}  # only what has borders takes them
+        ends = None
         if self.borders:
             drawn = torch.rand(n, 3, generator=generator, device=device)
             drawn = drawn[:, :2] * (drawn[:, 2:] < self.borders)
             rows, columns = (side // 16 for side in x.shape[2:])
-            ends["ends"] = torch.stack((_early(rows, drawn[:, 0]), _early(columns, drawn[:, 1])), 1)
-        found = self.rate_distortion(self.given(x), level, hard=hard, generator=generator, **ends)
+            ends = torch.stack((_early(rows, drawn[:, 0]), _early(columns, drawn[:, 1])), 1)
+        found = self.rate_distortion(self.given(x), level, hard=hard, generator=generator, ends=ends)
         return found["loss"].mean(), {
             "bpp": found["bpp"].detach().mean(),
             "z": found["z_bpp"].detach().mean(),

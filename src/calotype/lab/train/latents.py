@@ -80,9 +80,16 @@ class LatentsAlone(AllQualities):
         return x.contiguous(memory_format=torch.channels_last)
 
     def rate_distortion(
-        self, x: Tensor, level: Tensor, *, hard: bool, generator: torch.Generator | None = None
+        self,
+        x: Tensor,
+        level: Tensor,
+        *,
+        hard: bool,
+        generator: torch.Generator | None = None,
+        ends: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """As that of `AllQualities`, with an estimate for ``mse``."""
+        """As that of `AllQualities`, with an estimate for ``mse``; tiles end where they end."""
+        assert ends is None
         h, w = x.shape[2:]
         pixels, y = h * w * MULTIPLE**2, padded(x)
         out = self.model.latents(y, self.model.levels(level), size=(h, w), hard=hard, generator=generator)
