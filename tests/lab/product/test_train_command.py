@@ -242,6 +242,7 @@ def test_published_systems_at_several_lambdas(
         (["minnen2018-mean-scal", "--lambda", "0.1"], "did you mean 'minnen2018-mean-scale'"),
         (["minnen2018-mean-scale"], "--lambda is needed"),
         (["minnen2018-mean-scale", "--lambda", "x"], "numbers with commas"),
+        (["balle2017", "--lambda", "1", "--distortion", "ssimulacra2"], "for mse or ms-ssim, not for ssimu"),
         (["minnen2018-mean-scale", "--lambda", "-1"], "above 0"),
         (["minnen2018-mean-scale", "--lambda", "all", "--recipe", "secret"], "no recipe is called 'secret'"),
         (["--set", "freeze=nothing.*"], "no parameter's name fits 'nothing.*'"),

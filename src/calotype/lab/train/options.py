@@ -182,6 +182,9 @@ def jobs(given: argparse.Namespace) -> list[Job]:
         return [Job(subject, stage, explicit, given.out)]
     recipe = recipes.recipe(name or recipes.default(subject.model))
     subject = replace(subject, options={**recipe.model, **subject.options})
+    if subject.distortion not in recipe.lambdas:
+        known = " or ".join(recipe.lambdas)
+        raise ValueError(f"{subject.model} is trained for {known}, not for {subject.distortion}")
     lambdas = _lambdas(wanted, recipe.lambdas[subject.distortion])
     folders = [given.out / f"{lam:g}" for lam in lambdas]
     if len(lambdas) == 1 and not (folders[0] / NAME).is_file():  # else it is one of several, done before
