@@ -240,6 +240,24 @@ def test_erf_command(tmp_path: Path) -> None:
     assert is_drawing(tmp_path / "erf.png")
 
 
+def test_a_field_that_goes_on_beyond_the_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A latent of Cheng's sees 115 pixels at most: a part of 64 cuts that off, one of 192 does not."""
+    field = torch.zeros(5, 7)
+    field[2, 3], field[4, 3] = 1.0, 0.005
+    assert not erf.cut(field, 0.01)
+    assert erf.cut(field, 0.001)
+    name = "cheng2020-hyperprior:n=8"
+    found = run(tmp_path, "erf", name, "--size", "64", "--numbers-only")
+    assert found["models"][0]["cut"]["0.0001"]
+    told = capsys.readouterr().err
+    assert told.startswith(f"calotype lab analyse: warning: {name}: above 0.0")
+    assert "0.0001 the field reaches the edge of the 64 x 64 pixels looked at" in told
+    assert told.count("\n") == 1
+    found = run(tmp_path, "erf", name, "--size", "192", "--numbers-only")
+    assert found["models"][0]["cut"] == {"0.01": False, "0.0001": False}
+    assert not capsys.readouterr().err
+
+
 def test_deviation_command(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     save(tmp_path / "a.png", synthetic(128))

@@ -106,6 +106,8 @@ def _erf(given: argparse.Namespace, arguments: list[str]) -> None:
         _write(given.output / "erf.json", arguments, {"thresholds": thresholds, "models": numbers})
         reach = numbers[-1]["extent"]
         print(f"{s.label}: " + "; ".join(f"above {t}: {_reach(e)}" for t, e in reach.items()))
+        if warning := fields[-1].warning(thresholds):
+            print(f"calotype lab analyse: warning: {warning}", file=sys.stderr)
     if not given.numbers_only:
         from calotype.lab.analysis.figures import draw_fields
 
