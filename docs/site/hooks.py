@@ -50,8 +50,15 @@ MADE = {"plot": lambda: plot.svg(RESULTS), "short": _short}
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Put the pages of systems and reference into the navigation."""
+    """Put the pages that are made into the navigation, and those of docs/ that it does not name."""
+    docs = ROOT / "docs"
+    named = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    others = {
+        folder: [str(path.relative_to(docs)) for path in sorted(docs.glob(pattern))]
+        for folder, pattern in (("./", "*.md"), ("results/", "results/*/*.md"))
+    }
     made = {"systems/": systems.navigation(), "reference/": reference.navigation()}
+    made |= {folder: [uri for uri in uris if uri not in named] for folder, uris in others.items()}
     for section in config.nav or []:
         for title, pages in section.items():
             if isinstance(pages, list):
