@@ -39,10 +39,10 @@ def linked(text: str) -> str:
     )
 
 
-def pages(repository: str, cache: Path | None) -> dict[str, str]:
+def pages(cache: Path | None) -> dict[str, str]:
     """The pages' sources. cache: where what was counted is kept; None leaves the counting out."""
     counted = {} if cache is None else _counted(cache)
-    return {f"systems/{name}.md": _page(name, repository, counted.get(name)) for name in registry.names()}
+    return {f"systems/{name}.md": _page(name, counted.get(name)) for name in registry.names()}
 
 
 def _counted(cache: Path) -> dict[str, dict[str, Any]]:
@@ -66,7 +66,7 @@ def _count(name: str) -> dict[str, Any]:
     }
 
 
-def _page(name: str, repository: str, counted: dict[str, Any] | None) -> str:
+def _page(name: str, counted: dict[str, Any] | None) -> str:
     entry = registry.entry(name)
     module = importlib.import_module(entry.model.__module__)
     file = f"src/{entry.model.__module__.replace('.', '/')}.py"
@@ -91,7 +91,7 @@ def _page(name: str, repository: str, counted: dict[str, Any] | None) -> str:
         lines += ["", "## What it costs", "", *_costs(counted)]
     lines += ["", "## Try it", "", "```sh", f"calotype lab describe {name}"]
     lines += [f"calotype lab train {name} --data photos/ --out run", "```", ""]
-    lines += [f"[Training](../training.md) says more. The code: [{file}]({repository}/{file})."]
+    lines += [f"[Training](../training.md) says more. The code: [{file}](../../{file})."]
     return "\n".join(lines) + "\n"
 
 
