@@ -88,6 +88,8 @@ def measure(given: argparse.Namespace, arguments: list[str]) -> None:
                 pixels = np.asarray(image.convert("RGB"))
         for row in KINDS[given.command][0](pixels, given.qualities, given.pack):
             stored["rows"].append({"set": path.parent.name, "picture": path.stem, **row})
+        if given.command == "borders":
+            stored["rows"] = together(stored["rows"])
         stored["finished"] = now()
         given.out.write_text(json.dumps(stored) + "\n", encoding="utf-8")
         print(path.stem, flush=True)
@@ -160,6 +162,19 @@ def borders(pixels: np.ndarray, qualities: Sequence[float], pack: str | None) ->
             told |= {"columns inside": inner[:h, w - BAND : w], "rows inside": inner[h - BAND : h, :w]}
             means = {name: round(float(values.mean()), 3) for name, values in told.items()}
             yield {"quality": quality, "width": w, "height": h, **means}
+
+
+def together(rows: list[Row]) -> list[Row]:
+    """Means over the pictures of a set, for every quality and size: what the table needs, in little space."""
+    found = []
+    for key, of in _grouped(rows, "set", "quality", "width", "height").items():
+        pictures = [row.get("pictures", 1) for row in of]
+        errors = {
+            name: round(sum(n * row[name] for n, row in zip(pictures, of)) / sum(pictures), 3)
+            for name in ("rest", "columns", "rows", "columns inside", "rows inside")
+        }
+        found.append(dict(zip(("set", "quality", "width", "height"), key)) | {"pictures": sum(pictures)} | errors)
+    return found
 
 
 def _errors(pixels: np.ndarray, quality: float, pack: str | None) -> np.ndarray:
@@ -269,7 +284,7 @@ def borders_table(rows: list[Row]) -> list[str]:
                 worst = max(ratios, key=lambda residue: ratios[residue])
                 figures = [f"{fmean(ratios.values()):.2f}", f"{ratios[worst]:.2f}", str(worst)]
                 cells.append([f"{quality:g}", f"last {BAND} {side}", label, *figures])
-    pictures = len({row["picture"] for row in rows})
+    pictures = max(row["pictures"] for row in rows)
     return [
         *markdown.table(
             ["quality", "MSE of", "over that of", "mean", "worst residue's", "residue"], cells, "rllrrr"

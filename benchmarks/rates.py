@@ -35,7 +35,8 @@ from calotype.records import markdown
 from calotype.records.provenance import now, provenance
 from calotype.records.script import guarded, made_of
 
-QUALITIES = (0, 5, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90, 100)
+QUALITIES = (0, 5, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90, 95)
+"""From 96 on files hold pixels."""
 LOW = (10, 30)
 """Qualities of our files between which the low rates are judged alone."""
 
