@@ -215,6 +215,8 @@ def parts(data: bytes, pack: Any) -> dict[str, float]:
     level, low = networks.level.parser, latents.LOW
     found = {"z": float(counted.z.sum())} | dict.fromkeys(LOW_PARTS, 0.0)
     for tile, payload in enumerate(file.tiles):
+        if file.pixels[tile]:
+            continue
         box = tiles.latent_box(bitstream.tile_box(file.header, tile))
         z, r = loaded.coder.read(level, payload, box.height, box.width)
         used = latents.tables_of(loaded.coder.classes(level, z, r).index)[:low]
@@ -225,6 +227,7 @@ def parts(data: bytes, pack: Any) -> dict[str, float]:
             found[name] -= float(at[:, ::past, ::past].sum()) if past else 0.0
     for phase, total in enumerate(counted.high):
         found[f"channels 16 and up, phase {phase}"] = float(total)
+    found["tiles of pixels"] = float(counted.pixels)
     return found | {"headers, rounding": 8 * len(data) - sum(found.values())}
 
 
