@@ -173,7 +173,8 @@ def together(rows: list[Row]) -> list[Row]:
             name: round(sum(n * row[name] for n, row in zip(pictures, of)) / sum(pictures), 3)
             for name in ("rest", "columns", "rows", "columns inside", "rows inside")
         }
-        found.append(dict(zip(("set", "quality", "width", "height"), key)) | {"pictures": sum(pictures)} | errors)
+        named = dict(zip(("set", "quality", "width", "height"), key))
+        found.append(named | {"pictures": sum(pictures)} | errors)
     return found
 
 
