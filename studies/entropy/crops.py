@@ -31,7 +31,7 @@ def middle(path: Path, side: int) -> NDArray[np.uint8]:
 
 @dataclass
 class Cost:
-    """What integers cost: bits of z and of r, and squared errors of pixels, by cell [a, b]; bytes of the stream."""
+    """What integers cost: bits of z and of r and squared errors of pixels, by cell [a, b]; bytes in all."""
 
     z: Array
     r: Array
@@ -69,7 +69,8 @@ class Crop:
         tables = latents.tables_of(found.index)
         parts = range(0, len(tables), 64)
         bits = [
-            self.pack.r_tables.bits(found.r[k : k + 64], tables[k : k + 64], skip=latents.SKIPPED) for k in parts
+            self.pack.r_tables.bits(found.r[k : k + 64], tables[k : k + 64], skip=latents.SKIPPED)
+            for k in parts
         ]
         return np.concatenate(bits)
 

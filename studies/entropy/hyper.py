@@ -1,8 +1,8 @@
 """Other hyper-latents: what could a better choice of them gain?
 
 Every hyper-latent is tried one step up and one step down, many at once where they are far enough apart; r is
-chosen anew each time, the tile decoded, and a change stays if bits plus worth times squared error of the cells
-around it fall. Bits are what the tables give, z's own and those of everything that its change moves.
+chosen anew each time, the tile decoded, and a change stays if bits plus worth times squared error of the
+cells around it fall. Bits are what the tables give, z's own and those of everything that its change moves.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Other tables: what would it gain to fit them anew, by more kinds, or to let every tile choose among several?
+"""Other tables: what would it gain to fit them anew, by more kinds, or to let each tile choose among several?
 
 Symbols are counted on photographs of training, tables fitted to these counts and judged on others. Bits are
--log2 of shares, a choice costs log2 of the number of tables. Symbols beyond +-20 are counted with the last, so
-that only classes below SHORT steps are fitted; the wider ones hold 0.1 to 3 % of the bits.
+-log2 of shares, a choice costs log2 of the number of tables. Symbols beyond +-80 are counted with the last,
+so that only classes of less than SHORT steps are fitted.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from calotype.coder.gaussian import log_scales
 from calotype.lab.models.calotype_latents import SCALE_MAX, SCALE_MIN, SCALES
 from studies.entropy.crops import Array, Crop
 
-REACH = 20
+REACH = 80
 SPAN = 2 * REACH + 1
-SHORT = 5.0
+SHORT = 20.0
+WIDE = np.asarray(log_scales(SCALES, SCALE_MIN, SCALE_MAX)) >= SHORT
 GROUPS = 8
 """Of residuals: base, octaves 2, 1, 0 of the low channels, phases 0 to 3 of the others."""
 KIND = (0, 1, 1, 1, 2, 2, 2, 2)
@@ -33,29 +34,34 @@ SHIFTS = range(-3, 4)
 
 
 class Counts:
-    """Symbols of a tile: r [8, 64, 41] by group and class, z [64, 41] by table; and all its bits."""
+    """Symbols of a tile: r [8, 64, 161] by group and class, z [64, 161] by table; its bits, and those of them
+    in wide classes.
+    """
 
     def __init__(self, crop: Crop) -> None:
         found = crop.classes(crop.z, crop.r)
-        height, width = found.r.shape[1:]
         group = np.empty(found.r.shape, np.int64)
         for number, sites in enumerate(stages(3)):
             group[: latents.LOW, sites[0], sites[1]] = (number + 2) // 3
         for phase, (i, j) in enumerate(latents.PHASES):
             group[latents.LOW :, i::2, j::2] = 4 + phase
-        self.r = _counted(group * SCALES + found.index, found.r, GROUPS * SCALES).reshape(GROUPS, SCALES, SPAN)
+        self.r = _counted(group * SCALES + found.index, found.r, GROUPS * SCALES).reshape(
+            GROUPS, SCALES, SPAN
+        )
         self.z = _counted(found.z_table.astype(np.int64), crop.z - found.z_shift, 64)
-        self.bits = float(crop.r_bits(found).sum() + crop.z_bits(crop.z, found).sum())
+        bits = crop.r_bits(found)
+        self.bits = float(bits.sum() + crop.z_bits(crop.z, found).sum())
+        self.wide = float(bits[WIDE[found.index]].sum())
 
     @property
     def kinds(self) -> Array:
-        """The symbols of r by today's kinds, [3, 64, 41]."""
+        """The symbols of r by today's kinds, [3, 64, 161]."""
         return np.stack([self.r[[k for k in range(GROUPS) if KIND[k] == kind]].sum(0) for kind in range(3)])
 
 
 def _counted(row: Array, symbol: Array, rows: int) -> Array:
     place = row * SPAN + np.clip(symbol, -REACH, REACH) + REACH
-    return np.bincount(place.reshape(-1), minlength=rows * SPAN).reshape(rows, SPAN).astype(np.float64)
+    return np.bincount(place.reshape(-1), minlength=rows * SPAN).reshape(rows, SPAN).astype(np.float32)
 
 
 class Fits:
@@ -70,9 +76,9 @@ class Fits:
         self.training = training
 
     def r_fit(self, counts: Array, base: Array) -> Array:
-        """Tables like ``base`` [..., 64, 41] for counts of that shape: symmetric, the wide ones as they are."""
+        """Tables like ``base`` [..., 64, 161] for such counts: symmetric, the wide ones as they are."""
         fitted = _fit((counts + counts[..., ::-1]) / 2, base, PRIOR["r"])
-        keep = (log_scales(SCALES, SCALE_MIN, SCALE_MAX) >= SHORT)[:, None] | (base == 0)
+        keep = WIDE[:, None] | (base == 0)
         return np.where(keep, base, fitted)
 
     def z_fit(self, counts: Array, base: Array) -> Array:
@@ -86,7 +92,9 @@ class Fits:
         z = self.z_fit(sum(c.z for c in self.training), self.z)
         found: dict[str, Callable[[Counts], float]] = {
             "r: tables fitted anew": lambda c: float((c.kinds * (self.r - r)).sum()),
-            "r: tables for 8 kinds instead of 3": lambda c: float((c.r * (self.r[list(KIND)] - by_group)).sum()),
+            "r: tables for 8 kinds instead of 3": lambda c: float(
+                (c.r * (self.r[list(KIND)] - by_group)).sum()
+            ),
             "z: tables fitted anew": lambda c: float((c.z * (self.z - z)).sum()),
         }
         for many in (2, 4, 8, 16):
@@ -119,7 +127,9 @@ def _fit(counts: Array, base: Array, prior: float) -> Array:
 def _chosen(bank: Sequence[Array], of: Callable[[Counts], Array]) -> Callable[[Counts], float]:
     def saved(counts: Counts) -> float:
         symbols = of(counts)
-        return float((symbols * bank[0]).sum() - min((symbols * one).sum() for one in bank) - np.log2(len(bank)))
+        return float(
+            (symbols * bank[0]).sum() - min((symbols * one).sum() for one in bank) - np.log2(len(bank))
+        )
 
     return saved
 
@@ -130,6 +140,8 @@ def hard_em(
     """``many`` sets of tables, the first of them today's: each tile takes the cheapest, each set is fitted to
     the tiles that took it, and so on.
     """
+    if len(tiles) < many:
+        raise ValueError(f"{many} sets of tables need as many tiles, there are {len(tiles)}")
     start = np.random.default_rng(0).choice(len(tiles), many - 1, replace=False)
     bank = [base, *(fit(tiles[k], base) for k in start)]
     for _ in range(ROUNDS):
