@@ -86,6 +86,8 @@ def search(crop: Crop, start: Cost, worth: float) -> tuple[Cost, int]:
             for k in range(APART * APART):
                 here = np.zeros((rows, columns), bool)
                 here[k // APART :: APART, k % APART :: APART] = True
+                if not here.any():
+                    continue
                 tried = _moved(z, channel, here, step)
                 after = crop.cost(tried, crop.choose(tried))
                 good = here & (_around(_bill(after, worth) - _bill(best, worth)) < 0)
