@@ -112,6 +112,24 @@ def test_bd_rate_of_each_picture() -> None:
         rates.compare(run(curve(1.0)), run())
 
 
+def test_curves_taken_from_a_benchmark() -> None:
+    image = {"name": "a.png", "path": "s/a.png", "width": 9, "height": 7}
+    rows = [
+        {"codec": codec, "image": "a.png", "quality": q, "bytes": 10 * q, "metrics": {"psnr_rgb": 20.0}}
+        for codec in ("x", "y")
+        for q in (3, 1)
+    ]
+    bench = {"images": [image], "measurements": rows, "codecs": {"x": {"version": "v 1, pack p 01234567"}}}
+    bench |= dict.fromkeys(("commit", "hardware", "libraries", "finished"), "") | {"command": ["a", "b"]}
+    found = rates.taken(bench, "x")
+    assert (found["codec"], found["command"]) == ("pack 01234567", "a b")
+    (picture,) = found["pictures"]
+    assert picture["points"] == [[1, 10, 650.25], [3, 30, 650.25]]
+    assert (picture["set"], picture["name"], picture["height"]) == ("s", "a", 7)
+    with pytest.raises(ValueError, match="no measurements of z"):
+        rates.taken(bench, "z")
+
+
 def test_parts_are_all_of_a_file_and_agree_with_the_count(tiny: Pack) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (90, 150, 3), dtype=np.uint8)
     data = calotype.encode(pixels, 60, pack=tiny)
