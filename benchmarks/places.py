@@ -211,13 +211,13 @@ def parts(data: bytes, pack: Any) -> dict[str, float]:
 
     counted = bits.count(data, pack=pack)
     file = bitstream.parse(data)
-    loaded = library.of(file.header, pack)
-    networks = Networks(loaded, loaded.level(file.header.level))
-    level, low = networks.level.parser, latents.LOW
     found = {"z": float(counted.z.sum())} | dict.fromkeys(LOW_PARTS, 0.0)
+    low = latents.LOW
     for tile, payload in enumerate(file.tiles):
         if file.pixels[tile]:
             continue
+        loaded = library.of(file.header, pack)
+        level = Networks(loaded, loaded.level(file.header.level)).level.parser
         box = tiles.latent_box(bitstream.tile_box(file.header, tile))
         z, r = loaded.coder.read(level, payload, box.height, box.width)
         used = latents.tables_of(loaded.coder.classes(level, z, r).index)[:low]
