@@ -60,7 +60,7 @@ def test_what_was_fitted_to_a_tile_saves_on_it(pack: Pack, crop: Crop) -> None:
 def test_hard_em_tells_two_kinds_of_tiles_apart() -> None:
     base = np.full((1, 4), 2.0)
     left, right = np.array([[90.0, 8, 1, 1]]), np.array([[1.0, 1, 8, 90]])
-    bank = laws.hard_em([left, right] * 4, base, 3, lambda counts, law: laws._fit(counts, law, 1.0))
+    bank = laws.hard_em([left, right] * 4, base, 6, lambda counts, law: laws._fit(counts, law, 1.0))
     assert (bank[0] == base).all()
     best = [min(float((tile * law).sum()) for law in bank) for tile in (left, right)]
     assert max(best) < 0.5 * 200
