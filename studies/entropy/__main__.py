@@ -1,7 +1,7 @@
 """What the shipped pack's entropy model leaves to be gained: other tables, other hyper-latents.
 
     python -m studies.entropy tables PICTURES... --train PHOTOGRAPHS [--every 14]
-    python -m studies.entropy hyper PICTURES...
+    python -m studies.entropy hyper|skips PICTURES...
         [--qualities ...] [--side ...] [--pack photo-psnr] [--out studies/entropy/NAME.json]
     python -m studies.entropy page studies/entropy
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -31,7 +32,7 @@ from studies.entropy.crops import Crop, middle
 
 HERE = Path("studies/entropy")
 QUALITIES = (10, 30, 55)
-SIDES = {"tables": 1024, "hyper": 256, "training": 512}
+SIDES = {"tables": 1024, "hyper": 256, "skips": 256, "training": 512}
 """Of the middles, in pixels."""
 
 
@@ -39,7 +40,7 @@ SIDES = {"tables": 1024, "hyper": 256, "training": 512}
 def main(arguments: list[str] | None = None) -> None:
     options = argparse.ArgumentParser(prog="studies.entropy", description=__doc__.splitlines()[0])
     commands = options.add_subparsers(dest="command", required=True)
-    for name in ("tables", "hyper"):
+    for name in PAGES:
         measuring = commands.add_parser(name)
         measuring.add_argument("pictures", nargs="+", type=Path)
         measuring.add_argument("--qualities", nargs="+", type=float, default=list(QUALITIES))
@@ -60,7 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
     pack = library.load(given.pack)
     about = {"pack": pack.manifest.id[:8]}
     about |= provenance(["python", "-m", "studies.entropy", *(arguments or sys.argv[1:])])
-    stored = about | (_tables if given.command == "tables" else _hyper)(pack, given) | {"finished": now()}
+    stored = about | (_tables if given.command == "tables" else _each)(pack, given) | {"finished": now()}
     given.out.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
     print(PAGES[given.command](stored))
 
@@ -91,13 +92,14 @@ def _tables(pack: Pack, given: argparse.Namespace) -> dict[str, Any]:
     return {"training": len(photographs), "rows": rows}
 
 
-def _hyper(pack: Pack, given: argparse.Namespace) -> dict[str, Any]:
+def _each(pack: Pack, given: argparse.Namespace) -> dict[str, Any]:
     rows = []
     for path in find_images(given.pictures):
         for quality in given.qualities:
-            found = hyper.measure(pack, middle(path, given.side), quality)
+            work = hyper.measure if given.command == "hyper" else hyper.skips
+            found = work(pack, middle(path, given.side), quality)
             rows.append({"set": path.parent.name, "picture": path.stem, "quality": quality, **found})
-            print(path.stem, quality, found["searched"], flush=True)
+            print(rows[-1], flush=True)
     return {"rows": rows}
 
 
@@ -114,22 +116,33 @@ def tables_page(stored: dict[str, Any]) -> str:
 
 def hyper_page(stored: dict[str, Any]) -> str:
     """Means over the pictures, one row a quality."""
-    cells = []
-    for quality in dict.fromkeys(row["quality"] for row in stored["rows"]):
-        of = [row for row in stored["rows"] if row["quality"] == quality]
-        rules = [f"{fmean(row['rules'][str(least)] for row in of):+.2f} %" for least in hyper.WORTHS]
-        skips = [
-            fmean(row["skips"][key] for row in of) for key in ("errors", "errors beyond", "latents beyond")
-        ]
-        figures = [f"{fmean(row['z'] for row in of):.1f} %", f"{fmean(row['searched'] for row in of):+.2f} %"]
-        figures += [f"{fmean(row['moved'] for row in of):.0f} %", *rules]
-        cells.append(
-            [f"{quality:g}", *figures, f"{skips[0]:.0f} %", f"{skips[1]:.2f} %", f"{skips[2]:.3f} %"]
-        )
     heads = ["quality", "z", "searched", "moved", *(f"rule, {least:g} bits" for least in hyper.WORTHS)]
-    heads += ["errors of skipped", "beyond a step", "latents beyond"]
-    pictures = len({row["picture"] for row in stored["rows"]})
-    return "\n".join([*markdown.table(heads, cells), "", f"Means over {pictures} pictures. {_about(stored)}"])
+    return _means(stored, heads, lambda of: [
+        f"{fmean(row['z'] for row in of):.1f} %",
+        f"{fmean(row['searched'] for row in of):+.2f} %",
+        f"{fmean(row['moved'] for row in of):.0f} %",
+        *(f"{fmean(row['rules'][str(least)] for row in of):+.2f} %" for least in hyper.WORTHS),
+    ])  # fmt: skip
+
+
+def skips_page(stored: dict[str, Any]) -> str:
+    """The same for what is skipped."""
+    heads = ["quality", "beyond a step", f"of these in {hyper.FEW} channels", "squared error if they were y"]
+    return _means(stored, heads, lambda of: [
+        f"{fmean(row['far'] for row in of):.2f} %",
+        f"{fmean(row['few'] for row in of):.0f} %",
+        f"{fmean(row['error'] for row in of):+.1f} %",
+    ])  # fmt: skip
+
+
+def _means(
+    stored: dict[str, Any], heads: list[str], cells: Callable[[list[dict[str, Any]]], list[str]]
+) -> str:
+    rows = stored["rows"]
+    by_quality = {q: [row for row in rows if row["quality"] == q] for q in (row["quality"] for row in rows)}
+    lines = markdown.table(heads, [[f"{q:g}", *cells(of)] for q, of in by_quality.items()])
+    pictures = len({row["picture"] for row in rows})
+    return "\n".join([*lines, "", f"Means over {pictures} pictures. {_about(stored)}"])
 
 
 def _about(stored: dict[str, Any]) -> str:
@@ -137,7 +150,7 @@ def _about(stored: dict[str, Any]) -> str:
     return f"Pack {stored['pack']}, measured {stored['finished'][:10]} at commit `{commit}`."
 
 
-PAGES = {"tables": tables_page, "hyper": hyper_page}
+PAGES = {"tables": tables_page, "hyper": hyper_page, "skips": skips_page}
 
 
 if __name__ == "__main__":

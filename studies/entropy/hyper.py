@@ -22,6 +22,9 @@ NEAR = 3.0
 WORTHS = (1.0, 4.0, 16.0)
 """Of the rule: bits that a step beside the encoder's own hyper-latent has to save."""
 
+FEW = 4
+"""Channels."""
+
 
 def measure(pack: Pack, pixels: Any, quality: float) -> dict[str, Any]:
     """What all of it gains on one picture, in percent of its bits, errors counted by what they are worth."""
@@ -40,24 +43,32 @@ def measure(pack: Pack, pixels: Any, quality: float) -> dict[str, Any]:
         "searched": gain(start, found, worth),
         "moved": round(100 * moved / crop.z.size, 1),
         "rules": rules,
-        "skips": skips(crop),
     }
 
 
-def skips(crop: Crop) -> dict[str, float]:
-    """What the skip class leaves: percent of all squared errors of latents, in their steps, that skipped ones
-    have; and those that are beyond one step, of the errors and of the skipped latents.
+def skips(pack: Pack, pixels: Any, quality: float) -> dict[str, float]:
+    """What the skip class leaves: how many percent of the skipped latents are further than a step from y, what
+    part of these the FEW channels have that have most, and what it would do to the picture's squared error, in
+    percent, if they were y.
     """
-    words = crop.pack.decoder.restore(crop.level.steps, crop.z, crop.r)
-    y = (words * crop.pack.unit).transpose(2, 0, 1)
-    error = np.square((crop.y[0] - y) / latents.steps(crop.networks, *y.shape[1:])[0])
+    crop = Crop(pack, pixels, quality)
+    words = pack.decoder.restore(crop.level.steps, crop.z, crop.r)
+    step = latents.steps(crop.networks, *words.shape[:2])[0]
     skipped = crop.classes(crop.z, crop.r).index == latents.SKIP
-    beyond = skipped & (error > 1)
-    whole = float(error.sum())
+    far = skipped & (np.abs(crop.y[0] - (words * pack.unit).transpose(2, 0, 1)) > step)
+    exact = np.rint(crop.y[0].transpose(1, 2, 0) / pack.unit).clip(-32768, 32767).astype(np.int16)
+
+    def error(y: Array) -> float:
+        decoded = pack.decoder.synthesis(crop.level.vector, np.ascontiguousarray(y))
+        return float(np.square(decoded.astype(np.float64) - pixels).sum())
+
+    by_channel = np.sort(far.sum((1, 2)))[::-1]
+    before = error(words)
+    after = error(np.where(far.transpose(1, 2, 0), exact, words))
     return {
-        "errors": round(100 * float(error[skipped].sum()) / whole, 2),
-        "errors beyond": round(100 * float(error[beyond].sum()) / whole, 3),
-        "latents beyond": round(100 * float(beyond.sum()) / max(float(skipped.sum()), 1), 4),
+        "far": round(100 * float(far.sum()) / max(float(skipped.sum()), 1.0), 3),
+        "few": round(100 * float(by_channel[:FEW].sum()) / max(float(far.sum()), 1.0), 1),
+        "error": round(100 * (after - before) / before, 2),
     }
 
 

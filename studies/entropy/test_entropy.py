@@ -74,4 +74,10 @@ def test_the_search_never_loses_and_the_rule_moves_towards_the_law(crop: Crop) -
     moved = z != crop.z
     assert (np.abs(z - crop.z) <= 1).all()
     assert (np.abs(z - shift)[moved] < np.abs(crop.z - shift)[moved]).all()
-    assert 0 <= found["skips"]["errors beyond"] <= found["skips"]["errors"] <= 100
+
+
+def test_skips_that_leave_much(pack: Pack, crop: Crop) -> None:
+    found = hyper.skips(pack, crop.pixels, 40)
+    assert 0 < found["far"] < 100
+    assert 0 < found["few"] <= 100
+    assert abs(found["error"]) > 0
