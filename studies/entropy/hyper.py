@@ -47,9 +47,9 @@ def measure(pack: Pack, pixels: Any, quality: float) -> dict[str, Any]:
 
 
 def skips(pack: Pack, pixels: Any, quality: float) -> dict[str, float]:
-    """What the skip class leaves: how many percent of the skipped latents are further than a step from y, what
-    part of these the FEW channels have that have most, and what it would do to the picture's squared error, in
-    percent, if they were y.
+    """What the skip class leaves: how many percent of the skipped latents are further than a step from y,
+    what part of these the FEW channels have that have most, and what it would do to the picture's squared
+    error, in percent, if they were y.
     """
     crop = Crop(pack, pixels, quality)
     words = pack.decoder.restore(crop.level.steps, crop.z, crop.r)
