@@ -87,9 +87,9 @@ class Fits:
 
     def ideas(self) -> dict[str, Callable[[Counts], float]]:
         """By name, the bits that a tile saves."""
-        r = self.r_fit(sum(c.kinds for c in self.training), self.r)
-        by_group = self.r_fit(sum(c.r for c in self.training), self.r[list(KIND)])
-        z = self.z_fit(sum(c.z for c in self.training), self.z)
+        r = self.r_fit(np.sum([c.kinds for c in self.training], axis=0), self.r)
+        by_group = self.r_fit(np.sum([c.r for c in self.training], axis=0), self.r[list(KIND)])
+        z = self.z_fit(np.sum([c.z for c in self.training], axis=0), self.z)
         found: dict[str, Callable[[Counts], float]] = {
             "r: tables fitted anew": lambda c: float((c.kinds * (self.r - r)).sum()),
             "r: tables for 8 kinds instead of 3": lambda c: float(
@@ -121,7 +121,8 @@ class Fits:
 def _fit(counts: Array, base: Array, prior: float) -> Array:
     shares = 2.0**-base
     found = counts + prior * shares / shares.sum(-1, keepdims=True)
-    return -np.log2(found / found.sum(-1, keepdims=True))
+    fitted: Array = -np.log2(found / found.sum(-1, keepdims=True))
+    return fitted
 
 
 def _chosen(bank: Sequence[Array], of: Callable[[Counts], Array]) -> Callable[[Counts], float]:
