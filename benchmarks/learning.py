@@ -91,7 +91,8 @@ def figure(points: Sequence[tuple[float, float]], against: str) -> str:
     marks.append(f'<path d="M{path}" fill="none" stroke="{LINE}" stroke-width="2.5"/>')
     for (x, y), (_, value) in zip(at, points):
         marks.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{LINE}"/>')
-        marks.append(_text(x, y - 10, f"{value:+.1f}", "middle"))
+        last = x == at[-1][0]
+        marks.append(_text(x + (4 if last else 7), y - 9, f"{value:+.1f}", "end" if last else "start"))
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
     return "\n".join([f'{head}font-size="13">', *marks, "</svg>", ""])
 
