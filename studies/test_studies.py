@@ -11,7 +11,7 @@ import pytest
 STORED = (
     "adversarial/results.json", "analysis/correlation.json", "analysis/deviation.json",
     "analysis/erf.json", "correlation/results.json", "correlation/cost.json", "correlation/speed.json",
-    "jpegai/complexity.json",
+    "entropy/hyper.json", "entropy/skips.json", "entropy/tables.json", "jpegai/complexity.json",
     "jpegai/account.json", "jpegai/results.json", "short_runs/results.json",
 )  # fmt: skip
 
