@@ -88,42 +88,30 @@ struct Pairs {
         Vector acc[r][c];
         const std::int16_t* a[r];
         const std::int16_t* b = p.panels + panel * p.pairs * 2 * width;
-        for (int i = 0; i < r; ++i) a[i] = p.rows[row + i];
         begin(acc, p, row, panel);
-        std::size_t k = 0;
-        if constexpr (in_steps)
-            for (; k < in_fours; k += 4, b += 8 * width) add<4>(acc, a, p.offsets[k], b);
-        for (; k < p.pairs; ++k, b += 2 * width) add<1>(acc, a, p.offsets[k], b);
+        for (std::size_t k = 0; k < p.pairs; k += run) {
+            const std::ptrdiff_t offset = p.offsets[k];
+            for (int i = 0; i < r; ++i) a[i] = p.rows[row + i] + offset;
+            for (std::size_t m = 0; m < run; ++m, b += 2 * width) {
+                CALOTYPE_UNROLL
+                for (int i = 0; i < r; ++i) {
+                    CALOTYPE_UNROLL
+                    for (int j = 0; j < c; ++j) acc[i][j].madd(a[i] + 2 * m, b + j * p.pairs * 2 * width);
+                }
+            }
+        }
         found.keep(acc, first);
     }
     void start(std::size_t) {}
 
-    // Channels lie side by side: where all pairs come in fours that do, one offset leads to four. Compilers for x86 make
-    // worse code of that.
-    static constexpr bool in_steps = Vector::packing == Packing::split;
-    explicit Pairs(const Product& product) : p(product), in_fours(in_steps ? product.pairs / 4 * 4 : 0) {
-        for (std::size_t k = 0; k < in_fours; ++k)
-            if (p.offsets[k] != p.offsets[k / 4 * 4] + static_cast<std::int32_t>(k % 4 * 2)) in_fours = 0;
+    // Channels lie side by side, as a rule: one offset leads to as many pairs as lie so everywhere.
+    explicit Pairs(const Product& product) : p(product) {
+        for (std::size_t k = 1, first = 0; k <= p.pairs; ++k)
+            if (k == p.pairs || p.offsets[k] != p.offsets[k - 1] + 2) run = std::gcd(run, k - first), first = k;
     }
 
     const Product& p;
-    std::size_t in_fours;
-
-private:
-    // Adds the products of the next n pairs.
-    template <int n, int r, int c>
-    CALOTYPE_INLINE void add(Vector (&acc)[r][c], const std::int16_t* const (&a)[r], std::ptrdiff_t offset,
-                             const std::int16_t* b) const {
-        CALOTYPE_UNROLL
-        for (int k = 0; k < n; ++k) {
-            CALOTYPE_UNROLL
-            for (int i = 0; i < r; ++i) {
-                CALOTYPE_UNROLL
-                for (int j = 0; j < c; ++j)
-                    acc[i][j].madd(a[i] + offset + 2 * k, b + (j * p.pairs + k) * 2 * width);
-            }
-        }
-    }
+    std::size_t run = 0;
 };
 
 // Quads of bytes, likewise.
