@@ -136,7 +136,7 @@ public:
         text += "}, \"id\": \"" +
                 Sha256::of(reinterpret_cast<const std::uint8_t*>(listing.data()), listing.size()) + "\"}";
         const Data m(text.begin(), text.end());
-        return std::make_unique<Pack>(bytes(m), bytes(parts[0]), bytes(parts[1]), false);
+        return std::make_unique<Pack>(bytes(m), bytes(parts[0]), bytes(parts[1]), Pack::Trust::maker);
     }
 
 private:
@@ -187,7 +187,7 @@ void read_anything(const Packs& packs, const std::uint8_t* data, std::size_t siz
     } catch (const std::invalid_argument&) {
     }
     try {
-        const Pack pack(Bytes{data, size}, bytes(packs.parts()[0]), bytes(packs.parts()[1]), false);
+        const Pack pack(Bytes{data, size}, bytes(packs.parts()[0]), bytes(packs.parts()[1]), Pack::Trust::maker);
     } catch (const Error&) {
     }
 }

@@ -29,6 +29,10 @@ using Byte = std::uint8_t;
 #endif
 using Word = std::int16_t;
 
+inline Word word(std::int32_t x) {
+    return static_cast<Word>(x < -word_peak ? -word_peak : x >= word_peak ? word_peak - 1 : x);
+}
+
 // An array of a pack: int8 or int16 weights [out, in, side, side], int32 vectors [out].
 struct Array {
     const void* data = nullptr;

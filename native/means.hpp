@@ -206,8 +206,9 @@ public:
                     Word* const to = at(y, x) + channel_;
                     const Word* const mean = &mean_[(i * grid_columns_ + j) * channels_];
                     for (std::size_t c = first; c < end; ++c) {
-                        const std::int64_t part = stepped(value(channel_ + c, y, x), step_[c]);
-                        to[c] = static_cast<Word>(std::clamp<std::int64_t>(mean[c] + part, -word_peak, word_peak - 1));
+                        const std::int64_t sum = mean[c] + stepped(value(channel_ + c, y, x), step_[c]);
+                        constexpr std::int64_t far = 2 * word_peak;
+                        to[c] = word(static_cast<std::int32_t>(sum < -far ? -far : sum > far ? far : sum));
                     }
                 }
             }
