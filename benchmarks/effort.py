@@ -32,8 +32,8 @@ from calotype.codec import library
 from calotype.codec.decoder import decode
 from calotype.codec.encoder import MAX_EFFORT, encode
 from calotype.codec.image import Picture
+from calotype.codec.metrics import psnr
 from calotype.codec.pack import Pack
-from calotype.codec.quality import psnr
 from calotype.records import markdown, provenance
 from calotype.records.script import guarded, made_of
 
@@ -87,15 +87,15 @@ def measure(given: argparse.Namespace, arguments: list[str]) -> None:
 
 
 def _one(picture: Picture, quality: float, effort: int, threads: int, pack: Pack) -> dict[str, float]:
-    frugal = pack.keep
+    frugal = pack.keeps
     if effort == PLAIN:
-        pack.keep = np.sign(frugal)
+        pack.keeps = np.sign(frugal)
     try:
         wall, cpu = time.perf_counter(), time.process_time()
         data = encode(picture, quality=quality, effort=max(effort, 0), pack=pack, threads=threads).data
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     finally:
-        pack.keep = frugal
+        pack.keeps = frugal
     decoded = decode(data, pack=pack, threads=threads).picture.pixels
     pixels = picture.width * picture.height
     return {

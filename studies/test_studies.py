@@ -10,8 +10,9 @@ import pytest
 
 STORED = (
     "adversarial/results.json", "analysis/correlation.json", "analysis/deviation.json",
-    "analysis/erf.json", "correlation/results.json", "correlation/cost.json", "jpegai/complexity.json",
-    "jpegai/results.json", "short_runs/results.json",
+    "analysis/erf.json", "correlation/results.json", "correlation/cost.json", "correlation/speed.json",
+    "jpegai/complexity.json",
+    "jpegai/account.json", "jpegai/results.json", "short_runs/results.json",
 )  # fmt: skip
 
 
