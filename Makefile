@@ -6,16 +6,18 @@ BIN = $(VENV)/bin
 SOURCES = $(shell find src/calotype -type f -not -path '*/__pycache__/*')
 NATIVE = pyproject.toml CMakeLists.txt $(wildcard native/*.cpp native/*.hpp native/*.inl)
 
-.PHONY: help demo setup test nightly lint format bench sanitize clean
+.PHONY: help demo setup test tests nightly lint format bench docs sanitize clean
 
 help:
 	@echo "make demo      install the codec and compare it with JPEG and AVIF on a photograph"
 	@echo "make setup     install everything that developers need into $(VENV)"
 	@echo "make test      setup, lint, and the tests: some minutes on two cores"
+	@echo "make tests     the tests alone"
 	@echo "make nightly   the tests that make test leaves out: minutes of training and coding"
 	@echo "make lint      ruff, mypy --strict, import contracts"
 	@echo "make format    format the code"
 	@echo "make bench     speed and size of the entropy coder, beside a peer"
+	@echo "make docs      the documentation site, in build/docs: minutes, as it runs the notebooks"
 	@echo "make sanitize  the entropy coder under sanitizers and a fuzzer"
 	@echo "make clean     remove environments, builds and caches"
 
@@ -29,7 +31,7 @@ $(VENV)/.codec: $(BIN)/python $(NATIVE) $(SOURCES)
 
 # The codec, laboratory, benchmark and tools, editable.
 $(VENV)/.setup: $(BIN)/python $(NATIVE) constraints.txt
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev,lab,bench]"
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev,lab,bench,docs]"
 # ColorVideoVDP, without its dependencies (torchvision, which would bring another torch); the metric says when it lacks.
 	-$(BIN)/python -m pip install -q --no-deps --only-binary :all: "cvvdp>=0.5.7,<0.6"
 # A peer for the laboratory's parity tests, without its dependencies (torchvision, numpy<2); no wheel, no parity tests.
@@ -44,7 +46,11 @@ setup: $(VENV)/.setup
 # A thread each: as many tests as there are cores run side by side.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
-test: lint
+# Lint, which uses one core, beside the tests.
+test: setup
+	$(MAKE) --no-print-directory -j2 lint tests
+
+tests: setup
 	$(PYTEST) -m "not slow"
 
 nightly: setup
@@ -62,6 +68,11 @@ format: setup
 
 bench: setup
 	$(BIN)/python benchmarks/coder.py
+
+# CALOTYPE_DOCS=quick leaves out running the notebooks and counting the multiplications of the published systems.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q
+	@echo "build/docs/index.html"
 
 sanitize: setup
 	PATH="$(abspath $(BIN)):$$PATH" native/sanitize.sh

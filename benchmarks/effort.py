@@ -32,8 +32,8 @@ from calotype.codec import library
 from calotype.codec.decoder import decode
 from calotype.codec.encoder import MAX_EFFORT, encode
 from calotype.codec.image import Picture
+from calotype.codec.metrics import psnr
 from calotype.codec.pack import Pack
-from calotype.codec.quality import psnr
 from calotype.records import markdown, provenance
 from calotype.records.script import guarded, made_of
 

@@ -74,6 +74,7 @@ def small() -> LabModel:
     return registry.build("liu2023-tcm-small").eval()
 
 
+@pytest.mark.slow
 def test_untrained_tcm_reaches_farther_than_its_convolutions(small: LabModel) -> None:
     """Above 1e-4 some 160 to 190 pixels each way about pixel 128: far beyond the 16 x 16 of a latent."""
     x = [("noise", torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0)))]
@@ -149,7 +150,7 @@ def test_map_and_mean_agree() -> None:
 
 def test_the_product_model_can_be_looked_at() -> None:
     specimen = Specimen("calotype", product())
-    assert specimen.level == 3.5
+    assert specimen.model.level == 3.5
     x = [("p", synthetic(128))]
     assert deviation.measure(specimen, *x[0]).epsilon >= 0
     for half, size in (("analysis", 128), ("synthesis", 8)):
@@ -185,7 +186,7 @@ def test_training_runs_show_their_averaged_weights(tmp_path: Path) -> None:
     State(1, 0.0, {}, trained.to_dict(), model.state_dict(), averaged).save(tmp_path / "run" / NAME)
     for what in (tmp_path / "run", tmp_path / "run" / NAME):
         specimen = open_specimen(str(what), 2.0)
-        assert specimen.level == 2
+        assert specimen.model.level == 2
         found = specimen.model.state_dict()
         assert all(torch.equal(found[k], v) for k, v in averaged.items())
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "probe": "show every field of a .calo file",
     "compare": "how close two pictures are: PSNR, MS-SSIM, bits per pixel",
     "demo": "compress a photograph and set it beside JPEG and AVIF of the same size",
+    "desktop": "let a Linux desktop know .calo files: type, thumbnails, viewer",
 }
 #: Commands of the other rooms; there when their module is.
 LATE_COMMANDS = {

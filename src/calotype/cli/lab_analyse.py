@@ -1,7 +1,7 @@
 """``calotype lab analyse erf|deviation|correlation``: figures (PNG) and numbers (JSON) for any model of the
 laboratory.
 
-A MODEL is ``calotype`` or a name from ``calotype lab list``, perhaps with options
+A MODEL is a name from ``calotype lab list``, perhaps with options
 (``liu2023-tcm-small:blocks=conv,n=32``), a checkpoint (``.safetensors``), or the folder of a training run.
 Several models make one figure; what is measured is stored model by model.
 """
@@ -25,7 +25,7 @@ def _parser() -> argparse.ArgumentParser:
     options = parser(
         "lab analyse",
         "Figures and numbers: effective receptive field, latent deviation, correlation map.",
-        "A MODEL is calotype or a name from 'calotype lab list', perhaps with options\n"
+        "A MODEL is a name from 'calotype lab list', perhaps with options\n"
         "(liu2023-tcm-small:blocks=conv,n=32), a checkpoint (.safetensors), or the folder of a training run.",
     )
     kinds = options.add_subparsers(dest="analysis", required=True, metavar="ANALYSIS")
@@ -180,7 +180,7 @@ def _specimens(given: argparse.Namespace, *, gaussian: bool = False) -> list[Any
 
     specimens = [open_specimen(name, given.level) for name in given.models]
     for s in specimens if gaussian else ():
-        s.latents(synthetic(s.multiple))
+        s.latents(synthetic(s.model.multiple))
     return specimens
 
 

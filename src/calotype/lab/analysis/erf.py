@@ -127,7 +127,7 @@ def effective_field(
     for _, x in pictures:
         x = specimen.crop(_middle(x, size))
         if half == "analysis":
-            g = gradient_map(specimen.analyse, x, position)
+            g = gradient_map(specimen.model.analyse, x, position)
         else:
             g = _of_synthesis(specimen, x, position)
         total = g if total is None else total + g
@@ -138,8 +138,8 @@ def effective_field(
 
 def _of_synthesis(specimen: Specimen, x: Tensor, position: tuple[int, int] | None) -> Tensor:
     with torch.no_grad():
-        y_hat, *more = specimen.synthesis_input(x)
-    return gradient_map(lambda t: specimen.synthesise(t, *more), y_hat, position)
+        y_hat, *more = specimen.model(x).known
+    return gradient_map(lambda t: specimen.model.synthesise(t, *more), y_hat, position)
 
 
 def _middle(x: Tensor, size: int) -> Tensor:
