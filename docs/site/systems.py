@@ -1,4 +1,4 @@
-"""A page for each published system, from the registry: diagram, citation, sizes, and what it costs."""
+"""A page for each system, from the registry: diagram, citation, sizes, and what it costs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def navigation() -> list[Any]:
     """The entries of the menu, by year."""
     years: dict[str, list[dict[str, str]]] = {}
     for name in registry.names():
-        year = (re.findall(r"\d{4}", name) or ["JPEG AI, final"])[0]
+        undated = "JPEG AI, final" if name.startswith("jpegai") else "Ours"
+        year = (re.findall(r"\d{4}", name) or [undated])[0]
         years.setdefault(year, []).append({name: f"systems/{name}.md"})
     return [{"One by one": [{year: pages} for year, pages in years.items()]}]
 
