@@ -29,11 +29,21 @@ public:
     const std::vector<std::uint8_t>& failed() const { return failed_; }
     const std::optional<Error>& error() const { return error_; }
 
+    // Called for each part of the picture that is there, alpha included; only sure to be so with one thread.
+    std::function<void(const Box&)> done;
+
     // The pixels of the canvas's box. Throws Error.
     void decode(const Canvas& canvas) {
         if (!file_.trusted && file_.error) throw *file_.error;
         canvas_ = canvas;
         const std::vector<std::size_t> needed = tiles_in(canvas.box);
+        if (canvas.has_alpha() && !file_.alpha.empty())
+            for (const std::size_t tile : needed)
+                jobs_.add([this, tile] {
+                    const Box box = tile_box(tile), part = box.common(canvas_.box);
+                    const auto a = alpha(tile);
+                    canvas_.alpha(&a[(part.top - box.top) * box.width() + part.left - box.left], box.width(), part);
+                });
         bool latents = false;
         for (const std::size_t tile : needed) {
             latents |= !file_.tiles[tile].pixels;
@@ -43,13 +53,6 @@ public:
             use_pack();
             plan_windows();
         }
-        if (canvas.has_alpha() && !file_.alpha.empty())
-            for (const std::size_t tile : needed)
-                jobs_.add([this, tile] {
-                    const Box box = tile_box(tile), part = box.common(canvas_.box);
-                    const auto a = alpha(tile);
-                    canvas_.alpha(&a[(part.top - box.top) * box.width() + part.left - box.left], box.width(), part);
-                });
         jobs_.run(threads_);
     }
 
@@ -155,6 +158,7 @@ private:
         const Pixels found = pixels(tile);
         canvas_.colour(&found.data[((part.top - box.top) * box.width() + part.left - box.left) * found.values],
                        box.width() * found.values, found.values, part);
+        if (done) done(part);
     }
 
     std::vector<std::uint8_t> alpha(std::size_t tile) const {
@@ -244,7 +248,11 @@ private:
     // Most latents on a side of a window: large ones compute less twice, and take more memory.
     std::size_t window_side() const {
         const std::size_t each = pack_->networks().synthesis.bytes_per_latent(), margin = 2 * pack_->margin();
+#if defined(__EMSCRIPTEN__)
+        const std::size_t room = std::size_t{24} << 20;  // a page shows each window when it is done, and gives none of its memory back
+#else
         const std::size_t room = std::max(std::size_t{32} << 20, (std::size_t{160} << 20) / threads_);
+#endif
         const auto side = static_cast<std::size_t>(std::sqrt(static_cast<double>(room / each)));
         const std::size_t found = std::clamp<std::size_t>(side - std::min(side, margin), 8, 128);
         if ((found + margin) * (found + margin) > (std::size_t{1} << 30) / each)
@@ -331,6 +339,7 @@ private:
             const Box b = part.common(tile_box(tile));
             canvas_.colour(&out[((b.top - from.top) * from.width() + b.left - from.left) * 3], from.width() * 3, 3, b);
         }
+        if (done) done(part);
     }
 
     const File& file_;

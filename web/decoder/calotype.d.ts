@@ -39,9 +39,27 @@ export interface DecodeOptions extends FileOptions {
   preview?: boolean;
 }
 
+/** A part of a picture: where it is, and its pixels as RGBA. */
+export interface Part {
+  left: number;
+  top: number;
+  width: number;
+  height: number;
+  data: Uint8ClampedArray;
+}
+
 export interface Decoder {
   /** Throws CalotypeError. Packs are fetched when a file first needs them. */
   decode(bytes: Uint8Array | ArrayBuffer, options?: DecodeOptions): Promise<Picture>;
+  /**
+   * The same in parts of about a megapixel, each given to `onPart` while the others are still to come. Parts lie in the
+   * picture, do not overlap but where tiles of pixels are, and there the later one holds.
+   */
+  develop(
+    bytes: Uint8Array | ArrayBuffer,
+    onPart: (part: Part) => void,
+    options?: Omit<DecodeOptions, "preview">,
+  ): Promise<{ width: number; height: number; damaged: boolean }>;
   info(bytes: Uint8Array | ArrayBuffer, options?: FileOptions): Info;
   metadata(bytes: Uint8Array | ArrayBuffer, name: "icc" | "exif" | "xmp", options?: FileOptions): Uint8Array | undefined;
   addPack(manifest: Uint8Array, tables: Uint8Array, networks: Uint8Array): string;
