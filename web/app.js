@@ -202,3 +202,6 @@ const wanted = new URLSearchParams(location.search).getAll("src").map((source) =
 const own = wanted.filter((url) => url.origin === location.origin);
 if (own.length < wanted.length) complain("The address names files of other pages: open them from there, or save and drop them here.");
 open(own.map((url) => url.href));
+
+// `calotype view` serves this page as long as it hears of it.
+if (new URLSearchParams(location.search).has("alive")) new EventSource("alive");

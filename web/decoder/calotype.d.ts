@@ -68,6 +68,8 @@ export interface Decoder {
 export interface OpenOptions {
   /** Addresses of packs' folders, in which manifest.json lies. */
   packs?: string | URL | (string | URL)[];
+  /** Whether packs are kept in the browser's Cache API; true by default. */
+  keep?: boolean;
   /** Where calotype.wasm is, or the compiled module; beside calotype.js by default. */
   wasm?: string | URL | WebAssembly.Module;
   /** How addresses are read; `fetch`, and files in Node, by default. */

@@ -29,7 +29,7 @@ export async function open(options = {}) {
   for (const { module: room, name } of WebAssembly.Module.imports(module)) (stubs[room] ??= {})[name] = given[name] ?? (() => 0);
   const { exports } = await WebAssembly.instantiate(module, stubs);
   exports._initialize();
-  return new Decoder(exports, [options.packs ?? []].flat(), read, heard);
+  return new Decoder(exports, [options.packs ?? []].flat(), read, options.keep ?? true, heard);
 }
 
 async function readUrl(url) {
@@ -47,10 +47,12 @@ class Decoder {
   #places;
   #read;
   #heard;
+  #keep;
   #packs = new Map(); // id -> promise of a pack
   #listed = new Map(); // place -> promise of its manifest
 
-  constructor(exports, places, read, heard) {
+  constructor(exports, places, read, keep, heard) {
+    this.#keep = keep;
     this.#heard = heard;
     this.#c = exports;
     this.#places = places.map((place) => String(place).replace(/\/*$/, "/"));
@@ -167,7 +169,7 @@ class Decoder {
   // What the address of a pack's file holds, fetched once where the browser keeps things for pages (Cache API). The
   // library checks what comes from there against the pack's id. One worker fetches while others wait for it.
   async #kept(url, id, fresh) {
-    if (!globalThis.caches || !globalThis.navigator?.locks) return this.#read(url);
+    if (!this.#keep || !globalThis.caches || !globalThis.navigator?.locks) return this.#read(url);
     const key = new URL(url, globalThis.location?.href);
     key.searchParams.set("pack", id);
     return navigator.locks.request(key.href, async () => {

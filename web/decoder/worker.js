@@ -7,15 +7,18 @@ import { writePng } from "./png.js";
 
 let decoder; // a promise
 
-/** A decoder for the packs that a list names, or that a JSON file of addresses (relative to it) does. */
+/** A decoder for the packs that a list names, or that a JSON file of addresses (relative to it) does: a list, or
+ * {packs: list, keep: whether the browser may keep them}. */
 async function start(packs) {
-  let places = packs;
+  let places = packs, keep = true;
   if (typeof packs === "string") {
     const answer = await fetch(packs);
     if (!answer.ok) throw new CalotypeError("pack", `the list of packs cannot be read: ${answer.status}`);
-    places = (await answer.json()).map((place) => new URL(place, packs).href);
+    const found = await answer.json();
+    keep = found.keep ?? true;
+    places = (found.packs ?? found).map((place) => new URL(place, packs).href);
   }
-  return open({ packs: places });
+  return open({ packs: places, keep });
 }
 
 const works = {
