@@ -18,7 +18,7 @@ WATCH = """<script>
 </script>"""
 PIXELS = """async id => {
   const found = document.getElementById(id), img = found.shadowRoot ? found.shadowRoot.querySelector("img") : found;
-  const picture = await createImageBitmap(img), {width, height} = picture;
+  const picture = await createImageBitmap(await (await fetch(img.src)).blob()), {width, height} = picture;
   const canvas = new OffscreenCanvas(width, height), ctx = canvas.getContext("2d");
   ctx.drawImage(picture, 0, 0);
   return [width, height, [...ctx.getImageData(0, 0, width, height).data]];
@@ -56,20 +56,20 @@ def test_images_show_their_files(site: Site, page: Any, photo: bytes) -> None:
     np.testing.assert_array_equal(pixels(page, "late"), decoded(photo))
 
 
-def test_the_preview_comes_first_and_nothing_moves(site: Site, page: Any, photo: bytes) -> None:
+def test_the_preview_comes_first_and_nothing_moves(site: Site, page: Any, long: bytes) -> None:
     gate = threading.Event()
-    site.gates["/photo.calo"] = len(photo) * 2 // 3, gate
-    site.things |= {"/photo.calo": photo, "/page.html": f'{HEAD}{WATCH}<calo-img id="it" src="photo.calo"></calo-img>'.encode()}
+    site.gates["/photo.calo"] = len(long) * 2 // 3, gate
+    site.things |= {"/photo.calo": long, "/page.html": f'{HEAD}{WATCH}<calo-img id="it" src="photo.calo"></calo-img>'.encode()}
     page.goto(f"{site.root}page.html")
     page.wait_for_function("told.length > 0")
     size = "(({width, height}) => [width, height])(it.getBoundingClientRect())"
     assert page.evaluate("told")[0][:2] == ["calo-preview", "it"]
-    page.wait_for_function(f"{size}.join() === '150,90'")
-    assert pixels(page, "it").shape == (12, 19, 4)
+    page.wait_for_function(f"{size}.join() === '300,180'")
+    assert pixels(page, "it").shape == (23, 38, 4)
     gate.set()
     page.wait_for_function(DONE, arg=1)
-    assert page.evaluate(size) == [150, 90]
-    np.testing.assert_array_equal(pixels(page, "it"), decoded(photo))
+    assert page.evaluate(size) == [300, 180]
+    np.testing.assert_array_equal(pixels(page, "it"), decoded(long))
 
 
 def test_a_lazy_image_is_read_when_it_comes_near(site: Site, page: Any, photo: bytes) -> None:

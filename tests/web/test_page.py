@@ -153,20 +153,20 @@ def test_keys_and_fingers(site: Site, browser: Any, photo: bytes) -> None:
     context.close()
 
 
-def test_a_preview_is_shown_while_the_file_arrives(site: Site, page: Any, photo: bytes) -> None:
+def test_a_preview_is_shown_while_the_file_arrives(site: Site, page: Any, long: bytes) -> None:
     gate = threading.Event()
-    site.things["/slow.calo"] = photo
-    site.gates["/slow.calo"] = len(photo) * 2 // 3, gate
+    site.things["/slow.calo"] = long
+    site.gates["/slow.calo"] = len(long) * 2 // 3, gate
     page.goto(f"{site.root}?src=slow.calo")
     wait(page, "preview")
     assert "preview" in page.inner_text("#status")
-    seen = shown(page, 150, 90)
-    # Roughly the picture, where tiles have come: the first row of them.
-    assert np.abs(seen[8:56, 8:140].astype(int) - decoded(photo)[8:56, 8:140]).mean() < 40
-    assert seen[8:56, 8:140, :3].std() > 5
+    seen = shown(page, 300, 180)
+    # Roughly the picture, where tiles have come: the first rows of them.
+    assert np.abs(seen[8:100, 8:292].astype(int) - decoded(long)[8:100, 8:292]).mean() < 40
+    assert seen[8:100, 8:292, :3].std() > 5
     gate.set()
     wait(page, "done")
-    np.testing.assert_array_equal(shown(page, 150, 90), decoded(photo))
+    np.testing.assert_array_equal(shown(page, 300, 180), decoded(long))
 
 
 def test_a_damaged_file_says_so_and_gives_what_is_left(site: Site, page: Any, photo: bytes) -> None:

@@ -159,24 +159,25 @@ class Decoder {
         continue;
       }
       if (JSON.parse(new TextDecoder().decode(manifest)).id.slice(0, 8) !== id) continue;
-      const stored = async (name, fresh) => this.#kept(place + name + ".gz", id, fresh).catch(() => this.#kept(place + name, id, fresh));
-      const opened = async (fresh) => this.#open(manifest, await stored(FILES[1], fresh), await stored(FILES[2], fresh));
+      const opened = async (fresh) =>
+        this.#open(manifest, await this.#kept(place + FILES[1], id, fresh), await this.#kept(place + FILES[2], id, fresh));
       return opened(false).catch(() => opened(true)); // what was kept may be damaged
     }
     throw new CalotypeError("pack", [`pack ${id} is needed to decode this file`, ...unread].join("; "));
   }
 
-  // What the address of a pack's file holds, fetched once where the browser keeps things for pages (Cache API). The
+  // What a file of a pack holds, which may be stored compressed, fetched once where the browser keeps things for pages (Cache API). The
   // library checks what comes from there against the pack's id. One worker fetches while others wait for it.
   async #kept(url, id, fresh) {
-    if (!this.#keep || !globalThis.caches || !globalThis.navigator?.locks) return this.#read(url);
+    const stored = () => this.#read(url + ".gz").catch(() => this.#read(url));
+    if (!this.#keep || !globalThis.caches || !globalThis.navigator?.locks) return stored();
     const key = new URL(url, globalThis.location?.href);
     key.searchParams.set("pack", id);
     return navigator.locks.request(key.href, async () => {
       const cache = await caches.open(CACHE).catch(() => undefined); // refused to private windows of some browsers
       const known = fresh ? undefined : await cache?.match(key);
       if (known) return new Uint8Array(await known.arrayBuffer());
-      const bytes = await this.#read(url);
+      const bytes = await stored();
       await cache?.put(key, new Response(bytes)).catch(() => {}); // the disk may be full
       return bytes;
     });

@@ -131,7 +131,7 @@ export async function read(url, { signal, onBytes } = {}) {
 export async function readAndPreview(pool, url, { signal, onPreview, options } = {}) {
   let busy = false, seen = 0, whole = false;
   const onBytes = (bytes) => {
-    if (busy || bytes.length < 1.2 * seen + 512) return;
+    if (busy || bytes.length < 1.25 * seen + 64) return;
     busy = true;
     seen = bytes.length;
     pool.run("preview", { bytes: bytes.slice(), options: { ...options, keepDamaged: true } }, { signal })

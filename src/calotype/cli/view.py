@@ -26,7 +26,10 @@ PAGE = ("*.html", "*.css", "*.js", "*.svg", "decoder/*.js", "decoder/*.wasm")
 
 def main(arguments: list[str]) -> int:
     """Run the command; returns the exit status."""
-    given = parse(_parser(), arguments)
+    options = _parser()
+    given = parse(options, arguments)
+    if not 0 <= given.port < 65536:
+        options.error(f"--port must be from 0 to 65535, is {given.port}")
     if given.copy_to is not None:
         _copy(Path(given.copy_to))
         print(f"{given.copy_to}: index.html and what it needs")
@@ -50,7 +53,6 @@ def _view(given: argparse.Namespace) -> int:
 
     from calotype.cli.serving import Server
     from calotype.codec import library, manifest
-    from calotype.errors import PackError
 
     page = home()
     for path in given.paths:
@@ -58,8 +60,6 @@ def _view(given: argparse.Namespace) -> int:
             pass
     if given.pack is not None:
         library.load(given.pack)  # the same for a pack
-    if not 0 <= given.port < 65536:
-        raise PackError("--port must be 0 to 65535")
     with Server(given.port) as server:
         for name in files(page):
             server.add(name, page / name)
