@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 import threading
@@ -23,7 +24,7 @@ from calotype.cli import view
 from calotype.cli.serving import TYPES
 from calotype.codec.encoder import encode
 
-WAIT = 120_000
+WAIT = 50_000
 """Milliseconds to wait at most: a machine may be busy. Nothing is measured by it."""
 NEEDED = "CALOTYPE_NEEDS_CHROMIUM"
 """Set where these tests must not be left out: in continuous integration."""
@@ -153,20 +154,21 @@ def photo() -> bytes:
     return calo(scene(90, 150, 3))
 
 
-SHOWN = """() => {
-  const canvas = document.getElementById("view"), {width, height} = canvas;
-  return [width, height, [...canvas.getContext("2d").getImageData(0, 0, width, height).data]];
+# Numbers one by one would take Playwright minutes.
+SHOWN = """async ([width, height]) => {
+  await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+  const canvas = document.getElementById("view");
+  // As stage.js rounds: halves go up, of what may be negative too.
+  const [x, y] = [Math.round((canvas.width - width) / 2), Math.round((canvas.height - height) / 2)];
+  const {data} = canvas.getContext("2d").getImageData(x, y, width, height);
+  return btoa(Array.from(data, byte => String.fromCharCode(byte)).join(""));
 }"""
 
 
 def shown(page: Any, width: int, height: int) -> np.ndarray:
     """What the canvas shows of a picture of this size that is in its middle pixel for pixel, RGBA."""
-    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    across, down, values = page.evaluate(SHOWN)
-    pixels = np.array(values, np.uint8).reshape(down, across, 4)
-    # As stage.js rounds: halves go up, of what may be negative too.
-    x, y = int(np.floor((across - width) / 2 + 0.5)), int(np.floor((down - height) / 2 + 0.5))
-    return pixels[y : y + height, x : x + width]
+    values = base64.b64decode(page.evaluate(SHOWN, [width, height]))
+    return np.frombuffer(values, np.uint8).reshape(height, width, 4)
 
 
 def wait(page: Any, state: str, side: str = "left") -> None:
@@ -180,8 +182,8 @@ def drop(page: Any, *files: tuple[str, bytes]) -> None:
     page.evaluate(
         """files => {
           const moved = new DataTransfer();
-          for (const [name, bytes] of files) moved.items.add(new File([Uint8Array.from(bytes)], name));
+          for (const [name, bytes] of files) moved.items.add(new File([Uint8Array.from(atob(bytes), c => c.charCodeAt())], name));
           document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: moved, bubbles: true, cancelable: true}));
         }""",
-        [[name, list(data)] for name, data in files],
+        [[name, base64.b64encode(data).decode()] for name, data in files],
     )
