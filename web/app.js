@@ -156,6 +156,7 @@ const actions = {
     $("trouble").hidden = true;
     damaged.told = false;
     damaged.load(true);
+    update();
   },
 };
 for (const [id, action] of Object.entries(actions)) $(id).addEventListener("click", action);

@@ -10,6 +10,7 @@ export class Stage {
   #ctx;
   #left = null;
   #right = null;
+  #shape = ""; // size of the left picture, which is not known at first
   #scale = 1; // device pixels for one of the left picture
   #x = 0; // what of the picture is in the middle
   #y = 0;
@@ -63,7 +64,8 @@ export class Stage {
 
   /** Shows one picture, or two. A picture has width, height, alpha, preview, parts, tiles; see picture.js. */
   show(left, right) {
-    const another = left?.width !== this.#left?.width || left?.height !== this.#left?.height;
+    const shape = `${left?.width} ${left?.height}`, another = shape !== this.#shape;
+    this.#shape = shape;
     this.#left = left;
     this.#right = right;
     this.#slider.hidden = !right;

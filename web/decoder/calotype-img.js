@@ -30,7 +30,7 @@ function isCalo(address) {
 /** Shows the .calo file at an address in an img; `tell` gets the events. Whatever it showed before is given up. */
 async function show(img, address, tell = img) {
   stop(img);
-  const state = { abort: new AbortController(), sized: false, tell };
+  const state = { abort: new AbortController() };
   shown.set(img, state);
   const { signal } = state.abort, url = new URL(address, document.baseURI).href;
   const say = (name, detail) => tell.dispatchEvent(new CustomEvent(name, { bubbles: true, composed: true, detail }));
@@ -44,6 +44,10 @@ async function show(img, address, tell = img) {
         state.sized = true;
         img.width = fullWidth;
         img.height = fullHeight;
+      }
+      if (!img.style.aspectRatio) { // an eighth is rounded up
+        state.shaped = true;
+        img.style.aspectRatio = `${fullWidth} / ${fullHeight}`;
       }
       put(img, state, blob);
       say("calo-preview", { width: fullWidth, height: fullHeight });
@@ -75,10 +79,9 @@ function put(img, state, blob) {
 }
 
 function unsize(img, state) {
-  if (!state.sized) return;
-  state.sized = false;
-  img.removeAttribute("width");
-  img.removeAttribute("height");
+  if (state.shaped) img.style.aspectRatio = "";
+  if (state.sized) for (const name of ["width", "height"]) img.removeAttribute(name);
+  state.shaped = state.sized = false;
 }
 
 function stop(img) {
