@@ -79,12 +79,21 @@ function update() {
   $("progress").hidden = busy.length === 0;
   $("progress").value = busy.length ? busy.reduce((sum, p) => sum + p.share, 0) / busy.length : 0;
   $("status").textContent = [left, right].filter(Boolean).map(line).join("   |   ");
-  if (!$("panel").hidden) $("panel").replaceChildren(...[left, right].filter(Boolean).flatMap(describe));
+  list();
   const failed = [left, right].find((p) => p?.state === "failed" && !p.told);
   if (failed) {
     failed.told = true;
     complain(`${failed.name}: ${failed.error.message}`, failed.remains ? failed : null);
   }
+}
+
+let listed = ""; // what the facts are of
+
+function list() {
+  const both = [left, right].filter(Boolean), now = $("panel").hidden ? "" : both.map((p) => [pictures.indexOf(p), p.width, p.calo, p.size].join()).join(";");
+  if (now === listed) return;
+  listed = now;
+  $("panel").replaceChildren(...both.flatMap(describe));
 }
 
 function line(picture) {

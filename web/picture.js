@@ -160,6 +160,7 @@ export class Picture {
       ? await writePng({ width, height, bands: [data], kind: this.alpha ? "rgba" : "rgb", icc, fast: true })
       : new ImageData(data, width, height);
     const bitmap = await createImageBitmap(source);
+    data.buffer.transfer?.(0); // gives the memory back now, not some time
     if (signal.aborted) return bitmap.close();
     this.parts.push({ left, top, width, height, bitmap });
     this.share = Math.min(1, this.share + (width * height) / pixels);
