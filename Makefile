@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 SOURCES = $(shell find src/calotype -type f -not -path '*/__pycache__/*')
 NATIVE = pyproject.toml CMakeLists.txt $(wildcard native/*.cpp native/*.hpp native/*.inl)
 
-.PHONY: help demo setup test nightly lint format bench sanitize clean
+.PHONY: help demo setup test nightly lint format bench docs sanitize clean
 
 help:
 	@echo "make demo      install the codec and compare it with JPEG and AVIF on a photograph"
@@ -16,6 +16,7 @@ help:
 	@echo "make lint      ruff, mypy --strict, import contracts"
 	@echo "make format    format the code"
 	@echo "make bench     speed and size of the entropy coder, beside a peer"
+	@echo "make docs      the documentation site, in build/docs: minutes, as it runs the notebooks"
 	@echo "make sanitize  the entropy coder under sanitizers and a fuzzer"
 	@echo "make clean     remove environments, builds and caches"
 
@@ -29,7 +30,7 @@ $(VENV)/.codec: $(BIN)/python $(NATIVE) $(SOURCES)
 
 # The codec, laboratory, benchmark and tools, editable.
 $(VENV)/.setup: $(BIN)/python $(NATIVE) constraints.txt
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev,lab,bench,web]"
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev,lab,bench,docs,web]"
 # ColorVideoVDP, without its dependencies (torchvision, which would bring another torch); the metric says when it lacks.
 	-$(BIN)/python -m pip install -q --no-deps --only-binary :all: "cvvdp>=0.5.7,<0.6"
 # A peer for the laboratory's parity tests, without its dependencies (torchvision, numpy<2); no wheel, no parity tests.
@@ -62,6 +63,11 @@ format: setup
 
 bench: setup
 	$(BIN)/python benchmarks/coder.py
+
+# CALOTYPE_DOCS=quick leaves out running the notebooks and counting the multiplications of the published systems.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q
+	@echo "build/docs/index.html"
 
 sanitize: setup
 	PATH="$(abspath $(BIN)):$$PATH" native/sanitize.sh

@@ -87,15 +87,15 @@ def measure(given: argparse.Namespace, arguments: list[str]) -> None:
 
 
 def _one(picture: Picture, quality: float, effort: int, threads: int, pack: Pack) -> dict[str, float]:
-    frugal = pack.keep
+    frugal = pack.keeps
     if effort == PLAIN:
-        pack.keep = np.sign(frugal)
+        pack.keeps = np.sign(frugal)
     try:
         wall, cpu = time.perf_counter(), time.process_time()
         data = encode(picture, quality=quality, effort=max(effort, 0), pack=pack, threads=threads).data
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     finally:
-        pack.keep = frugal
+        pack.keeps = frugal
     decoded = decode(data, pack=pack, threads=threads).picture.pixels
     pixels = picture.width * picture.height
     return {

@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
     rows: list[dict[str, Any]] = []
     panels: list[list[Pixels]] = []
     for label, (name, at) in CROPS.items():
-        original, (left, top) = _cut(given.photos / name, at)
+        original, (left, top) = cut(given.photos / name, at)
         part = np.s_[top : top + SIDE[1], left : left + SIDE[0]]
         for bpp in given.bpp:
             row: dict[str, Any] = {"detail": label, "picture": name, "corner": [left, top], "wanted": bpp}
@@ -111,7 +111,7 @@ def made(codec: codecs.Codec, original: Pixels, bpp: float) -> tuple[float, Pixe
     return 8 * len(best) / pixels, codec.decode(best)
 
 
-def _cut(path: Path, at: tuple[float, float]) -> tuple[Pixels, tuple[int, int]]:
+def cut(path: Path, at: tuple[float, float]) -> tuple[Pixels, tuple[int, int]]:
     """The picture (at most LARGEST a side, around the detail), and the detail's left and top in it."""
     with Image.open(path) as file:
         image = file.convert("RGB")

@@ -14,7 +14,8 @@ struct Wish {
     const float* unit;       // [M] what 1 stands for in a latent of the decoder's
     const float* low_gain;   // [4][low channels] for base and octaves 2, 1, 0: what y - mean is multiplied by
     const float* high_gain;  // [4][high channels], by phase
-    const float* keep;       // [64] by class: what magnitudes are multiplied by before they are rounded
+    const float* keep;       // [zones][64] by class: what magnitudes are multiplied by before they are rounded
+    const std::uint8_t* zone;  // [h][w] which row of `keep` holds at a place
 };
 
 // A coder of the walk that sets r, [M][h][w], instead of coding it.
@@ -50,7 +51,8 @@ private:
             for (std::size_t i = 0; i < s.rows; ++i)
                 for (std::size_t j = 0; j < s.columns; ++j) {
                     const std::size_t at = plane + (s.top + i * s.step) * w_ + s.left + j * s.step;
-                    const float keep = wish_.keep[index[(c * s.rows + i) * s.columns + j] % latents::classes];
+                    const std::size_t cls = index[(c * s.rows + i) * s.columns + j] % latents::classes;
+                    const float keep = wish_.keep[wish_.zone[at - plane] * latents::classes + cls];
                     const float v = (wish_.y[at] - unit * mean[(i * across + j) * channels + c]) * gain[c];
                     const float rounded = std::floor(std::abs(v) * keep + 0.5F);
                     const float size = rounded < 32767.0F ? rounded : 32767.0F;

@@ -1,5 +1,7 @@
 // Python binding of the latents' parser. The Python face with the full documentation is
 // calotype/coder/latents.py.
+#include <algorithm>
+
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
@@ -106,15 +108,18 @@ public:
     // Sets r to an encoder's choice for latents y, given z.
     void choose(const LevelArrays& level, const calotype::fixed::Networks& networks,
                 const std::tuple<Ints<2>, Ints<2>>& steps,
-                const std::tuple<Floats<1>, Floats<2>, Floats<2>, Floats<1>>& wish, const Floats<3>& y,
-                const Z& z, const R& r) const {
+                const std::tuple<Floats<1>, Floats<2>, Floats<2>, Floats<2>>& wish,
+                const Array<const std::uint8_t, 2>& zone, const Floats<3>& y, const Z& z, const R& r) const {
         const Tile t = tile(level, z, r, net_.latents());
         const auto& [unit, low_gain, high_gain, keep] = wish;
         check_shape("y", y, {net_.latents(), t.h, t.w});
         check_shape("unit", unit, {net_.latents()});
         check_shape("low_gain", low_gain, {4, net_.low_channels});
         check_shape("high_gain", high_gain, {phases, net_.high});
-        check_shape("keep", keep, {classes});
+        check_shape("keep", keep, {keep.shape(0), classes});
+        check_shape("zone", zone, {t.h, t.w});
+        if (std::any_of(zone.data(), zone.data() + t.h * t.w, [&](std::uint8_t k) { return k >= keep.shape(0); }))
+            throw std::invalid_argument("a zone has no row of keep");
         const calotype::fixed::Steps s = steps_of(networks, std::get<0>(steps), std::get<1>(steps));
         if (networks.mean.low_channels != net_.low_channels || networks.mean.high != net_.high ||
             networks.mean.hyper != net_.k)
@@ -122,8 +127,8 @@ public:
         nb::gil_scoped_release release;
         calotype::fixed::Means means(networks.mean, s, t.h, t.w);
         calotype::fixed::Choose coder(
-            means, {y.data(), unit.data(), low_gain.data(), high_gain.data(), keep.data()}, networks.mean, t.h, t.w,
-            z.data(), t.level.z_mul, r.data());
+            means, {y.data(), unit.data(), low_gain.data(), high_gain.data(), keep.data(), zone.data()},
+            networks.mean, t.h, t.w, z.data(), t.level.z_mul, r.data());
         Walk<calotype::fixed::Choose> walk(net_, kernels_, t.level, z_laws_, r_laws_, t.h, t.w, coder, z.data(),
                                            r.data());
         walk.hyper();
@@ -182,6 +187,6 @@ void bind_latents(nb::module_& m) {
         .def("read", &Latents::read, "level"_a, "data"_a.noconvert(), "z"_a.noconvert(), "r"_a.noconvert())
         .def("look", &Latents::look, "level"_a, "z"_a.noconvert(), "r"_a.noconvert(), "z_table"_a.noconvert(),
              "z_shift"_a.noconvert(), "r_class"_a.noconvert())
-        .def("choose", &Latents::choose, "level"_a, "networks"_a, "steps"_a, "wish"_a, "y"_a.noconvert(),
-             "z"_a.noconvert(), "r"_a.noconvert());
+        .def("choose", &Latents::choose, "level"_a, "networks"_a, "steps"_a, "wish"_a, "zone"_a.noconvert(),
+             "y"_a.noconvert(), "z"_a.noconvert(), "r"_a.noconvert());
 }

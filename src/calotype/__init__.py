@@ -20,6 +20,8 @@ ONNX Runtime) is imported at the first call.
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from calotype.errors import CalotypeError, FormatError, ImageError, LimitError, PackError
@@ -47,6 +49,11 @@ __all__ = [
 ]
 
 _pillow.register()
+if "imageio" in sys.modules:
+    with contextlib.suppress(ImportError):  # a version without plugins of this kind
+        from calotype.plugins import imageio as _imageio
+
+        _imageio.register()
 
 
 def __getattr__(name: str) -> Any:

@@ -89,6 +89,7 @@ class Latents:
         networks: Networks,
         steps: tuple[NDArray[np.int32], NDArray[np.int32]],
         wish: tuple[NDArray[np.float32], ...],
+        zone: NDArray[np.uint8],
         y: NDArray[np.float32],
         z: NDArray[np.int32],
         r: NDArray[np.int32],

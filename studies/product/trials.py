@@ -52,7 +52,7 @@ def _paces(transform: str, reduce: float, conv: float, expand: float) -> str:
 
 SYNTHESIS, ANALYSIS = _paces("synthesis", 1.0, 0.6, 1.0), _paces("analysis", 0.3, 0.2, 0.3)
 JOINT = f"{SYNTHESIS},{ANALYSIS},latents.scales.*=0.2,latents.*=0.3,levels.*=1,*patch*=0.1"
-"""Paces of the shipped weights' own training (docs/training.md)."""
+"""Paces of the shipped weights' own training (docs/results/training/packs.md)."""
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def test_names_of_the_file_are_those_of_probe() -> None:
 def test_names_of_a_chunk_are_those_of_probe() -> None:
     stored = first_column(section("Chunks"), "field")
     assert stored == ["type", "length", "payload", "crc"]
-    added = re.findall(r"`(\w+)`", section("What `calotype probe` adds").split("For the file:")[0])
+    added = re.findall(r"`(\w+)`", section("What `calotype probe` adds").split("\n| ")[0])
     shown = (set(stored) | set(added)) - {
         "payload",
         "unknown",
@@ -58,7 +58,7 @@ def test_chunk_types() -> None:
     rows = re.findall(r"^\| 0x(\w\w) \| (\w+) \|", section("Chunks"), re.M)
     assert {int(type_, 16): name for type_, name in rows} == NAMES
     assert OPTIONAL_BIT == 0x80
-    assert f"At most {MAX_LEADING} chunks come before the first tile" in section("Chunks")
+    assert re.search(rf"\b{MAX_LEADING} chunks\b", section("Chunks"))
 
 
 def test_limits() -> None:
@@ -67,7 +67,7 @@ def test_limits() -> None:
 
 
 def test_version() -> None:
-    assert TEXT.startswith(f"# The .calo file format, version {VERSION}\n")
+    assert re.match(rf"# .*\b{VERSION}\n", TEXT)
     assert f"| `version` | 1 | {VERSION} |" in TEXT
 
 

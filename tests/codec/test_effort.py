@@ -132,9 +132,11 @@ def test_slopes_are_those_of_the_synthesis(pack: Pack, scene: Scene) -> None:
 
 def test_prices_are_those_of_the_coder(pack: Pack) -> None:
     rng = np.random.default_rng(1)
-    index = rng.choice([k for k in range(len(pack.r_tables)) if k % len(pack.keep)], 500).astype(np.uint8)
+    index = rng.choice([k for k in range(len(pack.r_tables)) if k % pack.keeps.shape[1]], 500).astype(
+        np.uint8
+    )
     values = np.rint(rng.normal(0, 8, 500))
-    prices = Prices(pack.r_tables, len(pack.keep))
+    prices = Prices(pack.r_tables, pack.keeps.shape[1])
     bits = prices.at(values, index)
     exact = pack.r_tables.bits(values.astype(np.int32), index)
     above = pack.r_tables.bits(values.astype(np.int32) + 1, index)
@@ -148,10 +150,12 @@ def test_prices_are_those_of_the_coder(pack: Pack) -> None:
 def test_expected_integers(pack: Pack) -> None:
     """Without heat the cheapest integer nearby; with heat a mean between, with much heat the middle one."""
     rng = np.random.default_rng(2)
-    index = rng.choice([k for k in range(len(pack.r_tables)) if k % len(pack.keep)], 400).astype(np.uint8)
+    index = rng.choice([k for k in range(len(pack.r_tables)) if k % pack.keeps.shape[1]], 400).astype(
+        np.uint8
+    )
     bottom = rng.normal(0, 3, 400).astype(np.float32)
     curvature = np.full(400, 8, np.float32)
-    prices = Prices(pack.r_tables, len(pack.keep))
+    prices = Prices(pack.r_tables, pack.keeps.shape[1])
     cold = prices.expected(bottom, curvature, index, 0.0)
     every = np.arange(-20, 21)[:, None]
     costs = prices.at(every + 0 * bottom, index) + curvature * (every - bottom) ** 2

@@ -1,4 +1,4 @@
-"""``configs/``: settings of the runs behind the shipped packs, and docs/training.md's commands with them."""
+"""``configs/``: settings of the runs behind the shipped packs, and the commands of the diary with them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from calotype.lab.train import optim, options
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.json"))
-GUIDE = (ROOT / "docs" / "training.md").read_text()
+DIARY = (ROOT / "docs" / "results" / "training" / "packs.md").read_text(encoding="utf-8")
 
 
 def job(*words: str) -> options.Job:
@@ -45,8 +45,8 @@ def test_a_file_is_what_its_options_are(name: str, words: list[str]) -> None:
     assert options.to_json([file]) == options.to_json([line])
 
 
-def test_the_guide_has_a_command_for_every_file_and_every_command_is_understood() -> None:
-    lines = [shlex.split(line) for line in GUIDE.splitlines() if "calotype lab train configs/" in line]
+def test_the_diary_has_a_command_for_every_file_and_every_command_is_understood() -> None:
+    lines = [shlex.split(line) for line in DIARY.splitlines() if "calotype lab train configs/" in line]
     used = set()
     for _, _, _, file, *words in lines:
         assert "\\" not in words

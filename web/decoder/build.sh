@@ -18,5 +18,5 @@ $cxx $flags -Os -DCALOTYPE_KERNELS_APART -c "$native/calotype.cpp" -o "$work/cal
 echo 'mergeInto(LibraryManager.library, {calotype_done: function() {}});' >"$work/page.js"
 $cxx $flags -O3 "$work/kernels.o" "$work/calotype.o" -o "$work/calotype.wasm" --no-entry -sSTANDALONE_WASM \
   --js-library "$work/page.js" \
-  -sALLOW_MEMORY_GROWTH -sMAXIMUM_MEMORY=4GB -sEXPORTED_FUNCTIONS="[${exported:1}]"
+  -sALLOW_MEMORY_GROWTH -sMEMORY_GROWTH_GEOMETRIC_STEP=0.05 -sMAXIMUM_MEMORY=4GB -sEXPORTED_FUNCTIONS="[${exported:1}]"
 cp "$work/calotype.wasm" "${1:-$here/calotype.wasm}"

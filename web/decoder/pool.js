@@ -7,6 +7,7 @@ const HERE = import.meta.url;
 const IDLE = 5000; // milliseconds after which a worker without work ends and gives its memory back
 const MOST_BYTES = 2 ** 28; // of a file
 const BAND = 2 ** 24; // most pixels that a worker decodes at once
+const LARGE = 2 ** 23; // pixels from which on two workers share a picture at most: each holds its part in memory
 
 export class Pool {
   #packs;
@@ -145,7 +146,8 @@ export async function readAndPreview(pool, url, { signal, onPreview, options } =
 
 /** Regions that together are the picture, whole rows of tiles each, for some workers. */
 export function bands({ width, height, tile }, workers) {
-  const rows = Math.ceil(height / tile), wanted = Math.max(workers, Math.ceil((width * height) / BAND));
+  const rows = Math.ceil(height / tile), pixels = width * height;
+  const wanted = Math.max(pixels > LARGE ? Math.min(2, workers) : workers, Math.ceil(pixels / BAND));
   const count = Math.min(rows, wanted), found = [];
   for (let k = 0; k < count; ++k) {
     const [top, bottom] = [k, k + 1].map((n) => Math.min(Math.floor((n * rows) / count) * tile, height));

@@ -2,7 +2,8 @@
 RESULTS FILE.md ...``.
 
 A document marks the places with ``<!-- table:NAME -->``, ``<!-- command:NAME -->`` and ``<!-- end -->``; NAME
-is the name of the results' folder.
+is the name of the results' folder. ``<!-- short:NAME+NAME -->`` gets the few rows that a newcomer needs, of
+several folders that lie beside each other (`short`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 from calotype.bench import results
 from calotype.bench.bdrate import Curve
+from calotype.bench.metrics import METRICS
 from calotype.bench.report.curves import Table, bd, usable
 from calotype.bench.report.page import speed
 from calotype.bench.report.published import published_curves
@@ -25,6 +27,11 @@ from calotype.records.script import guarded, made_of
 
 VTM = "ref:vtm"
 ANCHORS = ("jpeg-444", "webp", "avif-444-psnr")
+SHORT = ("calotype", "calotype:psnr", "calotype:photo-eyes", "avif-444", "avif-444-psnr", "webp")
+"""Rows of the short table: those of them that every set has. They are compared with SHORT_ANCHOR."""
+SHORT_ANCHOR = "jpeg-444"
+SHORT_METRICS = (("ssimulacra2", "ms_ssim"), ("psnr_rgb",))
+"""Its measures: of each group the first that every set has."""
 
 
 def table(folder: Path) -> str:
@@ -61,6 +68,63 @@ def table(folder: Path) -> str:
     return "\n".join([*lines, "", _caption(found, threads)])
 
 
+def short(folders: Sequence[Path]) -> str:
+    """How much smaller a few codecs' files are than JPEG's at one quality, set by set, as Markdown.
+
+    folders: of one run each; each is a column per measure. Speeds are those of the last one.
+
+    Raises:
+        ValueError: where a set lacks JPEG, all measures of a kind, or all codecs of `SHORT`.
+    """
+    found = {folder.name: results.read(folder) for folder in folders}
+    runs = {name: Table(result) for name, result in found.items()}
+    known = [set(run.metrics) for run in runs.values()]
+    metrics = [next((m for m in group if all(m in k for k in known)), "") for group in SHORT_METRICS]
+    codecs = [c for c in SHORT if all(c in run.codecs for run in runs.values())]
+    lacking = [name for name, run in runs.items() if SHORT_ANCHOR not in run.codecs]
+    if not codecs or not all(metrics) or lacking:
+        raise ValueError(f"{', '.join(lacking or runs)}: cannot be compared with {SHORT_ANCHOR} by {metrics}")
+    last = found[folders[-1].name]
+    times = {row["codec"]: row for row in speed(last) if row["threads"] == "all"}
+    rows = []
+    for codec in codecs:
+        cells = []
+        for metric in metrics:
+            for run in runs.values():
+                curves = [usable(run.mean_curve(name), metric) for name in (SHORT_ANCHOR, codec)]
+                rate = bd(*curves)
+                cells.append("" if rate is None else f"{rate['rate']:+.0f} %")
+        time = times.get(codec)
+        cells += ["", ""] if time is None else [_speed(time["encode_mps"]), _speed(time["decode_mps"])]
+        rows.append([f"**{codec}**" if codec.startswith("calotype") else codec, *cells])
+    heads = [f"{METRICS[m].label.partition(' (')[0]}, {name}" for m in metrics for name in runs]
+    lines = markdown.table(["codec", *heads, "encode MP/s", "decode MP/s"], rows)
+    pictures = ", ".join(f"{len(result['images'])} of {name}" for name, result in found.items())
+    hardware = last["hardware"]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Bytes against {SHORT_ANCHOR} for the same quality (BD-rate on the means over {pictures}), "
+            f"from the sizes of real files; lower is better. Speed on {folders[-1].name}: all threads on "
+            f"{hardware['processor']} with {hardware['cores']} cores. {_when(list(found.values()))}",
+        ]
+    )
+
+
+def _when(runs: Sequence[dict[str, Any]]) -> str:
+    """Date and commit, in one sentence; of several commits only how many."""
+    commits = {name for run in runs for name in _commits(run)}
+    last = max(run["finished"][:10] for run in runs)
+    if len(commits) == 1:
+        return f"Measured {last} at commit `{commits.pop()}`."
+    return f"Measured until {last} at {len(commits)} commits, which are under the tables of each set."
+
+
+def _commits(found: dict[str, Any]) -> list[str]:
+    return list(dict.fromkeys(str(run["commit"] or "unknown") for run in found.get("sessions", [found])))
+
+
 def _speed(value: float) -> str:
     return f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
@@ -68,7 +132,7 @@ def _speed(value: float) -> str:
 def _caption(found: dict[str, Any], threads: str) -> str:
     hardware = found["hardware"]
     who = "all threads" if threads == "all" else "one thread"
-    commits = list(dict.fromkeys(str(run["commit"] or "unknown") for run in found.get("sessions", [found])))
+    commits = _commits(found)
     return (
         f"BD-rate on the means over {len(found['images'])} pictures, from the sizes of real files; "
         "lower is better. "
@@ -139,13 +203,27 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m calotype.bench.tables RESULTS-FOLDER FILE.md ...", file=sys.stderr)
         return 2
     folder = Path(arguments[0])
-    texts = {"table": table(folder), "command": command(folder)}
-    for document in arguments[1:]:
-        content = Path(document).read_text(encoding="utf-8")
-        kinds = [kind for kind in texts if f"<!-- {kind}:{folder.name} -->" in content] or ["table"]
-        changed = [insert(Path(document), folder.name, texts[kind], kind) for kind in kinds]
+    for document in map(Path, arguments[1:]):
+        places = [(k, n) for k, n, _ in marked(document) if folder.name in n.split("+")]
+        texts = [(made(kind, name, folder.parent), name, kind) for kind, name in places]
+        if not texts:
+            raise ValueError(f"{document}: no place marked <!-- table:{folder.name} -->")
+        changed = [insert(document, name, text, kind) for text, name, kind in texts]
         print(f"{document}: {'updated' if any(changed) else 'unchanged'}")
     return 0
+
+
+def marked(document: Path) -> list[tuple[str, str, str]]:
+    """Kind, name and present text of all places in a document for a table, short table or command."""
+    pattern = re.compile(r"<!-- (table|command|short):([\w+]+) -->\n(.*?)<!-- end -->", re.DOTALL)
+    return pattern.findall(document.read_text(encoding="utf-8"))
+
+
+def made(kind: str, name: str, folder: Path) -> str:
+    """What belongs at a place of a document, from the results below ``folder``."""
+    if kind == "short":
+        return short([folder / part for part in name.split("+")])
+    return {"table": table, "command": command}[kind](folder / name)
 
 
 if __name__ == "__main__":

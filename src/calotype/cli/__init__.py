@@ -23,6 +23,7 @@ COMMANDS = {
     "view": "look at .calo files in the browser, alone or beside other pictures",
     "compare": "how close two pictures are: PSNR, MS-SSIM, bits per pixel",
     "demo": "compress a photograph and set it beside JPEG and AVIF of the same size",
+    "desktop": "let a Linux desktop know .calo files: type, thumbnails, viewer",
 }
 #: Commands of the other rooms; there when their module is.
 LATE_COMMANDS = {

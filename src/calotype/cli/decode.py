@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calotype.cli.jobs import CALO_SUFFIX, STANDARD, Job, Plan, UsageError, check_terminal
-from calotype.cli.options import add_files, add_max_metadata, colour, parse, parser, prepare_pillow, region
-from calotype.errors import ImageError
+from calotype.cli.options import (
+    add_files,
+    add_max_metadata,
+    colour,
+    count,
+    parse,
+    parser,
+    prepare_pillow,
+    region,
+)
+from calotype.errors import CalotypeError, ImageError
 
 if TYPE_CHECKING:
     from calotype.cli.batch import Buffer
@@ -19,6 +29,7 @@ examples:
   calotype decode photo.calo photo.jpg
   calotype decode photo.calo part.png --region 1024,0,512,512
   calotype decode photo.calo small.png --preview        at an eighth of its size, in a fraction of the time
+  calotype decode photo.calo small.png --size 256       a thumbnail of at most 256 pixels a side
   calotype decode *.calo out/ --format webp
   calotype decode photo.calo - | display -
   calotype decode photo.calo --models runs/             a file of a laboratory model (docs/training.md)
@@ -77,6 +88,13 @@ def _parser() -> argparse.ArgumentParser:
         "file that is cut off",
     )
     options.add_argument(
+        "--size",
+        type=count,
+        metavar="N",
+        help="scale down to at most N pixels in width and height, for thumbnails; made of the preview where "
+        "that is large enough",
+    )
+    options.add_argument(
         "--upright", action="store_true", help="turn the pixels as the EXIF orientation asks"
     )
     options.add_argument(
@@ -109,7 +127,11 @@ def _decode(job: Job, given: argparse.Namespace, suffix: str, threads: int) -> t
     named = job.target != STANDARD and Path(job.target).suffix and not given.format
     form = format_of(job.target if named else suffix)
     data = read_bytes(job.source)
-    if given.preview:
+    if given.size is not None and given.region is None and not given.preview:
+        preview = _fills(data, given.size)
+    else:
+        preview = given.preview
+    if preview:
         decoded = api.preview_picture(
             data,
             api.limits(given.max_pixels, given.max_metadata),
@@ -138,11 +160,13 @@ def _decode(job: Job, given: argparse.Namespace, suffix: str, threads: int) -> t
         del decoded
     image = picture.to_pil()
     del picture  # its pixels, which image has a copy of; they may be large
+    if given.size is not None:
+        image.thumbnail((given.size, given.size))
     if given.upright:
         image = metadata.upright(image)
     file, notes = to_file(image, form, given.background)
     if problem is not None:
-        what = "not whole" if given.preview else "filled in"
+        what = "not whole" if preview else "filled in"
         notes.append(f"damaged ({problem}); tiles {what}: {len(damaged)}")
     return file, {
         "width": image.width,
@@ -152,6 +176,17 @@ def _decode(job: Job, given: argparse.Namespace, suffix: str, threads: int) -> t
         "damaged_tiles": damaged,
         "notes": notes,
     }
+
+
+def _fills(data: bytes, size: int) -> bool:
+    """Whether the preview in a file is at least as large as a square of so many pixels, one way."""
+    from calotype import bitstream
+    from calotype.codec.decoder import EIGHTH
+
+    with contextlib.suppress(CalotypeError):  # decoding says what is wrong
+        header = bitstream.parse(data).header
+        return not header.lab and max(header.width, header.height) >= EIGHTH * size
+    return False
 
 
 def _summary(record: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from calotype.codec import masking
 from calotype.codec.levels import STEP
 from calotype.codec.networks import SKIP, Floats, Latents, Networks
 from calotype.codec.tiles import pad_to_multiple
@@ -35,10 +36,10 @@ def quantise(networks: Networks, y: Floats) -> Latents:
     z = networks.run("hyper_encoder", y=pad_to_multiple(y, MULTIPLE), inside=inside)
     z = np.ascontiguousarray(z[..., : -(-height // CELL), : -(-width // CELL)])
     pack, level = networks.pack, networks.level
-    wish = Wish(pack.unit, level.feeds["low_gain"], level.feeds["high_gain"], pack.keep)
-    r = pack.coder.choose(
-        level.parser, pack.decoder, level.steps, wish, np.ascontiguousarray(y[0]), z[0].astype(np.int32)
-    )
+    wish = Wish(pack.unit, level.feeds["low_gain"], level.feeds["high_gain"], pack.keeps)
+    zone = masking.zones(y[0], pack.visual_steps) if pack.manifest.visual else None
+    whole = np.ascontiguousarray(y[0])
+    r = pack.coder.choose(level.parser, pack.decoder, level.steps, wish, whole, z[0].astype(np.int32), zone)
     return Latents(z, r[None].astype(np.float32))
 
 

@@ -109,7 +109,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from calotype.codec import cpu, levels, manifest, tables, tensors, visual
+from calotype.codec import cpu, levels, manifest, masking, tables, tensors, visual
 from calotype.codec.levels import Level
 from calotype.codec.runtime import OPTIMISATION, Graph
 from calotype.coder import DecoderNetworks, LatentCoder, TableSet
@@ -135,7 +135,8 @@ class Pack:
     ``manifest``  its fields (calotype.codec.manifest)
     ``r_tables``  TableSet of the classes of r
     ``z_tables``  TableSet of the hyper-latents
-    ``keep``      float32 [classes]
+    ``keeps``     float32 [zones, classes], `keep` for each zone of calotype.codec.masking; one with packs
+                  that are not for eyes
     ``unit``      float32 [M]
 
     Raises PackError (see *Who checks what* above).
@@ -158,7 +159,8 @@ class Pack:
             tables.check(self.manifest, self._tables)
             self.r_tables = TableSet.from_arrays(_with_prefix(self._tables, "r_"))
             self.z_tables = TableSet.from_arrays(_with_prefix(self._tables, "z_"))
-            self.keep = tables.keep(self._tables, len(self.r_tables), len(self.z_tables))
+            keep = tables.keep(self._tables, len(self.r_tables), len(self.z_tables))
+            self.keeps = masking.keeps(keep) if self.manifest.visual else keep[None]
         except (KeyError, ValueError) as error:
             raise self._error(f"{manifest.TABLES}: {error}") from error
         self._coder: LatentCoder | None = None

@@ -169,14 +169,19 @@ class LatentCoder:
         wish: Wish,
         y: NDArray[np.float32],
         z: NDArray[np.int32],
+        zone: NDArray[np.uint8] | None = None,
     ) -> NDArray[np.int32]:
         """Return an encoder's residuals r [M, h, w] for latents y [M, h, w], given z: each is
         ``(y - mean) * gain``, rounded, its magnitude first multiplied by ``keep`` at its class, from the mean
-        that a decoder will have.  Raises ValueError for arrays of other shapes.
+        that a decoder will have. zone [h, w] says which row of ``keep`` holds at a place; by default the
+        first. Raises ValueError for arrays of other shapes and for zones without a row.
         """
         r = np.zeros(y.shape, np.int32)
         chosen = (wish.unit, wish.low_gain, wish.high_gain, wish.keep)
-        self._native.choose(level._arrays(), networks.native, (steps.low, steps.high), chosen, y, z.copy(), r)
+        if zone is None:
+            zone = np.zeros(y.shape[1:], np.uint8)
+        grids = (steps.low, steps.high)
+        self._native.choose(level._arrays(), networks.native, grids, chosen, zone, y, z.copy(), r)
         return r
 
     def classes(self, level: LevelIntegers, z: ArrayLike, r: ArrayLike) -> Classes:

@@ -48,7 +48,7 @@ class Wish:
     high_gain: NDArray[np.float32]
     """[4, M - L]"""
     keep: NDArray[np.float32]
-    """[64] by class: what magnitudes are multiplied by before they are rounded."""
+    """[zones, 64] by class: what magnitudes are multiplied by before they are rounded."""
 
 
 class DecoderNetworks:

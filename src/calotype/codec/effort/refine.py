@@ -67,7 +67,7 @@ def tools(pack: Pack, threads: int) -> Tools:
         if threads not in made:
             try:
                 made[threads] = Tools(
-                    Prices(pack.r_tables, len(pack.keep)),
+                    Prices(pack.r_tables, pack.keeps.shape[1]),
                     Slopes(pack.file("synthesis.onnx"), threads),
                 )
             except (ValueError, KeyError, IndexError) as error:

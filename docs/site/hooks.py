@@ -1,0 +1,124 @@
+"""What the documentation site does beside rendering docs/*.md. MkDocs calls the functions named ``on_...``.
+
+* Pages that are made: published systems (`systems`), notebooks (`notebooks`), the `reference`, and
+  pages that live elsewhere in the repository.
+* Links that leave docs/ go to such a page, or to the repository.
+* ``<!-- made:NAME -->`` in a page stands for what `MADE` makes. An SVG picture becomes part of its page, so
+  that its ink follows the page's colours.
+
+CALOTYPE_DOCS=quick leaves out what costs minutes: running the notebooks, and counting the multiplications of
+the published systems.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+import notebooks
+import plot
+import reference
+import systems
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parents[2]
+QUICK = os.environ.get("CALOTYPE_DOCS") == "quick"
+ELSEWHERE = {
+    "made/browser.md": "web/decoder/README.md",
+    "made/contributing.md": "CONTRIBUTING.md",
+    "made/changelog.md": "CHANGELOG.md",
+}
+"""Pages of the site, and the files that they are."""
+RESULTS = ROOT / "docs" / "results"
+
+LINK = re.compile(r"\]\(([^()\s#]+)(#[^()\s]*)?\)")
+PICTURE = re.compile(r"^!\[([^\]]*)\]\(([^()\s]+\.svg)\)$", re.MULTILINE)
+
+
+def _short() -> str:
+    from calotype.bench import tables
+
+    return tables.short([RESULTS / name for name in ("kodak", "samples", "large")])
+
+
+MADE = {"plot": lambda: plot.svg(RESULTS), "short": _short}
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Put the pages of systems and reference into the navigation."""
+    made = {"systems/": systems.navigation(), "reference/": reference.navigation()}
+    for section in config.nav or []:
+        for title, pages in section.items():
+            if isinstance(pages, list):
+                section[title] = [entry for page in pages for entry in made.get(_name(page), [page])]
+    return config
+
+
+def _name(page: Any) -> str:
+    return page if isinstance(page, str) else ""
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages that are made."""
+    pages: dict[str, str | bytes] = {
+        uri: (ROOT / path).read_text(encoding="utf-8") for uri, path in ELSEWHERE.items()
+    }
+    cache = ROOT / "build" / "docs-systems.json"
+    pages |= systems.pages(repository(config), None if QUICK else cache)
+    pages |= reference.pages()
+    for path in sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")):
+        pages |= notebooks.pages(path, repository(config), run=not QUICK)
+    for uri, content in pages.items():
+        files.append(File.generated(config, uri, content=content))
+    return files
+
+
+def repository(config: MkDocsConfig) -> str:
+    """Address of a file of the repository, without its path."""
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    match = re.search(r'^Source = "([^"]+)"', project, re.MULTILINE)
+    assert match is not None
+    return f"{match[1]}/blob/main"
+
+
+def on_page_markdown(text: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Make links fit, put in what is made."""
+    uri = page.file.src_uri
+    if uri == "index.md":
+        page.meta["hide"] = ["navigation", "toc"]
+    if uri == "lab-systems.md":
+        text = systems.linked(text)
+    text = re.sub(r"^<!-- made:(\w+) -->$", lambda m: MADE[m[1]](), text, flags=re.MULTILINE)
+    text = PICTURE.sub(lambda m: _inline(m[0], m[1], posixpath.join(posixpath.dirname(uri), m[2])), text)
+    origin = ELSEWHERE.get(uri, f"docs/{uri}")
+    return LINK.sub(lambda m: f"]({_target(m[1], uri, origin, files, config)}{m[2] or ''})", text)
+
+
+def _target(target: str, uri: str, origin: str, files: Files, config: MkDocsConfig) -> str:
+    if "://" in target or target.startswith("mailto:"):
+        return target
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(origin), target))
+    here = {there: made for made, there in ELSEWHERE.items()}
+    inside = path.removeprefix("docs/") if path.startswith("docs/") else here.get(path, "")
+    inside = "index.md" if path == "README.md" else inside.replace(".ipynb", ".md")
+    file = files.get_file_from_path(inside) if inside else None
+    if file is not None and file.inclusion.is_included():
+        return posixpath.relpath(inside, posixpath.dirname(uri) or ".")
+    if (ROOT / path).exists():
+        return f"{repository(config)}/{path}"
+    return target  # MkDocs says that it is broken
+
+
+def _inline(whole: str, label: str, uri: str) -> str:
+    drawing = (ROOT / "docs" / uri).read_text(encoding="utf-8")
+    if 'class="figure"' not in drawing:
+        return whole
+    drawing = re.sub(r"<style>.*?</style>", "", drawing, flags=re.DOTALL)
+    drawing = re.sub(r"\s*\n\s*", " ", drawing)  # an empty line would end the block of HTML
+    drawing = drawing.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+    return f'<div class="wide">{drawing.strip()}</div>'

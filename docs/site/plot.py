@@ -1,0 +1,101 @@
+"""The rate-distortion plot of the start page: an SVG drawing whose colours are those of the page."""
+
+from __future__ import annotations
+
+import html
+import itertools
+from pathlib import Path
+
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+
+from calotype.bench import results
+from calotype.bench.metrics import METRICS
+from calotype.bench.report.curves import Curve, Table
+
+SETS = ("large", "eyes/large", "kodak", "eyes/kodak")
+"""The first of them that has SSIMULACRA2 is drawn."""
+METRIC = "ssimulacra2"
+CODECS = {
+    "calotype": ("Calotype", "var(--a)", 3.2),
+    "calotype:psnr": ("Calotype, tuned for PSNR", "var(--d)", 2.0),
+    "avif-444": ("AVIF", "var(--b)", 2.4),
+    "jxl": ("JPEG XL", "var(--c)", 2.4),
+    "webp": ("WebP", "var(--soft)", 1.8),
+    "jpeg-444": ("JPEG", "var(--soft)", 1.8),
+}
+WIDTH, HEIGHT = 760, 430
+LEFT, RIGHT, TOP, BOTTOM = 58, 170, 18, 48
+
+
+def svg(folder: Path) -> str:
+    """The drawing, and a line below it that says what was measured."""
+    for name in SETS:
+        found = results.read(folder / name)
+        if METRIC in found["metrics"]:
+            break
+    table = Table(found)
+    curves = {c: curve for c in CODECS if c in table.codecs and (curve := table.mean_curve(c))}
+    most = min(curve.bpp[-1] for curve in curves.values())
+    lines = {codec: _line(curve, most) for codec, curve in curves.items()}
+    values = [v for line in lines.values() for _, v in line]
+    low, high = 10 * max(np.floor(min(values) / 10), 0), 10 * np.ceil(max(values) / 10)
+    steps = range(int(low), int(high) + 1, 10)
+    parts = [
+        '<div class="wide"><svg class="figure" role="img" aria-label="SSIMULACRA2 over bits per pixel" '
+        f'viewBox="0 0 {WIDTH} {HEIGHT}" xmlns="http://www.w3.org/2000/svg" font-size="14">'
+    ]
+    for value in steps:
+        y = _y(value, low, high)
+        parts.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="var(--line)" fill="none"/>')
+        parts.append(_text(LEFT - 8, y + 5, value, "var(--soft)", "end"))
+    for tick in np.arange(0, most, 0.1):
+        parts.append(_text(_x(tick, most), HEIGHT - 26, f"{tick:.1f}", "var(--soft)"))
+    below = "bits per pixel: smaller files are on the left"
+    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, below, "var(--ink)"))
+    parts.append(
+        f'<text transform="translate(14 {(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)" text-anchor="middle" '
+        f'fill="var(--ink)">{METRICS[METRIC].label}: better is up</text>'
+    )
+    ends = []
+    for codec, line in lines.items():
+        label, colour, width = CODECS[codec]
+        path = " ".join(f"{_x(b, most):.1f},{_y(v, low, high):.1f}" for b, v in line if v >= low)
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width}"/>')
+        for bpp, value in zip(curves[codec].bpp, curves[codec].values[METRIC]):
+            if bpp <= most and value >= low:
+                at = f'cx="{_x(bpp, most):.1f}" cy="{_y(value, low, high):.1f}"'
+                parts.append(f'<circle {at} r="{width + 0.8}" fill="{colour}"/>')
+        ends.append([_y(line[-1][1], low, high), label, colour])
+    ends.sort()
+    for before, after in itertools.pairwise(ends):
+        after[0] = max(after[0], before[0] + 19)
+    for y, label, colour in ends:
+        parts.append(_text(WIDTH - RIGHT + 8, y + 5, label, colour, "start"))
+    parts.append("</svg></div>")
+    first = curves["calotype"]
+    which = f"{first.pictures} photographs of the set {name.rpartition('/')[2]}"
+    return (
+        f"{''.join(parts)}\n\n*Means over {which}, {found['codecs']['calotype']['version']}, "
+        f"measured {found['finished'][:10]} at commit `{found['commit']}`.*"
+    )
+
+
+def _line(curve: Curve, most: float) -> list[tuple[float, float]]:
+    """Points of a curve up to ``most`` bits per pixel: a monotone cubic, as in BD-rates."""
+    smooth = PchipInterpolator(np.log(curve.bpp), curve.values[METRIC])
+    bpp = np.geomspace(curve.bpp[0], min(most, curve.bpp[-1]), 60)
+    return list(zip(bpp.tolist(), smooth(np.log(bpp)).tolist()))
+
+
+def _text(x: float, y: float, text: object, colour: str, anchor: str = "middle") -> str:
+    inner = html.escape(str(text))
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}">{inner}</text>'
+
+
+def _x(bpp: float, most: float) -> float:
+    return LEFT + bpp / most * (WIDTH - LEFT - RIGHT)
+
+
+def _y(value: float, low: float, high: float) -> float:
+    return TOP + (high - value) / (high - low) * (HEIGHT - TOP - BOTTOM)

@@ -1,0 +1,51 @@
+"""Where errors are seen less: a busy place hides what a smooth one shows.
+
+Every residual's magnitude is multiplied by `keep` of its class before it is rounded, which makes small ones 0
+where that saves more than it costs in squared error. Eyes count otherwise, so with packs for them `keep`
+is raised to a power that grows with the energy of the place: above 1 among leaves, below 1 in a sky. Files
+differ in nothing else. Tried on pack 4cd86b83 and three pictures each of Kodak and `large`: BD-rate by
+SSIMULACRA2 -1.0 %, by ColorVideoVDP -1.0 %, by MS-SSIM -1.1 %, by Butteraugli -0.1 %. Stronger masking wins
+nothing more.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calotype.codec.visual import LOW
+
+Floats = NDArray[np.float32]
+
+STRENGTH = 0.25
+"""What the logarithm of the power rises by when the energy doubles."""
+MIDDLE = 5.0
+"""Energy, as a power of 2 of squared steps, of a place whose `keep` is left as it is."""
+OCTAVES = np.linspace(-1.25, 1.25, 11)
+"""The powers there are, as powers of 2; one for each zone."""
+AROUND = 3
+"""Places on a side of the square whose energy counts."""
+
+
+def keeps(keep: Floats) -> Floats:
+    """`keep` [classes] for each zone, [zones, classes]."""
+    return np.asarray(keep ** np.exp2(OCTAVES)[:, None], np.float32)  # 0 stays 0
+
+
+def zones(y: Floats, step: Floats) -> NDArray[np.uint8]:
+    """Which zone each place of y [M, h, w] is in, [h, w].
+
+    step: [M - 16, 1], that of `visual.steps`
+    """
+    high = y[LOW:]
+    energy = np.square(high.reshape(len(high), -1) / step).sum(0).reshape(high.shape[1:])
+    octave = STRENGTH * (np.log2(1 + _mean_around(energy)) - MIDDLE)
+    nearest = (octave - OCTAVES[0]) / (OCTAVES[1] - OCTAVES[0])
+    return np.asarray(np.clip(np.rint(nearest), 0, len(OCTAVES) - 1), np.uint8)
+
+
+def _mean_around(energy: Floats) -> Floats:
+    """Mean over AROUND x AROUND places, [h, w]; the picture's border is continued."""
+    padded = np.pad(energy, AROUND // 2, mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (AROUND, AROUND))
+    return np.asarray(windows.mean((2, 3)), np.float32)

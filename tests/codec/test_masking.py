@@ -1,0 +1,69 @@
+"""Busy places are rounded more boldly with packs for eyes, and with no others."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import calotype
+from calotype.codec import library, masking
+from calotype.codec.pack import Pack
+
+
+def test_a_busier_place_is_in_a_higher_zone(pack: Pack) -> None:
+    step = np.ones((16, 1), np.float32)
+    y = np.zeros((32, 24, 16), np.float32)
+    y[16:, 12:] = 8.0
+    y[:16] = 1e4  # the coarse picture does not count
+    zone = masking.zones(y, step)
+    assert zone.shape == (24, 16)
+    assert zone.dtype == np.uint8
+    assert np.all(np.diff(zone[:, 0].astype(int)) >= 0), "from smooth to busy"
+    assert zone.min() == 0
+    assert zone[-1, 0] > len(masking.OCTAVES) // 2
+
+
+def test_any_latents_have_a_zone() -> None:
+    for value in (0.0, 1e-30, 1e18):
+        zone = masking.zones(np.full((17, 1, 1), value, np.float32), np.ones((1, 1), np.float32))
+        assert zone.shape == (1, 1)
+        assert zone[0, 0] < len(masking.OCTAVES)
+
+
+def test_keeps_fall_with_the_zone() -> None:
+    keep = np.array([0, 0.5, 0.9, 1], np.float32)
+    found = masking.keeps(keep)
+    assert found.shape == (len(masking.OCTAVES), 4)
+    assert found.dtype == np.float32
+    assert np.all(np.diff(found[:, 1:3], axis=0) < 0)
+    assert np.all(found[:, 0] == 0)
+    assert np.all(found[:, 3] == 1)
+    assert found[len(masking.OCTAVES) // 2] == pytest.approx(keep)
+
+
+def test_packs_for_squared_error_have_one_zone(pack: Pack) -> None:
+    assert library.load("photo-psnr").keeps.shape == (1, 64)
+    assert pack.keeps.shape == (len(masking.OCTAVES), 64)
+
+
+def test_a_zone_without_a_row_is_refused(pack: Pack) -> None:
+    from calotype.coder import Wish
+
+    level = pack.level(0)
+    y = np.zeros((len(pack.unit), 8, 8), np.float32)
+    z = np.zeros((pack.manifest.hyper_latents, 4, 4), np.int32)
+    wish = Wish(pack.unit, level.feeds["low_gain"], level.feeds["high_gain"], pack.keeps[:2])
+    for zone, reason in (
+        (np.full((8, 8), 2, np.uint8), "no row of keep"),
+        (np.zeros((8, 7), np.uint8), "zone"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            pack.coder.choose(level.parser, pack.decoder, level.steps, wish, y, z, zone)
+
+
+def test_a_busy_part_gets_fewer_bits(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = np.random.default_rng(3).normal(128, 40, (128, 128, 3)).clip(0, 255).astype(np.uint8)
+    bold = calotype.encode(noise, quality=50)
+    monkeypatch.setattr(masking, "zones", lambda y, step: np.full(y.shape[1:], 5, np.uint8))
+    plain = calotype.encode(noise, quality=50)
+    assert len(bold) < len(plain)
