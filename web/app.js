@@ -66,12 +66,14 @@ function changed(picture) {
 }
 
 function update() {
-  stage.show(left, right);
+  const able = [left, right].filter((p) => p && p.state !== "failed");
+  stage.show(able[0] ?? null, able[1] ?? null);
+  $("stage").classList.toggle("seen", able.some((p) => p.described?.info.alpha));
   $("swap").disabled = !right;
   $("save").disabled = !left?.calo || left.state !== "done" || left.note !== "" || saving;
   for (const [side, picture] of [["left", left], ["right", right]]) {
     $("stage").dataset[side] = picture?.state ?? "";
-    $(`name${side}`).hidden = !right;
+    $(`name${side}`).hidden = able.length < 2;
     $(`name${side}`).textContent = picture ? picture.name : "";
   }
   $("view").setAttribute("aria-label", [left, right].filter(Boolean).map((p) => p.name).join(" beside "));
@@ -137,7 +139,7 @@ async function save() {
     complain(`${picture.name}: ${error.message}`);
   }
   saving = false;
-  $("save").textContent = "Save PNG";
+  $("save").textContent = "Save";
   update();
 }
 

@@ -24,6 +24,7 @@ export class Picture {
   seconds = 0;
   #source;
   #bytes = null;
+  #fileSize = 0;
   #pool;
   #onChange;
   #abort = null;
@@ -52,7 +53,7 @@ export class Picture {
   }
 
   get size() {
-    return this.#bytes?.length ?? this.#source.size ?? 0;
+    return this.#bytes?.length ?? this.#fileSize;
   }
 
   /** Reads and shows it, unless it is there; with `keep` also what is left of a damaged file. */
@@ -103,6 +104,7 @@ export class Picture {
       this.#bytes ??= await readAndPreview(this.#pool, this.#source, { signal, onPreview });
     } else {
       const file = remote ? await (await fetched(this.#source, signal)).blob() : this.#source;
+      this.#fileSize = file.size;
       const start = new Uint8Array(await file.slice(0, 3).arrayBuffer());
       const calo = /\.calo$/i.test(this.name) || (start[0] === 0xca && start[1] === 0x4c && start[2] === 0x4f);
       if (!calo) return this.#foreign(file, signal);
