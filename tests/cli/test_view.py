@@ -68,7 +68,8 @@ def test_the_page_and_the_files_that_are_named(server: Server) -> None:
     [
         "/", "/index.html", "/x/index.html", "//index.html", "{root}files/0/../../secret.txt",
         "{root}files/0/%2e%2e/secret.txt", "{root}files/0/secret.txt", "{root}files/0/", "{root}/etc/passwd",
-        "{root}..%2f..%2fetc%2fpasswd", "{root}decoder/build.sh", "{root}\\..\\secret.txt", "/%00", "{root}%ff",
+        "{root}..%2f..%2fetc%2fpasswd", "{root}decoder/build.sh", "{root}\\..\\secret.txt",
+        "/%00", "{root}%ff",
     ],
 )  # fmt: skip
 def test_nothing_else(server: Server, path: str) -> None:

@@ -181,8 +181,10 @@ def drop(page: Any, *files: tuple[str, bytes]) -> None:
     page.evaluate(
         """files => {
           const moved = new DataTransfer();
-          for (const [name, bytes] of files) moved.items.add(new File([Uint8Array.from(atob(bytes), c => c.charCodeAt())], name));
-          document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: moved, bubbles: true, cancelable: true}));
+          for (const [name, text] of files)
+            moved.items.add(new File([Uint8Array.from(atob(text), c => c.charCodeAt())], name));
+          const how = {dataTransfer: moved, bubbles: true, cancelable: true};
+          document.body.dispatchEvent(new DragEvent("drop", how));
         }""",
         [[name, base64.b64encode(data).decode()] for name, data in files],
     )

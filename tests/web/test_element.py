@@ -11,14 +11,15 @@ from tests.golden import scene
 from tests.web.conftest import Site, calo
 from tests.web.test_page import damaged, decoded
 
-HEAD = '<!DOCTYPE html><meta name="calotype-packs" content="/tiny"><script type="module" src="decoder/calotype-img.js"></script>'
+HEAD = """<!DOCTYPE html><meta name="calotype-packs" content="/tiny">
+<script type="module" src="decoder/calotype-img.js"></script>"""
 WATCH = """<script>
   window.told = [];
   for (const name of ["calo-preview", "calo-done", "calo-error"])
     addEventListener(name, e => told.push([name, e.target.id, e.detail.message ?? ""]));
 </script>"""
 PIXELS = """async id => {
-  const found = document.getElementById(id), img = found.shadowRoot ? found.shadowRoot.querySelector("img") : found;
+  const found = document.getElementById(id), img = found.shadowRoot?.querySelector("img") ?? found;
   const picture = await createImageBitmap(await (await fetch(img.src)).blob()), {width, height} = picture;
   const canvas = new OffscreenCanvas(width, height), ctx = canvas.getContext("2d");
   ctx.drawImage(picture, 0, 0);
@@ -39,7 +40,8 @@ def test_images_show_their_files(site: Site, page: Any, photo: bytes) -> None:
         "/photo.calo": photo,
         "/grey.calo": grey,
         "/hurt.calo": damaged(photo),
-        "/page.html": f"""{HEAD}{WATCH}<img id="plain" src="photo.calo"><img id="hurt" src="hurt.calo" alt="gone">
+        "/page.html": f"""{HEAD}{WATCH}<img id="plain" src="photo.calo">
+          <img id="hurt" src="hurt.calo" alt="gone">
           <calo-img id="element" src="grey.calo?x=1" alt="a grey picture"></calo-img>
           <img id="other" src="icon.svg">""".encode(),
     }
@@ -52,7 +54,12 @@ def test_images_show_their_files(site: Site, page: Any, photo: bytes) -> None:
     assert "tile 1 is damaged" in told["calo-error", "hurt"]
     assert page.evaluate("other.src").endswith("/icon.svg")
     # Another file, and images that come later.
-    page.evaluate("plain.src = 'grey.calo'; document.body.append(Object.assign(new Image(), {id: 'late', src: 'photo.calo'}))")
+    page.evaluate(
+        """() => {
+          plain.src = "grey.calo";
+          document.body.append(Object.assign(new Image(), {id: "late", src: "photo.calo"}));
+        }"""
+    )
     page.wait_for_function(DONE, arg=5)
     np.testing.assert_array_equal(pixels(page, "plain"), decoded(grey))
     np.testing.assert_array_equal(pixels(page, "late"), decoded(photo))
@@ -61,7 +68,10 @@ def test_images_show_their_files(site: Site, page: Any, photo: bytes) -> None:
 def test_the_preview_comes_first_and_nothing_moves(site: Site, page: Any, long: bytes) -> None:
     gate = threading.Event()
     site.gates["/photo.calo"] = len(long) * 2 // 3, gate
-    site.things |= {"/photo.calo": long, "/page.html": f'{HEAD}{WATCH}<calo-img id="it" src="photo.calo"></calo-img>'.encode()}
+    site.things |= {
+        "/photo.calo": long,
+        "/page.html": f'{HEAD}{WATCH}<calo-img id="it" src="photo.calo"></calo-img>'.encode(),
+    }
     page.goto(f"{site.root}page.html")
     page.wait_for_function("told.length > 0")
     size = "(({width, height}) => [width, height])(it.getBoundingClientRect())"
@@ -78,7 +88,8 @@ def test_a_lazy_image_is_read_when_it_comes_near(site: Site, page: Any, photo: b
     site.things |= {
         "/photo.calo": photo,
         "/page.html": f"""{HEAD}{WATCH}<div style="height: 9000px"></div>
-          <calo-img id="it" src="photo.calo" loading="lazy"></calo-img><calo-img id="top" src="photo.calo?2"></calo-img>
+          <calo-img id="it" src="photo.calo" loading="lazy"></calo-img>
+          <calo-img id="top" src="photo.calo?2"></calo-img>
           <script>document.body.prepend(document.getElementById("top"))</script>""".encode(),
     }
     page.goto(f"{site.root}page.html")

@@ -48,7 +48,8 @@ def watched(pid: int) -> Iterator[list[int]]:
 
 LONG_TASKS = """() => {
   window.long = [];
-  new PerformanceObserver(list => long.push(...list.getEntries().map(({duration}) => duration))).observe({type: "longtask"});
+  const watch = new PerformanceObserver(list => long.push(...list.getEntries().map(task => task.duration)));
+  watch.observe({type: "longtask"});
 }"""
 
 

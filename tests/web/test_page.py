@@ -1,4 +1,4 @@
-"""The viewer's page in Chromium: the native decoder's pixels, messages, and nothing that a file could make run."""
+"""The viewer's page in Chromium: the native decoder's pixels, messages, and nothing that files make run."""
 
 from __future__ import annotations
 
@@ -188,7 +188,10 @@ def test_a_damaged_file_says_so_and_gives_what_is_left(site: Site, page: Any, ph
 
 def test_foreign_files_and_names_are_text(site: Site, page: Any, photo: bytes) -> None:
     page.goto(site.root)
-    drop(page, ("<img src=x onerror=alert(1)>.svg", b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(2)'/>"))
+    drop(
+        page,
+        ("<img src=x onerror=alert(1)>.svg", b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(2)'/>"),
+    )
     page.wait_for_selector("#trouble")
     assert "<img src=x onerror=alert(1)>.svg: neither a .calo file" in page.inner_text("#message")
     drop(page, ("<b>bold</b>.calo", photo))

@@ -70,7 +70,7 @@ def test_ctrl_c_ends_it(calotype_view: Any) -> None:
 
 
 def test_a_visitor_votes_blindly(page: Any, tmp_path: Path) -> None:
-    """The page of ``calotype bench blind``, opened as a file: keys, buttons, the result and the file of votes."""
+    """The page of ``calotype bench blind``, opened as a file: keys, buttons, the result, the votes."""
     pytest.importorskip("calotype.bench.runner")
     from calotype.bench.report import blind
     from calotype.bench.runner import Settings, run
@@ -83,7 +83,9 @@ def test_a_visitor_votes_blindly(page: Any, tmp_path: Path) -> None:
     run([tmp_path / "a.png"], settings)
     page.goto(blind.build(tmp_path / "run", ("webp", "jpeg-420")).as_uri())
     assert page.inner_text("#where").startswith("Pair 1 of 2")
-    assert page.evaluate("['a', 'original', 'b'].every(id => document.getElementById(id).naturalWidth === 128)")
+    assert page.evaluate(
+        "['a', 'original', 'b'].every(id => document.getElementById(id).naturalWidth === 128)"
+    )
     assert page.evaluate("original.getBoundingClientRect().width") == 128
     page.keyboard.press("z")
     assert page.evaluate("original.getBoundingClientRect().width") == 256
