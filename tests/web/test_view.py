@@ -89,6 +89,17 @@ def test_a_visitor_votes_blindly(page: Any, tmp_path: Path) -> None:
     assert page.evaluate("original.getBoundingClientRect().width") == 128
     page.keyboard.press("z")
     assert page.evaluate("original.getBoundingClientRect().width") == 256
+    # On a screen that is too narrow for three they stay side by side, and move together.
+    page.set_viewport_size({"width": 900, "height": 500})
+    places = "['a', 'original', 'b'].map(id => document.getElementById(id).parentElement"
+    for _ in range(4):
+        page.keyboard.press("z")
+    page.evaluate("document.querySelector('figure').style.width = '200px'")
+    page.evaluate("() => [...document.querySelectorAll('figure')].forEach(f => (f.style.maxWidth = '200px'))")
+    page.evaluate("document.querySelector('figure').scrollLeft = 30")
+    page.wait_for_function(f"{places}.scrollLeft).join() === '30,30,30'")
+    assert len(set(page.evaluate(f"{places}.offsetTop)"))) == 1
+    assert page.evaluate("choose.getBoundingClientRect().bottom <= innerHeight")
     page.keyboard.press("a")
     assert page.inner_text("#where").startswith("Pair 2 of 2")
     page.click("button[data-vote=same]")
