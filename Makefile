@@ -6,12 +6,13 @@ BIN = $(VENV)/bin
 SOURCES = $(shell find src/calotype -type f -not -path '*/__pycache__/*')
 NATIVE = pyproject.toml CMakeLists.txt $(wildcard native/*.cpp native/*.hpp native/*.inl)
 
-.PHONY: help demo setup test nightly lint format bench docs sanitize clean
+.PHONY: help demo setup test tests nightly lint format bench docs sanitize clean
 
 help:
 	@echo "make demo      install the codec and compare it with JPEG and AVIF on a photograph"
 	@echo "make setup     install everything that developers need into $(VENV)"
 	@echo "make test      setup, lint, and the tests: some minutes on two cores"
+	@echo "make tests     the tests alone"
 	@echo "make nightly   the tests that make test leaves out: minutes of training and coding"
 	@echo "make lint      ruff, mypy --strict, import contracts"
 	@echo "make format    format the code"
@@ -45,7 +46,11 @@ setup: $(VENV)/.setup
 # A thread each: as many tests as there are cores run side by side.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
-test: lint
+# Lint, which uses one core, beside the tests.
+test: setup
+	$(MAKE) --no-print-directory -j2 lint tests
+
+tests: setup
 	$(PYTEST) -m "not slow"
 
 nightly: setup

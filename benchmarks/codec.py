@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from calotype.codec import quality
+from calotype.codec import metrics
 from calotype.codec.decoder import decode, preview
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
@@ -107,7 +107,7 @@ def _measure(path: Path, given: argparse.Namespace) -> dict[str, Any]:
         image = opened.convert("RGB")
     picture = Picture.from_pil(image)
     data = encode(picture, quality=given.quality).data
-    psnr = quality.psnr(picture.pixels, decode(data).picture.pixels)
+    psnr = metrics.psnr(picture.pixels, decode(data).picture.pixels)
     avif_quality = _avif_quality(image, psnr)
     avif = _avif(image, avif_quality, 2)
     megapixels = picture.width * picture.height / 1e6
@@ -117,7 +117,7 @@ def _measure(path: Path, given: argparse.Namespace) -> dict[str, Any]:
         "psnr": psnr,
         "bpp": len(data) * 8e-6 / megapixels,
         "avif_quality": avif_quality,
-        "avif_psnr": quality.psnr(picture.pixels, _decode_avif(avif)),
+        "avif_psnr": metrics.psnr(picture.pixels, _decode_avif(avif)),
         "avif_bpp": len(avif) * 8e-6 / megapixels,
         "seconds": {
             str(threads): _time(
@@ -164,7 +164,7 @@ def _avif_quality(image: Image.Image, psnr: float) -> int:
     reference, low, high = np.asarray(image), 0, 100
     while low < high:
         middle = (low + high) // 2
-        if quality.psnr(reference, _decode_avif(_avif(image, middle, 2))) < psnr:
+        if metrics.psnr(reference, _decode_avif(_avif(image, middle, 2))) < psnr:
             low = middle + 1
         else:
             high = middle

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from calotype.lab.losses.ssimulacra2 import ssimulacra2
 from calotype.lab.metrics import ms_ssim
-from calotype.lab.train.subject import Subject, mixed_precision
+from calotype.lab.train.subject import Subject
 from calotype.records.provenance import provenance
 from calotype.records.script import guarded
 
@@ -44,7 +44,7 @@ def step_seconds(x: Tensor, steps: int, bf16: bool) -> float:
     objective = Subject().build()
     objective.model.train().to(memory_format=torch.channels_last)
     if bf16:
-        mixed_precision(objective.model)
+        objective.model.mixed_precision()
 
     def act() -> None:
         objective.model.zero_grad()

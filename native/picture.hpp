@@ -247,17 +247,20 @@ private:
 
     // Most latents on a side of a window: large ones compute less twice, and take more memory.
     std::size_t window_side() const {
-        const std::size_t each = pack_->networks().synthesis.bytes_per_latent(), margin = 2 * pack_->margin();
+        const auto memory = [&](std::size_t side) {
+            const std::size_t seen = side + 2 * pack_->margin();
+            return pack_->networks().synthesis.bytes(seen, seen);
+        };
+        const std::uint64_t room = std::max<std::uint64_t>(32 << 20, (160 << 20) / threads_);
 #if defined(__EMSCRIPTEN__)
-        const std::size_t room = std::size_t{24} << 20;  // a page shows each window when it is done, and gives none of its memory back
+        std::size_t side = 64;  // a page shows each window when it is done
 #else
-        const std::size_t room = std::max(std::size_t{32} << 20, (std::size_t{160} << 20) / threads_);
+        std::size_t side = 128;
 #endif
-        const auto side = static_cast<std::size_t>(std::sqrt(static_cast<double>(room / each)));
-        const std::size_t found = std::clamp<std::size_t>(side - std::min(side, margin), 8, 128);
-        if ((found + margin) * (found + margin) > (std::size_t{1} << 30) / each)
+        while (side > 8 && memory(side) > room) --side;
+        if (memory(side) > std::uint64_t{1} << 30)
             throw Error(Fault::limit, "the networks of this pack take more than 2^30 bytes");
-        return found;
+        return side;
     }
 
     void plan_windows() {
@@ -331,14 +334,19 @@ private:
                                        &x[((row - seen.top) * seen.width() + both.left - seen.left) * n]);
             s->release();
         }
-        std::vector<std::uint8_t> out(x.size() / n * stride * stride * 3);
-        pack_->networks().synthesis.run(x.data(), seen.height(), seen.width(), out.data());
         const Box from = seen.times(stride), part = core.times(stride).common(canvas_.box);
-        for (const std::size_t tile : tiles_in(part)) {
-            if (file_.tiles[tile].pixels) continue;
-            const Box b = part.common(tile_box(tile));
-            canvas_.colour(&out[((b.top - from.top) * from.width() + b.left - from.left) * 3], from.width() * 3, 3, b);
-        }
+        const std::vector<std::size_t> tiles = tiles_in(part);
+        const std::size_t count = (part.bottom - from.top + 3) / 4;
+        const auto strip = [&](std::size_t k, const std::uint8_t* pixels) {
+            const std::size_t top = from.top + 4 * k;
+            const Box rows = Box{part.left, top, part.right, top + 4}.common(part);
+            for (const std::size_t tile : tiles) {
+                const Box b = rows.common(tile_box(tile));
+                if (b.empty() || file_.tiles[tile].pixels) continue;
+                canvas_.colour(pixels + ((b.top - top) * from.width() + b.left - from.left) * 3, from.width() * 3, 3, b);
+            }
+        };
+        pack_->networks().synthesis.strips(x.data(), seen.height(), seen.width(), count, strip);
         if (done) done(part);
     }
 

@@ -9,11 +9,14 @@ OUT/base/ROW/model.safetensors     the common start of a system's rows, if the b
 OUT/ROW/LAMBDA/model.safetensors   a trained model; training goes on with the first that is missing
 OUT/ROW/LAMBDA/measures.json       real files, times and the correlation map on the pictures
 OUT/results.json, results.md, maps.png
+OUT/pairs.json, pairs.md           pairs of seeds, if there are two or more
+OUT/speed.json, speed.md           decoding times (part ``speed``)
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import math
 import shutil
@@ -29,18 +32,22 @@ from calotype.errors import CalotypeError, describe
 from calotype.lab import registry
 from calotype.lab.train.data import Photos
 from calotype.records.provenance import provenance
-from calotype.records.script import usable
+from calotype.records.script import made_of, usable
+from studies.correlation import pairs
 from studies.correlation.plan import BUDGETS, Budget, Row
 from studies.correlation.runs import (
     BUDGET,
+    PAIRS,
+    PAIRS_PAGE,
     RESULTS,
     SPEED,
+    SPEED_PAGE,
     chosen,
     files,
     measure,
     train,
 )
-from studies.correlation.speed import speeds
+from studies.correlation.speed import ROUNDS, page, speeds, systems
 
 PARTS = ("train", "measure", "speed", "report", "all")
 """`speed` is no part of `all`: it times decoding with fresh weights, at another budget's widths if asked."""
@@ -73,6 +80,7 @@ def parser() -> argparse.ArgumentParser:
     add("--minutes", type=float, metavar="N", help="stop training after so long; repeat to go on")
     add("--device", default="auto", help="for training: cpu, cuda or auto (default)")
     add("--set", action="append", default=[], metavar="FIELD=JSON", help="another value of a budget's field")
+    add("--rounds", type=int, default=ROUNDS, metavar="N", help=f"of timing, for speed; default: {ROUNDS}")
     add("--quiet", action="store_true", help="print results only")
     return options
 
@@ -112,17 +120,23 @@ def _main(given: Any, begun: float, command: Sequence[str]) -> int:
             print(f"{key}, lambda {lam:g}: {mean['bpp']:.4f} bpp, {mean['psnr']:.2f} dB", flush=True)
     if given.part == "speed":
         picture = files(given.pictures or [], 1)[0]
-        found = []
-        for record in speeds(budget, rows, picture):
-            found.append(record)
-            print(json.dumps(record), flush=True)
+        timed = systems(rows, published=given.budget == "paper" and not given.only)
+        say = (lambda text: None) if given.quiet else functools.partial(print, flush=True)
+        stored = {"widths": given.budget, "picture": picture.name, "rounds": given.rounds}
+        stored |= {"systems": speeds(timed, picture, given.rounds, say)}
         given.out.mkdir(parents=True, exist_ok=True)
-        stored = {"widths": given.budget, "picture": picture.name, "systems": found}
-        stored = provenance(command) | stored
-        (given.out / SPEED).write_text(json.dumps(stored, indent=1) + "\n")
+        (given.out / SPEED).write_text(json.dumps(provenance(command) | stored, indent=1) + "\n")
+    if (given.out / SPEED).is_file() and given.part in ("speed", "report"):
+        (given.out / SPEED_PAGE).write_text(made_of(given.out / SPEED, page))
+        if given.part == "speed":
+            print((given.out / SPEED_PAGE).read_text())
     if given.part in ("report", "all"):
         from studies.correlation.report import write
 
+        if made := pairs.collect(budget, given.out):
+            (given.out / PAIRS).write_text(json.dumps(made, indent=1) + "\n")
+        if (given.out / PAIRS).is_file():
+            (given.out / PAIRS_PAGE).write_text(made_of(given.out / PAIRS, pairs.page))
         print(write(budget, given.out, command))
     return 0
 

@@ -151,6 +151,17 @@ BUDGETS = {
             "ema": 0.98, "save_every": 400, "bf16": True,
         },
     ),
+    "pairs": Budget(
+        "an hour on a core that is shared, one system: five pairs of trainings from a common start, with and "
+        "without the loss on the same crops and noise; whether a gain can be told from chance. For others "
+        "--set ablate=cheng",
+        n=64, m=96, lambdas=(0.0067,), base=1500, seeds=5, ablate="mean-scale", alphas=(), windows=(),
+        pictures=6,
+        train={
+            **_LOOP, "steps": 60, "batch": 2, "crop": 128, "lr": 1e-3, "warmup": 10, "decay": 0.7,
+            "ema": 0.98, "save_every": 60, "held_out": 2,
+        },
+    ),
     "medium": Budget(
         "hours on one GPU, published widths: a first estimate of BD-rates",
         train={**_LOOP, "steps": 30_000, "batch": 8, "crop": 256, "lr": 2e-4, "decay": 0.4},

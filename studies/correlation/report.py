@@ -201,44 +201,9 @@ def markdown(record: dict[str, Any]) -> str:
         heads = list(rows[0])
         lines += ["", f"## {TITLES[name]}", ""]
         lines += table(heads, ([_cell(row[h]) for h in heads] for row in rows))
-    if "speed" in record:
-        lines += ["", *speed_table(record["speed"])]
     if any(name == "maps.png" for name in record.get("figures", [])):
         lines += ["", "![Correlation maps without and with the loss](maps.png)"]
     return "\n".join(lines) + "\n"
-
-
-def speed_table(speed: dict[str, Any]) -> list[str]:
-    """Decoding times with fresh weights, beside those of the raster context in wavefronts and one by one."""
-    systems = speed["systems"]
-    full = next((s for s in systems if s["system"] == FULL), None)
-    heads = [
-        "system", "latents", "one by one", "whole", "times faster, latents", "whole",
-        "than wavefronts, latents", "whole", "published",
-    ]  # fmt: skip
-    rows = []
-    for s in systems:
-        cells: list[Any] = [s["latents"], s.get("one by one"), s["whole"]]
-        if full is None:
-            cells += [None] * 4
-        else:
-            serial, synthesis = full["one by one"], full["whole"] - full["latents"]
-            cells += [serial / s["latents"], (serial + synthesis) / s["whole"]]
-            cells += [full["latents"] / s["latents"], full["whole"] / s["whole"]]
-        published = PAPER["speed"].get(s["system"] + WITH)
-        rows.append([s["system"], *(f"{c:.3g}" if c else "-" for c in cells), _cell(published)])
-    return [
-        f"## Decoding at the widths of the budget `{speed['widths']}`, fresh weights, one picture "
-        f"({speed['picture']})",
-        "",
-        *wrapped(
-            "CPU seconds on one thread; `latents` is all but the synthesis. *Times faster*: than "
-            "autoregression position by position (as published coders work), and than ours in wavefronts. "
-            f"Measured at `{speed.get('commit') or 'unknown'}`."
-        ),
-        "",
-        *table(heads, rows),
-    ]
 
 
 def _cell(value: Any) -> str:
@@ -280,8 +245,6 @@ def write(budget: Budget, out: Path, command: Sequence[str]) -> str:
         last = max(made, key=lambda m: m["finished"], default=provenance(command))
         record = {**last, "sessions": _sessions(made), "budget": budget.to_dict()}
         record |= {"figures": ["maps.png"], "tables": tables(rows), "rows": rows}
-        if (out / runs.SPEED).is_file():
-            record["speed"] = json.loads((out / runs.SPEED).read_text())
         stored.write_text(json.dumps(record, indent=1) + "\n")
         draw(rows, out / "maps.png")
     text = made_of(stored, markdown)

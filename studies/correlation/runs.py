@@ -23,7 +23,8 @@ from studies.correlation.plan import Budget, Row, plan
 
 MODEL, MEASURES, RESULTS, BUDGET = "model.safetensors", "measures.json", "results.json", "budget.json"
 BASE = "base"
-SPEED = "speed.json"
+PAIRS, PAIRS_PAGE = "pairs.json", "pairs.md"
+SPEED, SPEED_PAGE = "speed.json", "speed.md"
 
 
 def folder(out: Path, row: Row, lam: float) -> Path:

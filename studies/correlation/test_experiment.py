@@ -17,13 +17,15 @@ from PIL import Image
 
 from calotype.lab import registry
 from calotype.lab.checkpoint import read_info
-from calotype.lab.entropy import wavefronts
+from calotype.lab.entropy.coders import FileDecoder
+from calotype.lab.layers import quick_conv
 from calotype.lab.losses import CorrelationLoss
 from calotype.records.provenance import provenance
 from studies.correlation import __main__ as experiment
 from studies.correlation.plan import BUDGETS, PAPER, WITH, Budget, plan
 from studies.correlation.report import PAGE, markdown, saving, tables
-from studies.correlation.speed import decoding
+from studies.correlation.speed import page as speed_page
+from studies.correlation.speed import speeds
 
 Run = Callable[..., int]
 
@@ -220,16 +222,38 @@ def test_rows_of_a_system_share_their_start(run: Run, tmp_path: Path) -> None:
     )  # loss, lambda and seed all matter
 
 
-def test_decoding_times_of_a_raster_context(tmp_path: Path) -> None:
-    """Only models with one are timed position by position, and they keep their order."""
+def test_every_kind_of_decoding_is_timed(tmp_path: Path) -> None:
+    """Position by position only where there is a raster scan, plain sums only where there are quicker ones;
+    models and coders are as they were before.
+    """
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "a.png")
-    for name, parts in (("cheng2020-anchor", {"whole", "latents", "one by one"}),
-                        ("he2021-cheng", {"whole", "latents"})):  # fmt: skip
-        model = registry.build(name, n=8).eval()
-        found = decoding(model, tmp_path / "a.png")
-        assert set(found) == parts
-        assert found["whole"] >= found["latents"] >= 0
-        assert model.order is (wavefronts if "one by one" in parts else None)
+    chosen = [("cheng-autoregressive", "cheng2020-anchor", {"n": 8}), ("b", "balle2017", {"n": 8})]
+    code, least = FileDecoder.code, quick_conv.LEAST
+    raster, plain = speeds(chosen, tmp_path / "a.png", 2)
+    assert (FileDecoder.code, quick_conv.LEAST) == (code, least)
+    kinds = {"latents", "synthesis", "float32"}
+    assert {k for k, v in plain.items() if isinstance(v, dict) and "all" in v} == kinds
+    assert {k for k, v in raster.items() if isinstance(v, dict) and "all" in v} == kinds | {
+        "one by one",
+        "plain sums",
+    }
+    assert (raster["steps"], plain["steps"]) == (17, 1)  # 4 x 4 positions and z; one map
+    assert 0 < raster["one by one"]["reading"] < raster["one by one"]["all"]
+    assert raster["kmacs"] > 0
+
+
+def test_the_page_of_times(tmp_path: Path) -> None:
+    folder = Path(__file__).parent
+    record = json.loads((folder / "speed.json").read_text())
+    text = (folder / "speed.md").read_text()
+    assert text == speed_page(record)
+    charm = next(s for s in record["systems"] if s["system"] == "cheng-charm")
+    full = next(s for s in record["systems"] if s["system"] == "cheng-autoregressive")
+    assert f"| {full['one by one']['all'] / charm['latents']['all']:.3g} |" in text
+    (tmp_path / "speed.json").write_text(json.dumps(record))
+    (tmp_path / "results.json").write_text((folder / "results.json").read_text())
+    assert experiment.main(["report", "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "speed.md").read_text() == text
 
 
 def test_the_page_is_what_the_results_give(tmp_path: Path) -> None:
@@ -336,6 +360,9 @@ def test_a_command_that_failed_can_be_corrected(
 
 
 def test_speed_takes_settings(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("speed", "--only", "mean-scale", "--set", "m=16") == 0
-    (record,) = json.loads((tmp_path / "out" / "speed.json").read_text())["systems"]
+    assert run("speed", "--only", "mean-scale", "--set", "m=16", "--rounds", "1") == 0
+    stored = json.loads((tmp_path / "out" / "speed.json").read_text())
+    (record,) = stored["systems"]
     assert record["options"] == {"n": 8, "m": 16}
+    assert stored["rounds"] == 1
+    assert "| mean-scale | 2 |" in (tmp_path / "out" / "speed.md").read_text()

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from calotype.lab.models.calotype import Calotype
+from calotype.lab.models.calotype_objective import AllQualities
 from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import Trainer
 from calotype.lab.train.state import NAME, State
-from calotype.lab.train.subject import AllQualities
 from studies.product import parts, trials
 
 Thin = Callable[..., Calotype]

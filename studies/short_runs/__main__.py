@@ -78,7 +78,7 @@ def systems(only: Sequence[str] = ()) -> list[str]:
         ValueError: if none does.
     """
     found: dict[str, str] = {}
-    for name in registry.names():
+    for name in registry.names(LabModel):
         entry = registry.entry(name)
         found.setdefault(json.dumps([entry.model.__name__, entry.thin], sort_keys=True), name)
     names = [n for n in found.values() if not only or any(fnmatch(n, pattern) for pattern in only)]

@@ -59,6 +59,23 @@ def test_another_checkpoint_is_another_codec(checkpoints: Path, tmp_path: Path) 
     assert codecs.get(f"lab:{path}").version() != before
 
 
+@pytest.mark.parametrize(
+    ("training", "name"),
+    [
+        ({"steps": 99_999}, "lab:m (short training)"),
+        ({"steps": 100_000}, "lab:m"),
+        ({}, "lab:m"),  # weights from elsewhere do not say
+    ],
+)
+def test_short_training_is_in_the_name(training: dict[str, int], name: str, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from calotype.lab import registry
+    from calotype.lab.checkpoint import save_checkpoint
+
+    save_checkpoint(tmp_path / "m.safetensors", registry.build("balle2017", n=8), training)
+    assert codecs.get(f"lab:{tmp_path / 'm.safetensors'}").name == name
+
+
 def test_no_checkpoint(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     with pytest.raises(BenchError, match="no checkpoint in"):

@@ -17,7 +17,7 @@ from PIL import Image
 from calotype import api
 from calotype.bench import bdrate, gate, gate_measure, gate_ship
 from calotype.cli import main
-from calotype.codec import encoder, library, manifest, quality
+from calotype.codec import encoder, library, manifest, metrics
 from calotype.codec.pack import Pack
 from calotype.codec.ssimulacra2 import ssimulacra2
 from calotype.errors import PackError
@@ -290,7 +290,7 @@ def test_both_kinds_of_networks_give_the_same_picture(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("distortion", "metric", "likeness"),
     [
-        ("ms-ssim", "ms_ssim", lambda a, b: quality.to_db(quality.ms_ssim(a, b))),
+        ("ms-ssim", "ms_ssim", lambda a, b: metrics.to_db(metrics.ms_ssim(a, b))),
         ("ssimulacra2", "ssimulacra2", ssimulacra2),
     ],
 )

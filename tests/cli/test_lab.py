@@ -74,6 +74,7 @@ def test_list_and_describe(capsys: pytest.CaptureFixture[str]) -> None:
     told = capsys.readouterr().out
     assert "5,075,843" in told
     assert "arXiv 1802.01436" in told
+    assert "for high rates   n=192, m=320\n" in told
     assert main(["lab", "complexity", "balle2018-factorized"]) == 0
     assert "42.18" in capsys.readouterr().out
     assert main(["lab", "describe", "balle2018-hyperprio"]) == 1

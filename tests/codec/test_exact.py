@@ -13,8 +13,8 @@ from calotype.codec.decoder import decode
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
 from calotype.codec.latents import Networks
+from calotype.codec.metrics import psnr
 from calotype.codec.pack import Pack
-from calotype.codec.quality import psnr
 from calotype.coder import DecoderNetworks, LatentCoder
 from calotype.coder.latents import kernels
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from calotype.bitstream import parse
-from calotype.codec import cpu, latents, quality
+from calotype.codec import cpu, latents, metrics
 from calotype.codec.decoder import decode
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
@@ -63,7 +63,7 @@ def test_either_analysis_makes_as_good_a_file(
     pixels = scene(*SIZE)
     files = [encode(Picture(pixels), quality=60, pack=pack).data for pack in both.values()]
     assert len(files[1]) == pytest.approx(len(files[0]), rel=0.02)
-    psnr = [quality.psnr(pixels, decode(data, pack=both["fp32"]).picture.pixels) for data in files]
+    psnr = [metrics.psnr(pixels, decode(data, pack=both["fp32"]).picture.pixels) for data in files]
     assert psnr[1] == pytest.approx(psnr[0], abs=0.1)
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calotype.codec import quality, rate
+from calotype.codec import metrics, rate
 from calotype.codec.decoder import decode
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
@@ -123,11 +123,11 @@ def test_real_files_meet_a_size(pack: Pack, picture: Picture, kind: rate.Kind, s
 def test_real_files_meet_a_likeness(pack: Pack, picture: Picture, kind: rate.Kind, share: float) -> None:
     def likeness(data: bytes) -> float:
         decoded = decode(data, pack=pack).picture.pixels
-        measures = {"psnr": quality.psnr, "ms_ssim": quality.ms_ssim, "ssimulacra2": ssimulacra2}
+        measures = {"psnr": metrics.psnr, "ms_ssim": metrics.ms_ssim, "ssimulacra2": ssimulacra2}
         return measures[kind](picture.pixels, decoded)
 
     def scale(value: float) -> float:
-        return quality.to_db(value) if kind == "ms_ssim" else value
+        return metrics.to_db(value) if kind == "ms_ssim" else value
 
     low, high = (scale(likeness(encode(picture, quality=q, pack=pack).data)) for q in (0, 95.9))
     low = max(low, 0.0)  # SSIMULACRA2 of the lowest quality is below

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from calotype.bitstream import parse
-from calotype.codec import quality
+from calotype.codec import metrics
 from calotype.codec.decoder import decode
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
@@ -58,7 +58,7 @@ def test_higher_quality_is_larger_and_closer(pack: Pack, scene: Callable[..., np
     picture = Picture(scene(160, 240))
     files = [encode(picture, quality=q, pack=pack) for q in (0, 25, 50, 75, 95)]
     sizes = [len(file.data) for file in files]
-    likeness = [quality.psnr(picture.pixels, decode(file.data, pack=pack).picture.pixels) for file in files]
+    likeness = [metrics.psnr(picture.pixels, decode(file.data, pack=pack).picture.pixels) for file in files]
     assert sizes == sorted(set(sizes))
     assert likeness == sorted(likeness)
     assert [file.quality for file in files] == pytest.approx([0, 25, 50, 75, 95], abs=0.1)
@@ -106,7 +106,7 @@ def test_grey_stays_grey(pack: Pack, scene: Callable[..., np.ndarray]) -> None:
     got = decode(data, pack=pack).picture
     assert got.grey
     assert (got.pixels == got.pixels[:, :, :1]).all()
-    assert quality.psnr(grey, got.pixels[:, :, 0]) > 25
+    assert metrics.psnr(grey, got.pixels[:, :, 0]) > 25
 
 
 def test_overhead_of_a_one_tile_picture(pack: Pack, scene: Callable[..., np.ndarray]) -> None:

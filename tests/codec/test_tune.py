@@ -34,7 +34,7 @@ def test_each_tune_has_a_pack_of_its_own() -> None:
 
 
 def test_each_tune_wins_at_what_it_is_for(photograph: Image.Image) -> None:
-    from calotype.codec import quality
+    from calotype.codec import metrics
     from calotype.codec.ssimulacra2 import ssimulacra2
 
     original = np.asarray(photograph)
@@ -42,7 +42,7 @@ def test_each_tune_wins_at_what_it_is_for(photograph: Image.Image) -> None:
     for tune in ("psnr", "eyes"):
         data = calotype.encode(photograph, target_bpp=0.4, tune=tune)  # type: ignore[arg-type]
         decoded = np.asarray(calotype.decode(data))
-        found[tune] = quality.psnr(original, decoded), ssimulacra2(original, decoded)
+        found[tune] = metrics.psnr(original, decoded), ssimulacra2(original, decoded)
     assert found["psnr"][0] > found["eyes"][0]
     assert found["eyes"][1] > found["psnr"][1]
 

@@ -74,6 +74,7 @@ def small() -> LabModel:
     return registry.build("liu2023-tcm-small").eval()
 
 
+@pytest.mark.slow
 def test_untrained_tcm_reaches_farther_than_its_convolutions(small: LabModel) -> None:
     """Above 1e-4 some 160 to 190 pixels each way about pixel 128: far beyond the 16 x 16 of a latent."""
     x = [("noise", torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0)))]
@@ -149,7 +150,7 @@ def test_map_and_mean_agree() -> None:
 
 def test_the_product_model_can_be_looked_at() -> None:
     specimen = Specimen("calotype", product())
-    assert specimen.level == 3.5
+    assert specimen.model.level == 3.5
     x = [("p", synthetic(128))]
     assert deviation.measure(specimen, *x[0]).epsilon >= 0
     for half, size in (("analysis", 128), ("synthesis", 8)):
@@ -185,7 +186,7 @@ def test_training_runs_show_their_averaged_weights(tmp_path: Path) -> None:
     State(1, 0.0, {}, trained.to_dict(), model.state_dict(), averaged).save(tmp_path / "run" / NAME)
     for what in (tmp_path / "run", tmp_path / "run" / NAME):
         specimen = open_specimen(str(what), 2.0)
-        assert specimen.level == 2
+        assert specimen.model.level == 2
         found = specimen.model.state_dict()
         assert all(torch.equal(found[k], v) for k, v in averaged.items())
 
@@ -237,6 +238,24 @@ def test_erf_command(tmp_path: Path) -> None:
     assert found["thresholds"] == [0.01, 0.0001]
     assert set(found["models"][0]["extent"]) == {"0.01", "0.0001"}
     assert is_drawing(tmp_path / "erf.png")
+
+
+def test_a_field_that_goes_on_beyond_the_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A latent of Cheng's sees 115 pixels at most: a part of 64 cuts that off, one of 192 does not."""
+    field = torch.zeros(5, 7)
+    field[2, 3], field[4, 3] = 1.0, 0.005
+    assert not erf.cut(field, 0.01)
+    assert erf.cut(field, 0.001)
+    name = "cheng2020-hyperprior:n=8"
+    found = run(tmp_path, "erf", name, "--size", "64", "--numbers-only")
+    assert found["models"][0]["cut"]["0.0001"]
+    told = capsys.readouterr().err
+    assert told.startswith(f"calotype lab analyse: warning: {name}: above 0.0")
+    assert "0.0001 the field reaches the edge of the 64 x 64 pixels looked at" in told
+    assert told.count("\n") == 1
+    found = run(tmp_path, "erf", name, "--size", "192", "--numbers-only")
+    assert found["models"][0]["cut"] == {"0.01": False, "0.0001": False}
+    assert not capsys.readouterr().err
 
 
 def test_deviation_command(tmp_path: Path) -> None:

@@ -18,14 +18,14 @@ from calotype.lab import registry
 from calotype.lab.checkpoint import save_checkpoint
 from calotype.lab.codec import ModelCodec, exact, model_id
 from calotype.lab.entropy import Estimate, FileDecoder, FileEncoder
-from calotype.lab.models.base import as_tuple
+from calotype.lab.models.base import LabModel, as_tuple
 
 from .conftest import picture, thin, trained
 
 SIZES = [(1, 1), (3, 70), (64, 64), (90, 37)]
 
 
-@pytest.mark.parametrize("name", registry.names())
+@pytest.mark.parametrize("name", registry.names(LabModel))
 def test_any_size_comes_back_exactly(name: str) -> None:
     """Decoded latents are those that were coded, and decoded pixels those of the forward pass."""
     model = thin(name)

@@ -10,7 +10,7 @@ import torch
 from calotype.lab import registry
 from calotype.lab.codec import ModelCodec
 from calotype.lab.entropy import Estimate, Gaussian
-from calotype.lab.entropy.quantize import Annealed, VectorQuantizer, noise, plain, shifted, stochastic
+from calotype.lab.entropy.quantize import VectorQuantizer, noise, plain, shifted, stochastic
 
 from .conftest import picture
 
@@ -38,19 +38,6 @@ def test_stochastic_keeps_the_mean() -> None:
     q = stochastic(torch.full((50000,), 0.3), 0.0, torch.Generator().manual_seed(0))
     assert set(q.round().tolist()) == {0.0, 1.0}
     assert float(q.mean()) == pytest.approx(0.3, abs=0.01)
-
-
-def test_annealed_goes_from_identity_to_rounding() -> None:
-    v = torch.linspace(-2.87, 2.93, 59)  # no halves
-    torch.testing.assert_close(Annealed(1e-3)(v, 0.0), v, atol=1e-3, rtol=0)
-    torch.testing.assert_close(Annealed(0.0)(v, 0.0), v)
-    torch.testing.assert_close(Annealed(300.0)(v, 0.0), v.round(), atol=1e-3, rtol=0)
-    r, alpha = 0.2, 5.0  # v = 3.7: floor 3, r = 0.2
-    expected = 3.5 + 0.5 * torch.tanh(torch.tensor(alpha * r)) / torch.tanh(torch.tensor(alpha / 2))
-    torch.testing.assert_close(Annealed(alpha)(torch.tensor(3.7), 0.0), expected)
-    assert float(Annealed(alpha)(torch.tensor(3.7), 0.7)) == pytest.approx(
-        3.7, abs=1e-5
-    )  # at a step's middle
 
 
 def test_vector_quantizer() -> None:

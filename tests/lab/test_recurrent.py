@@ -24,13 +24,14 @@ from calotype.lab.entropy.binary import Binary
 from calotype.lab.entropy.sections import join, split
 from calotype.lab.entropy.stream import Reader, Writer
 from calotype.lab.layers.recurrent import CELLS, AssociativeCell, GruCell, LstmCell
+from calotype.lab.models.base import LabModel
 from calotype.lab.models.johnston2018 import dissimilarity
 from calotype.lab.objective import RateDistortion
 from calotype.lab.train.command import main as train_command
 
 from .conftest import picture, thin
 
-NAMES = [name for name in registry.names() if registry.entry(name).model.progressive]
+NAMES = [name for name in registry.names(LabModel) if registry.entry(name).model.progressive]
 
 
 def test_which_are_progressive() -> None:
@@ -85,6 +86,7 @@ def test_damaged_parts_are_errors() -> None:
         codec.decompress(write(file.header, [bytes(file.tiles[0])[:-1]]))  # not cut: the container is whole
 
 
+@pytest.mark.slow
 def test_a_cut_file_in_another_process_and_on_the_command_line(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "m.safetensors", thin("toderici2017-gru"))
     image = picture(50, 60).permute(1, 2, 0).numpy()

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from calotype.codec.ssimulacra2 import ssimulacra2 as measured
 from calotype.lab.losses.ssimulacra2 import ssimulacra2
-from calotype.lab.train.subject import (
+from calotype.lab.models.calotype_objective import (
     MSE_SHARE,
     SSIMULACRA2_POWER,
     SSIMULACRA2_WEIGHT,
     AllQualities,
-    Subject,
 )
+from calotype.lab.train.subject import Subject
 
 from .conftest import picture
 

@@ -42,6 +42,11 @@ def test_what_does_not_agree_is_named(release: ModuleType, tmp_path: Path) -> No
     assert len(release.wrong(tmp_path)) == 1
     change("CITATION.cff", r"^version: .*", "version: 9.8.7\ndate-released: 2026-01-02")
     assert release.wrong(tmp_path) == []
+    assert "no address yet" in release.wrong(tmp_path, "v9.8.7")[0]
+    with pytest.raises(ValueError, match="HOST/OWNER/calotype"):
+        release.move(tmp_path, "https://example.org")
+    release.move(tmp_path, "https://github.com/me/calotype")
+    assert '"https://github.com/me/calotype/issues"' in (tmp_path / "pyproject.toml").read_text("utf-8")
     assert "no '## [9.8.7]" in "".join(release.wrong(tmp_path, "v9.8.7"))
     change("CHANGELOG.md", r"^## \[Unreleased\]", "## [Unreleased]\n\n## [9.8.7] - 2026-01-03")
     assert release.wrong(tmp_path, "v9.8.7") == ["CITATION.cff does not say date-released: 2026-01-03"]

@@ -23,6 +23,7 @@ from typing import Any
 
 from common import BEGUN, USUAL, Fields, end, environment, kept, packed, setting, start, tell
 
+SELFTEST = Path(__file__).with_name("selftest.py")
 SMALLER = 0.9
 """A smaller batch is taken when it reaches this share of the fastest."""
 READY = 30.0
@@ -63,7 +64,7 @@ def begin(given: argparse.Namespace, what: str, fields: Fields, *words: str) -> 
     names = [str(fields[k]) for k in ("compile", "batch") if k in fields]
     log = given.keep / "parts" / "-".join([what, *names])
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = ["-m", "calotype.lab.train.selftest", what, "--device", given.device, "--crop", str(given.crop)]
+    command = [str(SELFTEST), what, "--device", given.device, "--crop", str(given.crop)]
     command += ["--from", str(start())] if start().is_file() else []
     command += [*words, *setting(fields)]
     share = str(max(1, (os.cpu_count() or 1) // 4))  # several parts compute or compile at once

@@ -17,7 +17,7 @@ import numpy as np
 from calotype import api
 from calotype.bench import gate_measure, gate_ship
 from calotype.bench.gate_measure import QUALITIES, REPEATS
-from calotype.codec import library, quality
+from calotype.codec import library, metrics
 from calotype.codec.pack import Pack, Precision
 from calotype.errors import CalotypeError, PackError
 
@@ -173,7 +173,7 @@ def check(path: Path) -> None:
             decoded = np.asarray(api.decode(data, pack=pack, threads=1).convert("RGB"))
         except CalotypeError as error:
             raise PackError(f"{path}: a picture does not go through with {precision}: {error}") from error
-        likeness.append(quality.psnr(picture, decoded))
+        likeness.append(metrics.psnr(picture, decoded))
     if len(likeness) == 2 and not likeness[1] > likeness[0] - UNLIKE:
         raise PackError(
             f"{path}: {likeness[1]:.1f} dB with int8 networks, {likeness[0]:.1f} dB with float32 ones"

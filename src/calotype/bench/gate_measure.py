@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from calotype import api
 from calotype.bench import bdrate
-from calotype.codec import encoder, quality
+from calotype.codec import encoder, metrics
 from calotype.codec.image import Picture
 from calotype.codec.pack import Pack
 from calotype.codec.ssimulacra2 import ssimulacra2
@@ -33,8 +33,8 @@ Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 Record = dict[str, Any]
 LIKENESS: dict[str, Callable[[Pixels, Pixels], float]] = {
-    "psnr": quality.psnr,
-    "ms_ssim": lambda a, b: quality.to_db(quality.ms_ssim(a, b)),
+    "psnr": metrics.psnr,
+    "ms_ssim": lambda a, b: metrics.to_db(metrics.ms_ssim(a, b)),
     "ssimulacra2": ssimulacra2,
 }
 

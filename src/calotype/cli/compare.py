@@ -55,7 +55,7 @@ def compare(a: str, b: str, more: Sequence[str] = ()) -> dict[str, Any]:
     """
     import numpy as np  # late: --help needs none of it
 
-    from calotype.codec import quality
+    from calotype.codec import metrics
     from calotype.codec.ssimulacra2 import ssimulacra2
 
     asked = _metrics(more)
@@ -68,7 +68,7 @@ def compare(a: str, b: str, more: Sequence[str] = ()) -> dict[str, Any]:
     if first.alpha is not None and second.alpha is not None:
         hidden = (first.alpha == 0) & (second.alpha == 0)
         second = replace(second, pixels=np.where(hidden[..., None], first.pixels, second.pixels))
-    similarity = quality.ms_ssim(first.pixels, second.pixels)
+    similarity = metrics.ms_ssim(first.pixels, second.pixels)
     notes = []
     if (first.alpha is None) != (second.alpha is None) or first.alpha is not None:
         notes.append("alpha is not compared")
@@ -79,9 +79,9 @@ def compare(a: str, b: str, more: Sequence[str] = ()) -> dict[str, Any]:
         "b": b,
         "width": first.width,
         "height": first.height,
-        "psnr": quality.psnr(first.pixels, second.pixels),
+        "psnr": metrics.psnr(first.pixels, second.pixels),
         "ms_ssim": similarity,
-        "ms_ssim_db": quality.to_db(similarity),
+        "ms_ssim_db": metrics.to_db(similarity),
         "ssimulacra2": ssimulacra2(first.pixels, second.pixels),
         "metrics": {
             metric.name: {

@@ -1,7 +1,7 @@
 """``calotype lab analyse erf|deviation|correlation``: figures (PNG) and numbers (JSON) for any model of the
 laboratory.
 
-A MODEL is ``calotype`` or a name from ``calotype lab list``, perhaps with options
+A MODEL is a name from ``calotype lab list``, perhaps with options
 (``liu2023-tcm-small:blocks=conv,n=32``), a checkpoint (``.safetensors``), or the folder of a training run.
 Several models make one figure; what is measured is stored model by model.
 """
@@ -25,7 +25,7 @@ def _parser() -> argparse.ArgumentParser:
     options = parser(
         "lab analyse",
         "Figures and numbers: effective receptive field, latent deviation, correlation map.",
-        "A MODEL is calotype or a name from 'calotype lab list', perhaps with options\n"
+        "A MODEL is a name from 'calotype lab list', perhaps with options\n"
         "(liu2023-tcm-small:blocks=conv,n=32), a checkpoint (.safetensors), or the folder of a training run.",
     )
     kinds = options.add_subparsers(dest="analysis", required=True, metavar="ANALYSIS")
@@ -106,6 +106,8 @@ def _erf(given: argparse.Namespace, arguments: list[str]) -> None:
         _write(given.output / "erf.json", arguments, {"thresholds": thresholds, "models": numbers})
         reach = numbers[-1]["extent"]
         print(f"{s.label}: " + "; ".join(f"above {t}: {_reach(e)}" for t, e in reach.items()))
+        if warning := fields[-1].warning(thresholds):
+            print(f"calotype lab analyse: warning: {warning}", file=sys.stderr)
     if not given.numbers_only:
         from calotype.lab.analysis.figures import draw_fields
 
@@ -178,7 +180,7 @@ def _specimens(given: argparse.Namespace, *, gaussian: bool = False) -> list[Any
 
     specimens = [open_specimen(name, given.level) for name in given.models]
     for s in specimens if gaussian else ():
-        s.latents(synthetic(s.multiple))
+        s.latents(synthetic(s.model.multiple))
     return specimens
 
 

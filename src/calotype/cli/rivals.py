@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, features
 
-from calotype.codec import quality
+from calotype.codec import metrics
 from calotype.codec.image import UInt8Array
 
 
@@ -42,7 +42,7 @@ class Result:
         decode_seconds: float,
     ) -> Result:
         """Make a result from the file and the decoded picture."""
-        psnr, ms_ssim = quality.psnr(original, decoded), quality.ms_ssim(original, decoded)
+        psnr, ms_ssim = metrics.psnr(original, decoded), metrics.ms_ssim(original, decoded)
         return cls(codec, suffix, setting, data, decoded, psnr, ms_ssim, encode_seconds, decode_seconds)
 
     def record(self, pixels: int) -> dict[str, Any]:
@@ -54,7 +54,7 @@ class Result:
             "bpp": 8 * len(self.data) / pixels,
             "psnr": self.psnr,
             "ms_ssim": self.ms_ssim,
-            "ms_ssim_db": quality.to_db(self.ms_ssim),
+            "ms_ssim_db": metrics.to_db(self.ms_ssim),
             "encode_seconds": self.encode_seconds,
             "decode_seconds": self.decode_seconds,
         }

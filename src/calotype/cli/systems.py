@@ -35,16 +35,16 @@ def describe(arguments: list[str]) -> int:
     _add_model(options)
     given = options.parse_args(arguments)
 
-    from calotype.lab.analysis import summary
-
-    found = summary.describe(given.model, tuple(given.size), **dict(_option(text) for text in given.set))
+    found = _described(given)
     if given.json:
         print_json(found)
         return 0
     print(
         f"{found['name']}: {found['summary']}\n{found['citation']}\n{found['file']}\n\n{found['document']}\n"
     )
-    print(f"sizes            {', '.join(f'{k}={v}' for k, v in found['config'].items())}")
+    print(f"sizes            {_sizes(found['config'])}")
+    if found["high"]:
+        print(f"for high rates   {_sizes(found['high'])}")
     print(f"parameters       {found['parameters']:,}")
     for name, shape in found["latents"].items():
         print(f"latents {name:8} {' x '.join(map(str, shape))} of {given.size[0]} x {given.size[1]} pixels")
@@ -61,9 +61,7 @@ def complexity(arguments: list[str]) -> int:
     _add_model(options)
     given = options.parse_args(arguments)
 
-    from calotype.lab.analysis import summary
-
-    found = summary.describe(given.model, tuple(given.size), **dict(_option(text) for text in given.set))
+    found = _described(given)
     if given.json:
         print_json({k: found[k] for k in ("name", "config", "parameters_by_part", "kmacs_per_pixel")})
     else:
@@ -123,6 +121,16 @@ def convert(arguments: list[str]) -> int:
     model = convert_compressai.convert(given.model, given.source, given.out)
     print(f"{given.out}: {model.name} {model.config}")
     return 0
+
+
+def _described(given: Any) -> dict[str, Any]:
+    from calotype.lab.analysis import summary
+
+    return summary.describe(given.model, tuple(given.size), **dict(_option(text) for text in given.set))
+
+
+def _sizes(config: dict[str, Any]) -> str:
+    return ", ".join(f"{k}={v}" for k, v in config.items())
 
 
 def _add_model(options: Any) -> None:

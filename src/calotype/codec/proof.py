@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calotype.bitstream import Box, tile_box, tile_count
-from calotype.codec import latents, quality, rate
+from calotype.codec import latents, metrics, rate
 from calotype.codec.latents import Networks, Words
 from calotype.codec.mixed import Mixture
 from calotype.codec.pixels import read_tile
@@ -23,7 +23,7 @@ class Proof:
     """
 
     def __init__(self, mixture: Mixture, networks: Networks) -> None:
-        self.analysis, self.choice, self.networks = mixture.analysis, mixture.choice, networks
+        self.mixture, self.analysis, self.networks = mixture, mixture.analysis, networks
         header = self.analysis.header
         self.stored = mixture.decide(networks)
         self.flags = [tile in self.stored for tile in range(tile_count(header))]
@@ -34,7 +34,7 @@ class Proof:
         """PSNR in dB, MS-SSIM or SSIMULACRA2 of the decoded picture."""
         if kind == "psnr" and not self.stored:
             return self._psnr()
-        measure = {"psnr": quality.psnr, "ms_ssim": quality.ms_ssim}.get(kind, ssimulacra2)
+        measure = {"psnr": metrics.psnr, "ms_ssim": metrics.ms_ssim}.get(kind, ssimulacra2)
         pixels = self.development.run(self.analysis.pool)
         for tile, stored in self.stored.items():
             box = tile_box(self.analysis.header, tile)
@@ -59,5 +59,5 @@ class Proof:
         if self.flags[tile]:
             box = self.analysis.tile(tile)
             return np.zeros((box.height, box.width, self.networks.pack.manifest.latents), np.int16)
-        coded = self.choice.integers(self.networks, tile, self.analysis.kept[tile])
+        coded = self.mixture.integers(self.networks, tile, self.analysis.kept[tile])
         return latents.restored(self.networks, coded)

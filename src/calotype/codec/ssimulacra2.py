@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from calotype.codec.quality import filter_valid, gaussian_window
+from calotype.codec.metrics import filter_valid, gaussian_window
 from calotype.ssimulacra2 import (
     ABSORBANCE,
     BIAS,

@@ -21,6 +21,9 @@ evaluated when a file is coded.
 ``out.sigma`` are the maps for the correlation loss (None where the entropy model is not Gaussian).
 `objective.RateDistortion` wraps model, lambda and distortion.
 
+**One `System`** (`models.base`) is what the laboratory asks of every model, of those that walk (`LabModel`)
+and of the product's own, ``calotype``: its sizes, its objective, where it begins, how it is looked at.
+
 **A new system** is one file in `models`: parts, `walk`, a docstring with diagram, citation and coding order,
 and ``SYSTEMS``, its names.  Parts that no probability depends on are named in ``encoder_only``:
 they stay float32 when a file is coded, all others run in float64.  A walk may return more than ``y_hat``;

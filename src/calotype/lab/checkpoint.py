@@ -109,6 +109,8 @@ def load_checkpoint(path: Path | str, *, expect: str | None = None, device: str 
             model = registry.build(info.name, **info.config)
     except registry.UnknownModel as error:
         raise CheckpointError(f"{path}: {error}") from None
+    if not isinstance(model, LabModel):
+        raise CheckpointError(f"{path}: packs are made of {info.name!r}, not checkpoints")
     model = model.to_empty(device=device)
     _reset_buffers(model, info)
     with _open(info.path) as file:

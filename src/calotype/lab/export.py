@@ -27,7 +27,7 @@ from calotype.lab.pack.write import export
 from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import VALIDATION_SIZE
 from calotype.lab.train.state import State, load_weights
-from calotype.lab.train.subject import PRODUCT, Subject
+from calotype.lab.train.subject import Subject
 
 __all__ = ["ExportError", "Statistics", "export", "export_run"]
 
@@ -65,11 +65,10 @@ def export_run(
     """
     state = State.load(run)
     subject = Subject.from_dict(state.model)
-    if subject.model != PRODUCT:
-        raise ValueError(f"{run}: a run of {subject.model}; packs are made of calotype only")
     objective = subject.build()
     model = objective.model
-    assert isinstance(model, Calotype)
+    if not isinstance(model, Calotype):
+        raise ValueError(f"{run}: a run of {subject.model}; packs are made of calotype only")
     load_weights(model, state.ema, run)
     model.eval()
     photos = Photos.open(*(data or _sources(run)))

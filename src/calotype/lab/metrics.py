@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -61,8 +59,3 @@ def ms_ssim(x: Tensor, y: Tensor) -> Tensor:
     ):  # numbers: a tensor of them would be copied over
         similarity = similarity * factor**weight
     return similarity.mean(1)
-
-
-def decibel(similarity: float) -> float:
-    """``-10 log10(1 - s)``: MS-SSIM on a scale where equal steps look alike."""
-    return -10 * math.log10(max(1 - similarity, 1e-12))

@@ -7,12 +7,16 @@ plus the small auxiliary loss of the factorized priors.  Meets the protocol of `
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
 from calotype.lab.entropy import Estimate
 from calotype.lab.metrics import ms_ssim, mse255, psnr
-from calotype.lab.models.base import LabModel, Output
+
+if TYPE_CHECKING:
+    from calotype.lab.models.base import LabModel, Output
 
 # Multipliers of the published quality levels 1 to 8 (CompressAI)
 LAMBDAS = {

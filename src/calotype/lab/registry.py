@@ -16,7 +16,7 @@ from typing import Any
 
 from calotype.errors import CalotypeError
 from calotype.lab import models
-from calotype.lab.models.base import Entry, LabModel
+from calotype.lab.models.base import Entry, System
 from calotype.lab.sizes import checked_arguments, out_of_memory
 
 
@@ -39,9 +39,9 @@ def _entries() -> dict[str, Entry]:
     return found
 
 
-def names() -> list[str]:
-    """All systems, in order of publication."""
-    return list(_entries())
+def names(kind: type[System] = System) -> list[str]:
+    """The systems whose models are of a kind (by default all), in order of publication."""
+    return [name for name, found in _entries().items() if issubclass(found.model, kind)]
 
 
 def entry(name: str) -> Entry:
@@ -57,7 +57,7 @@ def entry(name: str) -> Entry:
     return _entries()[name]
 
 
-def build(name: str, **config: Any) -> LabModel:
+def build(name: str, **config: Any) -> System:
     """A model with fresh weights; ``config`` overrides the published sizes.
 
     Raises:

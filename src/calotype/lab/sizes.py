@@ -7,7 +7,6 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 MAY_BE_ZERO = ("context", "couplings", "diffuse", "partition", "prime", "support", "target", "truncate")
@@ -95,17 +94,6 @@ def checked_arguments(cls: type, given: Mapping[str, Any]) -> dict[str, Any]:
         fixed = isinstance(like, tuple) and "..." not in note
         zero = name in MAY_BE_ZERO
         found[name] = checked(name, value, like, zero=zero, length=len(like) if fixed else None)
-    return found
-
-
-def checked_fields(cls: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The same for the fields of a dataclass; those that it does not have are left to the caller."""
-    found = dict(given)
-    for f in fields(cls):
-        if f.name in given:
-            fixed = isinstance(f.default, tuple) and "..." not in str(f.type)
-            length = len(f.default) if fixed else None  # type: ignore[arg-type]
-            found[f.name] = checked(f.name, given[f.name], f.default, length=length)
     return found
 
 

@@ -9,7 +9,7 @@ import torch
 
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.models.calotype_coding import ended, padded
-from calotype.lab.train.subject import AllQualities
+from calotype.lab.models.calotype_objective import AllQualities
 
 Thin = Callable[..., Calotype]
 ENDS = [(8, 8), (5, 8), (8, 4), (7, 6)]

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from calotype.lab.models.calotype import Calotype, Config
+from calotype.lab.models.calotype_objective import AllQualities
 from calotype.lab.models.calotype_start import start
 from calotype.lab.models.calotype_transforms import folded
 from calotype.lab.models.calotype_walk import LOW
 from calotype.lab.train.data import Photos
-from calotype.lab.train.subject import AllQualities
 
 SIZES = {"latents": 192, "width": 96, "narrow": 8, "narrow16": 8, "wide16": 8, "render": 8}
 

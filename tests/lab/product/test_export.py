@@ -17,8 +17,8 @@ from calotype.codec.decoder import decode, preview
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
 from calotype.codec.latents import Latents, Networks
+from calotype.codec.metrics import psnr
 from calotype.codec.pack import Pack
-from calotype.codec.quality import psnr
 from calotype.errors import PackError
 from calotype.lab.export import ExportError, Statistics, export, export_run
 from calotype.lab.models.calotype import Calotype, Config

@@ -17,7 +17,6 @@ import pytest
 import torch
 from PIL import Image
 
-from calotype.lab.train import selftest
 from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import Trainer
 from calotype.lab.train.report import Reporter
@@ -128,6 +127,7 @@ def test_an_attempt_that_keeps_silent_is_given_up(
     assert followed(60) == 124
 
 
+@pytest.mark.slow
 def test_compiling_changes_nothing_and_may_fail(trainer: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is compiled runs once before the schedule begins; here nothing is, really."""
     calls, said = [], list[str]()
@@ -164,9 +164,16 @@ def test_compiling_changes_nothing_and_may_fail(trainer: Make, monkeypatch: pyte
             assert torch.equal(run.model.state_dict()[name], value)
 
 
+@pytest.mark.slow
 def test_rates_are_tried_from_the_same_weights(
-    trainer: Make, folder: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    script: Callable[[str], Any],
+    trainer: Make,
+    folder: Path,
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    selftest = script("selftest")
     trainer(steps=1).run()
     Photos.open(folder, cache=cache)
     packed = next(cache.glob("*.json")).with_suffix("")

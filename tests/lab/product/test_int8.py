@@ -14,7 +14,7 @@ import torch
 from onnx import numpy_helper
 from torch.nn import functional as F
 
-from calotype.codec import quality
+from calotype.codec import metrics
 from calotype.codec.decoder import decode
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
@@ -27,7 +27,7 @@ from calotype.lab.pack.graphs import compact, graphs
 from calotype.lab.pack.int8 import Observed, best_range, equalise, observe
 from calotype.lab.pack.int8_transforms import IntAnalysisGraph
 from calotype.lab.pack.latent_graphs import HyperMaps
-from calotype.lab.pack.qdq import WEIGHT_PEAK, Conv, Quantise, Range, blocks, unblocks, unshuffled
+from calotype.lab.pack.qdq import WEIGHT_PEAK, Conv, Quantise, Range, blocks, unshuffled
 from calotype.lab.train.data import Photos
 
 Graphs = dict[str, bytes]
@@ -109,8 +109,8 @@ def test_the_transforms_are_nearly_those_in_float32(
     inputs = np.rint((y + knobs["level"][:, None, None]) / fixed.unit[:, None, None]).astype(np.float64)
     x8 = fixed.synthesis(torch.from_numpy(inputs).clamp(-32768, 32767))[0].permute(1, 2, 0).numpy()
     assert x8.shape == pixels.shape[1:]
-    assert 44 < quality.psnr(x, x8.astype(np.uint8)) < 80
-    assert quality.psnr(pixels[0], x8.astype(np.uint8)) > 25
+    assert 44 < metrics.psnr(x, x8.astype(np.uint8)) < 80
+    assert metrics.psnr(pixels[0], x8.astype(np.uint8)) > 25
 
 
 def test_torch_computes_the_same(
@@ -233,6 +233,13 @@ def test_biases_absorb_the_mean_error_of_weights() -> None:
     assert np.abs(errors[1].mean(0)).max() < 0.2 * np.abs(errors[0].mean(0)).max()
 
 
+def unblocks(x: torch.Tensor, side: int) -> torch.Tensor:
+    """The inverse of `blocks`."""
+    _, h, w, c = x.shape
+    x = x.reshape(h, w, side, c // side).permute(0, 2, 1, 3)
+    return x.reshape(1, h * side, w * side, c // (side * side))
+
+
 @pytest.mark.parametrize("side", [1, 2, 8])
 def test_blocks_are_a_pixel_shuffle_in_another_order(side: int) -> None:
     x = torch.arange(3 * 16 * 24).reshape(1, 16, 24, 3).float()
@@ -265,6 +272,6 @@ def test_a_calibrated_pack_codes_as_well_with_integers(
         pack = Pack(tmp_path / "pack", precision=precision)  # type: ignore[arg-type]
         data = encode(Picture(pixels), quality=60, pack=pack).data
         sizes.append(len(data))
-        likeness.append(quality.psnr(pixels, decode(data, pack=pack).picture.pixels))
+        likeness.append(metrics.psnr(pixels, decode(data, pack=pack).picture.pixels))
     assert sizes[1] == pytest.approx(sizes[0], rel=0.02)
     assert likeness[1] == pytest.approx(likeness[0], abs=0.15)

@@ -1,29 +1,26 @@
-"""The stages of the product's training: latents alone, everything on varied crops, weights of long ago."""
+"""The stages of the product's training: latents alone, everything on varied crops."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from calotype.lab.models.calotype import Calotype
+from calotype.lab.models.calotype_objective import AllQualities
 from calotype.lab.models.calotype_start import start
-from calotype.lab.train import upgrade
 from calotype.lab.train.command import main
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
 from calotype.lab.train.latents import LatentMaps, LatentsAlone, analyse, compute, shapes, visible_error
 from calotype.lab.train.loop import Trainer
 from calotype.lab.train.state import NAME, State
-from calotype.lab.train.subject import AllQualities, Subject
+from calotype.lab.train.subject import Subject
 from calotype.lab.train.variants import drawing
 from calotype.lab.train.varied import Varied
 
@@ -92,6 +89,7 @@ def test_latents_alone_are_trained_and_nothing_else(
     )
 
 
+@pytest.mark.slow
 def test_a_resumed_run_on_latents_equals_one_in_a_piece(folder: Path, tmp_path: Path, saved: Path) -> None:
     stage = ["--recipe", "latents", "--set", "crop=128", "--set", "decay=0", "--quiet"]
 
@@ -258,87 +256,3 @@ def test_varied_crops_are_made_without_the_device(trainer: Callable[..., Trainer
     run = trainer(scale=1.0, flat=0.0, crop=48)
     assert run.resident is None
     assert not torch.equal(run._crops(0)[0], trainer(folder="b", crop=48)._crops(0)[0])
-
-
-# -- weights of an earlier definition --------------------------------------------------
-
-
-def earlier(model: Calotype) -> dict[str, Tensor]:
-    """Weights as the definition before had them: no renderer, and two bottlenecks at 1/16."""
-    generator = torch.Generator().manual_seed(3)
-    weights = {k: v.clone() for k, v in model.state_dict().items() if not k.startswith("synthesis.render.")}
-    for name, value in weights.items():
-        if value.is_floating_point() and name != "log_lambda":
-            value *= 1 + 0.1 * torch.randn(value.shape, generator=generator)
-    for row in ("analysis.blocks16", "synthesis.blocks16"):
-        for k in range(2):
-            shapes = {"reduce": (5, 48, 1, 1), "conv": (5, 5, 3, 3), "expand": (48, 5, 1, 1)}
-            for layer, shape in shapes.items():
-                weights[f"{row}.{k}.{layer}.weight"] = torch.randn(shape, generator=generator)
-                weights[f"{row}.{k}.{layer}.bias"] = torch.randn(shape[0], generator=generator)
-            for name in ("given", "added"):
-                weights[f"{row}.{k}.{name}"] = torch.rand(48, generator=generator) + 0.5
-    return weights
-
-
-def old_run(weights: dict[str, Tensor], where: Path, **options: Any) -> Path:
-    subject = Subject(options={**THIN, **options}).to_dict()
-    State(7, 60.0, {"lr": 0.1}, subject, {}, weights, data={"held out": ["3"]}).average().save(where / NAME)
-    return where
-
-
-def test_a_run_begins_with_an_earlier_definition(
-    begun: Calotype, folder: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    weights = earlier(begun)
-    old, out = old_run(weights, tmp_path / "old"), tmp_path / "run"
-    given = words(folder, cache, out, "--set", "lr=1e-9", "--set", "crop=64", "--set", "hard=1")
-    assert main([*given, "--from", str(old)]) == 0
-    told = capsys.readouterr().err
-    assert "earlier definition" in told
-    state = State.load(out)
-    assert state.data["held out"] == ["3"]
-    close = {"rtol": 1e-3, "atol": 1e-3}  # stored in 16 bits
-    kept = [n for n in weights if ".blocks" not in n and weights[n].is_floating_point()]
-    assert {"analysis.merge.weight", "synthesis.patch.bias", "levels.vector", "log_lambda"} < {*kept}
-    for name in kept:
-        torch.testing.assert_close(state.ema[name], weights[name], **close)
-
-
-def test_branches_of_an_earlier_definition_are_drawn_afresh(begun: Calotype) -> None:
-    """They add nothing at first, and act in the units of the earlier ones."""
-    weights = earlier(begun)
-    state = State(7, 60.0, {}, Subject(options=THIN).to_dict(), {}, weights)
-    assert upgrade.earlier(state)
-    model: Calotype = Subject(options=THIN | {"analysis_blocks": (2, 3)}).build().model
-    fresh = {name: value.clone() for name, value in model.state_dict().items()}
-    found = upgrade.upgraded(state, model).ema
-    assert found.keys() == fresh.keys()
-    assert not upgrade.earlier(replace(state, weights=found, ema=found))
-    for name, value in found.items():
-        if ".blocks" in name or ".render" in name:
-            block, _, kind = name.rpartition(".")
-            row = "synthesis.blocks8.0" if ".render" in name else f"{block.rpartition('.')[0]}.0"
-            if kind == "given" or (kind == "added" and ".render" not in name):
-                assert torch.equal(value, weights[f"{row}.{kind}"]), name
-            else:
-                assert torch.equal(value, fresh[name]), name
-    model.load_state_dict(found)
-    x = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(1))
-    with torch.no_grad():
-        linear = F.conv2d(x - 0.5, weights["analysis.patch.weight"], weights["analysis.patch.bias"], stride=8)
-        linear = F.conv2d(linear, weights["analysis.merge.weight"], weights["analysis.merge.bias"], stride=2)
-        torch.testing.assert_close(model.eval().analysis(x), linear, rtol=1e-4, atol=1e-4)
-
-
-def test_an_earlier_definition_of_other_sizes_is_refused(
-    begun: Calotype, folder: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    weights = earlier(begun)
-    del weights["latents.hyper.reduce.bias"]
-    old = old_run(weights, tmp_path / "old")
-    assert main([*words(folder, cache, tmp_path / "a", "--set", "crop=64"), "--from", str(old)]) == 1
-    assert "of another model (latents.hyper.reduce.bias is missing)" in capsys.readouterr().err
-    given = words(folder, cache, tmp_path / "b", "--set", "crop=64", "--set", "model.width=56")
-    assert main([*given, "--from", str(old)]) == 1
-    assert "of another model (analysis." in capsys.readouterr().err

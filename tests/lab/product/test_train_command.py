@@ -147,6 +147,7 @@ def test_almost_no_minutes_still_leave_a_checkpoint(folder: Path, cache: Path, t
     assert State.load(tmp_path / "run").step == 6
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(folder: Path, cache: Path, tmp_path: Path) -> None:
     """The same batch in two parts, worked through by one process and shared by two."""
     words = ["--data", str(folder), "--cache", str(cache), "--quiet", *setting(parts=2)]
@@ -160,6 +161,7 @@ def test_two_processes_equal_one(folder: Path, cache: Path, tmp_path: Path) -> N
     same(one, two, tolerance=1e-6)
 
 
+@pytest.mark.slow
 def test_a_machine_with_nothing_but_torch(folder: Path, cache: Path, tmp_path: Path) -> None:
     """No native module, no ONNX Runtime, no rich, no tensorboard."""
     code = (
@@ -240,6 +242,7 @@ def test_published_systems_at_several_lambdas(
         (["minnen2018-mean-scal", "--lambda", "0.1"], "did you mean 'minnen2018-mean-scale'"),
         (["minnen2018-mean-scale"], "--lambda is needed"),
         (["minnen2018-mean-scale", "--lambda", "x"], "numbers with commas"),
+        (["balle2017", "--lambda", "1", "--distortion", "ssimulacra2"], "for mse or ms-ssim, not for ssimu"),
         (["minnen2018-mean-scale", "--lambda", "-1"], "above 0"),
         (["minnen2018-mean-scale", "--lambda", "all", "--recipe", "secret"], "no recipe is called 'secret'"),
         (["--set", "freeze=nothing.*"], "no parameter's name fits 'nothing.*'"),

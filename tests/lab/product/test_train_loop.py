@@ -17,6 +17,7 @@ from torch import Tensor
 
 from calotype.lab.checkpoint import CheckpointError
 from calotype.lab.models.calotype import Calotype
+from calotype.lab.models.calotype_objective import MS_SSIM_WEIGHT, AllQualities
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import Trainer
@@ -24,7 +25,7 @@ from calotype.lab.train.process import computes_bf16
 from calotype.lab.train.report import Console, Reporter, table
 from calotype.lab.train.rollback import Diverged
 from calotype.lab.train.state import State, find, split
-from calotype.lab.train.subject import MS_SSIM_WEIGHT, AllQualities, Subject
+from calotype.lab.train.subject import Subject
 
 Make = Callable[..., Trainer]
 

@@ -156,6 +156,7 @@ def test_what_was_held_out_stays_so(trainer: Make, photos: Photos, tmp_path: Pat
     assert photos.split(2, ["nowhere"]) == photos.split(2)
 
 
+@pytest.mark.slow
 def test_what_a_gpu_computes_is_the_same(trainer: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Adam as one kernel, with rates and the switch for a broken gradient as tensors, here on the CPU."""
     plain = trainer("plain", steps=5)

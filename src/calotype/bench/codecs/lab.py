@@ -14,6 +14,11 @@ from calotype.bench.codecs.base import Codec
 from calotype.bench.errors import BenchError
 from calotype.bitstream import parse
 
+SHORT = 100_000
+"""Steps of training below which a curve is labelled: published systems took 500,000 to 5 million, and what a
+short training gives says little of a system.
+"""
+
 
 class Lab(Codec):
     name = family = "lab"
@@ -34,7 +39,9 @@ class Lab(Codec):
         if not other.infos:
             raise BenchError(f"no checkpoint in {path}")
         other.qualities = tuple(range(len(other.infos)))
-        other.name = f"lab:{path.stem or path.resolve().stem}"
+        steps = [i.training.get("steps") for i in other.infos]
+        short = any(isinstance(n, int) and n < SHORT for n in steps)
+        other.name = f"lab:{path.stem or path.resolve().stem}" + (" (short training)" if short else "")
         other.quality_unit = ", ".join(f"{n} = {i.path.stem}" for n, i in enumerate(other.infos))
         only = _lab.model(other.infos[0], 1)
         if len(other.infos) == 1 and len(only.qualities) > 1:  # a progressive one has a curve of its own

@@ -24,7 +24,7 @@ from calotype.bench.metrics.nlpd import nlpd
 from calotype.bench.metrics.psnr import psnr_rgb, psnr_y
 from calotype.bench.metrics.psnr_hvs import psnr_hvs, psnr_hvs_m
 from calotype.bench.metrics.vif import vif
-from calotype.codec.quality import to_db
+from calotype.codec.metrics import to_db
 from calotype.codec.ssimulacra2 import ssimulacra2
 
 __all__ = ["BASIC", "EYES", "JPEG_AI", "METRICS", "Metric", "measure"]

@@ -7,6 +7,8 @@ and `luma709` repeat that.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +20,7 @@ _TEN_BITS = 1023.0
 
 def luma601(image: Picture) -> Plane:
     """BT.601 luma of 8-bit RGB, not rounded, 0 to 255, ``[H, W]``."""
-    return image @ np.array([0.299, 0.587, 0.114])
+    return np.asarray(image @ np.array([0.299, 0.587, 0.114]))
 
 
 def rgb10(image: Picture) -> Plane:
@@ -29,10 +31,11 @@ def rgb10(image: Picture) -> Plane:
 
 def luma709(image: Picture) -> Plane:
     """BT.709 luma on the 10-bit grid, 0 to 1, ``[H, W]``."""
-    return np.round(rgb10(image) @ np.array([0.2126, 0.7152, 0.0722]) * _TEN_BITS) / _TEN_BITS
+    luma = rgb10(image) @ np.array([0.2126, 0.7152, 0.0722])
+    return np.asarray(np.round(luma * _TEN_BITS) / _TEN_BITS)
 
 
-def at_least(plane: NDArray, side: int) -> NDArray:
+def at_least(plane: NDArray[Any], side: int) -> NDArray[Any]:
     """`plane` with its last row and column repeated until both sides have `side` samples."""
     grow = [(0, max(0, side - n)) for n in plane.shape[:2]]
     return np.pad(plane, grow + [(0, 0)] * (plane.ndim - 2), mode="edge")

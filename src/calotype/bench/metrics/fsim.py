@@ -45,7 +45,7 @@ def _yiq(image: Picture) -> Plane:
     factor = max(1, round(min(planes.shape[1:]) / 256))
     height, width = planes.shape[1] // factor, planes.shape[2] // factor
     cut = planes[:, : height * factor, : width * factor]
-    return cut.reshape(3, height, factor, width, factor).mean(axis=(2, 4))
+    return np.asarray(cut.reshape(3, height, factor, width, factor).mean(axis=(2, 4)))
 
 
 def _alike(a: Plane, b: Plane, constant: float) -> Plane:
@@ -78,7 +78,7 @@ def _phase_congruency(plane: Plane) -> Plane:
         threshold = tau * spread / _NOISE_DIVISOR
         energy_all += np.maximum(energy - threshold, 0.0)
         amplitude_all += amplitude.sum(axis=0)
-    return energy_all / amplitude_all
+    return np.asarray(energy_all / amplitude_all)
 
 
 @functools.lru_cache(maxsize=2)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from calotype.bench.metrics._planes import Picture, Plane, at_least, luma709
-from calotype.codec.quality import WEIGHTS, filter_valid, gaussian_window
+from calotype.codec.metrics import WEIGHTS, filter_valid, gaussian_window
 
 _C1, _C2 = (0.01 * 255.0) ** 2, (0.03 * 255.0) ** 2
 _NOISE = 0.4
@@ -66,7 +66,7 @@ def _similarity(x: Plane, y: Plane, *, luminance: bool) -> Plane:
     mean_x, mean_y, xx, yy, xy = filter_valid(np.stack((x, y, x * x, y * y, x * y)), _WINDOW)
     var_x = np.maximum(xx - mean_x * mean_x, 0.0)
     var_y = np.maximum(yy - mean_y * mean_y, 0.0)
-    similarity = (2.0 * (xy - mean_x * mean_y) + _C2) / (var_x + var_y + _C2)
+    similarity: Plane = (2.0 * (xy - mean_x * mean_y) + _C2) / (var_x + var_y + _C2)
     if luminance:
         similarity *= (2.0 * mean_x * mean_y + _C1) / (mean_x * mean_x + mean_y * mean_y + _C1)
     return similarity

@@ -1,5 +1,5 @@
 """MS-SSIM over RGB (the learned-codec literature) and over luma (JPEG AI). The computation:
-`calotype.codec.quality`.
+`calotype.codec.metrics`.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from calotype.bench.metrics._planes import Picture, luma709
-from calotype.codec.quality import ms_ssim, to_db
+from calotype.codec.metrics import ms_ssim, to_db
 
 
 def ms_ssim_rgb(reference: Picture, decoded: Picture) -> float:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 
 from calotype.bench.metrics._planes import Picture, Plane, at_least, luma709
-from calotype.codec.quality import filter_valid
+from calotype.codec.metrics import filter_valid
 
 _BLUR = np.array([0.05, 0.25, 0.4, 0.25, 0.05])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from calotype.bench.metrics._planes import Picture, luma601
-from calotype.codec.quality import psnr
+from calotype.codec.metrics import psnr
 
 
 def psnr_rgb(reference: Picture, decoded: Picture) -> float:

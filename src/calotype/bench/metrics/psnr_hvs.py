@@ -58,11 +58,12 @@ def _blocks(image: Picture) -> NDArray[np.float64]:
     """The luma as ``[number of blocks, 8, 8]``."""
     plane = to_multiple(luma709(image), 8)
     height, width = plane.shape
-    return plane.reshape(height // 8, 8, width // 8, 8).swapaxes(1, 2).reshape(-1, 8, 8)
+    blocks: Plane = plane.reshape(height // 8, 8, width // 8, 8).swapaxes(1, 2).reshape(-1, 8, 8)
+    return blocks
 
 
 def _dct(blocks: Plane) -> Plane:
-    return _DCT @ blocks @ _DCT.T
+    return np.asarray(_DCT @ blocks @ _DCT.T)
 
 
 def _mask(blocks: Plane, dct: Plane) -> Plane:
@@ -74,12 +75,12 @@ def _mask(blocks: Plane, dct: Plane) -> Plane:
     quarters = sum(_spread(blocks[:, i : i + 4, j : j + 4]) for i in (0, 4) for j in (0, 4))
     flat = whole == 0
     ratio = np.where(flat, 0.0, quarters / np.where(flat, 1.0, whole))
-    return np.sqrt(energy * ratio / 16.0) / 8.0
+    return np.asarray(np.sqrt(energy * ratio / 16.0) / 8.0)
 
 
 def _spread(blocks: Plane) -> Plane:
     """Sample variance times the number of samples, per block."""
-    return blocks.var(axis=(1, 2), ddof=1) * (blocks.shape[1] * blocks.shape[2])
+    return np.asarray(blocks.var(axis=(1, 2), ddof=1) * (blocks.shape[1] * blocks.shape[2]))
 
 
 def _decibel(difference: Plane) -> float:

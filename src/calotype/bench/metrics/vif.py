@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from calotype.bench.metrics._planes import Picture, Plane, at_least, luma709
-from calotype.codec.quality import filter_valid, gaussian_window
+from calotype.codec.metrics import filter_valid, gaussian_window
 
 _NOISE = 2.0
 _TINY = 1e-10

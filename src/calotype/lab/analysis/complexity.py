@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from calotype.lab.layers.integer import IntConv
+from calotype.lab.models.base import System
 
 RULES = ("exact", "layers", "ptflops")
 
@@ -101,50 +102,23 @@ def macs(model: nn.Module, run: Callable[[nn.Module], Any], rule: str = "exact")
 
 
 def kmacs_per_pixel(
-    model: nn.Module, rule: str = "exact", size: tuple[int, int] = (256, 256)
+    model: System, rule: str = "exact", size: tuple[int, int] = (256, 256)
 ) -> dict[str, float]:
     """Thousands of multiply-accumulates per pixel of each part of a model, and their "total".
 
-    ``model``: one of the laboratory, or the product's, for which sizes are best multiples of 128.
+    Sizes are best multiples of 128.
     """
-    from calotype.lab.entropy import Estimate
-    from calotype.lab.models.calotype import Calotype
-
     h, w = size
-
-    def run(twin: nn.Module) -> None:
-        x = torch.empty(1, 3, h, w, device="meta")
-        if isinstance(twin, Calotype):
-            twin(x, torch.empty(1, device="meta"), hard=True)
-        else:
-            twin(x, coder=Estimate(_mode(model)))
-
-    counts = {k: v / (h * w * 1000) for k, v in macs(model, run, rule).items()}
+    x = torch.empty(1, 3, h, w, device="meta")
+    counts = {k: v / (h * w * 1000) for k, v in macs(model, lambda twin: twin.trial(x), rule).items()}
     return {**counts, "total": sum(counts.values())}
 
 
-def _mode(model: nn.Module) -> str:
-    """A way to run all groups without looking at values, and without a step per position."""
-    return getattr(model, "quantisation", "noise")
-
-
-def latent_shapes(model: nn.Module, size: tuple[int, int] = (256, 256)) -> dict[str, tuple[int, int, int]]:
+def latent_shapes(model: System, size: tuple[int, int] = (256, 256)) -> dict[str, tuple[int, int, int]]:
     """(channels, rows, columns) of every latent map of a picture of that size, by name."""
-    from calotype.lab.entropy import Estimate
-
-    coder = Estimate(_mode(model))
     twin = copy.deepcopy(model).to("meta").eval()
     with torch.no_grad():
-        twin(torch.empty(1, 3, *size, device="meta"), coder=coder)
-    shapes: dict[str, tuple[int, int, int]] = {}
-    seen: set[int] = set()
-    for name, values, _, _ in coder.coded:
-        if id(values) in seen:
-            continue
-        seen.add(id(values))
-        c, h, w = values.shape[1:]
-        shapes[name] = (c + shapes.get(name, (0, 0, 0))[0], h, w)
-    return shapes
+        return twin.trial(torch.empty(1, 3, *size, device="meta"))
 
 
 def receptive_field(part: nn.Module, channels: int, size: int = 256, stride: int = 16) -> tuple[int, int]:

@@ -57,6 +57,15 @@ def extent(field: Tensor, threshold: float) -> dict[str, Any]:
     }
 
 
+def cut(field: Tensor, threshold: float) -> bool:
+    """Whether a map exceeds ``threshold`` times its maximum at its border, so that the field may go on
+    beyond the part of the picture that was looked at.
+    """
+    inside = field > threshold * field.max()
+    border = (inside[0], inside[-1], inside[:, 0], inside[:, -1])
+    return any(bool(side.any()) for side in border)
+
+
 def radius(field: Tensor) -> float:
     """Root mean square distance from the centre of gravity, in positions of the input."""
     weight = field / field.sum()
@@ -75,6 +84,19 @@ class Field:
     """``[H, W]``, maximum 1; pixels for the analysis, latents for the synthesis."""
     pictures: list[str]
 
+    def warning(self, thresholds: tuple[float, ...] = THRESHOLDS) -> str | None:
+        """What to know of a field that is larger than what was looked at; None if it is not."""
+        at = [f"{t:g}" for t in thresholds if cut(self.map, t)]
+        if not at:
+            return None
+        unit = "pixels" if self.half == "analysis" else "latents"
+        h, w = self.map.shape
+        return (
+            f"{self.label}: above {', '.join(at)} the field reaches the edge of the {h} x {w} {unit} looked "
+            f"at, so "
+            "its extent and radius are too small; --size with a larger picture shows more"
+        )
+
     def numbers(self, thresholds: tuple[float, ...] = THRESHOLDS) -> dict[str, Any]:
         """For JSON."""
         return {
@@ -83,6 +105,7 @@ class Field:
             "input": list(self.map.shape),
             "radius": radius(self.map) if self.map.any() else None,
             "extent": {f"{t:g}": extent(self.map, t) for t in thresholds},
+            "cut": {f"{t:g}": cut(self.map, t) for t in thresholds},
             "pictures": self.pictures,
         }
 
@@ -104,7 +127,7 @@ def effective_field(
     for _, x in pictures:
         x = specimen.crop(_middle(x, size))
         if half == "analysis":
-            g = gradient_map(specimen.analyse, x, position)
+            g = gradient_map(specimen.model.analyse, x, position)
         else:
             g = _of_synthesis(specimen, x, position)
         total = g if total is None else total + g
@@ -115,8 +138,8 @@ def effective_field(
 
 def _of_synthesis(specimen: Specimen, x: Tensor, position: tuple[int, int] | None) -> Tensor:
     with torch.no_grad():
-        y_hat, *more = specimen.synthesis_input(x)
-    return gradient_map(lambda t: specimen.synthesise(t, *more), y_hat, position)
+        y_hat, *more = specimen.model(x).known
+    return gradient_map(lambda t: specimen.model.synthesise(t, *more), y_hat, position)
 
 
 def _middle(x: Tensor, size: int) -> Tensor:

@@ -16,22 +16,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from calotype.errors import CalotypeError, ImageError
 from calotype.lab import registry
 from calotype.lab.checkpoint import CheckpointError, load_checkpoint
-from calotype.lab.entropy import Estimate
 from calotype.lab.losses.correlation import normalised
-from calotype.lab.models.base import LabModel, as_tuple
-from calotype.lab.models.calotype import Calotype
-from calotype.lab.train.subject import PRODUCT, product_config
+from calotype.lab.models.base import System
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".ppm")
 
 
 @dataclass
-class Latents:
+class SeenLatents:
     """What the entropy model sees of one picture, at test time."""
 
     y: Tensor
@@ -45,24 +42,22 @@ class Latents:
 
 
 class Specimen:
-    """A laboratory model, or the product's at one quality level."""
+    """A model of the laboratory; one of all rates at one quality level."""
 
-    def __init__(self, label: str, model: nn.Module, level: float | None = None) -> None:
-        self.label, self.model, self.level = label, model.eval(), level
-        self.multiple: int = getattr(model, "multiple", 64)
-        if not isinstance(model, Calotype):
-            if level is not None:
-                raise AnalysisError(f"{label}: has no quality levels; --level is for calotype and its runs")
-            return
-        top = len(model.config.lambdas) - 1
+    def __init__(self, label: str, model: System, level: float | None = None) -> None:
+        self.label, self.model = label, model.eval()
         if level is None:
-            self.level = top / 2
-        elif not 0 <= level <= top:
-            raise AnalysisError(f"{label}: the level must be within 0 .. {top}, got {level:g}")
+            return
+        if model.top is None:
+            raise AnalysisError(f"{label}: has no quality levels; --level is for calotype and its runs")
+        if not 0 <= level <= model.top:
+            raise AnalysisError(f"{label}: the level must be within 0 .. {model.top}, got {level:g}")
+        model.level = level
 
     def crop(self, x: Tensor) -> Tensor:
         """The middle of a picture, in whole blocks; smaller ones are repeated to one block."""
-        h, w = (max(s // self.multiple * self.multiple, self.multiple) for s in x.shape[2:])
+        side = self.model.multiple
+        h, w = (max(s // side * side, side) for s in x.shape[2:])
         x = (
             x.repeat(1, 1, -(-h // x.shape[2]), -(-w // x.shape[3]))
             if x.shape[2] < h or x.shape[3] < w
@@ -71,48 +66,20 @@ class Specimen:
         top, left = (x.shape[2] - h) // 2, (x.shape[3] - w) // 2
         return x[:, :, top : top + h, left : left + w]
 
-    def analyse(self, x: Tensor) -> Tensor:
-        """Pixels ``[1, 3, H, W]``, whole blocks, to latents."""
-        return self.model.analyse(x) if isinstance(self.model, LabModel) else self.model.analysis(x)
-
-    def synthesis_input(self, x: Tensor) -> tuple[Tensor, ...]:
-        """What `synthesise` takes for a picture: latents, and for some models more."""
-        if isinstance(self.model, LabModel):
-            coder = Estimate("round")
-            coder.begin(1, *x.shape[2:])
-            return as_tuple(self.model.walk(coder, self.model.analyse(x)))
-        return (self.model.analysis(x),)
-
-    def synthesise(self, *known: Tensor) -> Tensor:
-        """Latents to pixels."""
-        if isinstance(self.model, LabModel):
-            return self.model.synthesise(*known)
-        return self.model.synthesis(known[0], self.model.levels(self._levels(known[0])).vector)
-
     @torch.no_grad()
-    def latents(self, x: Tensor) -> Latents:
+    def latents(self, x: Tensor) -> SeenLatents:
         """Of one picture.
 
         Raises:
             AnalysisError: if the entropy model is not Gaussian.
         """
-        x = self.crop(x)
-        if isinstance(self.model, LabModel):
-            out = self.model(x, coder=Estimate("round"))
-            try:
-                u = normalised(out)
-            except ValueError as error:
-                raise AnalysisError(f"{self.label}: {error}") from None
-            y_hat = out.y_hat if out.y_hat.shape == out.y.shape else None
-            return Latents(out.y, out.y - out.mu, u, y_hat)
-        level = self._levels(x)
-        out = self.model(x, level, hard=True)
-        h, w = out.latents.size
-        y = self.model.analysis(x) * self.model.levels(level).gains(h, w)
-        return Latents(y, out.latents.residual[:, :, :h, :w], normalised(out), None)
-
-    def _levels(self, x: Tensor) -> Tensor:
-        return torch.full((len(x),), float(self.level or 0.0))
+        out = self.model(self.crop(x))
+        try:
+            u = normalised(out)
+        except ValueError as error:
+            raise AnalysisError(f"{self.label}: {error}") from None
+        comparable = out.y_hat is not None and out.y_hat.shape == out.y.shape
+        return SeenLatents(out.y, out.residual, u, out.y_hat if comparable else None)
 
 
 class AnalysisError(CalotypeError):
@@ -122,8 +89,8 @@ class AnalysisError(CalotypeError):
 def open_specimen(what: str, level: float | None = None) -> Specimen:
     """A model to look at: ``NAME``, ``NAME:option=value,option=value``, a checkpoint, or a training run.
 
-    ``level``: quality level of the product's model, 0 .. 7; the middle by default.  A name, ``calotype`` too,
-    means fresh weights.
+    ``level``: quality level of the product's model, 0 .. 7; the middle by default.  A name means fresh
+    weights.
 
     Raises:
         UnknownModel: for a name or an option that does not exist, or a value that does not fit.
@@ -138,11 +105,6 @@ def open_specimen(what: str, level: float | None = None) -> Specimen:
     name, _, options = what.partition(":")
     config = dict(_option(part, what) for part in re.split(r",(?![^\[]*\])", options) if part)
     torch.manual_seed(0)
-    if name == PRODUCT:
-        try:
-            return Specimen(what, Calotype(product_config(config)), level)
-        except ValueError as error:
-            raise registry.UnknownModel(str(error)) from None
     return Specimen(what, registry.build(name, **config), level)
 
 
@@ -156,7 +118,7 @@ def _option(text: str, what: str) -> tuple[str, Any]:
         return key, value
 
 
-def _stored(path: Path) -> nn.Module:
+def _stored(path: Path) -> System:
     """A checkpoint of the laboratory; else the moving average of a training run."""
     if path.is_file():
         try:
@@ -168,7 +130,7 @@ def _stored(path: Path) -> nn.Module:
     from calotype.lab.train.subject import Subject as Trained
 
     state = State.load(path)
-    model: nn.Module = Trained.from_dict(state.model).build().model
+    model: System = Trained.from_dict(state.model).build().model
     load_weights(model, state.ema, path)
     return model
 

@@ -9,7 +9,6 @@ parameter is known.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
@@ -47,26 +46,6 @@ def stochastic(v: Tensor, centre: Centre, generator: torch.Generator | None = No
 
 noise.centred = plain.centred = stochastic.centred = False  # type: ignore[attr-defined]
 shifted.centred = True  # type: ignore[attr-defined]
-
-
-@dataclass
-class Annealed:
-    """``floor(v) + 1/2 + tanh(alpha r) / (2 tanh(alpha / 2))`` with ``r = v - floor(v) - 1/2`` (Agustsson,
-    Theis 2020).
-
-    ``alpha`` near 0 is the identity, large is rounding; raise it during training.  Acts on ``v - centre``.
-    """
-
-    alpha: float = 4.0
-    centred = True
-
-    def __call__(self, v: Tensor, centre: Centre, generator: torch.Generator | None = None) -> Tensor:
-        if self.alpha < 1e-4:
-            return v
-        low = torch.floor(v - centre)
-        r = v - centre - low - 0.5
-        half = 0.5 * torch.tanh(self.alpha * r) / torch.tanh(torch.tensor(self.alpha / 2))
-        return low + 0.5 + half + centre
 
 
 class VectorQuantizer(nn.Module):

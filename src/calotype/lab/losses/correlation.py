@@ -63,8 +63,7 @@ def window_mask(kind: str, window: int = 3) -> Tensor:
 
 
 def normalised(out: Any, *, stop_gradient: bool = False) -> Tensor:
-    """``(y - mu) / sigma`` ``[B, M, h, w]`` of a forward pass: a laboratory model's Output or the product's
-    Coded.
+    """``(y - mu) / sigma`` ``[B, M, h, w]`` of what a model returns.
 
     ``stop_gradient``: mu and sigma count as given, so that only the analysis transform learns from what
     follows.
@@ -72,21 +71,12 @@ def normalised(out: Any, *, stop_gradient: bool = False) -> Tensor:
     Raises:
         ValueError: if the entropy model is not Gaussian.
     """
-    if hasattr(
-        out, "latents"
-    ):  # the product's: (y - mean) * gain, and a class on a logarithmic scale of sigmas
-        from calotype.lab.models.calotype_latents import LOG_STEP, SCALE_MIN
-
-        h, w = out.latents.size
-        residual, index = (t[:, :, :h, :w] for t in (out.latents.residual, out.latents.index))
-        sigma = SCALE_MIN * torch.exp(index * LOG_STEP)
-        return residual / (sigma.detach() if stop_gradient else sigma)
-    if out.y is None or out.mu is None or out.sigma is None:
+    u: Tensor | None = out.normalised(stop_gradient=stop_gradient)
+    if u is None:
         raise ValueError(
             "this entropy model has no Gaussian mean and scale, so there is nothing to normalise by"
         )
-    mu, sigma = (out.mu.detach(), out.sigma.detach()) if stop_gradient else (out.mu, out.sigma)
-    return (out.y - mu) / sigma
+    return u
 
 
 def products(shape: tuple[int, ...] | torch.Size, window: int = 3) -> int:

@@ -283,9 +283,10 @@ def ended(y: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
     """
     rows, columns = (torch.arange(side, device=y.device) for side in y.shape[2:])
     within = (rows < ends[:, :1])[:, :, None] & (columns < ends[:, 1:])[:, None]
-    last = torch.minimum(rows, ends[:, :1] - 1)[:, :, None], torch.minimum(columns, ends[:, 1:] - 1)[:, None]
+    row = torch.minimum(rows, ends[:, :1] - 1)[:, :, None]
+    column = torch.minimum(columns, ends[:, 1:] - 1)[:, None]
     picture = torch.arange(len(y), device=y.device)[:, None, None]
-    beyond = y.detach().permute(0, 2, 3, 1)[(picture, *last)].permute(0, 3, 1, 2)
+    beyond = y.detach().permute(0, 2, 3, 1)[picture, row, column].permute(0, 3, 1, 2)
     inside = within[:, None]
     return torch.where(inside, y, beyond), inside.to(y.dtype)
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from calotype.lab.models.calotype_walk import LOW
+from calotype.lab.sizes import checked_arguments
 
 
 @dataclass
@@ -53,12 +54,12 @@ class Config:
         """Build from a mapping.
 
         Raises:
-            ValueError: for a key that is not a field, or a value out of range.
+            ValueError: for a key that is not a field, or a value of the wrong kind or out of range.
         """
         unknown = sorted(set(values) - {f.name for f in fields(cls)})
         if unknown:
-            raise ValueError(f"unknown option {unknown[0]!r} of the model calotype")
-        return cls(**values)
+            raise ValueError(f"unknown option {unknown[0]!r}")
+        return cls(**checked_arguments(cls, values))
 
     def to_dict(self) -> dict[str, Any]:
         """The fields, ready for JSON."""

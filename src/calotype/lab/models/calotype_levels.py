@@ -151,9 +151,7 @@ class _TrainingRate(torch.autograd.Function):
         return bits.flatten()[place]
 
     @staticmethod
-    def backward(  # type: ignore[override]
-        ctx: Any, slope: Tensor
-    ) -> tuple[Tensor, Tensor, None, None, None, None]:
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
         by_value, by_index = ctx.saved_tensors
         return by_value * slope, by_index * slope, None, None, None, None
 
@@ -183,7 +181,7 @@ def training_rate(
     Classes learn from the rounded residuals; ``residual`` gets the slope of the rate with ``noise``, uniform
     in -1/2 .. 1/2.
     """
-    bits: Tensor = _TrainingRate.apply(residual, index, r, noise, *tables)  # type: ignore[no-untyped-call]
+    bits: Tensor = _TrainingRate.apply(residual, index, r, noise, *tables)
     return bits
 
 

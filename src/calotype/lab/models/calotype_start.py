@@ -9,14 +9,15 @@ prediction and adaptive entropy coding.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from calotype.lab.layers.integer import IntConv
-from calotype.lab.models.calotype import Calotype
+from calotype.lab.models.base import Sampler
 from calotype.lab.models.calotype_latents import (
     HYPER,
     LOG_STEP,
@@ -40,6 +41,9 @@ from calotype.lab.models.calotype_walk import (
     walk,
 )
 
+if TYPE_CHECKING:
+    from calotype.lab.models.calotype import Calotype
+
 BAND_STARTS = (0, 16, 64, 160)
 """First channels of the energy-sorted bands in a model of 384 latents; others are divided in proportion."""
 STEP = 4.5
@@ -48,8 +52,6 @@ FINER = (2.0, 1.6, 1.25, 1.0)
 """How much finer the low channels of coarse grids are quantised: what they predict depends on their error."""
 SEEN = 32
 """Channels of the phases before that the means of high channels begin with."""
-Sampler = Callable[[int], Tensor]
-"""Seed to pictures ``[B, 3, H, W]`` in 0..1, H and W multiples of 128."""
 
 
 @torch.no_grad()

@@ -23,12 +23,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from calotype.lab.entropy import Coder, FactorizedPrior, Gaussian, Mixture, given, raster, wavefronts
+from calotype.lab.entropy import Coder, FactorizedPrior, Gaussian, Mixture, given
 from calotype.lab.layers.conv import conv, subpixel
 from calotype.lab.layers.masked import RasterConv
 from calotype.lab.layers.transforms import residual_analysis, residual_synthesis
 from calotype.lab.models.base import Entry, LabModel
-from calotype.lab.models.minnen2018 import joint_parameters
+from calotype.lab.models.minnen2018 import JointContext, joint_parameters
 
 
 def hyper_analysis(n: int) -> nn.Sequential:
@@ -51,12 +51,11 @@ def hyper_synthesis(n: int) -> nn.Sequential:
     )  # fmt: skip
 
 
-class Cheng2020(LabModel):
+class Cheng2020(JointContext):
     """``n`` channels everywhere: y is ``[B, n, H/16, W/16]``, z ``[B, n, H/64, W/64]``."""
 
     multiple = 64
     quantisation = "noise"
-    order = staticmethod(wavefronts)
 
     def __init__(self, n: int = 128, *, attention: bool = False, mixture: int = 1) -> None:
         super().__init__()
@@ -68,10 +67,6 @@ class Cheng2020(LabModel):
         self.prior = FactorizedPrior(n)
         self.context = RasterConv(n, 2 * n)
         self.joint = joint_parameters(n, None if mixture == 1 else 3 * mixture * n)
-
-    def walk(self, coder: Coder, y: Tensor | None = None) -> Tensor:
-        z_hat = coder.code("z", given(self.h_a, y), self.prior(coder.grid(64)))
-        return raster(coder, "y", y, self.h_s(z_hat), self.context, self.distribution, self.order)
 
     def distribution(self, side: Tensor, context: Tensor) -> Gaussian | Mixture:
         t = self.joint(torch.cat((side, context), 1))

@@ -21,7 +21,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from calotype.lab.entropy import Coder, FactorizedPrior, Gaussian, given, raster, wavefronts
+from calotype.lab.entropy import Coder, FactorizedPrior, Gaussian, Mixture, given, raster, wavefronts
 from calotype.lab.layers.conv import Pointwise, conv, deconv
 from calotype.lab.layers.masked import RasterConv
 from calotype.lab.layers.transforms import gdn_analysis, gdn_synthesis
@@ -83,7 +83,7 @@ class JointContext(LabModel):
         z_hat = coder.code("z", given(self.h_a, y), self.prior(coder.grid(64)))
         return raster(coder, "y", y, self.h_s(z_hat), self.context, self.distribution, self.order)
 
-    def distribution(self, side: Tensor, context: Tensor) -> Gaussian:
+    def distribution(self, side: Tensor, context: Tensor) -> Gaussian | Mixture:
         sigma, mu = self.joint(torch.cat((side, context), 1)).chunk(2, 1)
         return Gaussian(mu, sigma)
 

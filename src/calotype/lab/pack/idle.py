@@ -54,7 +54,7 @@ def drop(model: nn.Module, peaks: Peaks) -> dict[str, tuple[int, int]]:
         assert conv.bias is not None
         slim = nn.Conv2d(conv.in_channels, len(units), 3, padding=1).to(conv.weight.device)
         slim.weight.copy_(conv.weight[units])
-        slim.bias.copy_(conv.bias[units])  # type: ignore[union-attr]
+        slim.bias.copy_(conv.bias[units])
         out = Pointwise(len(units), expand.out_channels).to(conv.weight.device)
         out.weight.copy_(expand.weight[:, units])
         out.bias.copy_(expand.bias)

@@ -226,13 +226,6 @@ def blocks(x: Tensor, side: int) -> Tensor:
     return x.reshape(1, h // side, w // side, side * side * c)
 
 
-def unblocks(x: Tensor, side: int) -> Tensor:
-    """The inverse of `blocks`."""
-    _, h, w, c = x.shape
-    x = x.reshape(h, w, side, c // side).permute(0, 2, 1, 3)
-    return x.reshape(1, h * side, w * side, c // (side * side))
-
-
 def unshuffled(layer: nn.Conv2d, side: int) -> tuple[Array, Array]:
     """Weights and bias of a 1x1 convolution before a pixel shuffle, outputs in the order (row, column,
     channel).

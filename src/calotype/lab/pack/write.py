@@ -49,7 +49,7 @@ def export(
     """
     check_target(folder)
     model = copy.deepcopy(model).cpu().float().eval()
-    model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    model.to(memory_format=torch.contiguous_format)
     arrays, z_limit = _level_arrays(model)
     bounds = check_bounds(model, arrays, z_limit)
     fixed = FixedNetworks(model, *calibration)

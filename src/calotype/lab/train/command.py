@@ -16,16 +16,15 @@ import torch.distributed as dist
 
 from calotype.errors import CalotypeError, describe
 from calotype.lab.checkpoint import save_checkpoint
-from calotype.lab.models.calotype import Calotype
-from calotype.lab.models.calotype_start import Sampler, start
+from calotype.lab.models.base import Sampler
 from calotype.lab.sizes import out_of_memory
-from calotype.lab.train import command_resume, latents, options, process, upgrade
+from calotype.lab.train import command_resume, latents, options, process
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import Trainer
 from calotype.lab.train.report import Console, Reporter
 from calotype.lab.train.state import State, split
-from calotype.lab.train.subject import PRODUCT, Subject
+from calotype.lab.train.subject import Subject
 from calotype.records.script import usable
 
 RUN = "run.json"
@@ -150,10 +149,10 @@ def _trainer(
         else:
             reporter.say(f"going on from step {trainer.step}, where the schedule ends: {_longer(config)}")
     elif before is not None:
-        _begin(trainer, State.load(before))
-    elif subject.model == PRODUCT and given.start != "random":
-        reporter.say("starting from the best linear codec")
-        linear_start(trainer)
+        trainer.start_from(State.load(before), averaged=True)
+    elif trainer.model.begins and given.start != "random":
+        reporter.say(f"starting from {trainer.model.begins}")
+        closed_form_start(trainer)
     if config.latents:
         latents.alone(trainer, given.cache)
     if trainer.rank == 0:
@@ -170,15 +169,6 @@ def _longer(config: TrainConfig) -> str:
     return f"lengthen it (--set {what}) or begin a new run with its weights (--from)"
 
 
-def _begin(trainer: Trainer, state: State) -> None:
-    """Begin with another run's averaged weights, also of an earlier definition of the product's model."""
-    if trainer.subject.model == PRODUCT and upgrade.earlier(state):
-        trainer.reporter.say(upgrade.TOLD)
-        trainer.hold_out(state.data.get("held out", ()))
-        state = upgrade.upgraded(state, trainer.subject.build().model)
-    trainer.start_from(state, averaged=True)
-
-
 def start_pictures(trainer: Trainer) -> Sampler:
     """Training crops that a start in closed form is measured on."""
 
@@ -189,12 +179,10 @@ def start_pictures(trainer: Trainer) -> Sampler:
     return sample
 
 
-def linear_start(trainer: Trainer) -> None:
-    """Set the product's model to the best linear codec, measured on training crops."""
-    model = trainer.model
-    assert isinstance(model, Calotype)
-    start(model.cpu(), start_pictures(trainer), trainer.config.start_batches)
-    model.to(trainer.device)
+def closed_form_start(trainer: Trainer) -> None:
+    """Set the model to where it begins in closed form, measured on training crops."""
+    trainer.model.cpu().start(start_pictures(trainer), trainer.config.start_batches)
+    trainer.model.to(trainer.device)
     trainer.restart_average()
 
 
@@ -206,12 +194,11 @@ def _train(given: Any, trainer: Trainer, seconds: float) -> None:
             split(trainer.checkpoint.read_bytes(), given.pieces)
         if given.result:
             split(trainer.state().result().to_bytes(), given.result)
-        if trainer.subject.model != PRODUCT:
-            subject, config = trainer.subject, trainer.config
-            notes = {"lambda": subject.lam, "distortion": subject.distortion, "steps": trainer.step}
-            notes |= {"batch": config.batch, "crop": config.crop, "seconds": round(trainer.seconds)}
-            with trainer.averaged() as model:
-                ready = getattr(model, "finished", lambda: model)()  # without what only training needs
+        with trainer.averaged() as model:
+            if ready := model.finished():
+                subject, config = trainer.subject, trainer.config
+                notes = {"lambda": subject.lam, "distortion": subject.distortion, "steps": trainer.step}
+                notes |= {"batch": config.batch, "crop": config.crop, "seconds": round(trainer.seconds)}
                 save_checkpoint(trainer.folder / MODEL, ready, notes)
 
     trainer.run(seconds, saved)

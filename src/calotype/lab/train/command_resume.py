@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from calotype.lab.checkpoint import CheckpointError
-from calotype.lab.models.calotype import Config
 from calotype.lab.train.options import Job
 from calotype.lab.train.state import NAME, State
-from calotype.lab.train.subject import PRODUCT, Subject
+from calotype.lab.train.subject import Subject
 
 
 def choose(resume: str | None, folder: Path) -> tuple[State | None, Path, str]:
@@ -41,7 +37,7 @@ def choose(resume: str | None, folder: Path) -> tuple[State | None, Path, str]:
     theirs = _whole(State.load(other), other)
     if mine is None:
         return theirs, other, ""
-    if _settings(Subject.from_dict(mine.model)) != _settings(Subject.from_dict(theirs.model)):
+    if Subject.from_dict(mine.model).settings() != Subject.from_dict(theirs.model).settings():
         raise ValueError(f"{folder} and {other}: checkpoints of different runs; give --out another folder")
     if theirs.step > mine.step:
         why = f"taking the checkpoint of {other}: that of {folder} is only at step {mine.step}"
@@ -73,8 +69,8 @@ def check(given: Any, job: Job, trained: Subject, where: Path) -> None:
         )
     names = _named(given, asked)
     options = {k: v for k, v in asked.options.items() if f"model.{k}" in names}  # without the recipe's
-    new = _settings(replace(asked, options={**trained.options, **options}))
-    old = _settings(trained)
+    new = replace(asked, options={**trained.options, **options}).settings()
+    old = trained.settings()
     found = [
         f"{name} {_text(old.get(name))}, not {_text(new.get(name))}"
         for name in sorted(names)
@@ -88,7 +84,7 @@ def check(given: Any, job: Job, trained: Subject, where: Path) -> None:
 
 
 def _named(given: Any, asked: Subject) -> set[str]:
-    """What was said of the subject, by the names of `_settings`."""
+    """What was said of the subject, by the names of `Subject.settings`."""
     file = json.loads(Path(given.target).read_text()) if given.target.endswith(".json") else {}
     names = {text.partition("=")[0] for text in given.set}
     names = {name for name in names if name.startswith(("model.", "correlation."))}
@@ -99,25 +95,6 @@ def _named(given: Any, asked: Subject) -> set[str]:
     if asked.lam is not None:
         names.add("lambda")
     return names
-
-
-def _settings(subject: Subject) -> dict[str, Any]:
-    """All that decides what is trained, by the names that ``--set`` has for it, defaults included."""
-    if subject.model == PRODUCT:
-        options = Config.from_dict(subject.options).to_dict()
-    else:
-        from calotype.lab import registry
-
-        with torch.device("meta"):  # sizes only
-            options = registry.build(subject.model, **subject.options).config
-    found = {"distortion": subject.distortion, "lambda": subject.lam}
-    found |= {f"model.{key}": value for key, value in options.items()}
-    if subject.correlation:
-        from calotype.lab.losses import CorrelationLoss
-
-        defaults = {p.name: p.default for p in inspect.signature(CorrelationLoss).parameters.values()}
-        found |= {f"correlation.{key}": v for key, v in {**defaults, **subject.correlation}.items()}
-    return found
 
 
 def _text(value: Any) -> str:

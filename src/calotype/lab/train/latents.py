@@ -23,11 +23,11 @@ from torch import Tensor
 
 from calotype.lab.models.calotype import MULTIPLE, Calotype
 from calotype.lab.models.calotype_coding import padded
+from calotype.lab.models.calotype_objective import AllQualities
 from calotype.lab.models.calotype_start import STEP
 from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import Trainer
 from calotype.lab.train.stores import Pixels, cache_folder
-from calotype.lab.train.subject import AllQualities
 
 ENLARGED, REDUCED = (1.3, 2.0), (0.4, 0.8)
 PART = 700
@@ -80,9 +80,16 @@ class LatentsAlone(AllQualities):
         return x.contiguous(memory_format=torch.channels_last)
 
     def rate_distortion(
-        self, x: Tensor, level: Tensor, *, hard: bool, generator: torch.Generator | None = None
+        self,
+        x: Tensor,
+        level: Tensor,
+        *,
+        hard: bool,
+        generator: torch.Generator | None = None,
+        ends: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """As that of `AllQualities`, with an estimate for ``mse``."""
+        """As that of `AllQualities`, with an estimate for ``mse``; tiles end where they end."""
+        assert ends is None
         h, w = x.shape[2:]
         pixels, y = h * w * MULTIPLE**2, padded(x)
         out = self.model.latents(y, self.model.levels(level), size=(h, w), hard=hard, generator=generator)

@@ -12,7 +12,7 @@ from fnmatch import fnmatch
 
 from torch import Tensor, nn
 
-from calotype.lab.train.subject import transforms
+from calotype.lab.models.base import System
 
 LAYERS = ("*.reduce", "*.conv", "*.render.up", "*.render.convs.*")
 """Layers before an activation, by patterns of their names within a transform; a model may have others, as
@@ -47,12 +47,12 @@ class Watch:
 
 
 @contextmanager
-def watched(model: nn.Module) -> Iterator[Watch]:
+def watched(model: System) -> Iterator[Watch]:
     """Count in the hidden layers of the model's transforms for the time of a ``with``."""
     watch, hooks = Watch(), []
     patterns = getattr(model, "hidden_layers", LAYERS)
     names = {id(module): name for name, module in model.named_modules()}
-    for part in transforms(model):
+    for part in model.heavy():
         for module in part.modules():
             name = names[id(module)]
             if isinstance(module, nn.Conv2d) and any(fnmatch(name, pattern) for pattern in patterns):

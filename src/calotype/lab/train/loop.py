@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 from calotype.lab.checkpoint import CheckpointError
 from calotype.lab.layers.integer import compute_exactly
-from calotype.lab.models.calotype import Calotype
+from calotype.lab.models.base import System
 from calotype.lab.train import live, process
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
@@ -32,7 +32,7 @@ from calotype.lab.train.resident import DevicePhotos
 from calotype.lab.train.rollback import Guard
 from calotype.lab.train.state import NAME, State, load_weights, optimizer_state, restore_optimizer
 from calotype.lab.train.step import Step
-from calotype.lab.train.subject import AllQualities, Objective, Subject, mixed_precision, transforms
+from calotype.lab.train.subject import Objective, Subject
 from calotype.lab.train.varied import Varied
 
 VALIDATION_SIZE = 256
@@ -68,9 +68,9 @@ class Trainer:
         subject.check_crop(config.crop)
         torch.manual_seed(config.seed)  # the same first weights everywhere
         self.objective: Objective = subject.build()
-        if isinstance(self.objective, AllQualities):
+        if hasattr(self.objective, "borders"):
             self.objective.borders = config.borders
-        self.model: nn.Module = self.objective.model.to(self.device).to(memory_format=torch.channels_last)
+        self.model: System = self.objective.model.to(self.device).to(memory_format=torch.channels_last)
         if self.device.type == "cuda":
             torch.set_float32_matmul_precision("high")
             compute_exactly()
@@ -90,7 +90,7 @@ class Trainer:
         elif DevicePhotos.fit(photos, self.device):
             self.resident = DevicePhotos(photos, self.device, config.crop)
         if config.bf16 and process.computes_bf16(self.device):
-            mixed_precision(self.model)
+            self.model.mixed_precision()
         elif config.bf16:
             self.reporter.say("this CPU has no instructions for bfloat16: training in float32")
         self.optimizer = build_optimizer(config, self.model)
@@ -262,7 +262,7 @@ class Trainer:
             return False
         self.compiled = True
         if self.config.compile == "transforms":
-            for part in transforms(self.model):
+            for part in self.model.heavy():
                 part.compile()
         else:
             self.one.compiled = torch.compile(self.objective.training_loss, dynamic=False)
@@ -279,7 +279,7 @@ class Trainer:
         except RuntimeError as error:  # as all errors of compilers are
             self.reporter.say(f"cannot be compiled, going on without: {str(error).splitlines()[0]}")
             self.one.compiled = None
-            for part in transforms(self.model):
+            for part in self.model.heavy():
                 part._compiled_call_impl = None
 
     def _crops(self, step: int) -> list[Tensor]:
@@ -329,7 +329,7 @@ class Trainer:
         c = self.config
         if hasattr(self.model, "progress"):  # models that train in stages
             self.model.progress(c.progress(self.step, self.seconds))
-        if c.leak and isinstance(self.model, Calotype):
+        if c.leak and hasattr(self.model, "leak"):
             self.model.leak(c.slope(self.step, self.seconds))
 
     def _log(self, figures: dict[str, Any]) -> None:
@@ -349,7 +349,7 @@ class Trainer:
         return int(words[0] >> np.uint64(1))
 
     @contextmanager
-    def averaged(self) -> Iterator[nn.Module]:
+    def averaged(self) -> Iterator[System]:
         """The model with its averaged weights, in ``eval()``, for the time of a ``with``."""
         raw = {k: v.clone() for k, v in self.model.state_dict().items()}
         try:

@@ -10,11 +10,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from calotype.lab import registry
+from calotype.lab.models.calotype_objective import DISTORTIONS
 from calotype.lab.train import recipes
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.state import NAME
-from calotype.lab.train.subject import DISTORTIONS, PRODUCT, Subject
+from calotype.lab.train.subject import PRODUCT, Subject
 
 KEYS = ("model", "options", "recipe", "lambda", "distortion", "correlation", "train")
 EPILOG = """\
@@ -175,14 +175,16 @@ def jobs(given: argparse.Namespace) -> list[Job]:
     )
     name = given.recipe or file.get("recipe")
     wanted = given.lambdas or file.get("lambda")
-    if subject.model == PRODUCT:
+    if subject.system.all_rates:  # an unknown name is the first thing to say
         if wanted:
-            raise ValueError("--lambda is for the published systems; calotype has its own")
+            raise ValueError(f"--lambda is for the published systems; {subject.model} has its own")
         stage = recipes.recipe(name, product=True).train if name else {}
         return [Job(subject, stage, explicit, given.out)]
-    registry.entry(subject.model)  # an unknown name is the first thing to say
     recipe = recipes.recipe(name or recipes.default(subject.model))
     subject = replace(subject, options={**recipe.model, **subject.options})
+    if subject.distortion not in recipe.lambdas:
+        known = " or ".join(recipe.lambdas)
+        raise ValueError(f"{subject.model} is trained for {known}, not for {subject.distortion}")
     lambdas = _lambdas(wanted, recipe.lambdas[subject.distortion])
     folders = [given.out / f"{lam:g}" for lam in lambdas]
     if len(lambdas) == 1 and not (folders[0] / NAME).is_file():  # else it is one of several, done before

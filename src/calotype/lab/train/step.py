@@ -182,7 +182,7 @@ class Step:
         """Weights and average; neither changes by a gradient that is not finite."""
         set_rates(self.optimizer, self.rate, self.controls[0])
         if self.fused:
-            self.optimizer.found_inf = self.bad  # type: ignore[attr-defined]
+            self.optimizer.found_inf = self.bad
         elif self.bad.is_cuda:  # these cannot leave a step out, and asking would make the GPU wait
             for p in self.parameters:
                 if p.grad is not None:

@@ -1,4 +1,4 @@
-"""PSNR and MS-SSIM of `calotype.codec.quality`. Agreement with pytorch-msssim: test_metrics_peers.py."""
+"""PSNR and MS-SSIM of `calotype.codec.metrics`. Agreement with pytorch-msssim: test_metrics_peers.py."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from calotype.codec import quality
-from calotype.codec.quality import filter_valid, gaussian_window, ms_ssim, psnr, to_db
+from calotype.codec import metrics
+from calotype.codec.metrics import filter_valid, gaussian_window, ms_ssim, psnr, to_db
 
 RNG = np.random.default_rng(7)
 
@@ -38,7 +38,7 @@ def test_psnr_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = pair(31, 41, 3)
     whole = psnr(a, b)
     assert whole == pytest.approx(10 * math.log10(255**2 / np.mean((a.astype(float) - b) ** 2)), abs=1e-12)
-    monkeypatch.setattr(quality, "_CHUNK", 100)
+    monkeypatch.setattr(metrics, "_CHUNK", 100)
     assert psnr(a, b) == pytest.approx(whole, abs=1e-12)
     assert psnr(a, a) == math.inf
 
@@ -46,8 +46,8 @@ def test_psnr_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_ms_ssim_does_not_depend_on_the_strips(monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = pair(170, 181, 3)
     whole = ms_ssim(a, b)
-    monkeypatch.setattr(quality, "_STRIP", 7)
-    monkeypatch.setattr(quality, "_BLOCK", 5)
+    monkeypatch.setattr(metrics, "_STRIP", 7)
+    monkeypatch.setattr(metrics, "_BLOCK", 5)
     assert ms_ssim(a, b) == pytest.approx(whole, abs=1e-12)
 
 

@@ -1,4 +1,4 @@
-"""What a GPU has to show before minutes are spent on it: ``python -m calotype.lab.train.selftest --help``.
+"""What a GPU has to show before minutes are spent on it: ``python training/gpu/selftest.py --help``.
 
     compare   loss and gradient on the device in float32 are those of the CPU, in bfloat16 nearly; recorded
               steps do what others do
@@ -217,7 +217,7 @@ def tried(
 @guarded
 def main(arguments: list[str]) -> int:
     """Run one of the two and print what was found."""
-    options = argparse.ArgumentParser(prog="python -m calotype.lab.train.selftest")
+    options = argparse.ArgumentParser(prog="python training/gpu/selftest.py")
     options.add_argument("what", choices=("compare", "time", "rates"))
     options.add_argument("--from", dest="start", type=Path, help="a checkpoint; without it, random weights")
     options.add_argument("--device", default="cuda")

@@ -1,0 +1,59 @@
+"""The table is what the stored points give."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from studies.cross_metric.__main__ import JUDGES, PAIRS, dump, kept, main, page
+
+FOLDER = Path(__file__).parent
+
+
+def test_the_page_is_what_the_results_give(tmp_path: Path) -> None:
+    record = json.loads((FOLDER / "results.json").read_text())
+    assert (FOLDER / "README.md").read_text() == page(record)
+    (tmp_path / "results.json").write_text(dump(record))
+    assert json.loads((tmp_path / "results.json").read_text()) == record
+    assert main(["report", "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "README.md").read_text() == page(record)
+
+
+def run_of(less: dict[str, float]) -> dict[str, Any]:
+    """A benchmark's results in which the second of each pair needs ``less`` of the rate, by picture."""
+    points = []
+    for image, factor in less.items():
+        for anchor, test, _ in PAIRS:
+            for k in range(4):
+                metrics = dict.fromkeys(JUDGES, 30.0 + k) | {
+                    "ms_ssim": 0.9 + k / 50,
+                    "ms_ssim_y": 0.9 + k / 50,
+                }
+                metrics |= dict.fromkeys(("nlpd", "butteraugli"), 5.0 - k)
+                for codec, rate in ((anchor, 2.0**k), (test, 2.0**k * factor)):
+                    points.append(
+                        {"codec": codec, "image": image, "quality": k, "bpp": rate, "metrics": metrics}
+                    )
+    codecs = {name: {"version": "1"} for pair in PAIRS for name in pair[:2]}
+    about = {"command": ["calotype", "bench", "/where/ever"], "commit": "c", "hardware": {"processor": "p"}}
+    return {**about, "libraries": {}, "finished": "2026", "codecs": codecs, "measurements": points}
+
+
+@pytest.mark.parametrize(
+    ("less", "cell"),
+    [
+        ({"a": 0.8, "b": 0.8}, "| -20.0 % (-20.0 .. -20.0) | saves |"),
+        ({"a": 1.25, "b": 1.25}, "| +25.0 % (+25.0 .. +25.0) | costs |"),
+        ({"a": 0.9, "b": 1.1}, "| cannot be told |"),
+    ],
+)
+def test_rates_by_hand(less: dict[str, float], cell: str) -> None:
+    """Whatever the direction of a metric."""
+    record = kept(run_of(less))
+    assert record["command"] == "calotype bench ever"
+    lines = [line for line in page(record).splitlines() if line.startswith("| ") and "---" not in line][1:]
+    assert len(lines) == len(JUDGES)
+    assert all(line.count(cell.strip("| ")) == 2 for line in lines)

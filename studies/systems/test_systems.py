@@ -1,0 +1,58 @@
+"""What systems cost: one is measured, the pages are what is stored and what the registry gives."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from calotype.lab import registry
+from calotype.lab.models.base import LabModel
+from studies.systems.__main__ import PARTS, main, measure_one
+from studies.systems.page import page
+from studies.systems.rates import page as rates
+from studies.systems.rates import ways
+
+FOLDER = Path(__file__).parent
+
+
+def test_the_pages_are_what_the_results_give(tmp_path: Path) -> None:
+    record = json.loads((FOLDER / "results.json").read_text())
+    assert (FOLDER / "results.md").read_text() == page(record)
+    assert (FOLDER / "rates.md").read_text() == rates(record)
+    assert [s["system"] for s in record["systems"]] == registry.names(LabModel)
+    (tmp_path / "results.json").write_text(json.dumps(record))
+    assert main(["report", "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "results.md").read_text() == page(record)
+
+
+@pytest.mark.parametrize("name", ["balle2017", "minnen2018-autoregressive"])
+def test_counts_are_those_of_the_registry(name: str) -> None:
+    """Known numbers: SYSTEMS.md, tests/lab/test_counts.py."""
+    record = json.loads((FOLDER / "results.json").read_text())
+    found = next(s for s in record["systems"] if s["system"] == name)
+    assert found["parameters"] == {"balle2017": 1_774_979, "minnen2018-autoregressive": 14_130_467}[name]
+    assert found["kmacs"] > found["kmacs_decoding"] > 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the largest size is Linux's")
+def test_one_system_is_measured() -> None:
+    found = measure_one("balle2017", np.zeros((64, 64, 3), np.uint8))
+    assert found["parts"] is None
+    assert found["bytes"] > 0
+    for part in ("encode", "decode"):
+        assert found[part]["seconds"] > 0
+        assert found[part]["peak_mib"] > 4 * found["parameters"] / 2**20  # the weights at least
+
+
+@pytest.mark.slow
+def test_ways_to_a_rate() -> None:
+    found = {w.system: w for w in ways()}
+    assert found["minnen2018-mean-scale"].weights == 8 * 7_028_003
+    assert found["toderici2016"].weights == 35_456_800
+    assert found["toderici2016"].all == pytest.approx(16 * 721.552, rel=1e-4)
+    assert found["toderici2016"].one == pytest.approx(found["toderici2016"].all / 2)
+    assert found["calotype"].all < 2 * found["calotype"].one
+    assert PARTS < 16
