@@ -288,7 +288,10 @@ class Pack:
 
 
 def open_native(path: Path, *, installed: bool = False) -> _rans.Pack:
-    """The decoder of whole files for the pack at a path; `installed` as in calotype.coder.files. Raises PackError."""
+    """The decoder of whole files for the pack at a path. Raises PackError.
+
+    installed: as in calotype.coder.files
+    """
     parts = []
     for name in (manifest.NAME, manifest.TABLES, manifest.NETWORKS):
         try:
