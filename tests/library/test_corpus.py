@@ -1,4 +1,4 @@
-"""Files that a fuzzer found new ways with (native/fuzz_files.cpp): pixels or one of our errors, in WebAssembly the same."""
+"""Files that a fuzzer found new ways with (native/fuzz_files.cpp): pixels or our errors, natively and in WebAssembly."""
 
 from __future__ import annotations
 
