@@ -1,4 +1,7 @@
-"""Files that a fuzzer found new ways with (native/fuzz_files.cpp): pixels or our errors, natively and in WebAssembly."""
+"""Files that a fuzzer found new ways with (native/fuzz_files.cpp).
+
+They give pixels or our errors, in WebAssembly the same.
+"""
 
 from __future__ import annotations
 
