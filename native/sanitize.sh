@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Run the native code under AddressSanitizer and UndefinedBehaviorSanitizer: the coders, whole files and packs, the module
-# of Python. Needs g++ (or CXX) and, for the last part, the development environment (make setup). Files and packs are
-# damaged for FUZZ_SECONDS; with clang++ the coders are also fuzzed for so long, guided by coverage.
+# of Python; files also under ThreadSanitizer. Needs g++ (or CXX) and, for the last part, the development environment (make setup). Files and packs are
+# damaged for FUZZ_SECONDS; with clang++ coders, files and packs are also fuzzed for so long each, guided by coverage.
 #
 #   native/sanitize.sh [rounds of the built-in fuzzer, default 2000]
 set -euo pipefail
@@ -27,6 +27,21 @@ echo "== native/fuzz_files.cpp, damaged files and packs"
 $cxx $flags -Wno-restrict native/fuzz_files.cpp -o "$out/fuzz_files" -pthread
 "$python" -m zipfile -e tests/data/tiny/tiny.zip "$out/pack"
 ASAN_OPTIONS=allocator_may_return_null=1 "$out/fuzz_files" "$out/pack" "${FUZZ_SECONDS:-60}" tests/data/tiny/*.calo
+
+if command -v clang++ >/dev/null; then
+  echo "== native/fuzz_files.cpp under libFuzzer"
+  clang++ ${flags/address,undefined/fuzzer,address,undefined} -DCALOTYPE_LIBFUZZER native/fuzz_files.cpp -o "$out/libfuzz" -pthread
+  mkdir "$out/files" "$out/seeds"
+  for file in tests/data/tiny/*.calo tests/data/hostile/*.calo; do
+    { printf '\0\0\0\0\0'; cat "$file"; } >"$out/seeds/$(basename "$file")"  # file, whole, one thread
+  done
+  (cd "$out" && ASAN_OPTIONS=allocator_may_return_null=1 CALOTYPE_PACK="$out/pack" CALOTYPE_FILE="$OLDPWD/tests/data/tiny/odd.calo" \
+    ./libfuzz -max_total_time="${FUZZ_SECONDS:-60}" -max_len=4096 -timeout=200 -print_final_stats=1 files seeds 2>&1 | tail -n 8)
+fi
+
+echo "== native/fuzz_files.cpp under ThreadSanitizer, 1 to 3 threads"
+$cxx ${flags/address,undefined/thread} -Wno-restrict native/fuzz_files.cpp -o "$out/threads" -pthread
+setarch -R "$out/threads" "$out/pack" "${FUZZ_SECONDS:-60}" tests/data/tiny/*.calo
 
 echo "== tests/coder with the module built under the sanitizers"
 cmake -S . -B "$out/build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_COMPILER="$cxx" \

@@ -70,6 +70,34 @@ def test_a_changed_file_is_refused(pack: Pack, copy: Path, scene: Callable[..., 
             _use(Pack(folder, precision="int8" if ".int8." in name else "fp32"))
 
 
+def test_a_pack_of_the_package_is_checked_without_its_hashes(
+    copy: Path, scene: Callable[..., np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Damage is found by gzip's checksum, and other weights by the pixels that they give."""
+    data = encode(Picture(scene(30, 30)), pack=copy).data
+    path = copy / "networks.safetensors.gz"
+    good = path.read_bytes()
+    content = bytearray(gzip.decompress(good))
+    content[-4000:] = bytes(4000)  # weights of the last layers
+    damaged = bytearray(good)
+    damaged[len(good) // 2] ^= 1
+
+    def refused(stored: bytes, why: str) -> None:
+        library._natives.clear()
+        path.write_bytes(stored)
+        with pytest.raises(PackError, match=why):
+            decode(data)
+
+    monkeypatch.setenv(library.VARIABLE, str(copy))
+    refused(gzip.compress(content), "hash")
+    monkeypatch.delenv(library.VARIABLE)
+    monkeypatch.setattr(library, "BUILT_IN", copy.parent.resolve())
+    refused(gzip.compress(content), "other pixels")
+    refused(damaged, "unpacked")
+    path.write_bytes(good)
+    assert decode(data).picture.width == 30
+
+
 def test_files_of_a_folder_may_be_compressed(pack: Pack, copy: Path) -> None:
     """The same pack; what is cut off is an error of the pack."""
     for name in pack.manifest.files:
