@@ -180,9 +180,10 @@ private:
         f.guesses = guess(x, plane, before);
         // Each guess counts by how good it was around; in eighths.
         const std::uint8_t *m0 = &plane.missed[0][x * guesses], *m1 = &plane.missed[1][x * guesses];
+        const std::uint8_t *left0 = m0 - guesses, *left1 = m1 - guesses;
         std::array<std::uint16_t, guesses> missed;
         for (std::size_t i = 0; i < guesses; ++i)
-            missed[i] = static_cast<std::uint16_t>(2 * (m0[i - guesses] + m1[i]) + m1[i - guesses] + m1[i + guesses]);
+            missed[i] = static_cast<std::uint16_t>(2 * (left0[i] + m1[i]) + left1[i] + m1[i + guesses]);
         std::int32_t sum = 0, total = 0;
         for (std::size_t i = 0; i < guesses; ++i) {
             sum += f.guesses[i] * weight_[missed[i]];

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 
 from calotype.lab import registry
+from calotype.lab.models.base import LabModel
 from calotype.records.provenance import provenance
 from calotype.records.script import guarded, made_of, usable
 from studies.systems.page import page
@@ -132,12 +133,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             box = ((w - SIDE) // 2, (h - SIDE) // 2)
             pixels = np.array(opened.convert("RGB").crop((*box, box[0] + SIDE, box[1] + SIDE)))
         given.out.mkdir(parents=True, exist_ok=True)
-        for name in given.only or registry.names():
+        for name in given.only or registry.names(LabModel):
             if time.monotonic() < begun + 60 * given.minutes and not (given.out / f"{name}.json").is_file():
                 measured(name, pixels, given.out)
                 print(name, flush=True)
         systems = []
-        for name in registry.names():
+        for name in registry.names(LabModel):
             file = given.out / f"{name}.json"
             with torch.device("meta"):
                 systems.append(

@@ -20,8 +20,6 @@ import torch
 
 from calotype.lab import registry
 from calotype.lab.analysis.complexity import kmacs_per_pixel, parameters
-from calotype.lab.models.calotype import Calotype
-from calotype.lab.train.subject import product_config
 from calotype.records.markdown import table, wrapped
 from calotype.records.script import guarded, made_of
 
@@ -70,7 +68,7 @@ def ways() -> list[Way]:
             )
         )
     with torch.device("meta"):
-        product = Calotype(product_config({}))
+        product: Any = registry.build("calotype")
     parts = kmacs_per_pixel(product)
     again = parts["latents"]
     once = parts["analysis"] + again

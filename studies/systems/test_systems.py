@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from calotype.lab import registry
+from calotype.lab.models.base import LabModel
 from studies.systems.__main__ import PARTS, main, measure_one
 from studies.systems.page import page
 from studies.systems.rates import page as rates
@@ -21,7 +22,7 @@ def test_the_pages_are_what_the_results_give(tmp_path: Path) -> None:
     record = json.loads((FOLDER / "results.json").read_text())
     assert (FOLDER / "results.md").read_text() == page(record)
     assert (FOLDER / "rates.md").read_text() == rates(record)
-    assert [s["system"] for s in record["systems"]] == registry.names()
+    assert [s["system"] for s in record["systems"]] == registry.names(LabModel)
     (tmp_path / "results.json").write_text(json.dumps(record))
     assert main(["report", "--out", str(tmp_path)]) == 0
     assert (tmp_path / "results.md").read_text() == page(record)
@@ -46,6 +47,7 @@ def test_one_system_is_measured() -> None:
         assert found[part]["peak_mib"] > 4 * found["parameters"] / 2**20  # the weights at least
 
 
+@pytest.mark.slow
 def test_ways_to_a_rate() -> None:
     found = {w.system: w for w in ways()}
     assert found["minnen2018-mean-scale"].weights == 8 * 7_028_003

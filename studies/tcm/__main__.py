@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import statistics
 import sys
 import time
 from collections.abc import Sequence
@@ -40,6 +41,8 @@ KINDS = {"with": True, "without": False}
 BLOCKS = ("conv", "swin", "tcm")
 SIDE = 512
 """Of the pictures that receptive fields are measured on."""
+PART = 256
+"""Of the pictures that deviations are measured on: their middles."""
 MODEL, RESULTS, PAGE = "model.safetensors", "results.json", "results.md"
 
 
@@ -93,37 +96,67 @@ def train(
     return True
 
 
-def measure(out: Path, shown: Sequence[Path], limit: int) -> dict[str, Any]:
-    """Deviations and rates of the trained pairs, receptive fields of fresh weights."""
-    from calotype.lab.analysis import deviation, erf
-    from calotype.lab.analysis.specimens import Specimen, pictures
-    from calotype.lab.evaluate import evaluate
+def measure(out: Path, shown: Sequence[Path], limit: int, deadline: float) -> dict[str, Any]:
+    """Deviations and rates of the trained pairs, receptive fields of fresh weights; what was measured before
+    is kept in ``out``, and what ``deadline`` (`time.monotonic`) leaves out can be had by the same command.
+    """
+    from calotype.lab.analysis.specimens import pictures
     from calotype.lab.train.stores import SUFFIXES
 
     paths = [f for p in shown for f in (sorted(p.iterdir()) if p.is_dir() else [p])]
-    paths = [f for f in paths if f.suffix.lower() in SUFFIXES][:limit]
-    read = list(pictures(paths))
-    runs = []
-    for seed in range(SEEDS):
-        for kind in KINDS:
-            file = out / f"{kind}-{seed}" / MODEL
-            if not file.is_file():
-                continue
-            specimen = Specimen(f"{kind} {seed}", load_checkpoint(file))
-            found = deviation.summary([deviation.measure(specimen, name, x) for name, x in read])
-            mean = list(evaluate(file, paths))[-1]
-            keys = ("epsilon", "gamma", "epsilon_s", "after_residual_prediction")
-            runs.append({"seed": seed, "kind": kind, **{k: found[k] for k in keys},
-                         "bpp": mean["bpp"], "psnr": mean["psnr"]})  # fmt: skip
-    fields = []
-    for blocks in BLOCKS:
-        for seed in range(SEEDS):
-            torch.manual_seed(seed)
-            specimen = Specimen(blocks, registry.build(SYSTEM, blocks=blocks))
-            field = erf.effective_field(specimen, read[:1], size=SIDE)
-            fields.append({"blocks": blocks, "seed": seed, **field.numbers()})
-    about = {"options": OPTIONS, "train": TRAIN, "lambda": LAMBDA, "seeds": SEEDS, "side": SIDE}
-    return {**about, "pictures": [p.name for p in paths], "runs": runs, "fields": fields}
+    read = list(pictures([f for f in paths if f.suffix.lower() in SUFFIXES][:limit]))
+    jobs = [(f"{kind}-{seed}", _deviations) for seed in range(SEEDS) for kind in KINDS]
+    jobs += [(f"field-{blocks}-{seed}", _field) for seed in range(SEEDS) for blocks in BLOCKS]
+    found: dict[Any, list[Any]] = {_deviations: [], _field: []}
+    for name, job in jobs:
+        file = out / f"{name}.json"
+        if not file.is_file() and time.monotonic() < deadline:
+            record = job(out, name, read)
+            if record is not None:
+                file.write_text(json.dumps(record))
+        if file.is_file():
+            found[job].append(json.loads(file.read_text()))
+    about = {"options": OPTIONS, "train": TRAIN, "lambda": LAMBDA, "seeds": SEEDS, "side": SIDE, "part": PART}
+    names = [name for name, _ in read]
+    return {**about, "pictures": names, "runs": found[_deviations], "fields": found[_field]}
+
+
+def _middle(x: torch.Tensor, side: int) -> torch.Tensor:
+    top, left = (x.shape[2] - side) // 2, (x.shape[3] - side) // 2
+    return x[:, :, top : top + side, left : left + side]
+
+
+@torch.no_grad()
+def _deviations(out: Path, name: str, read: list[tuple[str, torch.Tensor]]) -> dict[str, Any] | None:
+    """Of one trained model: means over the middles of the pictures."""
+    from calotype.lab.analysis.deviation import epsilon
+    from calotype.lab.entropy import Estimate
+
+    file = out / name / MODEL
+    if not file.is_file():
+        return None
+    model: Any = load_checkpoint(file)
+    rows = []
+    for _, picture in read:
+        x = _middle(picture, PART)
+        seen = model(x, coder=Estimate("round"))
+        error = (x - seen.x_hat.clamp(0, 1)).square().mean()
+        rows.append((epsilon(seen.y, seen.y - seen.mu), float(seen.bpp), -10 * math.log10(float(error))))
+    means = (statistics.fmean(column) for column in zip(*rows))
+    kind, _, seed = name.partition("-")
+    return {"seed": int(seed), "kind": kind, **dict(zip(("epsilon_s", "bpp", "psnr"), means))}
+
+
+def _field(out: Path, name: str, read: list[tuple[str, torch.Tensor]]) -> dict[str, Any]:
+    """Of fresh weights at published widths, on the first picture."""
+    from calotype.lab.analysis import erf
+    from calotype.lab.analysis.specimens import Specimen
+
+    _, blocks, seed = name.split("-")
+    torch.manual_seed(int(seed))
+    model = registry.build(SYSTEM, blocks=blocks).requires_grad_(False)
+    field = erf.effective_field(Specimen(blocks, model), read[:1], size=SIDE)
+    return {"blocks": blocks, "seed": int(seed), **field.numbers()}
 
 
 @guarded
@@ -142,9 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--limit", type=int, default=6, metavar="N", help="pictures to measure on; default: 6"
     )
-    parser.add_argument(
-        "--minutes", type=float, default=math.inf, metavar="N", help="stop training after so long"
-    )
+    parser.add_argument("--minutes", type=float, default=math.inf, metavar="N", help="stop after so long")
     given = parser.parse_args(arguments)
     usable(given.out)
     if given.part == "train":
@@ -157,7 +188,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not given.pictures:
             parser.error("--pictures is needed for measuring")
         command = ["python", "-m", "studies.tcm", *(sys.argv[1:] if arguments is None else arguments)]
-        record = provenance(command) | measure(given.out, given.pictures, given.limit)
+        record = provenance(command) | measure(
+            given.out, given.pictures, given.limit, begun + 60 * given.minutes
+        )
         (given.out / RESULTS).write_text(json.dumps(record, indent=1) + "\n")
     (given.out / PAGE).write_text(made_of(given.out / RESULTS, page))
     print((given.out / PAGE).read_text())
