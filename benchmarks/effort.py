@@ -106,6 +106,11 @@ def _one(picture: Picture, quality: float, effort: int, threads: int, pack: Pack
     }
 
 
+def _median(rows: list[dict[str, Any]], key: str) -> str:
+    """Empty where it was not kept: on a machine that was busy only CPU time says something."""
+    return f"{float(np.median([row[key] for row in rows])):.3g}" if all(key in row for row in rows) else ""
+
+
 def table(stored: dict[str, Any]) -> str:
     """Gain and time of every effort that has been measured for all pictures, as Markdown."""
     rows = stored["files"]
@@ -117,9 +122,8 @@ def table(stored: dict[str, Any]) -> str:
     anchor = tables.mean_curve(by_effort[0])
     for effort in done:
         gain = "" if effort == 0 else f"{bd_rate(anchor, tables.mean_curve(by_effort[effort])).value:+.2f} %"
-        wall, cpu = (float(np.median([row[k] for row in by_effort[effort]])) for k in ("wall", "cpu"))
         name = "one pass, plain rounding" if effort == PLAIN else effort
-        cells.append([str(name), gain, f"{wall:.3g}", f"{cpu:.3g}"])
+        cells.append([str(name), gain, *(_median(by_effort[effort], key) for key in ("wall", "cpu"))])
     pictures = len({picture for picture, _ in wanted})
     qualities = len({quality for _, quality in wanted})
     where = stored["hardware"]

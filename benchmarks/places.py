@@ -88,6 +88,8 @@ def measure(given: argparse.Namespace, arguments: list[str]) -> None:
                 pixels = np.asarray(image.convert("RGB"))
         for row in KINDS[given.command][0](pixels, given.qualities, given.pack):
             stored["rows"].append({"set": path.parent.name, "picture": path.stem, **row})
+        if given.command == "borders":
+            stored["rows"] = together(stored["rows"])
         stored["finished"] = now()
         given.out.write_text(json.dumps(stored) + "\n", encoding="utf-8")
         print(path.stem, flush=True)
@@ -162,6 +164,20 @@ def borders(pixels: np.ndarray, qualities: Sequence[float], pack: str | None) ->
             yield {"quality": quality, "width": w, "height": h, **means}
 
 
+def together(rows: list[Row]) -> list[Row]:
+    """Means over the pictures of a set, for every quality and size: what the table needs, in little space."""
+    found = []
+    for key, of in _grouped(rows, "set", "quality", "width", "height").items():
+        pictures = [row.get("pictures", 1) for row in of]
+        errors = {
+            name: round(sum(n * row[name] for n, row in zip(pictures, of)) / sum(pictures), 3)
+            for name in ("rest", "columns", "rows", "columns inside", "rows inside")
+        }
+        named = dict(zip(("set", "quality", "width", "height"), key))
+        found.append(named | {"pictures": sum(pictures)} | errors)
+    return found
+
+
 def _errors(pixels: np.ndarray, quality: float, pack: str | None) -> np.ndarray:
     """Squared error of each pixel, [H, W]."""
     decoded = np.asarray(calotype.decode(calotype.encode(pixels, quality, pack=pack), pack=pack))
@@ -195,11 +211,13 @@ def parts(data: bytes, pack: Any) -> dict[str, float]:
 
     counted = bits.count(data, pack=pack)
     file = bitstream.parse(data)
-    loaded = library.of(file.header, pack)
-    networks = Networks(loaded, loaded.level(file.header.level))
-    level, low = networks.level.parser, latents.LOW
     found = {"z": float(counted.z.sum())} | dict.fromkeys(LOW_PARTS, 0.0)
+    low = latents.LOW
     for tile, payload in enumerate(file.tiles):
+        if file.pixels[tile]:
+            continue
+        loaded = library.of(file.header, pack)
+        level = Networks(loaded, loaded.level(file.header.level)).level.parser
         box = tiles.latent_box(bitstream.tile_box(file.header, tile))
         z, r = loaded.coder.read(level, payload, box.height, box.width)
         used = latents.tables_of(loaded.coder.classes(level, z, r).index)[:low]
@@ -210,6 +228,7 @@ def parts(data: bytes, pack: Any) -> dict[str, float]:
             found[name] -= float(at[:, ::past, ::past].sum()) if past else 0.0
     for phase, total in enumerate(counted.high):
         found[f"channels 16 and up, phase {phase}"] = float(total)
+    found["tiles of pixels"] = float(counted.pixels)
     return found | {"headers, rounding": 8 * len(data) - sum(found.values())}
 
 
@@ -269,7 +288,7 @@ def borders_table(rows: list[Row]) -> list[str]:
                 worst = max(ratios, key=lambda residue: ratios[residue])
                 figures = [f"{fmean(ratios.values()):.2f}", f"{ratios[worst]:.2f}", str(worst)]
                 cells.append([f"{quality:g}", f"last {BAND} {side}", label, *figures])
-    pictures = len({row["picture"] for row in rows})
+    pictures = max(row["pictures"] for row in rows)
     return [
         *markdown.table(
             ["quality", "MSE of", "over that of", "mean", "worst residue's", "residue"], cells, "rllrrr"

@@ -2,11 +2,13 @@
 
     python benchmarks/rates.py measure PICTURES... --out NEW.json [--pack PACK] [--every 1]
     python benchmarks/rates.py measure PICTURES... --out AVIF.json --avif
+    python benchmarks/rates.py taken RESULTS.json... --codec avif-444-psnr --out AVIF.json
     python benchmarks/rates.py compare OLD.json NEW.json [DOCUMENT... --name rates]
 
 PICTURES are files or folders; the name of a picture's folder is that of its set. ``measure`` stores bytes and
 mean squared error (over R, G and B) of every picture and quality. It uses the public interface alone, so that
 it runs with another version of the package, too (``OLD/.venv/bin/python benchmarks/rates.py measure ...``).
+``taken`` takes them from what ``calotype bench`` stored instead.
 ``compare`` prints the table, or writes it between the marks ``<!-- benchmark:NAME -->`` and ``<!-- end -->``.
 A point that another of the same curve beats is left out: where more bits once gave a worse picture, what is
 compared is the best that could be had for those bits.
@@ -35,7 +37,8 @@ from calotype.records import markdown
 from calotype.records.provenance import now, provenance
 from calotype.records.script import guarded, made_of
 
-QUALITIES = (0, 5, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90, 100)
+QUALITIES = (0, 5, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90, 95)
+"""From 96 on files hold pixels."""
 LOW = (10, 30)
 """Qualities of our files between which the low rates are judged alone."""
 
@@ -51,6 +54,10 @@ def main(arguments: list[str] | None = None) -> None:
     measuring.add_argument("--pack", help="instead of the one that ships for eyes, such as photo-psnr")
     measuring.add_argument("--avif", action="store_true", help="measure AVIF, tuned for PSNR")
     measuring.add_argument("--out", type=Path, required=True)
+    taking = commands.add_parser("taken")
+    taking.add_argument("results", nargs="+", type=Path)
+    taking.add_argument("--codec", required=True, help="its name in the results")
+    taking.add_argument("--out", type=Path, required=True)
     comparing = commands.add_parser("compare")
     comparing.add_argument("old", type=Path)
     comparing.add_argument("new", type=Path)
@@ -59,6 +66,11 @@ def main(arguments: list[str] | None = None) -> None:
     given = options.parse_args(arguments)
     if given.command == "measure":
         measure(given, sys.argv[1:] if arguments is None else arguments)
+        return
+    if given.command == "taken":
+        runs = [made_of(path, lambda run: taken(run, given.codec)) for path in given.results]
+        merged = runs[-1] | {"pictures": [picture for run in runs for picture in run["pictures"]]}
+        given.out.write_text(json.dumps(merged) + "\n", encoding="utf-8")
         return
     text = made_of(given.new, lambda new: made_of(given.old, lambda old: compare(old, new)))
     if not given.documents:
@@ -86,6 +98,30 @@ def measure(given: argparse.Namespace, arguments: list[str]) -> None:
         stored["finished"] = now()
         given.out.write_text(json.dumps(stored) + "\n", encoding="utf-8")
         print(path.stem, *points, flush=True)
+
+
+def taken(run: dict[str, Any], codec: str) -> dict[str, Any]:
+    """The points of a codec in the results of ``calotype bench``, as ``measure`` stores them; the set is the
+    name of the pictures' folder. Raises ValueError when it is not in them.
+    """
+    found = {}
+    for image in run["images"]:
+        points = [
+            [row["quality"], row["bytes"], round(255**2 / 10 ** (row["metrics"]["psnr_rgb"] / 10), 5)]
+            for row in run["measurements"]
+            if row["codec"] == codec and row["image"] == image["name"]
+        ]
+        named = {"set": Path(image["path"]).parent.name, "name": Path(image["name"]).stem}
+        found[image["name"]] = (
+            named | {key: image[key] for key in ("width", "height")} | {"points": sorted(points)}
+        )
+    if not all(picture["points"] for picture in found.values()):
+        raise ValueError(f"no measurements of {codec} for every picture")
+    version = run["codecs"][codec]["version"]
+    told = "pack " + version.split()[-1] if "pack " in version else codec
+    about = {key: run[key] for key in ("command", "commit", "hardware", "libraries", "finished")}
+    about["command"] = " ".join(about["command"])
+    return about | {"codec": told, "pictures": list(found.values())}
 
 
 def _ours(pixels: np.ndarray, given: argparse.Namespace) -> Iterator[tuple[float, bytes, np.ndarray]]:

@@ -55,12 +55,12 @@ void bind_files(nb::module_& m) {
     nb::exception<Error>(m, "FileError", PyExc_ValueError);
     nb::class_<Pack>(m, "Pack").def(
         "__init__",
-        [](Pack* self, const nb::bytes& manifest, const nb::bytes& tables, const nb::bytes& networks) {
+        [](Pack* self, const nb::bytes& manifest, const nb::bytes& tables, const nb::bytes& networks, bool installed) {
             const Bytes m = bytes_of(manifest), t = bytes_of(tables), n = bytes_of(networks);
             nb::gil_scoped_release release;
-            new (self) Pack(m, t, n);
+            new (self) Pack(m, t, n, installed ? Pack::Trust::install : Pack::Trust::none);
         },
-        "manifest"_a, "tables"_a, "networks"_a);
+        "manifest"_a, "tables"_a, "networks"_a, "installed"_a);
     m.def("decode", &decode, "data"_a.noconvert(), "pack"_a.none(), "box"_a, "preview"_a, "threads"_a, "keep"_a,
           "out"_a.noconvert());
 }

@@ -136,7 +136,7 @@ public:
         text += "}, \"id\": \"" +
                 Sha256::of(reinterpret_cast<const std::uint8_t*>(listing.data()), listing.size()) + "\"}";
         const Data m(text.begin(), text.end());
-        return std::make_unique<Pack>(bytes(m), bytes(parts[0]), bytes(parts[1]), false);
+        return std::make_unique<Pack>(bytes(m), bytes(parts[0]), bytes(parts[1]), Pack::Trust::maker);
     }
 
 private:
@@ -151,14 +151,63 @@ void rename(Data& file, const Pack& pack) {
 }  // namespace
 
 #ifdef CALOTYPE_LIBFUZZER
+std::uint32_t number(const std::uint8_t* p) {
+    return p[0] | std::uint32_t{p[1]} << 8 | std::uint32_t{p[2]} << 16 | std::uint32_t{p[3]} << 24;
+}
+
+// A pack with some of its 16-bit words changed: five bytes say which, from the first part's start, and to what. Then a
+// file is decoded with it. Words of the headers (8 bytes and names, JSON) are asked for as often as those of arrays.
+void decode_with_changes(const Packs& packs, const Data& good, const std::uint8_t* data, std::size_t size) {
+    std::vector<Data> parts = packs.parts();
+    for (; size >= 6; data += 6, size -= 6) {
+        Data& part = parts[data[0] % 2];
+        const std::size_t span = data[0] % 4 < 2 ? part.size() : std::min<std::size_t>(part.size(), 8192);
+        const std::size_t at = (data[1] | data[2] << 8 | data[3] << 16) % (span - 1);
+        part[at] = data[4], part[at + 1] = data[5];
+    }
+    try {
+        const auto pack = packs.pack(parts);
+        Data file = good;
+        rename(file, *pack);
+        mend(file);
+        decode(file, *pack, 0);
+        decode(file, *pack, 1 << 5);
+    } catch (const Error&) {
+    }
+}
+
+// The readers of what a pack is made of, on anything.
+void read_anything(const Packs& packs, const std::uint8_t* data, std::size_t size) {
+    try {
+        const Data plain = is_gzip(data, size) ? gunzip(data, size, 1 << 20) : Data(data, data + size);
+        read_tensors(plain.data(), plain.size());
+    } catch (const inflate_error&) {
+    } catch (const too_long&) {
+    } catch (const json_error&) {
+    } catch (const std::invalid_argument&) {
+    }
+    try {
+        const Pack pack(Bytes{data, size}, bytes(packs.parts()[0]), bytes(packs.parts()[1]), Pack::Trust::maker);
+    } catch (const Error&) {
+    }
+}
+
+// CALOTYPE_PACK is the folder of a pack, CALOTYPE_FILE a good file. The first byte says what is fuzzed.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     static const Packs packs(std::getenv("CALOTYPE_PACK"));
     static const std::unique_ptr<Pack> pack = packs.pack(packs.parts());
-    if (size < 4) return 0;
-    Data file(data + 4, data + size);
-    rename(file, *pack);
-    mend(file);
-    decode(file, *pack, data[0] | data[1] << 8 | data[2] << 16 | std::uint32_t{data[3]} << 24);
+    static const Data good = read_file(std::getenv("CALOTYPE_FILE"));
+    if (size < 5) return 0;
+    if (data[0] % 4 == 1) {
+        decode_with_changes(packs, good, data + 1, size - 1);
+    } else if (data[0] % 4 == 2) {
+        read_anything(packs, data + 1, size - 1);
+    } else {
+        Data file(data + 5, data + size);
+        rename(file, *pack);
+        mend(file);
+        decode(file, *pack, number(data + 1));
+    }
     return 0;
 }
 #else

@@ -48,9 +48,9 @@ public:
     }
 
 private:
-    // A canonical prefix code: symbols by length, and a table for codes of up to 9 bits.
+    // A canonical prefix code: symbols by length, and a table for codes of up to 10 bits.
     struct Code {
-        static constexpr unsigned most = 15, fast_bits = 9;
+        static constexpr unsigned most = 15, fast_bits = 10;
         std::array<std::uint16_t, most + 1> count{};
         std::array<std::uint16_t, 288> symbol{};
         std::array<std::uint16_t, 1 << fast_bits> fast{};  // symbol << 4 | length; 0: the code is longer
@@ -152,8 +152,31 @@ private:
         codes(Code(lengths.data(), symbols), Code(&lengths[symbols], distances));
     }
 
+    // Literals with short codes, while there are bytes enough to fill all bits: most of what packs hold, a byte in few steps.
+    void plain(const Code& c) {
+        std::array<std::uint8_t, 64> run;
+        std::size_t n = 0;
+        for (bool more = true; more && n + 5 <= run.size() && size_ - at_ >= 8;) {
+            std::uint64_t next = 0;
+            for (unsigned i = 0; i < 8; ++i) next |= std::uint64_t{data_[at_ + i]} << 8 * i;
+            hold_ |= next << count_;
+            at_ += (63 - count_) / 8, count_ |= 56;
+            for (unsigned i = 0; more && i < 5; ++i) {
+                const unsigned entry = c.fast[hold_ & (c.fast.size() - 1)];
+                more = entry != 0 && entry >> 4 < 256;
+                if (!more) break;
+                hold_ >>= entry & 15, count_ -= entry & 15;
+                run[n++] = static_cast<std::uint8_t>(entry >> 4);
+            }
+            hold_ &= (std::uint64_t{1} << count_) - 1;
+        }
+        room(n);
+        out_.insert(out_.end(), run.begin(), run.begin() + static_cast<std::ptrdiff_t>(n));
+    }
+
     void codes(const Code& literals, const Code& distances) {
         for (;;) {
+            plain(literals);
             const unsigned s = symbol(literals);
             if (s < 256) {
                 room(1);

@@ -20,15 +20,22 @@ struct Json {
     std::int64_t integer = 0;  // only of numbers without point and exponent
     std::string string;
     std::vector<Json> items;
-    std::vector<std::pair<std::string, Json>> members;
+    struct Member;
+    std::vector<Member> members;
 
     // The member of that name, the last if there are more; null if there is none.
-    const Json* find(const std::string& name) const {
-        for (std::size_t i = members.size(); i-- > 0;)
-            if (members[i].first == name) return &members[i].second;
-        return nullptr;
-    }
+    const Json* find(const std::string& name) const;
 };
+struct Json::Member {
+    std::string name;
+    Json value;
+};
+
+inline const Json* Json::find(const std::string& name) const {
+    for (std::size_t i = members.size(); i-- > 0;)
+        if (members[i].name == name) return &members[i].value;
+    return nullptr;
+}
 
 class JsonReader {
 public:
@@ -71,7 +78,7 @@ private:
                     std::string name = text();
                     space();
                     if (take() != ':') fail("a name without a value");
-                    v.members.emplace_back(std::move(name), value(depth + 1));
+                    v.members.push_back({std::move(name), value(depth + 1)});
                 });
                 return v;
             case '[':

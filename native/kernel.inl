@@ -47,8 +47,8 @@ static CALOTYPE_APART void finish(const std::int32_t* sums, int r, const Ending&
 }
 
 template <bool scaled>
-static CALOTYPE_INLINE void finish(const std::int32_t* sums, int r, const Ending& e, std::size_t row,
-                                   std::size_t column) {
+static CALOTYPE_INLINE void end(const std::int32_t* sums, int r, const Ending& e, std::size_t row,
+                                std::size_t column) {
     const std::size_t at = row * e.stride + column;
     if (e.out8) return finish<scaled, false>(sums, r, e, column, e.out8 + at);
     if (e.out16) return finish<scaled, false>(sums, r, e, column, e.out16 + at);
@@ -56,46 +56,62 @@ static CALOTYPE_INLINE void finish(const std::int32_t* sums, int r, const Ending
     finish<scaled, true>(sums, r, e, column, e.added + at);
 }
 
-template <int r, int c>
-static CALOTYPE_INLINE void finish(const Vector (&acc)[r][c], const Ending& e, std::size_t row,
-                                   std::size_t panel) {
-    alignas(64) std::int32_t sums[c][r][width];
-    CALOTYPE_UNROLL
-    for (int j = 0; j < c; ++j) {
-        CALOTYPE_UNROLL
-        for (int i = 0; i < r; ++i) acc[i][j].store(sums[j][i]);
-    }
-    for (int j = 0; j < c; ++j)
-        if (e.scale)
-            finish<true>(sums[j][0], r, e, row, (panel + j) * width);
-        else
-            finish<false>(sums[j][0], r, e, row, (panel + j) * width);
-}
+// Sums of so many rows are kept until they get their ending together.
+static constexpr int batch = 48;
+template <int c>
+struct Sums {
+    alignas(64) std::int32_t of[c][batch][width];
 
-// Pairs of int16: sums of `r` rows and `c` panels from row `row` and panel `panel` on, and their ending.
+    template <int r>
+    CALOTYPE_INLINE void keep(const Vector (&acc)[r][c], int first) {
+        CALOTYPE_UNROLL
+        for (int j = 0; j < c; ++j) {
+            CALOTYPE_UNROLL
+            for (int i = 0; i < r; ++i) acc[i][j].store(of[j][first + i]);
+        }
+    }
+    void finish(int rows, const Ending& e, std::size_t row, std::size_t panel) const {
+        for (int j = 0; j < c; ++j)
+            if (e.scale)
+                end<true>(of[j][0], rows, e, row, (panel + j) * width);
+            else
+                end<false>(of[j][0], rows, e, row, (panel + j) * width);
+    }
+};
+
+// Pairs of int16: sums of `r` rows and `c` panels from row `row` and panel `panel` on.
 struct Pairs {
     static constexpr int rows = Vector::rows, panels = Vector::panels;
 
     template <int r, int c>
-    CALOTYPE_INLINE void sums(std::size_t row, std::size_t panel) const {
+    CALOTYPE_INLINE void sums(std::size_t row, std::size_t panel, Sums<c>& found, int first) const {
         Vector acc[r][c];
         const std::int16_t* a[r];
         const std::int16_t* b = p.panels + panel * p.pairs * 2 * width;
-        for (int i = 0; i < r; ++i) a[i] = p.rows[row + i];
         begin(acc, p, row, panel);
-        for (std::size_t k = 0; k < p.pairs; ++k, b += 2 * width) {
+        for (std::size_t k = 0; k < p.pairs; k += run) {
             const std::ptrdiff_t offset = p.offsets[k];
-            CALOTYPE_UNROLL
-            for (int i = 0; i < r; ++i) {
+            for (int i = 0; i < r; ++i) a[i] = p.rows[row + i] + offset;
+            for (std::size_t m = 0; m < run; ++m, b += 2 * width) {
                 CALOTYPE_UNROLL
-                for (int j = 0; j < c; ++j) acc[i][j].madd(a[i] + offset, b + j * p.pairs * 2 * width);
+                for (int i = 0; i < r; ++i) {
+                    CALOTYPE_UNROLL
+                    for (int j = 0; j < c; ++j) acc[i][j].madd(a[i] + 2 * m, b + j * p.pairs * 2 * width);
+                }
             }
         }
-        finish(acc, p, row, panel);
+        found.keep(acc, first);
     }
     void start(std::size_t) {}
 
+    // Channels lie side by side, as a rule: one offset leads to as many pairs as lie so everywhere.
+    explicit Pairs(const Product& product) : p(product) {
+        for (std::size_t k = 1, first = 0; k <= p.pairs; ++k)
+            if (k == p.pairs || p.offsets[k] != p.offsets[k - 1] + 2) run = std::gcd(run, k - first), first = k;
+    }
+
     const Product& p;
+    std::size_t run = 0;
 };
 
 // Quads of bytes, likewise.
@@ -103,7 +119,7 @@ struct Quads {
     static constexpr int rows = Vector::byte_rows, panels = Vector::byte_panels;
 
     template <int r, int c>
-    CALOTYPE_INLINE void sums(std::size_t row, std::size_t panel) const {
+    CALOTYPE_INLINE void sums(std::size_t row, std::size_t panel, Sums<c>& found, int first) const {
         Vector acc[r][c];
         const std::uint8_t* a[r];
         const std::size_t quads = p.panels->quads;
@@ -134,7 +150,7 @@ struct Quads {
                 }
             }
         }
-        finish(acc, p, row, panel);
+        found.keep(acc, first);
     }
 
     // Adds the products of the next n quads.
@@ -169,11 +185,12 @@ struct Quads {
     std::int32_t offsets[Vector::packing == Packing::sorted ? max_quads : 1];
 };
 
-// The rows from `row` on: `r` at a time, the rest by half of it and so on.
+// `count` rows, `r` at a time, the rest by half of it and so on.
 template <int r, int c, class Work>
-static CALOTYPE_INLINE void rows_from(const Work& work, std::size_t row, std::size_t panel) {
-    for (; row + r <= work.p.row_count; row += r) work.template sums<r, c>(row, panel);
-    if constexpr (r > 1) rows_from<r / 2, c>(work, row, panel);
+static CALOTYPE_INLINE void rows_of(const Work& work, std::size_t row, std::size_t panel, Sums<c>& found, int count,
+                                    int first = 0) {
+    for (; first + r <= count; first += r) work.template sums<r, c>(row + first, panel, found, first);
+    if constexpr (r > 1) rows_of<r / 2, c>(work, row, panel, found, count, first);
 }
 
 // All rows of `c` panels, or of fewer where fewer are left.
@@ -182,7 +199,12 @@ static void panels_from(Work& work, std::size_t panel, std::size_t count) {
     if constexpr (c > 1)
         if (count - panel < c) return panels_from<c - 1>(work, panel, count);
     work.start(panel);
-    rows_from<Work::rows, c>(work, 0, panel);
+    Sums<c> found;
+    for (std::size_t row = 0; row < work.p.row_count; row += batch) {
+        const int n = static_cast<int>(std::min<std::size_t>(batch, work.p.row_count - row));
+        rows_of<Work::rows, c>(work, row, panel, found, n);
+        found.finish(n, work.p, row, panel);
+    }
 }
 
 template <class Work>
@@ -192,7 +214,7 @@ static void all_panels(Work&& work) {
         panels_from<Work::panels>(work, panel, count);
 }
 
-static void multiply(const Product& p) { all_panels(Pairs{p}); }
+static void multiply(const Product& p) { all_panels(Pairs(p)); }
 
 static void multiply_bytes(const ByteProduct& p) { all_panels(Quads(p)); }
 

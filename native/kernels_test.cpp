@@ -33,15 +33,16 @@ struct Case {
     std::vector<std::int32_t> before;  // what the output holds at first
 
     Case(std::size_t group, std::int64_t least, std::int64_t most, std::int64_t weight_peak) {
-        rows = pick(1, 20), columns = pick(1, 100);
-        const std::size_t groups = pick(1, 40);
+        rows = bits() % 8 ? pick(1, 20) : pick(40, 110), columns = pick(1, 100);
+        const std::size_t groups = pick(1, 40), run = bits() % 2 ? 1 : pick(2, 8);  // groups side by side
         inputs = groups * group;
-        data.resize(inputs * 3 + rows * group);
+        data.resize(inputs * 3 + (rows + run) * group);
         const bool extreme = bits() % 3 == 0;
         for (auto& x : data) x = extreme ? (bits() % 4 ? most : least) : pick(least, most);
         for (std::size_t i = 0; i < rows; ++i) starts.push_back(pick(0, rows - 1) * group);
         for (std::size_t k = 0; k < groups; ++k)
-            offsets.push_back(static_cast<std::int32_t>(pick(0, data.size() - rows * group)));
+            offsets.push_back(k % run != 0 ? offsets.back() + static_cast<std::int32_t>(group)
+                                           : static_cast<std::int32_t>(pick(0, data.size() - (rows + run) * group)));
         const std::int64_t limit = INT32_MAX, peak = std::max(most, -least);
         weight_peak = std::min(weight_peak, limit / 2 / peak / static_cast<std::int64_t>(inputs));
         const std::int64_t spread = bits() % 2 ? weight_peak : std::max<std::int64_t>(1, weight_peak / 4);

@@ -21,6 +21,18 @@ using latents::up;
 inline constexpr std::int32_t word_peak = 32768, byte_peak = 255, context_peak = 4096;
 inline constexpr int context_shift = 3, step_shift = 12;
 
+// What a byte of a map takes in memory. WebAssembly multiplies nothing smaller than int16.
+#if defined(__wasm_simd128__)
+using Byte = std::int16_t;
+#else
+using Byte = std::uint8_t;
+#endif
+using Word = std::int16_t;
+
+inline Word word(std::int32_t x) {
+    return static_cast<Word>(x < -word_peak ? -word_peak : x >= word_peak ? word_peak - 1 : x);
+}
+
 // An array of a pack: int8 or int16 weights [out, in, side, side], int32 vectors [out].
 struct Array {
     const void* data = nullptr;
@@ -48,6 +60,34 @@ public:
 
 private:
     std::size_t stride_ = 0, pitch_ = 0;
+    std::vector<T> data_;
+};
+
+// Some consecutive rows of such a map, in the order in which they are made: row y is where row y - kept was.
+template <class T>
+class Ring {
+public:
+    Ring() = default;
+    Ring(std::size_t kept, std::size_t rows, std::size_t columns, std::size_t channels)
+        : kept_(kept), rows_(rows), stride_(up(channels, 4)), pitch_((columns + 2) * stride_), data_((kept + 1) * pitch_) {}
+
+    std::size_t stride() const { return stride_; }
+    T* at(std::size_t y) { return data_.data() + y % kept_ * pitch_ + stride_; }
+    // Where the 3x3 sites around the first one of row y begin, and offsets from there. Behind the rows that are kept there is
+    // one of zeros, for those beyond the map.
+    const T* start() const { return data_.data(); }
+    void around(std::size_t y, std::size_t padded, std::size_t unit, std::vector<std::int32_t>& offsets) const {
+        offsets.clear();
+        for (std::size_t t = 0; t < 9; ++t) {
+            const std::size_t row = y + t / 3;  // one more than it is
+            const std::size_t place = row < 1 || row > rows_ ? kept_ : (row - 1) % kept_;
+            for (std::size_t i = 0; i < padded; i += unit)
+                offsets.push_back(static_cast<std::int32_t>(place * pitch_ + t % 3 * stride_ + i));
+        }
+    }
+
+private:
+    std::size_t kept_ = 0, rows_ = 0, stride_ = 0, pitch_ = 0;
     std::vector<T> data_;
 };
 
@@ -92,22 +132,23 @@ public:
         std::size_t count;
         std::int64_t peak;
     };
-    template <class Input>
+    template <class Input, class Weight>
     std::vector<Layer<Input>> parts(const std::string& name, std::size_t parts, std::size_t out, std::size_t side,
                                     const std::vector<Span>& peaks) {
         std::size_t in = 0;
         for (const Span& s : peaks) in += s.count;
-        constexpr int bits = std::is_same_v<Input, std::uint8_t> ? 8 : 16;
-        const Array& w = take(name + ".weight", bits, {out, in, side, side});
+        const Array& w = take(name + ".weight", 8 * sizeof(Weight), {out, in, side, side});
         const Array& b = take(name + ".bias", 32, {out});
         const Array& m = take(name + ".mul", 32, {out});
         std::vector<Layer<Input>> found;
-        for (std::size_t p = 0; p < parts; ++p) found.push_back(pack<Input>(name, w, b, m, p, out / parts, peaks));
+        for (std::size_t p = 0; p < parts; ++p) found.push_back(pack<Input, Weight>(name, w, b, m, p, out / parts, peaks));
         return found;
     }
-    template <class Input>
-    Layer<Input> layer(const std::string& name, std::size_t out, std::size_t side, const std::vector<Span>& peaks) {
-        return std::move(parts<Input>(name, 1, out, side, peaks)[0]);
+    Layer<Word> words(const std::string& name, std::size_t out, std::size_t side, const std::vector<Span>& peaks) {
+        return std::move(parts<Word, std::int16_t>(name, 1, out, side, peaks)[0]);
+    }
+    Layer<Byte> bytes(const std::string& name, std::size_t out, std::size_t side, std::size_t in) {
+        return std::move(parts<Byte, std::int8_t>(name, 1, out, side, {{in, byte_peak}})[0]);
     }
 
     // A vector of words.
@@ -151,10 +192,10 @@ private:
         return a;
     }
 
-    template <class Input>
+    template <class Input, class Weight>
     Layer<Input> pack(const std::string& name, const Array& w, const Array& b, const Array& m, std::size_t part,
                       std::size_t out, const std::vector<Span>& peaks) const {
-        using Weight = std::conditional_t<std::is_same_v<Input, std::uint8_t>, std::int8_t, std::int16_t>;
+        using Packed = std::conditional_t<std::is_same_v<Input, std::uint8_t>, std::int8_t, std::int16_t>;
         Layer<Input> l;
         l.out = out;
         l.in = w.shape[1];
@@ -162,7 +203,7 @@ private:
         l.padded = up(l.in, Layer<Input>::unit);
         l.bias.resize(up(out, latents::width), 0);
         l.mul.resize(up(out, latents::width), 1);
-        std::vector<Weight> packed(out * l.taps * l.padded);
+        std::vector<Packed> packed(out * l.taps * l.padded);
         const auto* source = static_cast<const Weight*>(w.data) + part * out * l.in * l.taps;
         for (std::size_t o = 0; o < out; ++o) {
             l.bias[o] = static_cast<const std::int32_t*>(b.data)[part * out + o];
@@ -174,6 +215,9 @@ private:
                 for (const std::size_t end = i + span.count; i < end; ++i)
                     for (std::size_t t = 0; t < l.taps; ++t) {
                         const Weight x = *source++;
+                        if constexpr (sizeof(Weight) == 1)
+                            if (x > latents::byte_weight_peak || x < -latents::byte_weight_peak)
+                                fail(name, "weights are within +-64, not " + std::to_string(x));
                         packed[(o * l.taps + t) * l.padded + i] = x;
                         sum += std::abs(std::int64_t{x}) * span.peak;
                     }
@@ -222,6 +266,7 @@ public:
         p_.out8 = out;
         run(stride);
     }
+    void bytes(std::int16_t* out, std::size_t stride) { words(out, stride, 0, byte_peak); }
     // Words from `low` to `high`.
     void words(std::int16_t* out, std::size_t stride, std::int32_t low = -word_peak,
                std::int32_t high = word_peak - 1) {

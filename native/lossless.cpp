@@ -22,15 +22,15 @@ void bind_lossless(nb::module_& m) {
     using namespace nb::literals;
     m.def(
         "pixels_encode",
-        [](Image pixels, unsigned step, int like) {
+        [](Image pixels, unsigned step, int like, double worth, double most) {
             std::vector<std::uint8_t> bytes;
             {
                 nb::gil_scoped_release release;
-                bytes = lossless::encode(pixels.data(), shape_of(pixels), step, like);
+                bytes = lossless::encode(pixels.data(), shape_of(pixels), {step, worth, most}, like);
             }
             return nb::bytes(bytes.data(), bytes.size());
         },
-        "pixels"_a.noconvert(), "step"_a, "like"_a);
+        "pixels"_a.noconvert(), "step"_a, "like"_a, "worth"_a, "most"_a);
     m.def(
         "pixels_decode",
         [](Bytes data, Image out) {
@@ -42,4 +42,15 @@ void bind_lossless(nb::module_& m) {
             }
         },
         "data"_a.noconvert(), "out"_a.noconvert());
+    m.def(
+        "pixels_places",
+        [](Bytes data, std::size_t height, std::size_t width, std::size_t channels, std::size_t cell) {
+            try {
+                const auto bits = lossless::places(data.data(), data.size(), {width, height, channels}, cell);
+                return nb::bytes(reinterpret_cast<const char*>(bits.data()), bits.size() * sizeof(double));
+            } catch (const lossless::stream_error& error) {
+                throw calotype::rans::stream_error(error.what());
+            }
+        },
+        "data"_a.noconvert(), "height"_a, "width"_a, "channels"_a, "cell"_a);
 }

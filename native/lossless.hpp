@@ -1,9 +1,9 @@
 // Pixels without loss, or with a bounded error: tiles of screens, text and drawings, whole pictures, alpha.
 //
-// The byte layout is normative and described in docs/FORMAT.md ("Pixel stream"). Needs walk.hpp and range.hpp alone.
+// The byte layout is normative and described in docs/FORMAT.md ("Pixel stream"). Needs no other part of Calotype.
 #pragma once
 
-#include "walk.hpp"
+#include "economy.hpp"
 
 namespace calotype::lossless {
 
@@ -13,63 +13,101 @@ inline void check(Shape shape) {
     if (shape.channels < 1 || shape.channels > max_channels) throw std::invalid_argument("channels must be 1 to 4");
 }
 
-// One way to code the pixels, which become what a decoder gets.
-inline std::vector<std::uint8_t> encode(std::uint8_t* data, Shape shape, Way way) {
-    Writer writer(static_cast<std::uint8_t>(way.colour | (way.screen ? 4 : 0) | (way.step - 1) << 3));
-    Walk<Writer>(writer, shape, way).run(data);
+// What may be lost, and how much may be spent.
+struct Terms {
+    unsigned step = 1;   // between the values that can be coded: errors are at most half of it
+    double worth = 0;    // of a squared error of 1, in bits; 0: nothing is traded for bits
+    double most = 1e18;  // bits, with what the errors are worth
+
+    bool exact() const { return step == 1 && worth == 0; }
+};
+
+// One way to code the pixels, which become what a decoder gets. Empty when it would cost too much.
+inline std::vector<std::uint8_t> encode(std::uint8_t* data, Shape shape, Way way, const Terms& terms) {
+    const auto first = static_cast<std::uint8_t>(way.colour | (way.screen ? 4 : 0) | (way.step - 1) << 3);
+    const auto fixed = [](double bits) { return std::llround(std::clamp(bits, 0.0, 1e11) * (1 << 24)); };
+    if (terms.worth > 0) {
+        std::vector<Pixel> pixels(shape.width * shape.height);
+        for (std::size_t i = 0; i < pixels.size() * shape.channels; ++i)
+            pixels[i / shape.channels] |= Pixel{data[i]} << 8 * (i % shape.channels);
+        Economy writer(first, std::move(pixels), shape.width, fixed(terms.worth), fixed(terms.most));
+        if (!Walk<Economy>(writer, shape, way).run(data)) return {};
+        return writer.finish();
+    }
+    Writer writer(first, static_cast<std::size_t>(std::clamp(terms.most / 8, 0.0, 1e15)));
+    if (!Walk<Writer>(writer, shape, way).run(data)) return {};
     return writer.finish();
 }
 
 // The ways that may be best, judging by some rows in the middle: guessing whole pixels takes time to learn, so
-// more than one is left.
-inline std::vector<Way> choose(const std::uint8_t* data, Shape shape, unsigned step) {
+// more than one is left; one alone when what may be spent is limited, for that is a trial. None when all would cost
+// twice of it.
+inline std::vector<Way> choose(const std::uint8_t* data, Shape shape, const Terms& terms) {
     const Shape strip = {shape.width, std::min<std::size_t>(shape.height, 64), shape.channels};
     const std::size_t row = shape.width * shape.channels;
     const std::uint8_t* from = data + (shape.height - strip.height) / 2 * row;
-    const unsigned colours = shape.channels < 3 ? 1 : step > 1 ? 2 : 3;  // errors of luma would add up
+    const unsigned colours = shape.channels < 3 ? 1 : terms.exact() ? 3 : 2;  // errors of luma would add up
     std::vector<Way> ways, best;
     std::vector<std::size_t> sizes;
     for (unsigned i = 0; i < 2 * colours; ++i) {
-        ways.push_back({i % colours, i < colours, step});
+        ways.push_back({i % colours, i < colours, terms.step});
         std::vector<std::uint8_t> copy(from, from + strip.height * row);
-        sizes.push_back(encode(copy.data(), strip, ways.back()).size());
+        sizes.push_back(encode(copy.data(), strip, ways.back(), {terms.step}).size());
     }
     const std::size_t least = *std::min_element(sizes.begin(), sizes.end());
+    const double share = static_cast<double>(strip.height) / static_cast<double>(shape.height);
+    if (terms.exact() && 8.0 * static_cast<double>(least) > 2 * terms.most * share + 1000) return {};
+    const std::size_t near = least + (terms.most < Terms().most ? 0 : least / 32);
     for (std::size_t i = 0; i < ways.size(); ++i)
-        if (sizes[i] <= least + least / 32) best.push_back(ways[i]);
+        if (sizes[i] <= near) best.push_back(ways[i]);
     return best;
 }
 
 inline Way way_of(unsigned first) { return {first & 3, (first & 4) != 0, (first >> 3) + 1}; }
 
-// Codes the pixels, which become what a decoder gets: the same, or each value within half a `step`. `like`: the first
-// byte of a stream of almost the same pixels, whose way is taken over; otherwise -1.
-inline std::vector<std::uint8_t> encode(std::uint8_t* data, Shape shape, unsigned step, int like = -1) {
+// Codes the pixels, which become what a decoder gets. `like`: the first byte of a stream of almost the same pixels,
+// whose way is taken over; otherwise -1. Empty when it would cost too much.
+inline std::vector<std::uint8_t> encode(std::uint8_t* data, Shape shape, const Terms& terms, int like = -1) {
     check(shape);
-    if (step < 1 || step > max_step) throw std::invalid_argument("step must be 1 to 32");
+    if (terms.step < 1 || terms.step > max_step) throw std::invalid_argument("step must be 1 to 32");
     if (like >= 0) {
         const Way way = way_of(static_cast<unsigned>(like));
-        return encode(data, shape, Way{shape.channels < 3 || (step > 1 && way.colour == 2) ? 0 : way.colour % 3, way.screen, step});
+        const bool plain = shape.channels < 3 || (!terms.exact() && way.colour == 2);
+        return encode(data, shape, Way{plain ? 0 : way.colour % 3, way.screen, terms.step}, terms);
     }
     std::vector<std::uint8_t> best, pixels;
-    for (const Way& way : choose(data, shape, step)) {
+    for (const Way& way : choose(data, shape, terms)) {
         std::vector<std::uint8_t> copy(data, data + shape.width * shape.height * shape.channels);
-        std::vector<std::uint8_t> found = encode(copy.data(), shape, way);
-        if (best.empty() || found.size() < best.size()) best.swap(found), pixels.swap(copy);
+        std::vector<std::uint8_t> found = encode(copy.data(), shape, way, terms);
+        if (!found.empty() && (best.empty() || found.size() < best.size())) best.swap(found), pixels.swap(copy);
     }
-    std::copy(pixels.begin(), pixels.end(), data);
+    if (!best.empty()) std::copy(pixels.begin(), pixels.end(), data);
     return best;
 }
 
-// Throws stream_error for damaged bytes.
-inline void decode(const std::uint8_t* bytes, std::size_t size, Shape shape, std::uint8_t* data) {
+// Reads the pixels. Throws stream_error for damaged bytes.
+template <class Coder>
+void read(Coder& reader, Shape shape, std::uint8_t* data) {
     check(shape);
-    Reader reader(bytes, size);
     const Way way = way_of(reader.next());
     if (way.colour > (shape.channels < 3 ? 0 : 2)) throw stream_error("damaged payload: no such colours");
     reader.start();
-    Walk<Reader>(reader, shape, way).run(data);
+    Walk<Coder>(reader, shape, way).run(data);
     reader.finish();
+}
+
+inline void decode(const std::uint8_t* bytes, std::size_t size, Shape shape, std::uint8_t* data) {
+    Reader reader(bytes, size);
+    read(reader, shape, data);
+}
+
+// What each square of side `cell` of the pixels costs, in bits, row after row of squares.
+inline std::vector<double> places(const std::uint8_t* bytes, std::size_t size, Shape shape, std::size_t cell) {
+    check(shape);
+    Meter meter(bytes, size, shape.width, cell);
+    std::vector<std::uint8_t> pixels(shape.width * shape.height * shape.channels);
+    read(meter, shape, pixels.data());
+    return meter.bits;
 }
 
 }  // namespace calotype::lossless

@@ -27,22 +27,22 @@ public:
         for (std::size_t s = 0; s < 9; ++s) {
             const std::string n = "." + std::to_string(s);
             const std::size_t known = low_channels * (1 + s % 3);
-            low.push_back(load.layer<std::int16_t>("mean.low" + n, hidden, 3, {{known, context_peak}}));
-            low_far.push_back(load.layer<std::int16_t>("mean.low_far" + n, hidden, 3, {{hidden, context_peak}}));
-            low_out.push_back(load.layer<std::int16_t>("mean.low_out" + n, low_channels, 1,
+            low.push_back(load.words("mean.low" + n, hidden, 3, {{known, context_peak}}));
+            low_far.push_back(load.words("mean.low_far" + n, hidden, 3, {{hidden, context_peak}}));
+            low_out.push_back(load.words("mean.low_out" + n, low_channels, 1,
                                                        {{3 * hidden, context_peak}}));
         }
-        wide = load.layer<std::int16_t>("mean.wide", wide_out, 3, {{hyper, hyper_peak}});
-        up_ = load.layer<std::int16_t>("mean.up", reduced, 1, {{wide_out, context_peak}});
+        wide = load.words("mean.wide", wide_out, 3, {{hyper, hyper_peak}});
+        up_ = load.words("mean.up", reduced, 1, {{wide_out, context_peak}});
         for (std::size_t p = 0; p < latents::phases; ++p) {
             const std::string n = "." + std::to_string(p);
             const std::size_t in = reduced * (1 + p) + low_channels * (4 - p);
             const std::size_t out_in = load.outputs("mean.conv" + n);
             if (p > 0)
-                reduce.push_back(load.layer<std::int16_t>("mean.reduce." + std::to_string(p - 1), reduced, 1,
+                reduce.push_back(load.words("mean.reduce." + std::to_string(p - 1), reduced, 1,
                                                           {{low_channels + high, context_peak}}));
-            conv.push_back(load.layer<std::int16_t>("mean.conv" + n, out_in, 3, {{in, context_peak}}));
-            out.push_back(load.layer<std::int16_t>("mean.out" + n, high, 1, {{2 * out_in, context_peak}}));
+            conv.push_back(load.words("mean.conv" + n, out_in, 3, {{in, context_peak}}));
+            out.push_back(load.words("mean.out" + n, high, 1, {{2 * out_in, context_peak}}));
         }
         if (low_channels % 2 != 0 || reduced % 2 != 0 || high % 2 != 0)
             throw std::invalid_argument("mean: channels must be even");
@@ -66,8 +66,6 @@ struct Steps {
 // The latents of one tile of h x w, made stage after stage: ask for the means of a stage, settle it, go on.
 class Means {
 public:
-    using Word = std::int16_t;
-
     Means(const MeanNetwork& net, const Steps& steps, std::size_t h, std::size_t w)
         : net_(net),
           steps_(steps),
@@ -201,16 +199,24 @@ public:
         for (std::size_t i = 0; i < grid_rows_; ++i) {
             const std::size_t y = top_ + i * step_sites_;
             if (y >= h_) break;  // latents stay 0 in the padding
-            for (std::size_t c = 0; c < channels_; ++c)
+            // Residuals lie channel by channel, latents site by site: some channels at a time stay in the cache.
+            for (std::size_t first = 0; first < channels_; first += together) {
+                const std::size_t end = std::min(first + together, channels_);
                 for (std::size_t j = 0, x = left_; x < w_; ++j, x += step_sites_) {
-                    const std::int64_t part = stepped(value(channel_ + c, y, x), step_[c]);
-                    at(y, x)[channel_ + c] = static_cast<Word>(std::clamp<std::int64_t>(
-                        mean_[(i * grid_columns_ + j) * channels_ + c] + part, -word_peak, word_peak - 1));
+                    Word* const to = at(y, x) + channel_;
+                    const Word* const mean = &mean_[(i * grid_columns_ + j) * channels_];
+                    for (std::size_t c = first; c < end; ++c) {
+                        const std::int64_t sum = mean[c] + stepped(value(channel_ + c, y, x), step_[c]);
+                        constexpr std::int64_t far = 2 * word_peak;
+                        to[c] = word(static_cast<std::int32_t>(sum < -far ? -far : sum > far ? far : sum));
+                    }
                 }
+            }
         }
     }
 
 private:
+    static constexpr std::size_t together = 16;
     static constexpr std::int64_t half = std::int64_t{1} << (step_shift - 1);
 
     static std::int64_t stepped(std::int32_t r, std::int32_t step) {

@@ -14,19 +14,18 @@ struct Networks {
 
     // Latents y [h][w][M] plus the level's vector [M], clipped.
     static void enter(const std::int32_t* vector, std::size_t channels, std::size_t sites, const Word* y, Word* out) {
-        for (std::size_t i = 0; i < sites; ++i)
+        for (std::size_t i = 0; i < sites; ++i, y += channels, out += channels)
             for (std::size_t c = 0; c < channels; ++c)
-                out[i * channels + c] = static_cast<Word>(
-                    std::clamp<std::int64_t>(std::int64_t{y[i * channels + c]} + vector[c], -word_peak, word_peak - 1));
+                out[c] = word(y[c] + latents::clip(vector[c], -2 * word_peak, 2 * word_peak));
     }
 
     // A tile of h x w latents at an eighth of its size, [2 h][2 w][3], from the residuals of its low channels.
-    void small(const Steps& steps, const std::int32_t* r, std::size_t h, std::size_t w, Byte* pixels) const {
+    void small(const Steps& steps, const std::int32_t* r, std::size_t h, std::size_t w, std::uint8_t* pixels) const {
         Means means(mean, steps, h, w);
         low(means, r, h, w);
         const std::size_t channels = mean.latents();
         std::vector<const Word*> rows;
-        std::vector<Byte> row(w * 12);
+        std::vector<std::uint8_t> row(w * 12);
         const auto in = preview.straight();
         for (std::size_t y = 0; y < h; ++y) {
             Row<Word>(mean.kernels, preview, in, means.latents() + y * means.columns() * channels, channels, w, rows)
@@ -61,7 +60,7 @@ private:
     Networks(Loader load, const Kernels& kernels)
         : mean(load, kernels),
           synthesis(load, kernels),
-          preview(load.layer<Word>("preview", 12, 1, {{mean.low_channels, word_peak}})) {
+          preview(load.words("preview", 12, 1, {{mean.low_channels, word_peak}})) {
         load.finish();
         if (synthesis.latents() != mean.latents())
             throw std::invalid_argument("the means and the synthesis have different numbers of latents");

@@ -27,9 +27,16 @@ class Pack {
 public:
     static constexpr std::size_t low_channels = 16, max_bytes = std::size_t{1} << 28;
 
+    // How much is believed. Whatever it is, sizes and sums are checked: no pack makes an error other than Error.
+    enum class Trust {
+        none,     // hashes, and that it gives the pixels here that it gave its maker
+        install,  // it was installed with this code: of the tests the first, of the hashes none (gzip has a checksum)
+        maker,    // hashes, and no test: whoever makes a pack can make them fit
+    };
+
     // From the bytes of manifest.json, tables.safetensors and networks.safetensors, the latter two as they are or
-    // compressed by gzip. Throws Error. `golden`: check that it gives the pixels here that it gave its maker.
-    Pack(Bytes manifest, Bytes tables, Bytes networks, bool golden = true) {
+    // compressed by gzip. Throws Error.
+    Pack(Bytes manifest, Bytes tables, Bytes networks, Trust trust = Trust::none) : trust_(trust) {
         try {
             read_manifest(manifest);
             tables_ = tensors("tables.safetensors", tables);
@@ -53,7 +60,7 @@ public:
         const fixed::MeanNetwork& mean = networks_->mean;
         if (mean.low_channels != low_channels || mean.latents() != channels_ || mean.hyper != hyper_)
             fail("its networks are of other sizes than its manifest says");
-        if (golden) check_golden();
+        if (trust != Trust::maker) check_golden();
     }
 
     const std::array<std::uint8_t, 4>& id() const { return id_; }
@@ -149,7 +156,8 @@ private:
             stored = {plain.data(), plain.size()};
         }
         const auto hash = hashes_.find(name);
-        if (hash == hashes_.end() || hash->second != Sha256::of(stored.data, stored.size))
+        if (hash == hashes_.end() ||
+            (trust_ != Trust::install && hash->second != Sha256::of(stored.data, stored.size)))
             fail(std::string(name) + " does not have the hash in manifest.json: install the pack again");
         return read_tensors(stored.data, stored.size);
     }
@@ -260,7 +268,8 @@ private:
         std::vector<std::uint8_t> z_table(z_size), index(r_size), pixel(256 * sites * 3), small(4 * sites * 3);
         std::vector<std::int32_t> z_shift(z_size);
         std::vector<std::int16_t> y(r_size), x(r_size);
-        for (std::size_t g = 0; g < cases; ++g) {
+        const std::size_t checked = trust_ == Trust::install ? 1 : cases;
+        for (std::size_t g = 0; g < checked; ++g) {
             if (numbers[g] < 0) fail("tables.safetensors: golden_level is below 0");
             const Level at = level(static_cast<std::uint32_t>(numbers[g]));
             std::vector<std::int32_t> z(zs + g * z_size, zs + (g + 1) * z_size), r(rs + g * r_size, rs + (g + 1) * r_size);
@@ -284,6 +293,7 @@ private:
         }
     }
 
+    Trust trust_;
     std::array<std::uint8_t, 4> id_{};
     std::map<std::string, std::string> hashes_;
     std::size_t levels_ = 0, channels_ = 0, hyper_ = 0, margin_ = 0;

@@ -29,11 +29,21 @@ public:
     const std::vector<std::uint8_t>& failed() const { return failed_; }
     const std::optional<Error>& error() const { return error_; }
 
+    // Called for each part of the picture that is there, alpha included; only sure to be so with one thread.
+    std::function<void(const Box&)> done;
+
     // The pixels of the canvas's box. Throws Error.
     void decode(const Canvas& canvas) {
         if (!file_.trusted && file_.error) throw *file_.error;
         canvas_ = canvas;
         const std::vector<std::size_t> needed = tiles_in(canvas.box);
+        if (canvas.has_alpha() && !file_.alpha.empty())
+            for (const std::size_t tile : needed)
+                jobs_.add([this, tile] {
+                    const Box box = tile_box(tile), part = box.common(canvas_.box);
+                    const auto a = alpha(tile);
+                    canvas_.alpha(&a[(part.top - box.top) * box.width() + part.left - box.left], box.width(), part);
+                });
         bool latents = false;
         for (const std::size_t tile : needed) {
             latents |= !file_.tiles[tile].pixels;
@@ -43,13 +53,6 @@ public:
             use_pack();
             plan_windows();
         }
-        if (canvas.has_alpha() && !file_.alpha.empty())
-            for (const std::size_t tile : needed)
-                jobs_.add([this, tile] {
-                    const Box box = tile_box(tile), part = box.common(canvas_.box);
-                    const auto a = alpha(tile);
-                    canvas_.alpha(&a[(part.top - box.top) * box.width() + part.left - box.left], box.width(), part);
-                });
         jobs_.run(threads_);
     }
 
@@ -155,6 +158,7 @@ private:
         const Pixels found = pixels(tile);
         canvas_.colour(&found.data[((part.top - box.top) * box.width() + part.left - box.left) * found.values],
                        box.width() * found.values, found.values, part);
+        if (done) done(part);
     }
 
     std::vector<std::uint8_t> alpha(std::size_t tile) const {
@@ -243,13 +247,20 @@ private:
 
     // Most latents on a side of a window: large ones compute less twice, and take more memory.
     std::size_t window_side() const {
-        const std::size_t each = pack_->networks().synthesis.bytes_per_latent(), margin = 2 * pack_->margin();
-        const std::size_t room = std::max(std::size_t{32} << 20, (std::size_t{160} << 20) / threads_);
-        const auto side = static_cast<std::size_t>(std::sqrt(static_cast<double>(room / each)));
-        const std::size_t found = std::clamp<std::size_t>(side - std::min(side, margin), 8, 128);
-        if ((found + margin) * (found + margin) > (std::size_t{1} << 30) / each)
+        const auto memory = [&](std::size_t side) {
+            const std::size_t seen = side + 2 * pack_->margin();
+            return pack_->networks().synthesis.bytes(seen, seen);
+        };
+        const std::uint64_t room = std::max<std::uint64_t>(32 << 20, (160 << 20) / threads_);
+#if defined(__EMSCRIPTEN__)
+        std::size_t side = 64;  // a page shows each window when it is done
+#else
+        std::size_t side = 128;
+#endif
+        while (side > 8 && memory(side) > room) --side;
+        if (memory(side) > std::uint64_t{1} << 30)
             throw Error(Fault::limit, "the networks of this pack take more than 2^30 bytes");
-        return found;
+        return side;
     }
 
     void plan_windows() {
@@ -323,14 +334,20 @@ private:
                                        &x[((row - seen.top) * seen.width() + both.left - seen.left) * n]);
             s->release();
         }
-        std::vector<std::uint8_t> out(x.size() / n * stride * stride * 3);
-        pack_->networks().synthesis.run(x.data(), seen.height(), seen.width(), out.data());
         const Box from = seen.times(stride), part = core.times(stride).common(canvas_.box);
-        for (const std::size_t tile : tiles_in(part)) {
-            if (file_.tiles[tile].pixels) continue;
-            const Box b = part.common(tile_box(tile));
-            canvas_.colour(&out[((b.top - from.top) * from.width() + b.left - from.left) * 3], from.width() * 3, 3, b);
-        }
+        const std::vector<std::size_t> tiles = tiles_in(part);
+        const std::size_t count = (part.bottom - from.top + 3) / 4;
+        const auto strip = [&](std::size_t k, const std::uint8_t* pixels) {
+            const std::size_t top = from.top + 4 * k;
+            const Box rows = Box{part.left, top, part.right, top + 4}.common(part);
+            for (const std::size_t tile : tiles) {
+                const Box b = rows.common(tile_box(tile));
+                if (b.empty() || file_.tiles[tile].pixels) continue;
+                canvas_.colour(pixels + ((b.top - top) * from.width() + b.left - from.left) * 3, from.width() * 3, 3, b);
+            }
+        };
+        pack_->networks().synthesis.strips(x.data(), seen.height(), seen.width(), count, strip);
+        if (done) done(part);
     }
 
     const File& file_;

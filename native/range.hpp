@@ -26,7 +26,8 @@ class Writer {
 public:
     static constexpr bool reads = false;
 
-    explicit Writer(std::uint8_t first) : out_{first} {}
+    // most: bytes after which it has had enough
+    explicit Writer(std::uint8_t first, std::size_t most = SIZE_MAX) : out_{first}, most_(most) {}
     // Codes symbol s of 16, which owns cuts[s] .. cuts[s + 1] out of 2^15, the last one what is left.
     unsigned symbol(const Cuts& cuts, unsigned s) {
         const std::uint32_t r = range_ >> 15, from = r * cuts[s];
@@ -52,6 +53,12 @@ public:
         while (range_ < 1u << 24) shift();
         return v;
     }
+    // Nothing is traded; economy.hpp has a writer that does.
+    template <class Walk, class Round>
+    std::uint32_t choose(Walk&, std::size_t, std::uint32_t pixel, const Round&) const {
+        return pixel;
+    }
+    bool enough() const { return out_.size() > most_; }
     std::vector<std::uint8_t> finish() {  // the rest of low; nothing of it is left in the reader
         for (int i = 0; i < 5; ++i) shift();
         return std::move(out_);
@@ -75,6 +82,7 @@ private:
     std::uint8_t cache_ = 0;
     std::size_t held_ = 0;
     std::vector<std::uint8_t> out_;
+    std::size_t most_;
 };
 
 class Reader {
@@ -198,16 +206,20 @@ struct Chance {
 struct Mixer {
     std::array<std::int32_t, 3> weight = {33306, 33306, 33306};  // 1 / 2^16; a little more than a mean
 
-    template <class Coder>
-    bool code(Coder& coder, const std::array<Chance*, 3>& of, bool b, unsigned slowest) {
-        std::array<int, 3> in;
+    // The probability of a set bit in 2^-16.
+    int probability(const std::array<Chance*, 3>& of, std::array<int, 3>& in) const {
         std::int64_t sum = 0;
         for (std::size_t i = 0; i < 3; ++i) {
             in[i] = logistic().stretch[of[i]->p >> 4];
             sum += std::int64_t{in[i]} * weight[i];
         }
         const auto t = std::clamp<std::int64_t>(sum >> 16, -Logistic::limit, Logistic::limit);
-        const int p = std::clamp<int>(logistic().squash[static_cast<std::size_t>(t + Logistic::limit)], 2, 65534);
+        return std::clamp<int>(logistic().squash[static_cast<std::size_t>(t + Logistic::limit)], 2, 65534);
+    }
+    template <class Coder>
+    bool code(Coder& coder, const std::array<Chance*, 3>& of, bool b, unsigned slowest) {
+        std::array<int, 3> in;
+        const int p = probability(of, in);
         b = coder.bit(static_cast<std::uint32_t>(p), b);
         const int miss = (b ? 65535 : 0) - p;
         for (std::size_t i = 0; i < 3; ++i) {

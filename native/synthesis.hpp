@@ -9,9 +9,6 @@ inline constexpr int pixel_shift = 5;          // pixels are added up in 1/32 of
 inline constexpr std::size_t patch_side = 4;   // of the patches that the renderer works on, in pixels
 inline constexpr std::size_t patch_size = 48;  // 4 x 4 pixels of 3 colours
 
-using Word = std::int16_t;
-using Byte = std::uint8_t;
-
 class Synthesis {
 public:
     // Names begin with "synthesis.".
@@ -19,38 +16,50 @@ public:
         latents_ = load.inputs("synthesis.split");
         width_ = load.outputs("synthesis.split") / 4;
         blocks16_ = blocks(load, "synthesis.blocks16.", latents_);
-        split_ = load.parts<Word>("synthesis.split", 4, 4 * width_, 1, {{latents_, word_peak}});
+        split_ = finer(load, "synthesis.split", width_, latents_);
         blocks8_ = blocks(load, "synthesis.blocks8.", width_);
-        patch_ = load.parts<Word>("synthesis.patch", 4, 4 * patch_size, 1, {{width_, word_peak}});
+        patch_ = finer(load, "synthesis.patch", patch_size, width_);
         channels_ = load.outputs("synthesis.up") / 4;
-        up_ = load.parts<Word>("synthesis.up", 4, 4 * channels_, 1, {{width_, word_peak}});
+        up_ = finer(load, "synthesis.up", channels_, width_);
         for (std::size_t k = 0; load.has(name(k)); ++k)
-            convs_.push_back(load.layer<Byte>(name(k), channels_, 3, {{channels_, byte_peak}}));
-        out_ = load.layer<Byte>("synthesis.out", patch_size, 1, {{channels_, byte_peak}});
+            convs_.push_back(load.bytes(name(k), channels_, 3, channels_));
+        out_ = load.bytes("synthesis.out", patch_size, 1, channels_);
     }
 
     std::size_t latents() const { return latents_; }
 
-    // Memory that `run` and its input and output take, about.
-    std::size_t bytes_per_latent() const {
-        return 2 * latents_ + 8 * width_ + 32 * patch_size + 32 * (channels_ + 4) + 768;
+    // Memory that `run` on h x w latents and its input take, about.
+    std::uint64_t bytes(std::size_t h, std::size_t w) const {
+        std::uint64_t column = 64 + 16 * patch_size + 8 * patch_size * (convs_.size() + 2) +
+                               4 * width_ * (blocks8_.size() + 2) +
+                               4 * sizeof(Byte) * (kept + 1) * up(channels_, 4) * (convs_.size() + 1);
+        for (const auto* some : {&blocks16_, &blocks8_})
+            for (const Block& b : *some)
+                column += 2 * sizeof(Byte) * ((kept + 1) * up(b.reduce.out, 4) + b.expand.padded);
+        return 2 * std::uint64_t{h} * w * latents_ + (std::uint64_t{w} + 2) * column;
     }
 
-    // y [h][w][latents], the level's vector included (it is overwritten), to pixels [16 h][16 w][3].
-    void run(Word* y, std::size_t h, std::size_t w, Byte* pixels) const {
-        for (const Block& block : blocks16_) bottleneck(block, y, h, w, latents_);
-        std::vector<Word> t(4 * h * w * width_);
-        shuffled(split_, y, h, w, latents_, t.data(), width_);
-        h *= 2;
-        w *= 2;
-        for (const Block& block : blocks8_) bottleneck(block, t.data(), h, w, width_);
-        std::vector<Word> patches(4 * h * w * patch_size);
-        shuffled(patch_, t.data(), h, w, width_, patches.data(), patch_size);
-        render(t.data(), h, w, patches.data());
-        emit(patches.data(), 2 * h, 2 * w, pixels);
+    // y [h][w][latents], the level's vector included (it is overwritten), to pixels [16 h][16 w][3]: `strip(k, pixels)` is
+    // given four rows of them, from 4 k on, for k < count <= 4 h. Each layer makes a row as soon as those are there that it
+    // looks at, so that most of what is computed is still in the cache when it is needed.
+    template <class Strip>
+    void strips(Word* y, std::size_t h, std::size_t w, std::size_t count, Strip&& strip) const {
+        Rows rows(*this, y, h, w);
+        std::vector<std::uint8_t> pixels(4 * w * patch_size);
+        for (std::size_t k = 0; k < count; ++k) {
+            emit(rows.patches(k), 4 * w, pixels.data());
+            strip(k, static_cast<const std::uint8_t*>(pixels.data()));
+        }
+    }
+    // All of them.
+    void run(Word* y, std::size_t h, std::size_t w, std::uint8_t* pixels) const {
+        const std::size_t size = 4 * w * patch_size;
+        strips(y, h, w, 4 * h, [&](std::size_t k, const std::uint8_t* p) { std::copy_n(p, size, pixels + k * size); });
     }
 
 private:
+    static constexpr std::size_t kept = 4;  // rows of a map that 3x3 layers look at: three, and they may be made in twos
+
     struct Block {
         Layer<Word> reduce;
         Layer<Byte> conv, expand;
@@ -59,80 +68,168 @@ private:
 
     static std::string name(std::size_t k) { return "synthesis.convs." + std::to_string(k); }
 
+    static std::vector<Layer<Word>> finer(Loader& load, const std::string& name, std::size_t out, std::size_t in) {
+        return load.parts<Word, std::int16_t>(name, 4, 4 * out, 1, {{in, word_peak}});
+    }
+
     static std::vector<Block> blocks(Loader& load, const std::string& prefix, std::size_t width) {
         std::vector<Block> found;
         for (std::size_t k = 0; load.has(prefix + std::to_string(k) + ".reduce"); ++k) {
             const std::string n = prefix + std::to_string(k);
             const std::size_t first = load.outputs(n + ".reduce"), second = load.outputs(n + ".conv");
-            found.push_back({load.layer<Word>(n + ".reduce", first, 1, {{width, word_peak}}),
-                             load.layer<Byte>(n + ".conv", second, 3, {{first, byte_peak}}),
-                             load.layer<Byte>(n + ".expand", width, 1, {{second, byte_peak}})});
+            found.push_back({load.words(n + ".reduce", first, 1, {{width, word_peak}}),
+                             load.bytes(n + ".conv", second, 3, first),
+                             load.bytes(n + ".expand", width, 1, second)});
         }
         return found;
     }
 
-    // x + expand(conv(reduce(x))) on a stream [h][w][width].
-    void bottleneck(const Block& b, Word* x, std::size_t h, std::size_t w, std::size_t width) const {
-        Map<Byte> t(h, w, b.reduce.out);
-        std::vector<const Word*> words;
-        std::vector<const Byte*> bytes;
-        const Offsets in = b.reduce.straight(), around = b.conv.square(t), last = b.expand.straight();
-        for (std::size_t r = 0; r < h; ++r)
-            Row<Word>(kernels_, b.reduce, in, x + r * w * width, width, w, words).bytes(t.at(r, 0), t.stride());
-        const std::size_t stride = b.expand.padded;
-        std::vector<Byte> row(w * stride);
-        for (std::size_t r = 0; r < h; ++r) {
-            Row<Byte>(kernels_, b.conv, around, t.around(r, 0), t.stride(), w, bytes).bytes(row.data(), stride);
-            Row<Byte>(kernels_, b.expand, last, row.data(), stride, w, bytes).add(x + r * w * width, width);
+    // A stream of rows [w][width], of which `kept` are in memory, and the bottlenecks that change it in place:
+    // x + expand(conv(reduce(x))).
+    class Stream {
+    public:
+        Stream(const Kernels& kernels, const std::vector<Block>& blocks, Word* data, std::size_t kept, std::size_t h,
+               std::size_t w, std::size_t width)
+            : kernels_(kernels), blocks_(blocks), data_(data), kept_(kept), h_(h), w_(w), width_(width) {
+            for (const Block& b : blocks) stages_.push_back({{Synthesis::kept, h, w, b.reduce.out}, b.reduce.straight(),
+                                                             b.expand.straight(), 0, 0});
         }
-    }
 
-    // A 1x1 layer whose four parts are the sites of a 2x2 grid: [h][w][from] to [2 h][2 w][to].
-    void shuffled(const std::vector<Layer<Word>>& parts, const Word* x, std::size_t h, std::size_t w,
-                  std::size_t from, Word* out, std::size_t to) const {
-        std::vector<const Word*> rows;
-        const Offsets in = parts[0].straight();
-        for (std::size_t r = 0; r < h; ++r)
-            for (std::size_t p = 0; p < 4; ++p)
-                Row<Word>(kernels_, parts[p], in, x + r * w * from, from, w, rows)
-                    .words(out + ((2 * r + p / 2) * 2 * w + p % 2) * to, 2 * to);
-    }
+        Word* at(std::size_t y) { return data_ + y % kept_ * w_ * width_; }
 
-    // Adds what the renderer makes of the stream [h][w][width] to the patches [2 h][2 w][48].
-    void render(const Word* x, std::size_t h, std::size_t w, Word* patches) const {
-        Map<Byte> t(2 * h, 2 * w, channels_), next(2 * h, 2 * w, channels_);
-        std::vector<const Word*> words;
-        std::vector<const Byte*> bytes;
-        const Offsets in = up_[0].straight(), last = out_.straight();
-        for (std::size_t r = 0; r < h; ++r)
-            for (std::size_t p = 0; p < 4; ++p)
-                Row<Word>(kernels_, up_[p], in, x + r * w * width_, width_, w, words)
-                    .bytes(t.at(2 * r + p / 2, p % 2), 2 * t.stride());
-        for (const Layer<Byte>& conv : convs_) {
-            const Offsets around = conv.square(t);
-            for (std::size_t r = 0; r < 2 * h; ++r)
-                Row<Byte>(kernels_, conv, around, t.around(r, 0), t.stride(), 2 * w, bytes)
-                    .bytes(next.at(r, 0), next.stride());
-            std::swap(t, next);
+        // Does what is still to be done for the first n rows behind all bottlenecks; `source(n)` for the first n before them.
+        template <class Source>
+        void want(std::size_t n, Source&& source) {
+            want(blocks_.size(), n, source);
         }
-        for (std::size_t r = 0; r < 2 * h; ++r)
-            Row<Byte>(kernels_, out_, last, t.at(r, 0), t.stride(), 2 * w, bytes)
-                .add(patches + r * 2 * w * patch_size, patch_size);
-    }
 
-    // Patches [h][w][(row column colour)] in 1/32 grey levels to pixels [4 h][4 w][3].
-    static void emit(const Word* patches, std::size_t h, std::size_t w, Byte* pixels) {
-        constexpr std::size_t line = patch_size / patch_side;
-        for (std::size_t y = 0; y < h; ++y)
-            for (std::size_t r = 0; r < patch_side; ++r) {
-                Byte* out = pixels + (y * patch_side + r) * w * line;
-                const Word* p = patches + y * w * patch_size + r * line;
-                for (std::size_t x = 0; x < w; ++x, p += patch_size, out += line)
-                    for (std::size_t i = 0; i < line; ++i) {
-                        const int v = (p[i] + (1 << (pixel_shift - 1))) >> pixel_shift;
-                        out[i] = static_cast<Byte>(v < 0 ? 0 : v > 255 ? 255 : v);
-                    }
+    private:
+        struct Stage {
+            Ring<Byte> t;
+            Offsets in, last;
+            std::size_t reduced, done;
+        };
+
+        template <class Source>
+        void want(std::size_t count, std::size_t n, Source& source) {
+            if (count == 0) return source(n);
+            const Block& b = blocks_[count - 1];
+            Stage& s = stages_[count - 1];
+            for (; s.done < n; ++s.done) {
+                const std::size_t seen = std::min(s.done + 2, h_);
+                want(count - 1, seen, source);
+                for (; s.reduced < seen; ++s.reduced)
+                    Row<Word>(kernels_, b.reduce, s.in, at(s.reduced), width_, w_, words_)
+                        .bytes(s.t.at(s.reduced), s.t.stride());
+                s.t.around(s.done, b.conv.padded, Layer<Byte>::unit, around_);
+                row_.resize(w_ * b.expand.padded);
+                Row<Byte>(kernels_, b.conv, around_, s.t.start(), s.t.stride(), w_, bytes_)
+                    .bytes(row_.data(), b.expand.padded);
+                Row<Byte>(kernels_, b.expand, s.last, row_.data(), b.expand.padded, w_, bytes_)
+                    .add(at(s.done), width_);
             }
+        }
+
+        const Kernels& kernels_;
+        const std::vector<Block>& blocks_;
+        Word* data_;
+        std::size_t kept_, h_, w_, width_;
+        std::vector<Stage> stages_;
+        std::vector<const Word*> words_;
+        std::vector<const Byte*> bytes_;
+        std::vector<Byte> row_;
+        Offsets around_;
+    };
+
+    // All layers, row by row.
+    class Rows {
+    public:
+        Rows(const Synthesis& net, Word* y, std::size_t h, std::size_t w)
+            : net_(net), h_(h), w_(w),
+              memory_((net.blocks8_.size() + 2) * 2 * w * net.width_),
+              at16_(net.kernels_, net.blocks16_, y, h, h, w, net.latents_),
+              at8_(net.kernels_, net.blocks8_, memory_.data(), net.blocks8_.size() + 2, 2 * h, 2 * w, net.width_),
+              patches_((net.convs_.size() + 2) * 4 * w * patch_size),
+              made_(net.convs_.size() + 1), 
+              in_(net.split_[0].straight()), in8_(net.up_[0].straight()), last_(net.out_.straight()) {
+            for (std::size_t k = 0; k < made_.size(); ++k) maps_.emplace_back(kept, 4 * h, 4 * w, net.channels_);
+        }
+
+        // Row y of the patches, [4 w][48]. Rows are asked for one after the other.
+        const Word* patches(std::size_t y) {
+            want(net_.convs_.size(), y + 1);
+            Ring<Byte>& last = maps_.back();
+            Row<Byte>(net_.kernels_, net_.out_, last_, last.at(y), last.stride(), 4 * w_, bytes_).add(patch(y), patch_size);
+            return patch(y);
+        }
+
+    private:
+        Word* patch(std::size_t y) { return &patches_[y % (net_.convs_.size() + 2) * 4 * w_ * patch_size]; }
+
+        // The first n rows of the renderer's k-th map.
+        void want(std::size_t k, std::size_t n) {
+            for (std::size_t& y = made_[k]; y < n;) {
+                if (k == 0) {
+                    start(y / 2);
+                    y += 2;
+                    continue;
+                }
+                want(k - 1, std::min(y + 2, 4 * h_));
+                const Layer<Byte>& conv = net_.convs_[k - 1];
+                Ring<Byte>&from = maps_[k - 1], &to = maps_[k];
+                from.around(y, conv.padded, Layer<Byte>::unit, around_);
+                Row<Byte>(net_.kernels_, conv, around_, from.start(), from.stride(), 4 * w_, bytes_)
+                    .bytes(to.at(y), to.stride());
+                ++y;
+            }
+        }
+
+        // What row y of the stream at 1/8 gives: two rows of patches and of the renderer's first map.
+        void start(std::size_t y) {
+            at8_.want(y + 1, [this](std::size_t n) {
+                for (; split_ < n; split_ += 2) split(split_ / 2);
+            });
+            Ring<Byte>& to = maps_[0];
+            for (std::size_t p = 0; p < 4; ++p) {
+                const std::size_t row = 2 * y + p / 2, column = p % 2;
+                Row<Word>(net_.kernels_, net_.patch_[p], in8_, at8_.at(y), net_.width_, 2 * w_, words_)
+                    .words(patch(row) + column * patch_size, 2 * patch_size);
+                Row<Word>(net_.kernels_, net_.up_[p], in8_, at8_.at(y), net_.width_, 2 * w_, words_)
+                    .bytes(to.at(row) + column * to.stride(), 2 * to.stride());
+            }
+        }
+
+        // Row y of the stream at 1/16 to two rows of that at 1/8.
+        void split(std::size_t y) {
+            at16_.want(y + 1, [](std::size_t) {});
+            for (std::size_t p = 0; p < 4; ++p)
+                Row<Word>(net_.kernels_, net_.split_[p], in_, at16_.at(y), net_.latents_, w_, words_)
+                    .words(at8_.at(2 * y + p / 2) + p % 2 * net_.width_, 2 * net_.width_);
+        }
+
+        const Synthesis& net_;
+        std::size_t h_, w_, split_ = 0;
+        std::vector<Word> memory_;
+        Stream at16_, at8_;
+        std::vector<Word> patches_;
+        std::vector<Ring<Byte>> maps_;  // the renderer's, from `up` on
+        std::vector<std::size_t> made_;
+        Offsets in_, in8_, last_, around_;
+        std::vector<const Word*> words_;
+        std::vector<const Byte*> bytes_;
+    };
+
+    // Patches [w][(row column colour)] in 1/32 grey levels to pixels [4][4 w][3].
+    static void emit(const Word* patches, std::size_t w, std::uint8_t* pixels) {
+        constexpr std::size_t line = patch_size / patch_side;
+        for (std::size_t r = 0; r < patch_side; ++r) {
+            const Word* p = patches + r * line;
+            for (std::size_t x = 0; x < w; ++x, p += patch_size)
+                for (std::size_t i = 0; i < line; ++i) {
+                    const int v = (p[i] + (1 << (pixel_shift - 1))) >> pixel_shift;
+                    *pixels++ = static_cast<std::uint8_t>(v < 0 ? 0 : v > 255 ? 255 : v);
+                }
+        }
     }
 
     const Kernels& kernels_;

@@ -6,24 +6,9 @@
 #include <cstdlib>
 
 #include "range.hpp"
+#include "ways.hpp"
 
 namespace calotype::lossless {
-
-inline constexpr std::size_t max_pixels = 1 << 24, max_channels = 4;
-inline constexpr unsigned max_step = 32;
-
-struct Shape {
-    std::size_t width, height, channels;
-};
-
-// How a tile is coded: its first byte.
-struct Way {
-    unsigned colour = 0;  // 0 as it is, 1 green and differences to it, 2 luma and two differences (YCoCg-R)
-    bool screen = false;  // whole pixels are guessed first
-    unsigned step = 1;    // between the values that can be coded; 1 is without loss
-};
-
-using Pixel = std::uint32_t;  // channel c in byte c
 
 template <class Coder>
 class Walk {
@@ -53,28 +38,34 @@ public:
             weight_[i] = static_cast<std::int32_t>((1u << 17) / ((i + 3) * (i + 3)) + 1);
     }
 
-    // Codes the pixels [height, width, channels]; afterwards they are what a decoder gets.
-    void run(std::uint8_t* data) {
+    // Codes the pixels [height, width, channels]; afterwards they are what a decoder gets. Stops early, and says
+    // false, when the coder has had enough.
+    bool run(std::uint8_t* data) {
         for (std::size_t y = 0; y < shape_.height; ++y) {
+            if constexpr (!Coder::reads)
+                if (coder_.enough()) return false;
             begin_row();
             for (std::size_t x = pad; x < shape_.width + pad; ++x, data += shape_.channels) {
                 Pixel p = 0;
+                if constexpr (requires { coder_.next_pixel(); }) coder_.next_pixel();
                 if constexpr (!Coder::reads)
                     for (std::size_t c = 0; c < shape_.channels; ++c) p |= Pixel{data[c]} << 8 * c;
-                p = way_.screen ? guess_pixel(x, p) : code_pixel(x, p);
+                p = way_.screen ? guess_pixel(x, p) : value_by_value(x, p);
                 pixel_[0][x] = p;
                 for (std::size_t c = 0; c < shape_.channels; ++c)
                     data[c] = static_cast<std::uint8_t>(byte(p, c));
             }
             end_row();
         }
+        return true;
     }
 
 private:
+    friend Coder;  // one that trades errors for bits, economy.hpp, looks at what a step would cost
+
     static constexpr std::size_t pad = 2, guesses = 8, kinds = 5, levels = 32, cuts = 8;
     static constexpr unsigned flag_bits = 14;
 
-    using Values = std::array<int, max_channels>;
     using Guesses = std::array<int, guesses>;
 
     struct Plane {                                       // the first row is the one that is coded, the
@@ -95,8 +86,20 @@ private:
         Pixel pixel = 0;
         Chance chance;
     };
-
-    static int byte(Pixel p, std::size_t c) { return static_cast<int>(p >> 8 * c & 255); }
+    struct Forecast {  // what is known of a value before it is coded
+        Guesses guesses;
+        int eighths, predicted;
+        unsigned cut;  // how many of its last bits are raw
+        Bias* bias;
+        Shares *a, *b;
+        Cuts mixed;
+    };
+    struct Round {  // what a pixel may be, likeliest first, each once, and what says how likely
+        std::array<Pixel, kinds> list;
+        std::array<std::size_t, kinds> from;
+        std::size_t count = 0, trusts, same, trust;
+        std::uint32_t near;
+    };
 
     void begin_row() {
         const auto extend = [&](auto& rows) {
@@ -119,33 +122,7 @@ private:
         turn(pixel_);
     }
 
-    // ---- colours -------------------------------------------------------------------------------------
-
-    Values spread(Pixel p) const {
-        Values v = {byte(p, 0), byte(p, 1), byte(p, 2), byte(p, 3)};
-        const int r = v[0], g = v[1], b = v[2];
-        if (way_.colour == 1) {
-            v[0] = g, v[1] = r - g, v[2] = b - g;
-        } else if (way_.colour == 2) {
-            const int t = b + ((r - b) >> 1);
-            v[0] = t + ((g - t) >> 1), v[1] = g - t, v[2] = r - b;
-        }
-        return v;
-    }
-
-    Pixel gather(const Values& v) const {
-        Values o = v;
-        if (way_.colour == 1) {
-            o[1] = v[0], o[0] = v[1] + v[0], o[2] = v[2] + v[0];
-        } else if (way_.colour == 2) {
-            const int t = v[0] - (v[1] >> 1);
-            o[1] = v[1] + t, o[2] = t - (v[2] >> 1), o[0] = o[2] + v[2];
-        }
-        Pixel p = 0;
-        for (std::size_t c = 0; c < shape_.channels; ++c)
-            p |= static_cast<Pixel>(std::clamp(o[c], 0, 255)) << 8 * c;
-        return p;
-    }
+    // ---- value after value -----------------------------------------------------------------------------
 
     bool close(Pixel a, Pixel b) const {
         if (way_.step == 1) return a == b;
@@ -154,17 +131,18 @@ private:
         return true;
     }
 
-    // ---- value after value -----------------------------------------------------------------------------
+    Pixel value_by_value(std::size_t x, Pixel p) {
+        if constexpr (!Coder::reads) p = coder_.choose(*this, x, p, Round{});
+        return code_pixel(x, p);
+    }
 
     Pixel code_pixel(std::size_t x, Pixel p) {
         Values want{}, v{};
-        if constexpr (!Coder::reads) want = spread(p);
+        if constexpr (!Coder::reads) want = way_.spread(p);
         int before = 0;
         for (std::size_t c = 0; c < shape_.channels; ++c) {
-            const bool difference = way_.colour && (c == 1 || c == 2);
-            const int low = !difference ? 0 : way_.colour == 1 ? -v[0] : -255;
-            const int high = low + (way_.colour == 2 && difference ? 510 : 255);
-            if (difference && way_.colour == 1) want[c] += want[0] - v[0];  // to the green of the decoder
+            const auto [low, high] = way_.bounds(c, v[0]);
+            if (way_.colour == 1 && way_.differs(c)) want[c] += want[0] - v[0];  // to the green of the decoder
             v[c] = code_value(x, c, want[c], low, high, before);
             if (c == 0 && way_.screen && shape_.channels > 1) {
                 Known& known = known_[static_cast<std::size_t>(v[0])];
@@ -174,7 +152,7 @@ private:
                 }
             }
         }
-        const Pixel result = gather(v);
+        const Pixel result = way_.gather(v, shape_.channels);
         if (way_.screen) known_[static_cast<std::size_t>(v[0])].pixel = result;
         return result;
     }
@@ -193,22 +171,25 @@ private:
                 (w + n + 1) >> 1};
     }
 
-    // Value c of the pixel at x. before: what the last value was beside its prediction.
-    int code_value(std::size_t x, std::size_t c, int want, int low, int high, int& before) {
+    // What is known of value c of the pixel at x, which is from low to high. before: what the last value was beside
+    // its prediction.
+    Forecast forecast(std::size_t x, std::size_t c, int low, int high, int before) {
         Plane& plane = planes_[c];
         const std::size_t k = std::min<std::size_t>(c, 2);
-        const Guesses g = guess(x, plane, before);
+        Forecast f;
+        f.guesses = guess(x, plane, before);
         // Each guess counts by how good it was around; in eighths.
         const std::uint8_t *m0 = &plane.missed[0][x * guesses], *m1 = &plane.missed[1][x * guesses];
+        const std::uint8_t *left0 = m0 - guesses, *left1 = m1 - guesses;
         std::array<std::uint16_t, guesses> missed;
         for (std::size_t i = 0; i < guesses; ++i)
-            missed[i] = static_cast<std::uint16_t>(2 * (m0[i - guesses] + m1[i]) + m1[i - guesses] + m1[i + guesses]);
+            missed[i] = static_cast<std::uint16_t>(2 * (left0[i] + m1[i]) + left1[i] + m1[i + guesses]);
         std::int32_t sum = 0, total = 0;
         for (std::size_t i = 0; i < guesses; ++i) {
-            sum += g[i] * weight_[missed[i]];
+            sum += f.guesses[i] * weight_[missed[i]];
             total += weight_[missed[i]];
         }
-        int eighths = (8 * sum + (total >> 1) + (total << 13)) / total - 8192;
+        f.eighths = (8 * sum + (total >> 1) + (total << 13)) / total - 8192;
         // How much there is to code: errors around, and edges.
         const std::int16_t *r0 = &plane.value[0][x], *r1 = &plane.value[1][x];
         const std::int16_t *e0 = &plane.miss[0][x], *e1 = &plane.miss[1][x];
@@ -218,45 +199,52 @@ private:
                            3 * std::abs(before);
         const unsigned octave = static_cast<unsigned>(std::bit_width(static_cast<unsigned>(energy))) - 3;
         const std::size_t level = std::min<std::size_t>(levels - 1, 4 * octave + (energy >> octave & 3));
-        const int mean = eighths >> 3;
+        const int mean = f.eighths >> 3;
         const std::size_t texture = (r0[-1] > mean) | (r1[0] > mean) << 1 | (r1[-1] > mean) << 2 | (r1[1] > mean) << 3 |
                                     (r0[-2] > mean) << 4 | (plane.value[2][x] > mean) << 5;
-        Bias& bias = bias_[(k * 64 + texture) * 8 + level / 4];
-        eighths += bias.mend;
-        const int predicted = std::clamp((eighths + 4) >> 3, low, high);
+        f.bias = &bias_[(k * 64 + texture) * 8 + level / 4];
+        f.eighths += f.bias->mend;
+        f.predicted = std::clamp((f.eighths + 4) >> 3, low, high);
         // The residual less its last `cut` bits is one of 16 symbols, the outer two open.
-        const unsigned cut = octave > 4 ? octave - 4 : 0;
+        const unsigned cut = f.cut = octave > 4 ? octave - 4 : 0;
         const auto three = [&](int r) {
             return static_cast<std::size_t>(std::clamp((r + (1 << cut >> 1)) >> cut, -2, 2) + 2);
         };
-        Shares& a = main_[(k * levels + level) * 4 + (cut ? 0 : (eighths + 4) >> 1 & 3)];
-        Shares& b = side_[way_.screen ? (k * 512 + static_cast<std::size_t>(predicted + 256)) * cuts + cut
-                                      : (((k * cuts + cut) * 5 + three(e1[0])) * 5 + three(e1[1])) * 5 + three(e0[-1])];
+        f.a = &main_[(k * levels + level) * 4 + (cut ? 0 : (f.eighths + 4) >> 1 & 3)];
+        f.b = &side_[way_.screen ? (k * 512 + static_cast<std::size_t>(f.predicted + 256)) * cuts + cut
+                                 : (((k * cuts + cut) * 5 + three(e1[0])) * 5 + three(e1[1])) * 5 + three(e0[-1])];
         const unsigned share = way_.screen ? 2 : 3;
-        Cuts mixed;
         for (std::size_t i = 0; i < 16; ++i)
-            mixed[i] = static_cast<std::uint16_t>((a.cut[i] * share + b.cut[i] * (4 - share)) >> 2);
+            f.mixed[i] = static_cast<std::uint16_t>((f.a->cut[i] * share + f.b->cut[i] * (4 - share)) >> 2);
+        return f;
+    }
+
+    int code_value(std::size_t x, std::size_t c, int want, int low, int high, int& before) {
+        const std::size_t k = std::min<std::size_t>(c, 2);
+        const Forecast f = forecast(x, c, low, high, before);
         const int step = static_cast<int>(way_.step);
         int q = 0;
         if constexpr (!Coder::reads) {
-            q = (std::abs(want - predicted) + step / 2) / step;
-            if (want < predicted) q = -q;
+            q = (std::abs(want - f.predicted) + step / 2) / step;
+            if (want < f.predicted) q = -q;
         }
-        const int whole = q >> cut;
-        const unsigned s = coder_.symbol(mixed, static_cast<unsigned>(std::clamp(whole, -8, 7) + 8));
-        a.learn(s);
-        b.learn(s);
+        const int whole = q >> f.cut;
+        const unsigned s = coder_.symbol(f.mixed, static_cast<unsigned>(std::clamp(whole, -8, 7) + 8));
+        f.a->learn(s);
+        f.b->learn(s);
         int upper = static_cast<int>(s) - 8;
         if (s == 15) upper += escape(escapes_[k][1], whole - 7);
         if (s == 0) upper -= escape(escapes_[k][0], -8 - whole);
-        const std::uint32_t lower = cut ? coder_.raw(cut, static_cast<std::uint32_t>(q) & ((1u << cut) - 1)) : 0;
-        q = upper * (1 << cut) + static_cast<int>(lower);
-        const int v = std::clamp(predicted + q * step, low, high);
-        bias.sum += 8 * v - eighths + bias.mend;
+        const std::uint32_t lower =
+            f.cut ? coder_.raw(f.cut, static_cast<std::uint32_t>(q) & ((1u << f.cut) - 1)) : 0;
+        q = upper * (1 << f.cut) + static_cast<int>(lower);
+        const int v = std::clamp(f.predicted + q * step, low, high);
+        Bias& bias = *f.bias;
+        bias.sum += 8 * v - f.eighths + bias.mend;
         if (++bias.count == 64) bias.sum >>= 1, bias.count = 32;
         bias.mend = std::clamp(bias.sum / bias.count, -64, 64);
-        before = v - predicted;
-        keep(x, plane, g, v, before);
+        before = v - f.predicted;
+        keep(x, planes_[c], f.guesses, v, before);
         return v;
     }
 
@@ -286,35 +274,30 @@ private:
         const std::uint32_t small = hash(hash(hash(1, w), n), ne), near = hash(small, nw);
         const std::uint32_t far = hash(hash(hash(hash(hash(near, ww), nn), r1[2]), r2[1]), r2[-1]);
         const std::array<Place*, 2> places = {find(0, far), find(1, near)};
-        // What the pixel may be, likeliest first, each once.
-        std::array<Pixel, kinds> list;
-        std::array<std::size_t, kinds> from;
-        std::size_t count = 0;
+        Round round;
         const auto add = [&](Pixel candidate, std::size_t kind) {
-            if (count == kinds || std::find(list.begin(), list.begin() + count, candidate) != list.begin() + count) return;
-            list[count] = candidate, from[count++] = kind;
+            const auto end = round.list.begin() + round.count;
+            if (round.count == kinds || std::find(round.list.begin(), end, candidate) != end) return;
+            round.list[round.count] = candidate, round.from[round.count++] = kind;
         };
         for (std::size_t i = 0; i < 2; ++i)
             if (places[i]->used) add(places[i]->pixel, i);
-        if (lately_ || !count) {  // where nothing helps, little is tried
+        if (lately_ || !round.count) {  // where nothing helps, little is tried
             add(w, 2), add(n, 3), add(ne, 4), add(nw, 4);
         }
         const auto trust = [&](std::size_t i) {
             return places[i]->used ? std::min<std::size_t>(places[i]->right, i ? 2 : 6) + 1 : 0;
         };
-        const std::size_t trusts = std::min<std::size_t>(trust(0), 3) * 4 + trust(1);
-        const std::size_t same = (w == n) | (n == nw) << 1 | (n == ne) << 2 | (w == ww) << 3 | (n == nn) << 4;
+        round.near = near;
+        round.trust = trust(0);
+        round.trusts = std::min<std::size_t>(round.trust, 3) * 4 + trust(1);
+        round.same = (w == n) | (n == nw) << 1 | (n == ne) << 2 | (w == ww) << 3 | (n == nn) << 4;
+        if constexpr (!Coder::reads) p = coder_.choose(*this, x, p, round);
         std::size_t at = 0;
         bool hit = false;
-        for (; at < count; ++at) {
-            const std::size_t turn = at * kinds + from[at];
-            const std::array<Chance*, 3> of = {
-                &patterns_[(turn * 16 + trusts) * 32 + same], &histories_[turn * 512 + history_],
-                &hashed_[hash(near, static_cast<Pixel>(turn)) >> (32 - flag_bits)]};
-            hit = mixers_[turn * 8 + trust(0)].code(coder_, of, !Coder::reads && close(list[at], p), 250);
-            if (hit) break;
-        }
-        const Pixel result = hit ? list[at] : code_pixel(x, p);
+        for (; at < round.count && !hit; at += !hit)
+            hit = mixer(round, at).code(coder_, chances(round, at), !Coder::reads && close(round.list[at], p), 250);
+        const Pixel result = hit ? round.list[at] : code_pixel(x, p);
         if (hit) settle(x, result);
         history_ = (history_ << 1 | (hit && at == 0)) & 511;
         lately_ = (lately_ << 1 | hit) & 255;
@@ -330,6 +313,16 @@ private:
         return result;
     }
 
+    std::array<Chance*, 3> chances(const Round& round, std::size_t at) {
+        const std::size_t turn = at * kinds + round.from[at];
+        return {&patterns_[(turn * 16 + round.trusts) * 32 + round.same], &histories_[turn * 512 + history_],
+                &hashed_[hash(round.near, static_cast<Pixel>(turn)) >> (32 - flag_bits)]};
+    }
+
+    Mixer& mixer(const Round& round, std::size_t at) {
+        return mixers_[(at * kinds + round.from[at]) * 8 + round.trust];
+    }
+
     Place* find(std::size_t table, std::uint32_t key) {
         Place* place = &places_[table][key >> (32 - place_bits_)];
         const auto check = static_cast<std::uint16_t>(key);
@@ -339,7 +332,7 @@ private:
 
     // Values and misses of a pixel that was not coded value after value.
     void settle(std::size_t x, Pixel p) {
-        const Values v = spread(p);
+        const Values v = way_.spread(p);
         for (std::size_t c = 0; c < shape_.channels; ++c)
             keep(x, planes_[c], guess(x, planes_[c], 0), v[c], 0);
     }

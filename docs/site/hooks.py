@@ -36,7 +36,7 @@ ELSEWHERE = {
 """Pages of the site, and the files that they are."""
 RESULTS = ROOT / "docs" / "results"
 
-LINK = re.compile(r"\]\(([^()\s#]+)(#[^()\s]*)?\)")
+LINK = re.compile(r"(!?)\[([^\[\]]*)\]\(([^()\s#]+)(#[^()\s]*)?\)")
 PICTURE = re.compile(r"^!\[([^\]]*)\]\(([^()\s]+\.svg)\)$", re.MULTILINE)
 
 
@@ -50,8 +50,15 @@ MADE = {"plot": lambda: plot.svg(RESULTS), "short": _short}
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Put the pages of systems and reference into the navigation."""
+    """Put the pages that are made into the navigation, and those of docs/ that it does not name."""
+    docs = ROOT / "docs"
+    named = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    others = {
+        folder: [str(path.relative_to(docs)) for path in sorted(docs.glob(pattern))]
+        for folder, pattern in (("./", "*.md"), ("results/", "results/*/*.md"))
+    }
     made = {"systems/": systems.navigation(), "reference/": reference.navigation()}
+    made |= {folder: [uri for uri in uris if uri not in named] for folder, uris in others.items()}
     for section in config.nav or []:
         for title, pages in section.items():
             if isinstance(pages, list):
@@ -69,21 +76,21 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         uri: (ROOT / path).read_text(encoding="utf-8") for uri, path in ELSEWHERE.items()
     }
     cache = ROOT / "build" / "docs-systems.json"
-    pages |= systems.pages(repository(config), None if QUICK else cache)
+    pages |= systems.pages(None if QUICK else cache)
     pages |= reference.pages()
     for path in sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")):
-        pages |= notebooks.pages(path, repository(config), run=not QUICK)
+        pages |= notebooks.pages(path, run=not QUICK)
     for uri, content in pages.items():
         files.append(File.generated(config, uri, content=content))
     return files
 
 
-def repository(config: MkDocsConfig) -> str:
-    """Address of a file of the repository, without its path."""
+def repository() -> str:
+    """Address of a file of the repository, without its path; nothing as long as there is no address."""
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     match = re.search(r'^Source = "([^"]+)"', project, re.MULTILINE)
     assert match is not None
-    return f"{match[1]}/blob/main"
+    return "" if ".invalid/" in match[1] else f"{match[1]}/blob/main"
 
 
 def on_page_markdown(text: str, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -96,22 +103,26 @@ def on_page_markdown(text: str, page: Page, config: MkDocsConfig, files: Files) 
     text = re.sub(r"^<!-- made:(\w+) -->$", lambda m: MADE[m[1]](), text, flags=re.MULTILINE)
     text = PICTURE.sub(lambda m: _inline(m[0], m[1], posixpath.join(posixpath.dirname(uri), m[2])), text)
     origin = ELSEWHERE.get(uri, f"docs/{uri}")
-    return LINK.sub(lambda m: f"]({_target(m[1], uri, origin, files, config)}{m[2] or ''})", text)
+    return LINK.sub(lambda m: _linked(m, uri, origin, files), text)
 
 
-def _target(target: str, uri: str, origin: str, files: Files, config: MkDocsConfig) -> str:
+def _linked(link: re.Match[str], uri: str, origin: str, files: Files) -> str:
+    """A link as it has to be in the page ``uri``, whose file in the repository is ``origin``."""
+    mark, label, target, place = link.groups("")
     if "://" in target or target.startswith("mailto:"):
-        return target
+        return link[0]
     path = posixpath.normpath(posixpath.join(posixpath.dirname(origin), target))
     here = {there: made for made, there in ELSEWHERE.items()}
     inside = path.removeprefix("docs/") if path.startswith("docs/") else here.get(path, "")
     inside = "index.md" if path == "README.md" else inside.replace(".ipynb", ".md")
     file = files.get_file_from_path(inside) if inside else None
     if file is not None and file.inclusion.is_included():
-        return posixpath.relpath(inside, posixpath.dirname(uri) or ".")
-    if (ROOT / path).exists():
-        return f"{repository(config)}/{path}"
-    return target  # MkDocs says that it is broken
+        return f"{mark}[{label}]({posixpath.relpath(inside, posixpath.dirname(uri) or '.')}{place})"
+    if not (ROOT / path).exists():
+        return link[0]  # MkDocs says that it is broken
+    if not repository():
+        return f'<span title="{path}, in the repository">{label}</span>'
+    return f"{mark}[{label}]({repository()}/{path}{place})"
 
 
 def _inline(whole: str, label: str, uri: str) -> str:

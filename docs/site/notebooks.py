@@ -17,7 +17,7 @@ from PIL import Image
 TERMINAL = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def pages(path: Path, repository: str, *, run: bool) -> dict[str, str | bytes]:
+def pages(path: Path, *, run: bool) -> dict[str, str | bytes]:
     """The page of a notebook, and the pictures in it, by their place in the site."""
     book = nbformat.read(path, as_version=4)
     if run:
@@ -32,7 +32,7 @@ def pages(path: Path, repository: str, *, run: bool) -> dict[str, str | bytes]:
         printed = "".join(o.text for o in cell.get("outputs", []) if o.get("name") == "stdout")
         parts += [_text(printed) if printed else ""]
         parts += [_shown(output, path.stem, made) for output in cell.get("outputs", [])]
-    parts.append(f"*This page is a notebook: [{path.name}]({repository}/docs/notebooks/{path.name}).*")
+    parts.append(f"*This page is a notebook: `docs/notebooks/{path.name}`.*")
     made[f"notebooks/{path.stem}.md"] = "\n\n".join(part for part in parts if part) + "\n"
     return made
 

@@ -1,4 +1,4 @@
-"""A page for each published system, from the registry: diagram, citation, sizes, and what it costs."""
+"""A page for each system, from the registry: diagram, citation, sizes, and what it costs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def navigation() -> list[Any]:
     """The entries of the menu, by year."""
     years: dict[str, list[dict[str, str]]] = {}
     for name in registry.names():
-        year = (re.findall(r"\d{4}", name) or ["JPEG AI, final"])[0]
+        undated = "JPEG AI, final" if name.startswith("jpegai") else "Ours"
+        year = (re.findall(r"\d{4}", name) or [undated])[0]
         years.setdefault(year, []).append({name: f"systems/{name}.md"})
     return [{"One by one": [{year: pages} for year, pages in years.items()]}]
 
@@ -38,10 +39,10 @@ def linked(text: str) -> str:
     )
 
 
-def pages(repository: str, cache: Path | None) -> dict[str, str]:
+def pages(cache: Path | None) -> dict[str, str]:
     """The pages' sources. cache: where what was counted is kept; None leaves the counting out."""
     counted = {} if cache is None else _counted(cache)
-    return {f"systems/{name}.md": _page(name, repository, counted.get(name)) for name in registry.names()}
+    return {f"systems/{name}.md": _page(name, counted.get(name)) for name in registry.names()}
 
 
 def _counted(cache: Path) -> dict[str, dict[str, Any]]:
@@ -65,7 +66,7 @@ def _count(name: str) -> dict[str, Any]:
     }
 
 
-def _page(name: str, repository: str, counted: dict[str, Any] | None) -> str:
+def _page(name: str, counted: dict[str, Any] | None) -> str:
     entry = registry.entry(name)
     module = importlib.import_module(entry.model.__module__)
     file = f"src/{entry.model.__module__.replace('.', '/')}.py"
@@ -90,7 +91,7 @@ def _page(name: str, repository: str, counted: dict[str, Any] | None) -> str:
         lines += ["", "## What it costs", "", *_costs(counted)]
     lines += ["", "## Try it", "", "```sh", f"calotype lab describe {name}"]
     lines += [f"calotype lab train {name} --data photos/ --out run", "```", ""]
-    lines += [f"[Training](../training.md) says more. The code: [{file}]({repository}/{file})."]
+    lines += [f"[Training](../training.md) says more. The code: [{file}](../../{file})."]
     return "\n".join(lines) + "\n"
 
 

@@ -48,6 +48,7 @@ def test_one_system_is_measured() -> None:
         assert found[part]["peak_mib"] > 4 * found["parameters"] / 2**20  # the weights at least
 
 
+@pytest.mark.slow
 def test_ways_to_a_rate() -> None:
     found = {w.system: w for w in ways()}
     assert found["minnen2018-mean-scale"].weights == 8 * 7_028_003

@@ -53,6 +53,13 @@ def test_gain_is_a_bd_rate(effort: ModuleType) -> None:
     assert "2 pictures at 4 qualities" in text
 
 
+def test_clock_times_may_be_missing(effort: ModuleType) -> None:
+    stored = _stored(0.05)
+    for row in stored["files"]:
+        del row["wall"]
+    assert "| 3 | -5.00 % |  | 5 |" in effort.table(stored)
+
+
 def test_unfinished_efforts_are_left_out(effort: ModuleType) -> None:
     stored = _stored(0.05)
     del stored["files"][-1]

@@ -68,6 +68,20 @@ def test_map(run: Run, file: Path, tmp_path: Path, part: str) -> None:
         assert len(np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0)) > 20
 
 
+def test_bits_and_map_of_pixels(run: Run, tmp_path: Path) -> None:
+    pixels = np.full((64, 80, 3), 200, np.uint8)
+    pixels[20:30, 16:32] = np.random.default_rng(1).integers(0, 256, (10, 16, 3))
+    calotype.save(Image.fromarray(pixels), tmp_path / "a.calo", lossless=True)
+    drawn = ("--map", tmp_path / "bits.png", "--map-of", "pixels")
+    lines = run("probe", tmp_path / "a.calo", "--bits", *drawn).out
+    assert "tiles of pixels" in lines
+    assert "100.0%" in lines
+    with Image.open(tmp_path / "bits.png") as image:
+        shown = np.asarray(image.convert("RGB"))
+    assert tuple(shown[8 + 3, 8 + 3]) == COLOURS[-1]
+    assert shown[8 * 3 + 3, 8 * 4 + 3].sum() < 100
+
+
 def test_bits_without_the_pack(run: Run, file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("CALOTYPE_PACKS")
     assert "is needed" in run("probe", file, "--bits").complaint

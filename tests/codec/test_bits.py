@@ -61,6 +61,32 @@ def test_bits_are_where_the_picture_is(tiny: Pack, scene: Scene) -> None:
         assert bits.of(part)[:, 16:].sum() > 2 * bits.of(part)[:, :16].sum()
 
 
+def test_tiles_of_pixels_are_in_the_map(tiny: Pack, scene: Scene) -> None:
+    """Beside latents, alone and grey: each in its place, and the sum is their payloads'."""
+    pixels = scene(500, 500)
+    pixels[:256, :256] = 255
+    pixels[98:106, 20:236] = 80 * np.random.default_rng(1).integers(0, 3, (8, 216, 1))
+    data = encode(Picture(pixels), quality=60, pack=tiny, tile=256).data
+    file, bits = parse(data), count(data, pack=tiny)
+    assert file.pixels == [True, False, False, False]
+    drawn = bits.of("pixels")
+    assert bits.pixels == 8 * len(file.tiles[0])
+    assert bits.pixels - 64 <= drawn.sum() <= bits.pixels
+    assert drawn[6, 1:15].sum() > 0.8 * drawn.sum()
+    assert not drawn[16:].any()
+    assert not drawn[:, 16:].any()
+    assert bits.of("all").sum() == pytest.approx(
+        drawn.sum() + sum(bits.of(part).sum() for part in ("z", "low", "high"))
+    )
+    for picture in (Picture(pixels), Picture(np.repeat(pixels[:, :, :1], 3, axis=2), grey=True)):
+        data = encode(picture, lossless=True, tile=128).data
+        bits = count(data)
+        assert bits.payload == bits.pixels
+        assert bits.of("pixels").shape == (32, 32)
+        assert bits.of("pixels").sum() == pytest.approx(bits.pixels, abs=64 * 16)
+        assert bits.latents == bits.skipped == 0
+
+
 def test_stages_are_a_partition() -> None:
     for octaves in (0, 2, 3):
         for shape in ((1, 1), (5, 13), (16, 24)):

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import calotype
+from calotype.bitstream import Box
 from calotype.codec import latents, library
 from calotype.codec.decoder import decode
-from calotype.codec.effort import graphs, onnx_writer
+from calotype.codec.effort import graphs, onnx_writer, refine
 from calotype.codec.effort.rates import REACH, Prices
 from calotype.codec.effort.slopes import Slopes
 from calotype.codec.effort.worth import worth
@@ -128,6 +129,19 @@ def test_slopes_are_those_of_the_synthesis(pack: Pack, scene: Scene) -> None:
         way *= np.float32(0.004) / np.abs(way).max()  # small: ReLUs have kinks
         up, down = (slopes.run(y_hat + sign * way, level, target)[0] for sign in (1, -1))
         assert (up - down) / 2 == pytest.approx(float((slope * way).sum()), rel=0.02)
+
+
+def test_tables_are_those_of_the_nearest_integers(pack: Pack, scene: Scene) -> None:
+    """What lies between integers is no smaller than what it is nearest to."""
+    pixels = scene(64, 128)
+    networks = _coded(pack, pixels)[0]
+    y = networks.run("analysis", pixels=pixels[None])
+    part = refine.Tile(y, pixels[None], Box(0, 0, 8, 4))
+    search = refine._Search(networks, refine.tools(pack, 1), part, 1e-3)
+    whole = search.start.r
+    near = whole - 0.3 * np.sign(whole)
+    assert (np.trunc(near) != whole).any()
+    np.testing.assert_array_equal(search.tables(near), search.tables(whole))
 
 
 def test_prices_are_those_of_the_coder(pack: Pack) -> None:

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from calotype.bitstream import parse, probe
-from calotype.codec import mixed
 from calotype.codec.decoder import decode, preview
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
 from calotype.codec.pack import Pack
 from calotype.codec.pixels import drawn
 from calotype.codec.rate import Target
+from calotype.codec.traits import Traits, crisp, solid
 from calotype.errors import FormatError
 
 Scene = Callable[..., np.ndarray]
@@ -131,14 +131,32 @@ def test_photographs_are_left_alone(tiny: Pack, scene: Scene) -> None:
     assert not any(parse(data).pixels)
 
 
-def test_rounding_spares_what_is_flat() -> None:
-    pixels = text(60, 80)
-    pixels[30] = np.random.default_rng(1).integers(0, 256, (80, 3))
-    for steps in (32, 10, 6):
-        found = mixed.rounded(pixels, steps).astype(int)
-        assert np.array_equal(found[:30], pixels[:30])
-        assert np.abs(found - pixels).max() <= 128 // steps + 1
-        assert len(np.unique(found[30])) <= steps + 1
+@pytest.mark.parametrize("colour", [(0, 255, 0), (255, 255, 255), (255, 0, 255), (3, 90, 200)])
+def test_pictures_of_one_colour_are_exact(tiny: Pack, colour: tuple[int, int, int]) -> None:
+    """At every size, and in fewer bytes than latents take."""
+    for height, width in ((1, 1), (1, 40), (5, 17), (301, 203)):
+        pixels = np.full((height, width, 3), colour, np.uint8)
+        data = encode(Picture(pixels), quality=60, pack=tiny).data
+        assert np.array_equal(decode(data, pack=tiny).picture.pixels, pixels)
+        assert len(data) < 50
+
+
+def test_traits_add_up(scene: Scene) -> None:
+    """Tile by tile as over the whole, whatever the bands that they are counted in; larger tiles are sums."""
+    pixels = text(300, 410)
+    pixels[64:200, 100:300] = scene(136, 200)
+    fine, whole = Traits.of(pixels, 64), Traits.of(pixels, 512)
+    marks = {"drawn": drawn(pixels), "crisp": crisp(pixels), "solid": solid(pixels)}
+    for name, mark in marks.items():
+        assert getattr(whole, name)[0, 0] == mark.sum()
+        assert getattr(fine, name)[1, 2] == mark[64:128, 128:192].sum()
+        assert np.array_equal(getattr(fine.tiles(512), name), getattr(whole, name))
+        assert getattr(fine.tiles(128), name)[2, 3] == mark[256:, 384:].sum()
+    assert fine.area.sum() == 300 * 410
+    suspicious = fine.suspicious()
+    assert suspicious[0, 0]
+    assert not suspicious[1, 2]
+    assert fine.least_drawn() in {(1, 2), (1, 3), (2, 2), (2, 3)}
 
 
 def test_what_excludes_what() -> None:

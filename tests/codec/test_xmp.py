@@ -105,6 +105,8 @@ def test_raw_profiles_of_png(junk: str) -> None:
     exif = fields.tobytes()
     xml = packet("<dc:title>words</dc:title>")
     assert Picture.from_pil(raw_profile("xmp", xml, junk)).xmp == xml
+    notes = Picture.from_pil(raw_profile("xmp", xml, junk)).notes
+    assert any("damaged" in note for note in notes) == bool(junk)
     assert Picture.from_pil(raw_profile("APP1", xmp.STANDARD + xml, junk)).xmp == xml
     for kind, data in (("exif", exif), ("exif", exif[6:]), ("APP1", exif)):
         assert Picture.from_pil(raw_profile(kind, data, junk)).exif == exif[6:]

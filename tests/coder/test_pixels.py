@@ -123,6 +123,53 @@ def test_refused() -> None:
         encode_pixels(np.zeros((3, 3, 1), np.uint8), 33)
 
 
+def letters(height: int, width: int, seed: int) -> np.ndarray:
+    """White with marks in many shades, as smooth letters are."""
+    random = np.random.default_rng(seed)
+    page = np.full((height, width, 3), 255, np.uint8)
+    for top in range(3, height - 9, 14):
+        for left in range(3, width - 7, 9):
+            page[top : top + 9, left : left + 5] = random.integers(0, 256, (9, 5, 1))
+    return page
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_near_pixels_are_what_errors_are_worth(channels: int) -> None:
+    """The more an error is worth the more is spent; bits and errors together are least for their worth."""
+    pixels = np.ascontiguousarray(letters(128, 160, 4)[..., :channels])
+    flat = pixels[..., 0] == 255
+    exact, _ = encode_pixels(pixels)
+    found = []
+    for worth in (0.002, 0.02, 0.2):
+        data, coded = encode_pixels(pixels, like=exact, worth=worth)
+        assert np.array_equal(decode_pixels(data, 128, 160, channels), coded)
+        assert (coded[1:-1, 1:-1][flat[1:-1, 1:-1]] == 255).mean() > 0.99
+        found.append((8 * len(data), int(np.square(coded.astype(int) - pixels).sum())))
+    bits, errors = zip(*found)
+    assert list(bits) == sorted(bits)
+    assert list(errors) == sorted(errors, reverse=True)
+    assert 8 * len(exact) > bits[-1]
+    for k, worth in enumerate((0.002, 0.02, 0.2)):
+        costs = [b + worth * e for b, e in found]
+        assert costs[k] < 1.1 * min(costs)
+        assert costs[k] < 8 * len(exact) * (0.95 if worth < 0.01 else 1.02)
+
+
+def test_what_costs_too_much_is_given_up() -> None:
+    pixels = np.ascontiguousarray(letters(128, 160, 4))
+    exact, _ = encode_pixels(pixels)
+    for worth in (0.0, 0.02):
+        size = len(encode_pixels(pixels, like=exact, worth=worth)[0])
+        data, _ = encode_pixels(pixels, like=exact, worth=worth, most=2 * size)
+        assert data == b""
+        data, _ = encode_pixels(pixels, like=exact, worth=worth, most=100 * size)
+        assert len(data) == size
+    assert encode_pixels(pixels, most=len(exact))[0] == b""
+    data, coded = encode_pixels(pixels, most=16 * len(exact))
+    assert np.array_equal(coded, pixels)
+    assert len(data) < 1.04 * len(exact)
+
+
 GOLDEN = {
     (1, 1, 1, 0): ("8a88aeb181f481b7", "1d53534f198fe721"),
     (40, 50, 3, 0): ("15647794b1d66ab6", "127b143b9676835b"),

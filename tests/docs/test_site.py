@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("mkdocs")
 pytest.importorskip("torch")
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 LOADED = re.compile(r"<(?:link|script|img|source|iframe|object|embed|video|audio)\b[^>]*>")

@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     )
     options.add_argument(
         "--map-of",
-        choices=("all", "z", "low", "high"),
+        choices=("all", "z", "low", "high", "pixels"),
         default="all",
         help="draw those of a part; default: all",
     )
@@ -114,7 +114,7 @@ _STAGES = {"z": "hyper-latents", "low": "low channels", "high": "high channels"}
 
 
 def _bits(bits: dict[str, Any]) -> list[str]:
-    """A table of the stages, and how much is skipped."""
+    """A table of the stages, tiles of pixels, and how much is skipped."""
     lines = ["bits          of                    stage      bits   share"]
     for part, what in _STAGES.items():
         for number, some in enumerate(bits[part]):
@@ -123,7 +123,10 @@ def _bits(bits: dict[str, Any]) -> list[str]:
             stage = f"phase {phase}" if part == "high" else f"{octave}.{phase}" if number else "base"
             share = some / max(bits["payload"], 1)
             lines.append(f"  {part:11} {what:16} {stage:>10} {some:9.0f}  {share:6.1%}")
-    skipped = bits["skipped"] / bits["latents"]
+    if bits["pixels"]:
+        share = bits["pixels"] / bits["payload"]
+        lines.append(f"  {'pixels':11} {'tiles of pixels':16} {'':10} {bits['pixels']:9.0f}  {share:6.1%}")
+    skipped = bits["skipped"] / max(bits["latents"], 1)
     return [*lines, f"  skipped     {bits['skipped']} of {bits['latents']} latents ({skipped:.1%})"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,8 @@ class Analysis:
         self.bounds = tiles.latent_box(Box(0, 0, header.width, header.height))
         self.windows = [window for row in tiles.windows(self.bounds, self.workers) for window in row]
         self.kept: list[Floats] = []
+        self._boxes: list[Box] = self.windows
+        self._make: Callable[[int], Floats] = self._window
 
     def each(self, use: Callable[[int, Floats], Result]) -> Iterator[Result]:
         """``use(k, y)`` by the workers, for y [1, M, h, w] of tile k with its margin; results in order."""
@@ -44,11 +47,21 @@ class Analysis:
         columns, _ = grid_size(self.header)
         boxes = [self.seen(k) for k in range(tile_count(self.header))]
         rows = [boxes[k : k + columns] for k in range(0, len(boxes), columns)]
-        return Mosaic(self.windows, self._window, 2).read(self.pool, rows, use)
+        return Mosaic(self._boxes, self._make, 2).read(self.pool, rows, use)
 
     def keep(self) -> None:
         """Analyse now, once for all that follows: a search reads every tile at each level that it tries."""
         self.kept = self.kept or list(self.each(lambda _, y: np.array(y)))
+
+    def tiled(self, side: int) -> Analysis:
+        """The same latents in tiles of another side; what was kept is not made again."""
+        header = replace(self.header, tile=side)
+        share = tiles.share(self.workers * self.threads, tile_count(header))
+        other = Analysis(self.pixels, header, self.pack, share, self.pool, self.margin)
+        if self.kept:
+            other._boxes = [self.seen(k) for k in range(len(self.kept))]
+            other._make = lambda k: self.kept[k]
+        return other
 
     def tile(self, tile: int) -> Box:
         """The latents of a tile."""

@@ -1,7 +1,7 @@
 """Where the bits of a file went: how many to each stage of its integers, and to each place of the picture.
 
 What an integer costs follows from the table that codes it, -log2 of its share; the sum is that of the tiles'
-payloads but for some bytes. No network runs.
+payloads but for some bytes. No network runs. Tiles of pixels are told as one part.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from calotype.bitstream import Box, Limits, parse, tile_box
 from calotype.codec import latents, library, tiles
 from calotype.codec.latents import CELL, LOW, PHASES, Networks
 from calotype.codec.pack import Pack
+from calotype.coder import pixel_bits
 from calotype.errors import FormatError
 
-Part = Literal["all", "z", "low", "high"]
+Part = Literal["all", "z", "low", "high", "pixels"]
+STAGED = ("z", "low", "high")
 Z_OCTAVES, LOW_OCTAVES = 2, 3
 _CHANNELS = 32  # counted at a time, for little memory
 
@@ -33,7 +35,7 @@ class Bits:
     latents:      how many there are, M for every 16 x 16 pixels
     skipped:      how many of them took no bits
     payload:      what the tiles' payloads have
-    pixels:       those of them that tiles of pixels have; they are in no map
+    pixels:       those of them that tiles of pixels have
     maps:         [ceil(H / 16), ceil(W / 16)] bits of each place, by part; z is spread over its cells
     """
 
@@ -52,9 +54,7 @@ class Bits:
 
     def to_dict(self) -> dict[str, Any]:
         """All but the maps, ready for JSON."""
-        found: dict[str, Any] = {
-            part: [round(float(n), 1) for n in getattr(self, part)] for part in self.maps
-        }
+        found: dict[str, Any] = {part: [round(float(n), 1) for n in getattr(self, part)] for part in STAGED}
         return found | {
             "latents": self.latents,
             "skipped": self.skipped,
@@ -78,20 +78,25 @@ def count(
     if header.lab:
         raise FormatError("a laboratory file does not say where its bits went", field="flags")
     whole = tiles.latent_box(Box(0, 0, header.width, header.height))
-    bits = Bits(maps={part: np.zeros((whole.height, whole.width)) for part in ("z", "low", "high")})
-    if all(file.pixels):
-        bits.payload = bits.pixels = 8 * sum(map(len, file.tiles))
-        return bits
-    found = library.of(header, pack)
-    networks = Networks(found, found.level(header.level))
+    bits = Bits(maps={part: np.zeros((whole.height, whole.width)) for part in (*STAGED, "pixels")})
+    networks = None
+    if not all(file.pixels):
+        found = library.of(header, pack)
+        networks = Networks(found, found.level(header.level))
     for tile, payload in enumerate(file.tiles):
-        if file.pixels[tile]:
-            bits.payload += 8 * len(payload)
-            bits.pixels += 8 * len(payload)
-            continue
-        box = tiles.latent_box(tile_box(header, tile))
+        bits.payload += 8 * len(payload)
+        box = tile_box(header, tile)
         try:
-            _count(bits, networks, payload, box)
+            if file.pixels[tile]:
+                bits.pixels += 8 * len(payload)
+                place = tiles.inside(tiles.latent_box(box), Box(0, 0, 0, 0))[1:]
+                channels = 1 if header.grey else 3
+                bits.maps["pixels"][place] = pixel_bits(
+                    payload, box.height, box.width, channels, tiles.STRIDE
+                )
+            else:
+                assert networks is not None
+                _count(bits, networks, payload, tiles.latent_box(box))
         except FormatError as error:
             raise FormatError(str(error), field=error.field or f"tile {tile}") from None
     return bits
@@ -104,7 +109,6 @@ def _count(bits: Bits, networks: Networks, payload: memoryview, box: Box) -> Non
     z, r = coder.read(level, payload, h, w)
     found = coder.classes(level, z, r)
     place = tiles.inside(box, Box(0, 0, *bits.maps["z"].shape[::-1]))[1:]
-    bits.payload += 8 * len(payload)
     bits.latents += r.size
     bits.skipped += int((found.index[LOW:] == 0).sum())
 

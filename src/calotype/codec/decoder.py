@@ -110,7 +110,7 @@ def _decoded(
     header = file.header
     # A picture of pixels alone needs no pack, not even where tiles are missing.
     stored = header.pack_id == NO_PACK or all(file.pixels)
-    native = None if stored else library.of(header, pack).native
+    native = None if stored else library.native(header, pack)
     colours = 1 if header.grey else 3
     out = np.empty((box.height, box.width, colours + (file.alpha is not None)), np.uint8)
     failed, error = decode_file(

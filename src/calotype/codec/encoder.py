@@ -27,6 +27,7 @@ from calotype.codec.pixels import NO_PACK, STEPS, TILE, write_alpha, write_whole
 from calotype.codec.proof import Proof
 from calotype.codec.rate import Target
 from calotype.codec.runtime import default_threads
+from calotype.codec.traits import Traits
 
 DEFAULT_QUALITY = 80.0
 """Where photographs look flawless at normal viewing distance; a plain map gives about as much."""
@@ -108,18 +109,21 @@ def encode(
     with tiles.pool(min(threads, tiles.MAX_WORKERS)) as pool:
         margin = loaded.manifest.synthesis_margin if effort else 0  # refining looks at a tile's pixels
 
-        def analysed(side: int) -> Mixture:
-            header = Header(*size, level or 0, loaded.key, side, picture.grey)
-            share = tiles.share(threads, tile_count(header))
-            analysis = Analysis(picture.pixels, header, loaded, share, pool, margin)
-            return Mixture(analysis, Choice(analysis, effort))
-
-        mixture = analysed(tile or loaded.manifest.tile)
-        ladder = aim.ladder(mixture.analysis)
+        header = Header(*size, level or 0, loaded.key, tile or loaded.manifest.tile, picture.grey)
+        share = tiles.share(threads, tile_count(header))
+        analysis = Analysis(picture.pixels, header, loaded, share, pool, margin)
+        traits = Traits.of(picture.pixels, min(header.tile, mixed.SIDE))
+        mixture = Mixture(analysis, Choice(analysis, effort), traits)
+        ladder = aim.ladder(analysis)
         if level is None:
             level = ladder.level_of(DEFAULT_QUALITY if quality is None else quality)
         if tile is None:
-            mixture = mixed.suited(mixture, level, lambda: analysed(mixed.SIDE))
+
+            def finer() -> Mixture:
+                other = analysis.tiled(mixed.SIDE)
+                return Mixture(other, Choice(other, effort), traits)
+
+            mixture = mixed.suited(mixture, level, finer)
         exposure = _Exposure(picture, mixture, limits)
         if target is not None:
             return exposure.search(target, ladder)
@@ -147,7 +151,7 @@ class _Exposure:
 
     def __init__(self, picture: Picture, mixture: Mixture, limits: Limits | None = None) -> None:
         self.picture, self.mixture, self.limits = picture, mixture, limits
-        self.analysis, self.choice = mixture.analysis, mixture.choice
+        self.analysis = mixture.analysis
         self.alpha = write_alpha(picture.alpha, self.analysis.header)
         # Refuses at once what could not be written at the end.
         self.writer(io.BytesIO(), self.analysis.header)
@@ -169,7 +173,7 @@ class _Exposure:
         def code(tile: int, y: Floats) -> bytes:
             if tile in stored:
                 return stored[tile].data
-            return latents.write(networks, self.choice.integers(networks, tile, y))
+            return latents.write(networks, self.mixture.integers(networks, tile, y))
 
         out = io.BytesIO()
         with self.writer(out, replace(self.analysis.header, level=level)) as writer:

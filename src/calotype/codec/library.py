@@ -10,11 +10,15 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from calotype.bitstream import Header
 from calotype.codec import manifest
-from calotype.codec.pack import Pack
+from calotype.codec.pack import Pack, open_native
 from calotype.errors import FormatError, PackError
+
+if TYPE_CHECKING:
+    import calotype._rans as _rans
 
 DEFAULT = "photo-eyes"
 TUNES = {"eyes": DEFAULT, "psnr": "photo-psnr"}
@@ -23,6 +27,7 @@ VARIABLE = "CALOTYPE_PACKS"
 BUILT_IN = Path(__file__).resolve().parent.parent / "packs"
 
 _opened: dict[Path, Pack] = {}
+_natives: dict[Path, _rans.Pack] = {}
 _lock = threading.Lock()
 
 
@@ -56,19 +61,53 @@ def find(key: bytes, pack: str | Path | Pack | None = None) -> Pack:
 
     `pack`: a pack to look at first. Raises PackError that names the id when no pack has it.
     """
-    if isinstance(pack, Pack):
-        if pack.key == key:
-            return pack
-        candidates = []
-    else:
-        candidates = list(_within(Path(pack))) if pack is not None else []
-        if pack is not None and not candidates and not any(p.stem == str(pack) for p in paths()):
+    if isinstance(pack, Pack) and pack.key == key:
+        return pack
+    return _open(_search(key, pack)[0])
+
+
+def of(header: Header, pack: str | Path | Pack | None = None) -> Pack:
+    """The pack of a file, which has the file's level. Raises PackError as `find`, FormatError."""
+    found = find(header.pack_id, pack)
+    _check_level(header, found.manifest)
+    return found
+
+
+def native(header: Header, pack: str | Path | Pack | None = None) -> _rans.Pack:
+    """What decodes a file, without all that an encoder needs. Errors as `of`.
+
+    Hashes of a pack that came with the package are not computed again: it is trusted as the code is.
+    """
+    if isinstance(pack, Pack) and pack.key == header.pack_id:
+        return of(header, pack).native
+    path, fields = _search(header.pack_id, pack)
+    _check_level(header, fields)
+    path = path.resolve()
+    with _lock:
+        if path not in _natives:
+            _natives[path] = open_native(path, installed=path.parent == BUILT_IN)
+        return _natives[path]
+
+
+def _check_level(header: Header, fields: manifest.Manifest) -> None:
+    if header.level > fields.max_level:
+        message = f"level {header.level} is beyond those of its pack (0 to {fields.max_level})"
+        raise FormatError(message, field="level")
+
+
+def _search(key: bytes, pack: str | Path | Pack | None) -> tuple[Path, manifest.Manifest]:
+    """The first pack of this id, and its manifest."""
+    candidates: list[Path] = []
+    if pack is not None and not isinstance(pack, Pack):
+        candidates = list(_within(Path(pack)))
+        if not candidates and all(p.stem != str(pack) for p in paths()):
             raise PackError(f"no pack at {pack}")
     broken: PackError | None = None
     for path in (*candidates, *paths()):
         try:
-            if bytes.fromhex(_manifest(path).id[:8]) == key:
-                return _open(path)
+            fields = _manifest(path)
+            if bytes.fromhex(fields.id[:8]) == key:
+                return path, fields
         except PackError as error:
             broken = broken or error
     hint = f" ({broken})" if broken else ""
@@ -76,15 +115,6 @@ def find(key: bytes, pack: str | Path | Pack | None = None) -> Pack:
         f"pack {key.hex()} is needed to decode this file and is not in {_places()}; "
         f"get it and name its folder in {VARIABLE}{hint}"
     )
-
-
-def of(header: Header, pack: str | Path | Pack | None = None) -> Pack:
-    """The pack of a file, which has the file's level. Raises PackError as `find`, FormatError."""
-    found = find(header.pack_id, pack)
-    if header.level > found.manifest.max_level:
-        message = f"level {header.level} is beyond those of its pack (0 to {found.manifest.max_level})"
-        raise FormatError(message, field="level")
-    return found
 
 
 def paths() -> Iterator[Path]:

@@ -73,11 +73,15 @@ def stored(folder: Path, name: str) -> Path:
     return packed if packed.is_file() and not (folder / name).is_file() else folder / name
 
 
-def read(path: Path, name: str) -> bytes:
-    """The file `name` of the pack at `path`, a folder or a zip file. Raises OSError or KeyError."""
+def read(path: Path, name: str, *, unpack: bool = True) -> bytes:
+    """The file `name` of the pack at `path`, a folder or a zip file. Raises OSError or KeyError.
+
+    unpack: give its content; otherwise what is stored may be compressed by gzip
+    """
     if path.is_dir():
         found = stored(path, name)
-        return _plain(found.name, found.read_bytes())
+        data = found.read_bytes()
+        return _plain(found.name, data) if unpack else data
     import zipfile  # late: packs are folders, as a rule
 
     try:

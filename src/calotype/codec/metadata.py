@@ -80,6 +80,10 @@ def _left_out(image: Image.Image) -> tuple[str, ...]:
     if info.get("depth_images"):  # pillow-heif's
         lost.append("a depth map")
     notes: tuple[str, ...] = (f"left out: {', '.join(lost)}",) if lost else ()
+    if any(
+        xmp_data.has_junk(text) for name, text in info.items() if str(name).startswith("Raw profile type")
+    ):
+        notes += ("damaged parts of its EXIF or XMP text were passed over; all pixels are there",)
     urn = b"urn:iso:std:iso:ts:21496"
     if "hdrgainmap" in str(info.get("aux")) or any(data.startswith(urn) for _, data in segments):
         notes += (xmp_data.GAIN_MAP,)

@@ -255,12 +255,7 @@ class Pack:
         """The decoder of whole files. Raises PackError."""
         with self._lock:
             if self._native is None:
-                names = (manifest.TABLES, manifest.NETWORKS)
-                parts = (self._read(manifest.NAME), *(self._verified(name) for name in names))
-                try:
-                    self._native = open_pack(*parts)
-                except ValueError as error:
-                    raise self._error(str(error).removeprefix("pack: ")) from error
+                self._native = open_native(self.path)
             return self._native
 
     @property
@@ -290,6 +285,23 @@ class Pack:
 
     def _error(self, message: str) -> PackError:
         return PackError(f"pack {self.path}: {message}")
+
+
+def open_native(path: Path, *, installed: bool = False) -> _rans.Pack:
+    """The decoder of whole files for the pack at a path; `installed` as in calotype.coder.files.
+
+    Raises PackError.
+    """
+    parts = []
+    for name in (manifest.NAME, manifest.TABLES, manifest.NETWORKS):
+        try:
+            parts.append(manifest.read(path, name, unpack=False))
+        except (OSError, KeyError) as error:
+            raise PackError(f"pack {path}: {name} cannot be read: {error}") from error
+    try:
+        return open_pack(*parts, installed=installed)
+    except ValueError as error:
+        raise PackError(f"pack {path}: {str(error).removeprefix('pack: ')}") from error
 
 
 def _wants_integers(precision: str | None) -> bool:

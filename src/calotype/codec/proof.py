@@ -23,7 +23,7 @@ class Proof:
     """
 
     def __init__(self, mixture: Mixture, networks: Networks) -> None:
-        self.analysis, self.choice, self.networks = mixture.analysis, mixture.choice, networks
+        self.mixture, self.analysis, self.networks = mixture, mixture.analysis, networks
         header = self.analysis.header
         self.stored = mixture.decide(networks)
         self.flags = [tile in self.stored for tile in range(tile_count(header))]
@@ -59,5 +59,5 @@ class Proof:
         if self.flags[tile]:
             box = self.analysis.tile(tile)
             return np.zeros((box.height, box.width, self.networks.pack.manifest.latents), np.int16)
-        coded = self.choice.integers(self.networks, tile, self.analysis.kept[tile])
+        coded = self.mixture.integers(self.networks, tile, self.analysis.kept[tile])
         return latents.restored(self.networks, coded)

@@ -54,11 +54,22 @@ def read(image: Image.Image) -> tuple[bytes | None, tuple[str, ...]]:
 
 def raw_profile(text: object) -> bytes | None:
     """The bytes of a ``Raw profile type ...`` text of a PNG (ImageMagick's): a name, a length, hex digits."""
+    length, digits, _ = _raw(text)
+    return bytes.fromhex(digits[: 2 * length]) if 0 < 2 * length <= len(digits) else None
+
+
+def has_junk(text: object) -> bool:
+    """Whether there is more in such a text than the bytes that it announces."""
+    length, digits, rest = _raw(text)
+    return bool(length and (len(digits) > 2 * length or rest.strip()))
+
+
+def _raw(text: object) -> tuple[int, str, str]:
+    """Announced length, hex digits, what follows them."""
     match = re.match(r"\s*\S+\s+(\d+)\s+([0-9A-Fa-f\s]*)", text) if isinstance(text, str) else None
-    if match is None:
-        return None
-    digits = "".join(match[2].split())[: 2 * int(match[1])]  # there may be junk after them
-    return bytes.fromhex(digits) if digits and len(digits) == 2 * int(match[1]) else None
+    if not isinstance(text, str) or match is None:
+        return 0, "", ""
+    return int(match[1]), "".join(match[2].split()), text[match.end() :]
 
 
 def _whole(packet: bytes, segments: object) -> tuple[bytes, tuple[str, ...]]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from calotype.coder.gaussian import gaussian_tables, log_scales
 from calotype.coder.latents import Classes, LatentCoder, LevelIntegers
 from calotype.coder.networks import DecoderNetworks, LevelSteps, Wish
-from calotype.coder.pixels import decode_pixels, encode_pixels
+from calotype.coder.pixels import decode_pixels, encode_pixels, pixel_bits
 from calotype.coder.quantise import PRECISION, TOTAL, cdf_rows, quantise
 from calotype.coder.stream import Decoder, Encoder, decode, encode
 from calotype.coder.tables import TableSet
@@ -42,5 +42,6 @@ __all__ = [
     "encode_pixels",
     "gaussian_tables",
     "log_scales",
+    "pixel_bits",
     "quantise",
 ]

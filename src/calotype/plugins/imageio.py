@@ -12,7 +12,7 @@ from typing import Any
 from imageio.config import extension_list, known_extensions, known_plugins
 from imageio.config.extensions import FileExtension
 from imageio.config.plugins import PluginConfig
-from imageio.core.request import InitializationError, IOMode, Request
+from imageio.core.request import InitializationError, Request
 from imageio.plugins.pillow import PillowPlugin
 
 from calotype.plugins import pillow

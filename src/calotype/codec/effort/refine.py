@@ -44,6 +44,8 @@ SETTLE = 6
 """Passes that make all integers: each settles one phase more, whose means depend on those before."""
 RECLASS = 8
 """Steps after which classes are looked up anew, where they depend on r."""
+AHEAD = 0.7
+"""What a bit of the low channels counts: all later means follow from them, so that some of it comes back."""
 ENOUGH = 30
 """Latents that a channel needs to have a curvature of its own."""
 
@@ -133,8 +135,8 @@ class _Search:
         return bits + self.slope * self.distortion(self.y_hat(found.r))[0]
 
     def tables(self, r: Floats) -> NDArray[Any]:
-        """The table that codes each r."""
-        found = latents.settled(self.networks, Latents(self.start.z, r, self.start.index))
+        """The table that codes each r, which may lie between integers: that of the nearest ones."""
+        found = latents.settled(self.networks, Latents(self.start.z, np.rint(r), self.start.index))
         return latents.tables(found)
 
     def curvature(self, at: NDArray[np.intp]) -> Floats:
@@ -163,7 +165,9 @@ class _Search:
             return self.start
         kept = self.curvature(at)
         first = self.start.r
-        curvature = kept[at // (first.size // len(kept))]
+        channel = at // (first.size // len(kept))
+        curvature = kept[channel]
+        bowl = np.where(channel < latents.LOW, curvature / np.float32(AHEAD), curvature)
         index = first_tables.reshape(-1)[at]
         unit = np.broadcast_to(self.step, first.shape).reshape(-1)[at]
         target = self.y.reshape(-1)[at] / unit
@@ -182,6 +186,6 @@ class _Search:
                 target += pace * (here - slopes / (2 * curvature) - target)
             bottom = target - here + r.reshape(-1)[at]
             heat = hot * (TEMPERATURE[1] / hot) ** done if k < steps else 0.0
-            r.reshape(-1)[at] = self.kit.prices.expected(bottom, curvature, index, heat)
+            r.reshape(-1)[at] = self.kit.prices.expected(bottom, bowl, index, heat)
         found = latents.settled(self.networks, Latents(self.start.z, r, self.start.index))
         return found if self.cost(found) < self.cost(self.start) else self.start

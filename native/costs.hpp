@@ -1,0 +1,60 @@
+// What is coded costs, in bits: for encoders that compare, and for maps of where the bits of a stream went.
+#pragma once
+
+#include <cmath>
+
+#include "range.hpp"
+
+namespace calotype::lossless {
+
+// What a symbol of probability n / 4096 costs, in 2^-24 bits.
+struct Costs {
+    std::array<std::int64_t, 4097> of;
+
+    Costs() {
+        for (std::size_t n = 0; n < of.size(); ++n)
+            of[n] = std::llround(-std::log2((static_cast<double>(n) + (n < 4096 ? 0.5 : 0)) / 4096) * (1 << 24));
+    }
+};
+
+inline const Costs& costs() {
+    static const Costs table;
+    return table;
+}
+
+// A reader that adds up what the pixels of each square of side `cell` cost, in bits, row after row of squares.
+class Meter : public Reader {
+public:
+    Meter(const std::uint8_t* data, std::size_t size, std::size_t width, std::size_t cell)
+        : Reader(data, size), width_(width), cell_(cell) {}
+
+    void next_pixel() {
+        const std::size_t squares = (width_ + cell_ - 1) / cell_;
+        at_ = pixel_ / width_ / cell_ * squares + pixel_ % width_ / cell_;
+        if (at_ >= bits.size()) bits.resize(at_ + 1);
+        ++pixel_;
+    }
+    unsigned symbol(const Cuts& cuts, unsigned) {
+        const unsigned s = Reader::symbol(cuts, 0);
+        add(((s < 15 ? cuts[s + 1] : 1 << 15) - cuts[s]) / 32768.0);
+        return s;
+    }
+    bool bit(std::uint32_t p, bool) {
+        const bool b = Reader::bit(p, false);
+        add((b ? p : 65536 - p) / 65536.0);
+        return b;
+    }
+    std::uint32_t raw(unsigned n, std::uint32_t) {
+        bits[at_] += n;
+        return Reader::raw(n, 0);
+    }
+
+    std::vector<double> bits;
+
+private:
+    void add(double probability) { bits[at_] -= std::log2(probability); }
+
+    std::size_t width_, cell_, pixel_ = 0, at_ = 0;
+};
+
+}  // namespace calotype::lossless

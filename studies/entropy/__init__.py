@@ -1,0 +1,1 @@
+"""What the shipped pack's entropy model leaves: other tables for its symbols, other hyper-latents."""
