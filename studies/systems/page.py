@@ -12,7 +12,9 @@ def page(record: dict[str, Any]) -> str:
     """Markdown of what `studies.systems measure` stored."""
     side = record["side"]
     text = (
-        f"Every system of the laboratory at the width published for low rates, random weights, the middle "
+        f"{len(record['systems'])} systems of the laboratory (those that are missing were not run, for want "
+        f"of "
+        "time) at the width published for low rates, random weights, the middle "
         f"{side} x "
         f"{side} pixels of {record['picture']}, one thread. kMAC per pixel by the exact rule, all networks; "
         "*decoding* without the analyses. Seconds are CPU seconds of one thread, of real files; the machine "
