@@ -31,7 +31,7 @@ $(VENV)/.codec: $(BIN)/python $(NATIVE) $(SOURCES)
 
 # The codec, laboratory, benchmark and tools, editable.
 $(VENV)/.setup: $(BIN)/python $(NATIVE) constraints.txt
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev,lab,bench,docs]"
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev,lab,bench,docs,web]"
 # ColorVideoVDP, without its dependencies (torchvision, which would bring another torch); the metric says when it lacks.
 	-$(BIN)/python -m pip install -q --no-deps --only-binary :all: "cvvdp>=0.5.7,<0.6"
 # A peer for the laboratory's parity tests, without its dependencies (torchvision, numpy<2); no wheel, no parity tests.

@@ -57,11 +57,11 @@ def main(arguments: list[str] | None = None) -> None:
         rows.append(row)
         panels.append(shown)
         print(row, flush=True)
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    draw(panels).save(given.out, "WEBP", quality=88, method=6)
     words = sys.argv[1:] if arguments is None else arguments
     about = {codec.name: codec.version() for codec in chosen}
     record = provenance(["python", "benchmarks/front.py", *words]) | {"codecs": about, "details": rows}
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    draw(panels).save(given.out, "WEBP", quality=88, method=6)
     given.out.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 

@@ -11,6 +11,12 @@
 
 using namespace calotype;
 
+#if defined(__EMSCRIPTEN__)
+// The page hears of each part of the picture when it is there (web/decoder/calotype.js).
+extern "C" __attribute__((import_module("env"), import_name("calotype_done"))) void calotype_done(
+    std::uint32_t left, std::uint32_t top, std::uint32_t width, std::uint32_t height);
+#endif
+
 struct calotype_pack {
     Pack pack;
 };
@@ -180,6 +186,12 @@ calotype_status calotype_decode(const calotype_file* file, const calotype_pack* 
         const calotype_request wanted = request != nullptr ? *request : calotype_request{};
         const Canvas canvas = canvas_of(*file, wanted, pixels, size);
         Picture picture(file->file, pack != nullptr ? &pack->pack : nullptr, count_threads(wanted.threads), file->keep);
+#if defined(__EMSCRIPTEN__)
+        picture.done = [](const Box& b) {
+            const auto number = [](std::size_t n) { return static_cast<std::uint32_t>(n); };
+            calotype_done(number(b.left), number(b.top), number(b.width()), number(b.height()));
+        };
+#endif
         if (wanted.preview != 0)
             picture.preview(canvas);
         else

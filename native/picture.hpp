@@ -29,11 +29,21 @@ public:
     const std::vector<std::uint8_t>& failed() const { return failed_; }
     const std::optional<Error>& error() const { return error_; }
 
+    // Called for each part of the picture that is there, alpha included; only sure to be so with one thread.
+    std::function<void(const Box&)> done;
+
     // The pixels of the canvas's box. Throws Error.
     void decode(const Canvas& canvas) {
         if (!file_.trusted && file_.error) throw *file_.error;
         canvas_ = canvas;
         const std::vector<std::size_t> needed = tiles_in(canvas.box);
+        if (canvas.has_alpha() && !file_.alpha.empty())
+            for (const std::size_t tile : needed)
+                jobs_.add([this, tile] {
+                    const Box box = tile_box(tile), part = box.common(canvas_.box);
+                    const auto a = alpha(tile);
+                    canvas_.alpha(&a[(part.top - box.top) * box.width() + part.left - box.left], box.width(), part);
+                });
         bool latents = false;
         for (const std::size_t tile : needed) {
             latents |= !file_.tiles[tile].pixels;
@@ -43,13 +53,6 @@ public:
             use_pack();
             plan_windows();
         }
-        if (canvas.has_alpha() && !file_.alpha.empty())
-            for (const std::size_t tile : needed)
-                jobs_.add([this, tile] {
-                    const Box box = tile_box(tile), part = box.common(canvas_.box);
-                    const auto a = alpha(tile);
-                    canvas_.alpha(&a[(part.top - box.top) * box.width() + part.left - box.left], box.width(), part);
-                });
         jobs_.run(threads_);
     }
 
@@ -155,6 +158,7 @@ private:
         const Pixels found = pixels(tile);
         canvas_.colour(&found.data[((part.top - box.top) * box.width() + part.left - box.left) * found.values],
                        box.width() * found.values, found.values, part);
+        if (done) done(part);
     }
 
     std::vector<std::uint8_t> alpha(std::size_t tile) const {
@@ -248,7 +252,11 @@ private:
             return pack_->networks().synthesis.bytes(seen, seen);
         };
         const std::uint64_t room = std::max<std::uint64_t>(32 << 20, (160 << 20) / threads_);
+#if defined(__EMSCRIPTEN__)
+        std::size_t side = 64;  // a page shows each window when it is done
+#else
         std::size_t side = 128;
+#endif
         while (side > 8 && memory(side) > room) --side;
         if (memory(side) > std::uint64_t{1} << 30)
             throw Error(Fault::limit, "the networks of this pack take more than 2^30 bytes");
@@ -339,6 +347,7 @@ private:
             }
         };
         pack_->networks().synthesis.strips(x.data(), seen.height(), seen.width(), count, strip);
+        if (done) done(part);
     }
 
     const File& file_;

@@ -8,7 +8,7 @@ const element = () => ({
 const page = {}, get = id => page[id] ||= element();
 get("data").textContent = /id="data">(.*?)<\/script>/s.exec(text)[1];
 const buttons = ["a", "same", "b"].map(vote => ({dataset: {vote}}));
-globalThis.document = {getElementById: get, querySelectorAll: () => buttons, createElement: element};
+globalThis.document = {getElementById: get, querySelectorAll: () => buttons, createElement: element, addEventListener: () => {}};
 globalThis.window = globalThis;
 (0, eval)(/<script>\n"use strict";(.*?)<\/script>/s.exec(text)[1] + "; globalThis.D = D;");
 const shown = [];

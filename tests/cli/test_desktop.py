@@ -58,15 +58,14 @@ def test_a_relative_data_home_does_not_count(monkeypatch: pytest.MonkeyPatch, tm
 
 
 def test_what_goes_wrong_leaves_the_folder_as_it_was(run: Run, home: Path) -> None:
-    (home / "thumbnailers").mkdir(parents=True)
     (home / "mime" / "packages").mkdir(parents=True)
     (home / "mime" / "packages" / "calotype.xml").write_text("mine")
-    (home / "applications").write_text("a file where a folder belongs")
+    (home / "thumbnailers").write_text("a file where a folder belongs")
     done = run("desktop", "--install")
     assert done.status == 1
-    assert "applications" in done.err
+    assert "thumbnailers" in done.err
     assert done.err.count("\n") == 1
-    assert everything(home) == {"mime/packages/calotype.xml", "applications"}
+    assert everything(home) == {"mime/packages/calotype.xml", "thumbnailers"}
     assert (home / "mime" / "packages" / "calotype.xml").read_text() == "mine"
 
 

@@ -5,6 +5,7 @@ import { pathToFileURL } from "node:url";
 
 const [modulePath, wasm, pack, ...files] = process.argv.slice(2);
 const { open, CalotypeError } = await import(pathToFileURL(modulePath));
+const { probe } = await import(new URL("./probe.js", pathToFileURL(modulePath)));
 const decoder = await open({ wasm: pathToFileURL(wasm), packs: [pathToFileURL(pack)] });
 const lost = await open({ wasm: pathToFileURL(wasm) });
 
@@ -18,14 +19,26 @@ async function tried(work) {
   }
 }
 
+/** The picture from its parts. */
+async function assembled(bytes) {
+  const { width, height } = decoder.info(bytes, { keepDamaged: true }), data = new Uint8ClampedArray(4 * width * height);
+  const { damaged } = await decoder.develop(bytes, (part) => {
+    for (let y = 0; y < part.height; ++y)
+      data.set(part.data.subarray(4 * y * part.width, 4 * (y + 1) * part.width), 4 * ((part.top + y) * width + part.left));
+  }, { keepDamaged: true });
+  return { width, height, data, damaged };
+}
+
 for (const file of files) {
   const bytes = readFileSync(file);
   const found = { whole: await tried(() => decoder.decode(bytes)) };
   found.preview = await tried(() => decoder.decode(bytes, { preview: true, keepDamaged: true }));
   found.kept = await tried(() => decoder.decode(bytes, { keepDamaged: true }));
+  found.parts = await tried(() => assembled(bytes));
   found.region = await tried(() => decoder.decode(bytes, { region: [3, 5, 40, 30] }));
   found.lost = await tried(() => lost.decode(bytes));
   found.limit = await tried(() => decoder.decode(bytes, { maxPixels: 10 }));
+  found.probe = probe(bytes);
   try {
     found.info = decoder.info(bytes);
     found.xmp = Buffer.from(decoder.metadata(bytes, "xmp") ?? []).toString();

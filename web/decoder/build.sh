@@ -14,6 +14,9 @@ names=(calotype_error calotype_open_pack_bytes calotype_close_pack calotype_open
 exported=$(printf ',"_%s"' "${names[@]}")
 $cxx $flags -O3 -c "$native/kernels.cpp" -o "$work/kernels.o"
 $cxx $flags -Os -DCALOTYPE_KERNELS_APART -c "$native/calotype.cpp" -o "$work/calotype.o"
+# What the page gives the module: em++ wants to see it.
+echo 'mergeInto(LibraryManager.library, {calotype_done: function() {}});' >"$work/page.js"
 $cxx $flags -O3 "$work/kernels.o" "$work/calotype.o" -o "$work/calotype.wasm" --no-entry -sSTANDALONE_WASM \
-  -sALLOW_MEMORY_GROWTH -sMAXIMUM_MEMORY=4GB -sEXPORTED_FUNCTIONS="[${exported:1}]"
+  --js-library "$work/page.js" \
+  -sALLOW_MEMORY_GROWTH -sMEMORY_GROWTH_GEOMETRIC_STEP=0.05 -sMAXIMUM_MEMORY=4GB -sEXPORTED_FUNCTIONS="[${exported:1}]"
 cp "$work/calotype.wasm" "${1:-$here/calotype.wasm}"

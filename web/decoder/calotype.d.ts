@@ -39,9 +39,27 @@ export interface DecodeOptions extends FileOptions {
   preview?: boolean;
 }
 
+/** A part of a picture: where it is, and its pixels as RGBA. */
+export interface Part {
+  left: number;
+  top: number;
+  width: number;
+  height: number;
+  data: Uint8ClampedArray;
+}
+
 export interface Decoder {
   /** Throws CalotypeError. Packs are fetched when a file first needs them. */
   decode(bytes: Uint8Array | ArrayBuffer, options?: DecodeOptions): Promise<Picture>;
+  /**
+   * The same in parts of about a megapixel, each given to `onPart` while the others are still to come. Parts lie in the
+   * picture, do not overlap but where tiles of pixels are, and there the later one holds.
+   */
+  develop(
+    bytes: Uint8Array | ArrayBuffer,
+    onPart: (part: Part) => void,
+    options?: Omit<DecodeOptions, "preview">,
+  ): Promise<{ width: number; height: number; damaged: boolean }>;
   info(bytes: Uint8Array | ArrayBuffer, options?: FileOptions): Info;
   metadata(bytes: Uint8Array | ArrayBuffer, name: "icc" | "exif" | "xmp", options?: FileOptions): Uint8Array | undefined;
   addPack(manifest: Uint8Array, tables: Uint8Array, networks: Uint8Array): string;
@@ -50,6 +68,8 @@ export interface Decoder {
 export interface OpenOptions {
   /** Addresses of packs' folders, in which manifest.json lies. */
   packs?: string | URL | (string | URL)[];
+  /** Whether packs are kept in the browser's Cache API; true by default. */
+  keep?: boolean;
   /** Where calotype.wasm is, or the compiled module; beside calotype.js by default. */
   wasm?: string | URL | WebAssembly.Module;
   /** How addresses are read; `fetch`, and files in Node, by default. */

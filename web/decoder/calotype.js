@@ -3,6 +3,7 @@
 const KINDS = [undefined, "format", "limit", "pack", "argument", "memory"];
 const DAMAGED = 6;
 const FILES = ["manifest.json", "tables.safetensors", "networks.safetensors"];
+const CACHE = "calotype-packs"; // of the Cache API, where there is one
 
 /** What was wrong: `kind` is "format", "limit", "pack", "argument" or "memory". */
 export class CalotypeError extends Error {
@@ -19,15 +20,16 @@ export async function open(options = {}) {
   const wasm = options.wasm ?? new URL("./calotype.wasm", import.meta.url);
   const bytes = wasm instanceof WebAssembly.Module ? wasm : await read(wasm);
   const module = bytes instanceof WebAssembly.Module ? bytes : await WebAssembly.compile(bytes);
-  const stubs = {};
-  for (const { module: room, name } of WebAssembly.Module.imports(module)) {
-    // The library asks nothing of the system; only an abort ends up here.
-    (stubs[room] ??= {})[name] = name === "proc_exit" ? () => { throw new CalotypeError("memory", "aborted"); } : () => 0;
-  }
+  const stubs = {}, heard = { part: () => {} };
+  const given = {
+    proc_exit: () => { throw new CalotypeError("memory", "aborted"); },
+    calotype_done: (...box) => heard.part(...box),
+  };
+  // The library asks nothing else of the system.
+  for (const { module: room, name } of WebAssembly.Module.imports(module)) (stubs[room] ??= {})[name] = given[name] ?? (() => 0);
   const { exports } = await WebAssembly.instantiate(module, stubs);
   exports._initialize();
-  const packs = options.packs ?? [];
-  return new Decoder(exports, [packs].flat(), read);
+  return new Decoder(exports, [options.packs ?? []].flat(), read, options.keep ?? true, heard);
 }
 
 async function readUrl(url) {
@@ -44,10 +46,14 @@ class Decoder {
   #c;
   #places;
   #read;
+  #heard;
+  #keep;
   #packs = new Map(); // id -> promise of a pack
   #listed = new Map(); // place -> promise of its manifest
 
-  constructor(exports, places, read) {
+  constructor(exports, places, read, keep, heard) {
+    this.#keep = keep;
+    this.#heard = heard;
     this.#c = exports;
     this.#places = places.map((place) => String(place).replace(/\/*$/, "/"));
     this.#read = read;
@@ -72,7 +78,17 @@ class Decoder {
   }
 
   /** The picture, or a part of it, as RGBA; see calotype.d.ts. */
-  async decode(bytes, options = {}) {
+  decode(bytes, options = {}) {
+    return this.#decode(bytes, options, null);
+  }
+
+  /** The same in parts, each given to `onPart` as soon as it is there. */
+  async develop(bytes, onPart, options = {}) {
+    const { width, height, damaged } = await this.#decode(bytes, { ...options, preview: false }, onPart);
+    return { width, height, damaged };
+  }
+
+  async #decode(bytes, options, onPart) {
     const { packId, needsPack } = this.info(bytes, options);
     const pack = needsPack ? await this.#pack(packId) : 0;
     return this.#file(bytes, options, (file, info) => {
@@ -87,9 +103,27 @@ class Decoder {
       const wanted = new Uint32Array([...part, options.preview ? 1 : 0, 4, 1, 0, 0, 0, 0, 0, 0]);
       return this.#with(new Uint8Array(wanted.buffer), (request) =>
         this.#with(width * height * 4, (pixels) => {
+          const rows = (x, y, w, h) => {
+            const data = new Uint8ClampedArray(4 * w * h), memory = new Uint8Array(this.#c.memory.buffer);
+            for (let row = 0; row < h; ++row) {
+              const from = pixels + 4 * ((y - top + row) * width + x - left);
+              data.set(memory.subarray(from, from + 4 * w), 4 * row * w);
+            }
+            return { left: x, top: y, width: w, height: h, data };
+          };
+          let failed;
+          this.#heard.part = (...box) => {
+            try { // what is thrown must not pass through the library
+              if (onPart && !failed) onPart(rows(...box));
+            } catch (error) {
+              failed = { error };
+            }
+          };
           const status = this.#c.calotype_decode(file, pack, request, pixels, width * height * 4);
+          this.#heard.part = () => {};
+          if (failed) throw failed.error;
           if (status !== DAMAGED) this.#check(status);
-          const data = new Uint8ClampedArray(this.#c.memory.buffer, pixels, width * height * 4).slice();
+          const data = onPart ? null : rows(left, top, width, height).data;
           return { width, height, data, damaged: status === DAMAGED };
         }),
       );
@@ -113,14 +147,40 @@ class Decoder {
   }
 
   async #fetch(id) {
+    const unread = [];
     for (const place of this.#places) {
       if (!this.#listed.has(place)) this.#listed.set(place, this.#read(place + FILES[0]));
-      const manifest = await this.#listed.get(place);
+      let manifest;
+      try {
+        manifest = await this.#listed.get(place);
+      } catch (error) {
+        this.#listed.delete(place); // so that it is tried again
+        unread.push(error.message);
+        continue;
+      }
       if (JSON.parse(new TextDecoder().decode(manifest)).id.slice(0, 8) !== id) continue;
-      const stored = async (name) => this.#read(place + name + ".gz").catch(() => this.#read(place + name));
-      return this.#open(manifest, await stored(FILES[1]), await stored(FILES[2]));
+      const opened = async (fresh) =>
+        this.#open(manifest, await this.#kept(place + FILES[1], id, fresh), await this.#kept(place + FILES[2], id, fresh));
+      return opened(false).catch(() => opened(true)); // what was kept may be damaged
     }
-    throw new CalotypeError("pack", `pack ${id} is needed to decode this file`);
+    throw new CalotypeError("pack", [`pack ${id} is needed to decode this file`, ...unread].join("; "));
+  }
+
+  // What a file of a pack holds, which may be stored compressed, fetched once where the browser keeps things for pages (Cache API). The
+  // library checks what comes from there against the pack's id. One worker fetches while others wait for it.
+  async #kept(url, id, fresh) {
+    const stored = () => this.#read(url + ".gz").catch(() => this.#read(url));
+    if (!this.#keep || !globalThis.caches || !globalThis.navigator?.locks) return stored();
+    const key = new URL(url, globalThis.location?.href);
+    key.searchParams.set("pack", id);
+    return navigator.locks.request(key.href, async () => {
+      const cache = await caches.open(CACHE).catch(() => undefined); // refused to private windows of some browsers
+      const known = fresh ? undefined : await cache?.match(key);
+      if (known) return new Uint8Array(await known.arrayBuffer());
+      const bytes = await stored();
+      await cache?.put(key, new Response(bytes)).catch(() => {}); // the disk may be full
+      return bytes;
+    });
   }
 
   #open(manifest, tables, networks) {

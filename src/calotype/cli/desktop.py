@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from calotype.cli import FAILURE
+from calotype.cli import COMMANDS, FAILURE
 from calotype.cli.options import parser
 from calotype.cli.report import complain
 from calotype.errors import CalotypeError
@@ -62,11 +62,13 @@ def data_home() -> Path:
 
 def files(command: str) -> dict[str, str]:
     """The files by their place below the data folder. command: how a shell calls this program."""
-    return {
+    found = {
         "mime/packages/calotype.xml": _TYPE.format(mime=MIME, suffix=SUFFIX),
         "thumbnailers/calotype.thumbnailer": _THUMBNAILER.format(command=command, mime=MIME),
-        "applications/calotype.desktop": _ENTRY.format(command=command, mime=MIME),
     }
+    if "view" in COMMANDS:  # what the entry calls
+        found["applications/calotype.desktop"] = _ENTRY.format(command=command, mime=MIME)
+    return found
 
 
 def install(folder: Path) -> list[str]:

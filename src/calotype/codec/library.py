@@ -97,10 +97,11 @@ def _check_level(header: Header, fields: manifest.Manifest) -> None:
 
 def _search(key: bytes, pack: str | Path | Pack | None) -> tuple[Path, manifest.Manifest]:
     """The first pack of this id, and its manifest."""
-    named = pack is not None and not isinstance(pack, Pack)
-    candidates = list(_within(Path(pack))) if pack is not None and not isinstance(pack, Pack) else []
-    if named and not candidates and not any(p.stem == str(pack) for p in paths()):
-        raise PackError(f"no pack at {pack}")
+    candidates: list[Path] = []
+    if pack is not None and not isinstance(pack, Pack):
+        candidates = list(_within(Path(pack)))
+        if not candidates and all(p.stem != str(pack) for p in paths()):
+            raise PackError(f"no pack at {pack}")
     broken: PackError | None = None
     for path in (*candidates, *paths()):
         try:

@@ -94,8 +94,7 @@ vectors with another program (torch, float64). ``Pack`` checks, before anything 
 manifest, that the id follows from the hashes, the hash of every file when it reads it (a decoder never opens
 analysis.onnx), shapes and types of the arrays, inputs and outputs of each graph, the bounds of all sums once
 more, and that the native code gives the golden classes and pixels without one difference. Any failure is a
-PackError. A decoder opens a pack of this package, which is trusted as the code is, without its hashes and
-with one golden vector: gzip has a checksum of its own.
+PackError.
 """
 
 from __future__ import annotations
@@ -289,9 +288,9 @@ class Pack:
 
 
 def open_native(path: Path, *, installed: bool = False) -> _rans.Pack:
-    """The decoder of whole files for the pack at a path. Raises PackError.
+    """The decoder of whole files for the pack at a path; `installed` as in calotype.coder.files.
 
-    installed: as in calotype.coder.files
+    Raises PackError.
     """
     parts = []
     for name in (manifest.NAME, manifest.TABLES, manifest.NETWORKS):

@@ -1,0 +1,120 @@
+"""What ``calotype view`` serves, and what it does not."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from calotype.cli import main, view
+from calotype.cli.serving import Server
+
+from .conftest import Outcome
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    (tmp_path / "secret.txt").write_text("not for you")
+    (tmp_path / "a b.calo").write_bytes(b"a file")
+    (tmp_path / "page.html").write_text("<script>1</script>")
+    with Server() as server:
+        page = view.home()
+        for name in view.files(page):
+            server.add(name, page / name)
+        for number, name in enumerate(("a b.calo", "page.html")):
+            server.add(f"files/{number}/{name}", tmp_path / name)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+
+
+def ask(server: Server, path: str, method: str = "GET", host: str | None = None) -> Any:
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=60)
+    connection.putrequest(method, path, skip_host=True)
+    connection.putheader("Host", host or f"127.0.0.1:{server.server_port}")
+    connection.endheaders()
+    answer = connection.getresponse()
+    answer.content = answer.read()
+    connection.close()
+    return answer
+
+
+def test_the_page_and_the_files_that_are_named(server: Server) -> None:
+    root = f"/{server.token}/"
+    page = ask(server, root)
+    assert page.status == 200
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert page.headers["X-Content-Type-Options"] == "nosniff"
+    assert "script-src 'self' 'wasm-unsafe-eval';" in page.headers["Content-Security-Policy"]
+    assert ask(server, f"{root}app.js").headers["Content-Type"].startswith("text/javascript")
+    assert ask(server, f"{root}decoder/calotype.wasm").headers["Content-Type"] == "application/wasm"
+    file = ask(server, f"{root}files/0/a%20b.calo")
+    assert (file.content, file.headers["Content-Type"]) == (b"a file", "application/octet-stream")
+    # A page that is given as a picture is bytes, not a page.
+    assert ask(server, f"{root}files/1/page.html").headers["Content-Type"] == "application/octet-stream"
+    head = ask(server, f"{root}files/0/a%20b.calo", "HEAD")
+    assert (head.status, head.content, head.headers["Content-Length"]) == (200, b"", "6")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/", "/index.html", "/x/index.html", "//index.html", "{root}files/0/../../secret.txt",
+        "{root}files/0/%2e%2e/secret.txt", "{root}files/0/secret.txt", "{root}files/0/", "{root}/etc/passwd",
+        "{root}..%2f..%2fetc%2fpasswd", "{root}decoder/build.sh", "{root}\\..\\secret.txt",
+        "/%00", "{root}%ff",
+    ],
+)  # fmt: skip
+def test_nothing_else(server: Server, path: str) -> None:
+    answer = ask(server, path.replace("{root}", f"/{server.token}/"))
+    assert answer.status == 404
+    assert answer.content == b"404 Not Found\n"
+
+
+def test_only_for_this_machine_by_its_own_name(server: Server) -> None:
+    """A page elsewhere whose name leads to 127.0.0.1 gets nothing."""
+    assert server.server_address[0] == "127.0.0.1"
+    assert ask(server, f"/{server.token}/", host="evil.example").status == 403
+    assert ask(server, f"/{server.token}/", host=f"localhost:{server.server_port}").status == 200
+    assert ask(server, f"/{server.token}/", "POST").status == 501
+    assert len(server.token) >= 20
+
+
+def test_a_file_that_has_gone(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "a b.calo").unlink()
+    assert ask(server, f"/{server.token}/files/0/a%20b.calo").status == 410
+
+
+def test_the_page_for_any_web_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "public"
+    assert main(["view", "--copy-to", str(target)]) == 0
+    places = json.loads((target / "decoder" / "packs.json").read_text("utf-8"))
+    assert [(target / "decoder" / place / "manifest.json").is_file() for place in places] == [True, True]
+    # All that the page names is there.
+    page = (target / "index.html").read_text("utf-8")
+    for name in re.findall(r'(?:src|href)="([^"]+)"', page):
+        assert (target / name).is_file(), name
+    for script in target.rglob("*.js"):
+        for name in re.findall(r'from "(\.[^"]+)"', script.read_text("utf-8")):
+            assert (script.parent / name).is_file(), f"{script.name}: {name}"
+    assert not list(target.rglob("*onnx*"))
+    capsys.readouterr()
+    assert main(["view", "--copy-to", str(target)]) == 1
+    assert "is not empty" in capsys.readouterr().err
+
+
+def test_what_it_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    missing = str(tmp_path / "missing.calo")
+    for arguments in ([missing], ["--pack", missing]):
+        status = main(["view", "--no-browser", *arguments])
+        complaint = Outcome(status, *capsys.readouterr()).complaint
+        assert arguments[-1] in complaint
+    assert main(["view", "--port", "70000"]) == 2
+    assert "--port must be from 0 to 65535, is 70000" in capsys.readouterr().err

@@ -1,0 +1,259 @@
+"""The viewer's page in Chromium: the native decoder's pixels, messages, and nothing that files make run."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms, ImageOps
+from tests.conftest import TINY
+from tests.golden import scene
+from tests.web.conftest import Site, calo, drop, shown, wait
+
+import calotype
+
+HOSTILE = Path(__file__).parents[1] / "data" / "hostile"
+
+
+def decoded(data: bytes, **options: Any) -> np.ndarray:
+    return np.asarray(calotype.decode(data, pack=TINY, **options).convert("RGBA"))
+
+
+def png(picture: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return file.getvalue()
+
+
+def damaged(data: bytes) -> bytes:
+    """With a bit of the second tile changed."""
+    hurt = bytearray(data)
+    hurt[calotype.probe(data)["chunks"][1]["offset"] + 9] ^= 4
+    return bytes(hurt)
+
+
+def test_a_dropped_file_shows_the_pixels_of_the_native_decoder(site: Site, page: Any, photo: bytes) -> None:
+    page.goto(site.root)
+    drop(page, ("photo.calo", photo))
+    wait(page, "done")
+    np.testing.assert_array_equal(shown(page, 150, 90), decoded(photo))
+    assert "150 × 90" in page.inner_text("#status")
+    page.click("#facts")
+    text = page.inner_text("#panel")
+    probed = calotype.probe(photo)
+    assert probed["pack_id"] in text
+    assert all(str(chunk["offset"]) in text for chunk in probed["chunks"])
+    before = shown(page, 150, 90)
+    page.keyboard.press("b")
+    assert (shown(page, 150, 90) != before).any()
+
+
+def test_a_chosen_picture_is_saved_exactly(site: Site, page: Any) -> None:
+    """With alpha, under which a canvas loses colours, and metadata."""
+    opacity = (np.add.outer(np.arange(90), np.arange(150)) % 256).astype(np.uint8)
+    image = Image.fromarray(np.dstack([scene(90, 150, 3), opacity]))
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[0x010E] = "a description"
+    file = io.BytesIO()
+    image.save(file, "PNG", icc_profile=profile, exif=exif.tobytes())
+    data = calo(Image.open(file))
+    page.goto(site.root)
+    page.set_input_files("#files", {"name": "a.b.calo", "mimeType": "", "buffer": data})
+    wait(page, "done")
+    with page.expect_download() as download:
+        page.click("#save")
+    assert download.value.suggested_filename == "a.b.png"
+    with Image.open(download.value.path()) as saved:
+        np.testing.assert_array_equal(np.asarray(saved.convert("RGBA")), decoded(data))
+        assert saved.info["icc_profile"] == profile
+        assert saved.getexif()[0x010E] == "a description"
+
+
+@pytest.mark.parametrize("how", range(2, 9))
+def test_turned_pictures_are_upright(site: Site, page: Any, how: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = how
+    file = io.BytesIO()
+    Image.fromarray(scene(90, 150, 3)).save(file, "PNG", exif=exif.tobytes())
+    data = calo(Image.open(file))
+    kept = calotype.decode(data, pack=TINY)
+    assert kept.getexif()[0x0112] == how
+    upright = ImageOps.exif_transpose(kept).convert("RGBA")
+    page.goto(site.root)
+    drop(page, ("turned.calo", data))
+    wait(page, "done")
+    np.testing.assert_array_equal(shown(page, *upright.size), np.asarray(upright))
+
+
+def test_the_slider_divides_two_pictures(site: Site, page: Any, photo: bytes) -> None:
+    other = 255 - scene(90, 150, 3)
+    page.goto(site.root)
+    drop(page, ("photo.calo", photo), ("other.png", png(other)))
+    wait(page, "done")
+    wait(page, "done", "right")
+    ours, theirs = decoded(photo), np.dstack([other, np.full((90, 150), 255, np.uint8)])
+
+    def divided() -> int:
+        """The column from which the right picture is shown."""
+        seen = shown(page, 150, 90)
+        at = next((x for x in range(150) if (seen[:, x] != ours[:, x]).any()), 150)
+        np.testing.assert_array_equal(seen[:, at:], theirs[:, at:])
+        return at
+
+    assert divided() == 75
+    handle = page.locator("#slider span").bounding_box()
+    x, y = handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 45, y)
+    page.mouse.up()
+    assert divided() == 30
+    page.keyboard.press("End")
+    assert divided() == 150
+    page.keyboard.press("x")  # exchanges them
+    page.keyboard.press("End")
+    np.testing.assert_array_equal(shown(page, 150, 90), theirs)
+
+
+def test_keys_and_fingers(site: Site, browser: Any, photo: bytes) -> None:
+    context = browser.new_context(**{"viewport": {"width": 390, "height": 800}, "has_touch": True})
+    page = context.new_page()
+    page.goto(site.root)
+    drop(page, ("photo.calo", photo))
+    wait(page, "done")
+
+    def zoom() -> str:
+        page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        return str(page.inner_text("#zoom"))
+
+    assert zoom() == "100 %"
+    page.keyboard.press("+")
+    assert zoom() == "150 %"
+    page.keyboard.press("0")
+    assert zoom() == "100 %"
+    # Two fingers, from 40 to 120 pixels apart: three times as large.
+    touch = context.new_cdp_session(page)
+
+    def fingers(kind: str, *places: tuple[int, int]) -> None:
+        points = [{"x": x, "y": y, "id": k} for k, (x, y) in enumerate(places)]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    fingers("touchStart", (175, 400), (215, 400))
+    fingers("touchMove", (155, 400), (235, 400))
+    fingers("touchMove", (135, 400), (255, 400))
+    fingers("touchEnd")
+    assert zoom() == "300 %"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    context.close()
+
+
+def test_a_preview_is_shown_while_the_file_arrives(site: Site, page: Any, long: bytes) -> None:
+    gate = threading.Event()
+    site.things["/slow.calo"] = long
+    site.gates["/slow.calo"] = len(long) * 2 // 3, gate
+    page.goto(f"{site.root}?src=slow.calo")
+    wait(page, "preview")
+    assert "preview" in page.inner_text("#status")
+    seen = shown(page, 300, 180)
+    # Roughly the picture, where tiles have come: the first rows of them.
+    assert np.abs(seen[8:100, 8:292].astype(int) - decoded(long)[8:100, 8:292]).mean() < 40
+    assert seen[8:100, 8:292, :3].std() > 5
+    gate.set()
+    wait(page, "done")
+    np.testing.assert_array_equal(shown(page, 300, 180), decoded(long))
+
+
+def test_a_damaged_file_says_so_and_gives_what_is_left(site: Site, page: Any, photo: bytes) -> None:
+    hurt = damaged(photo)
+    page.goto(site.root)
+    drop(page, ("hurt.calo", hurt))
+    page.wait_for_selector("#trouble")
+    assert "hurt.calo: checksum mismatch: tile 1 is damaged" in page.inner_text("#message")
+    page.click("#keep")
+    wait(page, "done")
+    np.testing.assert_array_equal(shown(page, 150, 90), decoded(hurt, damaged="keep"))
+    assert "damaged" in page.inner_text("#status")
+    assert page.is_disabled("#save")
+    drop(page, ("cut.calo", photo[:-5]))
+    page.wait_for_selector("#stage[data-right=failed]")
+    assert "cut.calo: " in page.inner_text("#message")
+    assert "truncated" in page.inner_text("#message")
+
+
+def test_foreign_files_and_names_are_text(site: Site, page: Any, photo: bytes) -> None:
+    page.goto(site.root)
+    drop(
+        page,
+        ("<img src=x onerror=alert(1)>.svg", b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(2)'/>"),
+    )
+    page.wait_for_selector("#trouble")
+    assert "<img src=x onerror=alert(1)>.svg: neither a .calo file" in page.inner_text("#message")
+    drop(page, ("<b>bold</b>.calo", photo))
+    wait(page, "done")
+    page.click("#facts")
+    assert page.inner_text("#panel h2") == "<b>bold</b>.calo"
+    assert page.locator("#panel b, main img, #stage b").count() == 0
+
+
+def test_hostile_files_do_nothing(site: Site, page: Any) -> None:
+    """Each is refused with its message, or shown; the page works on."""
+    page.goto(site.root)
+    known = json.loads((HOSTILE / "index.json").read_text("utf-8"))
+    for name in known:
+        data = (HOSTILE / name).read_bytes()
+        page.evaluate("document.getElementById('message').textContent = ''")
+        drop(page, (name, data))
+        page.wait_for_selector("#stage[data-left=failed], #stage[data-left=done]", state="attached")
+        message = page.inner_text("#message")
+        assert message.startswith(f"{name}: "), name
+        assert "\n" not in message
+    assert {path for path in site.asked if path.startswith("/tiny/")} <= {"/tiny/manifest.json"}
+
+
+def test_the_page_runs_no_script_but_its_own(site: Site, page: Any) -> None:
+    page.goto(site.root)
+    refused = page.evaluate(
+        """() => new Promise(done => {
+          document.addEventListener("securitypolicyviolation", event => done(event.effectiveDirective));
+          document.body.setAttribute("onclick", "document.title = 'it ran'");
+          document.body.click();
+          setTimeout(done, 60000);
+        })"""
+    )
+    assert refused == "script-src-attr"
+    assert page.title() == "Calotype viewer"
+    page.goto(f"{site.root}?src=https://example.org/x.calo&src=//example.org/y.calo&src=data:,z.calo")
+    page.wait_for_selector("#trouble")
+    assert page.locator("#stage").is_hidden()
+
+
+def test_a_pack_is_fetched_once_and_checked(site: Site, page: Any, photo: bytes) -> None:
+    site.things["/photo.calo"] = photo
+    page.goto(f"{site.root}?src=photo.calo")
+    wait(page, "done")
+    page.reload()
+    wait(page, "done")
+    large = [path for path in site.asked if path.endswith(".safetensors")]
+    assert sorted(large) == ["/tiny/networks.safetensors", "/tiny/tables.safetensors"]
+    # What is kept is damaged: the pack is fetched again.
+    page.evaluate(
+        """async () => {
+          const cache = await caches.open("calotype-packs");
+          for (const key of await cache.keys()) await cache.put(key, new Response("damaged"));
+        }"""
+    )
+    page.reload()
+    wait(page, "done")
+    np.testing.assert_array_equal(shown(page, 150, 90), decoded(photo))
+    # A pack that is not what its manifest says is refused.
+    site.things["/tiny/networks.safetensors"] = b"foreign"
+    page.evaluate("() => caches.delete('calotype-packs')")
+    page.reload()
+    page.wait_for_selector("#stage[data-left=failed]")
+    assert "pack" in page.inner_text("#message")

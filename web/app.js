@@ -1,0 +1,219 @@
+// The viewer's page: what its buttons, keys and dropped files do. Pictures are in picture.js, the screen in stage.js.
+
+import { Pool } from "./decoder/pool.js";
+import { describe } from "./facts.js";
+import { Picture, bytesText } from "./picture.js";
+import { Stage } from "./stage.js";
+
+const $ = (id) => document.getElementById(id);
+const pool = new Pool();
+const stage = new Stage($("view"), $("slider"), () => ($("zoom").textContent = percent(stage.scale)));
+const pictures = [];
+let left = null, right = null;
+
+const percent = (scale) => (scale >= 0.1 ? `${Math.round(100 * scale)} %` : `${(100 * scale).toFixed(1)} %`);
+
+// ---- files ----
+
+/** Adds files (File) or addresses (string); `side` is where the first of them goes if both sides are taken. */
+function open(sources, side = "left") {
+  const added = sources.map((source) => {
+    const name = typeof source === "string" ? nameOf(source) : source.name;
+    return new Picture(source, name, pool, changed);
+  });
+  if (added.length === 0) return;
+  pictures.push(...added);
+  const [first, second] = added;
+  if (!left || left.state === "failed") show(first, second ?? right);
+  else if (second) show(first, second);
+  else if (!right || side === "right") show(left, first);
+  else show(first, right);
+}
+
+function nameOf(address) {
+  const last = new URL(address).pathname.split("/").pop();
+  try {
+    return decodeURIComponent(last);
+  } catch {
+    return last;
+  }
+}
+
+function show(onLeft, onRight) {
+  if (onRight === onLeft) onRight = null;
+  for (const picture of pictures) if (picture !== onLeft && picture !== onRight) picture.release();
+  [left, right] = [onLeft, onRight];
+  $("empty").hidden = true;
+  for (const id of ["stage", "tools", "choice"]) $(id).hidden = false;
+  choices($("left"), left, false);
+  choices($("right"), right, true);
+  for (const picture of [left, right]) picture?.load();
+  update();
+}
+
+function choices(select, chosen, none) {
+  const list = pictures.map((picture, k) => new Option(picture.name, k, false, picture === chosen));
+  if (none) list.unshift(new Option("nothing", "", false, chosen === null));
+  select.replaceChildren(...list);
+}
+
+const chosen = (select) => pictures[select.value] ?? null; // "" is none of them
+
+// ---- what is shown ----
+
+function changed(picture) {
+  if (picture === left || picture === right) update();
+}
+
+function update() {
+  const able = [left, right].filter((p) => p && p.state !== "failed");
+  stage.show(able[0] ?? null, able[1] ?? null);
+  $("stage").classList.toggle("seen", able.some((p) => p.described?.info.alpha));
+  $("swap").disabled = !right;
+  $("save").disabled = !left?.calo || left.state !== "done" || left.note !== "" || saving;
+  for (const [side, picture] of [["left", left], ["right", right]]) {
+    $("stage").dataset[side] = picture?.state ?? "";
+    $(`name${side}`).hidden = able.length < 2;
+    $(`name${side}`).textContent = picture ? picture.name : "";
+  }
+  $("view").setAttribute("aria-label", [left, right].filter(Boolean).map((p) => p.name).join(" beside "));
+  const busy = [left, right].filter((p) => p && p.state !== "done" && p.state !== "failed");
+  $("progress").hidden = busy.length === 0;
+  $("progress").value = busy.length ? busy.reduce((sum, p) => sum + p.share, 0) / busy.length : 0;
+  $("status").textContent = [left, right].filter(Boolean).map(line).join("   |   ");
+  list();
+  const failed = [left, right].find((p) => p?.state === "failed" && !p.told);
+  if (failed) {
+    failed.told = true;
+    complain(`${failed.name}: ${failed.error.message}`, failed.remains ? failed : null);
+  }
+}
+
+let listed = ""; // what the facts are of
+
+function list() {
+  const both = [left, right].filter(Boolean), now = $("panel").hidden ? "" : both.map((p) => [pictures.indexOf(p), p.width, p.calo, p.size].join()).join(";");
+  if (now === listed) return;
+  listed = now;
+  $("panel").replaceChildren(...both.flatMap(describe));
+}
+
+function line(picture) {
+  const facts = [picture.name];
+  if (picture.width > 0) facts.push(`${picture.width} × ${picture.height}`);
+  if (picture.size > 0) facts.push(bytesText(picture.size));
+  if (picture.size > 0 && picture.width > 0) facts.push(`${((8 * picture.size) / (picture.width * picture.height)).toFixed(2)} bpp`);
+  const states = { waiting: "reading", preview: "preview", parts: `${Math.round(100 * picture.share)} %`, failed: "cannot be shown" };
+  if (picture.state !== "done") facts.push(states[picture.state]);
+  else if (picture.note) facts.push(picture.note);
+  else if (picture.calo) facts.push(`decoded in ${picture.seconds.toFixed(1)} s`);
+  return facts.join(" · ");
+}
+
+let damaged = null; // the picture of which something may be left
+
+function complain(text, picture = null) {
+  damaged = picture;
+  $("message").textContent = text;
+  $("keep").hidden = !picture;
+  $("trouble").hidden = false;
+}
+
+// ---- buttons and keys ----
+
+let saving = false;
+
+async function save() {
+  const picture = left;
+  if ($("save").disabled) return;
+  saving = true;
+  $("save").textContent = "Saving…";
+  update();
+  try {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(await picture.png());
+    link.download = `${picture.name.replace(/\.calo$/i, "")}.png`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  } catch (error) {
+    complain(`${picture.name}: ${error.message}`);
+  }
+  saving = false;
+  $("save").textContent = "Save";
+  update();
+}
+
+function toggle(name) {
+  const pressed = $(name).getAttribute("aria-pressed") !== "true";
+  $(name).setAttribute("aria-pressed", pressed);
+  if (name === "facts") $("panel").hidden = !pressed;
+  else stage.overlays[name] = pressed;
+  update();
+}
+
+const actions = {
+  open: () => $("files").click(),
+  open2: () => $("files").click(),
+  swap: () => right && show(right, left),
+  in: () => stage.zoom(1.5),
+  out: () => stage.zoom(1 / 1.5),
+  zoom: () => stage.toggle(),
+  save,
+  tiles: () => toggle("tiles"),
+  bits: () => toggle("bits"),
+  facts: () => toggle("facts"),
+  dismiss: () => ($("trouble").hidden = true),
+  keep: () => {
+    $("trouble").hidden = true;
+    damaged.told = false;
+    damaged.load(true);
+    update();
+  },
+};
+for (const [id, action] of Object.entries(actions)) $(id).addEventListener("click", action);
+
+const STEP = 80;
+const keys = {
+  "+": actions.in, "=": actions.in, "-": actions.out, 0: () => stage.fit(), 1: () => stage.zoomTo(1), o: actions.open,
+  x: actions.swap, t: actions.tiles, b: actions.bits, i: actions.facts, s: save, Escape: actions.dismiss,
+  ArrowLeft: () => stage.pan(-STEP, 0), ArrowRight: () => stage.pan(STEP, 0), ArrowUp: () => stage.pan(0, -STEP),
+  ArrowDown: () => stage.pan(0, STEP), ",": () => (stage.split -= 0.02), ".": () => (stage.split += 0.02),
+};
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("select, #panel")) return;
+  if ((!left && event.key !== "o") || !Object.hasOwn(keys, event.key)) return;
+  event.preventDefault();
+  keys[event.key]();
+});
+
+$("files").addEventListener("change", () => {
+  open([...$("files").files]);
+  $("files").value = "";
+});
+$("left").addEventListener("change", () => show(chosen($("left")), right));
+$("right").addEventListener("change", () => show(left, chosen($("right"))));
+
+// ---- dropped files ----
+
+for (const name of ["dragenter", "dragover"])
+  addEventListener(name, (event) => {
+    event.preventDefault();
+    document.body.classList.add("dropping");
+  });
+addEventListener("dragleave", (event) => event.relatedTarget || document.body.classList.remove("dropping"));
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  document.body.classList.remove("dropping");
+  const box = $("view").getBoundingClientRect();
+  open([...event.dataTransfer.files], event.clientX > box.left + box.width / 2 ? "right" : "left");
+});
+
+// ---- files that the address names: ?src=photo.calo&src=photo.jpg, from this page's own origin ----
+
+const wanted = new URLSearchParams(location.search).getAll("src").map((source) => new URL(source, location.href));
+const own = wanted.filter((url) => url.origin === location.origin);
+if (own.length < wanted.length) complain("The address names files of other pages: open them from there, or save and drop them here.");
+open(own.map((url) => url.href));
+
+// `calotype view` serves this page as long as it hears of it.
+if (new URLSearchParams(location.search).has("alive")) new EventSource("alive");

@@ -1,0 +1,83 @@
+// Decodes apart from the page, so that the page never waits: pool.js starts some of these and gives them work.
+
+import { CalotypeError, open } from "./calotype.js";
+import { orientation, turned, turnedBox, turnedSize } from "./orientation.js";
+import { probe } from "./probe.js";
+import { writePng } from "./png.js";
+
+let decoder; // a promise
+
+/** A decoder for the packs that a list names, or that a JSON file of addresses (relative to it) does: a list, or
+ * {packs: list, keep: whether the browser may keep them}. */
+async function start(packs) {
+  let places = packs, keep = true;
+  if (typeof packs === "string") {
+    const answer = await fetch(packs);
+    if (!answer.ok) throw new CalotypeError("pack", `the list of packs cannot be read: ${answer.status}`);
+    const found = await answer.json();
+    keep = found.keep ?? true;
+    places = (found.packs ?? found).map((place) => new URL(place, packs).href);
+  }
+  return open({ packs: places, keep });
+}
+
+const works = {
+  /** What is known of a file before it is decoded. Width and height are those of the turned picture. */
+  describe(decoder, { bytes, options }) {
+    const info = decoder.info(bytes, options), metadata = {};
+    for (const name of ["icc", "exif", "xmp"]) metadata[name] = decoder.metadata(bytes, name, options);
+    const how = orientation(metadata.exif), [width, height] = turnedSize(info.width, info.height, how);
+    const kind = info.grey ? (info.alpha ? "greyAlpha" : "grey") : info.alpha ? "rgba" : "rgb";
+    return { info, metadata, orientation: how, width, height, kind, fields: probe(bytes) };
+  },
+
+  async preview(decoder, { bytes, options }) {
+    const found = await decoder.decode(bytes, { ...options, preview: true });
+    const how = orientation(decoder.metadata(bytes, "exif", options));
+    const [width, height] = turnedSize(found.width, found.height, how);
+    const info = decoder.info(bytes, options), [fullWidth, fullHeight] = turnedSize(info.width, info.height, how);
+    return { ...found, width, height, fullWidth, fullHeight, data: turned(found.data, found.width, found.height, how) };
+  },
+
+  /** Gives turned parts. */
+  async parts(decoder, { bytes, options }, give) {
+    const { width, height } = decoder.info(bytes, options), how = orientation(decoder.metadata(bytes, "exif", options));
+    const part = (p) => {
+      const data = turned(p.data, p.width, p.height, how);
+      give({ ...turnedBox(p, width, height, how), data }, [data.buffer]);
+    };
+    return decoder.develop(bytes, part, options);
+  },
+
+  /** A part of the picture as it is stored. */
+  rows(decoder, { bytes, options }) {
+    return decoder.decode(bytes, options);
+  },
+
+  /** A PNG of bands; turned if `how` says so. */
+  png(decoder, { how = 1, bands, width, height, ...rest }) {
+    if (how === 1) return writePng({ bands, width, height, ...rest });
+    const whole = new Uint8ClampedArray(4 * width * height);
+    let at = 0;
+    for (const band of bands) whole.set(band, at), (at += band.length);
+    const [w, h] = turnedSize(width, height, how);
+    return writePng({ bands: [turned(whole, width, height, how)], width: w, height: h, ...rest });
+  },
+};
+
+addEventListener("message", async ({ data: { id, work, packs, given } }) => {
+  try {
+    decoder ??= start(packs);
+    const ready = await decoder.catch((error) => {
+      decoder = undefined; // so that it is tried again
+      throw error;
+    });
+    const result = await works[work](ready, given, (part, moved) => postMessage({ id, part }, moved));
+    postMessage({ id, result }, result?.data?.buffer ? [result.data.buffer] : []);
+  } catch (error) {
+    const known = error instanceof CalotypeError;
+    // A trap, or a page out of memory: this worker is not to be trusted any more.
+    const kind = known ? error.kind : error instanceof WebAssembly.RuntimeError || error instanceof RangeError ? "memory" : "other";
+    postMessage({ id, error: { kind, message: known || kind === "other" ? error.message : "there is not enough memory" } });
+  }
+});

@@ -1,0 +1,196 @@
+// A file on its way to the screen: a .calo file by the workers, or another picture by the browser itself.
+
+import { turnedBox } from "./decoder/orientation.js";
+import { writePng } from "./decoder/png.js";
+import { develop, readAndPreview, toPng } from "./decoder/pool.js";
+import { probe } from "./decoder/probe.js";
+
+const MOST_PIXELS = 2 ** 27; // of a picture that is shown: 512 MB
+
+export class Picture {
+  /** "waiting", "preview", "parts", "done" or "failed" */
+  state = "waiting";
+  width = 0;
+  height = 0;
+  alpha = true;
+  preview = null;
+  parts = [];
+  tiles = [];
+  mostBits = 0;
+  share = 0; // of its pixels that are there
+  described = null; // of a .calo file, what the worker says of it
+  error = null;
+  note = "";
+  seconds = 0;
+  #source;
+  #bytes = null;
+  #fileSize = 0;
+  #pool;
+  #onChange;
+  #abort = null;
+  #options = {};
+
+  /** `source`: a File, or the address of one; `onChange` hears of everything new. */
+  constructor(source, name, pool, onChange) {
+    this.#source = source;
+    this.name = name;
+    this.#pool = pool;
+    this.#onChange = onChange;
+  }
+
+  get calo() {
+    return this.described !== null;
+  }
+
+  /** Whether something of a file that failed may be left. */
+  get remains() {
+    if (this.error?.kind !== "format" || this.#options.keepDamaged || !this.#bytes) return false;
+    try {
+      return !probe(this.#bytes).lab;
+    } catch {
+      return false; // not even a header
+    }
+  }
+
+  get size() {
+    return this.#bytes?.length ?? this.#fileSize;
+  }
+
+  /** Reads and shows it, unless it is there; with `keep` also what is left of a damaged file. */
+  async load(keep = false) {
+    if (this.#abort && !keep) return;
+    this.release();
+    const abort = (this.#abort = new AbortController());
+    this.#options = keep ? { keepDamaged: true } : {};
+    this.error = null;
+    const started = performance.now();
+    try {
+      await this.#load(abort.signal);
+      this.seconds = (performance.now() - started) / 1000;
+      this.#turn("done");
+    } catch (error) {
+      if (abort.signal.aborted) return;
+      this.error = { kind: error.kind ?? "other", message: error.message };
+      this.#turn("failed");
+    }
+  }
+
+  /** Gives up what it shows; `load` brings it back. */
+  release() {
+    this.#abort?.abort(new DOMException("not shown any more", "AbortError"));
+    this.#abort = null;
+    this.preview?.close();
+    this.preview = null;
+    for (const part of this.parts) part.bitmap.close();
+    this.parts = [];
+    this.share = 0;
+    this.state = "waiting";
+  }
+
+  /** A PNG of a .calo file, exactly its pixels, with its metadata. */
+  png() {
+    return toPng(this.#pool, this.#bytes, this.described, { options: this.#options });
+  }
+
+  #turn(state) {
+    this.state = state;
+    this.#onChange(this);
+  }
+
+  async #load(signal) {
+    const remote = typeof this.#source === "string";
+    if (remote && /\.calo$/i.test(new URL(this.#source).pathname)) {
+      const onPreview = (picture) => this.#previewed(picture, signal);
+      this.#bytes ??= await readAndPreview(this.#pool, this.#source, { signal, onPreview });
+    } else {
+      const file = remote ? await (await fetched(this.#source, signal)).blob() : this.#source;
+      this.#fileSize = file.size;
+      const start = new Uint8Array(await file.slice(0, 3).arrayBuffer());
+      const calo = /\.calo$/i.test(this.name) || (start[0] === 0xca && start[1] === 0x4c && start[2] === 0x4f);
+      if (!calo) return this.#foreign(file, signal);
+      this.#bytes = new Uint8Array(await file.arrayBuffer());
+    }
+    signal.throwIfAborted();
+    await this.#develop(signal);
+  }
+
+  async #foreign(file, signal) {
+    const bitmap = await createImageBitmap(file).catch(() => {
+      throw new Error("neither a .calo file nor a picture that this browser can show");
+    });
+    if (signal.aborted) return bitmap.close();
+    Object.assign(this, { width: bitmap.width, height: bitmap.height, share: 1 });
+    this.parts = [{ left: 0, top: 0, width: bitmap.width, height: bitmap.height, bitmap }];
+  }
+
+  async #develop(signal) {
+    const options = this.#options, bytes = this.#bytes;
+    const described = await this.#pool.run("describe", { bytes, options }, { signal });
+    const { info, width, height, metadata } = described;
+    Object.assign(this, { described, width, height, alpha: info.alpha, note: "" });
+    this.#tile();
+    const pixels = width * height;
+    const small = await this.#pool.run("preview", { bytes, options }, { signal });
+    await this.#previewed(small, signal);
+    if (pixels > MOST_PIXELS) {
+      this.note = `too large for this page: its preview is shown`;
+      this.share = 1;
+      return;
+    }
+    const made = [];
+    const onPart = (part) => made.push(this.#part(part, metadata.icc, signal, pixels));
+    const damaged = await develop(this.#pool, bytes, info, { signal, onPart, options });
+    await Promise.all(made);
+    if (damaged) this.note = "damaged: what could be read is shown";
+    if (signal.aborted) return;
+    this.preview?.close();
+    this.preview = null;
+  }
+
+  async #previewed({ data, width, height, fullWidth, fullHeight }, signal) {
+    const bitmap = await createImageBitmap(new ImageData(data, width, height));
+    if (signal.aborted || this.parts.length > 0) return bitmap.close();
+    this.preview?.close();
+    Object.assign(this, { preview: bitmap, width: fullWidth, height: fullHeight });
+    this.#turn("preview");
+  }
+
+  async #part(part, icc, signal, pixels) {
+    const { left, top, width, height, data } = part;
+    // Colours of a picture with a profile are the browser's matter: it knows profiles in PNG files.
+    const source = icc
+      ? await writePng({ width, height, bands: [data], kind: this.alpha ? "rgba" : "rgb", icc, fast: true })
+      : new ImageData(data, width, height);
+    const bitmap = await createImageBitmap(source);
+    data.buffer.transfer?.(0); // gives the memory back now, not some time
+    if (signal.aborted) return bitmap.close();
+    this.parts.push({ left, top, width, height, bitmap });
+    this.share = Math.min(1, this.share + (width * height) / pixels);
+    this.#turn("parts");
+  }
+
+  /** Where its tiles are, and how many bits each has. */
+  #tile() {
+    const { info, fields, orientation } = this.described, side = info.tile;
+    this.tiles = fields.chunks.filter(({ type }) => type === 1 || type === 4).map((chunk) => {
+      const left = (chunk.index % fields.tile_columns) * side, top = Math.floor(chunk.index / fields.tile_columns) * side;
+      const part = { left, top, width: Math.min(side, info.width - left), height: Math.min(side, info.height - top) };
+      const bpp = (8 * chunk.length) / (part.width * part.height);
+      const box = turnedBox(part, info.width, info.height, orientation);
+      return { ...box, index: chunk.index, name: chunk.name, good: chunk.crc_ok, size: bytesText(chunk.length), bpp };
+    });
+    this.mostBits = this.tiles.reduce((most, { bpp }) => Math.max(most, bpp), 0);
+  }
+}
+
+async function fetched(url, signal) {
+  const answer = await fetch(url, { signal });
+  if (!answer.ok) throw new Error(`it cannot be read: ${answer.status} ${answer.statusText}`);
+  return answer;
+}
+
+/** Bytes for people. */
+export function bytesText(count) {
+  if (count < 1000) return `${count} bytes`;
+  return count < 1e6 ? `${(count / 1e3).toFixed(1)} kB` : `${(count / 1e6).toFixed(2)} MB`;
+}
