@@ -94,7 +94,8 @@ vectors with another program (torch, float64). ``Pack`` checks, before anything 
 manifest, that the id follows from the hashes, the hash of every file when it reads it (a decoder never opens
 analysis.onnx), shapes and types of the arrays, inputs and outputs of each graph, the bounds of all sums once
 more, and that the native code gives the golden classes and pixels without one difference. Any failure is a
-PackError.
+PackError. A decoder opens a pack of this package, which is trusted as the code is, without its hashes and
+with one golden vector: gzip has a checksum of its own.
 """
 
 from __future__ import annotations
