@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
+import socket
+import struct
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,6 +89,40 @@ def test_only_for_this_machine_by_its_own_name(server: Server) -> None:
     assert ask(server, f"/{server.token}/", host=f"localhost:{server.server_port}").status == 200
     assert ask(server, f"/{server.token}/", "POST").status == 501
     assert len(server.token) >= 20
+
+
+def test_a_page_that_hangs_up_is_no_matter(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = threading.Event()
+    ended = threading.Event()
+
+    def much() -> bytes:
+        asked.set()
+        return bytes(1 << 24)
+
+    shut = server.shutdown_request
+
+    def shut_and_tell(request: Any) -> None:
+        shut(request)
+        ended.set()
+
+    server.shutdown_request = shut_and_tell  # type: ignore[method-assign]
+    server.add("much", much)
+    with socket.create_connection(("127.0.0.1", server.server_port)) as line:
+        # Closed without a farewell: what is still to be sent fails.
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        name = f"/{server.token}/much"
+        line.sendall(f"GET {name} HTTP/1.1\r\nHost: 127.0.0.1:{server.server_port}\r\n\r\n".encode())
+        assert asked.wait(60)
+    assert ended.wait(60)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are bytes")
+def test_a_name_that_is_no_text(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.calo")
+    path.write_bytes(b"coffee")
+    place = server.add(f"files/2/{path.name}", path)
+    assert ask(server, f"/{server.token}/{place}").content == b"coffee"
 
 
 def test_a_file_that_has_gone(server: Server, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ What is not on the list does not exist, so no address leads anywhere else. A req
 from __future__ import annotations
 
 import secrets
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -55,12 +56,17 @@ class Server(ThreadingHTTPServer):
 
     def add(self, name: str, content: Content | Path) -> str:
         """Puts a file, or what a function gives, under a name such as ``files/0/photo.calo``; returns its
-        address relative to ``root``."""
+        address relative to ``root``. A name may hold bytes that are no UTF-8, as names of files on Linux may."""
         kind = TYPES.get(Path(name).suffix, "application/octet-stream")
         if name.startswith("files/"):
             kind = "application/octet-stream"
         self.things[name] = kind, content.read_bytes if isinstance(content, Path) else content
-        return quote(name)
+        return quote(name, errors="surrogateescape")
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A page that is closed or loaded anew hangs up in the midst of an answer: nothing to tell of."""
+        if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
     def run(self, stay: bool) -> None:
         """Serves until Ctrl-C, and without ``stay`` until the last page is closed."""
@@ -96,8 +102,8 @@ class _Handler(BaseHTTPRequestHandler):
         own = {f"{name}:{self.server.server_port}" for name in ("127.0.0.1", "localhost")}
         if self.headers.get("Host") not in own:
             return self._refuse(HTTPStatus.FORBIDDEN)
-        _, token, name = [*unquote(urlsplit(self.path).path).split("/", 2), "", ""][:3]
-        if not secrets.compare_digest(token.encode(), self.server.token.encode()):
+        _, token, name = [*unquote(urlsplit(self.path).path, errors="surrogateescape").split("/", 2), "", ""][:3]
+        if not secrets.compare_digest(token.encode(errors="surrogateescape"), self.server.token.encode()):
             return self._refuse(HTTPStatus.NOT_FOUND)
         if name == "alive" and body:
             return self._beat()
