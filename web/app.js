@@ -210,10 +210,18 @@ addEventListener("drop", (event) => {
 
 // ---- files that the address names: ?src=photo.calo&src=photo.jpg, from this page's own origin ----
 
-const wanted = new URLSearchParams(location.search).getAll("src").map((source) => new URL(source, location.href));
-const own = wanted.filter((url) => url.origin === location.origin);
+const wanted = new URLSearchParams(location.search).getAll("src");
+const own = wanted.map(address).filter((url) => url?.origin === location.origin);
 if (own.length < wanted.length) complain("The address names files of other pages: open them from there, or save and drop them here.");
 open(own.map((url) => url.href));
+
+function address(source) {
+  try {
+    return new URL(source, location.href);
+  } catch {
+    return null; // such as "http://"
+  }
+}
 
 // `calotype view` serves this page as long as it hears of it.
 if (new URLSearchParams(location.search).has("alive")) new EventSource("alive");
