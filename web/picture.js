@@ -159,7 +159,7 @@ export class Picture {
     const { left, top, width, height, data } = part;
     // Colours of a picture with a profile are the browser's matter: it knows profiles in PNG files.
     const source = icc
-      ? await writePng({ width, height, bands: [data], kind: this.alpha ? "rgba" : "rgb", icc, fast: true })
+      ? await writePng({ width, height, bands: [data], kind: this.described.kind, icc, fast: true })
       : new ImageData(data, width, height);
     const bitmap = await createImageBitmap(source);
     data.buffer.transfer?.(0); // gives the memory back now, not some time

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import threading
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,47 @@ def test_a_chosen_picture_is_saved_exactly(site: Site, page: Any) -> None:
         np.testing.assert_array_equal(np.asarray(saved.convert("RGBA")), decoded(data))
         assert saved.info["icc_profile"] == profile
         assert saved.getexif()[0x010E] == "a description"
+
+
+def test_a_profile_for_grey_is_followed(site: Site, page: Any) -> None:
+    """The page shows what the browser makes of the same pixels with the same profile."""
+    tags = {
+        b"desc": b"desc\0\0\0\0" + struct.pack(">I", 5) + b"grey\0" + bytes(78),
+        b"cprt": b"text\0\0\0\0none\0",
+        b"wtpt": b"XYZ \0\0\0\0" + struct.pack(">3I", 0xF6D6, 0x10000, 0xD32D),
+        b"kTRC": b"curv\0\0\0\0" + struct.pack(">IH", 1, 256),  # linear light
+    }
+    table, content = struct.pack(">I", len(tags)), b""
+    for name, tag in tags.items():
+        table += name + struct.pack(">2I", 132 + 12 * len(tags) + len(content), len(tag))
+        content += tag + bytes(-len(tag) % 4)
+    head = (
+        struct.pack(">I", 128 + len(table + content))
+        + bytes(4)
+        + b"\2\x10\0\0mntrGRAYXYZ "
+        + bytes(12)
+        + b"acsp"
+    )
+    profile = (
+        head.ljust(68, b"\0") + struct.pack(">3I", 0xF6D6, 0x10000, 0xD32D) + bytes(48) + table + content
+    )
+    file, same = io.BytesIO(), io.BytesIO()
+    Image.fromarray(scene(90, 150, 3)).convert("L").save(file, "PNG", icc_profile=profile)
+    data = calo(Image.open(file))
+    kept = calotype.decode(data, pack=TINY)
+    assert kept.mode == "L"
+    assert kept.info["icc_profile"] == profile
+    kept.save(same, "PNG", icc_profile=profile)
+    page.goto(site.root)
+    drop(page, ("grey.calo", data), ("grey.png", same.getvalue()))
+    wait(page, "done")
+    wait(page, "done", "right")
+    page.focus("#slider")
+    page.keyboard.press("Home")
+    theirs = shown(page, 150, 90)
+    assert (theirs[..., 0] != np.asarray(kept)).any()
+    page.keyboard.press("End")
+    np.testing.assert_array_equal(shown(page, 150, 90), theirs)
 
 
 @pytest.mark.parametrize("how", range(2, 9))
