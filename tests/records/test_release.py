@@ -30,8 +30,9 @@ def test_this_tree_agrees(release: ModuleType) -> None:
 
 
 def test_what_does_not_agree_is_named(release: ModuleType, tmp_path: Path) -> None:
-    for name in ("pyproject.toml", "CHANGELOG.md", "CITATION.cff"):
-        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "web" / "decoder").mkdir(parents=True)
+    for name in ("pyproject.toml", "CHANGELOG.md", "CITATION.cff", "web/decoder/package.json"):
+        shutil.copy(ROOT / name, tmp_path / name)
 
     def change(name: str, pattern: str, new: str) -> None:
         text, count = re.subn(pattern, new, (tmp_path / name).read_text(encoding="utf-8"), flags=re.MULTILINE)
@@ -39,6 +40,8 @@ def test_what_does_not_agree_is_named(release: ModuleType, tmp_path: Path) -> No
         (tmp_path / name).write_text(text, encoding="utf-8")
 
     change("pyproject.toml", r"^version = .*", 'version = "9.8.7"')
+    assert len(release.wrong(tmp_path)) == 2
+    change("web/decoder/package.json", r'"version": ".*"', '"version": "9.8.7"')
     assert len(release.wrong(tmp_path)) == 1
     change("CITATION.cff", r"^version: .*", "version: 9.8.7\ndate-released: 2026-01-02")
     assert release.wrong(tmp_path) == []
