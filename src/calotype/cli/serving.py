@@ -56,7 +56,7 @@ class Server(ThreadingHTTPServer):
 
     def add(self, name: str, content: Content | Path) -> str:
         """Puts a file, or what a function gives, under a name such as ``files/0/photo.calo``; returns its
-        address relative to ``root``. A name may hold bytes that are no UTF-8, as files' names on Linux may."""
+        address relative to ``root``. A name may hold bytes that are no UTF-8, as names of files may."""
         kind = TYPES.get(Path(name).suffix, "application/octet-stream")
         if name.startswith("files/"):
             kind = "application/octet-stream"
@@ -102,9 +102,8 @@ class _Handler(BaseHTTPRequestHandler):
         own = {f"{name}:{self.server.server_port}" for name in ("127.0.0.1", "localhost")}
         if self.headers.get("Host") not in own:
             return self._refuse(HTTPStatus.FORBIDDEN)
-        _, token, name = [*unquote(urlsplit(self.path).path, errors="surrogateescape").split("/", 2), "", ""][
-            :3
-        ]
+        path = unquote(urlsplit(self.path).path, errors="surrogateescape")
+        _, token, name = [*path.split("/", 2), "", ""][:3]
         if not secrets.compare_digest(token.encode(errors="surrogateescape"), self.server.token.encode()):
             return self._refuse(HTTPStatus.NOT_FOUND)
         if name == "alive" and body:
