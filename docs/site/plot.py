@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import itertools
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +23,10 @@ CODECS = {
     "webp": ("WebP", "var(--soft)", 1.8),
     "jpeg-444": ("JPEG", "var(--soft)", 1.8),
 }
-WIDTH, HEIGHT = 760, 430
-LEFT, RIGHT, TOP, BOTTOM = 58, 170, 18, 48
+WIDTH, HEIGHT = 620, 430
+LEFT, RIGHT, TOP, BOTTOM = 62, 14, 14, 56
+KEY, ROW = 0.5, 23
+"""Names of the curves: where they begin, as a share of the width, below the curves; and their distance."""
 
 
 def svg(folder: Path) -> str:
@@ -42,22 +43,21 @@ def svg(folder: Path) -> str:
     low, high = 10 * max(np.floor(min(values) / 10), 0), 10 * np.ceil(max(values) / 10)
     steps = range(int(low), int(high) + 1, 10)
     parts = [
-        '<div class="wide"><svg class="figure" role="img" aria-label="SSIMULACRA2 over bits per pixel" '
-        f'viewBox="0 0 {WIDTH} {HEIGHT}" xmlns="http://www.w3.org/2000/svg" font-size="14">'
+        '<svg class="figure" role="img" aria-label="SSIMULACRA2 over bits per pixel" '
+        f'viewBox="0 0 {WIDTH} {HEIGHT}" xmlns="http://www.w3.org/2000/svg" font-size="17">'
     ]
     for value in steps:
         y = _y(value, low, high)
         parts.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="var(--line)" fill="none"/>')
         parts.append(_text(LEFT - 8, y + 5, value, "var(--soft)", "end"))
     for tick in np.arange(0, most, 0.1):
-        parts.append(_text(_x(tick, most), HEIGHT - 26, f"{tick:.1f}", "var(--soft)"))
+        parts.append(_text(_x(tick, most), HEIGHT - 34, f"{tick:.1f}", "var(--soft)"))
     below = "bits per pixel: smaller files are on the left"
-    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, below, "var(--ink)"))
+    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, below, "var(--ink)"))
     parts.append(
         f'<text transform="translate(14 {(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)" text-anchor="middle" '
         f'fill="var(--ink)">{METRICS[METRIC].label}: better is up</text>'
     )
-    ends = []
     for codec, line in lines.items():
         label, colour, width = CODECS[codec]
         path = " ".join(f"{_x(b, most):.1f},{_y(v, low, high):.1f}" for b, v in line if v >= low)
@@ -66,13 +66,13 @@ def svg(folder: Path) -> str:
             if bpp <= most and value >= low:
                 at = f'cx="{_x(bpp, most):.1f}" cy="{_y(value, low, high):.1f}"'
                 parts.append(f'<circle {at} r="{width + 0.8}" fill="{colour}"/>')
-        ends.append([_y(line[-1][1], low, high), label, colour])
-    ends.sort()
-    for before, after in itertools.pairwise(ends):
-        after[0] = max(after[0], before[0] + 19)
-    for y, label, colour in ends:
-        parts.append(_text(WIDTH - RIGHT + 8, y + 5, label, colour, "start"))
-    parts.append("</svg></div>")
+    x = LEFT + KEY * (WIDTH - LEFT - RIGHT)
+    for row, codec in enumerate(lines):
+        label, colour, width = CODECS[codec]
+        y = HEIGHT - BOTTOM - 14 - ROW * (len(lines) - 1 - row)
+        parts.append(f'<path d="M{x:.1f} {y - 5}h26" stroke="{colour}" stroke-width="{width}" fill="none"/>')
+        parts.append(_text(x + 34, y, label, "var(--ink)", "start"))
+    parts.append("</svg>")
     first = curves["calotype"]
     which = f"{first.pictures} photographs of the set {name.rpartition('/')[2]}"
     return (
