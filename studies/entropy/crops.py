@@ -56,7 +56,7 @@ class Crop:
     def choose(self, z: Array) -> Array:
         """The encoder's residuals for other hyper-latents."""
         gains = self.level.feeds["low_gain"], self.level.feeds["high_gain"]
-        wish = Wish(self.pack.unit, *gains, self.pack.keep)
+        wish = Wish(self.pack.unit, *gains, self.pack.keeps)
         steps = self.level.steps
         return self.pack.coder.choose(self.level.parser, self.pack.decoder, steps, wish, self.y[0], z)
 

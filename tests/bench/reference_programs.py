@@ -69,8 +69,7 @@ if encoder:
     if given["InputBitDepth"] != "10" or given["InputChromaFormat"] != "444":
         fail("Error: only 4:4:4 with 10 bits is imitated")
     if (width % 8 or height % 8) and given.get("ConformanceWindowMode") != "1":
-        fail("Error: Picture width must be an integer multiple of the specified chroma subsampling and
-        minimum CU")
+        fail("Error: Picture width must be an integer multiple of the specified chroma subsampling")
     samples = Path(given["InputFile"]).read_bytes()
     if len(samples) < 6 * width * height:
         fail("Error: input file too short for one frame")
@@ -79,9 +78,10 @@ if encoder:
         fail("Error: a sample of more than 10 bits")
     step = 1 + qp // 4
     coarse = [min(1023, (v + step // 2) // step * step) for v in planes]
-    stream = struct.pack("<HHB", width, height, qp) + zlib.compress(struct.pack("<%dH" % len(coarse),
-    *coarse)) Path(given["BitstreamFile"]).write_bytes(stream)
-    Path(given["ReconFile"]).write_bytes(struct.pack("<%dH" % len(coarse), *coarse))
+    samples = struct.pack("<%dH" % len(coarse), *coarse)
+    stream = struct.pack("<HHB", width, height, qp) + zlib.compress(samples)
+    Path(given["BitstreamFile"]).write_bytes(stream)
+    Path(given["ReconFile"]).write_bytes(samples)
     print("POC    0 LId:  0 TId: 0 ( I-SLICE, QP %d ) %10d bits" % (qp, 8 * len(stream)))
     print("Bytes written to file: %d" % len(stream))
 else:

@@ -39,8 +39,7 @@ class Lab(Codec):
         if not other.infos:
             raise BenchError(f"no checkpoint in {path}")
         other.qualities = tuple(range(len(other.infos)))
-        steps = [i.training.get("steps") for i in other.infos]
-        short = any(isinstance(n, int) and n < SHORT for n in steps)
+        short = any(isinstance(n := i.training.get("steps"), int) and n < SHORT for i in other.infos)
         other.name = f"lab:{path.stem or path.resolve().stem}" + (" (short training)" if short else "")
         other.quality_unit = ", ".join(f"{n} = {i.path.stem}" for n, i in enumerate(other.infos))
         only = _lab.model(other.infos[0], 1)
@@ -65,7 +64,7 @@ class Lab(Codec):
 
     def complexity(self) -> dict[str, object] | None:
         found = _lab.model(self.infos[0], 1).complexity()
-        return {"kmac_per_pixel" if k == "kmacs_per_pixel" else k: v for k, v in found.items()}
+        return {k.replace("kmacs", "kmac"): v for k, v in found.items()}
 
 
 CODECS = [Lab()]
