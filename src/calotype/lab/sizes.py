@@ -9,8 +9,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-MAY_BE_ZERO = ("context", "couplings", "diffuse", "partition", "prime", "support", "target", "truncate")
-"""Whole numbers of the published systems for which 0 means "none"; all others count something."""
+MAY_BE_ZERO = (
+    "context", "couplings", "diffuse", "partition", "prime", "render_layers", "support", "target", "truncate"
+)  # fmt: skip
+"""Whole numbers of the systems for which 0 means "none"; all others count something."""
 WORDS = {"true": True, "false": False, "1": True, "0": False}
 
 

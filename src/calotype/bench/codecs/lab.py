@@ -15,9 +15,7 @@ from calotype.bench.errors import BenchError
 from calotype.bitstream import parse
 
 SHORT = 100_000
-"""Steps of training below which a curve is labelled: published systems took 500,000 to 5 million, and what a
-short training gives says little of a system.
-"""
+"""Steps of training below which a curve is labelled: published systems took 500,000 to 5 million."""
 
 
 class Lab(Codec):
