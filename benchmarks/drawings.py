@@ -30,7 +30,7 @@ from calotype.bench.codecs.avif import Avif
 from calotype.bench.names import find_images
 from calotype.records import markdown
 from calotype.records.provenance import now, provenance
-from calotype.records.script import guarded, made_of
+from calotype.records.script import guarded
 
 QUALITY = 60
 Row = dict[str, Any]
@@ -51,9 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
     writing.add_argument("document", type=Path)
     given = options.parse_args(arguments)
     if given.command == "table":
-        for path in sorted(given.folder.glob("*.json")):
-            changed = tables.insert(given.document, path.stem, made_of(path, table), "benchmark")
-            print(given.document, path.stem, "updated" if changed else "unchanged")
+        tables.write_folder(given.folder, given.document, table, KINDS)
         return
     given.out.parent.mkdir(parents=True, exist_ok=True)
     stored: Row = {"kind": given.command, "rows": []}

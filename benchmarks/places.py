@@ -32,7 +32,7 @@ from calotype.bench.codecs.avif import Avif
 from calotype.bench.names import find_images
 from calotype.records import markdown
 from calotype.records.provenance import now, provenance
-from calotype.records.script import guarded, made_of
+from calotype.records.script import guarded
 
 BLOCK = 16
 EDGES = (2, 20, 200)
@@ -65,11 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
     writing.add_argument("document", type=Path)
     given = options.parse_args(arguments)
     if given.command == "table":
-        for path in sorted(given.folder.glob("*.json")):
-            if path.stem.split("-")[0] in KINDS:
-                text = made_of(path, table)
-                changed = tables.insert(given.document, path.stem, text, "benchmark")
-                print(given.document, path.stem, "updated" if changed else "unchanged")
+        tables.write_folder(given.folder, given.document, table, KINDS)
         return
     measure(given, sys.argv[1:] if arguments is None else arguments)
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
+from tests.bench.scripts import script
 
 import calotype
 
@@ -16,17 +14,7 @@ ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "results" / "drawings"
 
 
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("drawings_benchmark", ROOT / "benchmarks" / "drawings.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-drawings = script()
+drawings = script("drawings")
 
 
 def test_page_holds_what_the_results_give(tmp_path: Path) -> None:

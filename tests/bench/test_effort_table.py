@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.bench import scripts
 
 from calotype.bench import tables
 
@@ -18,12 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def effort() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("effort_benchmark", ROOT / "benchmarks" / "effort.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return scripts.script("effort")
 
 
 def test_guide_holds_what_the_results_give(effort: ModuleType, tmp_path: Path) -> None:

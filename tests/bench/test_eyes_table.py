@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tests.bench import scripts
 
 from calotype.bench import tables
 
@@ -16,12 +16,7 @@ RESULTS = ROOT / "docs" / "results" / "eyes"
 
 @pytest.fixture(scope="module")
 def eyes() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("eyes_benchmark", ROOT / "benchmarks" / "eyes.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return scripts.script("eyes")
 
 
 @pytest.mark.parametrize("name", ["kodak", "large"])

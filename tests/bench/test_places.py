@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from tests.bench.scripts import script
 
 import calotype
 from calotype.codec import bits
@@ -17,16 +15,6 @@ from calotype.codec.pack import Pack
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "results" / "places"
-
-
-def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"{name}_benchmark", ROOT / "benchmarks" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 places, rates, learning = script("places"), script("rates"), script("learning")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -185,6 +185,19 @@ def write(given: Any, render: Callable[[dict[str, Any]], str], name: str) -> Non
     text = made_of(given.results, render)
     for document in given.documents:
         print(document, "updated" if insert(document, name, text, "benchmark") else "unchanged")
+
+
+def write_folder(
+    folder: Path, document: Path, render: Callable[[dict[str, Any]], str], kinds: Container[str]
+) -> None:
+    """Put what ``render`` makes of each JSON file of a folder at the place marked ``benchmark:`` and its name.
+
+    The part of the name before a dash must be one of ``kinds``; other files are left out.
+    """
+    for path in sorted(folder.glob("*.json")):
+        if path.stem.split("-")[0] in kinds:
+            changed = insert(document, path.stem, made_of(path, render), "benchmark")
+            print(document, path.stem, "updated" if changed else "unchanged")
 
 
 def mean_curve(rows: Sequence[Mapping[str, Any]]) -> Curve:
