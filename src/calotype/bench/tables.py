@@ -190,7 +190,7 @@ def write(given: Any, render: Callable[[dict[str, Any]], str], name: str) -> Non
 def write_folder(
     folder: Path, document: Path, render: Callable[[dict[str, Any]], str], kinds: Container[str]
 ) -> None:
-    """Put what ``render`` makes of each JSON file of a folder at the place marked ``benchmark:`` and its name.
+    """Put what ``render`` makes of each JSON file of a folder at the place marked ``benchmark:NAME``.
 
     The part of the name before a dash must be one of ``kinds``; other files are left out.
     """
