@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import html
+import math
 from pathlib import Path
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from calotype.bench import results
+from calotype.bench import results, tables
+from calotype.bench.bdrate import Curve
 from calotype.bench.metrics import METRICS
-from calotype.bench.report.curves import Curve, Table
+from calotype.bench.report.curves import Table, usable
 
-SETS = ("large", "eyes/large", "kodak", "eyes/kodak")
-"""The first of them that has SSIMULACRA2 is drawn."""
-METRIC = "ssimulacra2"
+SET = "large"
+METRIC = "ms_ssim"
+STEP = 2
+"""Decibels between two lines of the grid."""
 CODECS = {
     "calotype": ("Calotype", "var(--a)", 3.2),
     "calotype:psnr": ("Calotype, tuned for PSNR", "var(--d)", 2.0),
     "avif-444": ("AVIF", "var(--b)", 2.4),
     "jxl": ("JPEG XL", "var(--c)", 2.4),
     "webp": ("WebP", "var(--soft)", 1.8),
-    "jpeg-444": ("JPEG", "var(--soft)", 1.8),
+    "jpeg-444": ("JPEG", "var(--ink)", 1.8),
 }
 WIDTH, HEIGHT = 620, 430
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 14, 56
@@ -30,23 +33,19 @@ KEY, ROW = 0.5, 23
 
 
 def svg(folder: Path) -> str:
-    """The drawing, and a line below it that says what was measured."""
-    for name in SETS:
-        found = results.read(folder / name)
-        if METRIC in found["metrics"]:
-            break
+    """The drawing, and a line below it that says what was measured; ``folder``: of all results."""
+    found = results.read(folder / SET)
     table = Table(found)
-    curves = {c: curve for c in CODECS if c in table.codecs and (curve := table.mean_curve(c))}
-    most = min(curve.bpp[-1] for curve in curves.values())
+    curves = {c: curve for c in CODECS if (curve := usable(table.mean_curve(c), METRIC))}
+    most = float(min(curve.rate[-1] for curve in curves.values()))
     lines = {codec: _line(curve, most) for codec, curve in curves.items()}
-    values = [v for line in lines.values() for _, v in line]
-    low, high = 10 * max(np.floor(min(values) / 10), 0), 10 * np.ceil(max(values) / 10)
-    steps = range(int(low), int(high) + 1, 10)
+    values = [value for line in lines.values() for _, value in line]
+    low, high = STEP * math.floor(min(values) / STEP), STEP * math.ceil(max(values) / STEP)
     parts = [
-        '<svg class="figure" role="img" aria-label="SSIMULACRA2 over bits per pixel" '
+        f'<svg class="figure" role="img" aria-label="{METRICS[METRIC].label} over bits per pixel" '
         f'viewBox="0 0 {WIDTH} {HEIGHT}" xmlns="http://www.w3.org/2000/svg" font-size="17">'
     ]
-    for value in steps:
+    for value in range(low, high + 1, STEP):
         y = _y(value, low, high)
         parts.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="var(--line)" fill="none"/>')
         parts.append(_text(LEFT - 8, y + 5, value, "var(--soft)", "end"))
@@ -56,14 +55,14 @@ def svg(folder: Path) -> str:
     parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, below, "var(--ink)"))
     parts.append(
         f'<text transform="translate(14 {(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)" text-anchor="middle" '
-        f'fill="var(--ink)">{METRICS[METRIC].label}: better is up</text>'
+        f'fill="var(--ink)">{METRICS[METRIC].label} in dB: better is up</text>'
     )
     for codec, line in lines.items():
         label, colour, width = CODECS[codec]
-        path = " ".join(f"{_x(b, most):.1f},{_y(v, low, high):.1f}" for b, v in line if v >= low)
+        path = " ".join(f"{_x(b, most):.1f},{_y(v, low, high):.1f}" for b, v in line)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width}"/>')
-        for bpp, value in zip(curves[codec].bpp, curves[codec].values[METRIC]):
-            if bpp <= most and value >= low:
+        for bpp, value in zip(curves[codec].rate, curves[codec].quality, strict=True):
+            if bpp <= most:
                 at = f'cx="{_x(bpp, most):.1f}" cy="{_y(value, low, high):.1f}"'
                 parts.append(f'<circle {at} r="{width + 0.8}" fill="{colour}"/>')
     x = LEFT + KEY * (WIDTH - LEFT - RIGHT)
@@ -73,19 +72,17 @@ def svg(folder: Path) -> str:
         parts.append(f'<path d="M{x:.1f} {y - 5}h26" stroke="{colour}" stroke-width="{width}" fill="none"/>')
         parts.append(_text(x + 34, y, label, "var(--ink)", "start"))
     parts.append("</svg>")
-    first = curves["calotype"]
-    which = f"{first.pictures} photographs of the set {name.rpartition('/')[2]}"
     return (
-        f"{''.join(parts)}\n\n*Means over {which}, {found['codecs']['calotype']['version']}, "
-        f"measured {found['finished'][:10]} at commit `{found['commit']}`.*"
+        f"{''.join(parts)}\n\n*Means over the {len(found['images'])} photographs of the set {SET}; "
+        f"{found['codecs']['calotype']['version']}. {tables.measured(found)}*"
     )
 
 
 def _line(curve: Curve, most: float) -> list[tuple[float, float]]:
     """Points of a curve up to ``most`` bits per pixel: a monotone cubic, as in BD-rates."""
-    smooth = PchipInterpolator(np.log(curve.bpp), curve.values[METRIC])
-    bpp = np.geomspace(curve.bpp[0], min(most, curve.bpp[-1]), 60)
-    return list(zip(bpp.tolist(), smooth(np.log(bpp)).tolist()))
+    smooth = PchipInterpolator(np.log(curve.rate), curve.quality)
+    bpp = np.geomspace(curve.rate[0], most, 60)
+    return list(zip(bpp.tolist(), smooth(np.log(bpp)).tolist(), strict=True))
 
 
 def _text(x: float, y: float, text: object, colour: str, anchor: str = "middle") -> str:

@@ -37,10 +37,10 @@ SHORT_METRICS = (("ssimulacra2", "ms_ssim"), ("psnr_rgb",))
 def table(folder: Path) -> str:
     """BD-rates and speeds of a run in ``folder``, as Markdown; best PSNR first."""
     found = results.read(folder)
-    measured = Table(found)
-    published = published_curves(measured.images)
-    anchors = [a for a in ANCHORS if a in measured.codecs]
-    reference = {a: measured.mean_curve(a) for a in anchors}
+    run = Table(found)
+    published = published_curves(run.images)
+    anchors = [a for a in ANCHORS if a in run.codecs]
+    reference = {a: run.mean_curve(a) for a in anchors}
     if VTM in published:
         anchors.append(VTM)
         reference[VTM] = published[VTM].curve
@@ -49,8 +49,8 @@ def table(folder: Path) -> str:
     times = {(row["codec"], row["threads"]): row for row in speed(found)}
     threads = "all" if any(t == "all" for _, t in times) else "1"
     rows = []
-    for codec in measured.codecs:
-        curve = measured.mean_curve(codec)
+    for codec in run.codecs:
+        curve = run.mean_curve(codec)
         rates = [bd(usable(reference[a], "psnr_rgb"), usable(curve, "psnr_rgb")) for a in anchors]
         webp = reference.get("webp")
         rates.append(bd(usable(webp, "ms_ssim"), usable(curve, "ms_ssim")) if webp else None)
@@ -129,17 +129,23 @@ def _speed(value: float) -> str:
     return f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
 
-def _caption(found: dict[str, Any], threads: str) -> str:
-    hardware = found["hardware"]
-    who = "all threads" if threads == "all" else "one thread"
+def measured(found: dict[str, Any]) -> str:
+    """The day and the commits of a run, in a sentence."""
     commits = _commits(found)
     return (
-        f"BD-rate on the means over {len(found['images'])} pictures, from the sizes of real files; "
-        "lower is better. "
-        f"Speed: {who} on {hardware['processor']} with {hardware['cores']} cores. "
         f"Measured {found['finished'][:10]} at commit{'s' if len(commits) > 1 else ''} "
         f"{', '.join(f'`{name}`' for name in commits)}"
         + (" (`+`: with changes not committed)." if any(name.endswith("+") for name in commits) else ".")
+    )
+
+
+def _caption(found: dict[str, Any], threads: str) -> str:
+    hardware = found["hardware"]
+    who = "all threads" if threads == "all" else "one thread"
+    return (
+        f"BD-rate on the means over {len(found['images'])} pictures, from the sizes of real files; "
+        "lower is better. "
+        f"Speed: {who} on {hardware['processor']} with {hardware['cores']} cores. {measured(found)}"
     )
 
 
