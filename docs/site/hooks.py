@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ ELSEWHERE = {
     "made/changelog.md": "CHANGELOG.md",
 }
 """Pages of the site, and the files that they are."""
+PAGES = {"README.md": "index.md"} | {path: uri for uri, path in ELSEWHERE.items()}
+"""Files outside docs/, and their pages."""
 RESULTS = ROOT / "docs" / "results"
 
 LINK = re.compile(r"(!?)\[([^\[\]]*)\]\(([^()\s#]+)(#[^()\s]*)?\)")
@@ -85,6 +88,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+@cache
 def repository() -> str:
     """Address of a file of the repository, without its path; nothing as long as there is no address."""
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
@@ -112,9 +116,8 @@ def _linked(link: re.Match[str], uri: str, origin: str, files: Files) -> str:
     if "://" in target or target.startswith("mailto:"):
         return link[0]
     path = posixpath.normpath(posixpath.join(posixpath.dirname(origin), target))
-    here = {there: made for made, there in ELSEWHERE.items()}
-    inside = path.removeprefix("docs/") if path.startswith("docs/") else here.get(path, "")
-    inside = "index.md" if path == "README.md" else inside.replace(".ipynb", ".md")
+    inside = path.removeprefix("docs/") if path.startswith("docs/") else PAGES.get(path, "")
+    inside = inside.replace(".ipynb", ".md")
     file = files.get_file_from_path(inside) if inside else None
     if file is not None and file.inclusion.is_included():
         return f"{mark}[{label}]({posixpath.relpath(inside, posixpath.dirname(uri) or '.')}{place})"

@@ -13,6 +13,7 @@ import torch
 
 from calotype.lab import registry
 from calotype.lab.analysis import complexity
+from calotype.records import markdown
 
 SIZE = (256, 256)
 COLOURS = ("#b3541e", "#1f6f8b", "#5b7a2a", "#7a4fa3", "#c9a227", "#b0476b", "#4f6d7a", "#8a7f78")
@@ -109,17 +110,15 @@ def _costs(counted: dict[str, Any]) -> list[str]:
         for i, (k, share) in enumerate(shares)
         if share >= 0.005
     )
-    rows = [f"| `{k}` | {parts.get(k, 0):,} | {kmacs.get(k, 0.0):.2f} |" for k in names]
+    rows = [[f"`{k}`", f"{parts.get(k, 0):,}", f"{kmacs.get(k, 0.0):.2f}"] for k in names]
+    rows.append(["together", f"{sum(parts.values()):,}", f"{total:.2f}"])
     maps = ", ".join(f"`{key}` of {' x '.join(map(str, shape))}" for key, shape in counted["latents"].items())
     return [
         f"Thousands of multiplications for each pixel, there and back: **{total:.1f}**. Shares of the parts:",
         "",
         f'<div class="bar">{bars}</div><div class="key">{key}</div>',
         "",
-        "| part | parameters | kMAC per pixel |",
-        "| --- | ---: | ---: |",
-        *rows,
-        f"| together | {sum(parts.values()):,} | {total:.2f} |",
+        *markdown.table(["part", "parameters", "kMAC per pixel"], rows),
         "",
         f"A picture of {SIZE[0]} x {SIZE[1]} pixels becomes {maps} numbers (channels x rows x columns). "
         "Counted are all products, as [the laboratory's rule *exact*](../lab-analysis.md) does.",
