@@ -66,7 +66,7 @@ function changed(picture) {
 }
 
 function update() {
-  const able = [left, right].filter((p) => p && p.state !== "failed");
+  const both = [left, right].filter(Boolean), able = both.filter((p) => p.state !== "failed");
   stage.show(able[0] ?? null, able[1] ?? null);
   $("stage").classList.toggle("seen", able.some((p) => p.described?.info.alpha));
   $("swap").disabled = !right;
@@ -76,13 +76,13 @@ function update() {
     $(`name${side}`).hidden = able.length < 2;
     $(`name${side}`).textContent = picture ? picture.name : "";
   }
-  $("view").setAttribute("aria-label", [left, right].filter(Boolean).map((p) => p.name).join(" beside "));
-  const busy = [left, right].filter((p) => p && p.state !== "done" && p.state !== "failed");
+  $("view").setAttribute("aria-label", both.map((p) => p.name).join(" beside "));
+  const busy = able.filter((p) => p.state !== "done");
   $("progress").hidden = busy.length === 0;
   $("progress").value = busy.length ? busy.reduce((sum, p) => sum + p.share, 0) / busy.length : 0;
-  $("status").textContent = [left, right].filter(Boolean).map(line).join("   |   ");
-  list();
-  const failed = [left, right].find((p) => p?.state === "failed" && !p.told);
+  $("status").textContent = both.map(line).join("   |   ");
+  list(both);
+  const failed = both.find((p) => p.state === "failed" && !p.told);
   if (failed) {
     failed.told = true;
     complain(`${failed.name}: ${failed.error.message}`, failed.remains ? failed : null);
@@ -91,8 +91,8 @@ function update() {
 
 let listed = ""; // what the facts are of
 
-function list() {
-  const both = [left, right].filter(Boolean), now = $("panel").hidden ? "" : both.map((p) => [pictures.indexOf(p), p.width, p.calo, p.size].join()).join(";");
+function list(both) {
+  const now = $("panel").hidden ? "" : both.map((p) => [pictures.indexOf(p), p.width, p.calo, p.size].join()).join(";");
   if (now === listed) return;
   listed = now;
   $("panel").replaceChildren(...both.flatMap(describe));
@@ -102,7 +102,7 @@ function line(picture) {
   const facts = [picture.name];
   if (picture.width > 0) facts.push(`${picture.width} × ${picture.height}`);
   if (picture.size > 0) facts.push(bytesText(picture.size));
-  if (picture.size > 0 && picture.width > 0) facts.push(`${((8 * picture.size) / (picture.width * picture.height)).toFixed(2)} bpp`);
+  if (picture.size > 0 && picture.width > 0) facts.push(`${picture.bpp.toFixed(2)} bpp`);
   const states = { waiting: "reading", preview: "preview", parts: `${Math.round(100 * picture.share)} %`, failed: "cannot be shown" };
   if (picture.state !== "done") facts.push(states[picture.state]);
   else if (picture.note) facts.push(picture.note);

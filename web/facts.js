@@ -30,7 +30,7 @@ export function describe(picture) {
   const title = element("h2", picture.name);
   if (!picture.calo) {
     const size = [["size", `${picture.width} × ${picture.height}`], ["file_size", bytesText(picture.size)]];
-    if (picture.width > 0) size.push(["bpp", ((8 * picture.size) / (picture.width * picture.height)).toFixed(4)]);
+    if (picture.width > 0) size.push(["bpp", picture.bpp.toFixed(4)]);
     return [title, table(size.map(([name, value]) => [element("th", name), element("td", value)]))];
   }
   const { fields, metadata } = picture.described, rows = [];

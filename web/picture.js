@@ -56,6 +56,11 @@ export class Picture {
     return this.#bytes?.length ?? this.#fileSize;
   }
 
+  /** Bits for each pixel; only once its size in pixels is known. */
+  get bpp() {
+    return (8 * this.size) / (this.width * this.height);
+  }
+
   /** Reads and shows it, unless it is there; with `keep` also what is left of a damaged file. */
   async load(keep = false) {
     if (this.#abort && !keep) return;

@@ -185,7 +185,10 @@ export class Stage {
       ctx.drawImage(part.bitmap, ...at);
     }
     if (this.overlays.tiles || this.overlays.bits)
-      for (const tile of picture.tiles) if (inside(place(tile))) this.#tile(tile, place(tile), picture.mostBits);
+      for (const tile of picture.tiles) {
+        const at = place(tile);
+        if (inside(at)) this.#tile(tile, at, picture.mostBits);
+      }
   }
 
   #tile(tile, [x, y, w, h], most) {

@@ -34,7 +34,7 @@ export function turnedBox(part, width, height, how) {
 export function turned(data, width, height, how) {
   if (how === 1) return data;
   // The turned place of a pixel is start + column * across + row * down.
-  const w = how < 5 ? width : height, h = how < 5 ? height : width;
+  const [w, h] = turnedSize(width, height, how);
   const [start, across, down] = [
     [0, 1, w],
     [w - 1, -1, w],

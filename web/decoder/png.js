@@ -111,7 +111,8 @@ function stored(pieces) {
   return [joined(found)];
 }
 
-function joined(pieces) {
+/** Pieces of bytes as one. */
+export function joined(pieces) {
   const whole = new Uint8Array(pieces.reduce((sum, bytes) => sum + bytes.length, 0));
   let at = 0;
   for (const bytes of pieces) whole.set(bytes, at), (at += bytes.length);

@@ -3,7 +3,7 @@
 import { CalotypeError, open } from "./calotype.js";
 import { orientation, turned, turnedBox, turnedSize } from "./orientation.js";
 import { probe } from "./probe.js";
-import { writePng } from "./png.js";
+import { joined, writePng } from "./png.js";
 
 let decoder; // a promise
 
@@ -21,6 +21,11 @@ async function start(packs) {
   return open({ packs: places, keep });
 }
 
+/** What a file says of itself, and how its EXIF data say that it is to be turned. */
+function facts(decoder, { bytes, options }) {
+  return { info: decoder.info(bytes, options), how: orientation(decoder.metadata(bytes, "exif", options)) };
+}
+
 const works = {
   /** What is known of a file before it is decoded. Width and height are those of the turned picture. */
   describe(decoder, { bytes, options }) {
@@ -32,19 +37,18 @@ const works = {
   },
 
   async preview(decoder, { bytes, options }) {
-    const found = await decoder.decode(bytes, { ...options, preview: true });
-    const how = orientation(decoder.metadata(bytes, "exif", options));
+    const found = await decoder.decode(bytes, { ...options, preview: true }), { info, how } = facts(decoder, { bytes, options });
     const [width, height] = turnedSize(found.width, found.height, how);
-    const info = decoder.info(bytes, options), [fullWidth, fullHeight] = turnedSize(info.width, info.height, how);
+    const [fullWidth, fullHeight] = turnedSize(info.width, info.height, how);
     return { ...found, width, height, fullWidth, fullHeight, data: turned(found.data, found.width, found.height, how) };
   },
 
   /** Gives turned parts. */
   async parts(decoder, { bytes, options }, give) {
-    const { width, height } = decoder.info(bytes, options), how = orientation(decoder.metadata(bytes, "exif", options));
+    const { info, how } = facts(decoder, { bytes, options });
     const part = (p) => {
       const data = turned(p.data, p.width, p.height, how);
-      give({ ...turnedBox(p, width, height, how), data }, [data.buffer]);
+      give({ ...turnedBox(p, info.width, info.height, how), data }, [data.buffer]);
     };
     return decoder.develop(bytes, part, options);
   },
@@ -57,11 +61,8 @@ const works = {
   /** A PNG of bands; turned if `how` says so. */
   png(decoder, { how = 1, bands, width, height, ...rest }) {
     if (how === 1) return writePng({ bands, width, height, ...rest });
-    const whole = new Uint8ClampedArray(4 * width * height);
-    let at = 0;
-    for (const band of bands) whole.set(band, at), (at += band.length);
     const [w, h] = turnedSize(width, height, how);
-    return writePng({ bands: [turned(whole, width, height, how)], width: w, height: h, ...rest });
+    return writePng({ bands: [turned(joined(bands), width, height, how)], width: w, height: h, ...rest });
   },
 };
 
