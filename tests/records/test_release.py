@@ -31,7 +31,7 @@ def test_this_tree_agrees(release: ModuleType) -> None:
 
 def test_what_does_not_agree_is_named(release: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "web" / "decoder").mkdir(parents=True)
-    for name in ("pyproject.toml", "CHANGELOG.md", "CITATION.cff", "web/decoder/package.json"):
+    for name in release.FILES:
         shutil.copy(ROOT / name, tmp_path / name)
 
     def change(name: str, pattern: str, new: str) -> None:
