@@ -19,6 +19,7 @@ import pytest
 from tests.conftest import TINY
 from tests.golden import scene
 
+import calotype
 from calotype.api import to_picture
 from calotype.cli import view
 from calotype.cli.serving import TYPES
@@ -139,6 +140,18 @@ def calo(picture: Any, **options: Any) -> bytes:
     return encode(to_picture(picture), pack=TINY, **{"tile": 64, "quality": 60, **options}).data
 
 
+def decoded(data: bytes, **options: Any) -> np.ndarray:
+    """RGBA pixels by the native decoder."""
+    return np.asarray(calotype.decode(data, pack=TINY, **options).convert("RGBA"))
+
+
+def damaged(data: bytes) -> bytes:
+    """With a bit of the second tile changed."""
+    hurt = bytearray(data)
+    hurt[calotype.probe(data)["chunks"][1]["offset"] + 9] ^= 4
+    return bytes(hurt)
+
+
 @pytest.fixture(scope="session")
 def long() -> bytes:
     """300 x 180 pixels in 15 tiles, several kilobytes: of the first one browsers keep some to themselves."""
@@ -164,10 +177,14 @@ SHOWN = """async ([width, height]) => {
 }"""
 
 
+def rgba(values: str, width: int, height: int) -> np.ndarray:
+    """Pixels from what a page gives of an ImageData, in base64."""
+    return np.frombuffer(base64.b64decode(values), np.uint8).reshape(height, width, 4)
+
+
 def shown(page: Any, width: int, height: int) -> np.ndarray:
     """What the canvas shows of a picture of this size that is in its middle pixel for pixel, RGBA."""
-    values = base64.b64decode(page.evaluate(SHOWN, [width, height]))
-    return np.frombuffer(values, np.uint8).reshape(height, width, 4)
+    return rgba(page.evaluate(SHOWN, [width, height]), width, height)
 
 
 def wait(page: Any, state: str, side: str = "left") -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import threading
 from typing import Any
 
 import numpy as np
 from tests.golden import scene
-from tests.web.conftest import Site, calo
-from tests.web.test_page import damaged, decoded
+from tests.web.conftest import Site, calo, damaged, decoded, rgba, serve
 
 HEAD = """<!DOCTYPE html><meta name="calotype-packs" content="/tiny">
 <script type="module" src="decoder/calotype-img.js"></script>"""
@@ -31,7 +29,7 @@ DONE = "count => told.filter(([name]) => name !== 'calo-preview').length === cou
 
 def pixels(page: Any, name: str) -> np.ndarray:
     width, height, values = page.evaluate(PIXELS, name)
-    return np.frombuffer(base64.b64decode(values), np.uint8).reshape(height, width, 4)
+    return rgba(values, width, height)
 
 
 def test_images_show_their_files(site: Site, page: Any, photo: bytes) -> None:
@@ -102,8 +100,6 @@ def test_a_lazy_image_is_read_when_it_comes_near(site: Site, page: Any, photo: b
 
 def test_the_script_may_come_from_elsewhere(site: Site, page: Any, photo: bytes) -> None:
     """From another origin, as of a content delivery network: workers start all the same."""
-    from tests.web.conftest import serve
-
     here, server = serve({"/photo.calo": photo})
     address = f"{site.root}decoder/calotype-img.js"
     head = HEAD.replace("/tiny", f"{here.root}tiny").replace("decoder/calotype-img.js", address)

@@ -14,28 +14,18 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 from tests.conftest import TINY
 from tests.golden import scene
-from tests.web.conftest import Site, calo, drop, shown, wait
+from tests.web.conftest import Site, calo, damaged, decoded, drop, shown, wait
 
 import calotype
 
 HOSTILE = Path(__file__).parents[1] / "data" / "hostile"
 
 
-def decoded(data: bytes, **options: Any) -> np.ndarray:
-    return np.asarray(calotype.decode(data, pack=TINY, **options).convert("RGBA"))
-
-
-def png(picture: np.ndarray) -> bytes:
+def png(image: Image.Image, **kept: Any) -> io.BytesIO:
+    """A PNG file of it. kept: its profile and EXIF data, as Pillow's ``save`` takes them."""
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG")
-    return file.getvalue()
-
-
-def damaged(data: bytes) -> bytes:
-    """With a bit of the second tile changed."""
-    hurt = bytearray(data)
-    hurt[calotype.probe(data)["chunks"][1]["offset"] + 9] ^= 4
-    return bytes(hurt)
+    image.save(file, "PNG", **kept)
+    return file
 
 
 def test_a_dropped_file_shows_the_pixels_of_the_native_decoder(site: Site, page: Any, photo: bytes) -> None:
@@ -61,9 +51,7 @@ def test_a_chosen_picture_is_saved_exactly(site: Site, page: Any) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     exif = Image.Exif()
     exif[0x010E] = "a description"
-    file = io.BytesIO()
-    image.save(file, "PNG", icc_profile=profile, exif=exif.tobytes())
-    data = calo(Image.open(file))
+    data = calo(Image.open(png(image, icc_profile=profile, exif=exif.tobytes())))
     page.goto(site.root)
     page.set_input_files("#files", {"name": "a.b.calo", "mimeType": "", "buffer": data})
     wait(page, "done")
@@ -98,15 +86,13 @@ def test_a_profile_for_grey_is_followed(site: Site, page: Any) -> None:
     profile = (
         head.ljust(68, b"\0") + struct.pack(">3I", 0xF6D6, 0x10000, 0xD32D) + bytes(48) + table + content
     )
-    file, same = io.BytesIO(), io.BytesIO()
-    Image.fromarray(scene(90, 150, 3)).convert("L").save(file, "PNG", icc_profile=profile)
-    data = calo(Image.open(file))
+    grey = Image.fromarray(scene(90, 150, 3)).convert("L")
+    data = calo(Image.open(png(grey, icc_profile=profile)))
     kept = calotype.decode(data, pack=TINY)
     assert kept.mode == "L"
     assert kept.info["icc_profile"] == profile
-    kept.save(same, "PNG", icc_profile=profile)
     page.goto(site.root)
-    drop(page, ("grey.calo", data), ("grey.png", same.getvalue()))
+    drop(page, ("grey.calo", data), ("grey.png", png(kept, icc_profile=profile).getvalue()))
     wait(page, "done")
     wait(page, "done", "right")
     page.focus("#slider")
@@ -121,9 +107,7 @@ def test_a_profile_for_grey_is_followed(site: Site, page: Any) -> None:
 def test_turned_pictures_are_upright(site: Site, page: Any, how: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = how
-    file = io.BytesIO()
-    Image.fromarray(scene(90, 150, 3)).save(file, "PNG", exif=exif.tobytes())
-    data = calo(Image.open(file))
+    data = calo(Image.open(png(Image.fromarray(scene(90, 150, 3)), exif=exif.tobytes())))
     kept = calotype.decode(data, pack=TINY)
     assert kept.getexif()[0x0112] == how
     upright = ImageOps.exif_transpose(kept).convert("RGBA")
@@ -136,7 +120,7 @@ def test_turned_pictures_are_upright(site: Site, page: Any, how: int) -> None:
 def test_the_slider_divides_two_pictures(site: Site, page: Any, photo: bytes) -> None:
     other = 255 - scene(90, 150, 3)
     page.goto(site.root)
-    drop(page, ("photo.calo", photo), ("other.png", png(other)))
+    drop(page, ("photo.calo", photo), ("other.png", png(Image.fromarray(other)).getvalue()))
     wait(page, "done")
     wait(page, "done", "right")
     ours, theirs = decoded(photo), np.dstack([other, np.full((90, 150), 255, np.uint8)])

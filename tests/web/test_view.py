@@ -15,8 +15,7 @@ import pytest
 from PIL import Image
 from tests.conftest import TINY
 from tests.golden import scene
-from tests.web.conftest import WAIT, shown, wait
-from tests.web.test_page import decoded
+from tests.web.conftest import WAIT, decoded, shown, wait
 
 
 @pytest.fixture
