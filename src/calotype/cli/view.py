@@ -76,10 +76,10 @@ def _view(given: argparse.Namespace) -> int:
             for number, path in enumerate(given.paths)
         ]
         address = server.root + "?" + urlencode([("src", source) for source in sources] + [("alive", "1")])
-        print(f"{address}\nCtrl-C ends it", flush=True)
-        if not given.no_browser:
-            webbrowser.open(address)
         try:
+            print(f"{address}\nCtrl-C ends it", flush=True)
+            if not given.no_browser:
+                webbrowser.open(address)
             server.run(given.stay)
         except KeyboardInterrupt:
             print()
