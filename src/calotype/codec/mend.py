@@ -40,7 +40,7 @@ def mended(data: bytes) -> tuple[bytes, str] | None:
 
 
 def lacking(image: Image.Image) -> tuple[str, ...]:
-    """A note if the file of a PNG or JPEG stops before its end, for Pillow does not tell if it has all pixels.
+    """A note if the file of a PNG or JPEG stops before its end; Pillow says nothing if no pixel lacks.
 
     None is given where Pillow is told to take files that lack pixels: then they may be missing, too."""
     ended = {"PNG": _png_ends, "JPEG": _jpeg_ends, "MPO": _jpeg_ends}.get(image.format or "")
@@ -60,7 +60,7 @@ def _png_ends(file: IO[bytes]) -> bool:
 
 
 def _jpeg_ends(file: IO[bytes]) -> bool:
-    """Whether the end stands somewhere after the start of the first scan, where films and the like may follow."""
+    """Whether the end stands somewhere after the start of the first scan; films and the like may follow."""
     file.seek(-2, io.SEEK_END)
     if file.read() == _END:
         return True
