@@ -12,6 +12,7 @@ from PIL import Image, ImageCms, features
 
 from calotype.codec import icc
 from calotype.codec.image import Picture
+from calotype.errors import ImageError
 
 from . import files
 from .files import chrm, chunk, cicp, gama, iccp
@@ -300,6 +301,28 @@ def test_every_pair_of_picture_and_profile(mode: str, kind: str, cmyk_profile: b
         assert same or (kind, picture.grey) == ("RGB", True)
     else:
         assert same
+
+
+@pytest.mark.parametrize("left", [140, 200, -1])
+@pytest.mark.parametrize(("mode", "whole"), [("L", GREY), ("RGB", P3), ("RGBA", SRGB), ("L", P3)])
+def test_a_profile_that_is_cut_short_is_none(mode: str, whole: bytes, left: int) -> None:
+    image = Image.fromarray(RGB).convert(mode)
+    image.info["icc_profile"] = whole[:left]
+    picture = Picture.from_pil(image)
+    assert picture.icc is None
+    assert np.array_equal(picture.pixels[..., 0], np.asarray(image.getchannel(0)))
+    assert picture.notes == ("the ICC profile is none, or cut short; it is left out",)
+    with pytest.raises(ValueError, match="icc_profile"):
+        picture.given(icc_profile=whole[:left])
+    image.info["icc_profile"] = whole + b"\0"  # some files pad it
+    assert Picture.from_pil(image).notes in ((), ("grey with an RGB profile converted to sRGB",))
+
+
+def test_a_cmyk_profile_that_is_cut_short_is_none(cmyk_profile: bytes) -> None:
+    image = Image.new("CMYK", (8, 8))
+    image.info["icc_profile"] = cmyk_profile[:-1]
+    with pytest.raises(ImageError, match="CMYK"):
+        Picture.from_pil(image)
 
 
 def test_grey_goes_through_a_profile_for_rgb() -> None:

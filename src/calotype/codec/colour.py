@@ -143,7 +143,7 @@ def fit(image: Image.Image, profile: bytes) -> Settled:
         note = ("grey with an RGB profile converted to sRGB",) if changed else ()
         return Settled(through if changed else image, None, note)
     what = "grey" if grey else "RGB"
-    why = f"is for {kind} and the picture is {what}" if kind else "is none"
+    why = f"is for {kind} and the picture is {what}" if kind else "is none, or cut short"
     return Settled(image, None, (f"the ICC profile {why}; it is left out",))
 
 

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from calotype.codec import colour, depth, mend, source
+from calotype.codec import colour, depth, icc, mend, source
 from calotype.codec.colour import Meaning
 from calotype.codec.depth import Depth
 from calotype.errors import CalotypeError, ImageError
@@ -161,8 +161,8 @@ def _convert(image: Image.Image, deep: Depth, file: bytes | None) -> tuple[Image
 
 
 def _from_cmyk(image: Image.Image) -> Image.Image:
-    icc = image.info.get("icc_profile")
-    if not isinstance(icc, bytes) or icc[16:20] != b"CMYK":
+    profile = image.info.get("icc_profile")
+    if not isinstance(profile, bytes) or icc.space(profile) != "CMYK":
         raise ImageError(
             "the picture is CMYK without a CMYK profile, so its colours would be a guess; "
             "convert it to RGB first"
@@ -172,7 +172,7 @@ def _from_cmyk(image: Image.Image) -> Image.Image:
     try:
         rgb = ImageCms.profileToProfile(
             image,
-            ImageCms.ImageCmsProfile(io.BytesIO(icc)),
+            ImageCms.ImageCmsProfile(io.BytesIO(profile)),
             ImageCms.createProfile("sRGB"),
             renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
             outputMode="RGB",
