@@ -126,6 +126,20 @@ def test_chromaticities_that_make_no_sense(broken: tuple[float, ...]) -> None:
     assert "no sense" in picture.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("extra", "note"),
+    [
+        (chrm(SWAPPED), "kept as an ICC profile: the file's chromaticities"),
+        (gama(1.0) + chrm(SWAPPED), "kept as an ICC profile: gamma and chromaticities of the file"),
+        (cicp(12, 13), "kept as an ICC profile: the cICP tag (12/13)"),
+        (gama(1.0), "converted to sRGB by its gamma"),
+        (cicp(1, 8), "converted to sRGB by the cICP tag (1/8)"),
+    ],
+)
+def test_a_note_is_right_for_one_thing_and_for_several(extra: bytes, note: str) -> None:
+    assert rgb_png(extra).notes == (note,)
+
+
 def test_a_gamma_of_nothing() -> None:
     picture = rgb_png(gama(0))
     assert np.array_equal(picture.pixels, RGB)
