@@ -30,8 +30,9 @@ def _is_pack(value: object) -> bool:
 
 
 def _is_region(value: object) -> bool:
-    several = isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes))
-    return several and len(value) == 4 and all(isinstance(place, Integral) for place in value)
+    if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
+        return False
+    return len(value) == 4 and all(isinstance(place, Integral) for place in value)
 
 
 _NUMBER = (_is(Real), "a number")
