@@ -30,7 +30,7 @@ FLAT = 0.3
 """A tile is a drawing rather than a photograph when so much of it is `drawn`."""
 STEPS = {96: 9, 97: 7, 98: 5, 99: 3, 100: 1}
 """The step between the values of a photograph that a quality stands for: from 40 dB to 50 dB, and no loss."""
-WORTHS = {96: 0.25, 97: 0.45, 98: 0.8, 99: 1.8}
+WORTHS = {96: 0.25, 97: 0.35, 98: 0.8, 99: 1.8}
 """Bits that a squared error of 1 is worth in a drawing: what is near its pixels may be cheaper."""
 DRAWING_STEPS = (1, 3)
 """With which the pixels of drawings are tried; the coarser one is for their shades and gradients."""
