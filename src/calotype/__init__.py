@@ -20,8 +20,14 @@ ONNX Runtime) is imported at the first call.
 
 from __future__ import annotations
 
-import contextlib
 import sys
+
+from calotype import _interrupt
+
+if _interrupt.is_command():
+    _interrupt.stop_at_once()  # before all imports that take time
+
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from calotype.errors import CalotypeError, FormatError, ImageError, LimitError, PackError

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from calotype import bitstream
+from calotype.codec import arguments
 from calotype.codec.convert import ConversionWarning
 from calotype.codec.files import write_file
 from calotype.codec.image import Picture
@@ -90,9 +91,25 @@ def encode(
 
     Raises ImageError when the picture cannot be taken, LimitError when it is too large or the target cannot
     be met, PackError when the pack is missing or unfit, ValueError for options that are out of range or
-    exclude each other. Gives a ConversionWarning when the picture was converted in a way that loses
-    something, such as 16 bits to 8.
+    exclude each other, TypeError for those of another kind. Gives a ConversionWarning when the picture was
+    converted in a way that loses something, such as 16 bits to 8.
     """
+    arguments.check(
+        quality=quality,
+        target_size=target_size,
+        target_bpp=target_bpp,
+        target_psnr=target_psnr,
+        target_ms_ssim=target_ms_ssim,
+        target_ssimulacra2=target_ssimulacra2,
+        effort=effort,
+        tune=tune,
+        pack=pack,
+        threads=threads,
+        exif=exif,
+        icc_profile=icc_profile,
+        xmp=xmp,
+        frame=frame,
+    )
     target = to_target(
         size=target_size,
         bpp=target_bpp,
@@ -147,8 +164,10 @@ def decode(
 
     Raises FormatError when the data are not a .calo file, or truncated or damaged, LimitError when the
     picture is too large, PackError when the file needs a pack that is not here, ValueError for a region
-    that is empty or not inside the picture.
+    that is empty or not inside the picture, TypeError for arguments of another kind.
     """
+    arguments.check(region=region)
+    _check_reading(pack, threads, max_pixels, max_metadata, damaged)
     decoded = decode_picture(
         data,
         region,
@@ -178,6 +197,7 @@ def preview(
 
     Raises what :func:`decode` does.
     """
+    _check_reading(pack, threads, max_pixels, max_metadata, damaged)
     options: dict[str, Any] = {"pack": pack, "threads": threads, "damaged": damaged}
     return preview_picture(data, limits(max_pixels, max_metadata), **options).picture.to_pil()
 
@@ -223,6 +243,7 @@ def probe(
     when it is damaged; then LimitError when it is too large, PackError when its pack is not here or does not
     count.
     """
+    _check_reading(pack, None, max_pixels, max_metadata)
     data = source if isinstance(source, (bytes, bytearray, memoryview)) else _read(source)
     fields = bitstream.probe(data, limits=_limits(max_pixels, max_metadata))
     if bits:
@@ -318,6 +339,15 @@ def limits(max_pixels: int | None, max_metadata: int | None = None) -> bitstream
     if max_pixels is None and Image.MAX_IMAGE_PIXELS is not None:
         max_pixels = 2 * Image.MAX_IMAGE_PIXELS
     return _limits(max_pixels, max_metadata)
+
+
+def _check_reading(
+    pack: object, threads: object, max_pixels: object, max_metadata: object, damaged: object = None
+) -> None:
+    """The arguments of all functions that read. Raises TypeError, ValueError."""
+    arguments.check(
+        pack=pack, threads=threads, max_pixels=max_pixels, max_metadata=max_metadata, damaged=damaged
+    )
 
 
 def _limits(max_pixels: int | None, max_metadata: int | None) -> bitstream.Limits:

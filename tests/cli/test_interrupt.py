@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import calotype
+from calotype import _interrupt
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="signals"),
@@ -85,3 +86,62 @@ def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path, make_scene: Any
     assert process.wait(timeout=60) == 1
     assert b"Traceback" not in errors
     assert errors.count(b"\n") <= 1
+
+
+# The command as pip makes it, interrupted by itself when a module is looked for, or when Python ends.
+COMMAND = """
+import atexit, os, signal, sys
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[-1]:
+            interrupt()
+
+sys.meta_path.insert(0, Finder())
+if sys.argv[-1] == "the end":
+    atexit.register(interrupt)
+from calotype.cli import main
+sys.exit(main(sys.argv[1:-1]))
+"""
+
+
+@pytest.mark.parametrize(
+    "moment",
+    ["PIL", "calotype.plugins", "calotype.cli", "calotype.cli.encode", "numpy", "onnxruntime", "the end"],
+)
+def test_while_the_command_starts_or_ends(tmp_path: Path, make_scene: Any, moment: str) -> None:
+    (tmp_path / "calotype").write_text(COMMAND)
+    make_scene().save(tmp_path / "photo.png")
+    line = [sys.executable, tmp_path / "calotype", "encode", tmp_path / "photo.png", "--quiet", moment]
+    done = subprocess.run(line, capture_output=True, timeout=120, check=False)
+    assert done.returncode == 130
+    assert done.stderr == b"calotype: interrupted\n"
+    assert (tmp_path / "photo.calo").exists() == (moment == "the end")
+
+
+@pytest.mark.parametrize(
+    ("first", "line", "expected"),
+    [
+        ("/usr/bin/calotype", ["python", "/usr/bin/calotype", "encode"], True),
+        ("-m", ["python", "-X", "dev", "-m", "calotype", "probe"], True),
+        ("-m", ["python", "-m", "gallery", "calotype"], False),
+        ("/usr/bin/pytest", ["python", "/usr/bin/pytest", "calotype"], False),
+        ("", ["python"], False),
+    ],
+)
+def test_only_the_command_ends_at_once(
+    monkeypatch: pytest.MonkeyPatch, first: str, line: list[str], expected: bool
+) -> None:
+    monkeypatch.setattr(sys, "argv", [first])
+    monkeypatch.setattr(sys, "orig_argv", line)
+    assert _interrupt.is_command() == expected
+
+
+def test_importing_the_package_changes_no_signal() -> None:
+    script = "import signal, calotype, calotype.cli as c; c.main(['--version']); " + (
+        "assert signal.getsignal(signal.SIGINT) is signal.default_int_handler"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL)

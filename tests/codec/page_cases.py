@@ -270,8 +270,9 @@ def _() -> Notes:
     return picture.notes
 
 
-@case("JPEG without its end, PNG with damage beside its pixels")
+@case("JPEG or PNG without its end, PNG with damage beside its pixels")
 def _() -> Notes:
+    assert "end" in read(saved(Image.fromarray(RGB), "PNG")[:-5], RGB).notes[0]
     data = saved(Image.fromarray(RGB).resize((600, 500)), "JPEG")
     return read(data[:-2], np.asarray(opened(data))).notes
 

@@ -12,6 +12,7 @@ from PIL import Image, ImageCms, features
 
 from calotype.codec import icc
 from calotype.codec.image import Picture
+from calotype.errors import ImageError
 
 from . import files
 from .files import chrm, chunk, cicp, gama, iccp
@@ -123,6 +124,20 @@ def test_chromaticities_that_make_no_sense(broken: tuple[float, ...]) -> None:
     assert picture.icc is None
     assert np.array_equal(picture.pixels, RGB)
     assert "no sense" in picture.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("extra", "note"),
+    [
+        (chrm(SWAPPED), "kept as an ICC profile: the file's chromaticities"),
+        (gama(1.0) + chrm(SWAPPED), "kept as an ICC profile: gamma and chromaticities of the file"),
+        (cicp(12, 13), "kept as an ICC profile: the cICP tag (12/13)"),
+        (gama(1.0), "converted to sRGB by its gamma"),
+        (cicp(1, 8), "converted to sRGB by the cICP tag (1/8)"),
+    ],
+)
+def test_a_note_is_right_for_one_thing_and_for_several(extra: bytes, note: str) -> None:
+    assert rgb_png(extra).notes == (note,)
 
 
 def test_a_gamma_of_nothing() -> None:
@@ -300,6 +315,28 @@ def test_every_pair_of_picture_and_profile(mode: str, kind: str, cmyk_profile: b
         assert same or (kind, picture.grey) == ("RGB", True)
     else:
         assert same
+
+
+@pytest.mark.parametrize("left", [140, 200, -1])
+@pytest.mark.parametrize(("mode", "whole"), [("L", GREY), ("RGB", P3), ("RGBA", SRGB), ("L", P3)])
+def test_a_profile_that_is_cut_short_is_none(mode: str, whole: bytes, left: int) -> None:
+    image = Image.fromarray(RGB).convert(mode)
+    image.info["icc_profile"] = whole[:left]
+    picture = Picture.from_pil(image)
+    assert picture.icc is None
+    assert np.array_equal(picture.pixels[..., 0], np.asarray(image.getchannel(0)))
+    assert picture.notes == ("the ICC profile is none, or cut short; it is left out",)
+    with pytest.raises(ValueError, match="icc_profile"):
+        picture.given(icc_profile=whole[:left])
+    image.info["icc_profile"] = whole + b"\0"  # some files pad it
+    assert Picture.from_pil(image).notes in ((), ("grey with an RGB profile converted to sRGB",))
+
+
+def test_a_cmyk_profile_that_is_cut_short_is_none(cmyk_profile: bytes) -> None:
+    image = Image.new("CMYK", (8, 8))
+    image.info["icc_profile"] = cmyk_profile[:-1]
+    with pytest.raises(ImageError, match="CMYK"):
+        Picture.from_pil(image)
 
 
 def test_grey_goes_through_a_profile_for_rgb() -> None:

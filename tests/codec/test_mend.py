@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from calotype.codec.image import Picture
-from calotype.codec.mend import mended
+from calotype.codec.mend import ENDLESS, mended
 from calotype.errors import ImageError
 
 from . import files
@@ -27,7 +27,7 @@ def test_a_jpeg_without_its_end(options: dict[str, object], missing: int) -> Non
     expected = np.asarray(files.opened(data))
     picture = Picture.from_pil(files.opened(data[:-missing]))
     assert np.array_equal(picture.pixels, expected)
-    assert all("end" in note for note in picture.notes)  # Pillow takes small ones as they are
+    assert picture.notes == (ENDLESS,)
 
 
 def test_a_large_jpeg_without_its_end_has_a_note() -> None:
@@ -35,6 +35,28 @@ def test_a_large_jpeg_without_its_end_has_a_note() -> None:
     picture = Picture.from_pil(files.opened(files.saved(image, "JPEG")[:-2]))
     assert np.array_equal(picture.pixels, np.asarray(files.opened(files.saved(image, "JPEG"))))
     assert "end" in picture.notes[-1]
+
+
+@pytest.mark.parametrize("size", [(64, 64), (700, 500)])
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P"])
+def test_a_png_without_its_end_has_a_note(size: tuple[int, int], mode: str) -> None:
+    """From its last byte to the end of the compressed pixels, whose checksum Pillow does without."""
+    image = Image.fromarray(PIXELS).resize(size).convert(mode)
+    data, expected = files.saved(image, "PNG"), Picture.from_pil(image)
+    assert Picture.from_pil(files.opened(data)).notes == ()
+    assert Picture.from_pil(files.opened(data + b"after its end")).notes == ()
+    for missing in range(1, 21):
+        picture = Picture.from_pil(files.opened(data[:-missing]))
+        assert picture.notes == (ENDLESS,), missing
+        assert np.array_equal(picture.pixels, expected.pixels)
+
+
+def test_what_follows_a_jpeg_is_no_missing_end() -> None:
+    data = files.saved(Image.fromarray(PIXELS), "JPEG")
+    assert Picture.from_pil(files.opened(data + b"a film")).notes == ()
+    tagged = data[:2] + b"\xff\xe3\0\x0athumb\0\xff\xd9" + data[2:]
+    assert Picture.from_pil(files.opened(tagged)).notes == ()
+    assert Picture.from_pil(files.opened(tagged[:-2])).notes == (ENDLESS,)
 
 
 @pytest.mark.parametrize("part", [0.4, 0.8, 0.95])

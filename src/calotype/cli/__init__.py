@@ -16,6 +16,8 @@ import threading
 from collections.abc import Sequence
 from types import FrameType
 
+from calotype import _interrupt
+
 COMMANDS = {
     "encode": "compress pictures into .calo files",
     "decode": "decompress .calo files into pictures",
@@ -33,7 +35,7 @@ LATE_COMMANDS = {
 
 USAGE = 2
 FAILURE = 1
-INTERRUPTED = 130
+INTERRUPTED = _interrupt.STATUS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,8 +84,9 @@ def _guarded(name: str, arguments: list[str]) -> int:
     """Run a command; turn what may go wrong into one line on stderr and an exit status."""
     from calotype.errors import CalotypeError
 
-    previous = _catch_termination()
+    previous, command = _catch_termination(), False
     try:
+        command = _interrupt.raise_again()
         status = _run(name, arguments)
         sys.stdout.flush()
         return status
@@ -103,6 +106,8 @@ def _guarded(name: str, arguments: list[str]) -> int:
         complain(None, error)
         return FAILURE
     finally:
+        if command:
+            _interrupt.stop_at_once()
         if previous is not None:
             signal.signal(signal.SIGTERM, previous)
 

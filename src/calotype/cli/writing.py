@@ -21,6 +21,13 @@ _WITH_GREY_ALPHA = ("DDS", "JPEG2000", "PNG", "TGA", "TIFF")
 _RGB_ONLY = ("AVIF", "WEBP")
 # What these write is what they were given. Others may shrink it, as ICO does beyond 256 pixels.
 _FAITHFUL = ("AVIF", "BMP", "DIB", "EPS", "GIF", "JPEG", "PDF", "PNG", "PPM", "TGA", "TIFF", "WEBP")
+# The widest and the highest picture of those that have a limit which people meet. JPEG's own is 65535: this
+# is libjpeg's. PCX gives the length of a row in 16 bits, too, and it is even. For the others there is _check.
+_LARGEST = {
+    "AVIF": (65536, 65536), "GIF": (65535, 65535), "ICO": (256, 256), "JPEG": (65500, 65500),
+    "MPO": (65500, 65500), "PCX": (65534, 65535), "PDF": (65500, 65500), "SGI": (65535, 65535),
+    "TGA": (65535, 65535), "WEBP": (16383, 16383),
+}  # fmt: skip
 
 # Where a format loses something, it loses little: a decoded picture is not to be compressed a second time.
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -53,6 +60,7 @@ def to_file(image: Image.Image, form: str, background: Colour | None = None) -> 
     EXIF, XMP and ICC profile go along where the format holds them. ``background`` is what shows through where
     alpha is below 255; with it the file has no alpha. Raises ImageError when the picture does not fit.
     """
+    _check_limit(form, image.size)
     if image.mode in ("LA", "RGBA") and background is not None:
         image = _flat(image, background)
     elif image.mode in ("LA", "RGBA") and form not in _WITH_ALPHA:
@@ -67,6 +75,7 @@ def to_file(image: Image.Image, form: str, background: Colour | None = None) -> 
         notes.append("GIF holds 256 colours; the others are replaced by near ones")
     if form not in _WITH_EXIF:
         image = metadata.upright(image)
+        _check_limit(form, image.size)  # once more: it may have turned
     try:
         return _saved(image, form, _metadata(image, form)), notes
     except ValueError as error:
@@ -94,6 +103,14 @@ def _saved(image: Image.Image, form: str, fields: dict[str, Any]) -> memoryview:
     if form not in _FAITHFUL:
         _check(stream, form, image.size)
     return stream.getbuffer()  # no copy: it may be large
+
+
+def _check_limit(form: str, size: tuple[int, int]) -> None:
+    largest = _LARGEST.get(form, size)
+    if size[0] > largest[0] or size[1] > largest[1]:
+        raise ImageError(
+            f"{form} cannot hold {size[0]} x {size[1]} pixels; the largest is {largest[0]} x {largest[1]}"
+        )
 
 
 def _check(stream: io.BytesIO, form: str, size: tuple[int, int]) -> None:

@@ -110,8 +110,8 @@ def settle(image: Image.Image, said: Meaning) -> Settled:
         try:
             profile = icc.matrix_profile(f"Colours of {said.word}", said.primaries, curve)
         except ValueError as error:
-            return Settled(image, None, (*notes, f"{said.word} makes no sense and is left out: {error}"))
-        return Settled(image, profile, (*notes, f"{said.word} is kept as an ICC profile"))
+            return Settled(image, None, (*notes, f"left out, for there is no sense in {said.word}: {error}"))
+        return Settled(image, profile, (*notes, f"kept as an ICC profile: {said.word}"))
     v = np.arange(256) / 255
     if said.gamma is not None:
         if abs(2.2 * said.gamma - 1) < NEAR:
@@ -121,7 +121,7 @@ def settle(image: Image.Image, said: Meaning) -> Settled:
         image = _mapped(image, 255 * hdr.encode(light(v, said.curve)))
     else:
         return Settled(image, None, notes)
-    return Settled(image, None, (*notes, f"converted to sRGB, as {said.word} asks"))
+    return Settled(image, None, (*notes, f"converted to sRGB by {said.word}"))
 
 
 def light(v: np.ndarray, curve: Curve) -> np.ndarray:
@@ -143,7 +143,7 @@ def fit(image: Image.Image, profile: bytes) -> Settled:
         note = ("grey with an RGB profile converted to sRGB",) if changed else ()
         return Settled(through if changed else image, None, note)
     what = "grey" if grey else "RGB"
-    why = f"is for {kind} and the picture is {what}" if kind else "is none"
+    why = f"is for {kind} and the picture is {what}" if kind else "is none, or cut short"
     return Settled(image, None, (f"the ICC profile {why}; it is left out",))
 
 

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from calotype.codec import colour, depth, source
+from calotype.codec import colour, depth, icc, mend, source
 from calotype.codec.colour import Meaning
 from calotype.codec.depth import Depth
 from calotype.errors import CalotypeError, ImageError
@@ -89,11 +89,12 @@ def to_8_bit(image: Image.Image, frame: int | None = None) -> Plain:
         raise ImageError(RAW.format("DNG"))
     notes = _choose(image, frame)
     with readable():
-        said, deep = colour.meaning(image), depth.of(image)
-        # Asked for now: once it is loaded, the file may be out of reach.
+        said, deep, endless = colour.meaning(image), depth.of(image), mend.lacking(image)
+        # Asked for now, as what stands above: once it is loaded, the file may be out of reach.
         keyed = "transparency" in image.info and image.mode == "RGB" and deep.bits == 16
         file = source.whole(image) if keyed else None
         image.load()
+    notes.extend(endless)
     if deep.bits > 8:
         kept = "each value is rounded" if deep.rounded else "the upper 8 of each value are kept"
         notes.append(f"{deep.bits} bits per channel reduced to 8: {kept}")
@@ -160,8 +161,8 @@ def _convert(image: Image.Image, deep: Depth, file: bytes | None) -> tuple[Image
 
 
 def _from_cmyk(image: Image.Image) -> Image.Image:
-    icc = image.info.get("icc_profile")
-    if not isinstance(icc, bytes) or icc[16:20] != b"CMYK":
+    profile = image.info.get("icc_profile")
+    if not isinstance(profile, bytes) or icc.space(profile) != "CMYK":
         raise ImageError(
             "the picture is CMYK without a CMYK profile, so its colours would be a guess; "
             "convert it to RGB first"
@@ -171,7 +172,7 @@ def _from_cmyk(image: Image.Image) -> Image.Image:
     try:
         rgb = ImageCms.profileToProfile(
             image,
-            ImageCms.ImageCmsProfile(io.BytesIO(icc)),
+            ImageCms.ImageCmsProfile(io.BytesIO(profile)),
             ImageCms.createProfile("sRGB"),
             renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
             outputMode="RGB",

@@ -142,7 +142,7 @@ def _as_pixels(
         tiles.pool(threads or default_threads()) as pool,
         StreamWriter(out, header, p.icc, p.exif, p.xmp, alpha, limits=limits) as writer,
     ):
-        write_whole(writer, p.pixels, header, STEPS[quality], pool)
+        write_whole(writer, p.pixels, header, quality, pool)
     return Encoded(out.getvalue(), 0, float(quality))
 
 

@@ -25,8 +25,9 @@ _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0
 
 
 def space(profile: bytes) -> str:
-    """The colour space of a profile's pixels: "GRAY", "RGB", "CMYK", ...; empty when it is no profile."""
-    if len(profile) < 132 or profile[36:40] != b"acsp":
+    """The colour space of a profile's pixels: "GRAY", "RGB", "CMYK", ...; empty when it is no profile or
+    its header says that it is longer."""
+    if len(profile) < max(132, int.from_bytes(profile[:4], "big")) or profile[36:40] != b"acsp":
         return ""
     return profile[16:20].decode("latin-1").strip()
 

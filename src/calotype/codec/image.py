@@ -185,7 +185,7 @@ class Picture:
 
         Raises ValueError for an ICC profile that is not for such a picture."""
         own = metadata.given(exif, xmp, metadata.Metadata(self.exif, self.xmp))
-        if icc_profile == "keep" or isinstance(icc_profile, str):
+        if icc_profile == "keep":
             return replace(self, exif=own.exif, xmp=own.xmp)
         if icc_profile and icc.space(icc_profile) != ("GRAY" if self.grey else "RGB"):
             kind = icc.space(icc_profile) or "nothing that is known"

@@ -9,10 +9,15 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from typing import IO
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
+from calotype.codec import source
+
+#: What is said of a file that stops after its last pixel.
+ENDLESS = "the file lacks its end; all pixels are there"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _NEEDED = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 #: What is kept of the other chunks when it is whole, and the fewest bytes that Pillow takes of it.
@@ -34,13 +39,45 @@ def mended(data: bytes) -> tuple[bytes, str] | None:
     return None
 
 
+def lacking(image: Image.Image) -> tuple[str, ...]:
+    """A note if the file of a PNG or JPEG stops before its end; Pillow says nothing if no pixel lacks.
+
+    None is given where Pillow is told to take files that lack pixels: then they may be missing, too."""
+    ended = {"PNG": _png_ends, "JPEG": _jpeg_ends, "MPO": _jpeg_ends}.get(image.format or "")
+    if ended is None or ImageFile.LOAD_TRUNCATED_IMAGES:
+        return ()
+    with source.stream(image, _PNG if image.format == "PNG" else b"\xff\xd8\xff") as file:
+        return (ENDLESS,) if file is not None and not ended(file) else ()
+
+
+def _png_ends(file: IO[bytes]) -> bool:
+    size, at, kind = file.seek(0, io.SEEK_END), len(_PNG), b""
+    while at < size and kind != b"IEND":
+        file.seek(at)
+        lead = file.read(8)
+        kind, at = lead[4:], at + 12 + int.from_bytes(lead[:4], "big")
+    return kind == b"IEND" and at <= size
+
+
+def _jpeg_ends(file: IO[bytes]) -> bool:
+    """Whether the end stands somewhere after the start of the first scan; films and the like may follow."""
+    file.seek(-2, io.SEEK_END)
+    if file.read() == _END:
+        return True
+    file.seek(0)
+    data, at = file.read(), 2
+    while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != b"\xda":
+        at += 1 if data[at + 1 : at + 2] == b"\xff" else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return data.find(_END, at) >= 0
+
+
 def _jpeg(data: bytes) -> tuple[bytes, str] | None:
     """Add the end that is missing, if the pixels are all there: then what stands before it has no effect."""
     closed = data.rstrip(b"\xff") + _END
     pixels, probed = _pixels(closed), _pixels(closed[:-2] + _PROBE + _END)
     if pixels is None or probed is None or not np.array_equal(pixels, probed):
         return None
-    return closed, "the file lacks its end; all pixels are there"
+    return closed, ENDLESS
 
 
 def _pixels(data: bytes) -> np.ndarray | None:
@@ -72,12 +109,7 @@ def _png(data: bytes) -> tuple[bytes, str] | None:
         at = end
     if not ended:
         kept.append(struct.pack(">I", 0) + b"IEND" + struct.pack(">I", zlib.crc32(b"IEND")))
-    what = (
-        "damaged parts beside the pixels are left out"
-        if lost
-        else "the file lacks its end; all pixels are there"
-    )
-    return b"".join(kept), what
+    return b"".join(kept), "damaged parts beside the pixels are left out" if lost else ENDLESS
 
 
 def _readable(kind: bytes, payload: bytes) -> bool:
