@@ -26,11 +26,12 @@ from typing import Any
 import torch
 
 from calotype.lab.models.calotype import Calotype
+from calotype.lab.objective import Objective
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import Trainer
 from calotype.lab.train.state import NAME, State
-from calotype.lab.train.subject import Objective, Subject
+from calotype.lab.train.subject import Subject
 from calotype.records.provenance import provenance
 from calotype.records.script import guarded, made_of, run_as, usable
 from studies.product import parts

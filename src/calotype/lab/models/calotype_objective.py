@@ -10,12 +10,10 @@ from torch.nn import functional as F
 
 from calotype.lab.losses.ssimulacra2 import ssimulacra2
 from calotype.lab.metrics import ms_ssim, mse255
+from calotype.lab.objective import Values
 
 if TYPE_CHECKING:
     from calotype.lab.models.calotype import Calotype
-
-Values = dict[str, Any]
-"""Names to numbers, or to tensors of one number."""
 
 MS_SSIM_WEIGHT = 1270.0
 """What ``1 - MS-SSIM`` is multiplied by beside an MSE on a 0..255 scale: the ratio of the lambdas at which
