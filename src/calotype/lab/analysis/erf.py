@@ -100,8 +100,7 @@ class Field:
         h, w = self.map.shape
         return (
             f"{self.label}: above {', '.join(at)} the field reaches the edge of the {h} x {w} {unit} looked "
-            f"at, so "
-            "its extent and radius are too small; --size with a larger picture shows more"
+            "at, so its extent and radius are too small; --size with a larger picture shows more"
         )
 
     def numbers(self, thresholds: tuple[float, ...] = THRESHOLDS) -> dict[str, Any]:
