@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import math
 import sys
 import time
 from pathlib import Path
@@ -28,6 +27,7 @@ import calotype
 from calotype.bench import tables
 from calotype.bench.codecs.avif import Avif
 from calotype.bench.names import find_images
+from calotype.codec.metrics import psnr
 from calotype.records import markdown
 from calotype.records.provenance import now, provenance
 from calotype.records.script import guarded
@@ -99,11 +99,6 @@ def lossless(pixels: np.ndarray, _: str) -> Row:
         image.save(out, form, **options)
         sizes.append(len(out.getvalue()))
     return {"pixels": pixels.size // 3, "bytes": sizes}
-
-
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    error = float(np.square(a.astype(np.float64) - b).mean())
-    return 10 * math.log10(255**2 / error) if error else math.inf
 
 
 def near_table(rows: list[Row]) -> list[str]:

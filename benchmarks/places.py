@@ -203,17 +203,17 @@ def parts(data: bytes, pack: Any) -> dict[str, float]:
     """The bits of a file by what they code, in this order; their sum is all of the file."""
     from calotype import bitstream  # late: versions from before have other modules
     from calotype.codec import bits, latents, library, tiles
-    from calotype.codec.networks import Networks
 
     counted = bits.count(data, pack=pack)
     file = bitstream.parse(data)
     found = {"z": float(counted.z.sum())} | dict.fromkeys(LOW_PARTS, 0.0)
     low = latents.LOW
+    if not all(file.pixels):
+        loaded = library.of(file.header, pack)
+        level = loaded.level(file.header.level).parser
     for tile, payload in enumerate(file.tiles):
         if file.pixels[tile]:
             continue
-        loaded = library.of(file.header, pack)
-        level = Networks(loaded, loaded.level(file.header.level)).level.parser
         box = tiles.latent_box(bitstream.tile_box(file.header, tile))
         z, r = loaded.coder.read(level, payload, box.height, box.width)
         used = latents.tables_of(loaded.coder.classes(level, z, r).index)[:low]

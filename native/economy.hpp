@@ -53,7 +53,8 @@ private:
         const Pixel p = pixels_[at_];
         const std::size_t column = at_ % width_;
         return (column > 0 && pixels_[at_ - 1] == p) || (column + 1 < width_ && pixels_[at_ + 1] == p) ||
-               (at_ >= width_ && pixels_[at_ - width_] == p) || (at_ + width_ < pixels_.size() && pixels_[at_ + width_] == p);
+               (at_ >= width_ && pixels_[at_ - width_] == p) ||
+               (at_ + width_ < pixels_.size() && pixels_[at_ + width_] == p);
     }
 
     static std::int64_t price(int probability) { return costs().of[static_cast<std::size_t>(probability >> 4)]; }
@@ -110,7 +111,8 @@ private:
             }
             const int found = f.predicted + q;
             if (found < low || found > high) continue;
-            const int share = (s < 15 ? f.mixed[static_cast<std::size_t>(s + 1)] : 1 << 15) - f.mixed[static_cast<std::size_t>(s)];
+            const auto k = static_cast<std::size_t>(s);
+            const int share = (s < 15 ? f.mixed[k + 1] : 1 << 15) - f.mixed[k];
             const std::int64_t cost =
                 costs().of[static_cast<std::size_t>(share >> 3)] + (raw << 24) + worth_ * square(found - want);
             if (cost < least) least = cost, v = found;

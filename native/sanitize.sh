@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Run the native code under AddressSanitizer and UndefinedBehaviorSanitizer: the coders, whole files and packs, the module
-# of Python; files also under ThreadSanitizer. Needs g++ (or CXX) and, for the last part, the development environment (make setup). Files and packs are
-# damaged for FUZZ_SECONDS; with clang++ coders, files and packs are also fuzzed for so long each, guided by coverage.
+# of Python; files also under ThreadSanitizer. Needs g++ (or CXX) and, for the last part, the development environment
+# (make setup). Files and packs are damaged for FUZZ_SECONDS; with clang++ coders, files and packs are also fuzzed for so
+# long each, guided by coverage.
 #
 #   native/sanitize.sh [rounds of the built-in fuzzer, default 2000]
 set -euo pipefail

@@ -150,7 +150,7 @@ private:
               at16_(net.kernels_, net.blocks16_, y, h, h, w, net.latents_),
               at8_(net.kernels_, net.blocks8_, memory_.data(), net.blocks8_.size() + 2, 2 * h, 2 * w, net.width_),
               patches_((net.convs_.size() + 2) * 4 * w * patch_size),
-              made_(net.convs_.size() + 1), 
+              made_(net.convs_.size() + 1),
               in_(net.split_[0].straight()), in8_(net.up_[0].straight()), last_(net.out_.straight()) {
             for (std::size_t k = 0; k < made_.size(); ++k) maps_.emplace_back(kept, 4 * h, 4 * w, net.channels_);
         }

@@ -144,11 +144,15 @@ def test_tables_are_those_of_the_nearest_integers(pack: Pack, scene: Scene) -> N
     np.testing.assert_array_equal(search.tables(near), search.tables(whole))
 
 
+def _tables(pack: Pack, rng: np.random.Generator, count: int) -> NDArray[np.uint8]:
+    """So many tables, of those that code anything."""
+    coding = [k for k in range(len(pack.r_tables)) if k % pack.keeps.shape[1]]
+    return rng.choice(coding, count).astype(np.uint8)
+
+
 def test_prices_are_those_of_the_coder(pack: Pack) -> None:
     rng = np.random.default_rng(1)
-    index = rng.choice([k for k in range(len(pack.r_tables)) if k % pack.keeps.shape[1]], 500).astype(
-        np.uint8
-    )
+    index = _tables(pack, rng, 500)
     values = np.rint(rng.normal(0, 8, 500))
     prices = Prices(pack.r_tables, pack.keeps.shape[1])
     bits = prices.at(values, index)
@@ -164,9 +168,7 @@ def test_prices_are_those_of_the_coder(pack: Pack) -> None:
 def test_expected_integers(pack: Pack) -> None:
     """Without heat the cheapest integer nearby; with heat a mean between, with much heat the middle one."""
     rng = np.random.default_rng(2)
-    index = rng.choice([k for k in range(len(pack.r_tables)) if k % pack.keeps.shape[1]], 400).astype(
-        np.uint8
-    )
+    index = _tables(pack, rng, 400)
     bottom = rng.normal(0, 3, 400).astype(np.float32)
     curvature = np.full(400, 8, np.float32)
     prices = Prices(pack.r_tables, pack.keeps.shape[1])

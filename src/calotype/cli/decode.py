@@ -127,10 +127,7 @@ def _decode(job: Job, given: argparse.Namespace, suffix: str, threads: int) -> t
     named = job.target != STANDARD and Path(job.target).suffix and not given.format
     form = format_of(job.target if named else suffix)
     data = read_bytes(job.source)
-    if given.size is not None and given.region is None and not given.preview:
-        preview = _fills(data, given.size)
-    else:
-        preview = given.preview
+    preview = given.preview or (given.size is not None and given.region is None and _fills(data, given.size))
     if preview:
         decoded = api.preview_picture(
             data,

@@ -12,9 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from calotype.cli import COMMANDS, FAILURE
 from calotype.cli.options import parser
-from calotype.cli.report import complain
+from calotype.codec.files import write_file
 from calotype.errors import CalotypeError
 from calotype.plugins.pillow import MIME, SUFFIX
 
@@ -30,7 +29,7 @@ a sandbox that shows them /usr alone: there, Calotype and these files belong bel
 
 
 class DesktopError(CalotypeError):
-    """The desktop's own programs refuse what was installed."""
+    """There is no such desktop, or its own programs refuse what was installed."""
 
 
 def main(arguments: list[str]) -> int:
@@ -44,8 +43,7 @@ def main(arguments: list[str]) -> int:
     where.add_argument("--system", action="store_true", help=f"for all users, in {SYSTEM}")
     given = options.parse_args(arguments)
     if not sys.platform.startswith("linux"):
-        complain(None, DesktopError("calotype desktop is for Linux"))
-        return FAILURE
+        raise DesktopError("calotype desktop is for Linux")
     folder = SYSTEM if given.system else data_home()
     notes = install(folder) if given.install else uninstall(folder)
     print(f"{'installed in' if given.install else 'removed from'} {folder}")
@@ -62,13 +60,11 @@ def data_home() -> Path:
 
 def files(command: str) -> dict[str, str]:
     """The files by their place below the data folder. command: how a shell calls this program."""
-    found = {
+    return {
         "mime/packages/calotype.xml": _TYPE.format(mime=MIME, suffix=SUFFIX),
         "thumbnailers/calotype.thumbnailer": _THUMBNAILER.format(command=command, mime=MIME),
+        "applications/calotype.desktop": _ENTRY.format(command=command, mime=MIME),
     }
-    if "view" in COMMANDS:  # what the entry calls
-        found["applications/calotype.desktop"] = _ENTRY.format(command=command, mime=MIME)
-    return found
 
 
 def install(folder: Path) -> list[str]:
@@ -122,8 +118,6 @@ def quoted(path: str) -> str:
 
 
 def _put(path: Path, data: bytes | None) -> None:
-    from calotype.codec.files import write_file
-
     if data is None:
         path.unlink(missing_ok=True)
     else:
@@ -141,17 +135,15 @@ def _update(folder: Path) -> list[str]:
             continue
         done = subprocess.run([program, str(place)], capture_output=True, text=True)
         if done.returncode:
-            reason = (done.stderr or done.stdout).strip().partition("\n")[
-                0
-            ] or f"exit status {done.returncode}"
-            raise DesktopError(f"{program} {place}: {reason}")
+            told = (done.stderr or done.stdout).strip() or f"exit status {done.returncode}"
+            raise DesktopError(f"{program} {place}: {told.splitlines()[0]}")
     return notes
 
 
 def _prune(folder: Path) -> None:
     """Remove folders of ours that nothing is left in."""
-    for place in ("mime/packages", "thumbnailers", "applications"):
-        path = folder / place
+    for place in files(""):
+        path = (folder / place).parent
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-
 from calotype.bitstream import Box
 from calotype.codec import latents, tiles
 from calotype.codec.analysis import Analysis
+from calotype.codec.effort.worth import Worths
 from calotype.codec.latents import Floats, Latents, Networks
-
-AROUND = 32
-"""Latents on a side of the part of the picture that says what bits are worth to it."""
 
 
 class Choice:
@@ -23,8 +19,7 @@ class Choice:
     def __init__(self, analysis: Analysis, effort: int = 0) -> None:
         self.analysis, self.effort = analysis, effort
         self._refined: dict[tuple[int, int], Latents] = {}  # by level and tile, during a search
-        self._worths: dict[int, float] = {}
-        self._lock = threading.Lock()
+        self._worths = Worths(analysis, analysis.bounds)
 
     def integers(self, networks: Networks, tile: int, y: Floats) -> Latents:
         """Those of tile k, from what ``Analysis.each`` gives for it."""
@@ -44,18 +39,5 @@ class Choice:
         box, seen = self.analysis.tile(tile), self.analysis.seen(tile)
         inside = Box(box.left - seen.left, box.top - seen.top, box.right - seen.left, box.bottom - seen.top)
         part = refine.Tile(y, tiles.cut(self.analysis.pixels, seen), inside)
-        slope = self._worth(networks.level.number)
+        slope = self._worths.at(networks.level.number)
         return refine.refine(networks, part, slope, refine.STEPS[self.effort])
-
-    def _worth(self, level: int) -> float:
-        """Bits that a unit of squared error is worth to this picture, from its middle."""
-        from calotype.codec.effort.worth import worth
-
-        bounds = self.analysis.bounds
-        with self._lock:
-            if level not in self._worths:
-                left, top = ((size - min(size, AROUND)) // 2 for size in (bounds.right, bounds.bottom))
-                middle = Box(left, top, min(left + AROUND, bounds.right), min(top + AROUND, bounds.bottom))
-                pixels = tiles.cut(self.analysis.pixels, middle)
-                self._worths[level] = worth(self.analysis.pack, level, pixels, self.analysis.threads)
-            return self._worths[level]

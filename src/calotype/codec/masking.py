@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from calotype.codec.visual import LOW
+from calotype.codec import visual
 
 Floats = NDArray[np.float32]
 
@@ -37,8 +37,7 @@ def zones(y: Floats, step: Floats) -> NDArray[np.uint8]:
 
     step: [M - 16, 1], that of `visual.steps`
     """
-    high = y[LOW:]
-    energy = np.square(high.reshape(len(high), -1) / step).sum(0).reshape(high.shape[1:])
+    energy = visual.energies(y, step).sum(0).reshape(y.shape[1:])
     octave = STRENGTH * (np.log2(1 + _mean_around(energy)) - MIDDLE)
     nearest = (octave - OCTAVES[0]) / (OCTAVES[1] - OCTAVES[0])
     return np.asarray(np.clip(np.rint(nearest), 0, len(OCTAVES) - 1), np.uint8)

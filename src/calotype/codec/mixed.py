@@ -18,7 +18,7 @@ from calotype.bitstream import Box, tile_box, tile_count
 from calotype.codec import latents, tiles
 from calotype.codec.analysis import Analysis
 from calotype.codec.choice import Choice
-from calotype.codec.effort.worth import worth
+from calotype.codec.effort.worth import Worths
 from calotype.codec.latents import Floats, Latents, Networks
 from calotype.codec.pixels import tile_pixels
 from calotype.codec.synthesis import to_grey
@@ -38,8 +38,6 @@ SPARE = 3.0
 BLURRED = 255**2 / 10**2.8
 """A mean squared error (28 dB) of a drawing beyond which people are told."""
 NOTE = "text or lines in the picture are blurred at this quality; a higher one or lossless keeps them sharp"
-AROUND = 32
-"""Latents on a side of the part that says what an error is worth."""
 EDGE = 16
 """Pixels at the edges of a tile where its latents alone do not say what the picture will look like."""
 
@@ -89,9 +87,8 @@ class Mixture:
         self.suspects = [int(k) for k in np.flatnonzero(by_tile.suspicious())]
         self._exact: dict[int, tuple[float, Stored | None]] = {}
         self._coded: dict[tuple[int, int], Latents] = {}
-        self._worths: dict[int, float] = {}
         self._decisions: dict[int, Decision] = {}
-        self._middle = self._least_drawn(by_tile)
+        self._worths = Worths(analysis, self._least_drawn(by_tile))
         if self.suspects:
             analysis.keep()
 
@@ -116,7 +113,7 @@ class Mixture:
         return known or self.choice.integers(networks, tile, y)
 
     def _decide(self, networks: Networks) -> Decision:
-        worth_of_error = self._worth(networks.level.number)
+        worth_of_error = self._worths.at(networks.level.number)
         decision, lock = Decision({}), threading.Lock()
         self._coded.clear()
 
@@ -185,19 +182,10 @@ class Mixture:
         return 8 * len(latents.write(networks, coded)), error * (height * width / seen)
 
     def _least_drawn(self, traits: Traits) -> Box:
-        """The part of the picture, in latents, that is most like a photograph."""
-        bounds, side = self.analysis.bounds, self.analysis.header.tile // tiles.STRIDE
+        """The tile that is most like a photograph, in latents, of full size even at the picture's end."""
+        side = self.analysis.header.tile // tiles.STRIDE
         row, column = traits.least_drawn()
-        height, width = min(AROUND, bounds.bottom), min(AROUND, bounds.right)
-        left = min(max(column * side + (side - width) // 2, 0), bounds.right - width)
-        top = min(max(row * side + (side - height) // 2, 0), bounds.bottom - height)
-        return Box(left, top, left + width, top + height)
-
-    def _worth(self, level: int) -> float:
-        if level not in self._worths:
-            pixels = tiles.cut(self.analysis.pixels, self._middle)
-            self._worths[level] = worth(self.analysis.pack, level, pixels, self.analysis.threads)
-        return self._worths[level]
+        return Box(column * side, row * side, (column + 1) * side, (row + 1) * side)
 
 
 def _cost(way: Stored, worth_of_error: float) -> float:

@@ -100,6 +100,7 @@ with one golden vector: gzip has a checksum of its own.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import threading
@@ -188,7 +189,7 @@ class Pack:
         """The quality that leads to a level (that of the nearest level which has one), by the plain map."""
         return self.manifest.ladder.quality_of(level)
 
-    @property
+    @functools.cached_property
     def visual_steps(self) -> NDArray[np.float32]:
         """What calotype.codec.visual measures latents by, [M - 16, 1], for packs with ``visual``."""
         return visual.steps(self._tables)

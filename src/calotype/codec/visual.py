@@ -78,10 +78,15 @@ def steps(tables: dict[str, NDArray[Any]]) -> Floats:
     return np.asarray((high * tables["unit"][LOW:])[:, None], np.float32)
 
 
+def energies(y: Floats, step: Floats) -> Floats:
+    """Energy of each high channel at each place of y [M, h, w], in squared steps, [M - 16, h * w]."""
+    high = y[LOW:]
+    return np.asarray(np.square(high.reshape(len(high), -1) / step))
+
+
 def sums(y: Floats, step: Floats) -> Sums:
     """What the features are means of, summed over places of y [1, M, h, w], and the number of places."""
-    places = y[0, LOW:, ::APART, ::APART]
-    energy = np.square(places.reshape(len(places), -1) / step)
+    energy = energies(y[0, :, ::APART, ::APART], step)
     whole = energy.sum(0) + np.float32(MASK)
     lost = np.stack([np.minimum(energy, np.float32(s * s / 4)).sum(0) / whole for s in STEPS])
     return np.array([*lost.sum(1), *np.square(np.square(lost)).sum(1), lost.shape[1]], np.float64)
