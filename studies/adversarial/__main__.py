@@ -37,7 +37,7 @@ from calotype.lab.models.mentzer2020 import HiFiC
 from calotype.lab.objective import RateDistortion
 from calotype.lab.train.data import Photos
 from calotype.records.provenance import provenance
-from calotype.records.script import guarded, made_of, usable
+from calotype.records.script import guarded, made_of, run_as, usable
 from studies.adversarial.page import markdown
 
 RESULTS, PAGE, PICTURES = "results.json", "README.md", "pictures.jpg"
@@ -180,9 +180,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     usable(given.out)
     torch.set_num_threads(1)
     photos = Photos.open(*given.data, cache=given.cache)
-    told = sys.argv[1:] if arguments is None else arguments
     record, shown = run(photos, partial(print, flush=True), given)
-    record = {**provenance(["python", "-m", "studies.adversarial", *told]), **record}
+    record = {**provenance(run_as("studies.adversarial", arguments)), **record}
     store(given.out, record)
     shown.save(given.out / PICTURES, quality=85)
     return 0

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from calotype.lab.analysis.erf import sides
 from calotype.records.markdown import table, wrapped
 from calotype.records.script import guarded, made_of
 
@@ -60,12 +61,7 @@ def _erf(record: dict[str, Any]) -> tuple[str, list[str], list[list[str]]]:
         cells = [model["model"], "-" if model["radius"] is None else f"{model['radius']:.1f}"]
         for t in thresholds:
             reach = model["extent"][t]
-            sides = (
-                "nothing"
-                if reach["rows"] is None
-                else " x ".join(str(b - a + 1) for a, b in (reach["rows"], reach["columns"]))
-            )
-            cells.append(f"{sides}, {100 * reach['share']:.2f} %")
+            cells.append(f"{sides(reach)}, {100 * reach['share']:.2f} %")
         rows.append(cells)
     return "Effective receptive field of a latent", head, rows
 

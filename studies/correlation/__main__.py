@@ -32,7 +32,7 @@ from calotype.errors import CalotypeError, describe
 from calotype.lab import registry
 from calotype.lab.train.data import Photos
 from calotype.records.provenance import provenance
-from calotype.records.script import made_of, usable
+from calotype.records.script import made_of, run_as, usable
 from studies.correlation import pairs
 from studies.correlation.plan import BUDGETS, Budget, Row
 from studies.correlation.runs import (
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     begun = time.monotonic()
     given = parser().parse_args(arguments)
-    command = [*PROG.split(), *(sys.argv[1:] if arguments is None else arguments)]
+    command = run_as("studies.correlation", arguments)
     try:
         return _main(given, begun, command)
     except (CalotypeError, OSError, ValueError) as error:

@@ -22,7 +22,7 @@ from calotype.lab.losses import CorrelationLoss, normalised
 from calotype.lab.models.base import Output
 from calotype.lab.train.subject import Subject
 from calotype.records.provenance import provenance
-from calotype.records.script import guarded
+from calotype.records.script import guarded, run_as
 
 SUBJECTS = {
     "minnen2018-mean-scale": Subject("minnen2018-mean-scale", lam=0.01),
@@ -79,7 +79,7 @@ def main(arguments: list[str] | None = None) -> None:
             flush=True,
         )
     if given.json:
-        made = provenance(["python", "-m", "studies.correlation.cost", *(arguments or sys.argv[1:])])
+        made = provenance(run_as("studies.correlation.cost", arguments))
         record = {**made, "threads": 1, "steps": given.steps, "window": given.window, "models": found}
         given.json.write_text(json.dumps(record, indent=1) + "\n")
 

@@ -73,18 +73,14 @@ def page(record: dict[str, Any]) -> str:
     budget = Budget.from_dict(record["budget"])
     config = budget.config(True)
     lines = ["# The correlation loss in pairs", ""]
-    text = (
-        f"One start for each system ({budget.base} steps without the loss, n = {budget.n}, m = {budget.m}), "
-        f"from "
-        f"which every run goes on for {config.steps} steps of {config.batch} crops of {config.crop} pixels; "
-        f"the two "
-        "of a pair see the same crops and the same noise, one with the loss (alpha "
-        f"{budget.alpha:g}), one without. Averaged weights, real files of {record['pairs'][0]['pictures']} "
-        f"pictures "
-        "of Kodak. *Gain*: percent of rate saved at equal PSNR, a unit of MSE counted as lambda bits per "
-        "pixel; "
-        "minus is a loss. Correlation: root mean square of the map around its centre, divided by the centre."
-    )
+    text = f"""
+        One start for each system ({budget.base} steps without the loss, n = {budget.n}, m = {budget.m}), from
+        which every run goes on for {config.steps} steps of {config.batch} crops of {config.crop} pixels; the
+        two of a pair see the same crops and the same noise, one with the loss (alpha {budget.alpha:g}), one
+        without. Averaged weights, real files of {record["pairs"][0]["pictures"]} pictures of Kodak. *Gain*:
+        percent of rate saved at equal PSNR, a unit of MSE counted as lambda bits per pixel; minus is a loss.
+        Correlation: root mean square of the map around its centre, divided by the centre.
+    """
     lines += wrapped(text)
     for system in dict.fromkeys(p["system"] for p in record["pairs"]):
         pairs = [p for p in record["pairs"] if p["system"] == system]
@@ -110,17 +106,14 @@ def page(record: dict[str, Any]) -> str:
             off = [[p[k]["around"] / p[k]["centre"] for k in ("without", "with")] for p in pairs]
             less = effect([100 * (1 - b / a) for a, b in off])
             claim = PAPER["gain"].get(system, 0.0)
-            told = (
-                f"Gain {gain.told(2, ' %')}: mean and 95 % interval of {gain.count} pairs; published "
-                f"{claim} %: "
-                f"*{gain.verdict(claim)}*. Chance of the mean: {(gain.high - gain.low) / 2:.2f} %. The "
-                f"correlation is "
-                f"lowered by {less.told(1, ' %')}: *{less.verdict(1.0).partition(',')[0]}*."
-            )
+            told = f"""
+                Gain {gain.told(2, " %")}: mean and 95 % interval of {gain.count} pairs; published {claim} %:
+                *{gain.verdict(claim)}*. Chance of the mean: {(gain.high - gain.low) / 2:.2f} %. The
+                correlation is lowered by {less.told(1, " %")}: *{less.verdict(1.0).partition(",")[0]}*.
+            """
             lines += ["", *wrapped(told)]
-    made = (
-        f"Measured {record['finished'][:10]} on {record['hardware']['processor']} at `{record['commit']}`, "
-        f"torch "
-        f"{record['libraries']['torch']}. Generated from pairs.json."
-    )
+    made = f"""
+        Measured {record["finished"][:10]} on {record["hardware"]["processor"]} at `{record["commit"]}`, torch
+        {record["libraries"]["torch"]}. Generated from pairs.json.
+    """
     return "\n".join([*lines, "", *wrapped(made)]) + "\n"

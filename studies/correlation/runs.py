@@ -8,20 +8,19 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from calotype.lab.checkpoint import load_checkpoint, save_checkpoint
+from calotype.lab.checkpoint import load_checkpoint
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
-from calotype.lab.train.loop import Trainer
-from calotype.lab.train.report import Console
-from calotype.lab.train.state import NAME, State
 from calotype.lab.train.subject import Subject
 from calotype.records.provenance import provenance
 from studies.correlation.plan import Budget, Row, plan
+from studies.training import MODEL, trained
 
-MODEL, MEASURES, RESULTS, BUDGET = "model.safetensors", "measures.json", "results.json", "budget.json"
+MEASURES, RESULTS, BUDGET = "measures.json", "results.json", "budget.json"
 BASE = "base"
 PAIRS, PAIRS_PAGE = "pairs.json", "pairs.md"
 SPEED, SPEED_PAGE = "speed.json", "speed.md"
@@ -84,23 +83,18 @@ def _train_one(
     deadline: float,
     quiet: bool,
 ) -> bool:
-    subject = Subject(row.model, row.options, lam=lam, correlation=row.correlation)
-    with Console(here, quiet=quiet) as reporter:
-        trainer = Trainer(subject, photos, config, here, device=device, reporter=reporter)
-        if (here / NAME).is_file():
-            trainer.resume(State.load(here))
-        elif before is not None:
-            trainer.model.load_state_dict(load_checkpoint(before, expect=row.model).state_dict())
-            trainer.restart_average()
-        reporter.say(f"{row.key}, lambda {lam:g}")
-        trainer.run(max(0.0, deadline - time.monotonic()))
-        if trainer.step < trainer.config.steps:
-            return False
-        notes = {"row": row.key, "lambda": lam, "steps": trainer.step, "seconds": round(trainer.seconds, 1)}
-        with trainer.averaged() as model:
-            save_checkpoint(here / MODEL, model, notes | {"correlation": row.correlation})  # type: ignore[arg-type]
-    (here / NAME).unlink(missing_ok=True)  # the optimiser's state is three times the model
-    return True
+    told = "" if quiet else f"{row.key}, lambda {lam:g}"
+    return trained(
+        Subject(row.model, row.options, lam=lam, correlation=row.correlation),
+        photos,
+        config,
+        here,
+        deadline,
+        first=None if before is None else partial(load_checkpoint, before, expect=row.model),
+        notes={"row": row.key, "lambda": lam, "correlation": row.correlation},
+        device=device,
+        told=told,
+    )
 
 
 def files(pictures: Sequence[Path], most: int) -> list[Path]:

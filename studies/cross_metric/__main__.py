@@ -80,34 +80,28 @@ def page(record: dict[str, Any]) -> str:
         for pair in PAIRS
         for name in pair[:2]
     }
-    text = (
-        f"Two pairs of codecs that differ in what they were made for. BD-rate of the one made for the eye "
-        f"against the "
-        "one made for MSE, judged by each metric: mean over "
-        f"{len(pictures)} pictures ({', '.join(pictures)}) and its 95 % interval, from real files at "
-        f"{len(ladders[PAIRS[0][0]])} qualities. Minus: it needs fewer bits for the same quality as the "
-        f"metric sees it. "
-        "*Cannot be told*: 0 is within the interval."
-    )
+    text = f"""
+        Two pairs of codecs that differ in what they were made for. BD-rate of the one made for the eye
+        against the one made for MSE, judged by each metric: mean over {len(pictures)} pictures
+        ({", ".join(pictures)}) and its 95 % interval, from real files at {len(ladders[PAIRS[0][0]])}
+        qualities. Minus: it needs fewer bits for the same quality as the metric sees it. *Cannot be told*: 0
+        is within the interval.
+    """
     heads = ["judged by", *(h for _, _, told in PAIRS for h in (told, ""))]
     saved = [r[0] for r in rows if r[2] == "saves"]
     costs = [r[0] for r in rows if r[2] == "costs"]
-    told = (
-        f"Our pack trained for SSIMULACRA2 is the better one by {', '.join(saved) or 'no metric'}, and the "
-        f"worse one by "
-        f"{', '.join(costs) or 'no metric'}; read the other way round, what was trained for MSE loses by "
-        f"all of the "
-        "former. So a table by one metric says as much of what was trained for as of the codec, as the "
-        "benchmark paper "
-        "has it; the loss by PSNR is what a fair reading needs beside the gain."
-    )
+    told = f"""
+        Our pack trained for SSIMULACRA2 is the better one by {", ".join(saved) or "no metric"}, and the worse
+        one by {", ".join(costs) or "no metric"}; read the other way round, what was trained for MSE loses by
+        all of the former. So a table by one metric says as much of what was trained for as of the codec, as
+        the benchmark paper has it; the loss by PSNR is what a fair reading needs beside the gain.
+    """
     versions = ", ".join(f"{name} ({v})" for name, v in record["versions"].items())
-    made = (
-        f"Made by `{record['command']}` at commit `{record['commit']}` on {record['hardware']['processor']}; "
-        f"{versions}. `python -m studies.cross_metric keep` stores what is needed of the run in "
-        f"results.json, of which "
-        "this page is generated."
-    )
+    made = f"""
+        Made by `{record["command"]}` at commit `{record["commit"]}` on {record["hardware"]["processor"]};
+        {versions}. `python -m studies.cross_metric keep` stores what is needed of the run in results.json, of
+        which this page is generated.
+    """
     lines = ["# Trained for one metric, judged by another", "", *wrapped(text), ""]
     lines += [*table(heads, rows, "lrlrl"), "", *wrapped(told), "", *wrapped(made)]
     return "\n".join(lines) + "\n"

@@ -26,7 +26,7 @@ from calotype.codec import library
 from calotype.codec.pack import Pack
 from calotype.records import markdown
 from calotype.records.provenance import now, provenance
-from calotype.records.script import guarded, made_of
+from calotype.records.script import guarded, made_of, run_as
 from studies.entropy import hyper, laws
 from studies.entropy.crops import Crop, middle
 
@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
         return
     pack = library.load(given.pack)
     about = {"pack": pack.manifest.id[:8]}
-    about |= provenance(["python", "-m", "studies.entropy", *(arguments or sys.argv[1:])])
+    about |= provenance(run_as("studies.entropy", arguments))
     stored = about | (_tables if given.command == "tables" else _each)(pack, given) | {"finished": now()}
     given.out.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
     print(PAGES[given.command](stored))

@@ -31,7 +31,7 @@ from calotype.bench.metrics import JPEG_AI, METRICS, measure
 from calotype.bench.runner import find_images
 from calotype.records.markdown import table, wrapped
 from calotype.records.provenance import provenance
-from calotype.records.script import guarded, made_of, usable
+from calotype.records.script import guarded, made_of, run_as, usable
 
 BASE = "baseline"
 AGAIN = "baseline, again"
@@ -280,7 +280,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     found = points(config, given.out, images, metrics)
     results = {
-        **provenance(["python", "-m", "studies.jpegai.ablation", *(arguments or sys.argv[1:])]),
+        **provenance(run_as("studies.jpegai.ablation", arguments)),
         "config": asdict(config),
         "metrics": metrics,
         "pictures": [p.name for p in images],

@@ -25,7 +25,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -42,6 +41,7 @@ from calotype.lab.models import jpegai, jpegai2023
 from calotype.lab.models.jpegai2023 import VARIANTS, Design
 from calotype.lab.models.jpegai_entropy import TwoBranches
 from calotype.records.provenance import provenance
+from calotype.records.script import run_as
 from studies.jpegai.text import PUBLISHED, RULES, render
 
 LUMA, CHROMA, HIDDEN = 160, 96, (128, 64)
@@ -234,8 +234,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(text)
         return 0
     result = measure(timed=not options.no_time, size=options.size, repeats=options.repeats)
-    told = sys.argv[1:] if arguments is None else arguments
-    result = provenance([*parser.prog.split(), *told]) | result
+    result = provenance(run_as("studies.jpegai.complexity", arguments)) | result
     print(json.dumps(result, indent=1) if options.json else render(result))
     return 0
 

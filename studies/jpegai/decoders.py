@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,9 @@ from calotype.lab.metrics import mse255
 from calotype.lab.models.base import LabModel, as_tuple
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
-from calotype.lab.train.loop import Trainer
-from calotype.lab.train.report import Console
-from calotype.lab.train.state import NAME, State
 from calotype.lab.train.subject import Subject
+from studies.training import MODEL, trained
 
-MODEL = "model.safetensors"
 ENCODER = "encoder"
 """Folder of the whole baseline."""
 
@@ -65,8 +63,14 @@ def train(
     for k, lam in enumerate(lambdas):
         encoder = path(out, ENCODER, lam)
         before = path(out, ENCODER, lambdas[k - 1]) if k else None
-        ready = encoder.is_file() or _whole(
-            baseline, options, lam, _shorter(whole, chain if k else 1.0), before, photos, encoder, deadline
+        ready = encoder.is_file() or trained(
+            Subject(baseline, options, lam=lam),
+            photos,
+            _shorter(whole, chain if k else 1.0),
+            encoder.parent,
+            deadline,
+            first=None if before is None else partial(load_checkpoint, before, expect=baseline),
+            notes={"lambda": lam},
         )
         if not ready:
             return False
@@ -117,35 +121,6 @@ def shared(systems: Sequence[str], options: dict[str, Any]) -> set[str]:
 def _shorter(values: Mapping[str, Any], factor: float) -> TrainConfig:
     config = TrainConfig.from_dict(dict(values))
     return replace(config, steps=max(1, round(config.steps * factor)))
-
-
-def _whole(
-    name: str,
-    options: dict[str, Any],
-    lam: float,
-    config: TrainConfig,
-    before: Path | None,
-    photos: Photos,
-    target: Path,
-    deadline: float,
-) -> bool:
-    """The baseline with its encoder and entropy model; goes on where it was stopped."""
-    with Console(target.parent, quiet=True) as reporter:
-        subject = Subject(name, options, lam=lam)
-        trainer = Trainer(subject, photos, config, target.parent, reporter=reporter)
-        if (target.parent / NAME).is_file():
-            trainer.resume(State.load(target.parent / NAME))
-        elif before is not None:
-            trainer.model.load_state_dict(load_checkpoint(before, expect=name).state_dict())
-            trainer.restart_average()
-        trainer.run(max(0.0, deadline - time.monotonic()))
-        if trainer.step < config.steps:
-            return False
-        with trainer.averaged() as model:
-            notes = {"lambda": lam, "steps": trainer.step, "seconds": round(trainer.seconds, 1)}
-            save_checkpoint(target, model, notes)  # type: ignore[arg-type]
-    (target.parent / NAME).unlink(missing_ok=True)
-    return True
 
 
 @torch.inference_mode()

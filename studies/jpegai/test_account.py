@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from calotype.lab.models.jpegai2023 import Design, Synthesis
-from studies.jpegai.account import OURS, RULES, Reading, bases, page, shortened
+from studies.jpegai.account import OURS, RULES, Reading, bases, shortened
+from studies.jpegai.account_page import page
 from studies.jpegai.complexity import decoder_kmacs
 
 

@@ -26,13 +26,14 @@ from typing import Any
 import torch
 
 from calotype.lab.models.calotype import Calotype
+from calotype.lab.objective import Objective
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import Trainer
 from calotype.lab.train.state import NAME, State
-from calotype.lab.train.subject import Objective, Subject
+from calotype.lab.train.subject import Subject
 from calotype.records.provenance import provenance
-from calotype.records.script import guarded, made_of, usable
+from calotype.records.script import guarded, made_of, run_as, usable
 from studies.product import parts
 
 CHECKPOINT = Path(__file__).parents[2] / "training" / "photo" / "checkpoint.safetensors"
@@ -186,7 +187,7 @@ def main(arguments: list[str] | None = None) -> None:
     if given.store:
         made_of(given.store, lambda stored: dict(stored["runs"]))  # before hours of training
     torch.set_num_threads(1)
-    command = ["python", "-m", "studies.product.trials", *(arguments or sys.argv[1:])]
+    command = run_as("studies.product.trials", arguments)
     for name in given.only:
         record = run(name, given)
         print(json.dumps({name: record}), flush=True)

@@ -46,7 +46,7 @@ from calotype.lab.train.report import Reporter
 from calotype.lab.train.rollback import Diverged
 from calotype.lab.train.subject import Subject
 from calotype.records.provenance import now, provenance
-from calotype.records.script import guarded, made_of, usable
+from calotype.records.script import guarded, made_of, run_as, usable
 from studies.short_runs.page import FIRST, LAST, learned, line, markdown
 
 RESULTS, TABLE = "results.json", "README.md"
@@ -241,9 +241,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     config = replace(CONFIG, steps=given.steps, lr=given.lr)
     torch.set_num_threads(1)
     shown = crops(photos, photos.split(CONFIG.held_out)[1])
-    told = sys.argv[1:] if arguments is None else arguments
     record = {
-        **provenance(["python", "-m", "studies.short_runs", *told]),
+        **provenance(run_as("studies.short_runs", arguments)),
         "started": now(),
         "threads": torch.get_num_threads(),
         "photographs": photos.describe(),

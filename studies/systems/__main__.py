@@ -26,7 +26,7 @@ import torch
 from calotype.lab import registry
 from calotype.lab.models.base import LabModel
 from calotype.records.provenance import provenance
-from calotype.records.script import guarded, made_of, usable
+from calotype.records.script import guarded, made_of, run_as, usable
 from studies.systems.page import page
 
 SIDE = 256
@@ -144,8 +144,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 systems.append(
                     json.loads(file.read_text()) if file.is_file() else counted(name, registry.build(name))
                 )
-        command = ["python", "-m", "studies.systems", *(sys.argv[1:] if arguments is None else arguments)]
-        record = provenance(command) | {"picture": given.picture.name, "side": SIDE, "systems": systems}
+        record = provenance(run_as("studies.systems", arguments)) | {
+            "picture": given.picture.name,
+            "side": SIDE,
+            "systems": systems,
+        }
         (given.out / RESULTS).write_text(json.dumps(record, indent=1) + "\n")
     (given.out / PAGE).write_text(made_of(given.out / RESULTS, page))
 

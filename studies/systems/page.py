@@ -11,20 +11,15 @@ from calotype.records.markdown import table, wrapped
 def page(record: dict[str, Any]) -> str:
     """Markdown of what `studies.systems measure` stored."""
     side = record["side"]
-    text = (
-        f"{len(record['systems'])} systems of the laboratory (those that are missing were not run, for want "
-        f"of "
-        "time) at the width published for low rates, random weights, the middle "
-        f"{side} x "
-        f"{side} pixels of {record['picture']}, one thread. kMAC per pixel by the exact rule, all networks; "
-        "*decoding* without the analyses. Seconds are CPU seconds of one thread, of real files; the machine "
-        "was busy, "
-        "so they are rough. *Memory*: the largest that the process was above what it held before there was "
-        "a model, "
-        "so weights are in it, and again in float64 those that probabilities depend on. Systems with *: "
-        "files in "
-        "iterations; time and memory of four, kMAC per pixel of all 16, both networks."
-    )
+    text = f"""
+        {len(record["systems"])} systems of the laboratory (those that are missing were not run, for want of
+        time) at the width published for low rates, random weights, the middle {side} x {side} pixels of
+        {record["picture"]}, one thread. kMAC per pixel by the exact rule, all networks; *decoding* without
+        the analyses. Seconds are CPU seconds of one thread, of real files; the machine was busy, so they are
+        rough. *Memory*: the largest that the process was above what it held before there was a model, so
+        weights are in it, and again in float64 those that probabilities depend on. Systems with *: files in
+        iterations; time and memory of four, kMAC per pixel of all 16, both networks.
+    """
     heads = [
         "system", "parameters", "kMAC/px", "decoding", "encode, s", "decode, s", "encode, MiB", "decode, MiB",
     ]  # fmt: skip
@@ -39,9 +34,8 @@ def page(record: dict[str, Any]) -> str:
     if any("encode" not in s for s in record["systems"]):
         text += " -: counted, not run, for want of time."
     lines = ["# What the learned systems cost", "", *wrapped(text), "", *table(heads, rows), ""]
-    made = (
-        f"Made by `{record['command']}` at commit `{record['commit']}` on "
-        f"{record['hardware']['processor']}, torch "
-        f"{record['libraries']['torch']}. Generated from results.json."
-    )
+    made = f"""
+        Made by `{record["command"]}` at commit `{record["commit"]}` on {record["hardware"]["processor"]},
+        torch {record["libraries"]["torch"]}. Generated from results.json.
+    """
     return "\n".join([*lines, *wrapped(made)]) + "\n"

@@ -108,22 +108,18 @@ def page(record: dict[str, Any] | None) -> str:
             [w.way, f"`{w.system}`", f"{w.weights:,}", f"{mib:.0f}", f"{w.one:.1f}", f"{w.all:.1f}", seconds,
              str(w.files), w.step]
         )  # fmt: skip
-    text = (
-        f"What it takes to code a picture at {POINTS} rates: weights of all that is needed, and as MiB of "
-        f"float32; "
-        "kMAC per pixel (exact rule) to encode at one rate, which for iterations is the eighth of 16, and "
-        "at all "
-        "eight, where gain units run the analysis once and iterations pass every rate on their way; files "
-        "that hold "
-        "the eight. The product's model is counted as it is trained; its pack is smaller."
-    )
+    text = f"""
+        What it takes to code a picture at {POINTS} rates: weights of all that is needed, and as MiB of
+        float32; kMAC per pixel (exact rule) to encode at one rate, which for iterations is the eighth of 16,
+        and at all eight, where gain units run the analysis once and iterations pass every rate on their way;
+        files that hold the eight. The product's model is counted as it is trained; its pack is smaller.
+    """
     if record:
         side = record["side"]
-        text += (
-            f" Seconds: one encoding of {side} x {side} pixels on one thread of a busy machine, of "
-            f"iterations "
-            "eight, from a file of four."
-        )
+        text += f"""
+            Seconds: one encoding of {side} x {side} pixels on one thread of a busy machine, of iterations
+            eight, from a file of four.
+        """
     heads = [
         "way",
         "system",
@@ -135,15 +131,13 @@ def page(record: dict[str, Any] | None) -> str:
         "files",
         "finest step",
     ]
-    end = (
-        "A model for each lambda is the dearest to keep; a rate between two is not to be had. "
-        "Gain units keep one set of weights, take any rate, and cost nothing that can be seen in the table. "
-        "Iterations "
-        "keep one set too and give all rates in one file that may be cut anywhere, at a hundred times the "
-        "arithmetic. "
-        "What a shared set loses in rate against a model for each lambda is not in this table: it was not "
-        "measured here."
-    )
+    end = """
+        A model for each lambda is the dearest to keep; a rate between two is not to be had. Gain units keep
+        one set of weights, take any rate, and cost nothing that can be seen in the table. Iterations keep one
+        set too and give all rates in one file that may be cut anywhere, at a hundred times the arithmetic.
+        What a shared set loses in rate against a model for each lambda is not in this table: it was not
+        measured here.
+    """
     lines = ["# Choosing a rate, three ways", "", *wrapped(text), "", *table(heads, rows, "llrrrrrrl"), ""]
     return "\n".join([*lines, *wrapped(end)]) + "\n"
 

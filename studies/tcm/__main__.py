@@ -18,16 +18,21 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from calotype.lab import registry
-from calotype.lab.checkpoint import load_checkpoint, save_checkpoint
+from calotype.lab.checkpoint import load_checkpoint
+from calotype.lab.train.config import TrainConfig
+from calotype.lab.train.data import Photos
+from calotype.lab.train.subject import Subject
 from calotype.records.provenance import provenance
-from calotype.records.script import guarded, made_of, usable
+from calotype.records.script import guarded, made_of, run_as, usable
 from studies.tcm.page import page
+from studies.training import MODEL, trained
 
 SYSTEM = "liu2023-tcm-small"
 OPTIONS = {"n": 16, "m": 48, "z": 16, "slices": 3, "inner": 32, "widths": [48, 32]}
@@ -43,7 +48,7 @@ SIDE = 512
 """Of the pictures that receptive fields are measured on."""
 PART = 256
 """Of the pictures that deviations are measured on: their middles."""
-MODEL, RESULTS, PAGE = "model.safetensors", "results.json", "results.md"
+RESULTS, PAGE = "results.json", "results.md"
 
 
 def build(seed: int, *, attention: bool, **options: Any) -> Any:
@@ -62,13 +67,6 @@ def train(
     data: Sequence[Path], out: Path, deadline: float, *, options: Any = OPTIONS, steps: int = 0
 ) -> bool:
     """Train every pair until ``deadline`` (`time.monotonic`); returns whether all is there."""
-    from calotype.lab.train.config import TrainConfig
-    from calotype.lab.train.data import Photos
-    from calotype.lab.train.loop import Trainer
-    from calotype.lab.train.report import Console
-    from calotype.lab.train.state import NAME, State
-    from calotype.lab.train.subject import Subject
-
     photos = Photos.open(*data)
     for seed in range(SEEDS):
         for kind, attention in KINDS.items():
@@ -79,20 +77,9 @@ def train(
                 return False
             config = TrainConfig.from_dict({**TRAIN, "seed": seed, **({"steps": steps} if steps else {})})
             subject = Subject(SYSTEM, {**options, "attention": attention}, lam=LAMBDA)
-            with Console(here, quiet=True) as reporter:
-                trainer = Trainer(subject, photos, config, here, reporter=reporter)
-                if (here / NAME).is_file():
-                    trainer.resume(State.load(here))
-                else:
-                    start = build(seed, attention=attention, **options)
-                    trainer.model.load_state_dict(start.state_dict())
-                    trainer.restart_average()
-                trainer.run(max(0.0, deadline - time.monotonic()))
-                if trainer.step < config.steps:
-                    return False
-                with trainer.averaged() as model:
-                    save_checkpoint(here / MODEL, model, {"steps": trainer.step, "lambda": LAMBDA})  # type: ignore[arg-type]
-            (here / NAME).unlink(missing_ok=True)
+            first = partial(build, seed, attention=attention, **options)
+            if not trained(subject, photos, config, here, deadline, first=first, notes={"lambda": LAMBDA}):
+                return False
     return True
 
 
@@ -101,10 +88,8 @@ def measure(out: Path, shown: Sequence[Path], limit: int, deadline: float) -> di
     is kept in ``out``, and what ``deadline`` (`time.monotonic`) leaves out can be had by the same command.
     """
     from calotype.lab.analysis.specimens import pictures
-    from calotype.lab.train.stores import SUFFIXES
 
-    paths = [f for p in shown for f in (sorted(p.iterdir()) if p.is_dir() else [p])]
-    read = list(pictures([f for f in paths if f.suffix.lower() in SUFFIXES][:limit]))
+    read = list(pictures(list(shown), limit))
     jobs = [(f"{kind}-{seed}", _deviations) for seed in range(SEEDS) for kind in KINDS]
     jobs += [(f"field-{blocks}-{seed}", _field) for seed in range(SEEDS) for blocks in BLOCKS]
     found: dict[Any, list[Any]] = {_deviations: [], _field: []}
@@ -121,15 +106,11 @@ def measure(out: Path, shown: Sequence[Path], limit: int, deadline: float) -> di
     return {**about, "pictures": names, "runs": found[_deviations], "fields": found[_field]}
 
 
-def _middle(x: torch.Tensor, side: int) -> torch.Tensor:
-    top, left = (x.shape[2] - side) // 2, (x.shape[3] - side) // 2
-    return x[:, :, top : top + side, left : left + side]
-
-
 @torch.no_grad()
 def _deviations(out: Path, name: str, read: list[tuple[str, torch.Tensor]]) -> dict[str, Any] | None:
     """Of one trained model: means over the middles of the pictures."""
     from calotype.lab.analysis.deviation import epsilon
+    from calotype.lab.analysis.erf import middle
     from calotype.lab.entropy import Estimate
 
     file = out / name / MODEL
@@ -138,7 +119,7 @@ def _deviations(out: Path, name: str, read: list[tuple[str, torch.Tensor]]) -> d
     model: Any = load_checkpoint(file)
     rows = []
     for _, picture in read:
-        x = _middle(picture, PART)
+        x = middle(picture, PART)
         seen = model(x, coder=Estimate("round"))
         error = (x - seen.x_hat.clamp(0, 1)).square().mean()
         rows.append((epsilon(seen.y, seen.y - seen.mu), float(seen.bpp), -10 * math.log10(float(error))))
@@ -187,8 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.part == "measure":
         if not given.pictures:
             parser.error("--pictures is needed for measuring")
-        command = ["python", "-m", "studies.tcm", *(sys.argv[1:] if arguments is None else arguments)]
-        record = provenance(command) | measure(
+        record = provenance(run_as("studies.tcm", arguments)) | measure(
             given.out, given.pictures, given.limit, begun + 60 * given.minutes
         )
         (given.out / RESULTS).write_text(json.dumps(record, indent=1) + "\n")

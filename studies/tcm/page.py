@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
+from calotype.lab.analysis.erf import sides
 from calotype.records.markdown import table, wrapped
 from studies.paired import effect
 
@@ -16,16 +17,14 @@ def page(record: dict[str, Any]) -> str:
     """Markdown of what `studies.tcm measure` stored."""
     train, runs = record["train"], {(r["kind"], r["seed"]): r for r in record["runs"]}
     seeds = [s for s in range(record["seeds"]) if ("with", s) in runs and ("without", s) in runs]
-    text = (
-        f"{len(seeds)} pairs of trainings of `liu2023-tcm-small` at the widths {record['options']}: the same "
-        f"{train['steps']} steps of {train['batch']} crops of {train['crop']} pixels at lambda "
-        f"{record['lambda']:g}, the same first weights where both have them; averaged weights; "
-        f"the middle {record['part']} x {record['part']} pixels of {len(record['pictures'])} pictures of "
-        f"Kodak, rates "
-        "estimated. Deviation: epsilon_s = |round(y - mu) - (y - mu)| / "
-        f"|y|. "
-        "Published, after full training: 0.451 without, 0.389 with; 0.422 and 0.365."
-    )
+    text = f"""
+        {len(seeds)} pairs of trainings of `liu2023-tcm-small` at the widths {record["options"]}: the same
+        {train["steps"]} steps of {train["batch"]} crops of {train["crop"]} pixels at lambda
+        {record["lambda"]:g}, the same first weights where both have them; averaged weights; the middle
+        {record["part"]} x {record["part"]} pixels of {len(record["pictures"])} pictures of Kodak, rates
+        estimated. Deviation: epsilon_s = |round(y - mu) - (y - mu)| / |y|. Published, after full training:
+        0.451 without, 0.389 with; 0.422 and 0.365.
+    """
     lines = ["# SWAtten and the reach of mixed blocks", "", *wrapped(text), ""]
     heads = ["seed", "without", "with", "difference", "bpp without", "with", "PSNR without", "with"]
     rows = []
@@ -36,24 +35,20 @@ def page(record: dict[str, Any]) -> str:
     lines += table(heads, rows)
     if len(seeds) > 1:
         found = effect([runs["with", s]["epsilon_s"] - runs["without", s]["epsilon_s"] for s in seeds])
-        told = (
-            f"SWAtten changes epsilon_s by {found.told(3)}, mean and 95 % interval of {found.count} pairs; "
-            f"published {CLAIM:+.2f}: *{found.verdict(CLAIM)}*. That is of trainings of this length; after "
-            f"full "
-            "ones it may be otherwise."
-        )
+        told = f"""
+            SWAtten changes epsilon_s by {found.told(3)}, mean and 95 % interval of {found.count} pairs;
+            published {CLAIM:+.2f}: *{found.verdict(CLAIM)}*. That is of trainings of this length; after full
+            ones it may be otherwise.
+        """
         lines += ["", *wrapped(told)]
     lines += ["", "## How far one latent sees", ""]
     side = record["side"]
-    about = (
-        f"Fresh weights at published widths (`liu2023-tcm-small`, all channels of a block through "
-        f"convolutions, "
-        f"through windows, or half and half), one value for each seed, the middle {side} x {side} "
-        f"pixels of "
-        f"{record['fields'][0]['pictures'][0]}. *Reach*: rows x columns in which the gradient exceeds that "
-        f"share "
-        "of its largest value; the radius is the root mean square distance."
-    )
+    about = f"""
+        Fresh weights at published widths (`liu2023-tcm-small`, all channels of a block through convolutions,
+        through windows, or half and half), one value for each seed, the middle {side} x {side} pixels of
+        {record["fields"][0]["pictures"][0]}. *Reach*: rows x columns in which the gradient exceeds that share
+        of its largest value; the radius is the root mean square distance.
+    """
     lines += [*wrapped(about), ""]
     thresholds = list(record["fields"][0]["extent"])
     rows = []
@@ -63,7 +58,7 @@ def page(record: dict[str, Any]) -> str:
         radii = [f["radius"] for f in fields]
         cells = [blocks, f"{statistics.fmean(radii):.1f} ({min(radii):.1f} .. {max(radii):.1f})"]
         for t in thresholds:
-            cells.append(", ".join(_reach(f["extent"][t]) for f in fields))
+            cells.append(", ".join(sides(f["extent"][t]) for f in fields))
         cut = sum(f["cut"][thresholds[-1]] for f in fields)
         rows.append([*cells, f"{cut} of {len(fields)}"])
     heads = ["blocks", "radius, pixels", *(f"reach above {t}" for t in thresholds), "reach the edge"]
@@ -73,9 +68,3 @@ def page(record: dict[str, Any]) -> str:
         f"torch {record['libraries']['torch']}. Generated from results.json."
     )
     return "\n".join([*lines, "", *wrapped(made)]) + "\n"
-
-
-def _reach(extent: dict[str, Any]) -> str:
-    if extent["rows"] is None:
-        return "nothing"
-    return " x ".join(str(b - a + 1) for a, b in (extent["rows"], extent["columns"]))

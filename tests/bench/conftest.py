@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from calotype.bench.codecs.base import Codec
 
 
 def scene(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -23,6 +26,19 @@ def scene(height: int, width: int, seed: int = 0) -> np.ndarray:
     image[height // 4 : height // 2, width // 4 : width // 2] += (60, -40, 20)
     image += rng.normal(0, 3, image.shape)
     return np.clip(image, 0, 255).astype(np.uint8)
+
+
+def round_trips(codec: Codec, image: np.ndarray, qualities: Iterable[float]) -> tuple[list[int], list[float]]:
+    """Bytes of a picture at each quality, and the mean squared error of what comes back."""
+    sizes, errors = [], []
+    for quality in qualities:
+        data = codec.encode(image, quality)
+        decoded = codec.decode(data)
+        assert decoded.shape == image.shape
+        assert decoded.dtype == np.uint8
+        sizes.append(len(data))
+        errors.append(float(np.mean((decoded.astype(float) - image) ** 2)))
+    return sizes, errors
 
 
 @pytest.fixture

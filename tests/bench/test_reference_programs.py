@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-from tests.bench.conftest import scene
+from tests.bench.conftest import round_trips, scene
 from tests.bench.reference_programs import install, on_path
 
 from calotype.bench import codecs
@@ -29,14 +28,7 @@ def test_files_of_any_size(name: str, programs: Path) -> None:
     """Odd sizes are padded and cut by the programs; the qualities of the ladder are QPs that both take."""
     codec = codecs.every()[name]
     assert codec.missing() is None
-    image = scene(67, 93)
-    sizes, errors = [], []
-    for quality in (codec.qualities[0], codec.qualities[-1]):
-        data = codec.encode(image, quality)
-        decoded = codec.decode(data)
-        assert decoded.shape == image.shape
-        sizes.append(len(data))
-        errors.append(float(np.mean((decoded.astype(float) - image) ** 2)))
+    sizes, errors = round_trips(codec, scene(67, 93), (codec.qualities[0], codec.qualities[-1]))
     assert sizes[0] < sizes[1]
     assert errors[1] < 2 < errors[0]
 

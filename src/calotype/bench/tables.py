@@ -54,17 +54,10 @@ def table(folder: Path) -> str:
         rates = [bd(usable(reference[a], "psnr_rgb"), usable(curve, "psnr_rgb")) for a in anchors]
         webp = reference.get("webp")
         rates.append(bd(usable(webp, "ms_ssim"), usable(curve, "ms_ssim")) if webp else None)
-        cells = ["" if r is None else f"{r['rate']:+.1f} %" for r in rates]
-        time = times.get((codec, threads))
-        cells += ["", ""] if time is None else [_speed(time["encode_mps"]), _speed(time["decode_mps"])]
+        cells = _cells(codec, rates, times.get((codec, threads)), digits=1)
         rows.append((rates[-2]["rate"] if rates[-2] else float("inf"), codec, cells))
-    lines = markdown.table(
-        ["codec", *head, "encode MP/s", "decode MP/s"],
-        [
-            [f"**{codec}**" if codec.startswith("calotype") else codec, *cells]
-            for _, codec, cells in sorted(rows)
-        ],
-    )
+    heads = ["codec", *head, "encode MP/s", "decode MP/s"]
+    lines = markdown.table(heads, [cells for _, _, cells in sorted(rows)])
     return "\n".join([*lines, "", _caption(found, threads)])
 
 
@@ -88,15 +81,12 @@ def short(folders: Sequence[Path]) -> str:
     times = {row["codec"]: row for row in speed(last) if row["threads"] == "all"}
     rows = []
     for codec in codecs:
-        cells = []
-        for metric in metrics:
-            for run in runs.values():
-                curves = [usable(run.mean_curve(name), metric) for name in (SHORT_ANCHOR, codec)]
-                rate = bd(*curves)
-                cells.append("" if rate is None else f"{rate['rate']:+.0f} %")
-        time = times.get(codec)
-        cells += ["", ""] if time is None else [_speed(time["encode_mps"]), _speed(time["decode_mps"])]
-        rows.append([f"**{codec}**" if codec.startswith("calotype") else codec, *cells])
+        rates = [
+            bd(*(usable(run.mean_curve(name), metric) for name in (SHORT_ANCHOR, codec)))
+            for metric in metrics
+            for run in runs.values()
+        ]
+        rows.append(_cells(codec, rates, times.get(codec), digits=0))
     heads = [f"{METRICS[m].label.partition(' (')[0]}, {name}" for m in metrics for name in runs]
     lines = markdown.table(["codec", *heads, "encode MP/s", "decode MP/s"], rows)
     pictures = ", ".join(f"{len(result['images'])} of {name}" for name, result in found.items())
@@ -110,6 +100,16 @@ def short(folders: Sequence[Path]) -> str:
             f"{hardware['processor']} with {hardware['cores']} cores. {_when(list(found.values()))}",
         ]
     )
+
+
+def _cells(
+    codec: str, rates: Sequence[Mapping[str, Any] | None], time: Mapping[str, Any] | None, digits: int
+) -> list[str]:
+    """A codec's row: its name, BD-rates, speeds; nothing where there is none."""
+    name = f"**{codec}**" if codec.startswith("calotype") else codec
+    told = ["" if rate is None else f"{rate['rate']:+.{digits}f} %" for rate in rates]
+    paces = ["", ""] if time is None else [_speed(time[f"{way}_mps"]) for way in ("encode", "decode")]
+    return [name, *told, *paces]
 
 
 def _when(runs: Sequence[dict[str, Any]]) -> str:

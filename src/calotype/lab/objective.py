@@ -2,12 +2,12 @@
 
     ``L = bpp + lambda * 255^2 * MSE``        or        ``L = bpp + lambda * (1 - MS-SSIM)``
 
-plus the small auxiliary loss of the factorized priors.  Meets the protocol of `calotype.lab.train.loop`.
+plus the small auxiliary loss of the factorized priors.  `Objective` is what training asks of any objective.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,26 @@ from calotype.lab.metrics import ms_ssim, mse255, psnr
 
 if TYPE_CHECKING:
     from calotype.lab.models.base import LabModel, Output
+
+Values = dict[str, Any]
+"""Names to numbers, or to tensors of one number."""
+
+
+class Objective(Protocol):
+    """What the loop of `calotype.lab.train` asks for."""
+
+    model: Any
+
+    def training_loss(
+        self, x: Tensor, generator: torch.Generator | None, hard: bool
+    ) -> tuple[Tensor, Values]:
+        """Loss and figures for the log, of crops uint8 ``[B, 3, S, S]``; ``generator`` drives all noise."""
+        ...
+
+    def validate(self, x: Tensor) -> Values:
+        """Figures of the model as it is, on pictures uint8 ``[n, 3, S, S]``, rounded as in a file."""
+        ...
+
 
 # Multipliers of the published quality levels 1 to 8 (CompressAI)
 LAMBDAS = {
@@ -46,7 +66,7 @@ class RateDistortion(nn.Module):
 
     def training_loss(
         self, x: Tensor, generator: torch.Generator | None, hard: bool
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    ) -> tuple[Tensor, Values]:
         """``x`` uint8 ``[B, 3, H, W]``.  ``hard``: on rounded latents, as a file holds them."""
         pixels = x.float() / 255
         mode = "round" if hard else self.model.quantisation
@@ -57,7 +77,7 @@ class RateDistortion(nn.Module):
         return loss, values
 
     @torch.no_grad()
-    def validate(self, x: Tensor) -> dict[str, float]:
+    def validate(self, x: Tensor) -> Values:
         """Means over uint8 pictures ``[n, 3, H, W]`` of bpp (estimated, as in a file), PSNR, objective."""
         rows = []
         for picture in x.split(1):

@@ -7,7 +7,7 @@ import functools
 import inspect
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -42,6 +42,11 @@ def made_of(path: Path, make: Callable[[Any], T]) -> T:
         return make(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: cannot be used: {_why(error)}") from error
+
+
+def run_as(module: str, arguments: Sequence[str] | None) -> list[str]:
+    """The command that a module's ``main(arguments)`` was run by; None: those of this process."""
+    return ["python", "-m", module, *(sys.argv[1:] if arguments is None else arguments)]
 
 
 def usable(folder: Path) -> None:

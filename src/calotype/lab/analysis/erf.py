@@ -57,6 +57,13 @@ def extent(field: Tensor, threshold: float) -> dict[str, Any]:
     }
 
 
+def sides(found: dict[str, Any]) -> str:
+    """For tables: rows x columns of an `extent`."""
+    if found["rows"] is None:
+        return "nothing"
+    return " x ".join(str(last - first + 1) for first, last in (found["rows"], found["columns"]))
+
+
 def cut(field: Tensor, threshold: float) -> bool:
     """Whether a map exceeds ``threshold`` times its maximum at its border, so that the field may go on
     beyond the part of the picture that was looked at.
@@ -93,8 +100,7 @@ class Field:
         h, w = self.map.shape
         return (
             f"{self.label}: above {', '.join(at)} the field reaches the edge of the {h} x {w} {unit} looked "
-            f"at, so "
-            "its extent and radius are too small; --size with a larger picture shows more"
+            "at, so its extent and radius are too small; --size with a larger picture shows more"
         )
 
     def numbers(self, thresholds: tuple[float, ...] = THRESHOLDS) -> dict[str, Any]:
@@ -125,7 +131,7 @@ def effective_field(
         raise ValueError(f"half must be one of {', '.join(HALVES)}, got {half!r}")
     total = None
     for _, x in pictures:
-        x = specimen.crop(_middle(x, size))
+        x = specimen.crop(middle(x, size))
         if half == "analysis":
             g = gradient_map(specimen.model.analyse, x, position)
         else:
@@ -142,7 +148,8 @@ def _of_synthesis(specimen: Specimen, x: Tensor, position: tuple[int, int] | Non
     return gradient_map(lambda t: specimen.model.synthesise(t, *more), y_hat, position)
 
 
-def _middle(x: Tensor, size: int) -> Tensor:
+def middle(x: Tensor, size: int) -> Tensor:
+    """The middle ``size`` x ``size`` of a picture ``[1, 3, H, W]``, which is repeated where it is smaller."""
     h, w = x.shape[2:]
     x = x.repeat(1, 1, -(-size // h), -(-size // w))
     top, left = (x.shape[2] - size) // 2, (x.shape[3] - size) // 2

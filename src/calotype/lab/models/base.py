@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from calotype.lab.entropy.coders import Coder, Estimate
 from calotype.lab.entropy.factorized import FactorizedPrior
 from calotype.lab.entropy.order import Groups
-from calotype.lab.objective import RateDistortion
+from calotype.lab.objective import Objective, RateDistortion
 
 Sampler = Callable[[int], Tensor]
 """Seed to pictures ``[B, 3, H, W]`` in 0..1, H and W multiples of 128."""
@@ -96,8 +96,8 @@ class System(nn.Module):
         """The keyword arguments that rebuild the model, ready for JSON."""
         raise NotImplementedError
 
-    def objective(self, lam: float | None, distortion: str) -> Any:
-        """What it is trained for, as `calotype.lab.train.subject.Objective`.
+    def objective(self, lam: float | None, distortion: str) -> Objective:
+        """What it is trained for.
 
         Raises:
             ValueError: for a multiplier or a distortion that does not fit.

@@ -10,12 +10,10 @@ from torch.nn import functional as F
 
 from calotype.lab.losses.ssimulacra2 import ssimulacra2
 from calotype.lab.metrics import ms_ssim, mse255
+from calotype.lab.objective import Values
 
 if TYPE_CHECKING:
     from calotype.lab.models.calotype import Calotype
-
-Values = dict[str, Any]
-"""Names to numbers, or to tensors of one number."""
 
 MS_SSIM_WEIGHT = 1270.0
 """What ``1 - MS-SSIM`` is multiplied by beside an MSE on a 0..255 scale: the ratio of the lambdas at which
@@ -54,20 +52,12 @@ class AllQualities:
         """What `rate_distortion` takes, of what `training_loss` and `validate` are given."""
         return (x.float() / 255.0).contiguous(memory_format=torch.channels_last)
 
-    def rate_distortion(
-        self,
-        x: Tensor,
-        level: Tensor,
-        *,
-        hard: bool,
-        generator: torch.Generator | None = None,
-        ends: Tensor | None = None,
-    ) -> dict[str, Tensor]:
+    def rate_distortion(self, x: Tensor, level: Tensor, **how: Any) -> dict[str, Tensor]:
         """Per picture, ``[B]`` each: ``loss``, ``bpp`` (estimated), ``z_bpp`` (that part of it which is
         z's), ``mse`` on a 0..255 scale and, where it is what counts, ``ms_ssim`` or ``ssimulacra2``; ``x``
-        in 0..1; ``ends`` as in `Calotype.forward`.
+        in 0..1; ``how``: ``hard``, ``generator`` and ``ends`` of `Calotype.forward`.
         """
-        out = self.model(x, level, hard=hard, generator=generator, ends=ends)
+        out = self.model(x, level, **how)
         x_hat = out.x_hat if self.model.training else (out.x_hat.clamp(0, 1) * 255).round() / 255
         share: Tensor | float = 1.0  # of the crop that is picture
         if out.inside is not None:
@@ -96,13 +86,13 @@ class AllQualities:
         n, device = len(x), x.device
         shift = torch.rand(1, generator=generator, device=device)
         level = ((torch.arange(n, device=device) / n + shift) % 1.0) * (len(self.model.config.lambdas) - 1)
-        ends = None
+        how: Values = {"hard": hard, "generator": generator}
         if self.borders:
             drawn = torch.rand(n, 3, generator=generator, device=device)
             drawn = drawn[:, :2] * (drawn[:, 2:] < self.borders)
             rows, columns = (side // 16 for side in x.shape[2:])
-            ends = torch.stack((_early(rows, drawn[:, 0]), _early(columns, drawn[:, 1])), 1)
-        found = self.rate_distortion(self.given(x), level, hard=hard, generator=generator, ends=ends)
+            how["ends"] = torch.stack((_early(rows, drawn[:, 0]), _early(columns, drawn[:, 1])), 1)
+        found = self.rate_distortion(self.given(x), level, **how)
         return found["loss"].mean(), {
             "bpp": found["bpp"].detach().mean(),
             "z": found["z_bpp"].detach().mean(),

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -79,20 +79,11 @@ class LatentsAlone(AllQualities):
         """Latents ``[B, M, h, w]`` of any size."""
         return x.contiguous(memory_format=torch.channels_last)
 
-    def rate_distortion(
-        self,
-        x: Tensor,
-        level: Tensor,
-        *,
-        hard: bool,
-        generator: torch.Generator | None = None,
-        ends: Tensor | None = None,
-    ) -> dict[str, Tensor]:
-        """As that of `AllQualities`, with an estimate for ``mse``; tiles end where they end."""
-        assert ends is None
+    def rate_distortion(self, x: Tensor, level: Tensor, **how: Any) -> dict[str, Tensor]:
+        """As that of `AllQualities`, with an estimate for ``mse``; takes no ``ends``."""
         h, w = x.shape[2:]
         pixels, y = h * w * MULTIPLE**2, padded(x)
-        out = self.model.latents(y, self.model.levels(level), size=(h, w), hard=hard, generator=generator)
+        out = self.model.latents(y, self.model.levels(level), size=(h, w), **how)
         r_bpp, z_bpp = out.bits / pixels
         error = (out.y_hat - y)[:, :, :h, :w].square().sum((2, 3))
         mse = (error * self.weights).sum(1) * (255**2 / (3 * pixels))

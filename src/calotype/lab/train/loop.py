@@ -23,6 +23,7 @@ from torch import Tensor
 from calotype.lab.checkpoint import CheckpointError
 from calotype.lab.layers.integer import compute_exactly
 from calotype.lab.models.base import System
+from calotype.lab.objective import Objective
 from calotype.lab.train import live, process
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
@@ -32,7 +33,7 @@ from calotype.lab.train.resident import DevicePhotos
 from calotype.lab.train.rollback import Guard
 from calotype.lab.train.state import NAME, State, load_weights, optimizer_state, restore_optimizer
 from calotype.lab.train.step import Step
-from calotype.lab.train.subject import Objective, Subject
+from calotype.lab.train.subject import Subject
 from calotype.lab.train.varied import Varied
 
 VALIDATION_SIZE = 256

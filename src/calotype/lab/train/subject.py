@@ -5,36 +5,18 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from calotype.lab import registry
 from calotype.lab.losses import CorrelationLoss, WithCorrelation
 from calotype.lab.models.base import System
+from calotype.lab.objective import Objective
 from calotype.lab.sizes import truth
 
 PRODUCT = "calotype"
 """What is trained when nothing is named."""
-Values = dict[str, Any]
-"""Names to numbers, or to tensors of one number."""
-
-
-class Objective(Protocol):
-    """What the loop asks for; `calotype.lab.objective.RateDistortion` is another one."""
-
-    model: Any
-
-    def training_loss(
-        self, x: Tensor, generator: torch.Generator | None, hard: bool
-    ) -> tuple[Tensor, Values]:
-        """Loss and figures for the log, of crops uint8 ``[B, 3, S, S]``; ``generator`` drives all noise."""
-        ...
-
-    def validate(self, x: Tensor) -> Values:
-        """Figures of the model as it is, on pictures uint8 ``[n, 3, S, S]``, rounded as in a file."""
-        ...
 
 
 @dataclass
@@ -98,7 +80,7 @@ class Subject:
             ValueError: for options of the objective that do not fit the model.
             UnknownModel: for a name that is not known, or sizes that the model does not have.
         """
-        objective: Objective = registry.build(self.model, **self.options).objective(self.lam, self.distortion)
+        objective = registry.build(self.model, **self.options).objective(self.lam, self.distortion)
         if not self.correlation:
             return objective
         known = list(inspect.signature(CorrelationLoss).parameters)
