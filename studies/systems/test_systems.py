@@ -19,6 +19,7 @@ from studies.systems.rates import ways
 FOLDER = Path(__file__).parent
 
 
+@pytest.mark.slow
 def test_the_pages_are_what_the_results_give(tmp_path: Path) -> None:
     record = json.loads((FOLDER / "results.json").read_text())
     assert (FOLDER / "results.md").read_text() == page(record)
@@ -39,6 +40,7 @@ def test_counts_are_those_of_the_registry(name: str) -> None:
     assert found["kmacs"] > found["kmacs_decoding"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the largest size is Linux's")
 def test_one_system_is_measured() -> None:
     """In a process of its own: one that has run other tests has memory to spare, and takes no more."""

@@ -8,6 +8,7 @@ import io
 import json
 import math
 import re
+import shutil
 import warnings
 from pathlib import Path
 
@@ -17,9 +18,9 @@ from PIL import Image
 from calotype.bench import bdrate, publish, report, results, tables
 from calotype.bench.errors import BenchError
 from calotype.bench.measure import next_quality
-from calotype.bench.report import page
+from calotype.bench.report import figures, page
 from calotype.bench.report.curves import Table, bd_tables
-from calotype.bench.report.pictures import Look
+from calotype.bench.report.pictures import Look, gather
 from calotype.bench.report.published import KODAK, published_curves
 from calotype.bench.report.style import styles
 from calotype.bench.runner import Settings, run
@@ -50,6 +51,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base / "run"
 
 
+@pytest.fixture(scope="module")
+def built(folder: Path) -> list[Path]:
+    """The report of that run, against JPEG: what was written."""
+    return report.build(folder, anchor="jpeg-420")
+
+
 def data_of(path: Path) -> dict:
     """What the page unpacks and shows."""
     text = path.read_text("utf-8")
@@ -59,12 +66,11 @@ def data_of(path: Path) -> dict:
     return {**data, "pictures": json.loads(parts["pictures"])}
 
 
-def test_page_and_figures(folder: Path) -> None:
-    written = report.build(folder, anchor="jpeg-420")
-    names = sorted(p.name for p in written)
+def test_page_and_figures(folder: Path, built: list[Path]) -> None:
+    names = sorted(p.name for p in built)
     assert names[:2] == ["rd-ms_ssim.pdf", "rd-ms_ssim.png"]
     assert {"report.html", "speed-decode.pdf", "speed-encode.png", "rd-psnr_rgb.png"} <= set(names)
-    for path in written:
+    for path in built:
         head = path.read_bytes()[:8]
         assert head.startswith((b"\x89PNG", b"%PDF", b"<!DOCTYP")), path
     text = (folder / "report.html").read_text("utf-8")
@@ -146,15 +152,20 @@ def test_run_in_which_everything_failed(tmp_path: Path, bad_codecs: Path, pictur
     }
 
 
-def test_pictures_in_the_page_are_small_and_their_loss_is_told(folder: Path) -> None:
-    sizes = {}
+def test_pictures_in_the_page_are_small_and_their_loss_is_told(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(folder, tmp_path / "run")  # the report of the other tests stays
+    monkeypatch.setattr(figures, "draw", lambda *arguments: [])
+    report.build(tmp_path / "run", look=Look((64, 48), 80))
+    in_the_page = data_of(tmp_path / "run" / "report.html")["pictures"]
+    found, sizes = results.read(folder), {}
     for name, look in (
         ("lossless", Look((64, 48), None)),
         ("lossy", Look((64, 48), 80)),
         ("large", Look(quality=80)),
     ):
-        report.build(folder, look=look)
-        given = data_of(folder / "report.html")["pictures"]
+        given = gather(folder, found, look)
         sizes[name] = sum(len(v["src"]) for s in given["sets"] for v in s["versions"])
         first = given["sets"][0]
         assert (first["width"], first["height"]) == ((256, 192) if name == "large" else (64, 48))
@@ -165,6 +176,7 @@ def test_pictures_in_the_page_are_small_and_their_loss_is_told(folder: Path) -> 
             whole = Image.open(folder / results.read(folder)["pictures"][0]["file"]).convert("RGB")
             assert shown.convert("RGB").tobytes() == whole.crop((96, 72, 160, 120)).tobytes()
         else:
+            assert (given == in_the_page) == (name == "lossy")
             told = re.search(r"at quality 80 .* PSNR ([\d.]+) dB or more", given["told"])
             assert told is not None
             assert 30 < float(told[1]) < 60
@@ -172,8 +184,8 @@ def test_pictures_in_the_page_are_small_and_their_loss_is_told(folder: Path) -> 
     assert sizes["lossy"] < sizes["large"]
 
 
+@pytest.mark.usefixtures("built")
 def test_publish_takes_what_is_shown_and_writes_the_documents(folder: Path, tmp_path: Path) -> None:
-    report.build(folder)
     target, document = tmp_path / "small", tmp_path / "README.md"
     document.write_text("<!-- table:small -->\n<!-- end -->\n<!-- command:small -->\n<!-- end -->\n")
     (target / "figures").mkdir(parents=True)

@@ -10,6 +10,7 @@ import sys
 import types
 from functools import cache
 from importlib.machinery import ModuleSpec
+from typing import Any
 
 import pytest
 import torch
@@ -21,6 +22,17 @@ from calotype.lab.models.base import LabModel
 from calotype.lab.objective import RateDistortion
 
 torch.set_num_threads(1)
+
+
+# Of these another system's thin model runs the same code: TCM's sizes are one size when thin, attention is in
+# the mixture too, and Hu's wide layers are its narrow ones.
+REPEATED = {"liu2023-tcm-medium", "liu2023-tcm-large", "cheng2020-attention", "hu2020-high"}
+
+
+def systems() -> list[Any]:
+    """Every published system as a parameter of a test; those of REPEATED are slow."""
+    marks = {name: [pytest.mark.slow] if name in REPEATED else [] for name in registry.names(LabModel)}
+    return [pytest.param(name, marks=mark) for name, mark in marks.items()]
 
 
 def picture(height: int, width: int, seed: int = 0) -> Tensor:

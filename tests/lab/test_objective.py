@@ -9,10 +9,9 @@ import torch
 from calotype.codec.metrics import ms_ssim as ms_ssim_numpy
 from calotype.lab import registry
 from calotype.lab.metrics import ms_ssim, mse255, psnr
-from calotype.lab.models.base import LabModel
 from calotype.lab.objective import LAMBDAS, RateDistortion
 
-from .conftest import picture, thin
+from .conftest import picture, systems, thin
 
 
 def test_distortions_known_answers() -> None:
@@ -81,9 +80,9 @@ def test_ms_ssim_objective_learns() -> None:
     assert np.mean(losses[-3:]) < 0.9 * losses[0]
 
 
-@pytest.mark.parametrize("name", registry.names(LabModel))
+@pytest.mark.parametrize("name", systems())
 def test_every_system_learns(name: str) -> None:
-    """Every parameter gets a gradient, and a dozen steps on one crop lower the loss."""
+    """Every parameter gets a gradient, and a dozen steps on one crop, or fewer, lower the loss."""
     torch.manual_seed(0)
     model = registry.build(name, **registry.entry(name).thin).train()
     objective = RateDistortion(model, 0.02)
@@ -100,7 +99,9 @@ def test_every_system_learns(name: str) -> None:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         losses.append(float(loss.detach()))
-    assert min(losses[-4:]) < 0.95 * losses[0]  # the best of the last: early steps are rough
+        if max(losses[-2:]) < 0.9 * losses[0]:  # twice: early steps are rough
+            break
+    assert min(losses[-4:]) < 0.95 * losses[0]
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from calotype.lab.codec import ModelCodec, model_id
 from .conftest import picture, thin
 
 
+@pytest.mark.slow
 def test_every_name_builds_at_its_published_size() -> None:
     """And has its row in the documentation, in the order of the list, with its parameters."""
     page = (Path(__file__).parents[2] / "docs" / "lab-systems.md").read_text(encoding="utf-8")

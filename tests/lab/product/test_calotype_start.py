@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
@@ -15,7 +17,9 @@ from calotype.lab.train.data import Photos
 SIZES = {"latents": 192, "width": 96, "narrow": 8, "narrow16": 8, "wide16": 8, "render": 8}
 
 
-def _started(photos: Photos) -> tuple[Calotype, Calotype]:
+@pytest.fixture(scope="module")
+def started(photos: Photos) -> tuple[Calotype, Calotype]:
+    """A model as it is built and one that was started; copy what a test changes."""
     torch.manual_seed(0)
     random, linear = (Calotype(Config.from_dict(SIZES)) for _ in range(2))
 
@@ -26,9 +30,11 @@ def _started(photos: Photos) -> tuple[Calotype, Calotype]:
     return random.eval(), linear.eval()
 
 
-def test_the_start_is_far_ahead_of_random_weights_at_every_level(photos: Photos) -> None:
+def test_the_start_is_far_ahead_of_random_weights_at_every_level(
+    photos: Photos, started: tuple[Calotype, Calotype]
+) -> None:
     x = photos.centres([0, 2, 4, 5], 128)
-    random, linear = (AllQualities(model).validate(x) for model in _started(photos))
+    random, linear = (AllQualities(model).validate(x) for model in started)
     for level, (a, b) in enumerate(zip(linear["loss"], random["loss"], strict=True)):
         assert a < 0.5 * b, level
     assert all(a < b for a, b in zip(linear["bpp"], linear["bpp"][1:]))
@@ -36,8 +42,10 @@ def test_the_start_is_far_ahead_of_random_weights_at_every_level(photos: Photos)
     assert linear["psnr"][-1] > 30
 
 
-def test_without_quantisation_the_start_is_a_transform_and_its_inverse(photos: Photos) -> None:
-    _, model = _started(photos)
+def test_without_quantisation_the_start_is_a_transform_and_its_inverse(
+    photos: Photos, started: tuple[Calotype, Calotype]
+) -> None:
+    model = started[1]
     x = photos.centres([0, 5], 128) / 255.0
     with torch.no_grad():
         y = model.analysis(x)
@@ -46,8 +54,8 @@ def test_without_quantisation_the_start_is_a_transform_and_its_inverse(photos: P
     assert float((x_hat - x).square().mean().sqrt()) * 255 < 6
 
 
-def test_the_means_predict_and_the_scales_fit(photos: Photos) -> None:
-    _, model = _started(photos)
+def test_the_means_predict_and_the_scales_fit(photos: Photos, started: tuple[Calotype, Calotype]) -> None:
+    model = started[1]
     x, level = photos.centres([0, 2, 5], 128) / 255.0, torch.full((3,), 4.0)
     with torch.no_grad():
         out = model(x, level, hard=True).latents
@@ -78,9 +86,11 @@ def test_small_models_start_too(latents: int, photos: Photos) -> None:
     assert AllQualities(model.eval()).validate(photos.centres([0, 2], 128))["psnr"][1] > 20
 
 
-def test_branches_live_and_act_in_units_of_their_streams(photos: Photos) -> None:
+def test_branches_live_and_act_in_units_of_their_streams(
+    photos: Photos, started: tuple[Calotype, Calotype]
+) -> None:
     """In training without units the hidden layers fell silent: nothing was left but the linear path."""
-    _, model = _started(photos)
+    model = copy.deepcopy(started[1])
     x, alive = photos.centres([0, 2, 5], 128) / 255.0, []
     for part in (model.analysis, model.synthesis):
         for block in (*part.blocks8, *part.blocks16):
@@ -98,8 +108,8 @@ def test_branches_live_and_act_in_units_of_their_streams(photos: Photos) -> None
     assert all(0.2 < float(share) < 0.8 for share in alive)
 
 
-def test_folding_the_units_keeps_the_function(photos: Photos) -> None:
-    _, model = _started(photos)
+def test_folding_the_units_keeps_the_function(photos: Photos, started: tuple[Calotype, Calotype]) -> None:
+    model = copy.deepcopy(started[1])
     torch.manual_seed(1)
     for block in (*model.analysis.blocks8, *model.analysis.blocks16):
         torch.nn.init.normal_(block.expand.weight, std=0.1)

@@ -34,8 +34,8 @@ SIZES = [
 ]
 SIZES += ["lambdas=[0.001,0.01,0.1]"]
 FIELDS = [
-    "steps=6",
-    "batch=4",
+    "steps=3",
+    "batch=2",
     "crop=64",
     "warmup=2",
     "held_out=1",
@@ -75,20 +75,20 @@ def test_a_run_from_start_to_end(
     assert main(arguments) == 0
     told = capsys.readouterr().err
     assert "best linear codec" in told
-    assert "step 5/6" in told
-    assert told.rindex("validation at step 6") > told.rindex("step 5/6")
-    assert State.load(out).step == 6
+    assert "step 2/3" in told
+    assert told.rindex("validation at step 3") > told.rindex("step 2/3")
+    assert State.load(out).step == 3
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     losses = [entry["loss"] for entry in lines if "loss" in entry]
-    assert len(losses) == 6
+    assert len(losses) == 3
     assert losses[0] < 25  # the linear start: random weights begin above 100
-    assert json.loads((out / "run.json").read_text())["train"]["steps"] == 6
+    assert json.loads((out / "run.json").read_text())["train"]["steps"] == 3
 
     assert main(arguments) == 1
     assert "has a run already" in capsys.readouterr().err
     # Another length on resume; the photographs are those that run.json names.
-    assert main(["--out", str(out), "--cache", str(cache), "--resume", "--set", "steps=8"]) == 0
-    assert State.load(out).step == 8
+    assert main(["--out", str(out), "--cache", str(cache), "--resume", "--set", "steps=4"]) == 0
+    assert State.load(out).step == 4
     assert main(["balle2018-hyperprior", "--lambda", "0.01", "--out", str(out), "--resume"]) == 1
     assert "is a run of calotype" in capsys.readouterr().err
 
@@ -144,13 +144,13 @@ def test_almost_no_minutes_still_leave_a_checkpoint(folder: Path, cache: Path, t
     assert main([*words, "--minutes", "1e-6", *setting()]) == 0
     assert State.load(tmp_path / "run").step == 0
     assert main([*words, "--resume", *setting()]) == 0
-    assert State.load(tmp_path / "run").step == 6
+    assert State.load(tmp_path / "run").step == 3
 
 
 @pytest.mark.slow
 def test_two_processes_equal_one(folder: Path, cache: Path, tmp_path: Path) -> None:
     """The same batch in two parts, worked through by one process and shared by two."""
-    words = ["--data", str(folder), "--cache", str(cache), "--quiet", *setting(parts=2)]
+    words = ["--data", str(folder), "--cache", str(cache), "--quiet", *setting(parts=2, steps=6)]
     assert main([*words, "--out", str(tmp_path / "one")]) == 0
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
     launch += ["--standalone", "-m", "calotype.lab.train", *words, "--out", str(tmp_path / "two")]
@@ -227,7 +227,7 @@ def test_published_systems_at_several_lambdas(
         str(tmp_path / "ms"),
     ]
     words += ["--distortion", "ms-ssim", "--lambda", "4.58", "--from", str(tmp_path / "0.05")]
-    words += ["--set", "model.n=8", "--set", "model.m=12", *setting(model=False, steps=1, crop=192, batch=2)]
+    words += ["--set", "model.n=8", "--set", "model.m=12", *setting(model=False, steps=1, crop=176, batch=2)]
     assert main(words) == 0
     assert State.load(tmp_path / "ms").model["distortion"] == "ms-ssim"
 
@@ -347,7 +347,7 @@ def test_the_help_explains_every_field(capsys: pytest.CaptureFixture[str]) -> No
 def test_tensorboard_gets_the_curves(folder: Path, cache: Path, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     words = ["--data", str(folder), "--cache", str(cache), "--out", str(tmp_path / "run"), "--quiet"]
-    assert main([*words, "--tensorboard", *setting(steps=2)]) == 0
+    assert main([*words, "--tensorboard", *setting(steps=1)]) == 0
     assert list((tmp_path / "run").glob("events.*"))
 
 
