@@ -14,16 +14,18 @@ from studies.jpegai.account import OURS, RULES, Reading, bases, shortened
 from studies.jpegai.account_page import page
 from studies.jpegai.complexity import decoder_kmacs
 
+ATTENTION = replace(OURS, shuffles=(), high="tam-ds")
+EVERYTHING = Reading(128, 64, (64, 32), low="cab", high="tam", shuffles=(1, 2, 3, 4))
+
 
 @pytest.mark.parametrize(
     ("reading", "design"),
     [
         (OURS, Design(high="tam-cs", up="shuffle")),
-        (replace(OURS, shuffles=(), high="tam-ds"), Design(high="tam-ds")),
-        (Reading(128, 64, (64, 32), low="cab", high="tam", shuffles=(1, 2, 3, 4)),
-         Design("cab", "tam", up="shuffle-all")),
+        pytest.param(ATTENTION, Design(high="tam-ds"), marks=pytest.mark.slow),
+        pytest.param(EVERYTHING, Design("cab", "tam", up="shuffle-all"), marks=pytest.mark.slow),
     ],
-)  # fmt: skip
+)
 def test_formulas_give_what_networks_cost(reading: Reading, design: Design) -> None:
     with torch.device("meta"):
         for combination, wired in ((True, design), (False, Design())):

@@ -29,9 +29,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, seed in (("a", 1), ("b", 2)):
         Image.fromarray(scene(96, 128, seed)).save(base / f"{name}.png")
     ladder = {"jpeg-420": (10, 50, 90), "webp": (10, 50, 90)}
-    settings = Settings(
-        out=base / "run", codecs=tuple(ladder), qualities=ladder, picture_bpp=(0.5, 1.0), timing_images=0
-    )
+    wanted = {"metrics": ("psnr_rgb",), "picture_bpp": (0.5, 1.0), "timing_images": 0, "workers": 1}
+    settings = Settings(out=base / "run", codecs=tuple(ladder), qualities=ladder, **wanted)
     run([base / "a.png", base / "b.png"], settings)
     return base / "run"
 

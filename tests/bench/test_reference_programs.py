@@ -34,7 +34,7 @@ def test_files_of_any_size(name: str, programs: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"), zip(NAMES, ("VTM Encoder Version 23.11", "Encoder Version [16.28]"))
+    ("name", "told"), [*zip(NAMES, ("VTM Encoder Version 23.11", "Encoder Version [16.28]"))]
 )
 def test_versions_are_told(name: str, told: str, programs: Path) -> None:
     """Both end with status 1 when they are asked for nothing, after their version."""

@@ -21,7 +21,7 @@ from calotype.bench import results
 from calotype.bench.errors import BenchError
 from calotype.bench.runner import Run, Settings, find_images, run
 
-QUICK = {"metrics": ("psnr_rgb",), "timing_images": 0, "pictures": 0, "workers": 2}
+QUICK = {"metrics": ("psnr_rgb",), "timing_images": 0, "pictures": 0, "workers": 1}
 
 
 def journal(folder: Path) -> list[dict]:
@@ -92,7 +92,9 @@ def _has(name: str) -> bool:
 def test_failures_are_recorded_and_the_run_goes_on(pictures: Path, bad_codecs: Path, tmp_path: Path) -> None:
     (pictures / "broken.png").write_bytes((pictures / "a.png").read_bytes()[:700])
     (pictures / "text.png").write_text("not a picture")
-    settings = Settings(out=tmp_path / "out", codecs=(str(bad_codecs),), **{**QUICK, "timeout": 5.0})
+    settings = Settings(
+        out=tmp_path / "out", codecs=(str(bad_codecs),), **{**QUICK, "timeout": 5.0, "workers": 2}
+    )
     found = run([pictures], settings)
     kinds = {(f["codec"], f["quality"]): (f["kind"], f["message"]) for f in found["failures"] if f["codec"]}
     assert {key: kind for key, (kind, _) in kinds.items()} == {

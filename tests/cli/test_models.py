@@ -60,6 +60,7 @@ def lab_file(photo: Path, checkpoint: Path, run: Run) -> Path:
     return photo.with_suffix(".calo")
 
 
+@pytest.mark.slow
 def test_decoded_in_a_fresh_process(photo: Path, lab_file: Path, models: Path, process: Process) -> None:
     done = process("decode", lab_file, "out.png", "--models", models)
     assert done.returncode == 0, done.stderr
@@ -84,6 +85,8 @@ def test_where_checkpoints_are_looked_for(
     (Path.cwd() / "any name.safetensors").write_bytes(checkpoint.read_bytes())
     assert run("decode", lab_file, "c.png").status == 0
     assert Path("a.png").read_bytes() == Path("b.png").read_bytes() == Path("c.png").read_bytes()
+    expected = use.decode(lab_file.read_bytes(), [models])
+    assert np.array_equal(np.asarray(Image.open("a.png")), expected)
 
 
 def test_a_missing_model_is_named(lab_file: Path, checkpoint: Path, models: Path, run: Run) -> None:

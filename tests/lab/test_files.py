@@ -75,7 +75,10 @@ def test_size_is_the_estimate(name: str, steps: int) -> None:
 
 
 QUICK = "minnen2018-mean-scale cheng2020-mixture chen2021-nlaic lee2019 mentzer2018 johnston2018"
-OTHERS = "xie2021-invcompress mentzer2020-hific agustsson2019 toderici2016 toderici2017-gru he2022-elic hu2020-low"
+OTHERS = (
+    "xie2021-invcompress mentzer2020-hific agustsson2019 toderici2016 toderici2017-gru he2022-elic "
+    "hu2020-low liu2023-tcm-small zhu2022-charm zhu2022-hyperprior jpegai2023-combination"
+)
 
 
 @pytest.mark.parametrize("names", [QUICK, pytest.param(OTHERS, marks=pytest.mark.slow)])

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from calotype.lab import registry
 from calotype.lab.analysis.complexity import macs, parameters
-from calotype.lab.checkpoint import save_checkpoint
 from calotype.lab.codec import ModelCodec
 from calotype.lab.entropy import Estimate
 from calotype.lab.layers.jpegai import CAB, RNAB, ResA, ResAUTanh
@@ -309,22 +303,6 @@ def test_size_is_the_estimate() -> None:
         bits = float(sum(model.eval()(x, coder=Estimate("round")).bits.values()))
     assert bits > 1000
     assert abs(len(ModelCodec(model).compress(x)) - bits / 8) <= 0.01 * bits / 8 + 32
-
-
-@pytest.mark.slow
-def test_decoded_in_a_fresh_process(tmp_path: Path) -> None:
-    model = thin("jpegai2023-combination")
-    save_checkpoint(tmp_path / "m.safetensors", model)
-    codec = ModelCodec(model)
-    data = codec.encode(picture(70, 100).permute(1, 2, 0).numpy())
-    (tmp_path / "picture.calo").write_bytes(data)
-    script = (
-        "import sys, pathlib, numpy, torch; torch.set_num_threads(1); from calotype.lab import use;"
-        "folder = pathlib.Path(sys.argv[1]); data = (folder / 'picture.calo').read_bytes();"
-        "numpy.save(folder / 'out.npy', use.find(data, [folder]).decode(data))"
-    )
-    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, timeout=300)
-    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), codec.decode(data))
 
 
 @pytest.mark.parametrize(

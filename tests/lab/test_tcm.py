@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from calotype.lab import registry
 from calotype.lab.analysis import complexity
-from calotype.lab.checkpoint import CheckpointError, save_checkpoint
+from calotype.lab.checkpoint import CheckpointError
 from calotype.lab.codec import ModelCodec, exact
 from calotype.lab.convert_tcm import from_official
 from calotype.lab.entropy import Estimate, FileDecoder, FileEncoder
@@ -212,23 +209,6 @@ def test_decoding_repeats_encoding_to_the_bit() -> None:
         shown = twin.synthesise(coded.float())[:, :, :128, :96].clamp(0, 1)
     codec = ModelCodec(model)
     assert torch.allclose(codec.decompress(codec.compress(x)), shown, atol=1e-6)
-
-
-@pytest.mark.parametrize("name", ["liu2023-tcm-small", "zhu2022-charm", "zhu2022-hyperprior"])
-@pytest.mark.slow
-def test_decoded_in_a_fresh_process(name: str, tmp_path: Path) -> None:
-    model = thin(name)
-    save_checkpoint(tmp_path / "m.safetensors", model)
-    codec = ModelCodec(model)
-    data = codec.encode(picture(70, 150).permute(1, 2, 0).numpy())
-    (tmp_path / "picture.calo").write_bytes(data)
-    script = (
-        "import sys, pathlib, numpy, torch; torch.set_num_threads(1); from calotype.lab import use;"
-        "folder = pathlib.Path(sys.argv[1]); data = (folder / 'picture.calo').read_bytes();"
-        "numpy.save(folder / 'out.npy', use.find(data, [folder]).decode(data))"
-    )
-    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, timeout=300)
-    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), codec.decode(data))
 
 
 @pytest.fixture(scope="module")

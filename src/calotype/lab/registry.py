@@ -11,6 +11,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+import warnings
 from functools import cache
 from typing import Any
 
@@ -70,7 +71,9 @@ def build(name: str, **config: Any) -> System:
     if not anything and (unknown := [option for option in config if option not in known]):
         raise UnknownModel(f"model {name!r} has no size {unknown[0]!r}; it has {', '.join(known)}")
     try:
-        model = cls(**checked_arguments(cls, {**entry(name).config, **config}))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Initializing zero-element tensors")  # an error below
+            model = cls(**checked_arguments(cls, {**entry(name).config, **config}))
     except ValueError as error:
         raise UnknownModel(f"model {name!r}: {error}") from None
     except (RuntimeError, TypeError, ArithmeticError, LookupError, MemoryError) as error:  # deep inside torch
