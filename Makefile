@@ -13,7 +13,7 @@ help:
 	@echo "make setup     install everything that developers need into $(VENV)"
 	@echo "make test      setup, lint, and the tests: some minutes on two cores"
 	@echo "make tests     the tests alone"
-	@echo "make nightly   the tests that make test leaves out: minutes of training and coding"
+	@echo "make nightly   the tests that make test leaves out: training, further variants, more examples"
 	@echo "make lint      ruff, mypy --strict, import contracts"
 	@echo "make format    format the code"
 	@echo "make bench     speed and size of the entropy coder, beside a peer"
@@ -53,8 +53,10 @@ test: setup
 tests: setup
 	$(PYTEST) -m "not slow"
 
+# And more examples of what is tested with made-up ones: the coder, the files, the windows.
 nightly: setup
 	$(PYTEST) -m slow
+	CALOTYPE_EXAMPLES=400 $(PYTEST) -m "not slow" tests/coder tests/bitstream tests/codec/test_windows.py
 
 lint: setup
 	$(BIN)/ruff check .

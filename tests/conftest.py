@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 from hypothesis import settings
 
 # No deadline: a time limit per example fails on a busy machine. Derandomized: the same examples in every run.
-settings.register_profile("calotype", deadline=None, derandomize=True)
+# `make nightly` asks for more of them.
+EXAMPLES = int(os.environ.get("CALOTYPE_EXAMPLES", "40"))
+settings.register_profile("calotype", deadline=None, derandomize=True, max_examples=EXAMPLES)
 settings.load_profile("calotype")
 
 if TYPE_CHECKING:

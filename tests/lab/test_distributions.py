@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
-from scipy import stats
+from scipy.special import expit, ndtr
 from torch import Tensor
 
 from calotype.lab.entropy import FactorizedPrior, Gaussian, Logistic, Mixture, log_scales
@@ -35,12 +36,12 @@ def test_scale_list() -> None:
 
 
 @pytest.mark.parametrize(
-    ("law", "reference"), [(Gaussian, stats.norm), (Logistic, stats.logistic)], ids=["gaussian", "logistic"]
+    ("law", "cumulative"), [(Gaussian, ndtr), (Logistic, expit)], ids=["gaussian", "logistic"]
 )
-def test_likelihood_is_the_law_integrated(law: type, reference: object) -> None:
+def test_likelihood_is_the_law_integrated(law: type, cumulative: Callable[[Tensor], Tensor]) -> None:
     v = torch.linspace(-6, 6, 25, dtype=torch.float64)
     mu, sigma = torch.full_like(v, 0.3), torch.full_like(v, 1.7)
-    expected = reference.cdf(v + 0.5, 0.3, 1.7) - reference.cdf(v - 0.5, 0.3, 1.7)  # type: ignore[attr-defined]
+    expected = cumulative((v + 0.5 - 0.3) / 1.7) - cumulative((v - 0.5 - 0.3) / 1.7)
     np.testing.assert_allclose(law(mu, sigma).likelihood(v), expected, rtol=1e-9)
 
 
