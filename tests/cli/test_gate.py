@@ -29,45 +29,38 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")
-def packs(
-    tmp_path_factory: pytest.TempPathFactory, photograph: Callable[[int, int, int], np.ndarray]
-) -> dict[str, Path]:
-    """Three packs of one linear codec: with the right tables, with wrong ones, and with a slow synthesis."""
+def sample(photograph: Callable[[int, int, int], np.ndarray]) -> Callable[[int], torch.Tensor]:
+    """sample(seed): a small picture twice, [2, 3, 128, 128]."""
+    return lambda seed: (
+        torch.from_numpy(np.stack([photograph(128, 128, 10 + seed)] * 2)).permute(0, 3, 1, 2) / 255.0
+    )
+
+
+def linear(sample: Callable[[int], torch.Tensor], **sizes: Any) -> Calotype:
+    """A linear codec, other sizes than the smallest as given."""
     torch.manual_seed(0)
-    sizes: dict[str, Any] = {
-        "latents": 48,
-        "width": 96,
-        "narrow": 8,
-        "narrow16": 8,
-        "wide16": 8,
-        "render": 8,
-        "lambdas": (0.001, 0.01, 0.1),
-    }
+    widths = {"latents": 48, "width": 96, "narrow": 8, "narrow16": 8, "wide16": 8, "render": 8}
+    small = {**widths, "synthesis_blocks": (1, 1), "lambdas": (0.001, 0.01, 0.1)}
+    model = Calotype(Config.from_dict({**small, **sizes}))
+    start(model, sample, batches=2)
+    return model
 
-    def sample(seed: int) -> torch.Tensor:
-        return torch.from_numpy(np.stack([photograph(128, 128, 10 + seed)] * 2)).permute(0, 3, 1, 2) / 255.0
 
-    folder = tmp_path_factory.mktemp("packs")
-    for name in ("good", "bad", "slow"):
-        if name != "bad":  # which is the good one, spoilt
-            blocks, narrow = (1, 8) if name == "good" else (16, 96)
-            model = Calotype(Config.from_dict({**sizes, "synthesis_blocks": (1, blocks), "narrow": narrow}))
-            start(model, sample, batches=2)
-        if name == "bad":
-            with torch.no_grad():
-                model.levels.high_bias += 12.0  # every sigma four times too large
-        elif name == "slow":
-            with torch.no_grad():
-                model.levels.vector += 1e-6  # another pack, by its hash as well
-        export(
-            model.eval(),
-            Statistics(),
-            folder / name,
-            name=name,
-            training={"minutes": 1.5, "data": "made"},
-            calibration=(sample(1), torch.tensor([0.5, 1.5])),
-        )
-    return {path.name: path for path in folder.iterdir()}
+def as_pack(model: Calotype, folder: Path, sample: Callable[[int], torch.Tensor]) -> Path:
+    notes = {"minutes": 1.5, "data": "made"}
+    calibration = (sample(1), torch.tensor([0.5, 1.5]))
+    export(model.eval(), Statistics(), folder, name=folder.name, training=notes, calibration=calibration)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def packs(tmp_path_factory: pytest.TempPathFactory, sample: Callable[[int], torch.Tensor]) -> dict[str, Path]:
+    """Two packs of one linear codec: with the right tables, and with wrong ones."""
+    folder, model = tmp_path_factory.mktemp("packs"), linear(sample)
+    good = as_pack(model, folder / "good", sample)
+    with torch.no_grad():
+        model.levels.high_bias += 12.0  # every sigma four times too large
+    return {"good": good, "bad": as_pack(model, folder / "bad", sample)}
 
 
 def judge(pack: Path, tmp_path: Path, images: Path, slower: float = 50.0, **more: Any) -> dict[str, Any]:
@@ -140,10 +133,13 @@ def test_the_curve_is_that_of_real_files(packs: dict[str, Path], images: Path, t
     assert point[2] == pytest.approx(np.mean(errors), abs=1e-3)
 
 
-def test_a_slower_pack_does_not_pass(packs: dict[str, Path], images: Path, tmp_path: Path) -> None:
-    """Some hundred times the work in the synthesis: no noise of a busy machine hides that."""
+def test_a_slower_pack_does_not_pass(
+    packs: dict[str, Path], images: Path, tmp_path: Path, sample: Callable[[int], torch.Tensor]
+) -> None:
+    """Some fifty times the work in the synthesis: no noise of a busy machine hides that."""
+    slow = as_pack(linear(sample, synthesis_blocks=(1, 8), narrow=96), tmp_path / "slow", sample)
     judge(packs["bad"], tmp_path, images)
-    verdict = judge(packs["slow"], tmp_path, images, slower=gate.SLOWER, repeats=5)
+    verdict = judge(slow, tmp_path, images, slower=gate.SLOWER, repeats=5)
     assert not verdict["better"]
     assert "times slower" in verdict["reason"]
 

@@ -36,8 +36,15 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) ->
     raise AssertionError("the command did nothing for a minute")
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("workers", "number", "status"),
+    [
+        (3, signal.SIGINT, 130),
+        (1, signal.SIGTERM, 143),
+        pytest.param(1, signal.SIGINT, 130, marks=pytest.mark.slow),
+        pytest.param(3, signal.SIGTERM, 143, marks=pytest.mark.slow),
+    ],
+)
 def test_in_the_middle_of_many(
     tmp_path: Path, make_scene: Any, workers: int, number: int, status: int
 ) -> None:
