@@ -6,6 +6,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,8 @@ On a machine that has nothing but a source tree, torch, Pillow and safetensors (
 
 def parser(prog: str) -> argparse.ArgumentParser:
     """The command's parser."""
-    lines = [f"  {f.name:15} {_sentence(f.name)} [{f.default}]" for f in fields(TrainConfig)]
+    notes = _sentences()
+    lines = [f"  {f.name:15} {notes.get(f.name, '')} [{f.default}]" for f in fields(TrainConfig)]
     options = argparse.ArgumentParser(
         prog=prog,
         description="Train a model on photographs.  A run's folder holds its checkpoint and its log.",
@@ -254,14 +256,16 @@ def _value(text: str) -> Any:
         return text
 
 
-def _sentence(name: str) -> str:
-    """The first sentence under a field of `TrainConfig`, from its source."""
+@cache
+def _sentences() -> dict[str, str]:
+    """What stands under each field of `TrainConfig`, from its source, which takes a while to read."""
     import ast
     import inspect
     import textwrap
 
     body = ast.parse(textwrap.dedent(inspect.getsource(TrainConfig))).body[0].body  # type: ignore[attr-defined]
-    for field, note in pairwise(body):
-        if isinstance(field, ast.AnnAssign) and getattr(field.target, "id", "") == name:
-            return " ".join(str(note.value.value).split())
-    return ""
+    return {
+        getattr(field.target, "id", ""): " ".join(str(note.value.value).split())
+        for field, note in pairwise(body)
+        if isinstance(field, ast.AnnAssign) and isinstance(note, ast.Expr)
+    }
