@@ -77,7 +77,7 @@ def _() -> Notes:
 
 @case("alpha")
 def _() -> Notes:
-    data = calotype.encode(np.dstack([RGB, ALPHA]), quality=95)
+    data = calotype.encode(np.dstack([np.full_like(RGB, 90), ALPHA]))
     assert np.array_equal(np.asarray(calotype.decode(data))[..., 3], ALPHA)
     return read(Image.fromarray(np.dstack([RGB, ALPHA])), RGB, ALPHA).notes
 

@@ -227,7 +227,7 @@ def test_published_systems_at_several_lambdas(
         str(tmp_path / "ms"),
     ]
     words += ["--distortion", "ms-ssim", "--lambda", "4.58", "--from", str(tmp_path / "0.05")]
-    words += ["--set", "model.n=8", "--set", "model.m=12", *setting(model=False, steps=1, crop=176, batch=2)]
+    words += ["--set", "model.n=8", "--set", "model.m=12", *setting(model=False, steps=1, crop=192, batch=2)]
     assert main(words) == 0
     assert State.load(tmp_path / "ms").model["distortion"] == "ms-ssim"
 
