@@ -267,5 +267,6 @@ def _sentences() -> dict[str, str]:
     return {
         getattr(field.target, "id", ""): " ".join(str(note.value.value).split())
         for field, note in pairwise(body)
-        if isinstance(field, ast.AnnAssign) and isinstance(note, ast.Expr)
+        if isinstance(field, ast.AnnAssign)
+        if isinstance(note, ast.Expr) and isinstance(note.value, ast.Constant)
     }
