@@ -233,6 +233,7 @@ def test_gradients_are_cut_where_asked(truncate: int, reaches: bool) -> None:
     assert (gradient is not None) == reaches
 
 
+@pytest.mark.slow
 def test_a_run_that_was_resumed_equals_one_that_was_not(tmp_path: Path) -> None:
     """Bits are drawn in training; gradients are cut in time."""
     (tmp_path / "photos").mkdir()

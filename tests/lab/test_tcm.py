@@ -58,10 +58,6 @@ SIZES = {
 }
 
 
-# The larger ones are the small one with wider layers.
-PUBLISHED = ["small", *(pytest.param(size, marks=pytest.mark.slow) for size in ("medium", "large"))]
-
-
 def on_meta(size: str, **config: Any) -> LabModel:
     with torch.device("meta"):
         return registry.build(f"liu2023-tcm-{size}", **config)
@@ -90,7 +86,8 @@ def counted(size: str) -> dict[str, float]:
     return complexity.kmacs_per_pixel(on_meta(size))
 
 
-@pytest.mark.parametrize("size", PUBLISHED)
+@pytest.mark.slow
+@pytest.mark.parametrize("size", SIZES)
 def test_multiply_accumulates(size: str) -> None:
     """kMAC per pixel with everything counted, and GMAC of a Kodak picture by the paper's counter."""
     model, known = on_meta(size), SIZES[size]

@@ -139,6 +139,7 @@ def test_a_relay_in_pieces_equals_one_run(folder: Path, cache: Path, tmp_path: P
     same(State.load(tmp_path / "w"), State.load(tmp_path / "second"))
 
 
+@pytest.mark.slow
 def test_almost_no_minutes_still_leave_a_checkpoint(folder: Path, cache: Path, tmp_path: Path) -> None:
     words = ["--data", str(folder), "--cache", str(cache), "--out", str(tmp_path / "run"), "--quiet"]
     assert main([*words, "--minutes", "1e-6", *setting()]) == 0
