@@ -77,6 +77,5 @@ class Analysis:
     def piece(self, box: Box) -> Floats:
         """y [1, M, h, w] of a box of latents, which sees some of the pixels around it."""
         grown = tiles.grow(box, self.pack.manifest.analysis_margin, self.bounds)
-        graph = self.pack.graph("analysis", self.threads)
-        y = graph.run({"pixels": tiles.cut(self.pixels, grown)})
+        y = self.pack.encoder.analysis(tiles.cut(self.pixels, grown)[0])[None]
         return np.ascontiguousarray(y[tiles.inside(box, grown)])  # a view would keep the margins in memory

@@ -26,7 +26,7 @@ from calotype.codec.pack import Pack
 from calotype.codec.pixels import NO_PACK, STEPS, TILE, write_alpha, write_whole
 from calotype.codec.proof import Proof
 from calotype.codec.rate import Target
-from calotype.codec.runtime import default_threads
+from calotype.codec.threads import default_threads
 from calotype.codec.traits import Traits
 
 DEFAULT_QUALITY = 80.0

@@ -1,4 +1,4 @@
-"""Boxes of latents and pixels: windows with margins, padding, and a pool of workers for them.
+"""Boxes of latents and pixels: windows with margins, and a pool of workers for them.
 
 A box of latents counts latents from the picture's top left corner, 16 pixels each; ``Box`` is
 (left, top, right, bottom) with right and bottom one past the last.
@@ -74,14 +74,6 @@ def cut(pixels: NDArray[np.uint8], latents: Box) -> NDArray[np.uint8]:
     if below or right:
         part = np.pad(part, ((0, below), (0, right), (0, 0)), mode="edge")
     return np.ascontiguousarray(part)[None]
-
-
-def pad_to_multiple(array: NDArray[Any], multiple: int) -> NDArray[Any]:
-    """[..., h, w] extended below and to the right, by repeating the edge, until h and w are multiples."""
-    below, right = (-size % multiple for size in array.shape[-2:])
-    if not (below or right):
-        return array
-    return np.pad(array, [(0, 0)] * (array.ndim - 2) + [(0, below), (0, right)], mode="edge")
 
 
 def windows(box: Box, workers: int = 1) -> list[list[Box]]:
