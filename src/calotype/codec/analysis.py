@@ -14,12 +14,15 @@ from calotype.codec import tiles
 from calotype.codec.mosaic import Floats, Mosaic, Result
 from calotype.codec.pack import Pack
 
+LEAST = 768
+"""Latents in a window, about, if workers are to share a small picture: with fewer, margins cost more than they gain."""
+
 
 class Analysis:
     """One picture through the analysis transform.
 
     pixels: uint8 [H, W, 3]
-    share:  workers of ``pool``, and threads within each
+    share:  workers of ``pool``, and threads that a search for better integers may use in each
     margin: latents around a tile that are looked at with it
     """
 
@@ -35,7 +38,9 @@ class Analysis:
         self.pixels, self.header, self.pack, self.pool, self.margin = pixels, header, pack, pool, margin
         self.workers, self.threads = share
         self.bounds = tiles.latent_box(Box(0, 0, header.width, header.height))
-        self.windows = [window for row in tiles.windows(self.bounds, self.workers) for window in row]
+        most = max(1, self.bounds.width * self.bounds.height // LEAST)
+        rows = tiles.windows(self.bounds, min(self.workers, most))
+        self.windows = [window for row in rows for window in row]
         self.kept: list[Floats] = []
         self._boxes: list[Box] = self.windows
         self._make: Callable[[int], Floats] = self._window
@@ -56,7 +61,9 @@ class Analysis:
     def tiled(self, side: int) -> Analysis:
         """The same latents in tiles of another side; what was kept is not made again."""
         header = replace(self.header, tile=side)
-        share = tiles.share(self.workers * self.threads, tile_count(header))
+        share = (self.workers, self.threads)
+        if self.threads > 1:
+            share = tiles.share(self.workers * self.threads, tile_count(header))
         other = Analysis(self.pixels, header, self.pack, share, self.pool, self.margin)
         if self.kept:
             other._boxes = [self.seen(k) for k in range(len(self.kept))]

@@ -79,12 +79,12 @@ def encode(
              calotype.codec.effort
     pack:    name, path or Pack; default is the one that comes with the package
     tile:    side of a tile in pixels, a power of two from 64 to 4096; default is the pack's
-    threads: how many to use; by default as many as there are cores. Another number may give other bytes
-             (rounding noise of the transforms), always ones that decode.
+    threads: how many to use; by default as many as there are cores. The file is the same, but with effort.
     limits:  the largest picture that is encoded
 
-    Raises LimitError when the picture is too large or the target cannot be met, PackError; ValueError for
-    arguments that are out of range or exclude each other.
+    Raises LimitError when the picture is too large or the target cannot be met, PackError; CalotypeError for
+    effort where ONNX Runtime is not installed; ValueError for arguments that are out of range or exclude each
+    other.
     """
     if (quality is not None) + (target is not None) + (level is not None) > 1:
         raise ValueError("give a quality or a target, not both")
@@ -103,14 +103,19 @@ def encode(
         raise ValueError(
             f"effort refines for PSNR, and pack {loaded.manifest.name} is for another measure: tune for psnr"
         )
+    if effort:
+        from calotype.codec.effort import session  # late: most files are coded without
+
+        session.check()
     if level is not None:
         loaded.level(level)  # refuses one that it does not have
     size, threads = (picture.width, picture.height), threads or default_threads()
-    with tiles.pool(min(threads, tiles.MAX_WORKERS)) as pool:
+    workers = min(threads, tiles.MAX_WORKERS) if effort else threads
+    with tiles.pool(workers) as pool:
         margin = loaded.manifest.synthesis_margin if effort else 0  # refining looks at a tile's pixels
 
         header = Header(*size, level or 0, loaded.key, tile or loaded.manifest.tile, picture.grey)
-        share = tiles.share(threads, tile_count(header))
+        share = tiles.share(threads, tile_count(header)) if effort else (threads, 1)
         analysis = Analysis(picture.pixels, header, loaded, share, pool, margin)
         traits = Traits.of(picture.pixels, min(header.tile, mixed.SIDE))
         mixture = Mixture(analysis, Choice(analysis, effort), traits)

@@ -25,8 +25,8 @@ WINDOWS = ((1 << 15, 128), (1 << 17, 96), (1 << 62, 64))
 twice in the margins (a fifth at 64), and the more memory it takes.
 """
 MAX_WORKERS = 2
-"""Most windows at a time: each takes 100 to 300 MB, and a picture of 100 megapixels is to fit into 1.5 GiB.
-More threads work within each window.
+"""Most tiles that are refined at a time (calotype.codec.effort): each takes 100 to 300 MB. More threads work within
+each.
 """
 
 
@@ -102,7 +102,7 @@ def _cuts(start: int, end: int, parts: int) -> list[int]:
 
 
 def share(threads: int, tiles: int) -> tuple[int, int]:
-    """How to use `threads` threads for a picture of so many tiles: (workers, threads within each)."""
+    """How to use `threads` threads to refine a picture of so many tiles: (workers, threads within each)."""
     workers = max(1, min(threads, tiles, MAX_WORKERS))
     return workers, -(-threads // workers)
 

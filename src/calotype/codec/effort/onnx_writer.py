@@ -6,7 +6,6 @@ those of onnx.proto3.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -83,10 +82,4 @@ def _attribute(name: str, value: Any) -> bytes:
     head = _field(1, name.encode())
     if isinstance(value, int):
         return head + _number(3, value) + _number(20, 2)
-    if isinstance(value, float):
-        return head + _varint(2 << 3 | 5) + struct.pack("<f", value) + _number(20, 1)
-    if isinstance(value, str):
-        return head + _field(4, value.encode()) + _number(20, 3)
-    if isinstance(value, np.ndarray):
-        return head + _field(5, _tensor(value, "")) + _number(20, 4)
     return head + b"".join(_number(8, one) for one in value) + _number(20, 7)
