@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from calotype.codec.runtime import session
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -23,7 +24,6 @@ from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
 from calotype.codec.latents import Networks
 from calotype.codec.pack import Pack
-from calotype.codec.runtime import session
 
 Scene = Callable[..., NDArray[np.uint8]]
 

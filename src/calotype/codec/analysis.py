@@ -15,7 +15,8 @@ from calotype.codec.mosaic import Floats, Mosaic, Result
 from calotype.codec.pack import Pack
 
 LEAST = 768
-"""Latents in a window, about, if workers are to share a small picture: with fewer, margins cost more than they gain."""
+"""Latents in a window, about, if workers share a small picture: with fewer, margins cost more than they gain.
+"""
 
 
 class Analysis:

@@ -10,23 +10,23 @@ A pack is a folder, or one zip file, that holds exactly these files::
 Each but the manifest may be compressed, with ``.gz`` behind its name (gzip; a sixth to a third
 less); names and hashes in the manifest are those of what is in it.
 
-A decoder reads the manifest, the tables and its networks, and they make the id: one id gives the same pixels
-everywhere, for ever. What an encoder computes is its own affair: another ``encoder.safetensors`` may make
+A decoder reads the manifest, the tables and its networks, and the latter two make the id: one id gives the
+same pixels everywhere, for ever. What an encoder computes is its own affair: another ``encoder.safetensors`` may make
 better files, that any decoder with the pack reads. It is in integers, too, so that one picture gives one file
 on all machines (native/analysis.hpp). Layers as in docs/FORMAT.md, each with weight, bias and mul::
 
-    analysis.patch               [C,192,1,1]  words    8x8 pixels (row, column, colour), 0..255, to the stream at 1/8
+    analysis.patch               [C,192,1,1]  words    8x8 pixels (row, column, colour), 0..255, to 1/8
     analysis.blocks8.0, 1, ...                         bottlenecks: reduce, conv, expand
-    analysis.merge               [M,4C,1,1]   words    2x2 of it (row, column, channel) to the stream at 1/16
+    analysis.merge               [M,4C,1,1]   words    2x2 of that (row, column, channel) to 1/16
     analysis.blocks16.0, 1, ...                        bottlenecks; what comes out, times unit, is y
     unit           F32 [M]       > 0                   what 1 stands for in y
     hyper_analysis.bands         [Z,M,1,1]    words    energies to 1/1024 of a natural-log unit
     hyper_analysis.reduce        [N,2M,1,1]   words    energies and y / unit to bytes
     hyper_analysis.conv          [N,N,3,3]    bytes
-    hyper_analysis.out           [Z,4N,1,1]   bytes    2x2 of it (row, column, channel) to 1/1024 of a unit
+    hyper_analysis.out           [Z,4N,1,1]   bytes    2x2 of that to 1/1024 of a unit
 
-  * An energy is log2(abs(y gain) + 0.2) in 1/512, at most 2^14, with the gain of the finest grid. z is the mean
-    of `bands` over 2x2 latents, plus `out`, in steps of z, rounded and clipped to -z_limit .. z_limit.
+  * An energy is log2(abs(y gain) + 0.2) in 1/512, at most 2^14, with the gain of the finest grid. z is the
+    mean of `bands` over 2x2 latents, plus `out`, in steps of z, rounded, clipped to -z_limit .. z_limit.
   * r is (y - mean) * gain, rounded, with the mean that the decoder will have; before that its magnitude is
     multiplied by table `keep` at its class, and so it is 0 where nothing is coded, in class 0. Below 1 `keep`
     favours smaller r, which cost less; decoders know nothing of it.
@@ -38,8 +38,8 @@ manifest.json::
     "format"           1; refused if another
     "name"             for people, "photo-eyes"
     "id"               64 hexadecimal digits: SHA-256 of a text with one line "<file name> <hash>\n" for
-                       networks.safetensors and one for tables.safetensors, in this order. A .calo file's header
-                       has its first 4 bytes.
+                       networks.safetensors and one for tables.safetensors, in this order. A .calo file's
+                       header has its first 4 bytes.
     "files"            {"tables.safetensors": "<SHA-256, 64 hexadecimal digits>", ...}: the three files
     "coder"            1, the version of the entropy coder's stream; refused if newer than ours
     "latents"          M > 16
@@ -92,10 +92,10 @@ then float32. A step is 2 to the power of its log_step, in integers (docs/FORMAT
 Who checks what. ``lab export`` computes hashes and id, proves that no sum overflows, and makes the golden
 vectors with another program (torch, float64). ``Pack`` checks, before anything is coded: the fields of the
 manifest, that the id follows from the hashes, the hash of every file when it reads it (a decoder never opens
-encoder.safetensors), shapes and types of the arrays, the bounds of all sums once more, and that the native code
-gives the golden classes and pixels without one difference. Any failure is a
-PackError. A decoder opens a pack of this package, which is trusted as the code is, without its hashes and
-with one golden vector: gzip has a checksum of its own.
+encoder.safetensors), shapes and types of the arrays, the bounds of all sums once more, and that the native
+code gives the golden classes and pixels without one difference. Any failure is a PackError. A decoder opens a
+pack of this package, which is trusted as the code is, without its hashes and with one golden vector: gzip has
+a checksum of its own.
 """
 
 from __future__ import annotations
@@ -237,7 +237,9 @@ class Pack:
                     raise self._error(f"{manifest.ENCODER}: {error}") from error
                 made, wanted = (encoder.channels, encoder.hyper_channels), self.manifest
                 if made != (wanted.latents, wanted.hyper_latents):
-                    raise self._error(f"{manifest.ENCODER} is for {made[0]} latents and {made[1]} hyper-latents")
+                    raise self._error(
+                        f"{manifest.ENCODER} is for {made[0]} latents and {made[1]} hyper-latents"
+                    )
                 self._encoder = encoder
             return self._encoder
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from types import EllipsisType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +24,8 @@ WINDOWS = ((1 << 15, 128), (1 << 17, 96), (1 << 62, 64))
 twice in the margins (a fifth at 64), and the more memory it takes.
 """
 MAX_WORKERS = 2
-"""Most tiles that are refined at a time (calotype.codec.effort): each takes 100 to 300 MB. More threads work within
-each.
+"""Most tiles that are refined at a time (calotype.codec.effort): each takes 100 to 300 MB. More threads work
+within each.
 """
 
 

@@ -1,5 +1,5 @@
-"""The networks that lead from a tile's integers to its pixels, and those of an encoder, in integers throughout: the
-same everywhere.
+"""The networks that lead from a tile's integers to its pixels, and those of an encoder: in integers, and so
+the same everywhere.
 
     networks = DecoderNetworks(arrays)
     y = networks.restore(steps, z, r)          # latents, words
@@ -9,8 +9,8 @@ same everywhere.
     y = networks.analysis(pixels)              # of any window of them
     z = networks.hyper(y, gain, z_mul, limit)
 
-What a decoder computes is in docs/FORMAT.md; ``native/`` has the code.  One object may be used by several threads;
-the work is done without the GIL.
+What a decoder computes is in docs/FORMAT.md; ``native/`` has the code.  One object may be used by several
+threads; the work is done without the GIL.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Units and weights of layers in fixed point, chosen on what a float network computes of photographs.
 
-* Channels are equalised: hidden channels (ReLU lets positive factors pass) are divided by one number each so that
-  one step suits all; the layers around take the inverse (Nagel et al. 2019, Xiao et al. 2022).
+* Channels are equalised: hidden channels (ReLU lets positive factors pass) are divided by one number each so
+  that one step suits all; the layers around take the inverse (Nagel et al. 2019, Xiao et al. 2022).
 * Steps are those of least error behind the weights that follow, not those that cover the largest value.
 
 Samples are ``[positions, channels]``, weights ``[out, in, taps]``.
@@ -15,18 +15,21 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor, nn
 
 Array = npt.NDArray[Any]
 WEIGHT_PEAK = 63
-"""Largest magnitude of a weight that bytes are multiplied by: with more, the 16-bit sums of x86 CPUs without VNNI
-instructions could overflow (255 * 63 * 2 < 2^15).
+"""Largest magnitude of a weight that bytes are multiplied by: with more, the 16-bit sums of x86 CPUs without
+VNNI instructions could overflow (255 * 63 * 2 < 2^15).
 """
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """How far channels are equalised: 0 not at all, 1 to equal power.  The best is taken."""
 CLIPS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 SAMPLES = 8192
 """Positions whose activations are looked at."""
+SIDE = 128
+"""Side of the pictures of pure colours and hard edges."""
 
 
 @dataclass
@@ -109,3 +112,19 @@ def unshuffled(layer: nn.Conv2d, side: int) -> tuple[Array, Array]:
 
     assert layer.bias is not None
     return reorder(layer.weight[:, :, 0, 0]), reorder(layer.bias)
+
+
+def hard_pictures(side: int) -> Tensor:
+    """Pictures ``[N, 3, side, side]`` (0..1) of the cube's corners, and of black and white or two colours in
+    stripes, boards and noise.
+    """
+    bits = torch.arange(8)[:, None] >> torch.arange(3) & 1
+    made = [corner.float()[:, None, None].expand(3, side, side) for corner in bits]
+    place = torch.arange(side)
+    for width in (1, 2, 4, 8, 16):
+        stripes = (place[:, None] // width % 2).float().expand(side, side)
+        board = ((place[:, None] // width + place // width) % 2).float()
+        for shape in (stripes, stripes.T, board):
+            made += [shape.expand(3, side, side), torch.stack((shape, 1 - shape, shape))]
+    noise = torch.rand(3, side, side, generator=torch.Generator().manual_seed(0))
+    return torch.stack([*made, (noise > 0.5).float()])

@@ -2,7 +2,7 @@
 
 ::
 
-    pixels (bytes) --8x8--> stream at 1/8 (words) --bottlenecks, 2x2--> stream at 1/16 (words) --bottlenecks--> y
+    pixels (bytes) --8x8--> stream at 1/8 (words) --bottlenecks, 2x2--> at 1/16 (words) --bottlenecks--> y
     energies, y (words) --1x1--> bytes --3x3--> bytes --2x2--> + means of energies over bands --> z
 """
 
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.models.calotype_latents import CELL, Z_UNIT, HyperAnalysis
 from calotype.lab.models.calotype_transforms import Analysis, folded
-from calotype.lab.pack.calibrate import Array, bias, samples, weight
+from calotype.lab.pack.calibrate import SIDE, Array, bias, hard_pictures, samples, weight
 from calotype.lab.pack.fixed import WORD, Layer, bytes_, finest, quantised, words
 from calotype.lab.pack.fixed_blocks import Block, Seen, byte_units, hidden_units, stream_units
 
@@ -49,7 +49,9 @@ class FixedAnalysis:
         mean = samples(F.pixel_unshuffle(x, 8).unflatten(1, (3, 64)).transpose(1, 2).flatten(1, 2)).mean(0)
         inputs = np.full(w.shape[1], 1 / PIXEL)
         self.patch = quantised(w, bias(net.patch) - 0.5 * w.sum((1, 2)), inputs, unit8, "words", mean, PIXEL)
-        self.blocks8 = [Block(block, seen, unit8, hidden) for block, hidden in zip(net.blocks8, bytes8, strict=True)]
+        self.blocks8 = [
+            Block(block, seen, unit8, hidden) for block, hidden in zip(net.blocks8, bytes8, strict=True)
+        ]
         mean = np.tile(samples(seen.into(net.merge)).mean(0), 4)
         inputs = np.tile(unit8, 4)
         self.merge = quantised(_strided(net.merge), bias(net.merge), inputs, self.unit, "words", mean)
@@ -109,8 +111,8 @@ class FixedHyperAnalysis:
         return {"bands": self.bands, "reduce": self.reduce, "conv": self.conv, "out": self.out}
 
     def __call__(self, y: Tensor, gained: Tensor, mul: Tensor, limit: int) -> Tensor:
-        """Words ``[1, M, 2a, 2b]``, the same in quantisation steps (float) and ``mul`` ``[K]`` to hyper-latents
-        ``[1, K, a, b]``.
+        """Words ``[1, M, 2a, 2b]``, the same in quantisation steps (float) and ``mul`` ``[K]`` to
+        hyper-latents ``[1, K, a, b]``.
         """
         energy = torch.round(torch.log(gained.abs() + FLOOR) / ENERGY_UNIT).clamp(max=ENERGY_PEAK)
         bands = words(self.bands(energy))
@@ -121,9 +123,9 @@ class FixedHyperAnalysis:
         return torch.floor(fine * scale + 0.5).clamp(-limit, limit)
 
 
-def encoder_arrays(model: Calotype, x: Tensor, levels: Tensor, extremes: Tensor) -> dict[str, Array]:
+def encoder_arrays(model: Calotype, x: Tensor, levels: Tensor) -> dict[str, Array]:
     """What the encoder's file of a pack holds, by name, calibrated on pictures ``x`` coded at ``levels``."""
-    analysis = FixedAnalysis(model.analysis, x, extremes)
+    analysis = FixedAnalysis(model.analysis, x, hard_pictures(SIDE))
     with torch.no_grad():
         gain = model.levels(levels).gain
         hyper = FixedHyperAnalysis(model.latents.hyper, model.analysis(x), gain, analysis.unit)

@@ -1,5 +1,5 @@
-"""What both transforms consist of, in fixed point: a stream of words, with a unit for each channel, and bottlenecks
-on it that hide bytes.
+"""What both transforms consist of, in fixed point: a stream of words, with a unit for each channel, and
+bottlenecks on it that hide bytes.
 """
 
 from __future__ import annotations

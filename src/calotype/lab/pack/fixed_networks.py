@@ -10,14 +10,11 @@ from torch.nn import functional as F
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.models.calotype_latents import dequantise
 from calotype.lab.models.calotype_walk import LOW
-from calotype.lab.pack.calibrate import Array, samples
+from calotype.lab.pack.calibrate import SIDE, Array, hard_pictures, samples
 from calotype.lab.pack.exact import at
 from calotype.lab.pack.fixed import Layer, bytes_, quantised, words
 from calotype.lab.pack.fixed_mean import FixedMean, log_steps, steps
 from calotype.lab.pack.fixed_synthesis import FixedSynthesis
-
-SIDE = 128
-"""Side of the pictures of pure colours and hard edges."""
 
 
 class FixedNetworks:
@@ -95,22 +92,6 @@ def golden_pixels(
 
 def _bytes(pixels: torch.Tensor) -> Array:
     return pixels[0].permute(1, 2, 0).numpy().astype(np.uint8)
-
-
-def hard_pictures(side: int) -> Tensor:
-    """Pictures ``[N, 3, side, side]`` (0..1) of the cube's corners, and of black and white or two colours in
-    stripes, boards and noise.
-    """
-    bits = torch.arange(8)[:, None] >> torch.arange(3) & 1
-    made = [corner.float()[:, None, None].expand(3, side, side) for corner in bits]
-    place = torch.arange(side)
-    for width in (1, 2, 4, 8, 16):
-        stripes = (place[:, None] // width % 2).float().expand(side, side)
-        board = ((place[:, None] // width + place // width) % 2).float()
-        for shape in (stripes, stripes.T, board):
-            made += [shape.expand(3, side, side), torch.stack((shape, 1 - shape, shape))]
-    noise = torch.rand(3, side, side, generator=torch.Generator().manual_seed(0))
-    return torch.stack([*made, (noise > 0.5).float()])
 
 
 @torch.no_grad()
