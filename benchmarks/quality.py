@@ -116,7 +116,7 @@ def measure(given: argparse.Namespace, words: list[str]) -> None:
 def features(pack: Pack, pixels: NDArray[np.uint8]) -> Floats:
     """What the encoder makes of a picture of one tile."""
     whole = tiles.latent_box(tiles.Box(0, 0, pixels.shape[1], pixels.shape[0]))
-    y = pack.graph("analysis").run({"pixels": tiles.cut(pixels, whole)})
+    y = pack.encoder.analysis(tiles.cut(pixels, whole)[0])[None]
     return visual.features([visual.sums(y, pack.visual_steps)])
 
 

@@ -14,7 +14,6 @@ struct Block {
 using Offsets = std::vector<std::int32_t>;
 
 inline std::vector<Block> blocks(Loader& load, const std::string& prefix, std::size_t width) {
-    if (width % 2 != 0) throw std::invalid_argument(prefix + ": a stream has an even number of channels");
     std::vector<Block> found;
     for (std::size_t k = 0; load.has(prefix + std::to_string(k) + ".reduce"); ++k) {
         const std::string n = prefix + std::to_string(k);
@@ -23,6 +22,7 @@ inline std::vector<Block> blocks(Loader& load, const std::string& prefix, std::s
                          load.bytes(n + ".conv", second, 3, first),
                          load.bytes(n + ".expand", width, 1, second)});
     }
+    if (width % 2 != 0) throw std::invalid_argument(prefix + "0: a stream must have an even number of channels");
     return found;
 }
 

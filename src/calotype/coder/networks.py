@@ -126,7 +126,7 @@ class EncoderNetworks:
     def analysis(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Latents [M, h, w] of pixels [16h, 16w, 3]; beyond them the network sees zeros."""
         y = np.empty((self.channels, pixels.shape[0] // 16, pixels.shape[1] // 16), np.float32)
-        self.native.analysis(pixels, self.unit, y)
+        self.native.analysis(np.ascontiguousarray(pixels), self.unit, y)
         return y
 
     def hyper(
