@@ -110,12 +110,12 @@ def encode(
     if level is not None:
         loaded.level(level)  # refuses one that it does not have
     size, threads = (picture.width, picture.height), threads or default_threads()
-    workers = min(threads, tiles.MAX_WORKERS) if effort else threads
+    workers = min(threads, tiles.MAX_WORKERS if effort else tiles.MOST)
     with tiles.pool(workers) as pool:
         margin = loaded.manifest.synthesis_margin if effort else 0  # refining looks at a tile's pixels
 
         header = Header(*size, level or 0, loaded.key, tile or loaded.manifest.tile, picture.grey)
-        share = tiles.share(threads, tile_count(header)) if effort else (threads, 1)
+        share = tiles.share(threads, tile_count(header)) if effort else (workers, 1)
         analysis = Analysis(picture.pixels, header, loaded, share, pool, margin)
         traits = Traits.of(picture.pixels, min(header.tile, mixed.SIDE))
         mixture = Mixture(analysis, Choice(analysis, effort), traits)

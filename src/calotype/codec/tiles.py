@@ -23,6 +23,8 @@ WINDOWS = ((1 << 15, 128), (1 << 17, 96), (1 << 62, 64))
 """Most latents on a side of a window, for boxes of up to so many latents: the larger, the less is computed
 twice in the margins (a fifth at 64), and the more memory it takes.
 """
+MOST = 16
+"""Most tiles at a time: each takes some 30 MB, and a picture of 100 megapixels is to fit into 1.5 GiB."""
 MAX_WORKERS = 2
 """Most tiles that are refined at a time (calotype.codec.effort): each takes 100 to 300 MB. More threads work
 within each.
