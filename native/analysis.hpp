@@ -1,5 +1,5 @@
 // An encoder's networks, in integers: pixels to latents, and latents to hyper-latents. Decoders know nothing of them;
-// they are integers so that the same picture gives the same file on every machine.
+// they are integers so that the same picture gives the same latents on every machine.
 #pragma once
 
 #include <bit>

@@ -13,7 +13,7 @@ less); names and hashes in the manifest are those of what is in it.
 A decoder reads the manifest, the tables and its networks, and the latter two make the id: one id gives the
 same pixels everywhere, for ever. What an encoder computes is its own affair: another ``encoder.safetensors``
 may make better files, which any decoder that has the pack reads. It is in integers, too, so that one picture
-gives one file on all machines (native/analysis.hpp). Layers as in docs/FORMAT.md, each with weight, bias and
+gives one y on all machines (native/analysis.hpp). Layers as in docs/FORMAT.md, each with weight, bias and
 mul::
 
     analysis.patch               [C,192,1,1]  words    8x8 pixels (row, column, colour), 0..255, to 1/8
