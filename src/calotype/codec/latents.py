@@ -27,12 +27,19 @@ SKIPPED = 2 * CLASSES
 """The table of high channels whose residuals are 0 and not coded."""
 
 
-def quantise(networks: Networks, y: Floats) -> Latents:
-    """The integers that are coded for y [1, M, h, w]; r is 0 where it is not coded."""
+def quantise(networks: Networks, y: Floats, thin: tuple[bool, bool] = (False, False)) -> Latents:
+    """The integers that are coded for y [1, M, h, w]; r is 0 where it is not coded.
+
+    thin: whether few of the pixels under the last row, and under the last column, are in the picture
+    """
     pack, level = networks.pack, networks.level
     wish = Wish(pack.unit, level.gains["low_gain"], level.gains["high_gain"], pack.keeps)
     finest = np.concatenate((wish.low_gain[-1], wish.high_gain[-1]))
-    zone = masking.zones(y[0], pack.visual_steps) if pack.manifest.visual else None
+    zone = masking.zones(y[0], pack.visual_steps) if pack.manifest.visual else masking.plain(*y.shape[-2:])
+    if thin[0]:
+        zone[-1] = 0
+    if thin[1]:
+        zone[:, -1] = 0
     whole = np.ascontiguousarray(y[0])
     z = pack.encoder.hyper(whole, finest, level.steps.z_mul, pack.manifest.z_limit)
     r = pack.coder.choose(level.parser, pack.decoder, level.steps, wish, whole, z, zone)
