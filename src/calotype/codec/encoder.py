@@ -3,8 +3,8 @@
 pixels -analysis, window by window-> y -hyper-encoder-> z; y, z -means and classes-> r (integers)
 z, r -rANS-> payload of the tile
 
-The first arrow is `analysis`, the next two `choice`; `mixed` says which tiles are stored as pixels instead, and
-`approach` beyond quality 95; a search for a target looks at `proof`.
+The first arrow is `analysis`, the next two `choice`; `mixed` says which tiles are stored as pixels instead,
+and `approach` beyond quality 95; a search for a target looks at `proof`.
 """
 
 from __future__ import annotations
