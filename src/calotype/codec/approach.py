@@ -102,7 +102,7 @@ def pick(
     """Which form of each tile, [tiles], makes a file whose size is so far on the way from what the lowest worth
     of an error gives to no loss.
 
-    bits, errors: [tiles, forms], one of each tile without error; of those that it lacks bits are infinite
+    bits, errors: [tiles, forms], one of each tile without error; infinite bits for a form that it lacks
     share:        0 to 1, of the way between the logarithms of the sizes
     """
     exact = np.where(errors == 0, bits, np.inf).min(1).sum()
