@@ -37,7 +37,7 @@ def quantise(networks: Networks, y: Floats) -> Latents:
     z = np.ascontiguousarray(z[..., : -(-height // CELL), : -(-width // CELL)])
     pack, level = networks.pack, networks.level
     wish = Wish(pack.unit, level.feeds["low_gain"], level.feeds["high_gain"], pack.keeps)
-    zone = masking.zones(y[0], pack.visual_steps) if pack.manifest.visual else None
+    zone = masking.zones(y[0], pack.visual_measures.step) if pack.manifest.visual else None
     whole = np.ascontiguousarray(y[0])
     r = pack.coder.choose(level.parser, pack.decoder, level.steps, wish, whole, z[0].astype(np.int32), zone)
     return Latents(z, r[None].astype(np.float32))

@@ -35,7 +35,7 @@ def keeps(keep: Floats) -> Floats:
 def zones(y: Floats, step: Floats) -> NDArray[np.uint8]:
     """Which zone each place of y [M, h, w] is in, [h, w].
 
-    step: [M - 16, 1], that of `visual.steps`
+    step: [M - 16, 1], that of `visual.measures`
     """
     energy = visual.energies(y, step).sum(0).reshape(y.shape[1:])
     octave = STRENGTH * (np.log2(1 + _mean_around(energy)) - MIDDLE)
