@@ -7,13 +7,13 @@
     python benchmarks/quality.py table docs/results/quality.json docs/guide.md
 
 ``measure`` encodes photographs (what training saw; of large ones a part or the whole, reduced, as chance has
-it) at every trained level and stores features (calotype.codec.visual) and SSIMULACRA2, for as long as it
-may; photographs that are stored for the same pack are not measured again. ``fit`` makes ``visual`` of it by
-ridge regression and writes it into the pack's manifest.json; a pack exported anew from the same weights takes
-the same file. Photographs of a pack with the same encoder and another decoder may stay in the file: under
-``before``, with ``shifts``, what is to be added to their level for each of `SCORES`. ``check`` encodes pictures with the default pack as
-users do and stores the SSIMULACRA2 of each; ``table`` writes how far it spreads between the marks
-``<!-- benchmark:quality -->`` and ``<!-- end -->``.
+it) at every trained level and stores features (calotype.codec.visual) and SSIMULACRA2, for as long as it may;
+photographs that are stored for the same pack are not measured again. ``fit`` makes ``visual`` of it by ridge
+regression and writes it into the pack's manifest.json; a pack exported anew from the same weights takes the
+same file. Photographs of a pack with the same encoder and another decoder may stay in the file: under
+``before``, with ``shifts``, what is to be added to their level for each of `SCORES`. ``check`` encodes pictures
+with the default pack as users do and stores the SSIMULACRA2 of each; ``table`` writes how far it spreads
+between the marks ``<!-- benchmark:quality -->`` and ``<!-- end -->``.
 """
 
 from __future__ import annotations

@@ -11,10 +11,12 @@ for the picture at hand, in one pass, from its latents y alone. What is looked a
   fine texture that they hold. Both as means of logarithms.
 * Over how many channels the energy is spread, as an entropy: few in a picture that is blurred or enlarged.
 
-A linear function of these, fitted on photographs (``benchmarks/quality.py``) and stored in the pack's manifest,
-gives a level for each of some scores. Between them, and to both ends, levels rise evenly. The last three were
-found by leaving out photographs one twelfth at a time: at quality 60 the forecast then misses by 2.2 points
-(standard deviation) instead of 3.2. What quantising really loses at the foretold level says no more: tried.
+A linear function of these, fitted on photographs (``benchmarks/quality.py``) and stored in the pack's
+manifest, gives a level for each of some scores. Between them, and to both ends, levels rise evenly.
+
+The last three were found by leaving out a twelfth of the photographs at a time: at quality 60 the forecast
+then misses by 2.2 points (standard deviation) instead of 3.2. Tried as well: what quantising really loses at
+the foretold level. It says no more.
 """
 
 from __future__ import annotations
