@@ -204,7 +204,7 @@ def table(stored: dict[str, Any]) -> str:
     """Mean, standard deviation and ends of the scores, by set and quality, as Markdown."""
     rows, cells = stored["files"], []
     for name in dict.fromkeys(row["set"] for row in rows):
-        for quality in dict.fromkeys(row["quality"] for row in rows):
+        for quality in sorted({row["quality"] for row in rows}):
             found = np.array([r["score"] for r in rows if (r["set"], r["quality"]) == (name, quality)])
             cells.append([f"{name}, {len(found)}", f"{quality:g}", *_spread(found)])
     heads = ["set, pictures", "quality", "mean", "standard deviation", "from, to"]
