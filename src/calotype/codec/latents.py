@@ -35,7 +35,8 @@ def quantise(networks: Networks, y: Floats, thin: tuple[bool, bool] = (False, Fa
     pack, level = networks.pack, networks.level
     wish = Wish(pack.unit, level.gains["low_gain"], level.gains["high_gain"], pack.keeps)
     finest = np.concatenate((wish.low_gain[-1], wish.high_gain[-1]))
-    zone = masking.zones(y[0], pack.visual_steps) if pack.manifest.visual else masking.plain(*y.shape[-2:])
+    looks = pack.manifest.visual is not None
+    zone = masking.zones(y[0], pack.visual_measures.step) if looks else masking.plain(*y.shape[-2:])
     if thin[0]:
         zone[-1] = 0
     if thin[1]:

@@ -49,7 +49,7 @@ def plain(height: int, width: int) -> NDArray[np.uint8]:
 def zones(y: Floats, step: Floats) -> NDArray[np.uint8]:
     """Which zone each place of y [M, h, w] is in, [h, w].
 
-    step: [M - 16, 1], that of `visual.steps`
+    step: [M - 16, 1], that of `visual.measures`
     """
     energy = visual.energies(y, step).sum(0).reshape(y.shape[1:])
     octave = STRENGTH * (np.log2(1 + _mean_around(energy)) - MIDDLE)

@@ -51,10 +51,10 @@ manifest.json::
     "quality"          [[0, 0], [100, 1792]] and points between: quality to level, piecewise linear, strictly
                        rising in both, from quality 0 to 100
     "visual"           may be missing: how quality follows the look of a picture. {"scores": [20, ..., 80],
-                       "weights": [[15 numbers], ...], "bounds": [[low, high], ...]}: for each score of
-                       SSIMULACRA2, rising between 0 and 95, weights of 14 features of y and a constant, whose
-                       sum is the level that gives it, clipped to bounds (calotype.codec.visual). For
-                       encoders
+                       "weights": [[L + 7 numbers], ...], "bounds": [[low, high], ...]}: for each score of
+                       SSIMULACRA2, rising between 0 and 95, weights of L + 6 features of y and a constant,
+                       whose sum is the level that gives it, clipped to bounds (calotype.codec.visual). For
+                       encoders; L >= 3
     "z_limit"          |z| <= z_limit; a file with a larger one is damaged
     "analysis_margin"  latents (16 pixels) by which an analysis window overlaps its neighbours
     "synthesis_margin" latents by which a synthesis window does
@@ -178,9 +178,9 @@ class Pack:
         return self.manifest.ladder.quality_of(level)
 
     @functools.cached_property
-    def visual_steps(self) -> NDArray[np.float32]:
-        """What calotype.codec.visual measures latents by, [M - 16, 1], for packs with ``visual``."""
-        return visual.steps(self._tables)
+    def visual_measures(self) -> visual.Measures:
+        """What calotype.codec.visual measures latents by, for packs with ``visual``."""
+        return visual.measures(self._tables)
 
     def file(self, name: str) -> bytes:
         """One of its files, checked against its hash. Raises PackError."""
