@@ -10,10 +10,10 @@
 it) at every trained level and stores features (calotype.codec.visual) and SSIMULACRA2, for as long as it may;
 photographs that are stored for the same pack are not measured again. ``fit`` makes ``visual`` of it by ridge
 regression and writes it into the pack's manifest.json; a pack exported anew from the same weights takes the
-same file. Photographs measured before decoder or rounding changed may stay in the file: under ``before``, each
-time with ``shifts``, what is to be added to their level for each of `SCORES`. ``check`` encodes pictures with
-the default pack as users do and stores the SSIMULACRA2 of each; ``table`` writes how far it spreads between
-the marks ``<!-- benchmark:quality -->`` and ``<!-- end -->``.
+same file. Photographs measured before decoder or rounding changed may stay in the file: under ``before``,
+each time with ``shifts``, what is to be added to their level for each of `SCORES`. ``check`` encodes pictures
+with the default pack as users do and stores the SSIMULACRA2 of each; ``table`` writes how far it spreads
+between the marks ``<!-- benchmark:quality -->`` and ``<!-- end -->``.
 """
 
 from __future__ import annotations
