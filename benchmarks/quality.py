@@ -10,10 +10,10 @@
 it) at every trained level and stores features (calotype.codec.visual) and SSIMULACRA2, for as long as it may;
 photographs that are stored for the same pack are not measured again. ``fit`` makes ``visual`` of it by ridge
 regression and writes it into the pack's manifest.json; a pack exported anew from the same weights takes the
-same file. Photographs of a pack with the same encoder and another decoder may stay in the file: under
-``before``, with ``shifts``, what is to be added to their level for each of `SCORES`. ``check`` encodes
-pictures with the default pack as users do and stores the SSIMULACRA2 of each; ``table`` writes how far it
-spreads between the marks ``<!-- benchmark:quality -->`` and ``<!-- end -->``.
+same file. Photographs measured before decoder or rounding changed may stay in the file: under ``before``,
+each time with ``shifts``, what is to be added to their level for each of `SCORES`. ``check`` encodes pictures
+with the default pack as users do and stores the SSIMULACRA2 of each; ``table`` writes how far it spreads
+between the marks ``<!-- benchmark:quality -->`` and ``<!-- end -->``.
 """
 
 from __future__ import annotations
@@ -144,11 +144,12 @@ def _score(pixels: NDArray[np.uint8], pack: Pack, level: int) -> float:
 
 def fit(stored: dict[str, Any]) -> dict[str, Any]:
     """The field ``visual``, from what ``measure`` stored."""
-    before = stored.get("before", {"photographs": [], "shifts": 0})
-    rows = [*stored["photographs"], *before["photographs"]]
+    groups = [{"shifts": 0, **group} for group in (stored, *stored.get("before", []))]
+    rows = [row for group in groups for row in group["photographs"]]
     x = np.array([row["features"] for row in rows])
-    levels = np.array([_levels(row["scores"]) for row in rows])
-    levels[len(stored["photographs"]) :] += before["shifts"]
+    levels = np.array(
+        [_levels(r["scores"]) + group["shifts"] for group in groups for r in group["photographs"]]
+    )
     mean, spread = x.mean(0), x.std(0)
     z = np.column_stack(((x - mean) / spread, np.ones(len(x))))
     penalty = RIDGE * len(x) * np.diag([*np.ones(x.shape[1]), 0.0])

@@ -64,7 +64,7 @@ def test_photographs_of_a_pack_before_are_shifted(script: ModuleType) -> None:
     rows = _photographs(40)
     shifts = [10, 20, 30, 40, 50, 60, 70]
     plain = script.fit({"photographs": rows})
-    shifted = script.fit({"photographs": [], "before": {"photographs": rows, "shifts": shifts}})
+    shifted = script.fit({"photographs": [], "before": [{"photographs": rows, "shifts": shifts}]})
     moved = np.array(shifted["weights"]) - np.array(plain["weights"])
     np.testing.assert_allclose(moved[:, :-1], 0, atol=0.011)
     np.testing.assert_allclose(moved[:, -1], shifts, atol=0.011)
