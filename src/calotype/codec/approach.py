@@ -99,8 +99,8 @@ class Approach(Mixture):
 def pick(
     bits: NDArray[np.float64], errors: NDArray[np.float64], lowest: float, share: float
 ) -> NDArray[np.int64]:
-    """Which form of each tile, [tiles], makes a file whose size is so far on the way from what the lowest worth
-    of an error gives to no loss.
+    """Which form of each tile, [tiles], makes a file whose size is so far on the way from what the lowest
+    worth of an error gives to no loss.
 
     bits, errors: [tiles, forms], one of each tile without error; infinite bits for a form that it lacks
     share:        0 to 1, of the way between the logarithms of the sizes
