@@ -6,7 +6,7 @@ PARTS = {
     "The codec": (
         "codec",
         "What `import calotype` gives, and what it raises.",
-        "encode decode preview save open probe errors codec.convert.ConversionWarning",
+        "encode decode preview save open probe errors",
     ),
     "Pillow and imageio": (
         "plugins",

@@ -30,11 +30,18 @@ if _interrupt.is_command():
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from calotype.errors import CalotypeError, FormatError, ImageError, LimitError, PackError
+from calotype.errors import (
+    CalotypeError,
+    ConversionWarning,
+    FormatError,
+    ImageError,
+    LimitError,
+    PackError,
+)
 from calotype.plugins import pillow as _pillow
 
 if TYPE_CHECKING:
-    from calotype.api import ConversionWarning, decode, encode, open, preview, probe, save
+    from calotype.api import decode, encode, open, preview, probe, save
 
     __version__: str
 

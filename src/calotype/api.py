@@ -18,12 +18,11 @@ from PIL import Image
 
 from calotype import bitstream
 from calotype.codec import arguments
-from calotype.codec.convert import ConversionWarning
 from calotype.codec.files import write_file
 from calotype.codec.image import Picture
 from calotype.codec.metadata import ExifLike, Keep
 from calotype.codec.rate import Target
-from calotype.errors import FormatError, ImageError
+from calotype.errors import ConversionWarning, FormatError, ImageError
 
 if TYPE_CHECKING:
     from calotype.codec.bits import Bits

@@ -52,6 +52,10 @@ class ImageError(CalotypeError):
     """A picture cannot be read, or is of a kind that is not supported."""
 
 
+class ConversionWarning(UserWarning):
+    """A picture was converted in a way that loses something beside the compression, such as 16 bits to 8."""
+
+
 def describe(error: BaseException, source: str | None = None) -> str:
     """One line for an error: the file that it is about, then what is wrong.
 

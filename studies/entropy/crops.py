@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from calotype.codec import latents
+from calotype.codec import latents, masking
 from calotype.codec.networks import Networks
 from calotype.codec.pack import Pack
 from calotype.coder import Classes, Wish
@@ -56,7 +56,7 @@ class Crop:
     def choose(self, z: Array) -> Array:
         """The encoder's residuals for other hyper-latents."""
         gains = self.level.feeds["low_gain"], self.level.feeds["high_gain"]
-        wish = Wish(self.pack.unit, *gains, self.pack.keeps)
+        wish = Wish(self.pack.unit, *gains, self.pack.keeps[masking.PLAIN][None])
         steps = self.level.steps
         return self.pack.coder.choose(self.level.parser, self.pack.decoder, steps, wish, self.y[0], z)
 

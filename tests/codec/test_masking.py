@@ -1,11 +1,15 @@
-"""Busy places are rounded more boldly with packs for eyes, and with no others."""
+"""Busy places are rounded more boldly with packs for eyes, and thin borders less so with all."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
+from PIL import Image
 
 import calotype
+from calotype.cli import demo
 from calotype.codec import library, masking
 from calotype.codec.pack import Pack
 
@@ -41,9 +45,28 @@ def test_keeps_fall_with_the_zone() -> None:
     assert found[len(masking.OCTAVES) // 2] == pytest.approx(keep)
 
 
-def test_packs_for_squared_error_have_one_zone(pack: Pack) -> None:
-    assert library.load("photo-psnr").keeps.shape == (1, 64)
-    assert pack.keeps.shape == (len(masking.OCTAVES), 64)
+def test_a_plain_place_is_rounded_as_the_pack_says(pack: Pack) -> None:
+    for some in (pack, library.load("photo-psnr")):
+        assert np.array_equal(some.keeps[masking.plain(1, 1)[0, 0]], some._tables["keep"])
+
+
+@pytest.mark.parametrize("tune", ["eyes", "psnr"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_thin_borders_are_as_good_as_the_rest(
+    tune: Literal["eyes", "psnr"], turned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Image.open(demo.PHOTO) as image:
+        photo = np.asarray(image)[100:300, 100:299]  # three columns beyond a multiple of 16
+    pixels = np.ascontiguousarray(photo.swapaxes(0, 1) if turned else photo)
+
+    def last() -> float:
+        decoded = np.asarray(calotype.decode(calotype.encode(pixels, 60, tune=tune)))
+        error = np.square(pixels - decoded.astype(float))
+        return float((error[-3:] if turned else error[:, -3:]).mean())
+
+    with_care = last()
+    monkeypatch.setattr(masking, "THIN", 0)
+    assert with_care < 0.95 * last()
 
 
 def test_a_zone_without_a_row_is_refused(pack: Pack) -> None:

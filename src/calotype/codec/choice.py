@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from calotype.bitstream import Box
-from calotype.codec import latents, tiles
+from calotype.codec import latents, masking, tiles
 from calotype.codec.analysis import Analysis
 from calotype.codec.effort.worth import Worths
 from calotype.codec.latents import Floats, Latents, Networks
@@ -24,7 +24,7 @@ class Choice:
     def integers(self, networks: Networks, tile: int, y: Floats) -> Latents:
         """Those of tile k, from what ``Analysis.each`` gives for it."""
         if not self.effort:
-            return latents.quantise(networks, y)
+            return latents.quantise(networks, y, self._thin(tile))
         key = (networks.level.number, tile)
         if key in self._refined:
             return self._refined[key]
@@ -32,6 +32,14 @@ class Choice:
         if self.analysis.kept:  # a search asks twice: for the likeness, and for the file
             self._refined[key] = found
         return found
+
+    def _thin(self, tile: int) -> tuple[bool, bool]:
+        """Whether the tile's last row, and its last column, of latents have few pixels in the picture."""
+        box, bounds = self.analysis.tile(tile), self.analysis.bounds
+        ends = (box.bottom == bounds.bottom, box.right == bounds.right)
+        sides = self.analysis.pixels.shape[:2]
+        rows, columns = (end and 0 < side % tiles.STRIDE <= masking.THIN for end, side in zip(ends, sides))
+        return rows, columns
 
     def _refine(self, networks: Networks, tile: int, y: Floats) -> Latents:
         from calotype.codec.effort import refine  # late: most files are coded without

@@ -20,7 +20,7 @@
 
 Modes are those of Pillow. What becomes of colours is decided in :mod:`calotype.codec.colour`. *Noted* means
 that a sentence is put in ``Picture.notes``: the command line prints it, and the Python functions give it as a
-:class:`ConversionWarning`.
+:class:`calotype.errors.ConversionWarning`.
 """
 
 from __future__ import annotations
@@ -45,10 +45,6 @@ _FIRST = {
     "HEIF": "HEIC file of several pictures: only the primary one is kept",
     "PSD": "Photoshop file: only the merged picture is kept, not its layers",
 }
-
-
-class ConversionWarning(UserWarning):
-    """A picture was converted in a way that loses something beside the compression, such as 16 bits to 8."""
 
 
 class DamageError(ImageError):

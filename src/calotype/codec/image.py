@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from calotype.codec import convert, icc, mend, metadata, source
+from calotype.codec import icc, metadata
 from calotype.codec.exif import bare
-from calotype.codec.hidden import conceal
 from calotype.errors import ImageError
 
 UInt8Array = NDArray[np.uint8]
@@ -104,6 +103,8 @@ class Picture:
         Raises ImageError when the image cannot be read or is of a kind that Calotype refuses
         (see :mod:`calotype.codec.convert`).
         """
+        from calotype.codec import convert, mend, source  # late: a decoder reads no pictures
+
         file = None
         try:
             plain = convert.to_8_bit(image, frame)
@@ -170,6 +171,8 @@ class Picture:
         """The picture with colours where alpha is 0 that cost least (:mod:`calotype.codec.hidden`)."""
         if self.alpha is None:
             return self
+        from calotype.codec.hidden import conceal  # late: for encoders alone
+
         pixels = conceal(self.pixels, self.alpha)
         if self.grey and pixels is not self.pixels:  # filled channel by channel, which rounding could part
             pixels[:, :, 1:] = pixels[:, :, :1]

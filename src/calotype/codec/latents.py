@@ -28,8 +28,11 @@ SKIPPED = 2 * CLASSES
 """The table of high channels whose residuals are 0 and not coded."""
 
 
-def quantise(networks: Networks, y: Floats) -> Latents:
-    """The integers that are coded for y [1, M, h, w]; r is 0 where it is not coded."""
+def quantise(networks: Networks, y: Floats, thin: tuple[bool, bool] = (False, False)) -> Latents:
+    """The integers that are coded for y [1, M, h, w]; r is 0 where it is not coded.
+
+    thin: whether few of the pixels under the last row, and under the last column, are in the picture
+    """
     height, width = y.shape[-2:]
     inside = np.zeros((1, 1, height + -height % MULTIPLE, width + -width % MULTIPLE), np.float32)
     inside[..., :height, :width] = 1
@@ -37,7 +40,11 @@ def quantise(networks: Networks, y: Floats) -> Latents:
     z = np.ascontiguousarray(z[..., : -(-height // CELL), : -(-width // CELL)])
     pack, level = networks.pack, networks.level
     wish = Wish(pack.unit, level.feeds["low_gain"], level.feeds["high_gain"], pack.keeps)
-    zone = masking.zones(y[0], pack.visual_steps) if pack.manifest.visual else None
+    zone = masking.zones(y[0], pack.visual_steps) if pack.manifest.visual else masking.plain(height, width)
+    if thin[0]:
+        zone[-1] = 0
+    if thin[1]:
+        zone[:, -1] = 0
     whole = np.ascontiguousarray(y[0])
     r = pack.coder.choose(level.parser, pack.decoder, level.steps, wish, whole, z[0].astype(np.int32), zone)
     return Latents(z, r[None].astype(np.float32))

@@ -6,6 +6,11 @@ is raised to a power that grows with the energy of the place: above 1 among leav
 differ in nothing else. Tried on pack 4cd86b83 and three pictures each of Kodak and `large`: BD-rate by
 SSIMULACRA2 -1.0 %, by ColorVideoVDP -1.0 %, by MS-SSIM -1.1 %, by Butteraugli -0.1 %. Stronger masking wins
 nothing more.
+
+At the right and lower border of a picture, where few of a latent's pixels are in it, `keep` is raised to the
+least power with every pack: those few pixels are seen no less than others, and there is little to gain by
+saving on them. Tried on twelve crops of Kodak at quality 60: where 1 to 8 columns are left, the error of the
+last four falls from up to 1.42 times the interior's to 1.23, and files of 350 x 350 pixels grow by 0.3 %.
 """
 
 from __future__ import annotations
@@ -23,6 +28,10 @@ MIDDLE = 5.0
 """Energy, as a power of 2 of squared steps, of a place whose `keep` is left as it is."""
 OCTAVES = np.linspace(-1.25, 1.25, 11)
 """The powers there are, as powers of 2; one for each zone."""
+PLAIN = len(OCTAVES) // 2
+"""The zone of the power 1."""
+THIN = 8
+"""Pixels of the last latents' 16 that are in the picture, at most, where these count as border."""
 AROUND = 3
 """Places on a side of the square whose energy counts."""
 
@@ -30,6 +39,11 @@ AROUND = 3
 def keeps(keep: Floats) -> Floats:
     """`keep` [classes] for each zone, [zones, classes]."""
     return np.asarray(keep ** np.exp2(OCTAVES)[:, None], np.float32)  # 0 stays 0
+
+
+def plain(height: int, width: int) -> NDArray[np.uint8]:
+    """Zones [height, width] that leave every `keep` as it is."""
+    return np.full((height, width), PLAIN, np.uint8)
 
 
 def zones(y: Floats, step: Floats) -> NDArray[np.uint8]:

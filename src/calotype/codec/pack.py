@@ -137,8 +137,7 @@ class Pack:
     ``manifest``  its fields (calotype.codec.manifest)
     ``r_tables``  TableSet of the classes of r
     ``z_tables``  TableSet of the hyper-latents
-    ``keeps``     float32 [zones, classes], `keep` for each zone of calotype.codec.masking; one with packs
-                  that are not for eyes
+    ``keeps``     float32 [zones, classes], `keep` for each zone of calotype.codec.masking
     ``unit``      float32 [M]
 
     Raises PackError (see *Who checks what* above).
@@ -162,7 +161,7 @@ class Pack:
             self.r_tables = TableSet.from_arrays(_with_prefix(self._tables, "r_"))
             self.z_tables = TableSet.from_arrays(_with_prefix(self._tables, "z_"))
             keep = tables.keep(self._tables, len(self.r_tables), len(self.z_tables))
-            self.keeps = masking.keeps(keep) if self.manifest.visual else keep[None]
+            self.keeps = masking.keeps(keep)
         except (KeyError, ValueError) as error:
             raise self._error(f"{manifest.TABLES}: {error}") from error
         self._coder: LatentCoder | None = None
