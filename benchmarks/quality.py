@@ -6,13 +6,14 @@
         [--out docs/results/quality.json]
     python benchmarks/quality.py table docs/results/quality.json docs/guide.md
 
-``measure`` encodes photographs (what training saw; of large ones a part, and of some of these the whole,
-reduced) at every trained level and stores features (calotype.codec.visual) and SSIMULACRA2, for as long as it
-may; photographs that are stored for the same pack are not measured again. ``fit`` makes ``visual`` of it by
-ridge regression and writes it into the pack's manifest.json; a pack exported anew from the same weights takes
-the same file. ``check`` encodes pictures with the default pack as
-users do and stores the SSIMULACRA2 of each; ``table`` writes how far it spreads between the marks
-``<!-- benchmark:quality -->`` and ``<!-- end -->``.
+``measure`` encodes photographs (what training saw; of large ones a part or the whole, reduced, as chance has
+it) at every trained level and stores features (calotype.codec.visual) and SSIMULACRA2, for as long as it may;
+photographs that are stored for the same pack are not measured again. ``fit`` makes ``visual`` of it by ridge
+regression and writes it into the pack's manifest.json; a pack exported anew from the same weights takes the
+same file. Photographs measured before decoder or rounding changed may stay in the file: under ``before``,
+each time with ``shifts``, what is to be added to their level for each of `SCORES`. ``check`` encodes pictures
+with the default pack as users do and stores the SSIMULACRA2 of each; ``table`` writes how far it spreads
+between the marks ``<!-- benchmark:quality -->`` and ``<!-- end -->``.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ import json
 import random
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,8 @@ from calotype.records.script import guarded, made_of
 
 NAME = "quality"
 SCORES = (20, 30, 40, 50, 60, 70, 80)
-SIDES, LARGE, REDUCED, SHARE = (1024, 768), 900_000, 500_000, 0.35
-"""Of photographs above `LARGE` pixels a part of `SIDES`; of that share also the whole at `REDUCED`."""
+SIDES, LARGE, REDUCED, SHARE = (1024, 768), 900_000, (600_000, 1_200_000, 2_000_000), 0.45
+"""Of photographs above `LARGE` pixels a part of `SIDES`; of that share the whole at one of `REDUCED`."""
 RIDGE = 0.01
 BELIEVED = (1.0, 99.0)
 """Percentiles of the photographs' levels, beyond which none is believed."""
@@ -94,46 +94,47 @@ def main(arguments: list[str] | None = None) -> None:
 
 def measure(given: argparse.Namespace, words: list[str]) -> None:
     """Store features and the scores at all trained levels, photograph by photograph, as chance has it."""
-    pack, chance, end = Pack(given.pack), random.Random(0), time.monotonic() + 60 * given.minutes
+    pack, end = Pack(given.pack), time.monotonic() + 60 * given.minutes
     names = find_images(given.photos)
-    chance.shuffle(names)
+    random.Random(0).shuffle(names)
     stored = made_of(given.out, dict) if given.out.exists() else {}
     same = stored.get("pack") == pack.manifest.id[:8]
     rows: list[dict[str, Any]] = stored["photographs"] if same else []
-    known = {row["photo"] for row in rows}
+    known, kept = {row["photo"] for row in rows}, {k: v for k, v in stored.items() if k == "before"}
     for path in names:
         if time.monotonic() > end:
             break
-        parts = list(_parts(path, chance))
-        for pixels in parts if path.stem not in known else []:
+        if path.stem not in known:
+            pixels = _part(path)
             scores = [_score(pixels, pack, k) for k in range(0, pack.manifest.max_level + 1, STEPS)]
             found = [round(float(value), 5) for value in features(pack, pixels)]
             rows.append({"photo": path.stem, "features": found, "scores": [round(s, 2) for s in scores]})
-        text = json.dumps({**provenance(words), "pack": pack.manifest.id[:8], "photographs": rows})
+        about = {**provenance(words), "pack": pack.manifest.id[:8]}
+        text = json.dumps({**about, "photographs": rows, **(kept if same else {})})
         write_file(given.out, text.replace('{"photo', '\n {"photo').encode() + b"\n", overwrite=True)
 
 
 def features(pack: Pack, pixels: NDArray[np.uint8]) -> Floats:
     """What the encoder makes of a picture of one tile."""
     whole = tiles.latent_box(tiles.Box(0, 0, pixels.shape[1], pixels.shape[0]))
-    y = pack.graph("analysis").run({"pixels": tiles.cut(pixels, whole)})
-    return visual.features([visual.sums(y, pack.visual_steps)])
+    y = pack.encoder.analysis(tiles.cut(pixels, whole)[0])[None]
+    apart = visual.APART if y[0, 0].size > visual.FEW else 1
+    return visual.features([visual.sums(y, pack.visual_measures, apart)], pack.manifest.levels)
 
 
-def _parts(path: Path, chance: random.Random) -> Iterator[NDArray[np.uint8]]:
+def _part(path: Path) -> NDArray[np.uint8]:
     with Image.open(path) as file:
         image = file.convert("RGB")
-    width, height = image.size
+    chance, (width, height) = random.Random(path.stem), image.size
     if width * height <= LARGE:
-        yield np.asarray(image)
-        return
-    w, h = min(width, SIDES[0]), min(height, SIDES[1])
-    left, top = chance.randrange(width - w + 1), chance.randrange(height - h + 1)
-    yield np.asarray(image.crop((left, top, left + w, top + h)))
-    if chance.random() < SHARE:
-        scale = (REDUCED / (width * height)) ** 0.5
-        size = round(width * scale), round(height * scale)
-        yield np.asarray(image.resize(size, Image.Resampling.LANCZOS))
+        return np.asarray(image)
+    if chance.random() < 1 - SHARE:
+        w, h = min(width, SIDES[0]), min(height, SIDES[1])
+        left, top = chance.randrange(width - w + 1), chance.randrange(height - h + 1)
+        return np.asarray(image.crop((left, top, left + w, top + h)))
+    scale = min(1.0, (chance.choice(REDUCED) / (width * height)) ** 0.5)
+    size = round(width * scale), round(height * scale)
+    return np.asarray(image.resize(size, Image.Resampling.LANCZOS))
 
 
 def _score(pixels: NDArray[np.uint8], pack: Pack, level: int) -> float:
@@ -143,15 +144,19 @@ def _score(pixels: NDArray[np.uint8], pack: Pack, level: int) -> float:
 
 def fit(stored: dict[str, Any]) -> dict[str, Any]:
     """The field ``visual``, from what ``measure`` stored."""
-    x = np.array([row["features"] for row in stored["photographs"]])
-    levels = np.array([_levels(row["scores"]) for row in stored["photographs"]])
+    groups = [{"shifts": 0, **group} for group in (stored, *stored.get("before", []))]
+    rows = [row for group in groups for row in group["photographs"]]
+    x = np.array([row["features"] for row in rows])
+    levels = np.array(
+        [_levels(r["scores"]) + group["shifts"] for group in groups for r in group["photographs"]]
+    )
     mean, spread = x.mean(0), x.std(0)
     z = np.column_stack(((x - mean) / spread, np.ones(len(x))))
     penalty = RIDGE * len(x) * np.diag([*np.ones(x.shape[1]), 0.0])
     weights = np.linalg.solve(z.T @ z + penalty, z.T @ levels)
     slopes = weights[:-1] / spread[:, None]
     constants = weights[-1] - mean @ slopes
-    highest = STEPS * (len(stored["photographs"][0]["scores"]) - 1)
+    highest = STEPS * (len(rows[0]["scores"]) - 1)
     bounds = np.percentile(levels, BELIEVED, axis=0).clip(0, highest).round()
     return {
         "scores": list(SCORES),
@@ -200,7 +205,7 @@ def table(stored: dict[str, Any]) -> str:
     """Mean, standard deviation and ends of the scores, by set and quality, as Markdown."""
     rows, cells = stored["files"], []
     for name in dict.fromkeys(row["set"] for row in rows):
-        for quality in dict.fromkeys(row["quality"] for row in rows):
+        for quality in sorted({row["quality"] for row in rows}):
             found = np.array([r["score"] for r in rows if (r["set"], r["quality"]) == (name, quality)])
             cells.append([f"{name}, {len(found)}", f"{quality:g}", *_spread(found)])
     heads = ["set, pictures", "quality", "mean", "standard deviation", "from, to"]

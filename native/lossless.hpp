@@ -39,27 +39,33 @@ inline std::vector<std::uint8_t> encode(std::uint8_t* data, Shape shape, Way way
     return writer.finish();
 }
 
-// The ways that may be best, judging by some rows in the middle: guessing whole pixels takes time to learn, so
-// more than one is left; one alone when what may be spent is limited, for that is a trial. None when all would cost
-// twice of it.
+// The ways that may be best, judging by some rows in the middle: whether whole pixels are guessed is found out with one
+// kind of colours, the others are tried with what was better. Guessing takes time to learn, so more than one way is
+// left; one alone when what may be spent is limited, for that is a trial. None when all would cost twice of it.
 inline std::vector<Way> choose(const std::uint8_t* data, Shape shape, const Terms& terms) {
-    const Shape strip = {shape.width, std::min<std::size_t>(shape.height, 64), shape.channels};
+    const std::size_t rows = shape.height < 512 ? 32 : 64;
+    const Shape strip = {shape.width, std::min(shape.height, rows), shape.channels};
     const std::size_t row = shape.width * shape.channels;
     const std::uint8_t* from = data + (shape.height - strip.height) / 2 * row;
-    const unsigned colours = shape.channels < 3 ? 1 : terms.exact() ? 3 : 2;  // errors of luma would add up
-    std::vector<Way> ways, best;
-    std::vector<std::size_t> sizes;
-    for (unsigned i = 0; i < 2 * colours; ++i) {
-        ways.push_back({i % colours, i < colours, terms.step});
+    std::vector<std::pair<std::size_t, Way>> tried;
+    const auto attempt = [&](unsigned colour, bool screen) {
+        const Way way = {colour, screen, terms.step};
         std::vector<std::uint8_t> copy(from, from + strip.height * row);
-        sizes.push_back(encode(copy.data(), strip, ways.back(), {terms.step}).size());
-    }
-    const std::size_t least = *std::min_element(sizes.begin(), sizes.end());
+        return tried.emplace_back(encode(copy.data(), strip, way, {terms.step}).size(), way).first;
+    };
+    const unsigned colours = shape.channels < 3 ? 1 : terms.exact() ? 3 : 2;  // errors of luma would add up
+    const unsigned usual = colours > 1 ? 1 : 0;
+    const std::size_t guessed = attempt(usual, true), not_guessed = attempt(usual, false);
+    for (unsigned colour = 0; colour < colours; ++colour)
+        if (colour != usual) attempt(colour, guessed <= not_guessed);
+    std::stable_sort(tried.begin(), tried.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    const std::size_t least = tried[0].first;
     const double share = static_cast<double>(strip.height) / static_cast<double>(shape.height);
     if (terms.exact() && 8.0 * static_cast<double>(least) > 2 * terms.most * share + 1000) return {};
     const std::size_t near = least + (terms.most < Terms().most ? 0 : least / 32);
-    for (std::size_t i = 0; i < ways.size(); ++i)
-        if (sizes[i] <= near) best.push_back(ways[i]);
+    std::vector<Way> best;
+    for (const auto& [size, way] : tried)
+        if (size <= near) best.push_back(way);
     return best;
 }
 
@@ -72,8 +78,8 @@ inline std::vector<std::uint8_t> encode(std::uint8_t* data, Shape shape, const T
     if (terms.step < 1 || terms.step > max_step) throw std::invalid_argument("step must be 1 to 32");
     if (like >= 0) {
         const Way way = way_of(static_cast<unsigned>(like));
-        const bool plain = shape.channels < 3 || (!terms.exact() && way.colour == 2);
-        return encode(data, shape, Way{plain ? 0 : way.colour % 3, way.screen, terms.step}, terms);
+        const unsigned colour = shape.channels < 3 ? 0 : way.colour == 2 && !terms.exact() ? 1 : way.colour % 3;
+        return encode(data, shape, Way{colour, way.screen, terms.step}, terms);
     }
     std::vector<std::uint8_t> best, pixels;
     for (const Way& way : choose(data, shape, terms)) {

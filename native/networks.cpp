@@ -1,8 +1,9 @@
-// Python binding of the networks from integers to pixels. The Python face with the full documentation is
-// calotype/coder/networks.py.
+// Python binding of the networks from integers to pixels, and of an encoder's. The Python face with the full
+// documentation is calotype/coder/networks.py.
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 
+#include "analysis.hpp"
 #include "binding.hpp"
 
 using namespace calotype;
@@ -67,6 +68,32 @@ void preview(const Networks& net, const StepArrays& steps, const Ints<3>& r, con
     net.small(s, r.data(), h, w, pixels.data());
 }
 
+using fixed::EncoderNetworks;
+
+void analyse(const EncoderNetworks& net, const Array<const std::uint8_t, 3>& pixels, const Floats<1>& unit, const Array<float, 3>& y) {
+    const std::size_t m = net.analysis.latents(), h = side(y.shape(1)), w = side(y.shape(2));
+    check_shape("y", y, {m, h, w});
+    check_shape("unit", unit, {m});
+    check_shape("pixels", pixels, {16 * h, 16 * w, 3});
+    nb::gil_scoped_release release;
+    net.analysis.run(pixels.data(), h, w, unit.data(), y.data());
+}
+
+void hyper(const EncoderNetworks& net, const Floats<3>& y, const Floats<1>& unit, const Floats<1>& gain,
+           const Ints<1>& z_mul, std::int32_t limit, const Array<std::int32_t, 3>& z) {
+    const std::size_t m = net.analysis.latents(), k = net.hyper.hyper(), h = side(y.shape(1)), w = side(y.shape(2));
+    check_shape("y", y, {m, h, w});
+    check_shape("unit", unit, {m});
+    check_shape("gain", gain, {m});
+    check_shape("z_mul", z_mul, {k});
+    check_shape("z", z, {k, (h + 1) / 2, (w + 1) / 2});
+    if (limit < 0) throw std::invalid_argument("limit must not be below 0");
+    for (std::size_t i = 0; i < k; ++i)
+        if (z_mul.data()[i] < 1) throw std::invalid_argument("z_mul must be above 0");
+    nb::gil_scoped_release release;
+    net.hyper.run(y.data(), h, w, unit.data(), gain.data(), z_mul.data(), limit, z.data());
+}
+
 }  // namespace
 
 void bind_networks(nb::module_& m) {
@@ -84,4 +111,14 @@ void bind_networks(nb::module_& m) {
              "y"_a.noconvert())
         .def("synthesis", &synthesis, "vector"_a, "y"_a.noconvert(), "pixels"_a.noconvert())
         .def("preview", &preview, "steps"_a, "r"_a.noconvert(), "pixels"_a.noconvert());
+    nb::class_<EncoderNetworks>(m, "EncoderNetworks")
+        .def("__init__",
+             [](EncoderNetworks* self, const nb::dict& arrays, const std::string& kernel) {
+                 new (self) EncoderNetworks(arrays_of(arrays), kernel_named(kernel));
+             },
+             "arrays"_a, "kernel"_a)
+        .def_prop_ro("channels", [](const EncoderNetworks& self) { return self.analysis.latents(); })
+        .def_prop_ro("hyper_channels", [](const EncoderNetworks& self) { return self.hyper.hyper(); })
+        .def("analysis", &analyse, "pixels"_a.noconvert(), "unit"_a, "y"_a.noconvert())
+        .def("hyper", &hyper, "y"_a.noconvert(), "unit"_a, "gain"_a, "z_mul"_a, "limit"_a, "z"_a.noconvert());
 }

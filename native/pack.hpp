@@ -139,8 +139,12 @@ private:
                 fail("manifest.json: files must be given by their SHA-256");
             hashes_[name] = hash.string;
         }
-        std::string listing;
-        for (const auto& [name, hash] : hashes_) listing += name + " " + hash + "\n";
+        std::string listing;  // of what decoders read, in this order: an encoder's files do not change the id
+        for (const char* name : {"networks.safetensors", "tables.safetensors"}) {
+            const auto found = hashes_.find(name);
+            if (found == hashes_.end()) fail(std::string("manifest.json: files must have ") + name);
+            listing += found->first + " " + found->second + "\n";
+        }
         const std::string id = Sha256::of(reinterpret_cast<const std::uint8_t*>(listing.data()), listing.size());
         const Json* given = m.find("id");
         if (given == nullptr || given->string != id) fail("manifest.json: the id does not follow from the files");

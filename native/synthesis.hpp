@@ -1,7 +1,7 @@
 // Latents to pixels, in integers (docs/FORMAT.md).
 #pragma once
 
-#include "layers.hpp"
+#include "bottlenecks.hpp"
 
 namespace calotype::fixed {
 
@@ -32,10 +32,8 @@ public:
     std::uint64_t bytes(std::size_t h, std::size_t w) const {
         std::uint64_t column = 64 + 16 * patch_size + 8 * patch_size * (convs_.size() + 2) +
                                4 * width_ * (blocks8_.size() + 2) +
-                               4 * sizeof(Byte) * (kept + 1) * up(channels_, 4) * (convs_.size() + 1);
-        for (const auto* some : {&blocks16_, &blocks8_})
-            for (const Block& b : *some)
-                column += 2 * sizeof(Byte) * ((kept + 1) * up(b.reduce.out, 4) + b.expand.padded);
+                               4 * sizeof(Byte) * (rows_kept + 1) * up(channels_, 4) * (convs_.size() + 1);
+        for (const auto* some : {&blocks16_, &blocks8_}) column += 2 * column_bytes(*some);
         return 2 * std::uint64_t{h} * w * latents_ + (std::uint64_t{w} + 2) * column;
     }
 
@@ -58,88 +56,11 @@ public:
     }
 
 private:
-    static constexpr std::size_t kept = 4;  // rows of a map that 3x3 layers look at: three, and they may be made in twos
-
-    struct Block {
-        Layer<Word> reduce;
-        Layer<Byte> conv, expand;
-    };
-    using Offsets = std::vector<std::int32_t>;
-
     static std::string name(std::size_t k) { return "synthesis.convs." + std::to_string(k); }
 
     static std::vector<Layer<Word>> finer(Loader& load, const std::string& name, std::size_t out, std::size_t in) {
         return load.parts<Word, std::int16_t>(name, 4, 4 * out, 1, {{in, word_peak}});
     }
-
-    static std::vector<Block> blocks(Loader& load, const std::string& prefix, std::size_t width) {
-        std::vector<Block> found;
-        for (std::size_t k = 0; load.has(prefix + std::to_string(k) + ".reduce"); ++k) {
-            const std::string n = prefix + std::to_string(k);
-            const std::size_t first = load.outputs(n + ".reduce"), second = load.outputs(n + ".conv");
-            found.push_back({load.words(n + ".reduce", first, 1, {{width, word_peak}}),
-                             load.bytes(n + ".conv", second, 3, first),
-                             load.bytes(n + ".expand", width, 1, second)});
-        }
-        return found;
-    }
-
-    // A stream of rows [w][width], of which `kept` are in memory, and the bottlenecks that change it in place:
-    // x + expand(conv(reduce(x))).
-    class Stream {
-    public:
-        Stream(const Kernels& kernels, const std::vector<Block>& blocks, Word* data, std::size_t kept, std::size_t h,
-               std::size_t w, std::size_t width)
-            : kernels_(kernels), blocks_(blocks), data_(data), kept_(kept), h_(h), w_(w), width_(width) {
-            for (const Block& b : blocks) stages_.push_back({{Synthesis::kept, h, w, b.reduce.out}, b.reduce.straight(),
-                                                             b.expand.straight(), 0, 0});
-        }
-
-        Word* at(std::size_t y) { return data_ + y % kept_ * w_ * width_; }
-
-        // Does what is still to be done for the first n rows behind all bottlenecks; `source(n)` for the first n before them.
-        template <class Source>
-        void want(std::size_t n, Source&& source) {
-            want(blocks_.size(), n, source);
-        }
-
-    private:
-        struct Stage {
-            Ring<Byte> t;
-            Offsets in, last;
-            std::size_t reduced, done;
-        };
-
-        template <class Source>
-        void want(std::size_t count, std::size_t n, Source& source) {
-            if (count == 0) return source(n);
-            const Block& b = blocks_[count - 1];
-            Stage& s = stages_[count - 1];
-            for (; s.done < n; ++s.done) {
-                const std::size_t seen = std::min(s.done + 2, h_);
-                want(count - 1, seen, source);
-                for (; s.reduced < seen; ++s.reduced)
-                    Row<Word>(kernels_, b.reduce, s.in, at(s.reduced), width_, w_, words_)
-                        .bytes(s.t.at(s.reduced), s.t.stride());
-                s.t.around(s.done, b.conv.padded, Layer<Byte>::unit, around_);
-                row_.resize(w_ * b.expand.padded);
-                Row<Byte>(kernels_, b.conv, around_, s.t.start(), s.t.stride(), w_, bytes_)
-                    .bytes(row_.data(), b.expand.padded);
-                Row<Byte>(kernels_, b.expand, s.last, row_.data(), b.expand.padded, w_, bytes_)
-                    .add(at(s.done), width_);
-            }
-        }
-
-        const Kernels& kernels_;
-        const std::vector<Block>& blocks_;
-        Word* data_;
-        std::size_t kept_, h_, w_, width_;
-        std::vector<Stage> stages_;
-        std::vector<const Word*> words_;
-        std::vector<const Byte*> bytes_;
-        std::vector<Byte> row_;
-        Offsets around_;
-    };
 
     // All layers, row by row.
     class Rows {
@@ -152,7 +73,7 @@ private:
               patches_((net.convs_.size() + 2) * 4 * w * patch_size),
               made_(net.convs_.size() + 1),
               in_(net.split_[0].straight()), in8_(net.up_[0].straight()), last_(net.out_.straight()) {
-            for (std::size_t k = 0; k < made_.size(); ++k) maps_.emplace_back(kept, 4 * h, 4 * w, net.channels_);
+            for (std::size_t k = 0; k < made_.size(); ++k) maps_.emplace_back(rows_kept, 4 * h, 4 * w, net.channels_);
         }
 
         // Row y of the patches, [4 w][48]. Rows are asked for one after the other.

@@ -58,6 +58,23 @@ class Networks:
         pixels: NDArray[np.uint8],
     ) -> None: ...
 
+class EncoderNetworks:
+    channels: int
+    hyper_channels: int
+    def __init__(self, arrays: dict[str, NDArray[Any]], kernel: str) -> None: ...
+    def analysis(
+        self, pixels: NDArray[np.uint8], unit: NDArray[np.float32], y: NDArray[np.float32]
+    ) -> None: ...
+    def hyper(
+        self,
+        y: NDArray[np.float32],
+        unit: NDArray[np.float32],
+        gain: NDArray[np.float32],
+        z_mul: NDArray[np.int32],
+        limit: int,
+        z: NDArray[np.int32],
+    ) -> None: ...
+
 class Latents:
     channels: int
     low_channels: int

@@ -49,13 +49,13 @@ class Crop:
         self.pack, self.pixels = pack, pixels
         self.networks = Networks(pack, pack.level(pack.level_of(quality)))
         self.level = self.networks.level
-        self.y = self.networks.run("analysis", pixels=pixels[None])
+        self.y = pack.encoder.analysis(pixels)[None]
         coded = latents.quantise(self.networks, self.y)
         self.z, self.r = coded.z[0].astype(np.int32), coded.r[0].astype(np.int32)
 
     def choose(self, z: Array) -> Array:
         """The encoder's residuals for other hyper-latents."""
-        gains = self.level.feeds["low_gain"], self.level.feeds["high_gain"]
+        gains = self.level.gains["low_gain"], self.level.gains["high_gain"]
         wish = Wish(self.pack.unit, *gains, self.pack.keeps[masking.PLAIN][None])
         steps = self.level.steps
         return self.pack.coder.choose(self.level.parser, self.pack.decoder, steps, wish, self.y[0], z)

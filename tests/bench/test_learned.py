@@ -6,12 +6,10 @@ import os
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 from tests.bench.conftest import scene
 
 from calotype.bench import codecs
-from calotype.bench.codecs import _onnx
 from calotype.bench.errors import BenchError
 from calotype.bench.runner import Settings, run
 
@@ -123,7 +121,6 @@ def test_our_own_codec() -> None:
 
 
 def test_complexity_of_a_pack() -> None:
-    pytest.importorskip("onnx")
     codec = codecs.get("calotype")
     if not codec.available():
         pytest.skip(str(codec.missing()))
@@ -135,49 +132,3 @@ def test_complexity_of_a_pack() -> None:
     )
     assert kmac["decode"] == pytest.approx(kmac["coder"] + kmac["mean"] + kmac["synthesis"])
     assert min(kmac.values()) > 0
-
-
-def network() -> bytes:
-    """A strided convolution, a grouped one, a transposed one (weights stored as halves), and a matrix
-    product.
-    """
-    onnx = pytest.importorskip("onnx")
-    from onnx import TensorProto, helper, numpy_helper
-
-    def weight(name: str, *shape: int, dtype: type = np.float32) -> object:
-        return numpy_helper.from_array(np.zeros(shape, dtype), name)
-
-    nodes = [
-        helper.make_node(
-            "Conv", ["x", "w1", "b1"], ["a"], strides=[2, 2], pads=[2, 2, 2, 2], kernel_shape=[5, 5]
-        ),
-        helper.make_node("Conv", ["a", "w2"], ["b"], group=4, pads=[1, 1, 1, 1]),
-        helper.make_node("Cast", ["w3.half"], ["w3"], to=TensorProto.FLOAT),
-        helper.make_node("ConvTranspose", ["b", "w3"], ["c"], strides=[2, 2]),
-        helper.make_node("MatMul", ["c", "w4"], ["y"]),
-    ]
-    weights = [
-        weight("w1", 8, 3, 5, 5),
-        weight("b1", 8),
-        weight("w2", 8, 2, 3, 3),
-        weight("w3.half", 8, 6, 2, 2, dtype=np.float16),
-        weight("w4", 32, 10),
-    ]
-    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, "h", "w"])
-    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 6, "h", 10])
-    graph = helper.make_graph(nodes, "g", [x], [y], weights)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.checker.check_model(model)
-    return model.SerializeToString()
-
-
-def test_counting_rule_by_hand() -> None:
-    parameters, macs = _onnx.count(network(), {"x": (1, 3, 64, 32)})
-    assert parameters == 8 * 3 * 25 + 8 + 8 * 2 * 9 + 8 * 6 * 4 + 32 * 10
-    small = 32 * 16  # positions after the stride
-    assert macs == small * 8 * 3 * 25 + small * 8 * 2 * 9 + small * 8 * 6 * 4 + 6 * 64 * 10 * 32
-
-
-def test_unknown_sizes_are_refused() -> None:
-    with pytest.raises(ValueError, match="size"):
-        _onnx.count(network(), {})

@@ -38,7 +38,6 @@ def test_the_pack_has_what_was_fitted(script: ModuleType) -> None:
     fields = json.loads(manifest.read(library.load().path, manifest.NAME))
     assert fields["visual"]["scores"] == list(script.SCORES)
     ours, theirs = (np.array(v["weights"]) for v in (script.fit(stored), fields["visual"]))
-    ours[:, -1] += stored["shifts"]  # for a decoder that came after the fit
     np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=0.5)
 
 
@@ -46,7 +45,7 @@ def _photographs(count: int) -> list[dict[str, Any]]:
     """Whose score rises by 12 a level, from where the third feature says."""
     rng, rows = np.random.default_rng(0), []
     for _ in range(count):
-        features = rng.uniform(0, 1, visual.FEATURES)
+        features = rng.uniform(0, 1, visual.count(8))
         scores = [-5 + 20 * features[2] + 12 * k for k in range(8)]
         rows.append({"photo": "x", "features": features.tolist(), "scores": scores})
     return rows
@@ -54,11 +53,35 @@ def _photographs(count: int) -> list[dict[str, Any]]:
 
 def test_a_straight_world_is_found(script: ModuleType) -> None:
     found = visual.parse(script.fit({"photographs": _photographs(400)}), 1792)
-    features = np.full(visual.FEATURES, 0.5)
+    features = np.full(visual.count(8), 0.5)
     levels = dict(visual.points(found, features, 1792))
     assert levels[60] == pytest.approx(256 * (60 + 5 - 10) / 12, abs=15)
     features[2] = 0.9  # less the higher the curve lies; the ridge pulls a little
     assert dict(visual.points(found, features, 1792))[60] == pytest.approx(256 * (65 - 18) / 12, abs=25)
+
+
+def test_photographs_of_a_pack_before_are_shifted(script: ModuleType) -> None:
+    rows = _photographs(40)
+    shifts = [10, 20, 30, 40, 50, 60, 70]
+    plain = script.fit({"photographs": rows})
+    shifted = script.fit({"photographs": [], "before": [{"photographs": rows, "shifts": shifts}]})
+    moved = np.array(shifted["weights"]) - np.array(plain["weights"])
+    np.testing.assert_allclose(moved[:, :-1], 0, atol=0.011)
+    np.testing.assert_allclose(moved[:, -1], shifts, atol=0.011)
+
+
+def test_of_large_photographs_a_part_or_less(script: ModuleType, tmp_path: Path) -> None:
+    """Always the same one of a photograph, whichever others there are."""
+    sizes = set()
+    for name in "abcdefgh":
+        Image.fromarray(scene(1200, 1500)).save(tmp_path / f"{name}.png", compress_level=0)
+        pixels = script._part(tmp_path / f"{name}.png")
+        np.testing.assert_array_equal(pixels, script._part(tmp_path / f"{name}.png"))
+        sizes.add(pixels.shape)
+    wholes = {(693, 866, 3), (980, 1225, 3), (1200, 1500, 3)}  # 0.6, 1.2 and 2 megapixels, none enlarged
+    assert (768, 1024, 3) in sizes
+    assert sizes - {(768, 1024, 3)}
+    assert sizes <= {(768, 1024, 3), *wholes}
 
 
 def test_measures_fits_and_checks(script: ModuleType, tmp_path: Path) -> None:

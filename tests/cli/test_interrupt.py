@@ -116,7 +116,7 @@ sys.exit(main(sys.argv[1:-1]))
 
 @pytest.mark.parametrize(
     "moment",
-    ["PIL", "calotype.plugins", "calotype.cli", "calotype.cli.encode", "numpy", "onnxruntime", "the end"],
+    ["PIL", "calotype.plugins", "calotype.cli", "calotype.cli.encode", "numpy", "calotype._rans", "the end"],
 )
 def test_while_the_command_starts_or_ends(tmp_path: Path, make_scene: Any, moment: str) -> None:
     (tmp_path / "calotype").write_text(COMMAND)

@@ -182,6 +182,14 @@ def test_gif_says_that_it_holds_256_colours() -> None:
     assert "256" in written(Image.fromarray(RGB), "GIF")[1][0]
 
 
+@pytest.mark.parametrize("pixels", [np.arange(256, dtype=np.uint8).reshape(16, 16), RGB // 64 * 64])
+def test_gif_of_few_colours_is_exact_and_silent(pixels: np.ndarray) -> None:
+    image = Image.fromarray(pixels)
+    back, notes = written(image, "GIF")
+    assert notes == []
+    assert np.array_equal(np.asarray(back.convert("RGB")), np.asarray(image.convert("RGB")))
+
+
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF", "BMP"])
 def test_resolution_reaches_the_output(form: str) -> None:
     image = Image.fromarray(RGB)

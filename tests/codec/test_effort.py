@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -13,17 +14,16 @@ from PIL import Image
 
 import calotype
 from calotype.bitstream import Box
-from calotype.codec import latents, library
+from calotype.codec import latents, library, manifest, tensors
 from calotype.codec.decoder import decode
-from calotype.codec.effort import graphs, onnx_writer, refine
+from calotype.codec.effort import onnx_writer, refine, session
 from calotype.codec.effort.rates import REACH, Prices
-from calotype.codec.effort.slopes import Slopes
+from calotype.codec.effort.slopes import Slopes, layout
 from calotype.codec.effort.worth import worth
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
 from calotype.codec.latents import Networks
 from calotype.codec.pack import Pack
-from calotype.codec.runtime import session
 
 Scene = Callable[..., NDArray[np.uint8]]
 
@@ -109,7 +109,7 @@ def test_same_file_twice(scene: Scene) -> None:
 
 def _coded(pack: Pack, pixels: NDArray[np.uint8]) -> tuple[Networks, latents.Latents, Any]:
     networks = Networks(pack, pack.level(768), 1)
-    coded = latents.quantise(networks, networks.run("analysis", pixels=pixels[None]))
+    coded = latents.quantise(networks, pack.encoder.analysis(pixels)[None])
     words = latents.restored(networks, coded).transpose(2, 0, 1)[None]
     return networks, coded, words * pack.unit[:, None, None]
 
@@ -117,17 +117,17 @@ def _coded(pack: Pack, pixels: NDArray[np.uint8]) -> tuple[Networks, latents.Lat
 def test_slopes_are_those_of_the_synthesis(pack: Pack, scene: Scene) -> None:
     """Finite differences of the error that the graph itself gives, along random directions."""
     pixels = scene(64, 128) // 2 + 60  # far from 0 and 255, where clipping has a slope of its own
-    networks, _, y_hat = _coded(Pack(pack.path, precision="fp32"), pixels)  # whose slopes they are
-    slopes, level = Slopes(pack.file("synthesis.onnx")), networks.level.feeds["level"]
-    target = slopes.layout(pixels[None])
-    error, slope = slopes.run(y_hat, level, target)
-    decoded = networks.run("synthesis", y_hat=y_hat)[0].astype(float)
+    networks, coded, y_hat = _coded(pack, pixels)
+    slopes, vector = Slopes(tensors.load(pack.file(manifest.NETWORKS)), pack.unit), networks.level.vector
+    target = layout(pixels[None])
+    error, slope = slopes.run(y_hat, vector, target)
+    decoded = pack.decoder.synthesis(vector, latents.restored(networks, coded)).astype(float)
     assert error == pytest.approx(float(np.square(decoded - pixels).sum()), rel=0.02)
     rng = np.random.default_rng(0)
     for _ in range(3):
         way = (slope + rng.normal(0, np.abs(slope).mean(), slope.shape)).astype(np.float32)
         way *= np.float32(0.004) / np.abs(way).max()  # small: ReLUs have kinks
-        up, down = (slopes.run(y_hat + sign * way, level, target)[0] for sign in (1, -1))
+        up, down = (slopes.run(y_hat + sign * way, vector, target)[0] for sign in (1, -1))
         assert (up - down) / 2 == pytest.approx(float((slope * way).sum()), rel=0.02)
 
 
@@ -135,7 +135,7 @@ def test_tables_are_those_of_the_nearest_integers(pack: Pack, scene: Scene) -> N
     """What lies between integers is no smaller than what it is nearest to."""
     pixels = scene(64, 128)
     networks = _coded(pack, pixels)[0]
-    y = networks.run("analysis", pixels=pixels[None])
+    y = pack.encoder.analysis(pixels)[None]
     part = refine.Tile(y, pixels[None], Box(0, 0, 8, 4))
     search = refine._Search(networks, refine.tools(pack, 1), part, 1e-3)
     whole = search.start.r
@@ -184,47 +184,30 @@ def test_expected_integers(pack: Pack) -> None:
     np.testing.assert_allclose(hot, np.rint(bottom), atol=0.01)
 
 
-def test_reader_and_writer_agree() -> None:
+def test_the_written_file_is_what_onnx_runtime_runs() -> None:
     rng = np.random.default_rng(0)
     weight = rng.normal(size=(4, 3, 3, 3)).astype(np.float32)
     nodes = [
-        graphs.Node("Conv", ["x", "w"], ["t"], {"pads": [1, 1, 1, 1], "kernel_shape": [3, 3]}),
-        graphs.Node("Relu", ["t"], ["y"]),
+        onnx_writer.Node("Conv", ["x", "w"], ["t"], {"pads": [1, 1, 1, 1], "kernel_shape": [3, 3]}),
+        onnx_writer.Node("Relu", ["t"], ["y"]),
     ]
     data = onnx_writer.model(nodes, {"w": weight}, {"x": 4}, {"y": 4})
-    found = graphs.read(data)
-    assert found.nodes == nodes
-    assert found.outputs == ["y"]
-    np.testing.assert_array_equal(found.constants["w"], weight)
     x = rng.normal(size=(1, 3, 5, 6)).astype(np.float32)
-    expected = session(data).run(None, {"x": x})[0]
+    expected = session.session(data).run(None, {"x": x})[0]
     padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (2, 3))
     mine = np.maximum(np.einsum("bchwij,ocij->bohw", windows, weight), 0)
     np.testing.assert_allclose(mine, expected, atol=1e-5)
 
 
-def test_unknown_operations_are_refused() -> None:
-    nodes = [graphs.Node("Softmax", ["x"], ["y"])]
-    with pytest.raises(ValueError, match="does not clip"):
-        Slopes(onnx_writer.model(nodes, {}, {"x": 4}, {"y": 4}))
-    nodes.append(graphs.Node("Clip", ["y"], ["pixels"]))
-    with pytest.raises(ValueError, match="no derivative of Softmax"):
-        Slopes(onnx_writer.model(nodes, {}, {"x": 4}, {"pixels": 4}))
-
-
-def test_scaled_branches_have_slopes() -> None:
-    """Packs may multiply and divide by constants."""
-    constants = {"c": np.float32([[[2.0]], [[4.0]]]), "d": np.float32([[[0.5]], [[8.0]]])}
-    nodes = [
-        graphs.Node("Mul", ["y_hat", "c"], ["t"]),
-        graphs.Node("Div", ["t", "d"], ["out"]),
-        graphs.Node("Clip", ["out"], ["pixels"]),
-    ]
-    slopes = Slopes(onnx_writer.model(nodes, constants, {"y_hat": 4, "level": 1}, {"pixels": 4}))
-    y_hat = np.full((1, 2, 1, 1), 20, np.float32)
-    target = np.zeros_like(y_hat)
-    error, slope = slopes.run(y_hat, np.zeros(1, np.float32), target)
-    decoded = np.float32([80, 10]) - 0.5
-    assert error == pytest.approx(float(np.square(decoded).sum()))
-    np.testing.assert_allclose(slope.reshape(-1), 2 * decoded * [4, 0.5], rtol=1e-6)
+def test_without_onnx_runtime_effort_says_what_to_install(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And everything else works."""
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    picture = scene(64, 64)
+    data = calotype.encode(picture, 50, tune="psnr")
+    assert calotype.decode(data).size == (64, 64)
+    with pytest.raises(calotype.CalotypeError, match=r"effort.*pip install 'calotype\[effort\]'") as caught:
+        calotype.encode(picture, 50, tune="psnr", effort=1)
+    assert "\n" not in str(caught.value)

@@ -32,12 +32,10 @@ def test_trained_levels_are_met_exactly(pack: Pack) -> None:
     for anchor in range(pack.manifest.levels):
         level = pack.level(256 * anchor)
         for name in (name for name in levels.EXACT if "step" not in name):
-            assert np.array_equal(level.feeds[name], tables[name][anchor].astype(np.float32))
             assert np.array_equal(level.integers[name], tables[name][anchor])
             assert level.integers[name].dtype == np.int32
-        np.testing.assert_allclose(level.feeds["level"], tables["level_vector"][anchor] * tables["unit"])
         for name in levels.GAINS:
-            np.testing.assert_allclose(level.feeds[name], tables[name][anchor], rtol=1e-6)
+            np.testing.assert_allclose(level.gains[name], tables[name][anchor], rtol=1e-6)
         for steps, name in ((level.steps.low, "low_log_step"), (level.steps.high, "high_log_step")):
             wanted = 2.0 ** (tables[name][anchor] / 65536)
             assert np.allclose(steps, wanted, rtol=2e-6, atol=0.5)  # a chord of 1/256 octave, and rounding
@@ -58,8 +56,8 @@ def test_gains_and_steps_are_even_in_the_logarithm(pack: Pack) -> None:
     gain = pack._tables["low_gain"].copy()
     gain[0], gain[1] = 1.0, 4.0
     tables = {**pack._tables, "low_gain": gain}
-    assert levels.at(tables, 128).feeds["low_gain"] == pytest.approx(2)
-    assert levels.at(tables, 64).feeds["low_gain"] == pytest.approx(2**0.5)
+    assert levels.at(tables, 128).gains["low_gain"] == pytest.approx(2)
+    assert levels.at(tables, 64).gains["low_gain"] == pytest.approx(2**0.5)
 
 
 def test_levels_outside_are_refused(pack: Pack) -> None:

@@ -75,7 +75,7 @@ def test_a_zone_without_a_row_is_refused(pack: Pack) -> None:
     level = pack.level(0)
     y = np.zeros((len(pack.unit), 8, 8), np.float32)
     z = np.zeros((pack.manifest.hyper_latents, 4, 4), np.int32)
-    wish = Wish(pack.unit, level.feeds["low_gain"], level.feeds["high_gain"], pack.keeps[:2])
+    wish = Wish(pack.unit, level.gains["low_gain"], level.gains["high_gain"], pack.keeps[:2])
     for zone, reason in (
         (np.full((8, 8), 2, np.uint8), "no row of keep"),
         (np.zeros((8, 7), np.uint8), "zone"),

@@ -67,7 +67,7 @@ def test_a_changed_file_is_refused(pack: Pack, copy: Path, scene: Callable[..., 
         content[len(content) // 2] ^= 1
         (folder / name).write_bytes(content)
         with pytest.raises(PackError, match=f"{name}.* hash"):
-            _use(Pack(folder, precision="int8" if ".int8." in name else "fp32"))
+            _use(Pack(folder))
 
 
 def test_a_pack_of_the_package_is_checked_without_its_hashes(
@@ -106,28 +106,39 @@ def test_files_of_a_folder_may_be_compressed(pack: Pack, copy: Path) -> None:
         (copy / name).unlink(missing_ok=True)
     found = Pack(copy)
     assert found.manifest.id == pack.manifest.id
-    assert found.file("synthesis.onnx") == pack.file("synthesis.onnx")
-    whole = (copy / "synthesis.onnx.gz").read_bytes()
+    assert found.file(manifest.ENCODER) == pack.file(manifest.ENCODER)
+    whole = (copy / "encoder.safetensors.gz").read_bytes()
     for spoilt in (whole[:-100], whole[:200] + b"\xff" * 100 + whole[300:], b"no gzip"):
-        (copy / "synthesis.onnx.gz").write_bytes(spoilt)
-        with pytest.raises(PackError, match="synthesis"):
-            Pack(copy).file("synthesis.onnx")
+        (copy / "encoder.safetensors.gz").write_bytes(spoilt)
+        with pytest.raises(PackError, match="encoder"):
+            Pack(copy).file(manifest.ENCODER)
 
 
 def _use(pack: Pack) -> None:
-    for name in ("analysis", "hyper_encoder", "synthesis"):
-        pack.graph(name)
-    _ = pack.coder, pack.decoder
+    _ = pack.coder, pack.decoder, pack.encoder
 
 
 def test_a_decoder_does_not_need_the_encoders_networks(
     pack: Pack, copy: Path, scene: Callable[..., np.ndarray]
 ) -> None:
     data = encode(Picture(scene(30, 30)), pack=pack).data
-    for name in ("analysis.onnx", "analysis.int8.onnx", "hyper_encoder.onnx", "synthesis.onnx"):
-        for path in copy.glob(f"{name}*"):
-            path.unlink()
-    assert decode(data, pack=Pack(copy)).picture.width == 30
+    manifest.stored(copy, manifest.ENCODER).unlink()
+    opened = Pack(copy)
+    assert decode(data, pack=opened).picture.width == 30
+    with pytest.raises(PackError, match=r"encoder\.safetensors cannot be read"):
+        encode(Picture(scene(30, 30)), pack=opened)
+
+
+def test_another_encoder_is_the_same_pack(pack: Pack, copy: Path) -> None:
+    """Files of one and the other have one id: what decodes them is the same."""
+    arrays = dict(tensors.load(manifest.read(copy, manifest.ENCODER)))
+    arrays["unit"] = arrays["unit"] * np.float32(1.5)
+    (copy / manifest.ENCODER).write_bytes(packed(arrays))
+    other = Pack(sealed(copy))
+    assert other.manifest.id == pack.manifest.id
+    assert other.manifest.files != pack.manifest.files
+    pixels = np.zeros((16, 16, 3), np.uint8)
+    np.testing.assert_allclose(other.encoder.analysis(pixels), 1.5 * pack.encoder.analysis(pixels), rtol=1e-6)
 
 
 def test_other_classes_than_the_golden_ones_are_refused(copy: Path) -> None:
@@ -232,13 +243,44 @@ def test_tables_that_break_the_contract(copy: Path, name: str, table: Any) -> No
         Pack(sealed(copy))
 
 
-def test_a_graph_of_another_signature_is_refused(copy: Path) -> None:
-    (copy / "synthesis.onnx").write_bytes(manifest.read(copy, "analysis.onnx"))
-    with pytest.raises(PackError, match=r"synthesis\.onnx has"):
-        Pack(sealed(copy), precision="fp32").graph("synthesis")
-    (copy / "synthesis.onnx").write_bytes(b"no network")
-    with pytest.raises(PackError, match=r"synthesis\.onnx does not load"):
-        Pack(sealed(copy), precision="fp32").graph("synthesis")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: None, "the hash"),
+        (lambda t: t.pop("unit"), "unit: must be float32"),
+        (lambda t: t.pop("analysis.merge.weight"), "analysis.merge.weight: missing"),
+        (lambda t: t.update({"analysis.merge.bias": t["analysis.merge.bias"][1:]}), "must be int32 of shape"),
+        (lambda t: t.update({"analysis.patch.mul": -t["analysis.patch.mul"]}), "must be above 0"),
+        (lambda t: t.update(narrow(t)), "is for 368 latents and 4 hyper-latents"),
+    ],
+)
+def test_an_encoder_that_breaks_the_contract(
+    copy: Path, scene: Callable[..., np.ndarray], change: Callable[[dict[str, np.ndarray]], Any], message: str
+) -> None:
+    """One line, of the pack, when something is encoded."""
+    arrays = dict(tensors.load(manifest.read(copy, manifest.ENCODER)))
+    change(arrays)
+    data = packed(arrays)
+    (copy / manifest.ENCODER).write_bytes(data if message != "the hash" else data[:-1] + b"x")
+    opened = Pack(copy if message == "the hash" else sealed(copy))
+    with pytest.raises(PackError, match=message) as caught:
+        encode(Picture(scene(30, 30)), pack=opened)
+    assert "\n" not in str(caught.value)
+
+
+def narrow(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """An encoder's arrays for 16 latents less."""
+    found, m = {}, len(arrays["unit"])
+    for name, array in arrays.items():
+        for axis, size in enumerate(array.shape):
+            if size == m and "hyper_analysis" not in name and "blocks8" not in name and "patch" not in name:
+                array = np.take(array, range(m - 16), axis)
+        if name == "hyper_analysis.bands.weight":
+            array = array[:, :-16]
+        elif name == "hyper_analysis.reduce.weight":
+            array = np.concatenate((array[:, : m - 16], array[:, m:-16]), 1)
+        found[name] = np.ascontiguousarray(array)
+    return found
 
 
 def test_a_zip_is_a_pack(pack: Pack, tmp_path: Path, scene: Callable[..., np.ndarray]) -> None:

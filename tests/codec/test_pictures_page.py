@@ -52,9 +52,10 @@ def _() -> Notes:
     return notes
 
 
-@case("to GIF")
+@case("more than 256 colours, to GIF")
 def _() -> Notes:
-    return decoded(Image.fromarray(RGB), "GIF")[1]
+    assert not decoded(Image.fromarray(RGB), "GIF")[1], "192 colours"
+    return decoded(Image.fromarray(np.concatenate([RGB, RGB ^ 1])), "GIF")[1]
 
 
 @case("alpha, to JPEG, BMP, PPM, GIF and others without it")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from calotype.bitstream import parse, probe
+from calotype.codec.approach import pick
 from calotype.codec.decoder import decode, preview
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
@@ -18,6 +19,7 @@ from calotype.codec.traits import Traits, crisp, solid
 from calotype.errors import FormatError
 
 Scene = Callable[..., np.ndarray]
+SHARES = (0.0, 0.2, 0.5, 0.8, 1.0)
 
 
 def eighth(pixels: np.ndarray) -> np.ndarray:
@@ -68,15 +70,32 @@ def test_without_loss(scene: Scene, height: int, width: int) -> None:
 
 
 def test_qualities_lead_up_to_it(scene: Scene) -> None:
-    picture = Picture(scene(80, 90))
+    """By even factors of size, as far as single tiles allow, and with ever smaller errors."""
+    picture = Picture(scene(320, 320))
     sizes, errors = [], []
-    for quality in (96, 97, 98, 99, 100):
-        coded = encode(picture, quality=quality)
-        assert coded.quality == quality
+    for quality in (95, 96, 97, 98, 99, 100):
+        coded = encode(picture, quality=quality, tile=64 if quality < 100 else None)
+        assert coded.quality == pytest.approx(quality)
         sizes.append(len(coded.data))
-        errors.append(np.abs(decode(coded.data).picture.pixels.astype(int) - picture.pixels).max())
-    assert sizes == sorted(sizes)
-    assert errors == [4, 3, 2, 1, 0]
+        back = decode(coded.data).picture.pixels
+        errors.append(float(np.square(back.astype(float) - picture.pixels).mean()))
+    even = (sizes[-1] / sizes[0]) ** 0.2
+    assert even > 1.2
+    assert sizes == pytest.approx([sizes[0] * even**k for k in range(6)], rel=0.2)
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] == 0
+
+
+def test_forms_are_picked_for_a_size() -> None:
+    """Sizes are even powers on the way to no loss; a form that is missing is not taken."""
+    bits = np.array([[100.0, 900.0, 400.0, 1600.0], [100.0, 900.0, np.inf, 1600.0]] * 50)
+    errors = (
+        np.array([[60.0, 0.1, 10.0, 0.0], [50.0, 0.1, 1.0, 0.0]] * 50) * np.linspace(1e3, 5e3, 100)[:, None]
+    )
+    picked = [pick(bits, errors, 0.0, share) for share in SHARES]
+    taken = [np.take_along_axis(bits, forms[:, None], 1).sum() for forms in picked]
+    assert taken == pytest.approx([1e4 * 16**share for share in SHARES], rel=0.08)
+    assert pick(bits, errors, 0.0, 1.0).tolist() == [3] * 100
 
 
 def shades(height: int, width: int, seed: int) -> np.ndarray:

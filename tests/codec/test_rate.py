@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from calotype.codec import metrics, rate
 from calotype.codec.decoder import decode
@@ -20,6 +22,7 @@ from calotype.codec.ssimulacra2 import ssimulacra2
 from calotype.errors import LimitError
 
 HIGHEST = 1792
+PHOTO = Path(__file__).parents[2] / "src" / "calotype" / "cli" / "photos" / "lake-sherburne.jpg"
 
 
 @given(st.floats(500, 1e7), st.floats(4, 40), st.floats(0.9, 2), st.floats(0, 1), st.integers(0, 2**32))
@@ -138,6 +141,26 @@ def test_real_files_meet_a_likeness(pack: Pack, picture: Picture, kind: rate.Kin
     assert likeness(encoded.data) == pytest.approx(encoded.reached, rel=1e-6)
     tolerance = 0.5 if kind == "ssimulacra2" else 0.01 * aim
     assert abs(scale(likeness(encoded.data)) - aim) <= tolerance
+
+
+@pytest.mark.parametrize("channels", ["grey", "alpha"])
+def test_odd_pictures_meet_a_score(pack: Pack, channels: str) -> None:
+    """Smaller than SSIMULACRA2's scales reach, without colour, partly transparent."""
+    with Image.open(PHOTO) as image:
+        pixels = np.asarray(image.convert("RGB").crop((400, 300, 490, 370)))
+    alpha = np.tile(np.linspace(0, 255, 90).astype(np.uint8), (70, 1))
+    picture = Picture.from_array(pixels[..., 1] if channels == "grey" else np.dstack([pixels, alpha]))
+
+    def score(data: bytes) -> float:
+        decoded = decode(data, pack=pack).picture
+        assert decoded.grey == (channels == "grey")
+        assert (decoded.alpha is None) == (channels == "grey")
+        return ssimulacra2(picture.pixels, decoded.pixels)
+
+    aim = score(encode(picture, quality=50, pack=pack).data)
+    encoded = encode(picture, target=Target("ssimulacra2", aim), pack=pack)
+    assert score(encoded.data) == pytest.approx(encoded.reached, abs=1e-6)
+    assert score(encoded.data) == pytest.approx(aim, abs=0.5)
 
 
 def test_a_target_out_of_reach_is_refused(pack: Pack, picture: Picture) -> None:

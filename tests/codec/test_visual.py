@@ -103,25 +103,56 @@ def test_of_large_pictures_pieces_are_looked_at(
     monkeypatch.setattr(aim, "SIDE", 4)
     seen: list[Any] = []
     looked = visual.sums
-    monkeypatch.setattr(visual, "sums", lambda y, step: seen.append(y.shape) or looked(y, step))
+    monkeypatch.setattr(visual, "sums", lambda y, *how: seen.append(y.shape) or looked(y, *how))
     part = _made(pixels, 55)
     assert [shape[-2:] for shape in seen] == [(4, 4)] * 16
     assert abs(part.level - whole) < 100
     assert len(_made(scene(16, 2000), 55).data) < 4000  # one piece high
 
 
-def test_features_follow_from_the_definition(pack: Pack) -> None:
+@pytest.mark.parametrize("apart", [1, 2])
+def test_features_follow_from_the_definition(pack: Pack, apart: int) -> None:
     rng = np.random.default_rng(0)
     y = rng.normal(0, 9, (1, pack.manifest.latents, 6, 4)).astype(np.float32)
-    step = pack.visual_steps
-    assert step.shape == (pack.manifest.latents - visual.LOW, 1)
-    found = visual.features([visual.sums(y[..., :4, :], step), visual.sums(y[..., 4:, :], step)])
-    lost = []
-    for row, column in itertools.product((0, 2, 4), (0, 2)):
-        a = (y[0, 16:, row, column] / step[:, 0]) ** 2
-        lost.append([np.minimum(a, s * s / 4).sum() / (a.sum() + visual.MASK) for s in visual.STEPS])
-    expected = [*np.mean(lost, 0), *np.mean(np.array(lost) ** 4, 0) ** 0.25]
-    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    by = pack.visual_measures
+    assert by.step.shape == (pack.manifest.latents - visual.LOW, 1)
+    parts = [visual.sums(y[..., :4, :], by, apart), visual.sums(y[..., 4:, :], by, apart)]
+    found = visual.features(parts, 8)
+    assert found.shape == (visual.count(8),)
+    steps = [pack.level(256 * k).steps.high * (pack.unit[16:] / 4096) for k in range(8)]
+    lost, energies, logs, light = [], [], [], []
+    for row, column in itertools.product(range(0, 6, apart), range(0, 4, apart)):
+        place = y[0, :, row, column]
+        a = (place[16:] / steps[4][0]) ** 2
+        most = [(s.mean(0) / steps[4][0]) ** 2 / 4 for s in steps]
+        lost.append([np.minimum(a, m).sum() / (a.sum() + visual.MASK) for m in most])
+        energies.append(a)
+        logs.append(np.log(place[2] ** 2 + place[3] ** 2 + 0.1) - np.log(a.sum() + 1))
+        light.append(place[0])
+    share = np.mean(energies, 0) / np.mean(energies, 0).sum()
+    fourth = np.mean(np.array(lost)[:, 3:6] ** 4, 0) ** 0.25
+    expected = np.log(np.array([*np.mean(lost, 0), *fourth]) + visual.TINY)
+    spread = -(share * np.log(share)).sum()
+    np.testing.assert_allclose(found[:11], expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(found[11:], [np.mean(light), np.mean(logs), spread], rtol=1e-4)
+
+
+def test_flat_pictures_have_features(pack: Pack) -> None:
+    nothing = np.zeros((1, pack.manifest.latents, 3, 3), np.float32)
+    found = visual.features([visual.sums(nothing, pack.visual_measures, 1)], 8)
+    assert np.isfinite(found).all()
+
+
+def test_small_pictures_are_looked_at_everywhere(
+    pack: Pack, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    looked = visual.sums
+    monkeypatch.setattr(visual, "sums", lambda y, by, apart: seen.append(apart) or looked(y, by, apart))
+    _made(scene(64, 96), 55)
+    monkeypatch.setattr(visual, "FEW", 23)  # of 24
+    _made(scene(64, 96), 55)
+    assert seen == [1, visual.APART]
 
 
 def test_levels_rise_whatever_the_features(pack: Pack) -> None:
@@ -129,13 +160,13 @@ def test_levels_rise_whatever_the_features(pack: Pack) -> None:
     assert given is not None
     rng = np.random.default_rng(1)
     for scale in (0.0, 1.0, 100.0, 1e6):
-        points = visual.points(given, rng.normal(0, scale, visual.FEATURES), pack.manifest.max_level)
+        points = visual.points(given, rng.normal(0, scale, visual.count(8)), pack.manifest.max_level)
         qualities, levels = np.array(points).T
         assert (np.diff(qualities) > 0).all()
         assert (np.diff(levels) >= 1).all()
         assert (levels[0], levels[-1]) == (0, pack.manifest.max_level)
     tight = dataclasses.replace(given, bounds=((1792.0, 1792.0),) * len(given.scores))
-    assert (np.diff([p[1] for p in visual.points(tight, np.zeros(14), 1792)]) >= 1).all()
+    assert (np.diff([p[1] for p in visual.points(tight, np.zeros(visual.count(8)), 1792)]) >= 1).all()
 
 
 GOOD: dict[str, Any] = {"scores": [30, 80], "weights": [[0] * 15, [1] * 15], "bounds": [[0, 9], [5, 1792]]}
@@ -149,6 +180,7 @@ GOOD: dict[str, Any] = {"scores": [30, 80], "weights": [[0] * 15, [1] * 15], "bo
         ({"scores": [30, 95]}, "must rise"),
         ({"weights": [[0] * 15, [1] * 14]}, "15 numbers"),
         ({"weights": [[0] * 15, [float("nan")] * 15]}, "15 numbers"),
+        ({"weights": [[0] * 12] * 2, "bounds": [[0, 9]] * 2}, "15 numbers"),
         ({"bounds": [[9, 0], [5, 9]]}, "bounds"),
         ({"bounds": [[0, 9], [5, 1793]]}, "bounds"),
         ({"bounds": [[0, 9], 5]}, "visual"),

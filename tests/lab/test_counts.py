@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from calotype.bench.codecs import _onnx
+from calotype.bench.codecs import _counts
 from calotype.lab import registry
 from calotype.lab.analysis import complexity
 from calotype.lab.entropy import FactorizedPrior
@@ -18,6 +18,7 @@ from calotype.lab.models.base import LabModel
 from calotype.lab.models.calotype import Calotype, Config
 from calotype.lab.models.calotype_levels import Knobs
 from calotype.lab.pack.exact import integer_arrays
+from calotype.lab.pack.fixed_analysis import encoder_arrays
 
 PARAMETERS = [
     ("balle2018-factorized", {}, 2_998_147),
@@ -212,7 +213,7 @@ def test_the_products_latents_by_hand() -> None:
 def test_a_packs_coder_counts_as_the_models_integer_layers() -> None:
     """The arrays of a pack against what torch multiplies to find the classes."""
     model = Calotype(Config(latents=48)).eval()
-    parameters, macs = _onnx.of_coder(integer_arrays(model), 256)
+    parameters, macs = _counts.of_coder(integer_arrays(model), 256)
     net = model.latents
     exact = {name: t.detach().to("meta") for name, t in vars(model.levels(torch.zeros(1))).items()}
 
@@ -225,3 +226,15 @@ def test_a_packs_coder_counts_as_the_models_integer_layers() -> None:
     integers = [layer for layer in layers if isinstance(layer, IntConv)]
     trained = [layer.bias.numel() for layer in integers if layer.bias.requires_grad]
     assert parameters == sum(layer.weight.numel() for layer in integers) + sum(trained)
+
+
+def test_a_packs_encoder_counts_as_the_models() -> None:
+    """But for a number more for each output, biases included: the multipliers are none."""
+    model = Calotype(Config(latents=48)).eval()
+    x, levels = torch.rand(2, 3, 128, 128), torch.tensor([0.5, 6.0])
+    arrays = encoder_arrays(model, x, levels)
+    found = {part: _counts.of_encoder(arrays, part, 256) for part in ("analysis", "hyper_analysis")}
+    for part, net in (("analysis", model.analysis), ("hyper_analysis", model.latents.hyper)):
+        assert found[part][0] == sum(p.numel() for p in net.parameters())
+    pixels = torch.empty(1, 3, 256, 256, device="meta")
+    assert found["analysis"][1] == sum(complexity.macs(model.analysis, lambda twin: twin(pixels)).values())

@@ -14,7 +14,7 @@ from calotype.cli import FAILURE
 from calotype.cli.jobs import STANDARD, Job, check_output
 from calotype.cli.report import complain, print_json
 from calotype.codec.files import write_file
-from calotype.codec.runtime import default_threads
+from calotype.codec.threads import default_threads
 from calotype.errors import CalotypeError, describe
 
 Record = dict[str, Any]

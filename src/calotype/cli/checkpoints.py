@@ -17,7 +17,7 @@ from calotype import api, bitstream
 from calotype.bitstream import Box, Header
 from calotype.codec.image import Picture
 from calotype.codec.pixels import read_alpha, write_alpha
-from calotype.codec.runtime import default_threads
+from calotype.codec.threads import default_threads
 from calotype.errors import CalotypeError, FormatError, ImageError, LimitError
 
 if TYPE_CHECKING:

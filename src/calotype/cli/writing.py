@@ -71,7 +71,7 @@ def to_file(image: Image.Image, form: str, background: Colour | None = None) -> 
     image, notes = _coloured(image, form)
     if image.mode == "LA" and form not in _WITH_GREY_ALPHA:
         image = _like(image.convert("RGBA"), image)
-    if form == "GIF":
+    if form == "GIF" and not image.getcolors(256):
         notes.append("GIF holds 256 colours; the others are replaced by near ones")
     if form not in _WITH_EXIF:
         image = metadata.upright(image)

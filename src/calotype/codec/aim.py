@@ -22,16 +22,19 @@ def ladder(analysis: Analysis) -> Ladder:
     manifest = analysis.pack.manifest
     if manifest.visual is None:
         return manifest.ladder
-    step = analysis.pack.visual_steps
-    if analysis.bounds.width * analysis.bounds.height <= MOST:
+    by = analysis.pack.visual_measures
+    places = analysis.bounds.width * analysis.bounds.height
+    apart = visual.APART if places > visual.FEW else 1
+    if places <= MOST:
         analysis.keep()
         inner = [
             tiles.inside(analysis.tile(k), analysis.seen(k)) for k in range(len(analysis.kept))
         ]  # without the margin, which effort looks at
-        parts = [visual.sums(y[where], step) for y, where in zip(analysis.kept, inner)]
+        parts = [visual.sums(y[where], by, apart) for y, where in zip(analysis.kept, inner)]
     else:
-        parts = list(analysis.pool.map(lambda box: visual.sums(analysis.piece(box), step), _pieces(analysis)))
-    found = visual.features(parts)
+        looked = analysis.pool.map(lambda box: visual.sums(analysis.piece(box), by, apart), _pieces(analysis))
+        parts = list(looked)
+    found = visual.features(parts, manifest.levels)
     return Ladder(visual.points(manifest.visual, found, manifest.max_level))
 
 

@@ -14,12 +14,16 @@ from calotype.codec import tiles
 from calotype.codec.mosaic import Floats, Mosaic, Result
 from calotype.codec.pack import Pack
 
+LEAST = 768
+"""Latents in a window, about, if workers share a small picture: with fewer, margins cost more than they gain.
+"""
+
 
 class Analysis:
     """One picture through the analysis transform.
 
     pixels: uint8 [H, W, 3]
-    share:  workers of ``pool``, and threads within each
+    share:  workers of ``pool``, and threads that a search for better integers may use in each
     margin: latents around a tile that are looked at with it
     """
 
@@ -35,7 +39,9 @@ class Analysis:
         self.pixels, self.header, self.pack, self.pool, self.margin = pixels, header, pack, pool, margin
         self.workers, self.threads = share
         self.bounds = tiles.latent_box(Box(0, 0, header.width, header.height))
-        self.windows = [window for row in tiles.windows(self.bounds, self.workers) for window in row]
+        most = max(1, self.bounds.width * self.bounds.height // LEAST)
+        rows = tiles.windows(self.bounds, min(self.workers, most))
+        self.windows = [window for row in rows for window in row]
         self.kept: list[Floats] = []
         self._boxes: list[Box] = self.windows
         self._make: Callable[[int], Floats] = self._window
@@ -56,7 +62,9 @@ class Analysis:
     def tiled(self, side: int) -> Analysis:
         """The same latents in tiles of another side; what was kept is not made again."""
         header = replace(self.header, tile=side)
-        share = tiles.share(self.workers * self.threads, tile_count(header))
+        share = (self.workers, self.threads)
+        if self.threads > 1:
+            share = tiles.share(self.workers * self.threads, tile_count(header))
         other = Analysis(self.pixels, header, self.pack, share, self.pool, self.margin)
         if self.kept:
             other._boxes = [self.seen(k) for k in range(len(self.kept))]
@@ -77,6 +85,5 @@ class Analysis:
     def piece(self, box: Box) -> Floats:
         """y [1, M, h, w] of a box of latents, which sees some of the pixels around it."""
         grown = tiles.grow(box, self.pack.manifest.analysis_margin, self.bounds)
-        graph = self.pack.graph("analysis", self.threads)
-        y = graph.run({"pixels": tiles.cut(self.pixels, grown)})
+        y = self.pack.encoder.analysis(tiles.cut(self.pixels, grown)[0])[None]
         return np.ascontiguousarray(y[tiles.inside(box, grown)])  # a view would keep the margins in memory

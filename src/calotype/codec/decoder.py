@@ -21,7 +21,7 @@ from calotype.codec import library
 from calotype.codec.image import Picture
 from calotype.codec.pack import Pack
 from calotype.codec.pixels import NO_PACK
-from calotype.codec.runtime import default_threads
+from calotype.codec.threads import default_threads
 from calotype.coder.files import decode_file
 from calotype.errors import CalotypeError, FormatError
 

@@ -4,29 +4,29 @@ pixels -analysis, window by window-> y -hyper-encoder-> z; y, z -means and class
 z, r -rANS-> payload of the tile
 
 The first arrow is `analysis`, the next two `choice`; `mixed` says which tiles are stored as pixels instead,
-and a search for a target looks at `proof`.
+and `approach` beyond quality 95; a search for a target looks at `proof`.
 """
 
 from __future__ import annotations
 
 import io
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from calotype.bitstream import Header, Limits, StreamWriter, tile_count
 from calotype.codec import aim, latents, library, mixed, rate, tiles
 from calotype.codec.analysis import Analysis
+from calotype.codec.approach import FROM, Approach
 from calotype.codec.choice import Choice
 from calotype.codec.image import Picture
 from calotype.codec.latents import Floats, Networks
 from calotype.codec.levels import Ladder
 from calotype.codec.mixed import Mixture
 from calotype.codec.pack import Pack
-from calotype.codec.pixels import NO_PACK, STEPS, TILE, write_alpha, write_whole
+from calotype.codec.pixels import NO_PACK, TILE, write_alpha, write_whole
 from calotype.codec.proof import Proof
 from calotype.codec.rate import Target
-from calotype.codec.runtime import default_threads
+from calotype.codec.threads import default_threads
 from calotype.codec.traits import Traits
 
 DEFAULT_QUALITY = 80.0
@@ -71,7 +71,7 @@ def encode(
     quality: 0 to 100, continuous; default 80. With packs that can tell the look of a picture it is about the
              SSIMULACRA2 that the file has, from 20 to 80; beyond, it leads evenly to the lowest level at 0
              and to the highest at 95. With others, and so for PSNR, it leads evenly through all levels.
-             From 96 on the picture is stored as pixels, at 100 without loss.
+             Beyond 95 more and more tiles are pixels, and files grow evenly to 100, without loss.
     target:  a size or likeness to meet instead of a quality
     level:   the pack's own scale, to be used instead of both
     lossless: the same as quality 100
@@ -79,12 +79,12 @@ def encode(
              calotype.codec.effort
     pack:    name, path or Pack; default is the one that comes with the package
     tile:    side of a tile in pixels, a power of two from 64 to 4096; default is the pack's
-    threads: how many to use; by default as many as there are cores. Another number may give other bytes
-             (rounding noise of the transforms), always ones that decode.
+    threads: how many to use; by default as many as there are cores. The file is the same, but with effort.
     limits:  the largest picture that is encoded
 
-    Raises LimitError when the picture is too large or the target cannot be met, PackError; ValueError for
-    arguments that are out of range or exclude each other.
+    Raises LimitError when the picture is too large or the target cannot be met, PackError; CalotypeError for
+    effort where ONNX Runtime is not installed; ValueError for arguments that are out of range or exclude each
+    other.
     """
     if (quality is not None) + (target is not None) + (level is not None) > 1:
         raise ValueError("give a quality or a target, not both")
@@ -94,30 +94,37 @@ def encode(
         raise ValueError(f"quality must be 0 to 100, is {quality}")
     if effort not in range(MAX_EFFORT + 1):
         raise ValueError(f"effort must be a whole number from 0 to {MAX_EFFORT}, is {effort}")
-    if lossless or (quality is not None and quality >= min(STEPS)):
-        return _as_pixels(
-            picture, 100 if lossless else math.floor(quality or 100), tile or TILE, threads, limits
-        )
+    if lossless or quality == 100:
+        return _without_loss(picture, tile or TILE, threads, limits)
     loaded = library.load(pack)
     if effort and loaded.manifest.distortion != "mse":
         raise ValueError(
             f"effort refines for PSNR, and pack {loaded.manifest.name} is for another measure: tune for psnr"
         )
+    if effort:
+        from calotype.codec.effort import session  # late: most files are coded without
+
+        session.check()
     if level is not None:
         loaded.level(level)  # refuses one that it does not have
     size, threads = (picture.width, picture.height), threads or default_threads()
-    with tiles.pool(min(threads, tiles.MAX_WORKERS)) as pool:
+    workers = min(threads, tiles.MAX_WORKERS if effort else tiles.MOST)
+    with tiles.pool(workers) as pool:
         margin = loaded.manifest.synthesis_margin if effort else 0  # refining looks at a tile's pixels
 
+        traits = Traits.of(picture.pixels, min(tile or mixed.SIDE, mixed.SIDE))
+        near = quality if quality is not None and quality > FROM else None
+        if near and tile is None and not traits.suspicious().all():
+            tile = min(loaded.manifest.tile, mixed.SIDE)
         header = Header(*size, level or 0, loaded.key, tile or loaded.manifest.tile, picture.grey)
-        share = tiles.share(threads, tile_count(header))
+        share = tiles.share(threads, tile_count(header)) if effort else (workers, 1)
         analysis = Analysis(picture.pixels, header, loaded, share, pool, margin)
-        traits = Traits.of(picture.pixels, min(header.tile, mixed.SIDE))
-        mixture = Mixture(analysis, Choice(analysis, effort), traits)
+        choice = Choice(analysis, effort)
+        mixture = Approach(analysis, choice, traits, near) if near else Mixture(analysis, choice, traits)
         ladder = aim.ladder(analysis)
         if level is None:
             level = ladder.level_of(DEFAULT_QUALITY if quality is None else quality)
-        if tile is None:
+        if tile is None and not near:
 
             def finer() -> Mixture:
                 other = analysis.tiled(mixed.SIDE)
@@ -128,13 +135,11 @@ def encode(
         if target is not None:
             return exposure.search(target, ladder)
         data, note = exposure.file(level), exposure.mixture.note(level)
-        return Encoded(data, level, ladder.quality_of(level), None, note)
+        return Encoded(data, level, near or ladder.quality_of(level), None, note)
 
 
-def _as_pixels(
-    picture: Picture, quality: int, tile: int, threads: int | None, limits: Limits | None
-) -> Encoded:
-    """The file of a picture that is stored as pixels."""
+def _without_loss(picture: Picture, tile: int, threads: int | None, limits: Limits | None) -> Encoded:
+    """The file of a picture all of whose tiles are its pixels."""
     header = Header(picture.width, picture.height, 0, NO_PACK, tile, picture.grey)
     out, p = io.BytesIO(), picture
     alpha = write_alpha(p.alpha, header)
@@ -142,8 +147,8 @@ def _as_pixels(
         tiles.pool(threads or default_threads()) as pool,
         StreamWriter(out, header, p.icc, p.exif, p.xmp, alpha, limits=limits) as writer,
     ):
-        write_whole(writer, p.pixels, header, quality, pool)
-    return Encoded(out.getvalue(), 0, float(quality))
+        write_whole(writer, p.pixels, header, pool)
+    return Encoded(out.getvalue(), 0, 100.0)
 
 
 class _Exposure:

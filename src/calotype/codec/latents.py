@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from calotype.codec import masking
 from calotype.codec.levels import STEP
 from calotype.codec.networks import SKIP, Floats, Latents, Networks
-from calotype.codec.tiles import pad_to_multiple
 from calotype.coder import Wish
 from calotype.coder.networks import Words
 
@@ -33,21 +32,19 @@ def quantise(networks: Networks, y: Floats, thin: tuple[bool, bool] = (False, Fa
 
     thin: whether few of the pixels under the last row, and under the last column, are in the picture
     """
-    height, width = y.shape[-2:]
-    inside = np.zeros((1, 1, height + -height % MULTIPLE, width + -width % MULTIPLE), np.float32)
-    inside[..., :height, :width] = 1
-    z = networks.run("hyper_encoder", y=pad_to_multiple(y, MULTIPLE), inside=inside)
-    z = np.ascontiguousarray(z[..., : -(-height // CELL), : -(-width // CELL)])
     pack, level = networks.pack, networks.level
-    wish = Wish(pack.unit, level.feeds["low_gain"], level.feeds["high_gain"], pack.keeps)
-    zone = masking.zones(y[0], pack.visual_steps) if pack.manifest.visual else masking.plain(height, width)
+    wish = Wish(pack.unit, level.gains["low_gain"], level.gains["high_gain"], pack.keeps)
+    finest = np.concatenate((wish.low_gain[-1], wish.high_gain[-1]))
+    looks = pack.manifest.visual is not None
+    zone = masking.zones(y[0], pack.visual_measures.step) if looks else masking.plain(*y.shape[-2:])
     if thin[0]:
         zone[-1] = 0
     if thin[1]:
         zone[:, -1] = 0
     whole = np.ascontiguousarray(y[0])
-    r = pack.coder.choose(level.parser, pack.decoder, level.steps, wish, whole, z[0].astype(np.int32), zone)
-    return Latents(z, r[None].astype(np.float32))
+    z = pack.encoder.hyper(whole, finest, level.steps.z_mul, pack.manifest.z_limit)
+    r = pack.coder.choose(level.parser, pack.decoder, level.steps, wish, whole, z, zone)
+    return Latents(z[None].astype(np.float32), r[None].astype(np.float32))
 
 
 def settled(networks: Networks, latents: Latents) -> Latents:

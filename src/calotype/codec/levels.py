@@ -30,13 +30,12 @@ class Level:
     """What a pack's tables say at a level.
 
     number:   the level
-    feeds:    float32 inputs of an encoder's networks by name: all tables interpolated, and ``level``, the
-              vector in units of y
+    gains:    float32, an encoder's own tables
     integers: int32, those tables that are exact
     """
 
     number: int
-    feeds: Mapping[str, NDArray[np.float32]]
+    gains: Mapping[str, NDArray[np.float32]]
     integers: Mapping[str, NDArray[np.int32]]
 
     @property
@@ -81,10 +80,8 @@ def at(tables: Mapping[str, NDArray[Any]], number: int) -> Level:
     integers = {name: exact(tables[name], number).astype(np.int32) for name in EXACT}
     for part in ("low", "high"):
         integers[f"{part}_step"] = powers_of_two(integers.pop(f"{part}_log_step"))
-    feeds = {name: _geometric(tables[name], number).astype(np.float32) for name in GAINS}
-    feeds |= {name: table.astype(np.float32) for name, table in integers.items()}
-    feeds["level"] = (integers["level_vector"] * tables["unit"]).astype(np.float32)
-    return Level(number, feeds, integers)
+    gains = {name: _geometric(tables[name], number).astype(np.float32) for name in GAINS}
+    return Level(number, gains, integers)
 
 
 STEP = 1 / 4096

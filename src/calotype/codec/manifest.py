@@ -21,10 +21,12 @@ PACKED = ".gz"
 """Behind the name of a file in a folder that is stored compressed."""
 NETWORKS = "networks.safetensors"
 """The decoder's networks."""
-FILES = (TABLES, NETWORKS, "analysis.onnx", "hyper_encoder.onnx")
-"""What a pack must have beside the manifest; there may be ..."""
-EXTRAS = ("analysis.int8.onnx", "synthesis.onnx")
-"""... these as well."""
+ENCODER = "encoder.safetensors"
+"""An encoder's."""
+DECODING = (NETWORKS, TABLES)
+"""What a decoder reads, and what the id is made of: an encoder's networks may change without another id."""
+FILES = (*DECODING, ENCODER)
+"""What a pack has beside the manifest."""
 
 FORMAT = 1
 STRIDE = 16
@@ -122,14 +124,9 @@ def parse(text: bytes, where: str) -> Manifest:
     integer("format", FORMAT, FORMAT)
     integer("stride", STRIDE, STRIDE)
     integer("hyper_stride", HYPER_STRIDE, HYPER_STRIDE)
-    files, needed = fields.get("files"), set(FILES)
-    if (
-        not isinstance(files, dict)
-        or not needed <= set(files) <= {*needed, *EXTRAS}
-        or not all(map(_is_hash, files.values()))
-    ):
-        names, extras = ", ".join(sorted(needed)), ", ".join(EXTRAS)
-        raise wrong(f"files must give the SHA-256 of {names}; and may of {extras}")
+    files = fields.get("files")
+    if not isinstance(files, dict) or set(files) != set(FILES) or not all(map(_is_hash, files.values())):
+        raise wrong(f"files must give the SHA-256 of {', '.join(sorted(FILES))}")
     identity = pack_id(files)
     if fields.get("id") != identity:
         raise wrong(f"id {fields.get('id')!r} does not follow from the files, which give {identity}")
@@ -164,8 +161,11 @@ def parse(text: bytes, where: str) -> Manifest:
 
 
 def pack_id(files: dict[str, str]) -> str:
-    """The id of a pack with these files (name to SHA-256, in hexadecimal): 64 hexadecimal digits."""
-    listing = "".join(f"{name} {files[name]}\n" for name in sorted(files))
+    """The id of a pack with these files (name to SHA-256, in hexadecimal): 64 hexadecimal digits.
+
+    It is of those that a decoder reads.
+    """
+    listing = "".join(f"{name} {files[name]}\n" for name in DECODING)
     return hashlib.sha256(listing.encode()).hexdigest()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +17,14 @@ SKIP = 0  # the class whose latents are 0 and take no bits
 
 @dataclass(frozen=True)
 class Networks:
-    """The networks of a pack at one level, each using `threads` threads per call."""
+    """The networks of a pack at one level.
+
+    threads: how many a search of calotype.codec.effort may use for a tile
+    """
 
     pack: Pack
     level: Level
     threads: int = 1
-
-    def run(self, name: str, **feeds: NDArray[Any]) -> NDArray[Any]:
-        """The output of an encoder's network `name`. The level's own inputs need not be given."""
-        return self.pack.graph(name, self.threads).run({**self.level.feeds, **feeds})
 
 
 @dataclass(frozen=True, eq=False)

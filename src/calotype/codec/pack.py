@@ -5,31 +5,32 @@ A pack is a folder, or one zip file, that holds exactly these files::
     manifest.json            names, sizes, levels, hashes, training record (JSON, UTF-8)
     tables.safetensors       every array below (safetensors layout; read here by hand, no pickle)
     networks.safetensors     the decoder's networks, integers; docs/FORMAT.md has names, sizes and rules
-    analysis.onnx  hyper_encoder.onnx            an encoder's networks, and ...
-    analysis.int8.onnx       the same network in 8-bit integers; may be missing
-    synthesis.onnx           the synthesis in float32, for effort; may be missing
+    encoder.safetensors      an encoder's networks, integers as well
 
 Each but the manifest may be compressed, with ``.gz`` behind its name (gzip; a sixth to a third
 less); names and hashes in the manifest are those of what is in it.
 
-A decoder reads the manifest, the tables and its networks. All that it computes is in integers: one file gives
-the same pixels everywhere. What an encoder computes is its own affair, and so its networks are ONNX graphs:
-opset <= 21, no external data, float32 unless said, N = 1, H W a b h w dynamic, names as here::
+A decoder reads the manifest, the tables and its networks, and the latter two make the id: one id gives the
+same pixels everywhere, for ever. What an encoder computes is its own affair: another ``encoder.safetensors``
+may make better files, which any decoder that has the pack reads. It is in integers, too, so that one picture
+gives one y on all machines (native/analysis.hpp). Layers as in docs/FORMAT.md, each with weight, bias and
+mul::
 
-    analysis        pixels uint8 [1,H,W,3] (H, W multiples of 16)        -> y [1,M,H/16,W/16]
-    hyper_encoder   y [1,M,8a,8b], inside [1,1,8a,8b], level's           -> z [1,Z,4a,4b]
-    synthesis       y_hat [1,M,h,w], level [M]                           -> pixels uint8 [1,16h,16w,3]
+    analysis.patch               [C,192,1,1]  words    8x8 pixels (row, column, colour), 0..255, to 1/8
+    analysis.blocks8.0, 1, ...                         bottlenecks: reduce, conv, expand
+    analysis.merge               [M,4C,1,1]   words    2x2 of that (row, column, channel) to 1/16
+    analysis.blocks16.0, 1, ...                        bottlenecks; what comes out, times unit, is y
+    unit           F32 [M]       > 0                   what 1 stands for in y
+    hyper_analysis.bands         [Z,M,1,1]    words    energies to 1/1024 of a natural-log unit
+    hyper_analysis.reduce        [N,2M,1,1]   words    energies and y / unit to bytes
+    hyper_analysis.conv          [N,N,3,3]    bytes
+    hyper_analysis.out           [Z,4N,1,1]   bytes    2x2 of that to 1/1024 of a unit
 
-  * *level's*: any of the level's tables below, interpolated; a graph names those that it wants. A graph may
-    leave out any input listed for it; others are refused.
-  * inside is 1 in the tile and 0 in the padding that makes it a multiple of 8 latents (where y repeats its
-    edge). z holds integers, 0 in the padding, clipped to -z_limit .. z_limit.
-  * r is (y - mean) * gain, rounded, with the mean that the decoder will have (in native code); before that
-    its magnitude is multiplied by table `keep` at its class, and so it is 0 where nothing is coded, in class
-    0. Below 1 `keep` favours smaller r, which cost less; decoders know nothing of it.
-  * synthesis rounds and clips to 0..255 itself; its pixels are about those that a decoder gives.
-  * Which of a float and an int8 graph runs is the choice of each encoder (``precision``). int8 graphs are in
-    QDQ form with 7-bit weights, which no CPU's 16-bit sums overflow on.
+  * An energy is log2(abs(y gain) + 0.2) in 1/512, at most 2^14, with the gain of the finest grid. z is the
+    mean of `bands` over 2x2 latents, plus `out`, in steps of z, rounded, clipped to -z_limit .. z_limit.
+  * r is (y - mean) * gain, rounded, with the mean that the decoder will have; before that its magnitude is
+    multiplied by table `keep` at its class, and so it is 0 where nothing is coded, in class 0. Below 1 `keep`
+    favours smaller r, which cost less; decoders know nothing of it.
   * Both transforms are local and do not know where in the picture a window is. Where a window ends they
     see zeros; inside its margin it gives what the whole picture gives.
 
@@ -37,10 +38,10 @@ manifest.json::
 
     "format"           1; refused if another
     "name"             for people, "photo-eyes"
-    "id"               64 hexadecimal digits: SHA-256 of a text with one line "<file name> <hash>\n" per
-                       entry of "files", sorted by file name. A .calo file's header has its first 4 bytes.
-    "files"            {"tables.safetensors": "<SHA-256, 64 hexadecimal digits>", "analysis.onnx": ...}:
-                       all files that there are, but manifest.json
+    "id"               64 hexadecimal digits: SHA-256 of a text with one line "<file name> <hash>\n" for
+                       networks.safetensors and one for tables.safetensors, in this order. A .calo file's
+                       header has its first 4 bytes.
+    "files"            {"tables.safetensors": "<SHA-256, 64 hexadecimal digits>", ...}: the three files
     "coder"            1, the version of the entropy coder's stream; refused if newer than ours
     "latents"          M > 16
     "hyper_latents"    Z
@@ -50,10 +51,10 @@ manifest.json::
     "quality"          [[0, 0], [100, 1792]] and points between: quality to level, piecewise linear, strictly
                        rising in both, from quality 0 to 100
     "visual"           may be missing: how quality follows the look of a picture. {"scores": [20, ..., 80],
-                       "weights": [[15 numbers], ...], "bounds": [[low, high], ...]}: for each score of
-                       SSIMULACRA2, rising between 0 and 95, weights of 14 features of y and a constant, whose
-                       sum is the level that gives it, clipped to bounds (calotype.codec.visual). For
-                       encoders
+                       "weights": [[L + 7 numbers], ...], "bounds": [[low, high], ...]}: for each score of
+                       SSIMULACRA2, rising between 0 and 95, weights of L + 6 features of y and a constant,
+                       whose sum is the level that gives it, clipped to bounds (calotype.codec.visual). For
+                       encoders; L >= 3
     "z_limit"          |z| <= z_limit; a file with a larger one is damaged
     "analysis_margin"  latents (16 pixels) by which an analysis window overlaps its neighbours
     "synthesis_margin" latents by which a synthesis window does
@@ -92,29 +93,27 @@ then float32. A step is 2 to the power of its log_step, in integers (docs/FORMAT
 Who checks what. ``lab export`` computes hashes and id, proves that no sum overflows, and makes the golden
 vectors with another program (torch, float64). ``Pack`` checks, before anything is coded: the fields of the
 manifest, that the id follows from the hashes, the hash of every file when it reads it (a decoder never opens
-analysis.onnx), shapes and types of the arrays, inputs and outputs of each graph, the bounds of all sums once
-more, and that the native code gives the golden classes and pixels without one difference. Any failure is a
-PackError. A decoder opens a pack of this package, which is trusted as the code is, without its hashes and
-with one golden vector: gzip has a checksum of its own.
+encoder.safetensors), shapes and types of the arrays, the bounds of all sums once more, and that the native
+code gives the golden classes and pixels without one difference. Any failure is a PackError. A decoder opens a
+pack of this package, which is trusted as the code is, without its hashes and with one golden vector: gzip has
+a checksum of its own.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calotype.codec import cpu, levels, manifest, masking, tables, tensors, visual
+from calotype.codec import levels, manifest, masking, tables, tensors, visual
 from calotype.codec.levels import Level
-from calotype.codec.runtime import OPTIMISATION, Graph
-from calotype.coder import DecoderNetworks, LatentCoder, TableSet
+from calotype.coder import DecoderNetworks, EncoderNetworks, LatentCoder, TableSet
 from calotype.coder.files import open_pack
 from calotype.errors import PackError
 
@@ -124,15 +123,9 @@ if TYPE_CHECKING:
 CODER_VERSION = 1
 """The version of the entropy coder's stream that this release reads and writes."""
 
-Precision = Literal["auto", "fp32", "int8"]
-VARIABLE = "CALOTYPE_PRECISION"
-
 
 class Pack:
     """One pack, opened; networks are read when first asked for. Safe to use from several threads.
-
-    precision: the "int8" or "fp32" graph of the analysis, where a pack has both; "auto" is what this CPU is
-               faster with. By default what the environment variable CALOTYPE_PRECISION says, or "auto".
 
     ``manifest``  its fields (calotype.codec.manifest)
     ``r_tables``  TableSet of the classes of r
@@ -143,16 +136,11 @@ class Pack:
     Raises PackError (see *Who checks what* above).
     """
 
-    def __init__(
-        self, path: str | Path, *, optimisation: int = OPTIMISATION, precision: Precision | None = None
-    ) -> None:
+    def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._integers = _wants_integers(precision)
         self.manifest = manifest.parse(self._read(manifest.NAME), str(self.path))
         if self.manifest.coder > CODER_VERSION:
             raise self._error(f"needs entropy coder {self.manifest.coder}, this is {CODER_VERSION}: update")
-        self._optimisation = optimisation
-        self._graphs: dict[tuple[str, int], Graph] = {}
         self._levels: dict[int, Level] = {}
         self._lock = threading.RLock()
         try:
@@ -166,6 +154,7 @@ class Pack:
             raise self._error(f"{manifest.TABLES}: {error}") from error
         self._coder: LatentCoder | None = None
         self._decoder: DecoderNetworks | None = None
+        self._encoder: EncoderNetworks | None = None
         self._native: _rans.Pack | None = None
 
     @property
@@ -189,27 +178,13 @@ class Pack:
         return self.manifest.ladder.quality_of(level)
 
     @functools.cached_property
-    def visual_steps(self) -> NDArray[np.float32]:
-        """What calotype.codec.visual measures latents by, [M - 16, 1], for packs with ``visual``."""
-        return visual.steps(self._tables)
-
-    def has(self, name: str) -> bool:
-        """Whether there is a network `name`."""
-        return f"{name}.onnx" in self.manifest.files
+    def visual_measures(self) -> visual.Measures:
+        """What calotype.codec.visual measures latents by, for packs with ``visual``."""
+        return visual.measures(self._tables)
 
     def file(self, name: str) -> bytes:
         """One of its files, checked against its hash. Raises PackError."""
         return self._verified(name)
-
-    def graph(self, name: str, threads: int = 1) -> Graph:
-        """The network `name`, for calls that use `threads` threads each. Raises PackError."""
-        if self._integers and self.has(f"{name}.int8"):
-            name = f"{name}.int8"
-        with self._lock:
-            if (name, threads) not in self._graphs:
-                data = self._verified(f"{name}.onnx")
-                self._graphs[name, threads] = Graph(name, data, threads, self._optimisation)
-            return self._graphs[name, threads]
 
     def _read(self, name: str) -> bytes:
         try:
@@ -250,6 +225,23 @@ class Pack:
                 self._check_decoder(decoder)
                 self._decoder = decoder
             return self._decoder
+
+    @property
+    def encoder(self) -> EncoderNetworks:
+        """From pixels to latents and hyper-latents. Raises PackError."""
+        with self._lock:
+            if self._encoder is None:
+                try:
+                    encoder = EncoderNetworks(tensors.load(self._verified(manifest.ENCODER)))
+                except ValueError as error:
+                    raise self._error(f"{manifest.ENCODER}: {error}") from error
+                made, wanted = (encoder.channels, encoder.hyper_channels), self.manifest
+                if made != (wanted.latents, wanted.hyper_latents):
+                    raise self._error(
+                        f"{manifest.ENCODER} is for {made[0]} latents and {made[1]} hyper-latents"
+                    )
+                self._encoder = encoder
+            return self._encoder
 
     @property
     def native(self) -> _rans.Pack:
@@ -303,16 +295,6 @@ def open_native(path: Path, *, installed: bool = False) -> _rans.Pack:
         return open_pack(*parts, installed=installed)
     except ValueError as error:
         raise PackError(f"pack {path}: {str(error).removeprefix('pack: ')}") from error
-
-
-def _wants_integers(precision: str | None) -> bool:
-    given = precision
-    if given is None:
-        given = os.environ.get(VARIABLE) or "auto"
-    if given not in get_args(Precision):
-        message = f"must be {', '.join(get_args(Precision))}, is {given!r}"
-        raise PackError(f"{VARIABLE} {message}") if precision is None else ValueError(f"precision {message}")
-    return cpu.has_fast_integers() if given == "auto" else given == "int8"
 
 
 def _with_prefix(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:

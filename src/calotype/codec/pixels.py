@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from concurrent.futures import Executor
 
@@ -28,12 +27,6 @@ TILE = 1024
 """Side of the tiles of pictures that are stored as pixels alone."""
 FLAT = 0.3
 """A tile is a drawing rather than a photograph when so much of it is `drawn`."""
-STEPS = {96: 9, 97: 7, 98: 5, 99: 3, 100: 1}
-"""The step between the values of a photograph that a quality stands for: from 40 dB to 50 dB, and no loss."""
-WORTHS = {96: 0.25, 97: 0.35, 98: 0.8, 99: 1.8}
-"""Bits that a squared error of 1 is worth in a drawing: what is near its pixels may be cheaper."""
-DRAWING_STEPS = (1, 3)
-"""With which the pixels of drawings are tried; the coarser one is for their shades and gradients."""
 NO_PACK = bytes(4)
 """The ``pack_id`` of such a picture: nothing is needed to decode it."""
 
@@ -78,31 +71,14 @@ def read_tile(payload: memoryview, header: Header, tile: int) -> UInt8Array:
     return decode_pixels(payload, box.height, box.width, 1 if header.grey else 3)
 
 
-def write_whole(
-    writer: StreamWriter, pixels: UInt8Array, header: Header, quality: int, pool: Executor
-) -> None:
-    """All tiles of a picture as pixels, at a quality of STEPS."""
+def write_whole(writer: StreamWriter, pixels: UInt8Array, header: Header, pool: Executor) -> None:
+    """All tiles of a picture as pixels, without loss."""
 
     def code(tile: int) -> bytes:
-        return _coded(tile_pixels(pixels, header, tile), quality)
+        return encode_pixels(tile_pixels(pixels, header, tile))[0]
 
     for payload in pool.map(code, range(tile_count(header))):
         writer.tile(payload, pixels=True)
-
-
-def _coded(part: UInt8Array, quality: int) -> bytes:
-    """The stream of a tile: of a photograph with a step, of a drawing what costs least, bits and errors."""
-    if quality not in WORTHS or drawn(part).mean() < FLAT:
-        return encode_pixels(part, STEPS[quality])[0]
-    worth = WORTHS[quality] * (3 // part.shape[2])  # of three equal channels each error counts three times
-    best, least = b"", math.inf
-    for step in DRAWING_STEPS:
-        plain = encode_pixels(part, step)
-        for data, coded in (plain, encode_pixels(part, step, plain[0], worth)):
-            error = int(np.square(coded.astype(np.int32) - part).sum(dtype=np.int64))
-            if (cost := 8 * len(data) + worth * error) < least:
-                best, least = data, cost
-    return best
 
 
 def write_alpha(alpha: UInt8Array | None, header: Header) -> list[bytes] | None:

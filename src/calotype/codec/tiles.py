@@ -1,4 +1,4 @@
-"""Boxes of latents and pixels: windows with margins, padding, and a pool of workers for them.
+"""Boxes of latents and pixels: windows with margins, and a pool of workers for them.
 
 A box of latents counts latents from the picture's top left corner, 16 pixels each; ``Box`` is
 (left, top, right, bottom) with right and bottom one past the last.
@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from types import EllipsisType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +23,11 @@ WINDOWS = ((1 << 15, 128), (1 << 17, 96), (1 << 62, 64))
 """Most latents on a side of a window, for boxes of up to so many latents: the larger, the less is computed
 twice in the margins (a fifth at 64), and the more memory it takes.
 """
+MOST = 16
+"""Most tiles at a time: each takes some 30 MB, and a picture of 100 megapixels is to fit into 1.5 GiB."""
 MAX_WORKERS = 2
-"""Most windows at a time: each takes 100 to 300 MB, and a picture of 100 megapixels is to fit into 1.5 GiB.
-More threads work within each window.
+"""Most tiles that are refined at a time (calotype.codec.effort): each takes 100 to 300 MB. More threads work
+within each.
 """
 
 
@@ -76,14 +77,6 @@ def cut(pixels: NDArray[np.uint8], latents: Box) -> NDArray[np.uint8]:
     return np.ascontiguousarray(part)[None]
 
 
-def pad_to_multiple(array: NDArray[Any], multiple: int) -> NDArray[Any]:
-    """[..., h, w] extended below and to the right, by repeating the edge, until h and w are multiples."""
-    below, right = (-size % multiple for size in array.shape[-2:])
-    if not (below or right):
-        return array
-    return np.pad(array, [(0, 0)] * (array.ndim - 2) + [(0, below), (0, right)], mode="edge")
-
-
 def windows(box: Box, workers: int = 1) -> list[list[Box]]:
     """`box` cut into nearly equal windows, none larger than WINDOWS allows, as rows of boxes.
 
@@ -110,7 +103,7 @@ def _cuts(start: int, end: int, parts: int) -> list[int]:
 
 
 def share(threads: int, tiles: int) -> tuple[int, int]:
-    """How to use `threads` threads for a picture of so many tiles: (workers, threads within each)."""
+    """How to use `threads` threads to refine a picture of so many tiles: (workers, threads within each)."""
     workers = max(1, min(threads, tiles, MAX_WORKERS))
     return workers, -(-threads // workers)
 

@@ -8,7 +8,7 @@ integer arithmetic, so the same symbols and tables give the same bytes on every 
     assert (decode(data, index, tables, skip=0) == values).all()
 
 ``Encoder`` and ``Decoder`` put several arrays into one stream, ``LatentCoder`` codes whole tiles of latents,
-``DecoderNetworks`` lead from them to pixels.
+``DecoderNetworks`` lead from them to pixels, ``EncoderNetworks`` from pixels to them.
 Tables and their arithmetic work everywhere; only coding itself needs the native module ``calotype._rans``,
 which is loaded at the first use.
 """
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from calotype.coder.gaussian import gaussian_tables, log_scales
 from calotype.coder.latents import Classes, LatentCoder, LevelIntegers
-from calotype.coder.networks import DecoderNetworks, LevelSteps, Wish
+from calotype.coder.networks import DecoderNetworks, EncoderNetworks, LevelSteps, Wish
 from calotype.coder.pixels import decode_pixels, encode_pixels, pixel_bits
 from calotype.coder.quantise import PRECISION, TOTAL, cdf_rows, quantise
 from calotype.coder.stream import Decoder, Encoder, decode, encode
@@ -30,6 +30,7 @@ __all__ = [
     "Decoder",
     "DecoderNetworks",
     "Encoder",
+    "EncoderNetworks",
     "LatentCoder",
     "LevelIntegers",
     "LevelSteps",

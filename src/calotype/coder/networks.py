@@ -1,11 +1,16 @@
-"""The networks that lead from a tile's integers to its pixels, in integers throughout: the same everywhere.
+"""The networks that lead from a tile's integers to its pixels, and those of an encoder: in integers, and so
+the same everywhere.
 
     networks = DecoderNetworks(arrays)
     y = networks.restore(steps, z, r)          # latents, words
     pixels = networks.synthesis(vector, y)     # of any window of them
 
-What is computed is in docs/FORMAT.md; ``native/`` has the code.  One object may be used by several threads;
-the work is done without the GIL.
+    networks = EncoderNetworks(arrays)
+    y = networks.analysis(pixels)              # of any window of them
+    z = networks.hyper(y, gain, z_mul, limit)
+
+What a decoder computes is in docs/FORMAT.md; ``native/`` has the code.  One object may be used by several
+threads; the work is done without the GIL.
 """
 
 from __future__ import annotations
@@ -89,3 +94,50 @@ class DecoderNetworks:
         pixels = np.empty((2 * r.shape[1], 2 * r.shape[2], 3), np.uint8)
         self.native.preview((steps.low, steps.high), r, pixels)
         return pixels
+
+
+class EncoderNetworks:
+    """The analysis and the hyper-analysis of a pack. Immutable."""
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], *, kernel: str | None = None) -> None:
+        """As `DecoderNetworks`; besides its layers ``unit``, float32 [M]: what 1 stands for in a latent.
+
+        Raises ValueError in the same cases, and for units that are not above 0.
+        """
+        layers = {name: np.require(array, requirements=["C", "A"]) for name, array in arrays.items()}
+        unit = layers.pop("unit", None)
+        self.native: _rans.EncoderNetworks = load().EncoderNetworks(layers, kernel or "")
+        if unit is None or unit.dtype != np.float32 or unit.shape != (self.channels,):
+            raise ValueError(f"unit: must be float32 of shape {self.channels}")
+        if not (np.isfinite(unit).all() and (unit > 0).all()):
+            raise ValueError("unit: must be above 0")
+        self.unit = unit
+
+    @property
+    def channels(self) -> int:
+        """M: channels of the latents."""
+        return self.native.channels
+
+    @property
+    def hyper_channels(self) -> int:
+        """K: channels of the hyper-latents."""
+        return self.native.hyper_channels
+
+    def analysis(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Latents [M, h, w] of pixels [16h, 16w, 3]; beyond them the network sees zeros."""
+        y = np.empty((self.channels, pixels.shape[0] // 16, pixels.shape[1] // 16), np.float32)
+        self.native.analysis(np.ascontiguousarray(pixels), self.unit, y)
+        return y
+
+    def hyper(
+        self, y: NDArray[np.float32], gain: NDArray[np.float32], z_mul: NDArray[np.int32], limit: int
+    ) -> NDArray[np.int32]:
+        """Hyper-latents [K, ceil(h/2), ceil(w/2)] within +-limit, of latents [M, h, w].
+
+        gain:  [M] what latents are multiplied by before they are rounded, on the finest grid
+        z_mul: [K] as in `LevelSteps`
+        """
+        shape = (self.hyper_channels, -(-y.shape[1] // 2), -(-y.shape[2] // 2))
+        z = np.empty(shape, np.int32)
+        self.native.hyper(y, self.unit, gain, z_mul, limit, z)
+        return z

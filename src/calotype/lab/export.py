@@ -1,7 +1,6 @@
-"""Lab model -> pack: the product's model as ONNX graphs, integer tables and a manifest (calotype.codec.pack).
+"""Lab model -> pack: the product's model as integer networks, tables and a manifest (calotype.codec.pack).
 
-Nothing is published unless it holds: every integer layer's bound stays under 2^24, and the exported scales
-graph gives, in ONNX Runtime, exactly the indices that torch computes in float64.
+Nothing is published unless no sum of an integer layer can overflow.
 
     identity, record = export_run(run, folder)    # the averaged weights of a training run
 
@@ -35,7 +34,7 @@ BATCH, CROP = 8, 256
 CALIBRATION, RANGES = 2, 3
 """Last number of the crops' key: apart from those of the steps (0) and of the linear start (1)."""
 RANGE_CROPS = 24
-"""How many crops the ranges of the int8 networks are chosen on."""
+"""How many crops the units of integers are chosen on."""
 
 
 def export_run(
@@ -52,7 +51,7 @@ def export_run(
     training record.
 
     data:     the photographs; by default those that the run names.  The tables are calibrated on ``batches``
-              batches of eight crops of those it trained on, as are the ranges of the int8 networks, and the
+              batches of eight crops of those it trained on, as are the units of the networks, and the
               curve is measured on those it held out.  Hidden units that stay off in all these crops are left
               out (`calotype.lab.pack.idle`).
     record:   what else the record should say: sources of the photographs, commit.

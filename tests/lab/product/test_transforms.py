@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -14,14 +13,12 @@ from torch.nn import functional as F
 from calotype.lab.layers.shuffle import _channels_last, pixel_unshuffle
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.models.calotype_transforms import Branch, Patches, Pointwise, Renderer, folded
-from calotype.lab.pack.graphs import graphs
-from calotype.lab.pack.int8 import observe
+from calotype.lab.pack.fixed_networks import FixedNetworks
 from calotype.lab.pack.write import manifest
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.loop import Trainer
 
 from .conftest import THIN
-from .running import run
 
 Thin = Callable[..., Calotype]
 
@@ -178,25 +175,13 @@ def test_the_margin_of_the_synthesis_is_as_far_as_it_reaches(
 
 @torch.no_grad()
 def test_windows_within_their_margin_are_the_whole_picture(
-    thin: Thin, picture: Callable[..., np.ndarray]
+    thin: Thin, calibration: tuple[Tensor, Tensor]
 ) -> None:
-    """Both transforms, float and integer graphs."""
+    """In fixed point, to the bit."""
     model = lively(thin)
-    x = torch.from_numpy(picture(256, 256)).permute(2, 0, 1)[None] / 255.0
-    seen = observe(model, x, torch.tensor([1.0]))
-    data, fields = graphs(model, 500, seen), manifest(model, "thin", 9)
-    vector, pixels = np.zeros(48, np.float32), picture(256, 208, 3)[None]
-
-    def near(a: Tensor | np.ndarray, b: Tensor | np.ndarray, most: float) -> bool:
-        return bool(np.abs(np.asarray(a, np.float32) - np.asarray(b, np.float32)).max() <= most)
-
-    for kind in ("", ".int8"):
-        m = fields["analysis_margin"]
-        (y,) = run(data[f"analysis{kind}"], pixels=pixels)
-        (part,) = run(data[f"analysis{kind}"], pixels=pixels[:, 16 * 4 : 16 * 12])
-        assert near(part[:, :, m:-m], y[:, :, 4 + m : 12 - m], 1e-3 * float(np.abs(y).max()))
-    m = fields["synthesis_margin"]
-    (whole,) = run(data["synthesis"], y_hat=y, level=vector)
-    (part,) = run(data["synthesis"], y_hat=y[:, :, 2:13], level=vector)
-    assert near(part[:, 16 * m : -16 * m], whole[:, 16 * (2 + m) : 16 * (13 - m)], 1)
+    m = manifest(model, "thin", 9)["synthesis_margin"]
+    fixed = FixedNetworks(model, *calibration).synthesis
+    y = torch.randint(-3000, 3000, (1, 48, 16, 5), generator=torch.Generator().manual_seed(1)).double()
+    whole, part = fixed(y), fixed(y[:, :, 2:13])
+    assert torch.equal(part[:, :, 16 * m : -16 * m], whole[:, :, 16 * (2 + m) : 16 * (13 - m)])
     assert whole.std() > 10

@@ -52,10 +52,10 @@ class Calotype(Codec):
         return np.asarray(picture.to_pil().convert("RGB"))
 
     def complexity(self) -> dict[str, object] | None:
-        from calotype.bench.codecs import _onnx
+        from calotype.bench.codecs import _counts
         from calotype.codec import library
 
-        return _onnx.of_pack(library.load(self.pack))
+        return _counts.of_pack(library.load(self.pack))
 
 
 CODECS = [Calotype()]

@@ -1,27 +1,40 @@
-"""Writing ONNX files, the counterpart of ``graphs``: nodes, constants, float32 inputs and outputs."""
+"""Writing ONNX files: nodes, constants, float32 inputs and outputs.
+
+An ONNX file is a protocol buffer: fields of (number, wire type, value), nested. The field numbers below are
+those of onnx.proto3.
+"""
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calotype.codec.effort.graphs import TYPES, Node
-
 OPSET, IR_VERSION = 17, 8
-_CODES = {np.dtype(kind): code for code, kind in TYPES.items()}
+_FLOAT32 = 1
+"""Of TensorProto.DataType."""
+
+
+@dataclass
+class Node:
+    """One operation: its type, inputs, outputs and attributes."""
+
+    kind: str
+    inputs: list[str]
+    outputs: list[str]
+    attributes: dict[str, Any] = field(default_factory=dict)
 
 
 def model(
     nodes: Sequence[Node],
-    constants: Mapping[str, NDArray[Any]],
+    constants: Mapping[str, NDArray[np.float32]],
     inputs: Mapping[str, int],
     outputs: Mapping[str, int],
 ) -> bytes:
-    """An ONNX file; inputs and outputs are float32 of so many dimensions, all of any size."""
+    """An ONNX file; inputs and outputs are of so many dimensions, all of any size."""
     graph = b"".join(_field(1, _node(node)) for node in nodes)
     graph += _field(2, b"effort")
     graph += b"".join(_field(5, _tensor(array, name)) for name, array in constants.items())
@@ -48,7 +61,7 @@ def _field(field: int, data: bytes) -> bytes:
 
 
 def _tensor(array: NDArray[Any], name: str) -> bytes:
-    head = b"".join(_number(1, size) for size in array.shape) + _number(2, _CODES[array.dtype])
+    head = b"".join(_number(1, size) for size in array.shape) + _number(2, _FLOAT32)
     return head + _field(8, name.encode()) + _field(9, np.ascontiguousarray(array).tobytes())
 
 
@@ -69,10 +82,4 @@ def _attribute(name: str, value: Any) -> bytes:
     head = _field(1, name.encode())
     if isinstance(value, int):
         return head + _number(3, value) + _number(20, 2)
-    if isinstance(value, float):
-        return head + _varint(2 << 3 | 5) + struct.pack("<f", value) + _number(20, 1)
-    if isinstance(value, str):
-        return head + _field(4, value.encode()) + _number(20, 3)
-    if isinstance(value, np.ndarray):
-        return head + _field(5, _tensor(value, "")) + _number(20, 4)
     return head + b"".join(_number(8, one) for one in value) + _number(20, 7)

@@ -24,12 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calotype.bitstream import Box
-from calotype.codec import latents
+from calotype.codec import latents, manifest, tensors
+from calotype.codec.effort import session
 from calotype.codec.effort.rates import Prices
-from calotype.codec.effort.slopes import Slopes
+from calotype.codec.effort.slopes import Slopes, layout
 from calotype.codec.latents import Floats, Latents, Networks
 from calotype.codec.pack import Pack
-from calotype.errors import PackError
 
 STEPS = (0, 4, 6, 10, 20, 40, 60, 90, 120, 160)
 """Steps of the search at each effort."""
@@ -63,17 +63,16 @@ _lock = threading.Lock()
 
 
 def tools(pack: Pack, threads: int) -> Tools:
-    """The tools for a pack. Raises PackError when its networks have no derivative that is known here."""
+    """The tools for a pack. Raises PackError, and CalotypeError where ONNX Runtime is not installed."""
     with _lock:
         made = _tools.setdefault(pack, {})
         if threads not in made:
-            try:
-                made[threads] = Tools(
-                    Prices(pack.r_tables, pack.keeps.shape[1]),
-                    Slopes(pack.file("synthesis.onnx"), threads),
-                )
-            except (ValueError, KeyError, IndexError) as error:
-                raise PackError(f"pack {pack.path}: only effort 0 is possible: {error}") from error
+            session.check()
+            _ = pack.decoder  # checks the arrays
+            arrays = tensors.load(pack.file(manifest.NETWORKS))
+            made[threads] = Tools(
+                Prices(pack.r_tables, pack.keeps.shape[1]), Slopes(arrays, pack.unit, threads)
+            )
         return made[threads]
 
 
@@ -115,7 +114,7 @@ class _Search:
         self.y = np.ascontiguousarray(tile.y[self.where])
         self.start = latents.settled(networks, latents.quantise(networks, self.y))
         self.step = latents.steps(networks, *self.size)
-        self.target = kit.slopes.layout(tile.pixels)
+        self.target = layout(tile.pixels)
         self.around = tile.y.copy()
 
     def y_hat(self, r: Floats) -> Floats:
@@ -126,7 +125,7 @@ class _Search:
     def distortion(self, y_hat: Floats) -> tuple[float, Floats]:
         """(squared error of the pixels, its slopes by y_hat)."""
         self.around[self.where] = y_hat
-        error, slopes = self.kit.slopes.run(self.around, self.networks.level.feeds["level"], self.target)
+        error, slopes = self.kit.slopes.run(self.around, self.networks.level.vector, self.target)
         return error, slopes[self.where]
 
     def cost(self, found: Latents) -> float:

@@ -1,159 +1,148 @@
 """The synthesis run forwards and backwards by ONNX Runtime: pixels' squared error and its slopes.
 
-The pack's own float32 graph is taken up to where its output is clipped. Behind it come the squared error
-against a target and, in reverse order, the derivative of every node: a new ONNX file, written here.
+The decoder's layers (docs/FORMAT.md) in float32, nothing rounded and nothing clipped but the pixels. Behind
+them come the squared error against a target and, in reverse order, the derivative of every operation.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calotype.codec.effort.gradients import OPERATIONS
-from calotype.codec.effort.graphs import Graph, Node, read
-from calotype.codec.effort.onnx_writer import model
-from calotype.codec.runtime import session
+from calotype.codec.effort.onnx_writer import Node, model
+from calotype.codec.effort.session import session
 
 Array = NDArray[Any]
+Floats = NDArray[np.float32]
+
+PATCH = 4
+"""Side of the patches of pixels that the synthesis ends with."""
+FRACTION = 32
+"""Parts of a grey level that it counts in."""
 
 
 class Slopes:
-    """``run`` for one synthesis graph.
+    """``run`` for the synthesis of one pack.
 
-    data:    synthesis.onnx, float32
+    arrays:  of networks.safetensors
+    unit:    what 1 in a latent stands for in y, [M]
     threads: how many threads one call uses
-
-    Raises ValueError for a graph with an operation whose derivative is not known here.
     """
 
-    def __init__(self, data: bytes, threads: int = 1) -> None:
-        graph = read(data)
-        cut = next((k for k, node in enumerate(graph.nodes) if node.kind == "Clip"), len(graph.nodes))
-        if cut == len(graph.nodes):
-            raise ValueError("the graph does not clip its output")
-        self.tail, self.constants = graph.nodes[cut + 1 :], graph.constants
-        self.entry, self.start = graph.nodes[cut].inputs[0], graph.nodes[cut].outputs[0]
-        data, self.channels = _backwards(graph, cut)
-        self._session: Any = session(data, threads)
+    def __init__(self, arrays: Mapping[str, Array], unit: Floats, threads: int = 1) -> None:
+        self._session: Any = session(_graph(arrays, unit), threads)
 
-    def run(self, y_hat: Array, level: Array, target: Array) -> tuple[float, Array]:
-        """(sum of squared errors, its derivative by y_hat); target as ``layout`` gives it."""
-        feeds = {"y_hat": y_hat, "level": level, "target": target}
+    def run(self, y_hat: Floats, vector: NDArray[np.int32], target: Floats) -> tuple[float, Floats]:
+        """(sum of squared errors, its derivative by y_hat).
+
+        y_hat:  latents [1, M, h, w] in units of y
+        vector: the level's, [M], in units of latents
+        target: as ``layout`` gives it
+        """
+        feeds = {"y_hat": y_hat, "vector": vector[None, :, None, None].astype(np.float32), "target": target}
         error, slope = self._session.run(None, feeds)
         return float(error), np.asarray(slope)
 
-    def layout(self, pixels: Array) -> Array:
-        """Pixels [1, H, W, 3] as the graph has them before it arranges them, float32.
 
-        The last nodes only move numbers about, so that their derivative is their inverse.
-        """
-        side = math.isqrt(self.channels // 3)
-        clipped = np.zeros((1, self.channels, pixels.shape[1] // side, pixels.shape[2] // side), np.float32)
-        values: dict[str, Array] = {**self.constants, self.start: clipped}
-        backs = []
-        for node in self.tail:
-            if node.kind == "Constant":
-                values[node.outputs[0]] = node.attributes["value"]
-                continue
-            given = [values[name] for name in node.inputs]
-            values[node.outputs[0]], back = OPERATIONS[node.kind](node.attributes, *given)
-            if node.kind in ("Cast", "Reshape", "Transpose"):
-                backs.append(back)
-        out: Array = pixels.astype(np.float32)
-        for back in reversed(backs):
-            out = back(out)[0]  # type: ignore[assignment]
-        return np.ascontiguousarray(out)
+def layout(pixels: NDArray[np.uint8]) -> Floats:
+    """Pixels [1, H, W, 3] as the synthesis has them, patches [1, (row column colour), H / 4, W / 4]."""
+    _, height, width, _ = pixels.shape
+    parts = pixels.reshape(1, height // PATCH, PATCH, width // PATCH, PATCH, 3)
+    patches = parts.transpose(0, 2, 4, 5, 1, 3).reshape(1, -1, height // PATCH, width // PATCH)
+    return np.ascontiguousarray(patches, np.float32)
 
 
-def _backwards(graph: Graph, cut: int) -> tuple[bytes, int]:
-    """The new file: nodes before number `cut`, the error, and the derivatives; and the channels of the last
-    convolution, which are the colours of a patch of pixels.
-    """
-    constants = dict(graph.constants)
-    forward: list[Node] = []
-    widths: dict[str, int] = {}  # channels of the convolutions' outputs
-    for node in graph.nodes[:cut]:
-        if node.kind == "Constant":
-            constants[node.outputs[0]] = node.attributes["value"]
-        elif all(name in constants for name in node.inputs):
-            constants[node.outputs[0]] = OPERATIONS[node.kind](
-                node.attributes, *(constants[name] for name in node.inputs)
-            )[0]
-        else:
-            forward.append(node)
-            if node.kind == "Conv":
-                widths[node.outputs[0]] = len(constants[node.inputs[1]])
-    out = graph.nodes[cut].inputs[0]
-    low, high = np.float32(0), np.float32(255)
-    extra = {"low": low, "high": high, "half": np.float32(0.5), "two": np.float32(2)}
-    constants |= {f"slopes.{name}": np.asarray(value, np.float32) for name, value in extra.items()}
+class _Tape:
+    """Operations on maps in the order of computation, and for each how a slope goes back through it."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.constants: dict[str, Floats] = {}
+        self.steps: list[tuple[str, str, Callable[[str], str]]] = []
+
+    def constant(self, value: Any) -> str:
+        name = f"c{len(self.constants)}"
+        self.constants[name] = np.ascontiguousarray(value, np.float32)
+        return name
+
+    def apply(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        """An operation without a way back."""
+        name = f"t{len(self.nodes)}"
+        self.nodes.append(Node(kind, list(inputs), [name], attributes))
+        return name
+
+    def scaled(self, x: str, by: Array) -> str:
+        factor = self.constant(by)
+        return self._kept(self.apply("Mul", x, factor), x, lambda slope: self.apply("Mul", slope, factor))
+
+    def conv(self, x: str, weight: Array, bias: Array) -> str:
+        shape = {"kernel_shape": list(weight.shape[2:]), "pads": [weight.shape[2] // 2] * 4}
+        turned = self.constant(weight[:, :, ::-1, ::-1].transpose(1, 0, 2, 3))
+        out = self.apply("Conv", x, self.constant(weight), self.constant(bias), **shape)
+        return self._kept(out, x, lambda slope: self.apply("Conv", slope, turned, **shape))
+
+    def relu(self, x: str) -> str:
+        out = self.apply("Relu", x)  # not negative, so its sign is 0 or 1
+        return self._kept(out, x, lambda slope: self.apply("Mul", slope, self.apply("Sign", out)))
+
+    def finer(self, x: str) -> str:
+        """Outputs (row, column, channel) to a grid twice as fine."""
+        out = self.apply("DepthToSpace", x, blocksize=2)
+        return self._kept(out, x, lambda slope: self.apply("SpaceToDepth", slope, blocksize=2))
+
+    def add(self, a: str, b: str) -> str:
+        out = self._kept(self.apply("Add", a, b), a, lambda slope: slope)
+        return self._kept(out, b, lambda slope: slope)
+
+    def back(self, last: str, slope: str, first: str) -> str:
+        """The slope at the map `first`, from that at `last`."""
+        slopes = {last: slope}
+        for out, x, turn in reversed(self.steps):
+            if out in slopes:
+                found = turn(slopes[out])
+                slopes[x] = self.apply("Add", slopes[x], found) if x in slopes else found
+        return slopes[first]
+
+    def _kept(self, out: str, x: str, turn: Callable[[str], str]) -> str:
+        self.steps.append((out, x, turn))
+        return out
+
+
+def _graph(arrays: Mapping[str, Array], unit: Floats) -> bytes:
+    """Inputs y_hat, vector, target and outputs error, slope, as an ONNX file."""
+    tape = _Tape()
+
+    def layer(x: str, name: str, parts: int = 1) -> str:
+        weight, bias, mul = (arrays[f"synthesis.{name}.{part}"] for part in ("weight", "bias", "mul"))
+        factor = mul / (2.0**32 * parts)
+        return tape.conv(x, weight * factor[:, None, None, None], bias * factor)
+
+    def bottlenecks(x: str, name: str) -> str:
+        k = 0
+        while f"synthesis.{name}.{k}.reduce.weight" in arrays:
+            t = tape.relu(layer(x, f"{name}.{k}.reduce"))
+            t = tape.relu(layer(t, f"{name}.{k}.conv"))
+            x = tape.add(x, layer(t, f"{name}.{k}.expand"))
+            k += 1
+        return x
+
+    x = tape.add(tape.scaled("y_hat", 1 / unit[None, :, None, None]), "vector")
+    t = bottlenecks(tape.finer(layer(bottlenecks(x, "blocks16"), "split")), "blocks8")
+    u, k = tape.relu(tape.finer(layer(t, "up"))), 0
+    while f"synthesis.convs.{k}.weight" in arrays:
+        u, k = tape.relu(layer(u, f"convs.{k}")), k + 1
+    p = tape.add(tape.finer(layer(t, "patch", FRACTION)), layer(u, "out", FRACTION))
+
+    pixels = tape.apply("Clip", p, tape.constant(0), tape.constant(255))
+    difference = tape.apply("Sub", pixels, "target")
+    slope = tape.back(p, tape.apply("Mul", difference, tape.constant(2)), "y_hat")
     nodes = [
-        *forward,
-        Node("Sub", [out, "slopes.half"], ["slopes.middle"]),  # truncation is rounding with a half added
-        Node("Clip", ["slopes.middle", "slopes.low", "slopes.high"], ["slopes.pixels"]),
-        Node("Sub", ["slopes.pixels", "target"], ["slopes.difference"]),
-        Node("ReduceSumSquare", ["slopes.difference"], ["error"], {"keepdims": 0}),
-        Node("Mul", ["slopes.difference", "slopes.two"], ["slopes.0"]),
+        *tape.nodes,
+        Node("ReduceSumSquare", [difference], ["error"], {"keepdims": 0}),
+        Node("Identity", [slope], ["slope"]),
     ]
-    slopes: dict[str, str] = {out: "slopes.0"}
-    for node in reversed(forward):
-        above = slopes.pop(node.outputs[0], None)
-        if above is None:
-            continue
-        for name, steps in _derivative(node, above, constants, widths):
-            if name in constants or name == "level":
-                continue
-            end = steps[-1].outputs[0] if steps else above
-            nodes += steps
-            if name in slopes:
-                both = f"slopes.{len(nodes)}.sum"
-                nodes.append(Node("Add", [slopes[name], end], [both]))
-                end = both
-            slopes[name] = end
-    nodes.append(Node("Identity", [slopes["y_hat"]], ["slope"]))
-    used = {name for node in nodes for name in node.inputs}
-    data = model(
-        nodes,
-        {name: array for name, array in constants.items() if name in used},
-        inputs={"y_hat": 4, "level": 1, "target": 4},
-        outputs={"error": 0, "slope": 4},
-    )
-    return data, next(reversed(widths.values()), 0)
-
-
-def _derivative(
-    node: Node, above: str, constants: dict[str, Array], widths: dict[str, int]
-) -> list[tuple[str, list[Node]]]:
-    """For each input that matters, the nodes from the output's slope to its own; new constants are added."""
-    name = f"slopes.{node.outputs[0]}"
-    first = node.inputs[0]
-    if node.kind == "Add":
-        return [(one, []) for one in node.inputs]
-    if node.kind in ("Mul", "Div") and node.inputs[1] in constants:
-        return [(first, [Node(node.kind, [above, node.inputs[1]], [f"{name}.scaled"])])]
-    if node.kind == "Relu":  # what comes out is not negative, so its sign is 0 or 1
-        sign = Node("Sign", [node.outputs[0]], [f"{name}.sign"])
-        return [(first, [sign, Node("Mul", [above, f"{name}.sign"], [f"{name}.relu"])])]
-    if node.kind == "Conv":
-        weight = constants[node.inputs[1]]
-        side = weight.shape[2]
-        pads, strides = node.attributes.get("pads", [0] * 4), node.attributes.get("strides", [1, 1])
-        if list(pads) != [side // 2] * 4 or list(strides) != [1, 1]:
-            raise ValueError("the derivative of a convolution with strides is not known")
-        constants[f"{name}.weight"] = np.ascontiguousarray(weight[:, :, ::-1, ::-1].transpose(1, 0, 2, 3))
-        turned = {"kernel_shape": [side, side], "pads": list(pads)}
-        return [(first, [Node("Conv", [above, f"{name}.weight"], [f"{name}.conv"], turned)])]
-    if node.kind == "DepthToSpace" and node.attributes.get("mode") == "CRD":
-        side = node.attributes["blocksize"]
-        # SpaceToDepth counts (row, column, channel), this one (channel, row, column).
-        steps = [Node("SpaceToDepth", [above], [f"{name}.depth"], {"blocksize": side})]
-        order = np.arange(widths[first]).reshape(side * side, -1).T.reshape(-1)
-        constants[f"{name}.order"] = order.astype(np.int64)
-        steps.append(Node("Gather", [f"{name}.depth", f"{name}.order"], [f"{name}.moved"], {"axis": 1}))
-        return [(first, steps)]
-    if node.kind in ("Unsqueeze", "Identity"):
-        return []
-    raise ValueError(f"no derivative of {node.kind} is known")
+    inputs = {"y_hat": 4, "vector": 4, "target": 4}
+    return model(nodes, tape.constants, inputs=inputs, outputs={"error": 0, "slope": 4})

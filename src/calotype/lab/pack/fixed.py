@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from calotype.lab.pack.calibrate import WEIGHT_PEAK, Array
 from calotype.lab.pack.exact import ExportError
-from calotype.lab.pack.qdq import WEIGHT_PEAK, Array
 
 WORD = 32767
 """Largest magnitude of a word."""
@@ -77,14 +77,14 @@ def quantised(
     unit_out: Array,
     reads: Input,
     mean: Array,
-    peak: int = WORD,
+    peak: int | Array = WORD,
 ) -> Layer:
     """A float layer in fixed point.
 
     weight:   ``[out, in, taps]``
     unit_in:  what 1 stands for in each input ``[in]``; ``unit_out`` ``[out]`` in each output
     mean:     the mean of each input ``[in]``, in float: biases absorb what rounding takes away there
-    peak:     largest magnitude of a word
+    peak:     largest magnitude of a word, of all inputs or of each
 
     Raises ExportError where no multiplier fits.
     """

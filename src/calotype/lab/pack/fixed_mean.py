@@ -15,9 +15,8 @@ from torch.nn import functional as F
 from calotype.lab.models.calotype_latents import Z_PEAK, Z_UNIT, Mean
 from calotype.lab.models.calotype_levels import steps_of
 from calotype.lab.models.calotype_walk import LOW, LOW_OCTAVES, PHASES, Stage, join_phases, split_phases, walk
+from calotype.lab.pack.calibrate import Array, bias, samples, weight
 from calotype.lab.pack.fixed import CONTEXT, CONTEXT_SHIFT, Layer, context, quantised, units, words
-from calotype.lab.pack.int8 import bias, samples, weight
-from calotype.lab.pack.qdq import Array
 
 MOST = 30
 """Steps are below 2 to this power: more clips a latent anyway."""

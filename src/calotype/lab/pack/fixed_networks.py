@@ -5,20 +5,16 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.models.calotype_latents import dequantise
 from calotype.lab.models.calotype_walk import LOW
+from calotype.lab.pack.calibrate import SIDE, Array, hard_pictures, samples
 from calotype.lab.pack.exact import at
 from calotype.lab.pack.fixed import Layer, bytes_, quantised, words
 from calotype.lab.pack.fixed_mean import FixedMean, log_steps, steps
 from calotype.lab.pack.fixed_synthesis import FixedSynthesis
-from calotype.lab.pack.int8 import samples
-from calotype.lab.pack.latent_graphs import preview_kernel
-from calotype.lab.pack.qdq import Array
-
-SIDE = 128
-"""Side of the pictures of pure colours and hard edges."""
 
 
 class FixedNetworks:
@@ -98,22 +94,6 @@ def _bytes(pixels: torch.Tensor) -> Array:
     return pixels[0].permute(1, 2, 0).numpy().astype(np.uint8)
 
 
-def hard_pictures(side: int) -> Tensor:
-    """Pictures ``[N, 3, side, side]`` (0..1) of the cube's corners, and of black and white or two colours in
-    stripes, boards and noise.
-    """
-    bits = torch.arange(8)[:, None] >> torch.arange(3) & 1
-    made = [corner.float()[:, None, None].expand(3, side, side) for corner in bits]
-    place = torch.arange(side)
-    for width in (1, 2, 4, 8, 16):
-        stripes = (place[:, None] // width % 2).float().expand(side, side)
-        board = ((place[:, None] // width + place // width) % 2).float()
-        for shape in (stripes, stripes.T, board):
-            made += [shape.expand(3, side, side), torch.stack((shape, 1 - shape, shape))]
-    noise = torch.rand(3, side, side, generator=torch.Generator().manual_seed(0))
-    return torch.stack([*made, (noise > 0.5).float()])
-
-
 @torch.no_grad()
 def _observed(
     model: Calotype, pixels: Tensor, levels: Tensor
@@ -136,3 +116,18 @@ def _observed(
 
 def _named(name: str, layer: Layer) -> dict[str, Array]:
     return {f"{name}.{part}": array for part, array in layer.arrays().items()}
+
+
+@torch.no_grad()
+def preview_kernel(y_hat: Tensor, x: Tensor) -> Array:
+    """The best linear map ``[LOW + 1, 12]`` (the last row is the offset) from low latents ``[N, LOW, h, w]``
+    to the 2x2 means of 8x8 pixels, of 3 colours, under each; ``x`` ``[N, 3, 16h, 16w]`` in 0..1.
+    """
+    small = F.avg_pool2d(x, 8)  # [N, 3, 2h, 2w]
+    target = F.pixel_unshuffle(small, 2).unflatten(1, (3, 4)).transpose(1, 2).flatten(1, 2)
+    a = y_hat.permute(0, 2, 3, 1).reshape(-1, y_hat.shape[1]).double()
+    a = torch.cat((a, torch.ones(len(a), 1, dtype=torch.float64)), 1)
+    b = target.permute(0, 2, 3, 1).reshape(-1, 12).double()
+    gram = a.T @ a
+    gram.diagonal().add_(1e-6 * gram.diagonal().mean())
+    return np.asarray(torch.linalg.solve(gram, a.T @ b).numpy())

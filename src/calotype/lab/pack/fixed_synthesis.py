@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from calotype.lab.models.calotype_transforms import Bottleneck, Synthesis, folded
-from calotype.lab.pack.fixed import Layer, bytes_, finest, quantised, units, words
-from calotype.lab.pack.int8 import bias, equalise, samples, weight
-from calotype.lab.pack.qdq import Array, unshuffled
+from calotype.lab.models.calotype_transforms import Synthesis, folded
+from calotype.lab.pack.calibrate import Array, bias, samples, unshuffled, weight
+from calotype.lab.pack.fixed import Layer, bytes_, finest, quantised, words
+from calotype.lab.pack.fixed_blocks import Block, Seen, byte_units, hidden_units, stream_units
 
 FRACTION = 32
 """Parts of a grey level in which pixels are added up."""
@@ -34,11 +34,12 @@ class FixedSynthesis:
 
     def __init__(self, net: Synthesis, x: Tensor, extremes: Tensor) -> None:
         net = folded(net)
-        seen, far = _Seen(net, x), _Seen(net, extremes)
+        none = torch.zeros(1, x.shape[1], 1, 1)
+        seen, far = Seen(net, x, none), Seen(net, extremes, none)
         blocks16 = list(net.blocks16)
-        bytes16 = [_hidden(block, seen) for block in blocks16]
-        bytes8 = [_hidden(block, seen) for block in net.blocks8]
-        self.unit16 = unit16 = _stream_units(
+        bytes16 = [hidden_units(block, seen) for block in blocks16]
+        bytes8 = [hidden_units(block, seen) for block in net.blocks8]
+        self.unit16 = unit16 = stream_units(
             [run.into(block) for block in blocks16 for run in (seen, far)]
             + [run.of(blocks16[-1]) for run in (seen, far)],
             [
@@ -46,21 +47,22 @@ class FixedSynthesis:
                 for block, hidden in zip(blocks16, bytes16, strict=True)
             ],
         )
-        self.unit8 = unit8 = _stream_units(
-            [run.of(layer) for layer in (net.split, *net.blocks8) for run in (seen, far)],
+        self.unit8 = unit8 = stream_units(
+            [F.pixel_shuffle(run.of(net.split), 2) for run in (seen, far)]
+            + [run.of(block) for block in net.blocks8 for run in (seen, far)],
             [
                 finest(weight(block.expand), hidden[1])
                 for block, hidden in zip(net.blocks8, bytes8, strict=True)
             ],
         )
         self.blocks16 = [
-            _Block(block, seen, unit16, hidden) for block, hidden in zip(blocks16, bytes16, strict=True)
+            Block(block, seen, unit16, hidden) for block, hidden in zip(blocks16, bytes16, strict=True)
         ]
         w, b = unshuffled(net.split, 2)
         mean = samples(seen.into(net.split)).mean(0)
         self.split = quantised(w[:, :, None], b, unit16, np.tile(unit8, 4), "words", mean)
         self.blocks8 = [
-            _Block(block, seen, unit8, hidden) for block, hidden in zip(net.blocks8, bytes8, strict=True)
+            Block(block, seen, unit8, hidden) for block, hidden in zip(net.blocks8, bytes8, strict=True)
         ]
 
         pixel = np.full(192, 1 / (255 * FRACTION))
@@ -74,9 +76,9 @@ class FixedSynthesis:
         with torch.no_grad():
             first = F.relu(F.pixel_shuffle(render.up(seen.into(net.patch)), 2))
         inputs = [samples(first), *(samples(F.relu(seen.of(conv))) for conv in render.convs)]
-        hidden = [_byte_units(inputs[0], layers[0])]
+        hidden = [byte_units(inputs[0], layers[0])]
         for k, conv in enumerate(render.convs):
-            hidden.append(_byte_units(inputs[k + 1], layers[k + 1], finest(weight(conv), hidden[k])))
+            hidden.append(byte_units(inputs[k + 1], layers[k + 1], finest(weight(conv), hidden[k])))
         w, b = unshuffled(render.up, 2)
         self.up = quantised(w[:, :, None], b, unit8, np.tile(hidden[0], 4), "words", mean)
         self.convs = [
@@ -106,69 +108,6 @@ class FixedSynthesis:
             r = bytes_(conv(r))
         fine = words(_shuffled(words(self.patch(t)), 2) + self.out(r))
         return _shuffled(torch.floor((fine + FRACTION / 2) / FRACTION).clamp(0, 255), 4)
-
-
-class _Block:
-    """A bottleneck on a stream of words."""
-
-    def __init__(self, block: Bottleneck, seen: _Seen, unit: Array, hidden: tuple[Array, Array]) -> None:
-        unit1, unit2 = hidden
-        first, second = (samples(seen.into(layer)).mean(0) for layer in (block.conv, block.expand))
-        mean = samples(seen.into(block.reduce)).mean(0)
-        self.reduce = quantised(weight(block.reduce), bias(block.reduce), unit, unit1, "words", mean)
-        self.conv = quantised(weight(block.conv), bias(block.conv), unit1, unit2, "bytes", first)
-        self.expand = quantised(weight(block.expand), bias(block.expand), unit2, unit, "bytes", second)
-
-    def layers(self) -> dict[str, Layer]:
-        return {"reduce": self.reduce, "conv": self.conv, "expand": self.expand}
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return words(x + self.expand(bytes_(self.conv(bytes_(self.reduce(x))))))
-
-
-class _Seen:
-    """What the modules of a network read and gave while it coded the latents ``x``."""
-
-    @torch.no_grad()
-    def __init__(self, net: Synthesis, x: Tensor) -> None:
-        self._into: dict[nn.Module, Tensor] = {}
-        self._of: dict[nn.Module, Tensor] = {}
-
-        def note(module: nn.Module, given: tuple[Tensor, ...], out: Tensor) -> None:
-            self._into[module], self._of[module] = given[0], out
-
-        hooks = [module.register_forward_hook(note) for module in net.modules() if module is not net]
-        net(x, torch.zeros(1, x.shape[1], 1, 1))
-        for hook in hooks:
-            hook.remove()
-        self._of[net.split] = F.pixel_shuffle(self._of[net.split], 2)
-
-    def into(self, module: nn.Module) -> Tensor:
-        return self._into[module]
-
-    def of(self, module: nn.Module) -> Tensor:
-        return self._of[module]
-
-
-def _hidden(block: Bottleneck, seen: _Seen) -> tuple[Array, Array]:
-    """Units of what a bottleneck hides."""
-    first, second = (samples(seen.into(layer)) for layer in (block.conv, block.expand))
-    unit = _byte_units(first, weight(block.conv))
-    return unit, _byte_units(second, weight(block.expand), finest(weight(block.conv), unit))
-
-
-def _stream_units(maps: list[Tensor], least: list[Array]) -> Array:
-    """Units of a stream whose values are ``maps``, and which sums in units ``least`` / 2 are added to."""
-    unit = units(np.concatenate([samples(t) for t in maps]))
-    return np.asarray(np.max([unit, *least], axis=0))
-
-
-def _byte_units(x: Array, reader: Array, least: Array | float = 0.0) -> Array:
-    """Units of hidden channels that are bytes, for samples ``[positions, channels]`` (not negative) and the
-    weights ``[out, channels, taps]`` of the layer that reads them.
-    """
-    divisor, (steps,) = equalise([(x, reader)])
-    return np.asarray(np.maximum(divisor * steps.scale, least))
 
 
 def _shuffled(x: Tensor, side: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""The folder of a pack: graphs, arrays, and a manifest with what they hash to."""
+"""The folder of a pack: arrays, and a manifest with what they hash to."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ import numpy as np
 
 PACKED = ".gz"
 """Behind the name of a file that is stored compressed, as `calotype.codec.manifest` has it."""
+DECODING = ("networks.safetensors", "tables.safetensors")
+"""What a decoder reads, and what the id is made of."""
 
 
 def check_target(folder: Path) -> None:
@@ -28,23 +30,23 @@ def check_target(folder: Path) -> None:
 
 
 def publish(
-    graphs: Mapping[str, bytes],
     arrays: Mapping[str, Mapping[str, np.ndarray]],
     fields: Mapping[str, Any],
     folder: Path,
 ) -> str:
     """Write a pack and return its id.  ``folder`` appears whole or not at all; an existing pack is replaced.
 
-    graphs: ONNX files by name; ``arrays``: by name of the file and of the array
+    arrays: by name of the file and of the array
     fields: of the manifest, but for ``id`` and ``files``, which follow from the contents
     """
     from safetensors.numpy import save
 
-    contents = {f"{graph}.onnx": data for graph, data in graphs.items()}
-    for file, held in arrays.items():
-        contents[f"{file}.safetensors"] = save({k: np.ascontiguousarray(v) for k, v in held.items()})
+    contents = {
+        f"{file}.safetensors": save({k: np.ascontiguousarray(v) for k, v in held.items()})
+        for file, held in arrays.items()
+    }
     hashes = {file: hashlib.sha256(data).hexdigest() for file, data in contents.items()}
-    listing = "".join(f"{file} {hashes[file]}\n" for file in sorted(hashes))
+    listing = "".join(f"{file} {hashes[file]}\n" for file in DECODING)
     identity = hashlib.sha256(listing.encode()).hexdigest()
     whole = {**fields, "id": identity, "files": hashes}
     # Seven bits of weights in bytes and golden vectors: a fourth of the space.

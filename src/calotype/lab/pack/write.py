@@ -1,4 +1,4 @@
-"""Writes a pack: graphs, tables, manifest (contract: calotype.codec.pack)."""
+"""Writes a pack: networks, tables, manifest (contract: calotype.codec.pack)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ from calotype.lab.pack.exact import (
     golden,
     integer_arrays,
 )
+from calotype.lab.pack.fixed_analysis import encoder_arrays
 from calotype.lab.pack.fixed_networks import FixedNetworks, golden_pixels
 from calotype.lab.pack.folder import check_target, publish
-from calotype.lab.pack.graphs import graphs
-from calotype.lab.pack.int8 import observe
 from calotype.lab.pack.tables import Statistics, r_tables, z_tables
 
 TILE = 1024
@@ -60,12 +59,16 @@ def export(
     arrays |= integer_arrays(model)
     for prefix, tables in (("r_", r_tables(statistics)), ("z_", z_tables(statistics))):
         arrays |= {prefix + key: value for key, value in tables.to_arrays().items()}
-    files = graphs(model, z_limit, observe(model, *calibration))
 
     fields = manifest(model, name, z_limit) | {
         "training": {**(training or {}), "integer_bounds": bounds},
     }
-    return publish(files, {"tables": {**arrays, **vectors}, "networks": fixed.arrays()}, fields, folder)
+    files = {
+        "tables": {**arrays, **vectors},
+        "networks": fixed.arrays(),
+        "encoder": encoder_arrays(model, *calibration),
+    }
+    return publish(files, fields, folder)
 
 
 def manifest(model: Calotype, name: str, z_limit: int) -> dict[str, Any]:

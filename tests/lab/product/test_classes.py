@@ -1,4 +1,4 @@
-"""The graphs of an encoder, the native parser and torch compute the same."""
+"""The native parser and torch compute the same classes and tables."""
 
 from __future__ import annotations
 
@@ -12,54 +12,16 @@ from calotype.codec import levels
 from calotype.coder import LatentCoder, LevelIntegers
 from calotype.lab.export import Statistics
 from calotype.lab.models.calotype import Calotype
-from calotype.lab.models.calotype_coding import padded
 from calotype.lab.models.calotype_latents import HYPER
 from calotype.lab.models.calotype_levels import Knobs
 from calotype.lab.models.calotype_walk import LOW
 from calotype.lab.pack import exact
-from calotype.lab.pack.graphs import graphs
-from calotype.lab.pack.int8 import observe
 from calotype.lab.pack.tables import r_tables, z_tables
 from calotype.lab.pack.write import _level_arrays
 
-from .running import inside, level, run
-
 Thin = Callable[..., Calotype]
-Calibration = tuple[torch.Tensor, torch.Tensor]
 SIZES = [(16, 24), (11, 13), (1, 1), (8, 3)]
 """Tiles in latents; most are no multiples of 8."""
-
-
-@pytest.mark.parametrize("size", SIZES)
-@torch.no_grad()
-def test_the_hyper_encoder_is_that_of_the_model(
-    size: tuple[int, int], lively: Thin, calibration: Calibration
-) -> None:
-    """With and without padding, at a level between trained ones, up to the rounding of its weights."""
-    model = lively(5)
-    data, (k, feeds) = graphs(model, 1023, observe(model, *calibration)), level(model, 0.75)
-    y = padded(torch.randn(1, 48, *size, generator=torch.Generator().manual_seed(1)))
-    expected = model.latents(y, k, size=size, hard=True).z.numpy()
-    (z,) = run(data["hyper_encoder"], **feeds, y=y.numpy(), inside=inside(*size))
-    assert z.shape == expected.shape
-    assert np.array_equal(z, np.rint(z))
-    assert not z[..., -(-size[0] // 2) :, :].any()
-    assert not z[..., -(-size[1] // 2) :].any()
-    assert np.abs(z - expected).max() <= 1
-    assert (z == expected).mean() > 0.95
-    assert z.any()
-
-
-@torch.no_grad()
-def test_hyper_latents_stay_within_the_limit(lively: Thin, calibration: Calibration) -> None:
-    model = lively(6)
-    _, feeds = level(model, 1.5)
-    feeds |= {"y": 1e6 * np.ones((1, 48, 8, 8)), "inside": inside(8, 8)}
-    (z,) = run(graphs(model, 9, observe(model, *calibration))["hyper_encoder"], **feeds)
-    assert np.abs(z).max() == 9
-
-
-# -- exactness ---------------------------------------------------------------------------
 
 
 def symbols(size: tuple[int, int], seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,219 @@
+// An encoder's networks, in integers: pixels to latents, and latents to hyper-latents. Decoders know nothing of them;
+// they are integers so that the same picture gives the same latents on every machine.
+#pragma once
+
+#include <bit>
+#include <cmath>
+
+#include "bottlenecks.hpp"
+
+namespace calotype::fixed {
+
+inline constexpr std::size_t analysis_side = 8, analysis_patch = 192;  // 8 x 8 pixels of 3 colours
+
+// Pixels to latents: patches of 8x8 pixels, bottlenecks at 1/8, a merge of 2x2, bottlenecks at 1/16.
+class Analysis {
+public:
+    // Names begin with "analysis.".
+    Analysis(Loader& load, const Kernels& kernels) : kernels_(kernels) {
+        width_ = load.outputs("analysis.patch");
+        latents_ = load.outputs("analysis.merge");
+        patch_ = load.words("analysis.patch", width_, 1, {{analysis_patch, byte_peak}});
+        blocks8_ = blocks(load, "analysis.blocks8.", width_);
+        merge_ = load.words("analysis.merge", latents_, 1, {{4 * width_, word_peak}});
+        blocks16_ = blocks(load, "analysis.blocks16.", latents_);
+        for (std::size_t r = 0; r < analysis_side; ++r)  // a patch is 8 rows of 24 bytes, one width of pixels apart
+            for (std::size_t i = 0; i < line; i += 2) pairs_.emplace_back(r, i);
+    }
+
+    std::size_t latents() const { return latents_; }
+
+    // pixels [16 h][16 w][3] to y [M][h][w], each channel times its `unit`. Beyond what is given there are zeros.
+    void run(const std::uint8_t* pixels, std::size_t h, std::size_t w, const float* unit, float* y) const {
+        Rows rows(*this, pixels, h, w);
+        for (std::size_t i = 0; i < h; ++i) {
+            const Word* row = rows.latents(i);
+            for (std::size_t c = 0; c < latents_; ++c) {
+                float* out = y + (c * h + i) * w;
+                for (std::size_t x = 0; x < w; ++x) out[x] = static_cast<float>(row[x * latents_ + c]) * unit[c];
+            }
+        }
+    }
+
+private:
+    static constexpr std::size_t line = analysis_patch / analysis_side;
+
+    // All layers, row by row, each as late as it can be: what is computed is still in the cache when it is needed.
+    class Rows {
+    public:
+        Rows(const Analysis& net, const std::uint8_t* pixels, std::size_t h, std::size_t w)
+            : net_(net), pixels_(pixels), w_(w),
+              kept8_(up(net.blocks8_.size() + 2, 2)),  // even, so that the two rows of a merge are neighbours
+              kept16_(net.blocks16_.size() + 2),
+              memory8_(kept8_ * 2 * w * net.width_),
+              memory16_(kept16_ * w * net.latents_),
+              pixel_row_(16 * w * line),
+              at8_(net.kernels_, net.blocks8_, memory8_.data(), kept8_, 2 * h, 2 * w, net.width_),
+              at16_(net.kernels_, net.blocks16_, memory16_.data(), kept16_, h, w, net.latents_) {
+            for (const auto& [r, i] : net.pairs_) in_.push_back(static_cast<std::int32_t>(r * 2 * w * line + i));
+            for (std::size_t r = 0; r < 2; ++r)
+                for (std::size_t i = 0; i < 2 * net.width_; i += 2)
+                    in16_.push_back(static_cast<std::int32_t>(r * 2 * w * net.width_ + i));
+        }
+
+        // Row y, [w][M]. Rows are asked for one after the other.
+        const Word* latents(std::size_t y) {
+            at16_.want(y + 1, [this](std::size_t n) {
+                for (; merged_ < n; ++merged_) merge(merged_);
+            });
+            return at16_.at(y);
+        }
+
+    private:
+        void merge(std::size_t y) {
+            at8_.want(2 * y + 2, [this](std::size_t n) {
+                for (; read_ < n; ++read_) read(read_);
+            });
+            Row<Word>(net_.kernels_, net_.merge_, in16_, at8_.at(2 * y), 2 * net_.width_, w_, rows_)
+                .words(at16_.at(y), net_.latents_);
+        }
+
+        void read(std::size_t y) {
+            const std::size_t size = analysis_side * 2 * w_ * line;
+            std::copy_n(pixels_ + y * size, size, pixel_row_.data());
+            Row<Word>(net_.kernels_, net_.patch_, in_, pixel_row_.data(), line, 2 * w_, rows_)
+                .words(at8_.at(y), net_.width_);
+        }
+
+        const Analysis& net_;
+        const std::uint8_t* pixels_;
+        std::size_t w_, kept8_, kept16_, read_ = 0, merged_ = 0;
+        std::vector<Word> memory8_, memory16_, pixel_row_;
+        Stream at8_, at16_;
+        Offsets in_, in16_;
+        std::vector<const Word*> rows_;
+    };
+
+    const Kernels& kernels_;
+    std::size_t latents_, width_;
+    Layer<Word> patch_, merge_;
+    std::vector<Block> blocks8_, blocks16_;
+    std::vector<std::pair<std::size_t, std::size_t>> pairs_;
+};
+
+// Latents to hyper-latents: logarithms of their sizes, in quantisation steps, over bands and 2x2 sites, as far as a
+// decoder is better off knowing them.
+class HyperAnalysis {
+public:
+    // Names begin with "hyper_analysis.".
+    HyperAnalysis(Loader& load, const Kernels& kernels, std::size_t latents) : kernels_(kernels), latents_(latents) {
+        hidden_ = load.outputs("hyper_analysis.reduce");
+        hyper_ = load.outputs("hyper_analysis.out");
+        bands_ = load.words("hyper_analysis.bands", hyper_, 1, {{latents, energy_peak}});
+        reduce_ = load.words("hyper_analysis.reduce", hidden_, 1, {{latents, energy_peak}, {latents, word_peak}});
+        conv_ = load.bytes("hyper_analysis.conv", hidden_, 3, hidden_);
+        out_ = load.bytes("hyper_analysis.out", hyper_, 1, 4 * hidden_);
+        if (hidden_ % 4 != 0) throw std::invalid_argument("hyper_analysis.conv: outputs must be a multiple of 4");
+    }
+
+    std::size_t hyper() const { return hyper_; }
+
+    // y [M][h][w] in units `unit`, steps 1 / gain [M], to z [K][ceil(h / 2)][ceil(w / 2)] within +-limit; z_mul as in
+    // the tables of a level.
+    void run(const float* y, std::size_t h, std::size_t w, const float* unit, const float* gain,
+             const std::int32_t* z_mul, std::int32_t limit, std::int32_t* z) const {
+        const std::size_t rows = up(h, 2), columns = up(w, 2), a = rows / 2, b = columns / 2;
+        std::vector<Word> line(columns * 2 * latents_), sizes(rows * columns * hyper_), learned(b * hyper_);
+        std::vector<const Word*> word_rows;
+        std::vector<const Byte*> byte_rows;
+        Map<Byte> first(rows, columns, hidden_);
+        std::vector<Byte> pair(2 * columns * hidden_);
+        const auto in_bands = bands_.straight(), in = reduce_.straight(), square = conv_.square(first);
+        for (std::size_t i = 0; i < rows; ++i) {
+            enter(y + std::min(i, h - 1) * w, h * w, w, unit, gain, columns, line.data());
+            Row<Word>(kernels_, bands_, in_bands, line.data(), 2 * latents_, columns, word_rows)
+                .words(&sizes[i * columns * hyper_], hyper_);
+            Row<Word>(kernels_, reduce_, in, line.data(), 2 * latents_, columns, word_rows)
+                .bytes(first.at(i, 0), first.stride());
+        }
+        Offsets in_out;
+        for (std::size_t r = 0; r < 2; ++r)
+            for (std::size_t i = 0; i < 2 * hidden_; i += Layer<Byte>::unit)
+                in_out.push_back(static_cast<std::int32_t>(r * columns * hidden_ + i));
+        for (std::size_t i = 0; i < a; ++i) {
+            for (std::size_t r = 0; r < 2; ++r)
+                Row<Byte>(kernels_, conv_, square, first.around(2 * i + r, 0), first.stride(), columns, byte_rows)
+                    .bytes(&pair[r * columns * hidden_], hidden_);
+            Row<Byte>(kernels_, out_, in_out, pair.data(), 2 * hidden_, b, byte_rows).words(learned.data(), hyper_);
+            for (std::size_t j = 0; j < b; ++j)
+                for (std::size_t k = 0; k < hyper_; ++k) {
+                    const Word* s = &sizes[(2 * i * columns + 2 * j) * hyper_ + k];
+                    const Word* below = s + columns * hyper_;
+                    const std::int64_t sum = s[0] + s[hyper_] + below[0] + below[hyper_] + 4 * learned[j * hyper_ + k];
+                    z[(k * a + i) * b + j] = rounded(2 * sum, z_mul[k], limit);
+                }
+        }
+    }
+
+private:
+    static constexpr std::int32_t energy_peak = 1 << 14;
+    static constexpr int energy_shift = 7;  // energies are in 1/512 octaves, logarithms are computed in 1/65536
+
+    // x / 2 mul, rounded, within +-limit. mul > 0.
+    static std::int32_t rounded(std::int64_t x, std::int64_t mul, std::int64_t limit) {
+        const std::int64_t n = x + mul, d = 2 * mul, floor = n / d - (n % d < 0);
+        return static_cast<std::int32_t>(std::clamp(floor, -limit, limit));
+    }
+
+    // The logarithm of a number above 0 to base 2, in 1/65536: a table of 256 for its mantissa, straight between.
+    static std::int32_t log2(float x) {
+        static const auto table = [] {
+            std::array<std::int32_t, 257> t{};
+            for (std::size_t k = 0; k < t.size(); ++k)
+                t[k] = static_cast<std::int32_t>(std::lround(std::log2(1 + static_cast<double>(k) / 256) * 65536));
+            return t;
+        }();
+        const auto bits = std::bit_cast<std::uint32_t>(x);
+        const std::size_t k = bits >> 15 & 255;
+        const auto part = static_cast<std::int32_t>(bits & 32767);
+        const std::int32_t whole = static_cast<std::int32_t>(bits >> 23 & 255) - 127;
+        return whole * 65536 + table[k] + (((table[k + 1] - table[k]) * part) >> 15);
+    }
+
+    // A row of y as (energies, words) of each site; beyond its end the last site is repeated.
+    void enter(const float* y, std::size_t channel, std::size_t w, const float* unit, const float* gain,
+               std::size_t columns, Word* out) const {
+        for (std::size_t c = 0; c < latents_; ++c, y += channel) {
+            const float over = 1 / unit[c];
+            for (std::size_t x = 0; x < w; ++x) {
+                const float size = std::fabs(y[x] * gain[c]);
+                const std::int32_t e = (log2(size + 0.2f) + (1 << (energy_shift - 1))) >> energy_shift;
+                const float v = std::min(std::max(-32768.0f, y[x] * over), 32767.0f);
+                out[x * 2 * latents_ + c] = static_cast<Word>(std::min(e, energy_peak));
+                out[x * 2 * latents_ + latents_ + c] = static_cast<Word>(std::lrintf(v));
+            }
+        }
+        if (columns > w) std::copy_n(out + (w - 1) * 2 * latents_, 2 * latents_, out + w * 2 * latents_);
+    }
+
+    const Kernels& kernels_;
+    std::size_t latents_, hidden_, hyper_;
+    Layer<Word> bands_, reduce_;
+    Layer<Byte> conv_, out_;
+};
+
+// Both, from the file of a pack that decoders do not read.
+struct EncoderNetworks {
+    EncoderNetworks(const Arrays& arrays, const Kernels& kernels) : EncoderNetworks(Loader(arrays, kernels), kernels) {}
+
+    Analysis analysis;
+    HyperAnalysis hyper;
+
+private:
+    EncoderNetworks(Loader load, const Kernels& kernels)
+        : analysis(load, kernels), hyper(load, kernels, analysis.latents()) {
+        load.finish();
+    }
+};
+
+}  // namespace calotype::fixed
