@@ -64,6 +64,10 @@ class Target:
             return (1 - TOLERANCE) * self.value <= value <= self.value
         return abs(self._scale(value) - self._scale(self.value)) <= self._tolerance
 
+    def is_met(self, value: float) -> bool:
+        """Whether there is nothing more to ask for: near enough, or more of a likeness."""
+        return self.accepts(value) or (not self.limits_size and self.miss(value) >= 0)
+
     def is_close(self, value: float) -> bool:
         """Whether it is not worth looking for a better one."""
         if self.limits_size:
