@@ -161,7 +161,7 @@ def _refusal(
     nearest = min((n for n in known if target.miss(known[n]) <= 0), key=lambda n: -target.miss(known[n]))
     return (
         f"cannot reach {target} closely enough: the nearest below is {_figure(known[nearest])}{unit} "
-        f"(the qualities 0 to 100 give {_figure(least)} to {_figure(most)})"
+        f"(the qualities 0 to 95 give {_figure(least)} to {_figure(most)})"
     )
 
 
