@@ -1,6 +1,6 @@
 """The same details by three codecs at the same size, once and twice as large: the sheets of crops.
 
-    python benchmarks/sheet.py PHOTOS [--bpp 0.15 0.4] [--codecs calotype avif-444 jxl]
+    python benchmarks/sheet.py PHOTOS [--bpp 0.25 0.6] [--codecs calotype avif-444 jxl]
         [--out docs/results/sheet]
 
 PHOTOS is a folder with the subfolders kodak and large. For each detail of ``CROPS`` the picture (of a large
@@ -42,6 +42,7 @@ CROPS = {
     "grass and rock": ("large/clic25_1b4ad095795a.png", (0.28, 0.55)),
     "curls": ("large/clic25_2c1f84548ef9.png", (0.30, 0.36)),
     "foliage": ("kodak/kodim13.png", (250, 60)),
+    "shutters, letters": ("kodak/kodim08.png", (368, 200)),
 }
 """Picture, left and top of the detail: pixels, or shares of the picture where below 1."""
 LARGEST = 1024
@@ -54,7 +55,7 @@ GAP, LABEL = 6, 20
 def main(arguments: list[str] | None = None) -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("photos", type=Path)
-    options.add_argument("--bpp", nargs="+", type=float, default=[0.15, 0.4])
+    options.add_argument("--bpp", nargs="+", type=float, default=[0.25, 0.6])
     options.add_argument("--codecs", nargs="+", default=["calotype", "avif-444", "jxl"])
     options.add_argument("--out", type=Path, default=Path("docs/results/sheet"))
     given = options.parse_args(arguments)
