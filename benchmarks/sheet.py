@@ -28,7 +28,7 @@ from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
 from calotype.codec.rate import Target
 from calotype.codec.ssimulacra2 import ssimulacra2
-from calotype.records.provenance import provenance
+from calotype.records.provenance import now, provenance
 from calotype.records.script import guarded, usable
 
 Pixels = NDArray[np.uint8]
@@ -61,6 +61,8 @@ def main(arguments: list[str] | None = None) -> None:
     given = options.parse_args(arguments)
     usable(given.out)
     chosen = [codecs.get(spec) for spec in given.codecs]
+    words = sys.argv[1:] if arguments is None else arguments
+    record = provenance(["python", "benchmarks/sheet.py", *words])  # before the files that it writes change
     rows: list[dict[str, Any]] = []
     panels: list[list[Pixels]] = []
     for label, (name, at) in CROPS.items():
@@ -82,9 +84,8 @@ def main(arguments: list[str] | None = None) -> None:
     for times in (1, 2):
         sheet = _draw(names, rows, panels, times)
         sheet.save(given.out / f"sheet-{times}x.webp", "WEBP", quality=80, method=6)
-    words = sys.argv[1:] if arguments is None else arguments
     about = {codec.name: codec.version() for codec in chosen}
-    record = provenance(["python", "benchmarks/sheet.py", *words]) | {"codecs": about, "details": rows}
+    record |= {"finished": now(), "codecs": about, "details": rows}
     (given.out / "sheet.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
