@@ -108,8 +108,8 @@ def read(path: Path, name: str, *, unpack: bool = True) -> bytes:
                     data = _limited(entry, part)
         except (OSError, KeyError):
             raise
-        # Damage comes as BadZipFile, zlib.error, LZMAError, EOFError, struct.error, ValueError, OverflowError, and
-        # encryption as RuntimeError: the parts of zipfile say it as they please.
+        # Damage comes as BadZipFile, zlib.error, LZMAError, EOFError, struct.error, ValueError, OverflowError,
+        # and encryption as RuntimeError: each part of zipfile has its own.
         except Exception as error:
             raise OSError(str(error) or type(error).__name__) from error
     return _plain(entry, data)
@@ -164,8 +164,9 @@ def parse(text: bytes, where: str) -> Manifest:
     if not isinstance(files, dict) or set(files) != set(FILES) or not all(map(_is_hash, files.values())):
         raise wrong(f"files must give the SHA-256 of {', '.join(sorted(FILES))}")
     identity = pack_id(files)
-    if fields.get("id") != identity:
-        raise wrong(f"id {reprlib.repr(fields.get('id'))} does not follow from the files, which give {identity}")
+    given = fields.get("id")
+    if given != identity:
+        raise wrong(f"id {reprlib.repr(given)} does not follow from the files, which give {identity}")
     levels = integer("levels", 2, 256)
     tile = integer("tile", 64, 4096)
     if tile & (tile - 1):

@@ -56,7 +56,8 @@ manifest.json::
                        SSIMULACRA2, rising between 0 and 95, weights of L + 6 features of y and a constant,
                        whose sum is the level that gives it, clipped to bounds (calotype.codec.visual). For
                        encoders; L >= 3
-    "z_limit"          1023; refused if another. |z| <= 1023 is of the format: a file with a larger one is damaged
+    "z_limit"          1023; refused if another: the format has |z| <= 1023, and a file with a larger one is
+                       damaged
     "analysis_margin"  latents (16 pixels) by which an analysis window overlaps its neighbours
     "synthesis_margin" latents by which a synthesis window does
     "tile"             side of the encoder's tiles in pixels, 1024

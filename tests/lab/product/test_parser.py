@@ -84,7 +84,7 @@ def knobs(level: LevelIntegers) -> Knobs:
 
 @torch.no_grad()
 def reference(latents: LatentNetworks, k: Knobs, z: np.ndarray, r: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Tables and shifts of z, classes and settled r, as `LatentNetworks.forward` has them for given integers."""
+    """Tables and shifts of z, classes and settled r, as `LatentNetworks.forward` has them for integers."""
     h, w = r.shape[1:]
     rows, columns = -(-h // 8) * 8, -(-w // 8) * 8
     inside = torch.zeros(1, 1, rows, columns, dtype=torch.float64)
