@@ -12,7 +12,7 @@ using namespace calotype;
 
 namespace {
 
-// What the result points into: an array that is not contiguous is copied by the cast, and the copy lives no longer.
+// What arrays point into: of one that is not contiguous the cast makes a copy, which this keeps.
 using Held = std::vector<nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>>;
 
 fixed::Arrays arrays_of(const nb::dict& given, Held& held) {

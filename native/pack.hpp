@@ -121,8 +121,8 @@ private:
             const Json* v = m.find(name);
             if (v == nullptr || v->kind != Json::Kind::integer || v->integer < low || v->integer > high)
                 fail(std::string("manifest.json: ") + name + " must be " +
-                     (low == high ? std::to_string(low)
-                                  : "a whole number from " + std::to_string(low) + " to " + std::to_string(high)));
+                     (low < high ? "a whole number from " + std::to_string(low) + " to " : "") +
+                     std::to_string(high));
             return static_cast<std::size_t>(v->integer);
         };
         integer("format", 1, 1);

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
-import struct
+import shutil
 import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calotype.codec import manifest, tensors
+from calotype.codec import manifest
 from calotype.codec.decoder import decode
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
@@ -62,9 +63,9 @@ def refused(path: Path, coded: bytes, message: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def coded(tiny: Pack) -> bytes:
+def coded(tiny: Pack, scene: Callable[..., np.ndarray]) -> bytes:
     """A file of a pack that is nowhere but where the caller says."""
-    return encode(Picture(np.full((16, 16, 3), 99, np.uint8)), pack=tiny).data
+    return encode(Picture(scene(30, 16)), pack=tiny).data
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +119,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.data(), VALUES)
 def test_no_value_of_a_field_is_another_error(
     fields: dict[str, Any], data: st.DataObject, value: Any
@@ -146,9 +148,9 @@ def test_damage_in_a_zip(tiny: Pack, coded: bytes, tmp_path: Path, method: int) 
     path = zipped(tiny, tmp_path / "pack.zip", method)
     assert decode(coded, pack=path).picture.width == 16
     for name in (manifest.NETWORKS, manifest.NAME):
-        path = zipped(tiny, tmp_path / f"{name}.zip", method)
-        damaged(path, name)
-        refused(path, coded, rf"{name} cannot be read: \w")
+        other = Path(shutil.copy(path, tmp_path / f"{name}.zip"))
+        damaged(other, name)
+        refused(other, coded, rf"{name} cannot be read: \w")
 
 
 def test_an_encrypted_zip(tiny: Pack, coded: bytes, tmp_path: Path) -> None:
@@ -193,7 +195,7 @@ def test_nothing_unpacks_without_end(
     """As zip, as gzip, and as it is, with a smaller limit: more is refused before it takes memory."""
     assert manifest.MAX_BYTES == 1 << 28  # native/pack.hpp: max_bytes
     monkeypatch.setattr(manifest, "MAX_BYTES", 1 << 20)
-    much = bytes(1 << 25)
+    much = bytes(1 << 23)
     folder, packed, name = tmp_path / "folder", tmp_path / "packed", manifest.TABLES
     for made in (folder, packed):
         made.mkdir()
@@ -210,15 +212,9 @@ def test_nothing_unpacks_without_end(
         tracemalloc.start()
         with pytest.raises(PackError, match=rf"{name}.* has more than 2\^28 bytes"):
             Pack(path)
-        assert tracemalloc.get_traced_memory()[1] < 1 << 23
+        assert tracemalloc.get_traced_memory()[1] < 1 << 22
         tracemalloc.stop()
     with pytest.raises(PackError, match=r"has more than 2\^28 bytes"):
         Pack(tmp_path / "lzma.zip")
     with pytest.raises(PackError, match=r"has more than 2\^28 bytes"):
         decode(coded, pack=folder)
-
-
-def test_arrays_with_huge_sides() -> None:
-    header = b'{"a":{"dtype":"F32","shape":[0,%d],"data_offsets":[0,0]}}' % 2**70
-    with pytest.raises(ValueError, match="malformed"):
-        tensors.load(struct.pack("<Q", len(header)) + header)

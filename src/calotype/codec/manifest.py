@@ -108,8 +108,8 @@ def read(path: Path, name: str, *, unpack: bool = True) -> bytes:
                     data = _limited(entry, part)
         except (OSError, KeyError):
             raise
-        # Damage comes as BadZipFile, zlib.error, LZMAError, EOFError, struct.error, ValueError, OverflowError,
-        # and encryption as RuntimeError: each part of zipfile has its own.
+        # Damage comes as BadZipFile, zlib.error, LZMAError, EOFError, struct.error, ValueError or
+        # OverflowError, and encryption as RuntimeError: each part of zipfile has its own.
         except Exception as error:
             raise OSError(str(error) or type(error).__name__) from error
     return _plain(entry, data)
