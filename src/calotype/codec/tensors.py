@@ -53,5 +53,8 @@ def load(data: bytes) -> dict[str, NDArray[Any]]:
             raise ValueError(f"array {name}: outside the file")
         if math.prod(shape) * dtype.itemsize != stop - start:
             raise ValueError(f"array {name}: {stop - start} bytes for shape {list(shape)}")
-        arrays[name] = np.frombuffer(data, dtype, math.prod(shape), start).reshape(shape)
+        try:
+            arrays[name] = np.frombuffer(data, dtype, math.prod(shape), start).reshape(shape)
+        except OverflowError as error:  # sides of an empty array
+            raise ValueError(f"array {name}: malformed entry") from error
     return arrays
