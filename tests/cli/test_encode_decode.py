@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 import calotype
+from calotype.codec.pack import Pack
 
 Run = Callable[..., Any]
 Process = Callable[..., subprocess.CompletedProcess[bytes]]
@@ -185,6 +186,13 @@ def test_packs_by_path(run: Run, photo: Path, tmp_path: Path) -> None:
     assert run("encode", photo, tmp_path / "a.calo", "--pack", path, "-q", 50).status == 0
     assert (tmp_path / "a.calo").read_bytes() == calotype.encode(Image.open(photo), quality=50)
     assert "no pack nonsense" in run("encode", photo, tmp_path / "b.calo", "--pack", "nonsense").complaint
+
+
+def test_a_pack_that_is_none_is_one_line(run: Run, photo: Path, tiny: Pack, tmp_path: Path) -> None:
+    assert run("encode", photo, tmp_path / "a.calo", "--pack", tiny.path).status == 0
+    (tmp_path / "manifest.json").write_text("[" * 200_000)
+    for command in (("encode", photo, tmp_path / "b.calo"), ("decode", tmp_path / "a.calo")):
+        assert "nested too deeply" in run(*command, "--pack", tmp_path).complaint
 
 
 def test_existing_files_stay(run: Run, photo: Path, coded: Path) -> None:
