@@ -11,7 +11,7 @@ import reprlib
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from calotype.codec import visual
 from calotype.codec.levels import STEPS, Ladder
@@ -120,7 +120,7 @@ def _plain(name: str, data: bytes) -> bytes:
         return data
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-            return _limited(name, file)
+            return _limited(name, cast("IO[bytes]", file))
     except (EOFError, zlib.error) as error:
         raise OSError(f"{name}: {error}") from error
 
