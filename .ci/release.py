@@ -16,7 +16,7 @@ from datetime import date
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = ("pyproject.toml", "CHANGELOG.md", "CITATION.cff", "web/decoder/package.json")
+FILES = ("pyproject.toml", "CHANGELOG.md", "CITATION.cff", "web/decoder/package.json", "native/calotype.h")
 NO_ADDRESS = "https://calotype.invalid/calotype"
 """Stands where the repository has no public address yet; names that end so lead nowhere (RFC 2606)."""
 ADDRESS = re.compile(r"https://[\w.-]+(?:/[\w.-]+)?/calotype\b")
@@ -24,7 +24,7 @@ ADDRESS = re.compile(r"https://[\w.-]+(?:/[\w.-]+)?/calotype\b")
 
 def wrong(root: Path, tag: str | None = None, repository: str | None = None) -> list[str]:
     """What does not agree in the tree ``root``, a line each."""
-    project, changelog, citation, npm = texts = [(root / name).read_text(encoding="utf-8") for name in FILES]
+    project, changelog, citation, npm, header = texts = [(root / name).read_text(encoding="utf-8") for name in FILES]
     found = []
     version = _one(r'^version = "([^"]+)"', project)
     address = _one(r'^Source = "([^"]+)"', project)
@@ -32,6 +32,10 @@ def wrong(root: Path, tag: str | None = None, repository: str | None = None) -> 
         found.append(f"CITATION.cff is of version {cited}, pyproject.toml of {version}")
     if (packed := _one(r'^  "version": "([^"]+)"', npm)) != version:
         found.append(f"web/decoder/package.json is of version {packed}, pyproject.toml of {version}")
+    major, minor, patch = (int(number) for number in version.split("."))
+    number = f"{10000 * major + 100 * minor + patch}"
+    if (built := _one(r"^#define CALOTYPE_VERSION (\d+)$", header)) != number:
+        found.append(f"native/calotype.h says CALOTYPE_VERSION {built}, which is {number} for {version}")
     for name, text in zip(FILES, texts, strict=True):
         others = set(ADDRESS.findall(text)) - {address}
         found += [f"{name} names {other}, not {address}" for other in sorted(others)]
