@@ -25,7 +25,7 @@ def number(text: str, letter: str, at: int) -> int:
 
 def listed(title: str) -> Layers:
     """Type and shape of the weights of each layer in the table behind ``title``."""
-    (table,) = re.findall(rf"^\*\*{title}\*\*.*?\n\n((?:\|.*\n)+)", TEXT, re.M | re.S)
+    (table,) = re.findall(rf"^\*\*{title}\*\*.*?\n\n((?:\|[^\n]*\n)+)", TEXT, re.M | re.S)
     found: Layers = {}
     for line in table.splitlines()[2:]:
         names, which, kernel, *cells = (cell.strip() for cell in line.strip("|").split("|"))
@@ -55,6 +55,7 @@ def test_layers(path: Path, title: str, name: str) -> None:
 def test_a_length_counts_the_escape(path: Path) -> None:
     arrays = tensors.load(manifest.read(path.parent, manifest.TABLES))
     for kind in ("r", "z"):
-        lengths, frequencies = arrays[f"{kind}_lengths"], arrays[f"{kind}_frequencies"]
+        lengths = arrays[f"{kind}_lengths"].astype(int)
+        frequencies = arrays[f"{kind}_frequencies"]
         assert lengths.sum() == frequencies.size
         assert (np.add.reduceat(frequencies, np.cumsum(lengths) - lengths) == 2**14).all()
