@@ -1,4 +1,4 @@
-"""``manifest.json`` of a pack: its fields, read and checked. The contract is in calotype.codec.pack."""
+"""``manifest.json`` of a pack: its fields, read and checked. The contract is in docs/FORMAT.md, *Packs*."""
 
 from __future__ import annotations
 
