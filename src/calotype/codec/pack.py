@@ -8,7 +8,8 @@ A pack is a folder, or one zip file, that holds exactly these files::
     encoder.safetensors      an encoder's networks, integers as well
 
 Each but the manifest may be compressed, with ``.gz`` behind its name (gzip; a sixth to a third
-less); names and hashes in the manifest are those of what is in it.
+less); names and hashes in the manifest are those of what is in it. None has more than 2^28 bytes, stored or
+unpacked.
 
 A decoder reads the manifest, the tables and its networks, and the latter two make the id: one id gives the
 same pixels everywhere, for ever. What an encoder computes is its own affair: another ``encoder.safetensors``
@@ -55,7 +56,8 @@ manifest.json::
                        SSIMULACRA2, rising between 0 and 95, weights of L + 6 features of y and a constant,
                        whose sum is the level that gives it, clipped to bounds (calotype.codec.visual). For
                        encoders; L >= 3
-    "z_limit"          |z| <= z_limit; a file with a larger one is damaged
+    "z_limit"          1023; refused if another: the format has |z| <= 1023, and a file with a larger one is
+                       damaged
     "analysis_margin"  latents (16 pixels) by which an analysis window overlaps its neighbours
     "synthesis_margin" latents by which a synthesis window does
     "tile"             side of the encoder's tiles in pixels, 1024
