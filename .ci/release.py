@@ -22,6 +22,7 @@ FILES = (
     "CITATION.cff",
     "web/decoder/package.json",
     "web/decoder/README.md",
+    "native/calotype.h",
 )
 NO_ADDRESS = "https://calotype.invalid/calotype"
 """Stands where the repository has no public address yet; names that end so lead nowhere (RFC 2606)."""
@@ -30,7 +31,7 @@ ADDRESS = re.compile(r"https://[\w.-]+(?:/[\w.-]+)?/calotype\b")
 
 def wrong(root: Path, tag: str | None = None, repository: str | None = None) -> list[str]:
     """What does not agree in the tree ``root``, a line each."""
-    project, changelog, citation, npm, _ = texts = [
+    project, changelog, citation, npm, _, header = texts = [
         (root / name).read_text(encoding="utf-8") for name in FILES
     ]
     found = []
@@ -40,6 +41,10 @@ def wrong(root: Path, tag: str | None = None, repository: str | None = None) -> 
         found.append(f"CITATION.cff is of version {cited}, pyproject.toml of {version}")
     if (packed := _one(r'^  "version": "([^"]+)"', npm)) != version:
         found.append(f"web/decoder/package.json is of version {packed}, pyproject.toml of {version}")
+    major, minor, patch = (int(number) for number in version.split("."))
+    number = f"{10000 * major + 100 * minor + patch}"
+    if (built := _one(r"^#define CALOTYPE_VERSION (\d+)$", header)) != number:
+        found.append(f"native/calotype.h says CALOTYPE_VERSION {built}, which is {number} for {version}")
     for name, text in zip(FILES, texts, strict=True):
         others = set(ADDRESS.findall(text)) - {address}
         found += [f"{name} names {other}, not {address}" for other in sorted(others)]

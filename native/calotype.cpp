@@ -69,6 +69,8 @@ std::size_t count_threads(int asked) {
 
 // The canvas of a request, checked against the memory that there is for it.
 Canvas canvas_of(const calotype_file& file, const calotype_request& request, void* pixels, std::size_t size) {
+    // A later library may give them a meaning; this one would not do what is asked for.
+    for (const std::uintptr_t r : request.reserved) need(r == 0, "reserved must be 0");
     const Header& h = file.file.header;
     Canvas canvas;
     canvas.channels = request.channels == 0 ? 3 : static_cast<unsigned>(request.channels);
@@ -101,6 +103,8 @@ Canvas canvas_of(const calotype_file& file, const calotype_request& request, voi
 }
 
 }  // namespace
+
+int calotype_version(void) { return CALOTYPE_VERSION; }
 
 const char* calotype_error(void) { return last_error.c_str(); }
 

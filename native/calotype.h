@@ -27,6 +27,12 @@
 extern "C" {
 #endif
 
+/* 0.1.0: 10000 times the first number, 100 times the second, and the third. */
+#define CALOTYPE_VERSION 100
+
+/* The same number, of the library that runs: a program may have been built with the header of another one. */
+CALOTYPE_API int calotype_version(void);
+
 typedef struct calotype_pack calotype_pack;
 typedef struct calotype_file calotype_file;
 
@@ -102,7 +108,7 @@ typedef struct calotype_request {
     int threads;           /* how many to use at most; the pixels are the same with any number */
     size_t stride;         /* bytes from one row to the next; 0: width times channels */
     uint8_t *damaged;      /* null, or a byte for each tile in raster order: set to 1 if it was damaged, else 0 */
-    uintptr_t reserved[4]; /* 0 */
+    uintptr_t reserved[4]; /* 0, or the request is refused */
 } calotype_request;
 
 /* Decodes to `pixels`, which has room for `size` bytes: height times stride, of which the last row may lack what is

@@ -214,9 +214,8 @@ def test_without_loss_any_effort_is_the_same(run: Run, photo: Path, tmp_path: Pa
 
 
 def test_a_target_beyond_all_is_the_file_without_loss(run: Run, photo: Path, tmp_path: Path) -> None:
-    done = run("encode", photo, tmp_path / "o.calo", "--target-size", "10M", "--json")
-    record = json.loads(done.out)
+    (record,) = run("encode", photo, tmp_path / "o.calo", "--target-size", "10M", "--json").records
     assert (record["quality"], record["reached"]) == (100, record["bytes"])
     assert record["bytes"] == (tmp_path / "o.calo").stat().st_size
-    done = run("encode", photo, tmp_path / "p.calo", "--target-ssimulacra2", 99.9, "--json")
-    assert json.loads(done.out)["reached"] == 100
+    (record,) = run("encode", photo, tmp_path / "p.calo", "--target-ssimulacra2", 99.9, "--json").records
+    assert record["reached"] == 100

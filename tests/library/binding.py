@@ -93,6 +93,7 @@ class Library:
         keep: bool = False,
         pack: bool = True,
         room: int | None = None,
+        reserved: int = 0,
     ) -> np.ndarray:
         """Pixels [h, w, channels]; ``room``: bytes that the library is told of, all by default."""
         file, info = self._open(data, keep), Info()
@@ -103,6 +104,7 @@ class Library:
             width, height = -(-width // 8), -(-height // 8)
         self.damaged = np.full(-(-info.width // info.tile) * -(-info.height // info.tile), 9, np.uint8)
         request = Request(preview=preview, channels=channels, threads=threads, stride=stride)
+        request.reserved[3] = reserved
         if region:
             request.left, request.top, request.width, request.height = left, top, width, height
         request.damaged = self.damaged.ctypes.data_as(POINTER(c_uint8))

@@ -173,6 +173,25 @@ def test_channels_and_stride(library: Library, files: dict[str, bytes]) -> None:
             library.decode(files["odd"], **options)
 
 
+def test_what_is_reserved_must_be_0(library: Library, files: dict[str, bytes]) -> None:
+    with pytest.raises(ValueError, match=r"^4: reserved must be 0$"):
+        library.decode(files["flat"], reserved=1)
+
+
+def test_the_version_is_that_of_the_header(library: Library) -> None:
+    header = (ROOT / "native" / "calotype.h").read_text(encoding="utf-8")
+    assert f"#define CALOTYPE_VERSION {library.native.calotype_version()}\n" in header
+
+
+def test_pkg_config_knows_folders_outside_the_prefix(tmp_path: Path) -> None:
+    if shutil.which("cmake") is None:
+        pytest.skip("needs cmake")
+    configure = ["cmake", "-S", ROOT, "-B", tmp_path, "-DCALOTYPE_LIBRARY=ON", "-DCMAKE_INSTALL_PREFIX=/usr"]
+    subprocess.run([*configure, "-DCMAKE_INSTALL_LIBDIR=/elsewhere/lib"], check=True)
+    made = (tmp_path / "calotype.pc").read_text(encoding="utf-8").splitlines()
+    assert {"libdir=/elsewhere/lib", "includedir=/usr/include"} <= set(made)
+
+
 def test_info_and_metadata(library: Library, scene: Callable[..., np.ndarray], tiny: Pack) -> None:
     image = Image.fromarray(scene(70, 90))
     image.info["icc_profile"] = None

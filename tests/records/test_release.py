@@ -50,6 +50,7 @@ def test_the_npm_package_has_what_it_needs() -> None:
 
 def test_what_does_not_agree_is_named(release: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "web" / "decoder").mkdir(parents=True)
+    (tmp_path / "native").mkdir()
     for name in release.FILES:
         shutil.copy(ROOT / name, tmp_path / name)
 
@@ -59,6 +60,8 @@ def test_what_does_not_agree_is_named(release: ModuleType, tmp_path: Path) -> No
         (tmp_path / name).write_text(text, encoding="utf-8")
 
     change("pyproject.toml", r"^version = .*", 'version = "9.8.7"')
+    assert len(release.wrong(tmp_path)) == 3
+    change("native/calotype.h", r"^#define CALOTYPE_VERSION .*", "#define CALOTYPE_VERSION 90807")
     assert len(release.wrong(tmp_path)) == 2
     change("web/decoder/package.json", r'"version": ".*"', '"version": "9.8.7"')
     assert len(release.wrong(tmp_path)) == 1

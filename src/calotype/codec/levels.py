@@ -76,7 +76,7 @@ class Ladder:
 
 
 def at(tables: Mapping[str, NDArray[Any]], number: int) -> Level:
-    """The level `number` of a pack with these tables (names and shapes: calotype.codec.pack)."""
+    """The level `number` of a pack with these tables (names and shapes: docs/FORMAT.md)."""
     integers = {name: exact(tables[name], number).astype(np.int32) for name in EXACT}
     for part in ("low", "high"):
         integers[f"{part}_step"] = powers_of_two(integers.pop(f"{part}_log_step"))

@@ -9,9 +9,10 @@ import itertools
 import json
 import reprlib
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from calotype.codec import visual
 from calotype.codec.levels import STEPS, Ladder
@@ -93,7 +94,7 @@ def read(path: Path, name: str, *, unpack: bool = True) -> bytes:
     if path.is_dir():
         found = stored(path, name)
         with found.open("rb") as file:
-            data = _limited(found.name, file)
+            data = _limited(found.name, file.read)
         return _plain(found.name, data) if unpack else data
     import zipfile  # late: packs are folders, as a rule
 
@@ -105,7 +106,7 @@ def read(path: Path, name: str, *, unpack: bool = True) -> bytes:
                 if archive.getinfo(entry).compress_type == zipfile.ZIP_BZIP2:  # a few bytes can be gigabytes
                     raise OSError(f"{entry} is compressed by bzip2: packs are by deflate or LZMA")
                 with archive.open(entry) as part:
-                    data = _limited(entry, part)
+                    data = _limited(entry, part.read)
         except (OSError, KeyError):
             raise
         # Damage comes as BadZipFile, zlib.error, LZMAError, EOFError, struct.error, ValueError or
@@ -120,15 +121,15 @@ def _plain(name: str, data: bytes) -> bytes:
         return data
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-            return _limited(name, file)
+            return _limited(name, file.read)
     except (EOFError, zlib.error) as error:
         raise OSError(f"{name}: {error}") from error
 
 
-def _limited(name: str, source: IO[bytes]) -> bytes:
-    """All that is in `source`. Raises OSError where that is more than MAX_BYTES."""
+def _limited(name: str, read: Callable[[int], bytes]) -> bytes:
+    """All that `read` gives, part by part. Raises OSError where that is more than MAX_BYTES."""
     found = bytearray()
-    while part := source.read(PART):
+    while part := read(PART):
         found += part
         if len(found) > MAX_BYTES:
             raise OSError(f"{name} has more than 2^28 bytes")

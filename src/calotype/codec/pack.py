@@ -1,104 +1,7 @@
 """Packs: the networks and integer tables that turn latents into pixels and back.
 
-A pack is a folder, or one zip file, that holds exactly these files::
-
-    manifest.json            names, sizes, levels, hashes, training record (JSON, UTF-8)
-    tables.safetensors       every array below (safetensors layout; read here by hand, no pickle)
-    networks.safetensors     the decoder's networks, integers; docs/FORMAT.md has names, sizes and rules
-    encoder.safetensors      an encoder's networks, integers as well
-
-Each but the manifest may be compressed, with ``.gz`` behind its name (gzip; a sixth to a third
-less); names and hashes in the manifest are those of what is in it. None has more than 2^28 bytes, stored or
-unpacked.
-
-A decoder reads the manifest, the tables and its networks, and the latter two make the id: one id gives the
-same pixels everywhere, for ever. What an encoder computes is its own affair: another ``encoder.safetensors``
-may make better files, which any decoder that has the pack reads. It is in integers, too, so that one picture
-gives one y on all machines (native/analysis.hpp). Layers as in docs/FORMAT.md, each with weight, bias and
-mul::
-
-    analysis.patch               [C,192,1,1]  words    8x8 pixels (row, column, colour), 0..255, to 1/8
-    analysis.blocks8.0, 1, ...                         bottlenecks: reduce, conv, expand
-    analysis.merge               [M,4C,1,1]   words    2x2 of that (row, column, channel) to 1/16
-    analysis.blocks16.0, 1, ...                        bottlenecks; what comes out, times unit, is y
-    unit           F32 [M]       > 0                   what 1 stands for in y
-    hyper_analysis.bands         [Z,M,1,1]    words    energies to 1/1024 of a natural-log unit
-    hyper_analysis.reduce        [N,2M,1,1]   words    energies and y / unit to bytes
-    hyper_analysis.conv          [N,N,3,3]    bytes
-    hyper_analysis.out           [Z,4N,1,1]   bytes    2x2 of that to 1/1024 of a unit
-
-  * An energy is log2(abs(y gain) + 0.2) in 1/512, at most 2^14, with the gain of the finest grid. z is the
-    mean of `bands` over 2x2 latents, plus `out`, in steps of z, rounded, clipped to -z_limit .. z_limit.
-  * r is (y - mean) * gain, rounded, with the mean that the decoder will have; before that its magnitude is
-    multiplied by table `keep` at its class, and so it is 0 where nothing is coded, in class 0. Below 1 `keep`
-    favours smaller r, which cost less; decoders know nothing of it.
-  * Both transforms are local and do not know where in the picture a window is. Where a window ends they
-    see zeros; inside its margin it gives what the whole picture gives.
-
-manifest.json::
-
-    "format"           1; refused if another
-    "name"             for people, "photo-eyes"
-    "id"               64 hexadecimal digits: SHA-256 of a text with one line "<file name> <hash>\n" for
-                       networks.safetensors and one for tables.safetensors, in this order. A .calo file's
-                       header has its first 4 bytes.
-    "files"            {"tables.safetensors": "<SHA-256, 64 hexadecimal digits>", ...}: the three files
-    "coder"            1, the version of the entropy coder's stream; refused if newer than ours
-    "latents"          M > 16
-    "hyper_latents"    Z
-    "stride"           16; refused if another
-    "hyper_stride"     32; refused if another
-    "levels"           L >= 2 trained levels; a file's level is 0 .. 256 * (L - 1)
-    "quality"          [[0, 0], [100, 1792]] and points between: quality to level, piecewise linear, strictly
-                       rising in both, from quality 0 to 100
-    "visual"           may be missing: how quality follows the look of a picture. {"scores": [20, ..., 80],
-                       "weights": [[L + 7 numbers], ...], "bounds": [[low, high], ...]}: for each score of
-                       SSIMULACRA2, rising between 0 and 95, weights of L + 6 features of y and a constant,
-                       whose sum is the level that gives it, clipped to bounds (calotype.codec.visual). For
-                       encoders; L >= 3
-    "z_limit"          1023; refused if another: the format has |z| <= 1023, and a file with a larger one is
-                       damaged
-    "analysis_margin"  latents (16 pixels) by which an analysis window overlaps its neighbours
-    "synthesis_margin" latents by which a synthesis window does
-    "tile"             side of the encoder's tiles in pixels, 1024
-    "training"         any JSON: data, steps, seed, commit, hardware, curve
-
-tables.safetensors (dtypes as safetensors spells them); the level's tables first::
-
-    low_log_step  I32 [L,4,16]    exact       log2 of steps of r, in 1/65536 octaves; steps are in 1/4096 of a
-                                              latent's unit: base, octaves 2, 1, 0
-    high_log_step I32 [L,4,M-16]  exact       the same for the high channels, phase by phase
-    level_vector  I32 [L,M]       exact       what the synthesis adds to the latents
-    z_mul         I32 [L,Z]       exact       step of z
-    z_place       I32 [L,7,Z]     exact       offsets of location and scale of z, by stage
-    z_scale       I32 [L,7,Z]     exact
-    low_bias      I32 [L,10,16]   exact       offsets of classes, by stage
-    high_bias     I32 [L,4,M-16]  exact
-    low_gain      F64 [L,4,16]    > 0, log    an encoder's: what y - mean is multiplied by
-    high_gain     F64 [L,4,M-16]  > 0, log
-    unit          F32 [M]                     what 1 in a latent stands for in y
-    hyper.*, scales.*                         integer layers, names and sizes in docs/FORMAT.md: weights I16
-                                              [out,in,k,k], biases I32 [out]
-    keep          F32 [64]                    see above; 0 for class 0. Without it: 1 for the others
-    r_frequencies, r_lengths, r_offsets       TableSet.to_arrays() of 3 x 64 classes
-    z_frequencies, z_lengths, z_offsets       the same for z: 16 scales x 4 fractions
-    golden_level  I32 [G]                     G >= 1 levels, one of them between two trained ones
-    golden_z      I32 [G,Z,a,b]               within -z_limit .. z_limit, some at the limits
-    golden_r      I16 [G,M,2a,2b]
-    golden_z_table U8, golden_z_shift I32 [G,Z,a,b], golden_index U8 [G,M,2a,2b]   what codes them
-    golden_pixels U8 [G,32a,32b,3], golden_preview U8 [G,4a,4b,3]                  what they decode to
-
-Interpolation at level 256 * a + f, 0 <= f < 256, u = t[a], v = t[a+1] (at the last level t[a]): exact
-(u * (256 - f) + v * f + 128) >> 8 in int64; log: exp of (log u * (256 - f) + log v * f) / 256 in float64,
-then float32. A step is 2 to the power of its log_step, in integers (docs/FORMAT.md).
-
-Who checks what. ``lab export`` computes hashes and id, proves that no sum overflows, and makes the golden
-vectors with another program (torch, float64). ``Pack`` checks, before anything is coded: the fields of the
-manifest, that the id follows from the hashes, the hash of every file when it reads it (a decoder never opens
-encoder.safetensors), shapes and types of the arrays, the bounds of all sums once more, and that the native
-code gives the golden classes and pixels without one difference. Any failure is a PackError. A decoder opens a
-pack of this package, which is trusted as the code is, without its hashes and with one golden vector: gzip has
-a checksum of its own.
+What is in a pack, and who checks what of it, is in docs/FORMAT.md, *Packs*. ``Pack`` checks before anything is
+coded; any failure is a PackError. It never opens encoder.safetensors to decode.
 """
 
 from __future__ import annotations
@@ -135,7 +38,7 @@ class Pack:
     ``keeps``     float32 [zones, classes], `keep` for each zone of calotype.codec.masking
     ``unit``      float32 [M]
 
-    Raises PackError (see *Who checks what* above).
+    Raises PackError (docs/FORMAT.md: *Who checks what*).
     """
 
     def __init__(self, path: str | Path) -> None:

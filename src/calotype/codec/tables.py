@@ -1,4 +1,4 @@
-"""The arrays of a pack's ``tables.safetensors``: their types and shapes (calotype.codec.pack)."""
+"""The arrays of a pack's ``tables.safetensors``: their types and shapes (docs/FORMAT.md, *Packs*)."""
 
 from __future__ import annotations
 

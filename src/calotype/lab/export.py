@@ -1,4 +1,4 @@
-"""Lab model -> pack: the product's model as integer networks, tables and a manifest (calotype.codec.pack).
+"""Lab model -> pack: the product's model as integer networks, tables and a manifest (docs/FORMAT.md).
 
 Nothing is published unless no sum of an integer layer can overflow.
 

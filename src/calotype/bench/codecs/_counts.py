@@ -1,7 +1,7 @@
 """Parameters and multiply-accumulates of a pack's networks, in the exact rule.
 
 Exact: one multiply-accumulate for each product that a convolution needs for its output, biases and everything
-pointwise not counted. Names of layers: docs/FORMAT.md and calotype.codec.pack.
+pointwise not counted. Names of layers: docs/FORMAT.md.
 """
 
 from __future__ import annotations

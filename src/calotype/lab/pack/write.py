@@ -1,4 +1,4 @@
-"""Writes a pack: networks, tables, manifest (contract: calotype.codec.pack)."""
+"""Writes a pack: networks, tables, manifest (contract: docs/FORMAT.md, *Packs*)."""
 
 from __future__ import annotations
 
