@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> None:
     names = [codec.name for codec in chosen]
     for times in (1, 2):
         sheet = _draw(names, rows, panels, times)
-        sheet.save(given.out / f"sheet-{times}x.webp", "WEBP", quality=80, method=6)
+        sheet.save(given.out / f"sheet-{times}x.webp", "WEBP", quality=68, method=6)
     about = {codec.name: codec.version() for codec in chosen}
     record |= {"finished": now(), "codecs": about, "details": rows}
     (given.out / "sheet.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
