@@ -24,7 +24,8 @@ ADDRESS = re.compile(r"https://[\w.-]+(?:/[\w.-]+)?/calotype\b")
 
 def wrong(root: Path, tag: str | None = None, repository: str | None = None) -> list[str]:
     """What does not agree in the tree ``root``, a line each."""
-    project, changelog, citation, npm, header = texts = [(root / name).read_text(encoding="utf-8") for name in FILES]
+    texts = [(root / name).read_text(encoding="utf-8") for name in FILES]
+    project, changelog, citation, npm, header = texts
     found = []
     version = _one(r'^version = "([^"]+)"', project)
     address = _one(r'^Source = "([^"]+)"', project)

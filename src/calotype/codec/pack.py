@@ -1,7 +1,7 @@
 """Packs: the networks and integer tables that turn latents into pixels and back.
 
-What is in a pack, and who checks what of it, is in docs/FORMAT.md, *Packs*. ``Pack`` checks before anything is
-coded; any failure is a PackError. It never opens encoder.safetensors to decode.
+What is in a pack, and who checks what of it, is in docs/FORMAT.md, *Packs*. ``Pack`` checks before anything
+is coded; any failure is a PackError. It never opens encoder.safetensors to decode.
 """
 
 from __future__ import annotations
