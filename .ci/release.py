@@ -16,7 +16,14 @@ from datetime import date
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = ("pyproject.toml", "CHANGELOG.md", "CITATION.cff", "web/decoder/package.json", "native/calotype.h")
+FILES = (
+    "pyproject.toml",
+    "CHANGELOG.md",
+    "CITATION.cff",
+    "web/decoder/package.json",
+    "web/decoder/README.md",
+    "native/calotype.h",
+)
 NO_ADDRESS = "https://calotype.invalid/calotype"
 """Stands where the repository has no public address yet; names that end so lead nowhere (RFC 2606)."""
 ADDRESS = re.compile(r"https://[\w.-]+(?:/[\w.-]+)?/calotype\b")
@@ -24,8 +31,9 @@ ADDRESS = re.compile(r"https://[\w.-]+(?:/[\w.-]+)?/calotype\b")
 
 def wrong(root: Path, tag: str | None = None, repository: str | None = None) -> list[str]:
     """What does not agree in the tree ``root``, a line each."""
-    texts = [(root / name).read_text(encoding="utf-8") for name in FILES]
-    project, changelog, citation, npm, header = texts
+    project, changelog, citation, npm, _, header = texts = [
+        (root / name).read_text(encoding="utf-8") for name in FILES
+    ]
     found = []
     version = _one(r'^version = "([^"]+)"', project)
     address = _one(r'^Source = "([^"]+)"', project)

@@ -1,6 +1,6 @@
 """The same details by three codecs at the same size, once and twice as large: the sheets of crops.
 
-    python benchmarks/sheet.py PHOTOS [--bpp 0.15 0.4] [--codecs calotype avif-444 jxl]
+    python benchmarks/sheet.py PHOTOS [--bpp 0.25 0.6] [--codecs calotype avif-444 jxl]
         [--out docs/results/sheet]
 
 PHOTOS is a folder with the subfolders kodak and large. For each detail of ``CROPS`` the picture (of a large
@@ -28,7 +28,7 @@ from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
 from calotype.codec.rate import Target
 from calotype.codec.ssimulacra2 import ssimulacra2
-from calotype.records.provenance import provenance
+from calotype.records.provenance import now, provenance
 from calotype.records.script import guarded, usable
 
 Pixels = NDArray[np.uint8]
@@ -42,6 +42,7 @@ CROPS = {
     "grass and rock": ("large/clic25_1b4ad095795a.png", (0.28, 0.55)),
     "curls": ("large/clic25_2c1f84548ef9.png", (0.30, 0.36)),
     "foliage": ("kodak/kodim13.png", (250, 60)),
+    "shutters, letters": ("kodak/kodim08.png", (368, 200)),
 }
 """Picture, left and top of the detail: pixels, or shares of the picture where below 1."""
 LARGEST = 1024
@@ -54,12 +55,14 @@ GAP, LABEL = 6, 20
 def main(arguments: list[str] | None = None) -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("photos", type=Path)
-    options.add_argument("--bpp", nargs="+", type=float, default=[0.15, 0.4])
+    options.add_argument("--bpp", nargs="+", type=float, default=[0.25, 0.6])
     options.add_argument("--codecs", nargs="+", default=["calotype", "avif-444", "jxl"])
     options.add_argument("--out", type=Path, default=Path("docs/results/sheet"))
     given = options.parse_args(arguments)
     usable(given.out)
     chosen = [codecs.get(spec) for spec in given.codecs]
+    words = sys.argv[1:] if arguments is None else arguments
+    record = provenance(["python", "benchmarks/sheet.py", *words])  # before the files that it writes change
     rows: list[dict[str, Any]] = []
     panels: list[list[Pixels]] = []
     for label, (name, at) in CROPS.items():
@@ -81,9 +84,8 @@ def main(arguments: list[str] | None = None) -> None:
     for times in (1, 2):
         sheet = _draw(names, rows, panels, times)
         sheet.save(given.out / f"sheet-{times}x.webp", "WEBP", quality=80, method=6)
-    words = sys.argv[1:] if arguments is None else arguments
     about = {codec.name: codec.version() for codec in chosen}
-    record = provenance(["python", "benchmarks/sheet.py", *words]) | {"codecs": about, "details": rows}
+    record |= {"finished": now(), "codecs": about, "details": rows}
     (given.out / "sheet.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 

@@ -20,25 +20,28 @@ using namespace calotype::latents;
 
 namespace {
 
-Arrays arrays_of(const nb::dict& weights, const nb::dict& biases) {
+// The copies that a cast makes of arrays that are not contiguous live until the network has read them.
+Network network_of(const nb::dict& weights, const nb::dict& biases) {
     Arrays found;
+    std::vector<Array<const std::int16_t, 4>> held_weights;
+    std::vector<Array<const std::int32_t, 1>> held_biases;
     for (const auto& [name, array] : weights) {
-        const auto a = nb::cast<Array<const std::int16_t, 4>>(array);
+        const auto& a = held_weights.emplace_back(nb::cast<Array<const std::int16_t, 4>>(array));
         found.weights[nb::cast<std::string>(name)] = {a.data(),
                                                       {a.shape(0), a.shape(1), a.shape(2), a.shape(3)}};
     }
     for (const auto& [name, array] : biases) {
-        const auto a = nb::cast<Array<const std::int32_t, 1>>(array);
+        const auto& a = held_biases.emplace_back(nb::cast<Array<const std::int32_t, 1>>(array));
         found.biases[nb::cast<std::string>(name)] = {a.data(), a.shape(0)};
     }
-    return found;
+    return Reader::network(found);
 }
 
 class Latents {
 public:
     Latents(const nb::dict& weights, const nb::dict& biases, const rans::Tables& z_laws,
             const rans::Tables& r_laws, const std::string& kernel)
-        : net_(Reader::network(arrays_of(weights, biases))),
+        : net_(network_of(weights, biases)),
           kernels_(kernel_named(kernel)),
           z_laws_(z_laws),
           r_laws_(r_laws) {

@@ -3,6 +3,8 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 
+#include <vector>
+
 #include "analysis.hpp"
 #include "binding.hpp"
 
@@ -10,10 +12,13 @@ using namespace calotype;
 
 namespace {
 
-fixed::Arrays arrays_of(const nb::dict& given) {
+// What arrays point into: of one that is not contiguous the cast makes a copy, which this keeps.
+using Held = std::vector<nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>>;
+
+fixed::Arrays arrays_of(const nb::dict& given, Held& held) {
     fixed::Arrays found;
     for (const auto& [name, value] : given) {
-        const auto a = nb::cast<nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>>(value);
+        const auto& a = held.emplace_back(nb::cast<Held::value_type>(value));
         fixed::Array array;
         array.data = a.data();
         if (a.dtype().code == static_cast<std::uint8_t>(nb::dlpack::dtype_code::Int)) array.bits = a.dtype().bits;
@@ -101,7 +106,8 @@ void bind_networks(nb::module_& m) {
     nb::class_<Networks>(m, "Networks")
         .def("__init__",
              [](Networks* self, const nb::dict& arrays, const std::string& kernel) {
-                 new (self) Networks(arrays_of(arrays), kernel_named(kernel));
+                 Held held;
+                 new (self) Networks(arrays_of(arrays, held), kernel_named(kernel));
              },
              "arrays"_a, "kernel"_a)
         .def_prop_ro("channels", [](const Networks& self) { return self.mean.latents(); })
@@ -114,7 +120,8 @@ void bind_networks(nb::module_& m) {
     nb::class_<EncoderNetworks>(m, "EncoderNetworks")
         .def("__init__",
              [](EncoderNetworks* self, const nb::dict& arrays, const std::string& kernel) {
-                 new (self) EncoderNetworks(arrays_of(arrays), kernel_named(kernel));
+                 Held held;
+                 new (self) EncoderNetworks(arrays_of(arrays, held), kernel_named(kernel));
              },
              "arrays"_a, "kernel"_a)
         .def_prop_ro("channels", [](const EncoderNetworks& self) { return self.analysis.latents(); })

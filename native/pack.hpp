@@ -120,8 +120,9 @@ private:
         const auto integer = [&](const char* name, std::int64_t low, std::int64_t high) {
             const Json* v = m.find(name);
             if (v == nullptr || v->kind != Json::Kind::integer || v->integer < low || v->integer > high)
-                fail(std::string("manifest.json: ") + name + " must be a whole number from " + std::to_string(low) +
-                     " to " + std::to_string(high));
+                fail(std::string("manifest.json: ") + name + " must be " +
+                     (low < high ? "a whole number from " + std::to_string(low) + " to " : "") +
+                     std::to_string(high));
             return static_cast<std::size_t>(v->integer);
         };
         integer("format", 1, 1);
@@ -131,6 +132,7 @@ private:
         levels_ = integer("levels", 2, 256);
         channels_ = integer("latents", low_channels + 1, 4096);
         hyper_ = integer("hyper_latents", 1, 4096);
+        integer("z_limit", latents::max_z, latents::max_z);
         margin_ = integer("synthesis_margin", 0, 64);
         const Json* files = m.find("files");
         if (files == nullptr || files->kind != Json::Kind::object) fail("manifest.json: it lists no files");

@@ -70,6 +70,7 @@ function update() {
   stage.show(able[0] ?? null, able[1] ?? null);
   $("stage").classList.toggle("seen", able.some((p) => p.described?.info.alpha));
   $("swap").disabled = !right;
+  legend(able.filter((p) => p.tiles.length > 1));
   $("save").disabled = !left?.calo || left.state !== "done" || left.note !== "" || saving;
   for (const [side, picture] of [["left", left], ["right", right]]) {
     $("stage").dataset[side] = picture?.state ?? "";
@@ -89,10 +90,20 @@ function update() {
   }
 }
 
+/** Says what the colours of tiles mean; a picture of one tile has but one. */
+function legend(some) {
+  $("bits").hidden = some.length === 0;
+  $("legend").hidden = some.length === 0 || !stage.overlays.bits;
+  stage.mostBits = Math.max(...some.map((p) => p.mostBits)); // one scale, so that two pictures compare
+  const sizes = some.flatMap((p) => p.tiles.map(({ bytes }) => bytes)).sort((a, b) => a - b);
+  $("sizes").textContent = `Bytes of each tile: ${bytesText(sizes[0] ?? 0)} to ${bytesText(sizes.at(-1) ?? 0)}`;
+  $("most").textContent = `${stage.mostBits.toFixed(2)} bits per pixel`;
+}
+
 let listed = ""; // what the facts are of
 
 function list(both) {
-  const now = $("panel").hidden ? "" : both.map((p) => [pictures.indexOf(p), p.width, p.calo, p.size].join()).join(";");
+  const now = $("panel").hidden ? "" : both.map((p) => [pictures.indexOf(p), p.width, !p.fields, p.calo, p.size, p.error?.message].join()).join(";");
   if (now === listed) return;
   listed = now;
   $("panel").replaceChildren(...both.flatMap(describe));
@@ -160,7 +171,7 @@ const actions = {
   zoom: () => stage.toggle(),
   save,
   tiles: () => toggle("tiles"),
-  bits: () => toggle("bits"),
+  bits: () => $("bits").hidden || toggle("bits"),
   facts: () => toggle("facts"),
   dismiss: () => ($("trouble").hidden = true),
   keep: () => {

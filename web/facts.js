@@ -25,21 +25,22 @@ function word(value) {
   return typeof value === "number" && !Number.isInteger(value) ? value.toFixed(4) : String(value);
 }
 
-/** Elements for a picture of picture.js. */
+/** Elements for a picture of picture.js; of a file that cannot be shown, what can be read of it, and why. */
 export function describe(picture) {
-  const title = element("h2", picture.name);
-  if (!picture.calo) {
-    const size = [["size", `${picture.width} × ${picture.height}`], ["file_size", bytesText(picture.size)]];
-    if (picture.width > 0) size.push(["bpp", picture.bpp.toFixed(4)]);
-    return [title, table(size.map(([name, value]) => [element("th", name), element("td", value)]))];
+  const title = element("h2", picture.name), rows = [], { fields, error } = picture;
+  const row = (name, value, className) => rows.push([element("th", name), element("td", value, className)]);
+  if (error) row("not shown", error.message, "wrong");
+  if (!fields) {
+    if (picture.width > 0) row("size", `${picture.width} × ${picture.height}`);
+    if (picture.size > 0) row("file_size", bytesText(picture.size));
+    if (picture.width > 0) row("bpp", picture.bpp.toFixed(4));
+    return [title, table(rows)];
   }
-  const { fields, metadata } = picture.described, rows = [];
   for (const [name, value] of Object.entries(fields)) {
     if (name === "chunks" || (name === "error" && value === null)) continue;
-    rows.push([element("th", name), element("td", word(value), name === "error" ? "wrong" : "")]);
+    row(name, word(value), name === "error" ? "wrong" : "");
   }
-  for (const [name, bytes] of Object.entries(metadata))
-    if (bytes) rows.push([element("th", name), element("td", bytesText(bytes.length))]);
+  for (const [name, bytes] of Object.entries(picture.described?.metadata ?? {})) if (bytes) row(name, bytesText(bytes.length));
   const head = ["type", "index", "offset", "length", "crc"].map((name) => element("th", name));
   const chunks = fields.chunks.slice(0, MOST_CHUNKS).map(({ name, index, offset, length, crc_ok }) => [
     element("td", name),
@@ -48,5 +49,6 @@ export function describe(picture) {
   ]);
   const rest = fields.chunks.length - chunks.length;
   const more = rest > 0 ? [element("p", `and ${rest} more`)] : [];
-  return [title, table(rows), element("h2", "Chunks"), table([head, ...chunks]), ...more];
+  const bits = element("p", "“Bits” colours each tile by its bytes. What lies within tiles is for calotype probe --map to say.", "small");
+  return [title, table(rows), element("h2", "Chunks"), table([head, ...chunks]), ...more, ...(picture.tiles.length > 1 ? [bits] : [])];
 }

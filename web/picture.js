@@ -19,6 +19,7 @@ export class Picture {
   mostBits = 0;
   share = 0; // of its pixels that are there
   described = null; // of a .calo file, what the worker says of it
+  fields = null; // of a .calo file, what probe.js says of it, also if it cannot be decoded
   error = null;
   note = "";
   seconds = 0;
@@ -44,12 +45,7 @@ export class Picture {
 
   /** Whether something of a file that failed may be left. */
   get remains() {
-    if (this.error?.kind !== "format" || this.#options.keepDamaged || !this.#bytes) return false;
-    try {
-      return !probe(this.#bytes).lab;
-    } catch {
-      return false; // not even a header
-    }
+    return this.error?.kind === "format" && !this.#options.keepDamaged && this.fields !== null && !this.fields.lab;
   }
 
   get size() {
@@ -76,6 +72,7 @@ export class Picture {
     } catch (error) {
       if (abort.signal.aborted) return;
       this.error = { kind: error.kind ?? "other", message: error.message };
+      this.fields ??= this.#probed();
       this.#turn("failed");
     }
   }
@@ -95,6 +92,14 @@ export class Picture {
   /** A PNG of a .calo file, exactly its pixels, with its metadata. */
   png() {
     return toPng(this.#pool, this.#bytes, this.described, { options: this.#options });
+  }
+
+  #probed() {
+    try {
+      return this.#bytes && probe(this.#bytes);
+    } catch {
+      return null; // not even a header
+    }
   }
 
   #turn(state) {
@@ -132,7 +137,7 @@ export class Picture {
     const options = this.#options, bytes = this.#bytes;
     const described = await this.#pool.run("describe", { bytes, options }, { signal });
     const { info, width, height, metadata } = described;
-    Object.assign(this, { described, width, height, alpha: info.alpha, note: "" });
+    Object.assign(this, { described, fields: described.fields, width, height, alpha: info.alpha, note: "" });
     this.#tile();
     const pixels = width * height;
     const small = await this.#pool.run("preview", { bytes, options }, { signal });
@@ -182,7 +187,7 @@ export class Picture {
       const part = { left, top, width: Math.min(side, info.width - left), height: Math.min(side, info.height - top) };
       const bpp = (8 * chunk.length) / (part.width * part.height);
       const box = turnedBox(part, info.width, info.height, orientation);
-      return { ...box, index: chunk.index, name: chunk.name, good: chunk.crc_ok, size: bytesText(chunk.length), bpp };
+      return { ...box, index: chunk.index, name: chunk.name, good: chunk.crc_ok, bytes: chunk.length, bpp };
     });
     this.mostBits = this.tiles.reduce((most, { bpp }) => Math.max(most, bpp), 0);
   }

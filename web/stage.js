@@ -1,10 +1,13 @@
 // The picture on the screen: one or two pictures on a canvas, with zoom, pan, a line between them, and overlays.
 
+import { bytesText } from "./picture.js";
+
 const LARGEST = 32; // device pixels for one of the picture
 const LINE = "#ffffffd0", DARK = "#000000b0";
 
 export class Stage {
   overlays = { tiles: false, bits: false };
+  mostBits = 0; // for each pixel, of a tile that is red
   #canvas;
   #slider;
   #ctx;
@@ -184,25 +187,26 @@ export class Stage {
       if (picture.alpha) ctx.clearRect(...at);
       ctx.drawImage(part.bitmap, ...at);
     }
-    if (this.overlays.tiles || this.overlays.bits)
+    const bits = this.overlays.bits && picture.tiles.length > 1; // one tile would be one colour
+    if (this.overlays.tiles || bits)
       for (const tile of picture.tiles) {
         const at = place(tile);
-        if (inside(at)) this.#tile(tile, at, picture.mostBits);
+        if (inside(at)) this.#tile(tile, at, bits);
       }
   }
 
-  #tile(tile, [x, y, w, h], most) {
+  #tile(tile, [x, y, w, h], bits) {
     const ctx = this.#ctx, unit = devicePixelRatio;
-    if (this.overlays.bits) {
-      const share = tile.bpp / Math.max(most, 1e-9);
+    if (bits) {
+      const share = tile.bpp / Math.max(this.mostBits, 1e-9);
       ctx.fillStyle = `hsl(${240 - 240 * share} 90% 50% / 45%)`; // blue for few, red for many
       ctx.fillRect(x, y, w, h);
     }
     ctx.lineWidth = unit;
     ctx.strokeStyle = tile.good ? LINE : "#ff3b30";
     ctx.strokeRect(x + unit / 2, y + unit / 2, w - unit, h - unit);
-    const lines = this.overlays.bits
-      ? [`${tile.bpp.toFixed(2)} bpp`, tile.size]
+    const lines = bits
+      ? [`${tile.bpp.toFixed(2)} bpp`, bytesText(tile.bytes)]
       : [`tile ${tile.index}`, tile.name === "pixels" ? "pixels" : ""];
     ctx.font = `${12 * unit}px system-ui, sans-serif`;
     const wide = Math.max(...lines.map((line) => ctx.measureText(line).width)) + 10 * unit;

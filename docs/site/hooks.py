@@ -89,12 +89,17 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 @cache
-def repository() -> str:
-    """Address of a file of the repository, without its path; nothing as long as there is no address."""
+def address() -> str:
+    """Where the repository is, or will be."""
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     match = re.search(r'^Source = "([^"]+)"', project, re.MULTILINE)
     assert match is not None
-    return "" if ".invalid/" in match[1] else f"{match[1]}/blob/main"
+    return f"{match[1]}/blob/main"
+
+
+def repository() -> str:
+    """Address of a file of the repository, without its path; nothing as long as there is no address."""
+    return "" if ".invalid/" in address() else address()
 
 
 def on_page_markdown(text: str, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -113,6 +118,8 @@ def on_page_markdown(text: str, page: Page, config: MkDocsConfig, files: Files) 
 def _linked(link: re.Match[str], uri: str, origin: str, files: Files) -> str:
     """A link as it has to be in the page ``uri``, whose file in the repository is ``origin``."""
     mark, label, target, place = link.groups("")
+    if target.startswith(f"{address()}/"):  # of pages that are also read elsewhere, such as on npm
+        target = posixpath.relpath(target.removeprefix(f"{address()}/"), posixpath.dirname(origin) or ".")
     if "://" in target or target.startswith("mailto:"):
         return link[0]
     path = posixpath.normpath(posixpath.join(posixpath.dirname(origin), target))

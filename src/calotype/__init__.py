@@ -14,8 +14,8 @@
 
     Image.open("photo.calo"); image.save("photo.calo", quality=60)        # Pillow knows the format, too
 
-Everything that is public is in ``__all__``. Importing this package is quick: what does the work (numpy,
-ONNX Runtime) is imported at the first call.
+Everything that is public is in ``__all__``. Importing this package is quick: what does the work (NumPy,
+the native code) is imported at the first call.
 """
 
 from __future__ import annotations

@@ -65,7 +65,8 @@ def encode(
     quality:        0 (smallest) to 100 (without loss), any real number; 80 by default, where photographs look
                     flawless. From 20 to 80 it is about the SSIMULACRA2 that the file has; with
                     tune="psnr" it leads evenly through all levels.
-    target_size:    bytes; the file is never larger, and within 1 % of it.
+    target_size:    bytes; the file is never larger, and within 1 % of it. Beyond quality 95 it is the best
+                    that fits, at most the file without loss, which also meets every likeness.
     target_bpp:     bits per pixel, counting the whole file; never more, and within 1 % of it.
     target_psnr:    dB; PSNR of the decoded picture over R, G and B, within 1 %.
     target_ms_ssim: above 0, below 1; MS-SSIM of the decoded picture, within 1 % on the scale -10 log10(1 -

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from calotype import bitstream
 
@@ -97,12 +97,28 @@ def test_files_that_are_no_pictures(run: Run, tmp_path: Path, name: str, data: b
     assert_refused(run, tmp_path, "encode", tmp_path / name, says=f"{name}: {says}")
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif", "gif", "bmp"])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "avif", "tif", "gif", "bmp"])
 def test_truncated_pictures(run: Run, tmp_path: Path, make_scene: Any, suffix: str) -> None:
+    if suffix == "avif" and not features.check("avif"):
+        pytest.skip("Pillow is without AVIF")
     path = tmp_path / f"cut.{suffix}"
     make_scene(200, 150).save(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    assert_refused(run, tmp_path, "encode", path, says=f"cut.{suffix}: ")
+    says = f"cut.{suffix}: the file is cut off or damaged"
+    way_out = "" if suffix in ("webp", "avif") else "; --accept-truncated reads what there is"
+    assert_refused(run, tmp_path, "encode", path, says=says)
+    assert run("encode", path).complaint.endswith(f"{says}{way_out}")
+    assert (run("encode", path, "--accept-truncated").status == 0) == bool(way_out)
+
+
+def test_no_way_out_is_named_where_there_is_none(run: Run, tmp_path: Path, make_scene: Any) -> None:
+    path = tmp_path / "cut.jpg"
+    make_scene(200, 150).save(path)
+    path.write_bytes(path.read_bytes()[:200])  # within its tables
+    for more in ((), ("--accept-truncated",)):
+        assert "--accept-truncated" not in run("encode", path, *more).complaint
+    path.write_bytes(b"\xff\xd8\xff")
+    assert "--accept-truncated" not in run("compare", path, path).complaint
 
 
 def test_a_picture_that_is_a_bomb(run: Run, tmp_path: Path) -> None:

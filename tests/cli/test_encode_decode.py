@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 import calotype
+from calotype.codec.pack import Pack
 
 Run = Callable[..., Any]
 Process = Callable[..., subprocess.CompletedProcess[bytes]]
@@ -187,6 +188,13 @@ def test_packs_by_path(run: Run, photo: Path, tmp_path: Path) -> None:
     assert "no pack nonsense" in run("encode", photo, tmp_path / "b.calo", "--pack", "nonsense").complaint
 
 
+def test_a_pack_that_is_none_is_one_line(run: Run, photo: Path, tiny: Pack, tmp_path: Path) -> None:
+    assert run("encode", photo, tmp_path / "a.calo", "--pack", tiny.path).status == 0
+    (tmp_path / "manifest.json").write_text("[" * 200_000)
+    for command in (("encode", photo, tmp_path / "b.calo"), ("decode", tmp_path / "a.calo")):
+        assert "nested too deeply" in run(*command, "--pack", tmp_path).complaint
+
+
 def test_existing_files_stay(run: Run, photo: Path, coded: Path) -> None:
     before = coded.read_bytes(), photo.read_bytes()
     assert "exists" in run("encode", photo, "-q", 10).complaint
@@ -194,3 +202,20 @@ def test_existing_files_stay(run: Run, photo: Path, coded: Path) -> None:
     assert (coded.read_bytes(), photo.read_bytes()) == before
     assert run("encode", photo, "-q", 10, "--force").status == 0
     assert coded.read_bytes() != before[0]
+
+
+def test_without_loss_any_effort_is_the_same(run: Run, photo: Path, tmp_path: Path) -> None:
+    files = []
+    for more in (("--lossless",), ("--lossless", "--effort", 3), ("-q", 100, "--effort", 3)):
+        assert run("encode", photo, tmp_path / "o.calo", "--force", *more).status == 0
+        files.append((tmp_path / "o.calo").read_bytes())
+    assert files[0] == files[1] == files[2]
+    assert run("encode", photo, tmp_path / "o.calo", "-q", 99, "--effort", 3).status == 2
+
+
+def test_a_target_beyond_all_is_the_file_without_loss(run: Run, photo: Path, tmp_path: Path) -> None:
+    (record,) = run("encode", photo, tmp_path / "o.calo", "--target-size", "10M", "--json").records
+    assert (record["quality"], record["reached"]) == (100, record["bytes"])
+    assert record["bytes"] == (tmp_path / "o.calo").stat().st_size
+    (record,) = run("encode", photo, tmp_path / "p.calo", "--target-ssimulacra2", 99.9, "--json").records
+    assert record["reached"] == 100

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import numpy as np
@@ -14,6 +15,7 @@ from calotype.codec.latents import Networks
 from calotype.codec.pack import Pack
 from calotype.coder import DecoderNetworks, EncoderNetworks, LatentCoder
 from calotype.coder.latents import kernels
+from calotype.coder.native import load
 
 
 def analysed(pack: Pack, pixels: np.ndarray) -> np.ndarray:
@@ -118,3 +120,37 @@ def test_every_kernel_and_number_of_threads_makes_the_same_file(
         monkeypatch.setattr(pack, "_encoder", EncoderNetworks(arrays, kernel=name))
         files.add(encode(Picture(pixels), quality=60, pack=pack, threads=2, tile=128).data)
     assert len(files) == 1
+
+
+def test_arrays_in_any_order_are_the_same_networks(tiny: Pack, scene: Callable[..., np.ndarray]) -> None:
+    """The faces in Python hand the native code rows first; of others it makes copies, and reads those."""
+
+    def turned(name: str) -> dict[str, np.ndarray]:
+        arrays = tensors.load(tiny.file(name)).items()
+        return {
+            key: np.asfortranarray(array) for key, array in arrays if array.ndim in (1, 4) and key != "unit"
+        }
+
+    native = load()
+    pixels, level = scene(48, 80), tiny.level(77)
+    encoder = copy.copy(tiny.encoder)
+    encoder.native = native.EncoderNetworks(turned(manifest.ENCODER), "")
+    y = encoder.analysis(pixels)
+    assert np.array_equal(y, tiny.encoder.analysis(pixels))
+    networks = Networks(tiny, level)
+    coded = latents.quantise(networks, y[None])
+    z, r = latents.read(networks, latents.write(networks, coded), 3, 5)
+
+    decoder = copy.copy(tiny.decoder)
+    decoder.native = native.Networks(turned(manifest.NETWORKS), "")
+    words = decoder.restore(level.steps, z, r)
+    assert np.array_equal(words, tiny.decoder.restore(level.steps, z, r))
+    assert np.array_equal(decoder.synthesis(level.vector, words), tiny.decoder.synthesis(level.vector, words))
+
+    coder = copy.copy(tiny.coder)
+    arrays = {k: a for k, a in turned(manifest.TABLES).items() if k.startswith(("hyper.", "scales."))}
+    biases = {name: arrays.pop(name) for name in list(arrays) if name.endswith(".bias")}
+    coder._native = native.Latents(arrays, biases, tiny.z_tables.native, tiny.r_tables.native, "")
+    assert np.array_equal(
+        coder.classes(level.parser, z, r).index, tiny.coder.classes(level.parser, z, r).index
+    )

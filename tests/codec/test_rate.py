@@ -166,7 +166,51 @@ def test_odd_pictures_meet_a_score(pack: Pack, channels: str) -> None:
 def test_a_target_out_of_reach_is_refused(pack: Pack, picture: Picture) -> None:
     with pytest.raises(LimitError, match="cannot reach 60 bytes: the lowest quality"):
         encode(picture, target=Target("size", 60), pack=pack)
-    with pytest.raises(LimitError, match="cannot reach 99 dB PSNR: the highest quality"):
-        encode(picture, target=Target("psnr", 99), pack=pack)
     with pytest.raises(ValueError, match="not both"):
         encode(picture, quality=3, target=Target("size", 60), pack=pack)
+
+
+@pytest.mark.parametrize("kind", ["size", "bpp", "psnr", "ms_ssim", "ssimulacra2"])
+def test_no_loss_is_the_end_of_what_targets_reach(pack: Pack, picture: Picture, kind: rate.Kind) -> None:
+    whole = len(encode(picture, lossless=True).data)
+    bpp = 8 * whole / (picture.width * picture.height)
+    value, reached = {
+        "size": (1e6, whole),
+        "bpp": (bpp, bpp),
+        "psnr": (99, math.inf),
+        "ms_ssim": (1 - 1e-9, 1.0),
+        "ssimulacra2": (99.9, 100.0),
+    }[kind]
+    coded = encode(picture, target=Target(kind, value), pack=pack)
+    assert coded.reached == reached
+    assert len(coded.data) <= whole
+    assert np.array_equal(decode(coded.data, pack=pack).picture.pixels, picture.pixels)
+    if kind in ("size", "bpp"):
+        assert (coded.quality, len(coded.data)) == (100, whole)
+
+
+def test_targets_between_the_levels_and_no_loss(pack: Pack, picture: Picture) -> None:
+    top, some, whole = (encode(picture, quality=quality, pack=pack).data for quality in (95, 98, 100))
+    for data in (top, some):
+        size = len(data) + 1
+        coded = encode(picture, target=Target("size", size), pack=pack)
+        assert len(data) <= len(coded.data) <= size < len(whole)
+        assert coded.reached == len(coded.data)
+        assert (coded.quality == 95) if data is top else (95 < coded.quality < 100)
+        assert coded.data == encode(picture, quality=coded.quality, pack=pack).data
+    wanted = metrics.psnr(picture.pixels, decode(some, pack=pack).picture.pixels)
+    coded = encode(picture, target=Target("psnr", wanted), pack=pack)
+    likeness = metrics.psnr(picture.pixels, decode(coded.data, pack=pack).picture.pixels)
+    assert coded.reached == pytest.approx(likeness)
+    assert 0.99 * wanted <= likeness
+    assert 95 < coded.quality < 100
+    assert len(coded.data) < len(whole)
+
+
+def test_a_drawing_gets_what_fits(pack: Pack) -> None:
+    """Tiles of drawings are exact at any level, and sizes then jump: the file without loss is the best."""
+    page = np.full((200, 300, 3), 255, np.uint8)
+    page[20:180:8, 20:280] = 0
+    picture = Picture(page)
+    coded = encode(picture, target=Target("size", 100_000), pack=pack)
+    assert coded.data == encode(picture, lossless=True).data

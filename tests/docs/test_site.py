@@ -65,3 +65,4 @@ def test_figures_and_results_are_part_of_their_pages(site: Path) -> None:
     assert how.count('class="figure"') >= 6
     assert start.count("<polyline") >= 3
     assert "avif-444-psnr" in start
+    assert '#the-picture-on-the-first-page">How this picture is made</a>' in start

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shutil
 from pathlib import Path
@@ -27,6 +28,24 @@ def release() -> ModuleType:
 
 def test_this_tree_agrees(release: ModuleType) -> None:
     assert release.wrong(ROOT) == []
+
+
+def test_the_npm_package_has_what_it_needs() -> None:
+    """Every module that one of its modules names is in it, and its README leads nowhere beside it."""
+    folder = ROOT / "web" / "decoder"
+    listed = json.loads((folder / "package.json").read_text("utf-8"))["files"]
+    packed = {path.name for pattern in listed for path in folder.glob(pattern)}
+    named = set()
+    for name in packed:
+        if name.endswith(".js"):
+            named |= set(re.findall(r'"\./([\w.-]+)"', (folder / name).read_text("utf-8")))
+    assert {"calotype.wasm", "pool.js", "png.js"} <= named <= packed
+    assert "packs.json" not in packed  # its packs are not there either; README.md says where they come from
+    readme = (folder / "README.md").read_text("utf-8")
+    assert "calotype view --copy-to" in readme
+    assert all(target.startswith("https://") for target in re.findall(r"\]\(([^)]+)\)", readme))
+    for path in re.findall(r"/blob/main/([\w./-]+)", readme):
+        assert (ROOT / path).is_file(), path
 
 
 def test_what_does_not_agree_is_named(release: ModuleType, tmp_path: Path) -> None:
@@ -60,5 +79,8 @@ def test_what_does_not_agree_is_named(release: ModuleType, tmp_path: Path) -> No
     assert release.wrong(tmp_path, "v9.8.7") == []
     assert release.wrong(tmp_path, "v9.8") == ["the tag is v9.8, the version 9.8.7"]
     assert "this is https://example.org/x" in release.wrong(tmp_path, None, "https://example.org/x")[0]
+    assert "https://github.com/me/calotype/blob/main/docs/web.md" in (
+        tmp_path / "web/decoder/README.md"
+    ).read_text("utf-8")
     change("CITATION.cff", r"github\.com/[\w-]+/", "github.com/somebody/")
     assert "CITATION.cff names https://github.com/somebody/calotype" in release.wrong(tmp_path)[0]

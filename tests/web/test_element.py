@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import Any
 
 import numpy as np
+import pytest
 from tests.golden import scene
 from tests.web.conftest import Site, calo, damaged, decoded, rgba, serve
 
@@ -14,7 +16,7 @@ HEAD = """<!DOCTYPE html><meta name="calotype-packs" content="/tiny">
 WATCH = """<script>
   window.told = [];
   for (const name of ["calo-preview", "calo-done", "calo-error"])
-    addEventListener(name, e => told.push([name, e.target.id, e.detail.message ?? ""]));
+    addEventListener(name, e => told.push([name, e.target.id, e.detail.message ?? "", e.detail.kind]));
 </script>"""
 PIXELS = """async id => {
   const found = document.getElementById(id), img = found.shadowRoot?.querySelector("img") ?? found;
@@ -48,7 +50,7 @@ def test_images_show_their_files(site: Site, page: Any, photo: bytes) -> None:
     np.testing.assert_array_equal(pixels(page, "plain"), decoded(photo))
     np.testing.assert_array_equal(pixels(page, "element"), decoded(grey))
     assert page.evaluate("element.shadowRoot.querySelector('img').alt") == "a grey picture"
-    told = {(name, where): message for name, where, message in page.evaluate("told")}
+    told = {(name, where): message for name, where, message, _ in page.evaluate("told")}
     assert "tile 1 is damaged" in told["calo-error", "hurt"]
     assert page.evaluate("other.src").endswith("/icon.svg")
     # Another file, and images that come later.
@@ -114,3 +116,95 @@ def test_the_script_may_come_from_elsewhere(site: Site, page: Any, photo: bytes)
     np.testing.assert_array_equal(pixels(page, "it"), decoded(photo))
     server.shutdown()
     server.server_close()
+
+
+@pytest.mark.parametrize("how", ["put back", "copied"])
+def test_an_image_that_leaves_the_page_while_it_loads_starts_anew(
+    site: Site, page: Any, long: bytes, how: str
+) -> None:
+    """Also a copy of one that shows a preview, whose sizes are those of the picture that it is to become."""
+    gate = threading.Event()
+    site.gates["/photo.calo"] = len(long) * 2 // 3, gate
+    site.things |= {
+        "/photo.calo": long,
+        "/page.html": f'{HEAD}{WATCH}<img id="it" src="photo.calo">'.encode(),
+    }
+    page.goto(f"{site.root}page.html")
+    page.wait_for_function("told.length > 0")
+    assert page.evaluate("[it.src.slice(0, 5), it.dataset.caloSrc, it.width]") == ["blob:", "photo.calo", 300]
+    page.evaluate(
+        """async how => {
+          const gone = document.getElementById("it");
+          gone.remove();
+          await new Promise(done => setTimeout(done)); // others have heard of it by now
+          document.body.append(how === "copied" ? gone.cloneNode() : gone);
+        }""",
+        how,
+    )
+    gate.set()
+    page.wait_for_function(DONE, arg=1)
+    assert page.evaluate("told.at(-1)")[:2] == ["calo-done", "it"]
+    assert site.asked.count("/photo.calo") >= 2
+    np.testing.assert_array_equal(pixels(page, "it"), decoded(long))
+    assert page.evaluate("[it.hasAttribute('width'), it.style.aspectRatio, it.naturalWidth]") == [
+        False,
+        "",
+        300,
+    ]
+
+
+def test_an_image_that_leaves_the_page_may_become_another(site: Site, page: Any, photo: bytes) -> None:
+    """What it was is forgotten then; one that was there in full shows it still when it comes back."""
+    site.things |= {
+        "/photo.calo": photo,
+        "/page.html": f"""{HEAD}{WATCH}<img id="same" src="photo.calo">
+          <img id="other" src="photo.calo">""".encode(),
+    }
+    page.goto(f"{site.root}page.html")
+    page.wait_for_function(DONE, arg=2)
+    asked = site.asked.count("/photo.calo")
+    page.evaluate(
+        """async () => {
+          const both = [same, other];
+          for (const img of both) img.remove();
+          await new Promise(done => setTimeout(done));
+          both[1].src = "icon.svg";
+          document.body.append(...both);
+          await both[1].decode();
+        }"""
+    )
+    assert page.evaluate("[same.naturalWidth, other.dataset.caloSrc ?? null]") == [150, None]
+    assert page.evaluate("other.src").endswith("/icon.svg")
+    assert site.asked.count("/photo.calo") == asked
+    # A copy of what is gone has nothing to show, until it is decoded again.
+    page.evaluate("document.body.append(Object.assign(same.cloneNode(), {id: 'copy'}))")
+    page.wait_for_function(DONE, arg=3)
+    np.testing.assert_array_equal(pixels(page, "copy"), decoded(photo))
+
+
+def test_an_address_without_a_pack_does_not_hide_the_others(site: Site, page: Any, photo: bytes) -> None:
+    """Servers that answer everything with their start page, and JSON that is something else."""
+    html, image = b"<!DOCTYPE html><title>Start</title>", '<img id="it" src="photo.calo">'
+    head = f"{HEAD}{WATCH}{image}"
+    site.things |= {
+        "/none/manifest.json": html,
+        "/null/manifest.json": b"null",
+        "/list/manifest.json": b'{"id": [1]}',
+        "/photo.calo": photo,
+        "/page.html": head.replace("/tiny", "/none /null /list /tiny").encode(),
+        "/lost.html": head.replace("/tiny", "/none").encode(),
+        "/unnamed.html": re.sub("<meta[^>]*>", "", head).encode(),
+        "/decoder/packs.json": html,
+    }
+    page.goto(f"{site.root}page.html")
+    page.wait_for_function(DONE, arg=1)
+    np.testing.assert_array_equal(pixels(page, "it"), decoded(photo))
+    for name, why in (
+        ("lost", "none/manifest.json is not the manifest of a pack"),
+        ("unnamed", "is not a list of packs"),
+    ):
+        page.goto(f"{site.root}{name}.html")
+        page.wait_for_function(DONE, arg=1)
+        _, _, message, kind = page.evaluate("told.at(-1)")
+        assert why in message
+        assert kind == "pack"

@@ -40,8 +40,32 @@ def test_a_dropped_file_shows_the_pixels_of_the_native_decoder(site: Site, page:
     assert probed["pack_id"] in text
     assert all(str(chunk["offset"]) in text for chunk in probed["chunks"])
     before = shown(page, 150, 90)
+    assert page.locator("#legend").is_hidden()
     page.keyboard.press("b")
     assert (shown(page, 150, 90) != before).any()
+    sizes = [chunk["length"] for chunk in probed["chunks"] if chunk["name"] == "tile"]
+    assert f"{min(sizes)} bytes to {max(sizes)} bytes" in page.inner_text("#legend")
+    most = max(
+        8 * size / area for size, area in zip(sizes, [64 * 64, 64 * 64, 64 * 22, 26 * 64, 26 * 64, 26 * 22])
+    )
+    assert f"{most:.2f} bits per pixel" in page.inner_text("#legend")
+
+
+def test_a_picture_of_one_tile_has_no_colours_of_tiles(site: Site, page: Any, photo: bytes) -> None:
+    page.goto(site.root)
+    drop(page, ("one.calo", calo(scene(40, 60, 3))))
+    wait(page, "done")
+    before = shown(page, 60, 40)
+    assert page.locator("#bits").is_hidden()
+    page.keyboard.press("b")
+    np.testing.assert_array_equal(shown(page, 60, 40), before)
+    drop(page, ("photo.calo", photo))
+    wait(page, "done", "right")
+    page.click("#bits")
+    assert page.locator("#legend").is_visible()
+    page.focus("#slider")
+    page.keyboard.press("End")
+    np.testing.assert_array_equal(shown(page, 60, 40), before)
 
 
 def test_a_chosen_picture_is_saved_exactly(site: Site, page: Any) -> None:
@@ -210,6 +234,24 @@ def test_a_damaged_file_says_so_and_gives_what_is_left(site: Site, page: Any, ph
     page.wait_for_selector("#stage[data-right=failed]")
     assert "cut.calo: " in page.inner_text("#message")
     assert "truncated" in page.inner_text("#message")
+
+
+def test_the_facts_of_a_damaged_file_are_what_can_be_read(site: Site, page: Any, photo: bytes) -> None:
+    page.goto(site.root)
+    drop(page, ("hurt.calo", damaged(photo)), ("empty.calo", b""))
+    page.wait_for_selector("#stage[data-left=failed][data-right=failed]")
+    page.click("#facts")
+    probed = calotype.probe(damaged(photo))
+    titles = page.locator("#panel h2").all_inner_texts()
+    assert titles == ["hurt.calo", "Chunks", "empty.calo"]
+    first, second, third = (table.inner_text() for table in page.locator("#panel table").all())
+    facts = dict(line.split("\t")[:2] for line in first.splitlines())
+    assert (facts["width"], facts["height"], facts["pack_id"]) == ("150", "90", probed["pack_id"])
+    assert "tile 1 is damaged" in facts["not shown"]
+    assert facts["error"] == "a checksum is wrong: the file is damaged"
+    assert [line.split("\t")[4] for line in second.splitlines()] == ["crc", "ok", "wrong", *["ok"] * 4]
+    assert third.splitlines()[0].startswith("not shown\t")
+    assert "0 × 0" not in page.inner_text("#panel")
 
 
 def test_foreign_files_and_names_are_text(site: Site, page: Any, photo: bytes) -> None:

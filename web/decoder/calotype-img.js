@@ -13,6 +13,9 @@ const OPTIONS = { maxPixels: 2 ** 26 }; // larger pictures are not for a page; b
 const NEAR = "400px"; // lazy pictures are read when they are so near to what is shown
 const shown = new WeakMap(); // img -> what is being shown there
 
+// An img's src has to become the address of a PNG. What it was, which PNG stands there, and which of its sizes are ours is kept in
+// data-calo-src, data-calo-blob and data-calo-sized: what leaves the page and comes back has them, and so has a copy (cloneNode).
+
 let pool;
 function workers() {
   const named = document.querySelector('meta[name="calotype-packs"]')?.content.trim();
@@ -30,7 +33,8 @@ function isCalo(address) {
 /** Shows the .calo file at an address in an img; `tell` gets the events. Whatever it showed before is given up. */
 async function show(img, address, tell = img) {
   stop(img);
-  const state = { abort: new AbortController() };
+  unsize(img); // a copy has the sizes of what it was copied from
+  const state = { address, abort: new AbortController() };
   shown.set(img, state);
   const { signal } = state.abort, url = new URL(address, document.baseURI).href;
   const say = (name, detail) => tell.dispatchEvent(new CustomEvent(name, { bubbles: true, composed: true, detail }));
@@ -41,12 +45,12 @@ async function show(img, address, tell = img) {
       if (signal.aborted || state.done) return;
       // A preview is an eighth of the picture: until that comes, the img is as large as it will be.
       if (!img.hasAttribute("width") && !img.hasAttribute("height")) {
-        state.sized = true;
+        sized(img, "size");
         img.width = fullWidth;
         img.height = fullHeight;
       }
       if (!img.style.aspectRatio) { // an eighth is rounded up
-        state.shaped = true;
+        sized(img, "ratio");
         img.style.aspectRatio = `${fullWidth} / ${fullHeight}`;
       }
       put(img, state, blob);
@@ -59,11 +63,12 @@ async function show(img, address, tell = img) {
       await onPreview(preview);
     }
     const blob = await toPng(workers(), bytes, described, { signal, turn: true, fast: true, options: OPTIONS });
+    if (signal.aborted) return;
     state.done = true;
     put(img, state, blob);
     await img.decode().catch(() => {});
     if (signal.aborted) return;
-    unsize(img, state);
+    unsize(img);
     say("calo-done", { width: described.width, height: described.height });
   } catch (error) {
     if (signal.aborted) return;
@@ -75,22 +80,37 @@ async function show(img, address, tell = img) {
 function put(img, state, blob) {
   if (state.blob) URL.revokeObjectURL(state.blob);
   state.blob = URL.createObjectURL(blob);
+  Object.assign(img.dataset, { caloSrc: state.address, caloBlob: state.blob });
   img.src = state.blob;
 }
 
-function unsize(img, state) {
-  if (state.shaped) img.style.aspectRatio = "";
-  if (state.sized) for (const name of ["width", "height"]) img.removeAttribute(name);
-  state.shaped = state.sized = false;
+function sized(img, what) {
+  img.dataset.caloSized = `${img.dataset.caloSized ?? ""} ${what}`.trim();
 }
 
+function unsize(img) {
+  const ours = img.dataset.caloSized?.split(" ") ?? [];
+  if (ours.includes("ratio")) img.style.aspectRatio = "";
+  if (ours.includes("size")) for (const name of ["width", "height"]) img.removeAttribute(name);
+  delete img.dataset.caloSized;
+}
+
+/** Ends what is going on for an img; it keeps what it shows, and what it was to show. */
 function stop(img) {
   const state = shown.get(img);
-  if (!state) return;
-  shown.delete(img);
+  if (!state || state.stopped) return;
+  state.stopped = true;
   state.abort.abort(new DOMException("another picture is shown", "AbortError"));
-  unsize(img, state);
+  unsize(img);
   if (state.blob) URL.revokeObjectURL(state.blob);
+}
+
+/** The img was given another picture, or none. */
+function forget(img) {
+  stop(img);
+  unsize(img);
+  shown.delete(img);
+  for (const name of ["caloSrc", "caloBlob"]) delete img.dataset[name];
 }
 
 function near(element, signal) {
@@ -105,11 +125,13 @@ function near(element, signal) {
   });
 }
 
-/** Looks after an img: shows what its src names if that is a .calo file. */
+/** Looks after an img: shows what its src names, or named before we changed it, if that is a .calo file. */
 function look(img) {
-  const source = img.getAttribute("src"), state = shown.get(img);
+  const source = img.getAttribute("src"), state = shown.get(img), { caloSrc, caloBlob } = img.dataset;
   if (source && isCalo(source)) show(img, source);
-  else if (state && source !== state.blob) stop(img); // it was given another picture
+  else if (caloSrc && source === caloBlob) {
+    if (!state || (state.stopped && !state.done)) show(img, caloSrc); // a copy, or it was away before all of it was there
+  } else if (state || caloSrc) forget(img);
 }
 
 class CaloImg extends HTMLElement {
@@ -137,13 +159,13 @@ class CaloImg extends HTMLElement {
   }
 
   disconnectedCallback() {
-    stop(this.#img);
+    forget(this.#img);
     this.#img.removeAttribute("src");
   }
 
   #show() {
     if (this.hasAttribute("src")) show(this.#img, this.getAttribute("src"), this);
-    else stop(this.#img);
+    else forget(this.#img);
   }
 }
 

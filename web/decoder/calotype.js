@@ -42,6 +42,15 @@ async function readUrl(url) {
   return new Uint8Array(await response.arrayBuffer());
 }
 
+/** The first eight digits of the id in the bytes of a manifest, which may be anything, such as a page of HTML. */
+function idOf(manifest, where = "this") {
+  try {
+    const id = String(JSON.parse(new TextDecoder().decode(manifest)).id);
+    if (/^[0-9a-f]{8}/.test(id)) return id.slice(0, 8);
+  } catch {} // told below
+  throw new CalotypeError("pack", `${where} is not the manifest of a pack`);
+}
+
 class Decoder {
   #c;
   #places;
@@ -130,9 +139,9 @@ class Decoder {
     });
   }
 
-  /** Gives the decoder a pack: the bytes of its three files. Returns its id. */
+  /** Gives the decoder a pack: the bytes of its three files. Returns its id. Throws CalotypeError. */
   addPack(manifest, tables, networks) {
-    const id = JSON.parse(new TextDecoder().decode(manifest)).id.slice(0, 8);
+    const id = idOf(manifest);
     this.#packs.set(id, Promise.resolve(this.#open(manifest, tables, networks)));
     return id;
   }
@@ -150,15 +159,16 @@ class Decoder {
     const unread = [];
     for (const place of this.#places) {
       if (!this.#listed.has(place)) this.#listed.set(place, this.#read(place + FILES[0]));
-      let manifest;
+      let manifest, found;
       try {
         manifest = await this.#listed.get(place);
+        found = idOf(manifest, place + FILES[0]);
       } catch (error) {
         this.#listed.delete(place); // so that it is tried again
         unread.push(error.message);
         continue;
       }
-      if (JSON.parse(new TextDecoder().decode(manifest)).id.slice(0, 8) !== id) continue;
+      if (found !== id) continue;
       const opened = async (fresh) =>
         this.#open(manifest, await this.#kept(place + FILES[1], id, fresh), await this.#kept(place + FILES[2], id, fresh));
       return opened(false).catch(() => opened(true)); // what was kept may be damaged

@@ -13,10 +13,14 @@ async function start(packs) {
   let places = packs, keep = true;
   if (typeof packs === "string") {
     const answer = await fetch(packs);
-    if (!answer.ok) throw new CalotypeError("pack", `the list of packs cannot be read: ${answer.status}`);
-    const found = await answer.json();
-    keep = found.keep ?? true;
-    places = (found.packs ?? found).map((place) => new URL(place, packs).href);
+    if (!answer.ok) throw new CalotypeError("pack", `the list of packs, ${packs}, cannot be read: ${answer.status}`);
+    try {
+      const found = await answer.json();
+      keep = found.keep ?? true;
+      places = (found.packs ?? found).map((place) => new URL(place, packs).href);
+    } catch {
+      throw new CalotypeError("pack", `${packs} is not a list of packs`);
+    }
   }
   return open({ packs: places, keep });
 }

@@ -9,6 +9,7 @@ from typing import Any
 
 from calotype.bench import codecs
 from calotype.bench.errors import BenchError
+from calotype.errors import CalotypeError
 
 
 @dataclass
@@ -37,7 +38,7 @@ class Selection:
         codec = self.codecs[spec]
         try:
             complexity = codec.complexity()
-        except Exception:  # no onnx, or a graph that cannot be followed: it is not known then
+        except (CalotypeError, OSError):  # its pack or checkpoint went away meanwhile: it is not known then
             complexity = None
         return {
             "spec": spec,

@@ -128,7 +128,8 @@ def _parser() -> argparse.ArgumentParser:
 def _check_model(given: argparse.Namespace) -> None:
     """A checkpoint has one rate and one way to code. Raises UsageError for options in each other's way."""
     if given.model is None:
-        if given.effort and given.pack is None and given.tune != "psnr":
+        exact = given.lossless or given.quality == 100  # where effort changes nothing
+        if given.effort and not exact and given.pack is None and given.tune != "psnr":
             raise UsageError("--effort refines for PSNR and makes pictures look worse: add --tune psnr")
         return
     for name in ("quality", "lossless", *(f"target_{kind}" for kind in KINDS), "effort"):
@@ -153,7 +154,12 @@ def _encode(
     from calotype.cli.pictures import read_picture
     from calotype.codec import library
 
-    picture = read_picture(job.source, given.frame, accept_truncated=given.accept_truncated)
+    picture = read_picture(
+        job.source,
+        given.frame,
+        accept_truncated=given.accept_truncated,
+        hint="--accept-truncated reads what there is",
+    )
     if given.strip:
         picture = picture.stripped()
     if not given.keep_hidden_colour:

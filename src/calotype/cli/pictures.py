@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError, features
 
 from calotype.cli.jobs import STANDARD
 from calotype.codec import mend
@@ -29,7 +29,12 @@ _RAW_NAMES = frozenset({
     ".3fr", ".arw", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos", ".nef", ".nrw", ".pef", ".rwl",
     ".sr2", ".srw",
 })  # fmt: skip
+_AVIF = (b"avif", b"avis")
 _HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
+#: What Pillow says of files that it reads in part when it is told to.
+_IN_PART = ("image file is truncated", "cannot load this image")
+_CUT = "the file is cut off or damaged"
 
 # Whether Pillow takes truncated files is a setting of the whole process.
 _tolerance = threading.Lock()
@@ -40,11 +45,14 @@ def read_bytes(source: str) -> bytes:
     return sys.stdin.buffer.read() if source == STANDARD else Path(source).read_bytes()
 
 
-def read_picture(source: str, frame: int | None = None, *, accept_truncated: bool = False) -> Picture:
+def read_picture(
+    source: str, frame: int | None = None, *, accept_truncated: bool = False, hint: str = ""
+) -> Picture:
     """Read a picture file, a pipe or standard input.
 
     frame:            which one to take of an animation or of several pages, from 0
     accept_truncated: read what there is of a file that is cut off; by default only what lacks no pixel
+    hint:             said of a file that could be read so and is not
 
     Raises ImageError, LimitError and OSError.
     """
@@ -52,7 +60,7 @@ def read_picture(source: str, frame: int | None = None, *, accept_truncated: boo
         try:
             with _image(stream, source) as image:
                 return Picture.from_pil(image, frame)
-        except DamageError:
+        except DamageError as error:
             stream.seek(0)
             data = stream.read()
             if (mended := mend.mended(data)) is not None:
@@ -60,6 +68,8 @@ def read_picture(source: str, frame: int | None = None, *, accept_truncated: boo
                     picture = Picture.from_pil(image, frame)
                     return replace(picture, notes=(*picture.notes, mended[1]))
             if not accept_truncated:
+                if hint and any(words in str(error) for words in _IN_PART):
+                    raise DamageError(f"{_CUT}; {hint}") from error
                 raise
             return _truncated(data, source, frame)
 
@@ -96,6 +106,8 @@ def _image(stream: IO[bytes], source: str) -> Image.Image:
     try:
         return Image.open(stream)
     except UnidentifiedImageError as error:
+        if head[4:8] == b"ftyp" and head[8:12] in _AVIF and features.check("avif"):
+            raise DamageError(_CUT) from error
         if head[4:8] == b"ftyp" and head[8:12] in _HEIF:
             return _heif(stream)
         if head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")):  # it says what it is, but
@@ -103,7 +115,9 @@ def _image(stream: IO[bytes], source: str) -> Image.Image:
         raise ImageError("not a picture, or of a format that Pillow does not read") from error
     except Image.DecompressionBombError as error:
         raise LimitError(f"{error} --max-pixels allows more") from error
-    except (OSError, MemoryError):
+    except (OSError, MemoryError) as error:
+        if isinstance(error, OSError) and head[:4] == b"RIFF" and head[8:12] == b"WEBP" and not error.errno:
+            raise DamageError(_CUT) from error  # Pillow speaks of a decoder that it could not create
         raise
     except Exception as error:  # Pillow's readers may raise anything for damaged data
         raise DamageError(f"the picture is damaged: {str(error) or type(error).__name__}") from error

@@ -1,10 +1,19 @@
 """Pixels to bytes and back. Start with ``encoder.py`` and ``decoder.py``; they use, from the outside in:
 
-image, convert, metadata, files   pictures as people have them, and safe writing
-analysis, choice                  the encoder's latents, and the integers that they are coded as
-rate, proof, quality              the search for a target, what it looks at, and the likeness that it measures
-tiles, synthesis                  windows, and the way from latents back to pixels in bounded memory
-latents                           one tile's integers to bytes and back
+arguments, files                  what callers may give, and safe writing
+image, convert, source, depth     pictures as people have them
+colour, icc, cicp, hdr            what their colours mean
+metadata, exif, xmp, boxes, mend  what goes along with them
+analysis, masking, choice         the encoder's latents, and the integers that they are coded as
+effort                            better integers, by search
+mixed, traits, pixels, hidden     what is stored as pixels: drawings, no loss, alpha
+aim, visual, approach             from a quality to a level, for the picture at hand
+rate, proof                       the search for a target, and what it looks at
+metrics, ssimulacra2              the likeness that it measures
+tiles, mosaic, synthesis          windows, and the way from latents back to pixels in bounded memory
+latents, networks                 one tile's integers to bytes and back
+bits                              where the bits of a file went
 library, pack, manifest, levels   finding and opening packs; what a pack must hold is in ``pack.py``
-runtime, tensors                  ONNX Runtime, and arrays in files
+tables, tensors                   the arrays of a pack
+threads                           how many there are
 """

@@ -4,12 +4,15 @@ pixels -analysis, window by window-> y -hyper-encoder-> z; y, z -means and class
 z, r -rANS-> payload of the tile
 
 The first arrow is `analysis`, the next two `choice`; `mixed` says which tiles are stored as pixels instead,
-and `approach` beyond quality 95; a search for a target looks at `proof`.
+and `approach` beyond quality 95; a search for a target looks at `proof`, and goes on beyond the levels where
+they do not reach.
 """
 
 from __future__ import annotations
 
 import io
+import math
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,10 +31,15 @@ from calotype.codec.proof import Proof
 from calotype.codec.rate import Target
 from calotype.codec.threads import default_threads
 from calotype.codec.traits import Traits
+from calotype.errors import LimitError
 
 DEFAULT_QUALITY = 80.0
 """Where photographs look flawless at normal viewing distance; a plain map gives about as much."""
 MAX_EFFORT = 9
+NEAR_STEPS = 499
+"""Qualities that are tried between the levels and no loss, a hundredth apart."""
+PERFECT: dict[rate.Kind, float] = {"psnr": math.inf, "ms_ssim": 1.0, "ssimulacra2": 100.0}
+"""How like the original a picture without loss is."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +80,8 @@ def encode(
              SSIMULACRA2 that the file has, from 20 to 80; beyond, it leads evenly to the lowest level at 0
              and to the highest at 95. With others, and so for PSNR, it leads evenly through all levels.
              Beyond 95 more and more tiles are pixels, and files grow evenly to 100, without loss.
-    target:  a size or likeness to meet instead of a quality
+    target:  a size or likeness to meet instead of a quality. What levels do not reach is looked for between
+             95 and 100; no loss meets any likeness, and any size that it fits into.
     level:   the pack's own scale, to be used instead of both
     lossless: the same as quality 100
     effort:  0 to 9: how long to look for integers that suit the picture better than those of one pass;
@@ -95,7 +104,8 @@ def encode(
     if effort not in range(MAX_EFFORT + 1):
         raise ValueError(f"effort must be a whole number from 0 to {MAX_EFFORT}, is {effort}")
     if lossless or quality == 100:
-        return _without_loss(picture, tile or TILE, threads, limits)
+        with tiles.pool(threads or default_threads()) as pool:
+            return _without_loss(picture, tile or TILE, pool, limits)
     loaded = library.load(pack)
     if effort and loaded.manifest.distortion != "mse":
         raise ValueError(
@@ -114,9 +124,9 @@ def encode(
 
         traits = Traits.of(picture.pixels, min(tile or mixed.SIDE, mixed.SIDE))
         near = quality if quality is not None and quality > FROM else None
-        if near and tile is None and not traits.suspicious().all():
-            tile = min(loaded.manifest.tile, mixed.SIDE)
-        header = Header(*size, level or 0, loaded.key, tile or loaded.manifest.tile, picture.grey)
+        side = tile or loaded.manifest.tile
+        side_near = side if tile or traits.suspicious().all() else min(side, mixed.SIDE)
+        header = Header(*size, level or 0, loaded.key, side_near if near else side, picture.grey)
         share = tiles.share(threads, tile_count(header)) if effort else (workers, 1)
         analysis = Analysis(picture.pixels, header, loaded, share, pool, margin)
         choice = Choice(analysis, effort)
@@ -133,22 +143,39 @@ def encode(
             mixture = mixed.suited(mixture, level, finer)
         exposure = _Exposure(picture, mixture, limits)
         if target is not None:
-            return exposure.search(target, ladder)
+            found = exposure.search(target, ladder)
+            if found.reached is not None and target.is_met(found.reached):
+                return found
+            whole = _without_loss(picture, tile or TILE, pool, limits)
+            if target.limits_size and target.miss(_of_size(target, whole.data, picture)) <= 0:
+                return replace(whole, reached=_of_size(target, whole.data, picture))
+            finest = mixture.analysis.tiled(side_near)
+            approach = Approach(finest, Choice(finest, effort), traits, FROM)
+            closer = _Exposure(picture, approach, limits).search_near(approach, target, ladder)
+            if target.limits_size:  # what its smaller tiles cost, 1 % or less, is no gain
+                better = closer is not None and len(closer.data) > (1 + rate.TOLERANCE) * len(found.data)
+                return closer if closer and better else found
+            if closer and len(closer.data) < len(whole.data):
+                return closer
+            return replace(whole, reached=PERFECT[target.kind])
         data, note = exposure.file(level), exposure.mixture.note(level)
-        return Encoded(data, level, near or ladder.quality_of(level), None, note)
+        return Encoded(data, level, near or min(ladder.quality_of(level), FROM), None, note)
 
 
-def _without_loss(picture: Picture, tile: int, threads: int | None, limits: Limits | None) -> Encoded:
+def _without_loss(picture: Picture, tile: int, pool: Executor, limits: Limits | None) -> Encoded:
     """The file of a picture all of whose tiles are its pixels."""
     header = Header(picture.width, picture.height, 0, NO_PACK, tile, picture.grey)
     out, p = io.BytesIO(), picture
     alpha = write_alpha(p.alpha, header)
-    with (
-        tiles.pool(threads or default_threads()) as pool,
-        StreamWriter(out, header, p.icc, p.exif, p.xmp, alpha, limits=limits) as writer,
-    ):
+    with StreamWriter(out, header, p.icc, p.exif, p.xmp, alpha, limits=limits) as writer:
         write_whole(writer, p.pixels, header, pool)
     return Encoded(out.getvalue(), 0, 100.0)
+
+
+def _of_size(target: Target, data: bytes, picture: Picture) -> float:
+    """What a target says of the size of a file: bytes or bits per pixel."""
+    size = float(len(data))
+    return size if target.kind == "size" else 8 * size / (picture.width * picture.height)
 
 
 class _Exposure:
@@ -186,24 +213,64 @@ class _Exposure:
                 writer.tile(payload, pixels=tile in stored)
         return out.getvalue()
 
+    def figure(self, target: Target, level: int, data: bytes) -> float:
+        """What a target asks for, at a level.
+
+        data: the file, if the target limits its size
+        """
+        if target.limits_size:
+            return _of_size(target, data, self.picture)
+        return Proof(self.mixture, self.networks(level)).likeness(target.kind)
+
     def search(self, target: Target, ladder: Ladder) -> Encoded:
-        """The file that meets a target. Raises LimitError when none does."""
-        header, pack = self.analysis.header, self.analysis.pack
+        """The file that meets a target; that of the highest level where all have too little.
+
+        Raises LimitError when none does for another reason.
+        """
+        top = self.analysis.pack.manifest.max_level
         files: dict[int, bytes] = {}
         reached: dict[int, float] = {}
 
         def measure(level: int) -> float:
-            if target.limits_size:
-                files[level] = self.file(level)
-                size = len(files[level])
-                bpp = 8 * size / (header.width * header.height)
-                reached[level] = float(size) if target.kind == "size" else bpp
-            else:
-                proof = Proof(self.mixture, self.networks(level))
-                reached[level] = proof.likeness(target.kind)
+            files[level] = self.file(level) if target.limits_size else b""
+            reached[level] = self.figure(target, level, files[level])
             return reached[level]
 
         self.analysis.keep()
-        level = rate.search(measure, target, pack.manifest.max_level, steep=bool(self.mixture.suspects))
-        data = files.get(level) or self.file(level)
-        return Encoded(data, level, ladder.quality_of(level), reached[level], self.mixture.note(level))
+        try:
+            level = rate.search(measure, target, top, steep=bool(self.mixture.suspects))
+        except LimitError:
+            if target.miss(reached.get(top, math.inf)) >= 0:
+                raise
+            level = top
+        data = files[level] or self.file(level)
+        # Levels beyond that of 95 have no quality of their own.
+        quality = min(ladder.quality_of(level), FROM)
+        return Encoded(data, level, quality, reached[level], self.mixture.note(level))
+
+    def search_near(self, approach: Approach, target: Target, ladder: Ladder) -> Encoded | None:
+        """The file between the levels and no loss that meets a target; None when that is not there.
+
+        approach: the mixture
+        """
+        reached: dict[tuple[int, object], float] = {}
+
+        def move(step: int) -> tuple[float, int]:
+            quality = round(FROM + (100 - FROM) * (step + 1) / (NEAR_STEPS + 1), 2)
+            approach.move(quality)
+            return quality, ladder.level_of(quality)
+
+        def measure(step: int) -> float:
+            _, level = move(step)
+            key = level, frozenset(approach.decide(self.networks(level)).items())
+            if key not in reached:  # few tiles, and many qualities are the same
+                data = self.file(level) if target.limits_size else b""
+                reached[key] = self.figure(target, level, data)
+            return reached[key]
+
+        try:
+            step = rate.search(measure, target, NEAR_STEPS - 1, steep=True)
+        except LimitError:
+            return None
+        figure, (quality, level) = measure(step), move(step)
+        return Encoded(self.file(level), level, quality, figure)

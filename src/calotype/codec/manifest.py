@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import itertools
 import json
+import reprlib
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from calotype.codec import visual
 from calotype.codec.levels import STEPS, Ladder
@@ -31,7 +33,12 @@ FILES = (*DECODING, ENCODER)
 FORMAT = 1
 STRIDE = 16
 HYPER_STRIDE = 32
+Z_LIMIT = 1023
 MAX_MARGIN = 64
+MAX_BYTES = 1 << 28
+"""No file of a pack is larger, stored or unpacked."""
+PART = 1 << 14
+"""Bytes that are read at once, so that hardly more than MAX_BYTES are ever unpacked."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,8 @@ class Manifest:
     @property
     def distortion(self) -> str:
         """What it was trained for, as far as the record says: "mse", "ms-ssim" or "ssimulacra2"."""
-        return str(self.training.get("distortion", "mse")) if isinstance(self.training, dict) else "mse"
+        found = self.training.get("distortion") if isinstance(self.training, dict) else None
+        return found if isinstance(found, str) else "mse"
 
     @property
     def ladder(self) -> Ladder:
@@ -76,30 +84,55 @@ def stored(folder: Path, name: str) -> Path:
 
 
 def read(path: Path, name: str, *, unpack: bool = True) -> bytes:
-    """The file `name` of the pack at `path`, a folder or a zip file. Raises OSError or KeyError.
+    """The file `name` of the pack at `path`, a folder or a zip file.
 
     unpack: give its content; otherwise what is stored may be compressed by gzip
+
+    Raises KeyError for a file that a zip does not have, and OSError for all else that is wrong with one.
     """
     if path.is_dir():
         found = stored(path, name)
-        data = found.read_bytes()
+        with found.open("rb") as file:
+            data = _limited(found.name, file)
         return _plain(found.name, data) if unpack else data
     import zipfile  # late: packs are folders, as a rule
 
-    try:
-        with zipfile.ZipFile(path) as archive:
-            packed = name + PACKED
-            entry = packed if packed in archive.namelist() else name
-            return _plain(entry, archive.read(entry))
-    except zipfile.BadZipFile as error:
-        raise OSError(str(error)) from error
+    with path.open("rb") as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                packed = name + PACKED
+                entry = packed if packed in archive.namelist() else name
+                if archive.getinfo(entry).compress_type == zipfile.ZIP_BZIP2:  # a few bytes can be gigabytes
+                    raise OSError(f"{entry} is compressed by bzip2: packs are by deflate or LZMA")
+                with archive.open(entry) as part:
+                    data = _limited(entry, part)
+        except (OSError, KeyError):
+            raise
+        # Damage comes as BadZipFile, zlib.error, LZMAError, EOFError, struct.error, ValueError or
+        # OverflowError, and encryption as RuntimeError: each part of zipfile has its own.
+        except Exception as error:
+            raise OSError(str(error) or type(error).__name__) from error
+    return _plain(entry, data)
 
 
 def _plain(name: str, data: bytes) -> bytes:
+    if not name.endswith(PACKED):
+        return data
     try:
-        return gzip.decompress(data) if name.endswith(PACKED) else data
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            return _limited(name, cast("IO[bytes]", file))
     except (EOFError, zlib.error) as error:
         raise OSError(f"{name}: {error}") from error
+
+
+def _limited(name: str, source: IO[bytes]) -> bytes:
+    """All that is in `source`. Raises OSError where that is more than MAX_BYTES."""
+    found = bytearray()
+    while part := source.read(PART):
+        found += part
+        if len(found) > MAX_BYTES:
+            raise OSError(f"{name} has more than 2^28 bytes")
+    return bytes(found)
 
 
 def parse(text: bytes, where: str) -> Manifest:
@@ -112,13 +145,16 @@ def parse(text: bytes, where: str) -> Manifest:
         fields = json.loads(text)
     except ValueError as error:
         raise wrong(f"not JSON: {error}") from error
+    except RecursionError as error:
+        raise wrong("nested too deeply") from error
     if not isinstance(fields, dict):
         raise wrong("not an object")
 
     def integer(name: str, low: int, high: int) -> int:
         value = fields.get(name)
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise wrong(f"{name} must be a whole number from {low} to {high}, is {value!r}")
+            wanted = str(low) if low == high else f"a whole number from {low} to {high}"
+            raise wrong(f"{name} must be {wanted}, is {reprlib.repr(value)}")
         return value
 
     integer("format", FORMAT, FORMAT)
@@ -128,22 +164,26 @@ def parse(text: bytes, where: str) -> Manifest:
     if not isinstance(files, dict) or set(files) != set(FILES) or not all(map(_is_hash, files.values())):
         raise wrong(f"files must give the SHA-256 of {', '.join(sorted(FILES))}")
     identity = pack_id(files)
-    if fields.get("id") != identity:
-        raise wrong(f"id {fields.get('id')!r} does not follow from the files, which give {identity}")
+    given = fields.get("id")
+    if given != identity:
+        raise wrong(f"id {reprlib.repr(given)} does not follow from the files, which give {identity}")
     levels = integer("levels", 2, 256)
     tile = integer("tile", 64, 4096)
     if tile & (tile - 1):
         raise wrong(f"tile must be a power of two, is {tile}")
     try:
         quality = _quality(fields.get("quality"), STEPS * (levels - 1))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise wrong(f"quality must be pairs (quality, level): {error}") from error
     try:
         look = visual.parse(fields["visual"], STEPS * (levels - 1)) if "visual" in fields else None
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise wrong(f"visual: {error}") from error
+    name = fields.get("name", "")
+    if not isinstance(name, str):
+        raise wrong("name must be a string")
     return Manifest(
-        name=str(fields.get("name", "")),
+        name=name,
         id=identity,
         files=files,
         coder=integer("coder", 1, 2**31),
@@ -152,7 +192,7 @@ def parse(text: bytes, where: str) -> Manifest:
         levels=levels,
         quality=quality,
         visual=look,
-        z_limit=integer("z_limit", 1, 2**20),
+        z_limit=integer("z_limit", Z_LIMIT, Z_LIMIT),
         analysis_margin=integer("analysis_margin", 0, MAX_MARGIN),
         synthesis_margin=integer("synthesis_margin", 0, MAX_MARGIN),
         tile=tile,

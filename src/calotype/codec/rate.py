@@ -64,6 +64,10 @@ class Target:
             return (1 - TOLERANCE) * self.value <= value <= self.value
         return abs(self._scale(value) - self._scale(self.value)) <= self._tolerance
 
+    def is_met(self, value: float) -> bool:
+        """Whether there is nothing more to ask for: near enough, or more of a likeness."""
+        return self.accepts(value) or (not self.limits_size and self.miss(value) >= 0)
+
     def is_close(self, value: float) -> bool:
         """Whether it is not worth looking for a better one."""
         if self.limits_size:
@@ -157,7 +161,7 @@ def _refusal(
     nearest = min((n for n in known if target.miss(known[n]) <= 0), key=lambda n: -target.miss(known[n]))
     return (
         f"cannot reach {target} closely enough: the nearest below is {_figure(known[nearest])}{unit} "
-        f"(the qualities 0 to 100 give {_figure(least)} to {_figure(most)})"
+        f"(the qualities 0 to 95 give {_figure(least)} to {_figure(most)})"
     )
 
 

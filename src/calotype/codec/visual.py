@@ -84,7 +84,9 @@ class Visual:
 
 
 def parse(value: Any, max_level: int) -> Visual:
-    """The field as it is in the file. Raises ValueError or TypeError where it breaks the contract."""
+    """The field as it is in the file. Raises ValueError, TypeError or OverflowError where it breaks
+    the contract.
+    """
     if not isinstance(value, dict) or set(value) != {"scores", "weights", "bounds"}:
         raise ValueError("it must have scores, weights and bounds")
     found = Visual(

@@ -133,7 +133,7 @@ def test_levels_are_interpolated_as_the_codec_does(lively: Thin) -> None:
         model.levels.log_z_step.uniform_(-1.2, -0.2, generator=torch.Generator().manual_seed(1))
         numbers = range(2 * 256 + 1)
         found = model.levels(torch.tensor([number / 256 for number in numbers]))
-    tables, _ = _level_arrays(model)
+    tables = _level_arrays(model)
     fixed = FixedNetworks(model, torch.rand(2, 3, 128, 128), torch.tensor([0.5, 1.5]))
     tables |= {**fixed.tables(model), "unit": fixed.unit.astype(np.float32)}
     for number in numbers:

@@ -34,7 +34,7 @@ def symbols(size: tuple[int, int], seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def arrays_of(model: Calotype) -> dict[str, np.ndarray]:
-    return {**_level_arrays(model)[0], **exact.integer_arrays(model)}
+    return {**_level_arrays(model), **exact.integer_arrays(model)}
 
 
 def extended(t: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -252,7 +252,7 @@ def test_too_fine_a_step_of_z_is_refused(
 def test_the_bound_is_never_exceeded(lively: Thin) -> None:
     """Layer by layer on the worst input: the bound is reached, and no more."""
     model = lively(2)
-    bounds = exact.check_bounds(model, *_level_arrays(model))
+    bounds = exact.check_bounds(model, _level_arrays(model))
     for name, layer in exact.integer_layers(model).items():
         weight, bias = (t.detach() for t in layer.integers())
         worst = weight.abs().sum((1, 2, 3)).argmax()

@@ -68,7 +68,7 @@ class Made:
 def made(request: pytest.FixtureRequest, calibration: Calibration) -> Made:
     model: Calotype = request.getfixturevalue(request.param)(3)
     fixed = FixedNetworks(model, *calibration)
-    return Made(model, fixed, _level_arrays(model)[0] | fixed.tables(model))
+    return Made(model, fixed, _level_arrays(model) | fixed.tables(model))
 
 
 def integers(size: tuple[int, int], wild: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -189,7 +189,7 @@ def test_the_padding_learns_nothing(lively: Lively) -> None:
 def test_the_laws_are_exact_in_float32(seed: int, lively: Lively) -> None:
     """Float32, float64 and another order of sums give the same, with weights as large as a pack may have."""
     model = lively(seed)
-    bounds = check_bounds(model, *_level_arrays(model))
+    bounds = check_bounds(model, _level_arrays(model))
     assert 0.5 * EXACT < max(bounds[name] for name in integer_layers(model)) < EXACT
     z, r = symbols(seed=seed)
     z[:, :, ::3, 0], r[:, :, 0, ::5] = 1000, -30000  # beyond what magnitudes and d tell apart

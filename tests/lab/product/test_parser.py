@@ -11,7 +11,7 @@ from calotype.coder import LatentCoder, LevelIntegers, TableSet
 from calotype.coder.latents import kernels
 from calotype.lab.layers.integer import IntConv
 from calotype.lab.models.calotype import Config
-from calotype.lab.models.calotype_coding import Latents, _whole
+from calotype.lab.models.calotype_coding import LatentNetworks, _whole
 from calotype.lab.models.calotype_latents import HYPER, Z_FRACTIONS, dequantise, magnitude, quarters
 from calotype.lab.models.calotype_levels import Knobs
 from calotype.lab.models.calotype_walk import (
@@ -29,10 +29,10 @@ SIZES = [(1, 1), (1, 20), (20, 1), (2, 3), (3, 2), (5, 8), (7, 7), (8, 8), (9, 9
 SIZES += [(15, 10), (19, 18), (20, 4), (6, 13), (33, 50)]
 
 
-def randomised(seed: int) -> Latents:
+def randomised(seed: int) -> LatentNetworks:
     """Networks with weights far from their start: sums now and then beyond every clip."""
     torch.manual_seed(seed)
-    latents = Latents(Config(latents=M)).double().eval()
+    latents = LatentNetworks(Config(latents=M)).double().eval()
     with torch.no_grad():
         for layer in latents.modules():
             if isinstance(layer, IntConv):
@@ -43,7 +43,7 @@ def randomised(seed: int) -> Latents:
     return latents
 
 
-def arrays(latents: Latents) -> dict[str, np.ndarray]:
+def arrays(latents: LatentNetworks) -> dict[str, np.ndarray]:
     """As a pack holds them."""
     found = {}
     for prefix, part in (("hyper.", latents.hyper_model), ("scales.", latents.scales)):
@@ -83,8 +83,8 @@ def knobs(level: LevelIntegers) -> Knobs:
 
 
 @torch.no_grad()
-def reference(latents: Latents, k: Knobs, z: np.ndarray, r: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Tables and shifts of z, classes and settled r, as `Latents.forward` has them for given integers."""
+def reference(latents: LatentNetworks, k: Knobs, z: np.ndarray, r: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Tables and shifts of z, classes and settled r, as `LatentNetworks.forward` has them for integers."""
     h, w = r.shape[1:]
     rows, columns = -(-h // 8) * 8, -(-w // 8) * 8
     inside = torch.zeros(1, 1, rows, columns, dtype=torch.float64)

@@ -20,13 +20,13 @@ def of_pack(pack: Any) -> dict[str, Any]:
     from calotype.codec import manifest, tensors
 
     latents = 32 * 32
-    encoder = tensors.load(manifest.read(pack.path, manifest.ENCODER))
+    encoder = tensors.load(pack.file(manifest.ENCODER))
     counts = {
         "analysis": of_encoder(encoder, "analysis", latents),
         "hyper_encoder": of_encoder(encoder, "hyper_analysis", latents),
     }
-    counts["coder"] = of_coder(tensors.load(manifest.read(pack.path, manifest.TABLES)), latents)
-    networks = tensors.load(manifest.read(pack.path, manifest.NETWORKS))
+    counts["coder"] = of_coder(tensors.load(pack.file(manifest.TABLES)), latents)
+    networks = tensors.load(pack.file(manifest.NETWORKS))
     for part in ("mean", "synthesis"):
         counts[part] = of_decoder(networks, part, latents)
     kmac = {name: macs / (512 * 512 * 1000) for name, (_, macs) in counts.items()}

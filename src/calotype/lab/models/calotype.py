@@ -33,7 +33,7 @@ from torch.nn import functional as F
 
 from calotype.lab.models import calotype_start
 from calotype.lab.models.base import Entry, Sampler, System
-from calotype.lab.models.calotype_coding import CodedLatents, Latents, ended, padded
+from calotype.lab.models.calotype_coding import CodedLatents, LatentNetworks, ended, padded
 from calotype.lab.models.calotype_config import Config as Config
 from calotype.lab.models.calotype_latents import LOG_STEP, SCALE_MIN
 from calotype.lab.models.calotype_levels import Knobs, Levels
@@ -100,7 +100,7 @@ class Calotype(System):
         self.top = len(c.lambdas) - 1
         self.level = self.top / 2
         self.analysis, self.synthesis = Analysis(c), Synthesis(c)
-        self.latents, self.levels = Latents(c), Levels(c)
+        self.latents, self.levels = LatentNetworks(c), Levels(c)
         self.log_lambda: Tensor
         self.register_buffer("log_lambda", torch.tensor(c.lambdas).log())
 
@@ -188,7 +188,7 @@ class Calotype(System):
         ends: Tensor | None = None,
     ) -> Coded:
         """``x`` ``[B, 3, H, W]`` in 0..1 with H, W multiples of 16; ``level`` ``[B]``, 0 .. anchors-1.
-        ``hard`` as in `Latents.forward`.  Without ``level``: that of the model, as a file holds it.
+        ``hard`` as in `LatentNetworks.forward`.  Without ``level``: that of the model, as a file holds it.
 
         ends: rows and columns of latents ``[B, 2]`` after which pictures end (`ended`), for training: nothing
             behind is coded, and ``x_hat`` there has no meaning.

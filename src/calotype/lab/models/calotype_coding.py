@@ -108,7 +108,7 @@ Maps = dict[str, list[Tensor]]
 """By name, the values of each stage in coding order."""
 
 
-class Latents(nn.Module):
+class LatentNetworks(nn.Module):
     """All latent networks, and the one walk that training, export and analysis share."""
 
     shrink: Tensor
@@ -302,4 +302,4 @@ def _noise(t: Tensor, generator: torch.Generator | None) -> Tensor:
     return torch.rand(t.shape, generator=generator, device=t.device, dtype=t.dtype) - 0.5
 
 
-__all__ = ["CodedLatents", "Latents", "ended", "padded", "stages"]
+__all__ = ["CodedLatents", "LatentNetworks", "ended", "padded", "stages"]

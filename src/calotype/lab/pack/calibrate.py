@@ -61,19 +61,17 @@ def equalise(entries: Sequence[tuple[Array, Array]]) -> tuple[Array, list[Range]
     return best[1], best[2]
 
 
-def best_range(x: Array, weight: Array, *, symmetric: bool = False) -> tuple[Range, float]:
+def best_range(x: Array, weight: Array) -> tuple[Range, float]:
     """The range for a tensor, and the error behind the weights relative to what they give."""
     gain = (weight**2).sum((0, 2))
     coarse = np.abs(weight).max((1, 2)) / WEIGHT_PEAK
     rounding = (coarse**2).sum() / 12 * weight.shape[2] * float((x**2).mean(0).sum())
     signal = float(((x - x.mean(0)) ** 2).mean(0) @ gain) + 1e-12
     low, high = min(0.0, float(x.min())), max(0.0, float(x.max()))
-    if symmetric:
-        low, high = -max(-low, high), max(-low, high)
     best: tuple[float, Range] | None = None
     for clip in CLIPS:
         scale = max(clip * (high - low) / 255, 1e-9)
-        steps = Range(scale, 128 if symmetric else round(-low * clip / scale))
+        steps = Range(scale, round(-low * clip / scale))
         error = float(((steps(x) - x) ** 2).mean(0) @ gain)
         if best is None or error < best[0]:
             best = error, steps

@@ -20,6 +20,8 @@ STEPS = 256
 """Levels from one trained level to the next."""
 EXACT_TABLES = ("z_mul", "z_place", "z_scale", "low_bias", "high_bias")
 """What a level interpolates in integers."""
+Z_LIMIT = 1023
+"""Largest magnitude of a hyper-latent, by docs/FORMAT.md."""
 
 
 class ExportError(CalotypeError):
@@ -51,7 +53,7 @@ def integer_arrays(model: Calotype) -> dict[str, Array]:
     return arrays
 
 
-def check_bounds(model: Calotype, tables: dict[str, Array], z_limit: int) -> dict[str, float]:
+def check_bounds(model: Calotype, tables: dict[str, Array]) -> dict[str, float]:
     """Largest accumulator that each integer layer can reach, with the level's ``tables``.
 
     Raises:
@@ -59,7 +61,7 @@ def check_bounds(model: Calotype, tables: dict[str, Array], z_limit: int) -> dic
     """
     most = max(float(np.abs(tables[name]).max()) for name in EXACT_TABLES if name != "z_mul")
     step = np.abs(tables["z_mul"]).astype(np.float64)
-    bounds = {"dequantise": z_limit * float(step.max())}
+    bounds = {"dequantise": Z_LIMIT * float(step.max())}
     # Its inverse, which locations are multiplied by (`quarters`).
     bounds["quarters"] = 2 * Z_PEAK * 2.0**20 / max(float(step.min()), 1e-3)
     for name, layer in integer_layers(model).items():
@@ -98,7 +100,7 @@ def knobs(tables: dict[str, Array], level: int) -> Knobs:
     return Knobs(**{f.name: exact.get(f.name, empty) for f in fields(Knobs)})
 
 
-def golden(model: Calotype, tables: dict[str, Array], z_limit: int) -> dict[str, Array]:
+def golden(model: Calotype, tables: dict[str, Array]) -> dict[str, Array]:
     """Random integers, some at the limits, and what codes them, computed by torch in float64.
 
     golden_level I32 [G], golden_z I32 [G, K, 4, 4], golden_r I16 [G, M, 8, 8]; golden_z_table U8 and
@@ -109,7 +111,7 @@ def golden(model: Calotype, tables: dict[str, Array], z_limit: int) -> dict[str,
     levels = np.array([0, min(STEPS + 101, top - 1), top // 2 + 77, top], np.int32)
     shape, size = (len(levels), tables["z_mul"].shape[1], 4, 4), (len(levels), model.config.latents, 8, 8)
     z = np.round(rng.normal(0, 6, shape)).astype(np.int32)
-    z[:, 0, ::3, 0], z[:, 1, ::3, 1] = z_limit, -z_limit
+    z[:, 0, ::3, 0], z[:, 1, ::3, 1] = Z_LIMIT, -Z_LIMIT
     r = np.round(rng.laplace(0, rng.choice([0.1, 0.5, 2.0, 20.0], (*size[:2], 1, 1)), size)).astype(np.int16)
     net = model.latents.double()
     found: list[list[Array]] = []

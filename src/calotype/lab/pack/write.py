@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from calotype.lab.layers.integer import EXACT
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.models.calotype_latents import HYPER
 from calotype.lab.pack.exact import (
     EXACT_TABLES,
+    Z_LIMIT,
     Array,
     check_bounds,
     golden,
@@ -49,18 +49,18 @@ def export(
     check_target(folder)
     model = copy.deepcopy(model).cpu().float().eval()
     model.to(memory_format=torch.contiguous_format)
-    arrays, z_limit = _level_arrays(model)
-    bounds = check_bounds(model, arrays, z_limit)
+    arrays = _level_arrays(model)
+    bounds = check_bounds(model, arrays)
     fixed = FixedNetworks(model, *calibration)
     arrays |= fixed.tables(model)
     arrays["unit"] = fixed.unit.astype(np.float32)
-    vectors = golden(model, arrays, z_limit)
+    vectors = golden(model, arrays)
     vectors |= golden_pixels(fixed, arrays, vectors)
     arrays |= integer_arrays(model)
     for prefix, tables in (("r_", r_tables(statistics)), ("z_", z_tables(statistics))):
         arrays |= {prefix + key: value for key, value in tables.to_arrays().items()}
 
-    fields = manifest(model, name, z_limit) | {
+    fields = manifest(model, name) | {
         "training": {**(training or {}), "integer_bounds": bounds},
     }
     files = {
@@ -71,13 +71,13 @@ def export(
     return publish(files, fields, folder)
 
 
-def manifest(model: Calotype, name: str, z_limit: int) -> dict[str, Any]:
+def manifest(model: Calotype, name: str) -> dict[str, Any]:
     """The fields of the manifest that follow from the model."""
     c, anchors = model.config, len(model.config.lambdas)
     return {
         "format": 1, "name": name, "coder": 1, "latents": c.latents, "hyper_latents": HYPER, "stride": 16,
         "hyper_stride": 32, "levels": anchors,
-        "quality": [[0, 0], [100, 256 * (anchors - 1)]], "z_limit": z_limit,
+        "quality": [[0, 0], [100, 256 * (anchors - 1)]], "z_limit": Z_LIMIT,
         # Patches, merge and split stay within a latent; a 3x3 kernel sees one position more on each side: at
         # 1/16, 1/8 or, in the renderer, 1/4.
         "analysis_margin": -(-c.analysis_blocks[0] // 2) + c.analysis_blocks[1],
@@ -86,8 +86,8 @@ def manifest(model: Calotype, name: str, z_limit: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _level_arrays(model: Calotype) -> tuple[dict[str, Array], int]:
-    """The arrays that a level interpolates, and the largest magnitude of z for which they stay exact."""
+def _level_arrays(model: Calotype) -> dict[str, Array]:
+    """The arrays that a level interpolates."""
     levels = model.levels
     arrays: dict[str, Array] = {
         "keep": np.append(np.float32(0), model.latents.shrink[1:].numpy()),
@@ -97,4 +97,4 @@ def _level_arrays(model: Calotype) -> tuple[dict[str, Array], int]:
             log = getattr(levels, name.replace("gain", "log_gain"))
             arrays[name] = log.double().exp().numpy()
         arrays |= {name: levels.integers()[name].numpy().astype(np.int32) for name in EXACT_TABLES}
-    return arrays, min(1023, (EXACT - 2**12) // int(arrays["z_mul"].max()))
+    return arrays
