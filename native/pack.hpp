@@ -1,5 +1,5 @@
 // A pack as a decoder needs it: manifest, tables, networks, levels. What a pack holds is written in
-// src/calotype/codec/pack.py, and the arithmetic in docs/FORMAT.md.
+// docs/FORMAT.md, *Packs*, and the arithmetic in docs/FORMAT.md.
 #pragma once
 
 #include <cmath>
