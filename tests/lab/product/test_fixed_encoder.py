@@ -120,7 +120,7 @@ def test_a_window_is_the_whole_picture_within_its_margin(
     lively: Thin, calibration: Calibration, picture: Callable[..., np.ndarray]
 ) -> None:
     model = lively(2)
-    encoder, margin = encoders(model, calibration)[0], manifest(model, "thin", 9)["analysis_margin"]
+    encoder, margin = encoders(model, calibration)[0], manifest(model, "thin")["analysis_margin"]
     pixels = np.ascontiguousarray(picture(256, 208, 3))
     whole = encoder.analysis(pixels)
     part = encoder.analysis(np.ascontiguousarray(pixels[16 * 3 : 16 * 15]))

@@ -163,7 +163,7 @@ def test_the_margin_of_the_synthesis_is_as_far_as_it_reaches(
 ) -> None:
     """A change of latents shows so many latents away and no farther."""
     model = lively(thin, synthesis_blocks=blocks, render_layers=layers)
-    assert manifest(model, "thin", 9)["synthesis_margin"] == margin
+    assert manifest(model, "thin")["synthesis_margin"] == margin
     y, level = torch.randn(1, 48, 1 + 2 * 5, 3), torch.zeros(1, 48, 1, 1)
     other = y.clone()
     other[:, :, 5] += 1
@@ -179,7 +179,7 @@ def test_windows_within_their_margin_are_the_whole_picture(
 ) -> None:
     """In fixed point, to the bit."""
     model = lively(thin)
-    m = manifest(model, "thin", 9)["synthesis_margin"]
+    m = manifest(model, "thin")["synthesis_margin"]
     fixed = FixedNetworks(model, *calibration).synthesis
     y = torch.randint(-3000, 3000, (1, 48, 16, 5), generator=torch.Generator().manual_seed(1)).double()
     whole, part = fixed(y), fixed(y[:, :, 2:13])
