@@ -10,18 +10,12 @@
 #include <random>
 
 #include "analysis.hpp"
+#include "fuzz_common.hpp"
 #include "tensors.hpp"
 
 using namespace calotype;
 
 namespace {
-
-using Data = std::vector<std::uint8_t>;
-
-[[noreturn]] void broken(const char* what) {
-    std::fprintf(stderr, "fuzz: %s\n", what);
-    std::abort();
-}
 
 Data read(const char* path) {
     std::ifstream file(path, std::ios::binary);

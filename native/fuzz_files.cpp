@@ -10,18 +10,12 @@
 #include <random>
 
 #include "folder.hpp"
+#include "fuzz_common.hpp"
 #include "picture.hpp"
 
 using namespace calotype;
 
 namespace {
-
-using Data = std::vector<std::uint8_t>;
-
-[[noreturn]] void broken(const char* what) {
-    std::fprintf(stderr, "fuzz: %s\n", what);
-    std::abort();
-}
 
 Bytes bytes(const Data& d) { return {d.data(), d.size()}; }
 

@@ -99,17 +99,18 @@ void hyper(const EncoderNetworks& net, const Floats<3>& y, const Floats<1>& unit
     net.hyper.run(y.data(), h, w, unit.data(), gain.data(), z_mul.data(), limit, z.data());
 }
 
+template <class T>
+void make(T* self, const nb::dict& arrays, const std::string& kernel) {
+    Held held;
+    new (self) T(arrays_of(arrays, held), kernel_named(kernel));
+}
+
 }  // namespace
 
 void bind_networks(nb::module_& m) {
     using namespace nb::literals;
     nb::class_<Networks>(m, "Networks")
-        .def("__init__",
-             [](Networks* self, const nb::dict& arrays, const std::string& kernel) {
-                 Held held;
-                 new (self) Networks(arrays_of(arrays, held), kernel_named(kernel));
-             },
-             "arrays"_a, "kernel"_a)
+        .def("__init__", &make<Networks>, "arrays"_a, "kernel"_a)
         .def_prop_ro("channels", [](const Networks& self) { return self.mean.latents(); })
         .def("restore", &restore<std::int32_t>, "steps"_a, "z_mul"_a, "z"_a.noconvert(), "r"_a.noconvert(),
              "y"_a.noconvert())
@@ -118,12 +119,7 @@ void bind_networks(nb::module_& m) {
         .def("synthesis", &synthesis, "vector"_a, "y"_a.noconvert(), "pixels"_a.noconvert())
         .def("preview", &preview, "steps"_a, "r"_a.noconvert(), "pixels"_a.noconvert());
     nb::class_<EncoderNetworks>(m, "EncoderNetworks")
-        .def("__init__",
-             [](EncoderNetworks* self, const nb::dict& arrays, const std::string& kernel) {
-                 Held held;
-                 new (self) EncoderNetworks(arrays_of(arrays, held), kernel_named(kernel));
-             },
-             "arrays"_a, "kernel"_a)
+        .def("__init__", &make<EncoderNetworks>, "arrays"_a, "kernel"_a)
         .def_prop_ro("channels", [](const EncoderNetworks& self) { return self.analysis.latents(); })
         .def_prop_ro("hyper_channels", [](const EncoderNetworks& self) { return self.hyper.hyper(); })
         .def("analysis", &analyse, "pixels"_a.noconvert(), "unit"_a, "y"_a.noconvert())

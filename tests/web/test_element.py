@@ -65,15 +65,18 @@ def test_images_show_their_files(site: Site, page: Any, photo: bytes) -> None:
     np.testing.assert_array_equal(pixels(page, "late"), decoded(photo))
 
 
-def test_the_preview_comes_first_and_nothing_moves(site: Site, page: Any, long: bytes) -> None:
+def half_loaded(site: Site, page: Any, data: bytes, body: str) -> threading.Event:
+    """A page whose photo.calo stops at two thirds, when it shows its preview; the event lets it go on."""
     gate = threading.Event()
-    site.gates["/photo.calo"] = len(long) * 2 // 3, gate
-    site.things |= {
-        "/photo.calo": long,
-        "/page.html": f'{HEAD}{WATCH}<calo-img id="it" src="photo.calo"></calo-img>'.encode(),
-    }
+    site.gates["/photo.calo"] = len(data) * 2 // 3, gate
+    site.things |= {"/photo.calo": data, "/page.html": f"{HEAD}{WATCH}{body}".encode()}
     page.goto(f"{site.root}page.html")
     page.wait_for_function("told.length > 0")
+    return gate
+
+
+def test_the_preview_comes_first_and_nothing_moves(site: Site, page: Any, long: bytes) -> None:
+    gate = half_loaded(site, page, long, '<calo-img id="it" src="photo.calo"></calo-img>')
     size = "(({width, height}) => [width, height])(it.getBoundingClientRect())"
     assert page.evaluate("told")[0][:2] == ["calo-preview", "it"]
     page.wait_for_function(f"{size}.join() === '300,180'")
@@ -123,14 +126,7 @@ def test_an_image_that_leaves_the_page_while_it_loads_starts_anew(
     site: Site, page: Any, long: bytes, how: str
 ) -> None:
     """Also a copy of one that shows a preview, whose sizes are those of the picture that it is to become."""
-    gate = threading.Event()
-    site.gates["/photo.calo"] = len(long) * 2 // 3, gate
-    site.things |= {
-        "/photo.calo": long,
-        "/page.html": f'{HEAD}{WATCH}<img id="it" src="photo.calo">'.encode(),
-    }
-    page.goto(f"{site.root}page.html")
-    page.wait_for_function("told.length > 0")
+    gate = half_loaded(site, page, long, '<img id="it" src="photo.calo">')
     assert page.evaluate("[it.src.slice(0, 5), it.dataset.caloSrc, it.width]") == ["blob:", "photo.calo", 300]
     page.evaluate(
         """async how => {

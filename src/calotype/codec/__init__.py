@@ -13,7 +13,7 @@ metrics, ssimulacra2              the likeness that it measures
 tiles, mosaic, synthesis          windows, and the way from latents back to pixels in bounded memory
 latents, networks                 one tile's integers to bytes and back
 bits                              where the bits of a file went
-library, pack, manifest, levels   finding and opening packs; what a pack must hold is in ``pack.py``
+library, pack, manifest, levels   finding and opening packs; what a pack must hold is in docs/FORMAT.md
 tables, tensors                   the arrays of a pack
 threads                           how many there are
 """

@@ -9,9 +9,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ from calotype.errors import PackError
 
 if TYPE_CHECKING:
     import calotype._rans as _rans
+
+N = TypeVar("N")
 
 CODER_VERSION = 1
 """The version of the entropy coder's stream that this release reads and writes."""
@@ -103,6 +105,13 @@ class Pack:
             raise self._error(f"{name} does not have the hash in {manifest.NAME}: install the pack again")
         return data
 
+    def _networks(self, name: str, kind: Callable[[dict[str, NDArray[Any]]], N]) -> N:
+        """The networks in one of its files. Raises PackError."""
+        try:
+            return kind(tensors.load(self._verified(name)))
+        except ValueError as error:
+            raise self._error(f"{name}: {error}") from error
+
     @property
     def coder(self) -> LatentCoder:
         """From integers to bytes and back. Raises PackError."""
@@ -121,10 +130,7 @@ class Pack:
         """From integers to pixels. Raises PackError."""
         with self._lock:
             if self._decoder is None:
-                try:
-                    decoder = DecoderNetworks(tensors.load(self._verified(manifest.NETWORKS)))
-                except ValueError as error:
-                    raise self._error(f"{manifest.NETWORKS}: {error}") from error
+                decoder = self._networks(manifest.NETWORKS, DecoderNetworks)
                 if decoder.channels != self.manifest.latents:
                     raise self._error(f"{manifest.NETWORKS} is for {decoder.channels} latents")
                 self._check_decoder(decoder)
@@ -136,10 +142,7 @@ class Pack:
         """From pixels to latents and hyper-latents. Raises PackError."""
         with self._lock:
             if self._encoder is None:
-                try:
-                    encoder = EncoderNetworks(tensors.load(self._verified(manifest.ENCODER)))
-                except ValueError as error:
-                    raise self._error(f"{manifest.ENCODER}: {error}") from error
+                encoder = self._networks(manifest.ENCODER, EncoderNetworks)
                 made, wanted = (encoder.channels, encoder.hyper_channels), self.manifest
                 if made != (wanted.latents, wanted.hyper_latents):
                     raise self._error(
