@@ -4,6 +4,7 @@ neighbours.
 
 from __future__ import annotations
 
+import copy
 import importlib
 import os
 import sys
@@ -47,15 +48,23 @@ def picture(height: int, width: int, seed: int = 0) -> Tensor:
 def thin(name: str, seed: int = 0) -> LabModel:
     """A system with few channels and weights far enough from their start that latents are not all zero.
 
-    Not so what is run backwards too: a mixing that is nearly singular would not come back.
+    Not so what is run backwards too: a mixing that is nearly singular would not come back. It is made once
+    and copied; torch's generator goes on as if it had been made anew.
     """
+    model, state = _thin(name, seed)
+    torch.set_rng_state(state)
+    return copy.deepcopy(model)
+
+
+@cache
+def _thin(name: str, seed: int) -> tuple[LabModel, Tensor]:
     torch.manual_seed(seed)
     model = registry.build(name, **registry.entry(name).thin)
     with torch.no_grad():
         for key, p in model.named_parameters():
             if not key.startswith(("prior", "g_s", "flow")):
                 p += 0.05 * torch.randn_like(p)
-    return model.eval()
+    return model.eval(), torch.get_rng_state()
 
 
 @cache
