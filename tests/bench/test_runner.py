@@ -119,6 +119,7 @@ def test_failures_are_recorded_and_the_run_goes_on(pictures: Path, bad_codecs: P
     assert all("infinite" in m["metric_errors"]["psnr_rgb"] for m in found["measurements"])
 
 
+@pytest.mark.usefixtures("no_workers")
 def test_resume_repeats_nothing(pictures: Path, tmp_path: Path) -> None:
     settings = {"out": tmp_path / "out", "codecs": ("jpeg-420",), "qualities": {"*": (20, 80)}, **QUICK}
     first = run([pictures], Settings(**settings))
@@ -144,6 +145,7 @@ def test_resume_repeats_nothing(pictures: Path, tmp_path: Path) -> None:
     assert all(m["metrics"].keys() == {"psnr_rgb", "psnr_y"} for m in found["measurements"])
 
 
+@pytest.mark.usefixtures("no_workers")
 def test_failed_tasks_are_tried_again_only_when_asked(
     pictures: Path, bad_codecs: Path, tmp_path: Path
 ) -> None:
@@ -189,6 +191,7 @@ def journal_lines(folder: Path) -> list[str]:
     return (folder / "journal.jsonl").read_text().splitlines()
 
 
+@pytest.mark.usefixtures("no_workers")
 def test_line_cut_short_is_measured_again(pictures: Path, tmp_path: Path) -> None:
     settings = {"out": tmp_path / "out", "codecs": ("jpeg-420",), "qualities": {"*": (20, 80)}, **QUICK}
     first = run([pictures], Settings(**settings))
@@ -204,6 +207,7 @@ def test_line_cut_short_is_measured_again(pictures: Path, tmp_path: Path) -> Non
     ]
 
 
+@pytest.mark.usefixtures("no_workers")
 def test_codecs_that_cannot_be_asked_are_missing(pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("import no_such_module_x")
     (tmp_path / "silent.py").write_text(
@@ -224,6 +228,7 @@ def test_codecs_that_cannot_be_asked_are_missing(pictures: Path, tmp_path: Path)
     }
 
 
+@pytest.mark.usefixtures("no_workers")
 def test_pictures_are_shown_at_the_nearest_rate_and_that_is_told(pictures: Path, tmp_path: Path) -> None:
     settings = {"codecs": ("jpeg-420",), "qualities": {"*": (30, 40)}, **QUICK}
     shown = {"picture_names": ("b",), "picture_bpp": (0.01, 1.0)}
