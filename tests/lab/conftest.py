@@ -26,8 +26,9 @@ torch.set_num_threads(1)
 
 
 # Of these another system's thin model runs the same code: TCM's sizes are one size when thin, attention is in
-# the mixture too, and Hu's wide layers are its narrow ones.
+# the mixture too, Hu's wide layers are its narrow ones, and JPEG AI's combination has three variants in it.
 REPEATED = {"liu2023-tcm-medium", "liu2023-tcm-large", "cheng2020-attention", "hu2020-high"}
+REPEATED |= {f"jpegai2023-{part}" for part in ("activation", "shuffle", "attention-cs")}
 
 
 def systems() -> list[Any]:
