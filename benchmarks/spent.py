@@ -5,8 +5,8 @@
 
 BEFORE holds rows of ``set``, ``picture``, ``quality``, ``psnr``, and bits per pixel: of the file (``bpp``),
 of z (``z``), and of channels 0 to 2 at every second site each way (``means``). Every picture is encoded once
-more for each row, with its PSNR as the target; rows that no level reaches are left out. Shares of a file say little where the whole file gets smaller:
-this counts the bits themselves.
+more for each row, with its PSNR as the target; rows that no level reaches are left out. Shares of a file say
+little where the whole file gets smaller: this counts the bits themselves.
 """
 
 from __future__ import annotations
