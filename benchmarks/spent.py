@@ -88,7 +88,7 @@ def table(stored: Row) -> str:
     for row in stored["rows"]:
         grouped.setdefault((row["set"], row["quality"]), []).append(row)
     cells = []
-    for (name, _), rows in grouped.items():
+    for (name, _), rows in sorted(grouped.items()):
         cell = [name, f"{len(rows)}", f"{fmean(row['psnr'] for row in rows):.1f} dB"]
         for part in ("bpp", *PARTS):
             a, b = (fmean(row[part][side] for row in rows) for side in (0, 1))
