@@ -5,6 +5,7 @@ whole and in parts, and by a second reader that was written from docs/FORMAT.md 
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ def kernel(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@cache
 def with_kernel(pack: Pack, kernel: str) -> Pack:
     """The same pack, all of whose native code runs on a kernel."""
     other = Pack(pack.path)
