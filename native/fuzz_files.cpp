@@ -94,11 +94,11 @@ public:
 
     std::unique_ptr<Pack> pack(const std::vector<Data>& parts, std::mt19937* random = nullptr) const {
         std::string text = "{", listing;
-        for (const char* name : {"format", "coder", "stride", "hyper_stride", "levels", "latents", "hyper_latents",
-                                 "synthesis_margin"}) {
-            std::int64_t value = manifest_.find(name)->integer;
+        for (const auto& [name, member] : manifest_.members) {
+            if (member.kind != Json::Kind::integer) continue;
+            std::int64_t value = member.integer;
             if (random != nullptr && (*random)() % 200 == 0) value += static_cast<std::int64_t>((*random)() % 5) - 2;
-            text += std::string("\"") + name + "\": " + std::to_string(value) + ", ";
+            text += "\"" + name + "\": " + std::to_string(value) + ", ";
         }
         text += "\"files\": {";
         for (const std::size_t i : {1, 0}) {  // by name
