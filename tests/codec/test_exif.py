@@ -165,6 +165,65 @@ def test_a_given_profile_must_be_for_the_picture() -> None:
         calotype.encode(PIXELS, exif="nothing")  # type: ignore[arg-type]
 
 
+NO_EXIF = [
+    b"junk",
+    b"Exif\0\0",
+    b"Exif\0\0junk",
+    b"II*\0",
+    b"II*\0\xff\0\0\0\0\0",
+    b"MM\0*\0\0\0\x08\0\x09",
+    b"\xff\xe1" * 9,
+]
+NO_XMP = [
+    "junk",
+    b"\0\1\2",
+    "<a>",
+    "<a/><b/>",
+    b"<a>\xff</a>",
+    '<?xml version="1.0" encoding="no"?><a/>',
+    "<!DOCTYPE a><a/>",
+]
+
+
+@pytest.mark.parametrize("give", [calotype.encode, lambda image, **o: files.saved(image, "CALO", **o)])
+def test_what_is_no_exif_or_xmp_is_refused(give: Any) -> None:
+    image = Image.fromarray(PIXELS)
+    for name, bad in (("exif", NO_EXIF), ("xmp", NO_XMP)):
+        for data in bad:
+            if data == exif_data.PREFIX:  # nothing at all
+                assert "exif" not in files.opened(give(image, exif=data)).info
+                continue
+            with pytest.raises(ValueError, match=f"^{name} is no ") as caught:
+                give(image, **{name: data})
+            assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("coding", ["utf-8", "utf-16", "utf-16-be"])
+def test_packets_as_programs_write_them_are_taken(coding: str) -> None:
+    """With and without the lines around them, the padding, and what JPEG puts before them."""
+    inner = '<x:xmpmeta xmlns:x="adobe:ns:meta/">é</x:xmpmeta>'
+    mark = "" if coding == "utf-16" else "\ufeff"
+    whole = (
+        f'<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n{inner}\n{" " * 2000}<?xpacket end="w"?>'
+    )
+    for text in (inner, whole):
+        data = (mark + text).encode(coding)
+        for given in (data, data + b"\0" * 8, b"http://ns.adobe.com/xap/1.0/\0" + data, bytearray(data)):
+            back = files.opened(calotype.encode(PIXELS, 100, xmp=given)).info["xmp"]
+            assert back == bytes(given).removeprefix(b"http://ns.adobe.com/xap/1.0/\0")
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_exif_without_an_end_is_taken() -> None:
+    fields = Image.Exif()
+    fields[ExifTags.Base.Orientation] = 3
+    data = fields.tobytes()[:-4]
+    assert (
+        files.opened(calotype.encode(PIXELS, 100, exif=bytearray(data))).getexif()[ExifTags.Base.Orientation]
+        == 3
+    )
+
+
 @pytest.mark.parametrize("dpi", [(300, 300), (72, 96), (1, 1200)])
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "BMP"])
 @pytest.mark.parametrize("with_exif", [False, True])
