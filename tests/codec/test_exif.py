@@ -302,10 +302,35 @@ def test_what_has_no_place_is_named() -> None:
     assert any("comment" in note for note in Picture.from_pil(jpeg).notes)
     wide = opened_jpeg_with_density(2, 1)
     assert any("square" in note for note in Picture.from_pil(wide).notes)
-    iptc = b"Photoshop 3.0\0" + b"8BIM\x04\x04\0\0\0\0\0\x08\x1c\x02\x78\0\x03abc"
-    segment = b"\xff\xed" + (len(iptc) + 2).to_bytes(2, "big") + iptc
-    press = files.opened(files.saved(Image.fromarray(PIXELS), "JPEG", extra=segment))
-    assert any("IPTC" in note for note in Picture.from_pil(press).notes)
+
+
+def photoshop(resource: int) -> Image.Image:
+    """A JPEG with one of Photoshop's resources, 8 bytes long."""
+    data = (
+        b"Photoshop 3.0\0"
+        + b"8BIM"
+        + resource.to_bytes(2, "big")
+        + b"\0\0\0\0\0\x08"
+        + b"\x1c\x02\x78\0\x03abc"
+    )
+    segment = b"\xff\xed" + (len(data) + 2).to_bytes(2, "big") + data
+    return files.opened(files.saved(Image.fromarray(PIXELS), "JPEG", extra=segment))
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+def test_iptc_is_left_out_and_told(compression: str) -> None:
+    notes = ("left out: IPTC",)
+    assert Picture.from_pil(photoshop(0x0404)).notes == notes
+    tags = {33723: b"\x1c\x02\x78\0\x03abc"}
+    tiff = files.opened(files.saved(Image.fromarray(PIXELS), "TIFF", tiffinfo=tags, compression=compression))
+    assert Picture.from_pil(tiff).notes == notes
+    with pytest.warns(calotype.ConversionWarning, match="IPTC"):
+        data = calotype.encode(tiff, 100)
+    assert b"abc" not in data
+
+
+def test_other_resources_of_photoshop_are_no_iptc() -> None:
+    assert Picture.from_pil(photoshop(0x03ED)).notes == ()
 
 
 def test_metadata_of_nothing() -> None:
