@@ -60,7 +60,7 @@ def bare(packet: bytes | str | None) -> bytes | None:
 
 
 def is_readable(packet: bytes) -> bool:
-    """Whether a packet is well-formed XML, of which XMP is made, in any encoding; without a DTD, as XMP has none."""
+    """Whether a packet is well-formed XML, of which XMP is made, in any encoding; and without a DTD."""
     from xml.etree import ElementTree  # late: few need it
 
     ended = packet.rstrip(b"\0")  # some programs pad with them; in UTF-16 one may belong to the last letter
