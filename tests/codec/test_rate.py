@@ -77,7 +77,7 @@ def test_steps_too_coarse() -> None:
     def figure(level: int) -> float:
         return 30 + level / 1e4 if level < 900 else 40
 
-    with pytest.raises(LimitError, match="nearest below is 30.0899 dB"):
+    with pytest.raises(LimitError, match=r"nearest below is 30\.0899 dB"):
         rate.search(figure, Target("psnr", 35), HIGHEST)
     assert rate.search(figure, Target("size", 35), HIGHEST) == 899
     assert 895 <= rate.search(figure, Target("size", 35), HIGHEST, steep=True) <= 899

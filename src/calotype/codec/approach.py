@@ -96,9 +96,9 @@ class Approach(Mixture):
         return self._coded[networks.level.number, tile]
 
     def fit(self, networks: Networks, room: int) -> bool:
-        """Decide at a level so that what the tiles take comes near to ``room`` bytes, and not above: ``quality``
-        tells how far on the way that is. False if the least is too much.
+        """Decide at a level so that what the tiles take comes near to ``room`` bytes, and not above.
 
+        False if the least is too much. Where on the way that is, ``quality`` tells.
         One worth of an error picks forms. What is left goes to the tiles with the largest errors, the last
         of which become pixels that are as near as there is room for.
         """

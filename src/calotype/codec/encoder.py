@@ -292,8 +292,9 @@ class _Exposure:
         return Encoded(data, level, quality, reached[level], self.mixture.note(level))
 
     def fill(self, approach: Approach, target: Target) -> Encoded | None:
-        """The file at the highest level, if a size has room for it, with as many and as good tiles of pixels as
-        it has room for.
+        """The file at the highest level with as many and as good tiles of pixels as a size has room for.
+
+        None if that level is too large without any.
 
         approach: the mixture
         """
