@@ -154,19 +154,24 @@ def encode(
             whole = _without_loss(picture, tile, pool, limits)
             if target.limits_size and target.miss(_of_size(target, whole.data, picture)) <= 0:
                 return replace(whole, reached=_of_size(target, whole.data, picture))
-            if target.limits_size:
-                side_near = min(side_near, tile or _small(side_near, header))
-            finest = mixture.analysis.tiled(side_near)
-            approach = Approach(finest, Choice(finest, effort), traits, FROM)
-            near_end = _Exposure(picture, approach, limits)
-            if target.limits_size:  # what its smaller tiles cost, 1 % or less, is no gain
+            sides = [tile or _small(side_near, header)] if target.limits_size else [side_near]
+            if target.limits_size and mixture.suspects:  # pages may be better in tiles that are large
+                sides.insert(0, mixture.analysis.header.tile)
+            for side in dict.fromkeys(sides):
+                finest = mixture.analysis.tiled(side)
+                approach = Approach(finest, Choice(finest, effort), traits, FROM)
+                near_end = _Exposure(picture, approach, limits)
+                if not target.limits_size:
+                    closer = near_end.search_near(approach, target, ladder)
+                    fits = closer is not None and len(closer.data) < len(whole.data)
+                    return closer if closer and fits else replace(whole, reached=PERFECT[target.kind])
                 closer = near_end.fill(approach, target)
-                better = closer is not None and len(closer.data) > (1 + rate.TOLERANCE) * len(found.data)
-                return closer if closer and better else found
-            closer = near_end.search_near(approach, target, ladder)
-            if closer and len(closer.data) < len(whole.data):
-                return closer
-            return replace(whole, reached=PERFECT[target.kind])
+                # What smaller tiles cost, 1 % or less, is no gain.
+                if closer and len(closer.data) > (1 + rate.TOLERANCE) * len(found.data):
+                    found = closer
+                if found.reached is not None and target.accepts(found.reached):
+                    break
+            return found
         data, note = exposure.file(level), exposure.mixture.note(level)
         return Encoded(data, level, near or min(ladder.quality_of(level), FROM), None, note)
 
