@@ -41,6 +41,8 @@ CHUNK = 9
 """Most bytes of a tile's chunk beside its payload."""
 NEAR_STEPS = 499
 """Qualities that are tried between the levels and no loss, a hundredth apart."""
+FEW = 0.03
+"""How much below a size is near enough beyond the levels: smaller tiles come nearer, and cost something."""
 SEVERAL = 12
 """Tiles that a picture is to have if some of them are to be better than others."""
 PERFECT: dict[rate.Kind, float] = {"psnr": math.inf, "ms_ssim": 1.0, "ssimulacra2": 100.0}
@@ -154,7 +156,7 @@ def encode(
             whole = _without_loss(picture, tile, pool, limits)
             if target.limits_size and target.miss(_of_size(target, whole.data, picture)) <= 0:
                 return replace(whole, reached=_of_size(target, whole.data, picture))
-            sides = [tile or _small(side_near, header)] if target.limits_size else [side_near]
+            sides = [side_near] + ([] if tile else [_small(side_near, header)])
             if target.limits_size and mixture.suspects:  # pages may be better in tiles that are large
                 sides.insert(0, mixture.analysis.header.tile)
             for side in dict.fromkeys(sides):
@@ -169,7 +171,7 @@ def encode(
                 # What smaller tiles cost, 1 % or less, is no gain.
                 if closer and len(closer.data) > (1 + rate.TOLERANCE) * len(found.data):
                     found = closer
-                if found.reached is not None and target.accepts(found.reached):
+                if found.reached is not None and found.reached > (1 - FEW) * target.value:
                     break
             return found
         data, note = exposure.file(level), exposure.mixture.note(level)
