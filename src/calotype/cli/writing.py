@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image, PngImagePlugin
 
-from calotype.codec import colour, metadata, xmp
+from calotype.codec import metadata, xmp
 from calotype.errors import CalotypeError, ImageError
 
 # Formats that keep an EXIF orientation and an ICC profile; for the others the pixels are turned upright and
@@ -140,6 +140,8 @@ def _coloured(image: Image.Image, form: str) -> tuple[Image.Image, list[str]]:
     profile = image.info.get("icc_profile")
     if not profile:
         return image, []
+    from calotype.codec import colour  # late: most pictures are sRGB
+
     settled = colour.fit(image, profile)
     image = _like(settled.image, image, settled.profile)
     notes = list(settled.notes)
@@ -157,6 +159,8 @@ def _coloured(image: Image.Image, form: str) -> tuple[Image.Image, list[str]]:
 
 
 def _grey_to_srgb(image: Image.Image) -> tuple[Image.Image, bool]:
+    from calotype.codec import colour
+
     profile = image.info.get("icc_profile")
     through = colour.through_profile(image, profile) if profile else None
     return _like(through or image, image, None), through is not None

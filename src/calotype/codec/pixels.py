@@ -27,8 +27,6 @@ TILE = 1024
 """Side of the tiles of pictures that are stored as pixels alone."""
 FLAT = 0.3
 """A tile is a drawing rather than a photograph when so much of it is `drawn`."""
-NO_PACK = bytes(4)
-"""The ``pack_id`` of such a picture: nothing is needed to decode it."""
 
 
 def keys(pixels: UInt8Array) -> NDArray[np.int32]:
