@@ -127,8 +127,8 @@ def _search(key: bytes, pack: str | Path | Pack | None) -> tuple[Path, int]:
     broken: PackError | None = None
     for path in (*candidates, *paths()):
         try:
-            identity, max_level = _described(path)
-            if bytes.fromhex(identity[:8]) == key:
+            found, max_level = _described(path)
+            if found == key:
                 return path, max_level
         except PackError as error:
             broken = broken or error
@@ -168,16 +168,16 @@ def _is_pack(path: Path) -> bool:
     return (path / stored.NAME).is_file() or (path.suffix == ".zip" and path.is_file())
 
 
-def _described(path: Path) -> tuple[str, int]:
-    """Id and highest level of a pack.  Of one that came with the package little is checked: it is trusted as
+def _described(path: Path) -> tuple[bytes, int]:
+    """Key and highest level of a pack.  Of one that came with the package little is checked: it is trusted as
     the code is, and the native decoder checks it again.
     """
     if path.parent == BUILT_IN:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # `_manifest` says what is wrong
             fields = json.loads(stored.read(path, stored.NAME))
-            return str(fields["id"]), stored.STEPS * (int(fields["levels"]) - 1)
+            return bytes.fromhex(fields["id"][:8]), stored.STEPS * (int(fields["levels"]) - 1)
     found = _manifest(path)
-    return found.id, found.max_level
+    return bytes.fromhex(found.id[:8]), found.max_level
 
 
 def _manifest(path: Path) -> Manifest:
