@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def kernel(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@cache
 def with_kernel(pack: Pack, kernel: str) -> Pack:
     """The same pack, all of whose native code runs on a kernel."""
     other = Pack(pack.path)

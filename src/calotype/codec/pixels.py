@@ -25,6 +25,8 @@ UInt8Array = NDArray[np.uint8]
 
 TILE = 1024
 """Side of the tiles of pictures that are stored as pixels alone."""
+PAGE = 2048
+"""The same of pages, whose letters and lines come again from top to bottom: -9 % for a page of the web."""
 FLAT = 0.3
 """A tile is a drawing rather than a photograph when so much of it is `drawn`."""
 

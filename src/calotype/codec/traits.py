@@ -71,6 +71,10 @@ class Traits:
         edges = (self.crisp >= CRISP * self.area) | (self.solid >= SOLID * self.area)
         return np.asarray((self.drawn >= FLAT * self.area) & edges)
 
+    def is_page(self) -> bool:
+        """Whether most of the picture is flat, as pages and windows of programs are."""
+        return bool(self.solid.sum() >= SOLID * self.area.sum())
+
     def least_drawn(self) -> tuple[int, int]:
         """Row and column of the tile that is most like a photograph."""
         row, column = np.unravel_index(int((self.drawn / self.area).argmin()), self.area.shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,23 +69,32 @@ def photos(folder: Path, cache: Path) -> Photos:
     return Photos.open(folder, cache=cache)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def thin() -> Callable[..., Calotype]:
-    """thin(seed=0, **sizes): a small model with weights far from their start, in ``eval()``."""
+    """thin(seed=0, **sizes): a small model with weights far from their start, in ``eval()``.
+
+    It is made once and copied; torch's generator goes on as if it had been made anew.
+    """
+    made: dict[str, tuple[Calotype, torch.Tensor]] = {}
 
     def make(seed: int = 0, **sizes: Any) -> Calotype:
-        torch.manual_seed(seed)
-        model = Calotype(Config.from_dict({**THIN, **sizes}))
-        with torch.no_grad():
-            for name, p in model.named_parameters():
-                if p.requires_grad and not name.startswith("levels"):
-                    p += 0.02 * torch.randn_like(p)
-        return model.eval()
+        key = f"{seed} {sorted(sizes.items())}"
+        if key not in made:
+            torch.manual_seed(seed)
+            model = Calotype(Config.from_dict({**THIN, **sizes}))
+            with torch.no_grad():
+                for name, p in model.named_parameters():
+                    if p.requires_grad and not name.startswith("levels"):
+                        p += 0.02 * torch.randn_like(p)
+            made[key] = model.eval(), torch.get_rng_state()
+        model, state = made[key]
+        torch.set_rng_state(state)
+        return copy.deepcopy(model)
 
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def lively(thin: Callable[..., Calotype]) -> Callable[..., Calotype]:
     """lively(seed=0, **sizes): a thin model whose integer layers have weights of all sizes that are exact,
     and whose laws differ from site to site.
@@ -137,7 +147,7 @@ def started(photos: Photos) -> Calotype:
         "lambdas": (0.002, 0.01, 0.05),
     }
     model = Calotype(Config.from_dict(sizes))
-    start(model, lambda seed: photos.crops([0, 2, 4, 5], (seed,), 8, 256) / 255.0, batches=8)
+    start(model, lambda seed: photos.crops([0, 2, 4, 5], (seed,), 8, 256) / 255.0, batches=4)
     with torch.no_grad():
         for name, p in model.named_parameters():
             if "expand" in name or name.startswith(("latents.mean.out", "latents.mean.low_out")):
