@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +12,7 @@ from typing import IO
 
 from PIL import Image, ImageFile, UnidentifiedImageError, features
 
-from calotype.cli.jobs import STANDARD
+from calotype.cli.jobs import STANDARD, read_bytes
 from calotype.codec import mend
 from calotype.codec.convert import RAW, DamageError
 from calotype.codec.image import Picture
@@ -43,11 +42,6 @@ _MAGIC = (b"GIF8", b"II*\0", b"MM\0*", b"icns", b"8BPS", b"qoif", *_JPEG2000)
 
 # Whether Pillow takes truncated files is a setting of the whole process.
 _tolerance = threading.Lock()
-
-
-def read_bytes(source: str) -> bytes:
-    """The bytes of a file, or of standard input. Raises OSError."""
-    return sys.stdin.buffer.read() if source == STANDARD else Path(source).read_bytes()
 
 
 def read_picture(

@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image, PngImagePlugin
 
-from calotype.codec import colour, metadata, xmp
+from calotype.codec import metadata, xmp
 from calotype.errors import CalotypeError, ImageError
 
 # Formats that keep an EXIF orientation and an ICC profile; for the others the pixels are turned upright and
@@ -44,8 +44,10 @@ Colour = tuple[int, int, int]
 def format_of(name: str) -> str:
     """Pillow's name of the format of a file name or suffix. Raises ImageError if Pillow cannot write it."""
     suffix = (Path(name).suffix or "." + name.lstrip(".")).lower()
-    for load in (Image.preinit, Image.init):  # first the common formats; loading all of Pillow's takes time
-        load()
+    # First PNG alone, then the common formats: loading all of Pillow's takes time.
+    for load in (None, Image.preinit, Image.init):
+        if load is not None:
+            load()
         found = Image.EXTENSION.get(suffix)
         if found in Image.SAVE and found != "CALO":
             return found
@@ -91,11 +93,17 @@ def to_file(image: Image.Image, form: str, background: Colour | None = None) -> 
         raise ImageError(f"{form} cannot hold this picture: {error}") from error
 
 
+class _PNG(io.BytesIO):
+    """Pillow loads the one format that a name needs, but many where it is told the format."""
+
+    name = "picture.png"
+
+
 def _saved(image: Image.Image, form: str, fields: dict[str, Any]) -> memoryview:
     """Write with Pillow. Raises ValueError, whatever its writers raise; and ImageError for a changed size."""
-    stream = io.BytesIO()
+    stream = _PNG() if form == "PNG" else io.BytesIO()
     try:
-        image.save(stream, form, **_OPTIONS.get(form, {}), **fields)
+        image.save(stream, None if form == "PNG" else form, **_OPTIONS.get(form, {}), **fields)
     except (CalotypeError, MemoryError):
         raise
     except Exception as error:  # a writer that cannot hold a picture may raise anything
@@ -140,6 +148,8 @@ def _coloured(image: Image.Image, form: str) -> tuple[Image.Image, list[str]]:
     profile = image.info.get("icc_profile")
     if not profile:
         return image, []
+    from calotype.codec import colour  # late: most pictures are sRGB
+
     settled = colour.fit(image, profile)
     image = _like(settled.image, image, settled.profile)
     notes = list(settled.notes)
@@ -157,6 +167,8 @@ def _coloured(image: Image.Image, form: str) -> tuple[Image.Image, list[str]]:
 
 
 def _grey_to_srgb(image: Image.Image) -> tuple[Image.Image, bool]:
+    from calotype.codec import colour
+
     profile = image.info.get("icc_profile")
     through = colour.through_profile(image, profile) if profile else None
     return _like(through or image, image, None), through is not None

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from calotype.bitstream import Header, Limits, StreamWriter, tile_count
+from calotype.bitstream import NO_PACK, Header, Limits, StreamWriter, tile_count
 from calotype.codec import aim, latents, library, mixed, rate, tiles
 from calotype.codec.analysis import Analysis
 from calotype.codec.approach import FROM, Approach
@@ -27,7 +27,7 @@ from calotype.codec.latents import Floats, Networks
 from calotype.codec.levels import Ladder
 from calotype.codec.mixed import Mixture
 from calotype.codec.pack import Pack
-from calotype.codec.pixels import NO_PACK, PAGE, TILE, write_alpha, write_whole
+from calotype.codec.pixels import PAGE, TILE, write_alpha, write_whole
 from calotype.codec.proof import Proof
 from calotype.codec.rate import Target
 from calotype.codec.threads import default_threads

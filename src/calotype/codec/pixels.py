@@ -29,8 +29,6 @@ PAGE = 2048
 """The same of pages, whose letters and lines come again from top to bottom: -9 % for a page of the web."""
 FLAT = 0.3
 """A tile is a drawing rather than a photograph when so much of it is `drawn`."""
-NO_PACK = bytes(4)
-"""The ``pack_id`` of such a picture: nothing is needed to decode it."""
 
 
 def keys(pixels: UInt8Array) -> NDArray[np.int32]:

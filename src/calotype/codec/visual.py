@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calotype.codec import levels
+from calotype.codec.stored import STEPS
 
 MASK = 64.0
 """Squared steps: energy beside that of the latents, so that nothing is lost where there is next to none."""
@@ -99,7 +100,7 @@ def parse(value: Any, max_level: int) -> Visual:
     ends = (0.0, *found.scores, TOP)
     if not all(a < b for a, b in itertools.pairwise(ends)):
         raise ValueError(f"its scores must rise between 0 and {TOP:g}")
-    trained = max_level // levels.STEPS + 1
+    trained = max_level // STEPS + 1
     numbers = count(trained) + 1
     if trained < MIDDLE or any(len(row) != numbers or not np.isfinite(row).all() for row in found.weights):
         raise ValueError(f"its weights must be {numbers} numbers for each score, of {MIDDLE} levels at least")
@@ -112,7 +113,7 @@ def measures(tables: dict[str, NDArray[Any]]) -> Measures:
     """Those of a pack with these tables. At each trained level, the mean over the four phases counts."""
     trained = len(tables["high_log_step"])
     unit = tables["unit"][LOW:] * np.float32(levels.STEP)
-    all_steps = [levels.at(tables, levels.STEPS * k).steps.high * unit for k in range(trained)]
+    all_steps = [levels.at(tables, STEPS * k).steps.high * unit for k in range(trained)]
     step = np.asarray(all_steps[trained // 2][0][:, None], np.float32)
     within = [np.square(steps.mean(0)[:, None] / step) / 4 for steps in all_steps]
     return Measures(step, np.asarray(within, np.float32))
