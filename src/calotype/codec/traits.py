@@ -65,7 +65,7 @@ class Traits:
         """The tiles that may be better as pixels: those of drawings, and all of a small picture, for which
         trying costs little.
         """
-        return self.drawings() | (self.area.sum() <= SMALL)
+        return np.asarray(self.drawings() | (self.area.sum() <= SMALL))
 
     def drawings(self) -> NDArray[np.bool_]:
         """The tiles of drawings: much is as in them, and there are their crisp edges, or little but flat
