@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from calotype.lab import registry
 from calotype.lab.checkpoint import CheckpointError
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.models.calotype_objective import MS_SSIM_WEIGHT, AllQualities
@@ -121,6 +122,16 @@ def test_a_broken_gradient_is_noticed_even_with_a_finite_loss(trainer: Make) -> 
     next(run.model.parameters()).register_hook(lambda grad: grad / 0)
     with pytest.raises(Diverged, match="step 0; last good checkpoint: there is none"):
         run.run()
+
+
+def test_convolutions_over_volumes_train(trainer: Make) -> None:
+    subject = Subject("mentzer2018", registry.entry("mentzer2018").thin, lam=0.01)
+    run = trainer(subject=subject, steps=1, batch=2)
+    before = {name: p.detach().clone() for name, p in run.model.named_parameters()}
+    run.run()
+    over_volumes = [name for name, p in before.items() if p.dim() == 5]
+    assert over_volumes
+    assert any((run.model.get_parameter(name) != before[name]).any() for name in over_volumes)
 
 
 def test_the_moving_average(trainer: Make) -> None:
