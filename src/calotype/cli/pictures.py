@@ -34,7 +34,7 @@ _HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 #: What Pillow says of files that it reads in part when it is told to,
 _IN_PART = ("image file is truncated", "cannot load this image")
 #: and of those of which it shows nothing then.
-_NOTHING = ("not enough image data", "truncated file read")
+_NOTHING = ("not enough image data", "truncated file read", "truncated data", "reached eof")
 _CUT = "the file is cut off or damaged"
 _JPEG2000 = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
 #: Files that say what they are, though Pillow finds no picture in them.

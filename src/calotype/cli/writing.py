@@ -19,6 +19,7 @@ _WITH_ALPHA = ("AVIF", "DDS", "ICNS", "ICO", "JPEG2000", "PNG", "QOI", "SGI", "T
 _WITH_GREY_ALPHA = ("DDS", "JPEG2000", "PNG", "TGA", "TIFF")
 # In these, colours are always RGB, with which a profile for grey does not go.
 _RGB_ONLY = ("AVIF", "WEBP")
+_WITHOUT_GREY = ("QOI",)
 # What these write is what they were given. Others may shrink it, as ICO does beyond 256 pixels.
 _FAITHFUL = ("AVIF", "BMP", "DIB", "EPS", "GIF", "JPEG", "PDF", "PNG", "PPM", "TGA", "TIFF", "WEBP")
 # The widest and the highest picture of those that have a limit which people meet. JPEG's own is 65535: this
@@ -73,6 +74,8 @@ def to_file(image: Image.Image, form: str, background: Colour | None = None) -> 
     image, notes = _coloured(image, form)
     if image.mode == "LA" and form not in _WITH_GREY_ALPHA:
         image = _like(image.convert("RGBA"), image)
+    if image.mode == "L" and form in _WITHOUT_GREY:
+        image = _like(image.convert("RGB"), image)
     if form == "GIF" and not image.getcolors(256):
         notes.append("GIF holds 256 colours; the others are replaced by near ones")
     if form not in _WITH_EXIF:
@@ -211,7 +214,7 @@ def _metadata(image: Image.Image, form: str) -> dict[str, Any]:
         options["dpi"] = image.info["dpi"]
     if "xmp" in options and form == "PNG":
         text = PngImagePlugin.PngInfo()
-        text.add_itxt("XML:com.adobe.xmp", options.pop("xmp").decode("utf-8"))
+        text.add_itxt("XML:com.adobe.xmp", xmp.text(options.pop("xmp")))
         options["pnginfo"] = text
     if "xmp" in options and form == "TIFF":
         fields = Image.Exif()

@@ -62,12 +62,15 @@ class Traits:
         return Traits(side, *(sums(counts) for counts in (self.area, self.drawn, self.crisp, self.solid)))
 
     def suspicious(self) -> NDArray[np.bool_]:
-        """The tiles that may be better as pixels: much is as in drawings, and there are their crisp edges, or
-        little but flat areas. Smooth photographs have many equal neighbours, too. All of a small picture, for
-        which trying costs little.
+        """The tiles that may be better as pixels: those of drawings, and all of a small picture, for which
+        trying costs little.
         """
-        if self.area.sum() <= SMALL:
-            return np.ones(self.area.shape, bool)
+        return np.asarray(self.drawings() | (self.area.sum() <= SMALL))
+
+    def drawings(self) -> NDArray[np.bool_]:
+        """The tiles of drawings: much is as in them, and there are their crisp edges, or little but flat
+        areas. Smooth photographs have many equal neighbours, too.
+        """
         edges = (self.crisp >= CRISP * self.area) | (self.solid >= SOLID * self.area)
         return np.asarray((self.drawn >= FLAT * self.area) & edges)
 
