@@ -126,3 +126,27 @@ def decode(
     keep: bool,
     out: NDArray[np.uint8],
 ) -> tuple[list[int], str]: ...
+
+def visual_measures(
+    steps: NDArray[np.int32],
+    unit: NDArray[np.float32],
+    step: NDArray[np.float32],
+    within: NDArray[np.float32],
+) -> None: ...
+def visual_sums(
+    y: NDArray[np.float32],
+    step: NDArray[np.float32],
+    within: NDArray[np.float32],
+    apart: int,
+    out: NDArray[np.float64],
+) -> None: ...
+def visual_features(sums: NDArray[np.float64], trained: int, out: NDArray[np.float64]) -> None: ...
+def visual_levels(
+    features: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    bounds: NDArray[np.float64],
+    max_level: float,
+    out: NDArray[np.float64],
+) -> None: ...
+def masking_keeps(keep: NDArray[np.float32], out: NDArray[np.float32]) -> None: ...
+def masking_zones(y: NDArray[np.float32], step: NDArray[np.float32], out: NDArray[np.uint8]) -> None: ...
