@@ -133,9 +133,7 @@ def features(found: Sequence[Sums], trained: int) -> Sums:
 
 
 def points(visual: Visual, found: Sums, max_level: int) -> tuple[tuple[float, float], ...]:
-    """Pairs (quality, level) for a picture with these features; both rise, from level 0 to the highest, by one
-    level at least.
-    """
+    """Pairs (quality, level) for a picture with these features; both rise, from level 0 to the highest."""
     level = np.empty(len(visual.scores))
     load().visual_levels(found, np.array(visual.weights), np.array(visual.bounds), max_level, level)
     return ((0.0, 0.0), *zip(visual.scores, map(float, level)), (TOP, float(max_level)))
