@@ -1,10 +1,9 @@
 // Encodes pictures where it is called, tile after tile: for workers and Node. Pages call encode.js, which has a worker do it.
 
-import { CalotypeError, Packs, manifestOf, readUrl, start } from "./library.js";
+import { CalotypeError, Packs, QUALITY, manifestOf, readUrl, start } from "./library.js";
 
 export { CalotypeError };
-export const QUALITY = 80; // as src/calotype/codec/encoder.py has it
-export const MOST_LEVELS = 95; // the quality of the highest level of latents
+const HIGHEST = 95; // the quality of the highest level of latents
 const FILES = ["tables.safetensors", "networks.safetensors", "encoder.safetensors"]; // of a pack, beside its manifest
 
 /** Makes an encoder; see encode.d.ts for the options. */
@@ -70,8 +69,8 @@ class Exposure {
    */
   async encode({ quality = QUALITY, level, signal, onProgress } = {}) {
     const { c } = this.#library;
-    if (!(quality >= 0 && (quality <= MOST_LEVELS || quality === 100)))
-      throw new CalotypeError("argument", `quality must be 0 to ${MOST_LEVELS}, or 100 for no loss`);
+    if (!(quality >= 0 && (quality <= HIGHEST || quality === 100)))
+      throw new CalotypeError("argument", `quality must be 0 to ${HIGHEST}, or 100 for no loss`);
     if (level !== undefined && !(Number.isInteger(level) && level >= 0 && level < 2 ** 16))
       throw new CalotypeError("argument", "level must be a whole number that the pack has");
     const exact = level === undefined && quality === 100;

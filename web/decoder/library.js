@@ -3,6 +3,7 @@
 const KINDS = [undefined, "format", "limit", "pack", "argument", "memory"];
 const CACHE = "calotype-packs"; // of the Cache API, where there is one
 export const MANIFEST = "manifest.json";
+export const QUALITY = 80; // of what is encoded without a wish, as src/calotype/codec/encoder.py has it
 
 /** What was wrong: `kind` is "format", "limit", "pack", "argument" or "memory". */
 export class CalotypeError extends Error {
