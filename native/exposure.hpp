@@ -11,6 +11,7 @@
 
 #include "encoder_pack.hpp"
 #include "lossless.hpp"
+#include "traits.hpp"
 #include "writer.hpp"
 
 namespace calotype {
@@ -19,7 +20,7 @@ class Exposure {
 public:
     // Most latents of a picture, 16 megapixels: so many kept ones take 100 MB.
     static constexpr std::uint64_t most = std::uint64_t{1} << 16;
-    static constexpr std::uint32_t lossless_tile = 1024;
+    static constexpr std::uint32_t lossless_tile = 1024, traits_tile = 256;
 
     // rgba: [height][width][4], not premultiplied. A picture without colour becomes a grey one, and one that is opaque
     // everywhere has no alpha. Throws Error for a picture that is empty or too large.
@@ -51,6 +52,12 @@ public:
 
     // How many tiles there are to analyse.
     std::size_t tiles() const { return y_.size(); }
+
+    // Whether there is something in it that is no photograph: text, lines, flat areas.
+    bool drawing() const {
+        const auto counts = traits::Picture(rgb_.data(), usual_.height, usual_.width).counts(traits_tile);
+        return std::any_of(counts.begin(), counts.end(), traits::Picture::is_suspicious);
+    }
 
     // The latents of a tile, which sees some of the pixels around it.
     void analyse(std::size_t tile) {

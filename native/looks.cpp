@@ -1,10 +1,11 @@
-// Python binding of what an encoder sees in a picture: zones of masking, and the forecast of its look. The Python faces
-// with the full documentation are calotype/codec/masking.py and visual.py.
+// Python binding of what an encoder sees in a picture: zones of masking, the forecast of its look, traits of drawings.
+// The Python faces with the full documentation are calotype/codec/masking.py, visual.py and traits.py.
 #include <algorithm>
 #include <vector>
 
 #include "binding.hpp"
 #include "masking.hpp"
+#include "traits.hpp"
 
 using namespace calotype;
 
@@ -72,6 +73,28 @@ void zones(const Floats<3>& y, const Floats<1>& step, const Array<std::uint8_t, 
     masking::find_zones(y.data(), y.shape(0), y.shape(1), y.shape(2), step.data(), out.data());
 }
 
+// out: [tiles][4]
+void count_traits(const Array<const std::uint8_t, 3>& pixels, std::size_t side, const Array<std::int64_t, 2>& out) {
+    const std::size_t h = pixels.shape(0), w = pixels.shape(1);
+    if (side < 1) throw std::invalid_argument("side must be above 0");
+    check_shape("pixels", pixels, {h, w, 3});
+    check_shape("out", out, {(h + side - 1) / side * ((w + side - 1) / side), 4});
+    nb::gil_scoped_release release;
+    std::int64_t* to = out.data();
+    for (const traits::Counts& c : traits::Picture(pixels.data(), h, w).counts(side)) to = std::copy(c.begin(), c.end(), to);
+}
+
+void suspicious(const Array<const std::int64_t, 2>& counts, const Array<bool, 1>& out) {
+    const std::size_t tiles = counts.shape(0);
+    check_shape("counts", counts, {tiles, 4});
+    check_shape("out", out, {tiles});
+    for (std::size_t k = 0; k < tiles; ++k) {
+        traits::Counts c;
+        std::copy_n(counts.data() + 4 * k, 4, c.begin());
+        out.data()[k] = traits::Picture::is_suspicious(c);
+    }
+}
+
 }  // namespace
 
 void bind_looks(nb::module_& m) {
@@ -82,4 +105,6 @@ void bind_looks(nb::module_& m) {
     m.def("visual_levels", &levels, "features"_a, "weights"_a, "bounds"_a, "max_level"_a, "out"_a.noconvert());
     m.def("masking_keeps", &keeps, "keep"_a, "out"_a.noconvert());
     m.def("masking_zones", &zones, "y"_a, "step"_a, "out"_a.noconvert());
+    m.def("traits_counts", &count_traits, "pixels"_a, "side"_a, "out"_a.noconvert());
+    m.def("traits_suspicious", &suspicious, "counts"_a, "out"_a.noconvert());
 }

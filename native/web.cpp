@@ -47,6 +47,9 @@ calotype_status calotype_open_exposure(const calotype_encoder* encoder, const st
 
 void calotype_close_exposure(calotype_exposure* exposure) { delete exposure; }
 
+// Whether there is something in it that is no photograph.
+int calotype_is_drawing(const calotype_exposure* exposure) { return exposure->exposure.drawing(); }
+
 calotype_status calotype_analyse(calotype_exposure* exposure, std::uint32_t tile) {
     return guarded([&] {
         exposure->exposure.analyse(tile);

@@ -10,7 +10,8 @@ const $ = (id) => document.getElementById(id);
 const pool = new Pool();
 const stage = new Stage($("view"), $("slider"), () => ($("zoom").textContent = percent(stage.scale)));
 const pictures = [];
-const making = new Making({ quality: $("quality"), chosen: $("chosen"), made: $("made"), save: $("savecalo") }, pool, changed);
+const bar = { quality: $("quality"), chosen: $("chosen"), made: $("made"), note: $("hint"), save: $("savecalo") };
+const making = new Making(bar, pool, changed);
 let left = null, right = null;
 
 const percent = (scale) => (scale >= 0.1 ? `${Math.round(100 * scale)} %` : `${(100 * scale).toFixed(1)} %`);

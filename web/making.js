@@ -19,7 +19,7 @@ export class Making {
   #wanted = null; // a quality
   #abort = null; // of what is being encoded
 
-  /** `elements`: the slider, what it says, what is said of the file, and the button that saves it. */
+  /** `elements`: the slider, what it says, what is said of the file and of the picture, and the button that saves. */
   constructor(elements, pool, onChange) {
     this.#elements = elements;
     this.#pool = pool;
@@ -37,6 +37,7 @@ export class Making {
     this.picture = new Picture(null, `${original.name.replace(/\.\w+$/, "")}.calo`, this.#pool, this.#onChange);
     this.picture.making(0);
     this.#elements.made.textContent = "";
+    this.#elements.note.hidden = true;
     this.#want();
   }
 
@@ -65,14 +66,15 @@ export class Making {
 
   /** Encodes and shows, one file after the other, until the last is of the quality that is wanted. */
   async #run() {
-    const { picture } = this, pixels = this.#pixels;
-    this.#elements.save.disabled = true;
+    const { picture } = this, pixels = this.#pixels, { save, note } = this.#elements;
+    save.disabled = true;
     for (let made = null; picture === this.picture && made !== this.#wanted; ) {
       const quality = (made = this.#wanted), { signal } = (this.#abort = new AbortController());
       try {
         picture.making(0);
         const onProgress = (share) => signal.aborted || picture.making(0.9 * share);
-        const bytes = await encode(pixels, { quality, signal, onProgress });
+        const onNote = (text) => Object.assign(note, { textContent: text, hidden: false });
+        const bytes = await encode(pixels, { quality, signal, onProgress, onNote });
         await picture.show(bytes);
         if (!signal.aborted && picture === this.picture) this.#tell(picture);
       } catch (error) {
@@ -82,7 +84,7 @@ export class Making {
     }
     if (picture !== this.picture) return;
     this.#wanted = null;
-    this.#elements.save.disabled = picture.state !== "done";
+    save.disabled = picture.state !== "done";
   }
 
   #tell({ size, bpp }) {

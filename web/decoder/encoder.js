@@ -4,6 +4,7 @@ import { CalotypeError, Packs, QUALITY, manifestOf, readUrl, start } from "./lib
 
 export { CalotypeError };
 const HIGHEST = 95; // the quality of the highest level of latents
+const DRAWING = "There are text, lines or flat areas in this picture: the program, calotype encode, makes smaller and sharper files of such.";
 const FILES = ["tables.safetensors", "networks.safetensors", "encoder.safetensors"]; // of a pack, beside its manifest
 
 /** Makes an encoder; see encode.d.ts for the options. */
@@ -61,6 +62,8 @@ class Exposure {
     this.#library = library;
     this.#place = place;
     this.#tiles = tiles;
+    /** A sentence on what is not encoded here as well as it could be, or "". */
+    this.note = library.c.calotype_is_drawing(place) ? DRAWING : "";
   }
 
   /**
