@@ -126,7 +126,6 @@ def decode(
     keep: bool,
     out: NDArray[np.uint8],
 ) -> tuple[list[int], str]: ...
-
 def visual_measures(
     steps: NDArray[np.int32],
     unit: NDArray[np.float32],

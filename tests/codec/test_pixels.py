@@ -54,7 +54,7 @@ def drawn(pixels: np.ndarray) -> np.ndarray:
 
 
 def crisp(pixels: np.ndarray) -> np.ndarray:
-    """Where a colour ends at once: an equal pixel on one side and one 32 off on the other; lines of one pixel."""
+    """Where a colour ends at once: an equal pixel on one side, one 32 off on the other; thin lines."""
     found = np.zeros(pixels.shape[:2], bool)
     for p, out in ((pixels.astype(int), found), (pixels.astype(int).transpose(1, 0, 2), found.T)):
         same, line = (p[1:] == p[:-1]).all(2), (p[2:] == p[:-2]).all(2)
