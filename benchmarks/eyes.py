@@ -19,7 +19,7 @@ import numpy as np
 from calotype.bench import results, tables
 from calotype.bench.bdrate import bd_rate
 from calotype.bench.metrics import EYES, METRICS
-from calotype.bench.report.curves import Curve, Table, usable
+from calotype.bench.report.curves import MeasuredCurve, Table, usable
 from calotype.records import markdown
 from calotype.records.script import guarded
 
@@ -66,7 +66,7 @@ def text(folder: Path) -> str:
     return "\n".join(lines)
 
 
-def _rates(curves: dict[str, Curve]) -> Rates:
+def _rates(curves: dict[str, MeasuredCurve]) -> Rates:
     """BD-rates by anchor, codec and metric; ``good`` is SSIMULACRA2 over `GOOD` alone."""
     rates = {}
     for anchor in ANCHORS:
@@ -87,7 +87,7 @@ def _percent(rate: float | None) -> str:
     return "" if rate is None else f"{rate:+.1f} %"
 
 
-def _at(curve: Curve, metric: str, rate: float) -> str:
+def _at(curve: MeasuredCurve, metric: str, rate: float) -> str:
     """The mean score at a rate, straight in log(rate) between points; empty outside of them."""
     if metric not in curve.values or not curve.bpp[0] <= rate <= curve.bpp[-1]:
         return ""

@@ -278,13 +278,13 @@ def borders_table(rows: list[Row]) -> list[str]:
         for side, size in (("columns", "width"), ("rows", "height")):
             for against, label in (("rest", "the rest"), (f"{side} inside", "the same pixels, no border")):
                 ratios = {
-                    key[0] % PERIOD: fmean(r[side] for r in some) / fmean(r[against] for r in some)
+                    key[0] % PERIOD: _mean(some, side) / _mean(some, against)
                     for key, some in _grouped(of, size).items()
                 }
                 worst = max(ratios, key=lambda residue: ratios[residue])
                 figures = [f"{fmean(ratios.values()):.2f}", f"{ratios[worst]:.2f}", str(worst)]
                 cells.append([f"{quality:g}", f"last {BAND} {side}", label, *figures])
-    pictures = max(row["pictures"] for row in rows)
+    pictures = sum({row["set"]: row["pictures"] for row in rows}.values())
     return [
         *markdown.table(
             ["quality", "MSE of", "over that of", "mean", "worst residue's", "residue"], cells, "rllrrr"
@@ -292,6 +292,11 @@ def borders_table(rows: list[Row]) -> list[str]:
         "",
         f"Photographs: {pictures}; sizes: all residues modulo {PERIOD}.",
     ]
+
+
+def _mean(rows: list[Row], name: str) -> float:
+    """Over the pictures of all sets."""
+    return sum(row["pictures"] * row[name] for row in rows) / sum(row["pictures"] for row in rows)
 
 
 def colours_table(rows: list[Row]) -> list[str]:

@@ -20,7 +20,7 @@ class Exposure {
 public:
     // Most latents of a picture, 16 megapixels: so many kept ones take 100 MB.
     static constexpr std::uint64_t most = std::uint64_t{1} << 16;
-    static constexpr std::uint32_t lossless_tile = 1024, traits_tile = 256;
+    static constexpr std::uint32_t lossless_tile = 1024, page_tile = 2048, traits_tile = 256;
 
     // rgba: [height][width][4], not premultiplied. A picture without colour becomes a grey one, and one that is opaque
     // everywhere has no alpha. Throws Error for a picture that is empty or too large.
@@ -55,7 +55,7 @@ public:
 
     // Whether there is something in it that is no photograph: text, lines, flat areas.
     bool drawing() const {
-        const auto counts = traits::Picture(rgb_.data(), usual_.height, usual_.width).counts(traits_tile);
+        const auto counts = traits_of(traits_tile);
         return std::any_of(counts.begin(), counts.end(), traits::Picture::is_suspicious);
     }
 
@@ -104,7 +104,7 @@ public:
     std::size_t begin_without_loss() {
         level_.reset();
         header_ = usual_;
-        header_.tile = lossless_tile;
+        header_.tile = traits::Picture::is_page(traits_of(lossless_tile)) ? page_tile : lossless_tile;
         header_.pack_id = {};
         return start();
     }
@@ -128,6 +128,10 @@ public:
 
 private:
     using Data = std::vector<std::uint8_t>;
+
+    std::vector<traits::Counts> traits_of(std::size_t side) const {
+        return traits::Picture(rgb_.data(), usual_.height, usual_.width).counts(side);
+    }
 
     static std::size_t count(const Header& h) { return static_cast<std::size_t>(h.columns() * h.rows()); }
 

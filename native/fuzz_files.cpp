@@ -77,26 +77,6 @@ void decode(const Data& data, const Pack& pack, std::uint32_t choice) {
     }
 }
 
-void damage(Data& data, std::mt19937& random, const std::vector<Data>& others) {
-    const std::size_t n = data.size();
-    if (n == 0) return;
-    switch (random() % 8) {
-        case 0: data.resize(random() % n); break;
-        case 1: data.insert(data.begin() + static_cast<std::ptrdiff_t>(random() % n), static_cast<std::uint8_t>(random())); break;
-        case 2: data.erase(data.begin() + static_cast<std::ptrdiff_t>(random() % n)); break;
-        case 3: {  // a piece of another
-            const Data& other = others[random() % others.size()];
-            const std::size_t length = std::min<std::size_t>(1 + random() % 64, std::min(n, other.size()));
-            std::copy_n(other.begin() + static_cast<std::ptrdiff_t>(random() % (other.size() - length + 1)), length,
-                        data.begin() + static_cast<std::ptrdiff_t>(random() % (n - length + 1)));
-            break;
-        }
-        case 4: data[random() % std::min<std::size_t>(n, 32)] = static_cast<std::uint8_t>(random()); break;
-        case 5: data[random() % n] = random() % 2 ? 0xff : 0; break;
-        default: data[random() % n] ^= static_cast<std::uint8_t>(1u << random() % 8);
-    }
-}
-
 // A pack whose hashes fit what is in it. Its golden vectors are not checked: who makes a pack can make them fit.
 class Packs {
 public:
@@ -114,11 +94,11 @@ public:
 
     std::unique_ptr<Pack> pack(const std::vector<Data>& parts, std::mt19937* random = nullptr) const {
         std::string text = "{", listing;
-        for (const char* name : {"format", "coder", "stride", "hyper_stride", "levels", "latents", "hyper_latents",
-                                 "synthesis_margin"}) {
-            std::int64_t value = manifest_.find(name)->integer;
+        for (const auto& [name, member] : manifest_.members) {
+            if (member.kind != Json::Kind::integer) continue;
+            std::int64_t value = member.integer;
             if (random != nullptr && (*random)() % 200 == 0) value += static_cast<std::int64_t>((*random)() % 5) - 2;
-            text += std::string("\"") + name + "\": " + std::to_string(value) + ", ";
+            text += "\"" + name + "\": " + std::to_string(value) + ", ";
         }
         text += "\"files\": {";
         for (const std::size_t i : {1, 0}) {  // by name
@@ -205,6 +185,30 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
 }
 #else
+namespace {
+
+void damage(Data& data, std::mt19937& random, const std::vector<Data>& others) {
+    const std::size_t n = data.size();
+    if (n == 0) return;
+    switch (random() % 8) {
+        case 0: data.resize(random() % n); break;
+        case 1: data.insert(data.begin() + static_cast<std::ptrdiff_t>(random() % n), static_cast<std::uint8_t>(random())); break;
+        case 2: data.erase(data.begin() + static_cast<std::ptrdiff_t>(random() % n)); break;
+        case 3: {  // a piece of another
+            const Data& other = others[random() % others.size()];
+            const std::size_t length = std::min<std::size_t>(1 + random() % 64, std::min(n, other.size()));
+            std::copy_n(other.begin() + static_cast<std::ptrdiff_t>(random() % (other.size() - length + 1)), length,
+                        data.begin() + static_cast<std::ptrdiff_t>(random() % (n - length + 1)));
+            break;
+        }
+        case 4: data[random() % std::min<std::size_t>(n, 32)] = static_cast<std::uint8_t>(random()); break;
+        case 5: data[random() % n] = random() % 2 ? 0xff : 0; break;
+        default: data[random() % n] ^= static_cast<std::uint8_t>(1u << random() % 8);
+    }
+}
+
+}  // namespace
+
 int main(int count, char** arguments) {
     if (count < 4) broken("give the folder of a pack, seconds, and files");
     const Packs packs(arguments[1]);

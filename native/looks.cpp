@@ -84,16 +84,20 @@ void count_traits(const Array<const std::uint8_t, 3>& pixels, std::size_t side, 
     for (const traits::Counts& c : traits::Picture(pixels.data(), h, w).counts(side)) to = std::copy(c.begin(), c.end(), to);
 }
 
-void suspicious(const Array<const std::int64_t, 2>& counts, const Array<bool, 1>& out) {
-    const std::size_t tiles = counts.shape(0);
-    check_shape("counts", counts, {tiles, 4});
-    check_shape("out", out, {tiles});
-    for (std::size_t k = 0; k < tiles; ++k) {
-        traits::Counts c;
-        std::copy_n(counts.data() + 4 * k, 4, c.begin());
-        out.data()[k] = traits::Picture::is_suspicious(c);
-    }
+std::vector<traits::Counts> counts_of(const Array<const std::int64_t, 2>& counts) {
+    check_shape("counts", counts, {counts.shape(0), 4});
+    std::vector<traits::Counts> found(counts.shape(0));
+    for (std::size_t k = 0; k < found.size(); ++k) std::copy_n(counts.data() + 4 * k, 4, found[k].begin());
+    return found;
 }
+
+void suspicious(const Array<const std::int64_t, 2>& counts, const Array<bool, 1>& out) {
+    const auto tiles = counts_of(counts);
+    check_shape("out", out, {tiles.size()});
+    std::transform(tiles.begin(), tiles.end(), out.data(), traits::Picture::is_suspicious);
+}
+
+bool is_page(const Array<const std::int64_t, 2>& counts) { return traits::Picture::is_page(counts_of(counts)); }
 
 }  // namespace
 
@@ -107,4 +111,5 @@ void bind_looks(nb::module_& m) {
     m.def("masking_zones", &zones, "y"_a, "step"_a, "out"_a.noconvert());
     m.def("traits_counts", &count_traits, "pixels"_a, "side"_a, "out"_a.noconvert());
     m.def("traits_suspicious", &suspicious, "counts"_a, "out"_a.noconvert());
+    m.def("traits_is_page", &is_page, "counts"_a);
 }

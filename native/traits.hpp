@@ -52,6 +52,13 @@ public:
         return is_drawn(c) && (static_cast<double>(c[2]) >= crisp * area || static_cast<double>(c[3]) >= solid * area);
     }
 
+    // Whether most of a picture is flat, as pages and windows of programs are.
+    static bool is_page(const std::vector<Counts>& tiles) {
+        double area = 0, filled = 0;
+        for (const Counts& c : tiles) area += static_cast<double>(c[0]), filled += static_cast<double>(c[3]);
+        return filled >= solid * area;
+    }
+
 private:
     const std::uint8_t* at(std::size_t i) const { return pixels_ + 3 * i; }
     bool same(std::size_t i, std::size_t j) const { return std::equal(at(i), at(i) + 3, at(j)); }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from calotype.codec.pack import Pack
 
 TINY = Path(__file__).parent / "data" / "tiny" / "tiny.zip"
+
+
+def pytest_collection_finish() -> None:
+    """What the tests import stays: nobody needs to look through it for garbage again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
-"""A second reader of tiles of latents, from docs/FORMAT.md alone: bytes to pixels in plain NumPy.
+"""A second reader, from docs/FORMAT.md alone: bytes to pixels in the standard library and plain NumPy.
 
-A check on both the page and the codec.  Slow and simple; the container and the steps of the rANS stream are
-those of `calotype.bitstream` and `calotype.coder`, which have references of their own.
+A check on both the page and the codec, of which it uses nothing.  Slow and simple; the container and the rANS
+stream are in `tests.reader_file`, tiles of pixels in `tests.reader_pixels`, tiles of latents here.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from calotype.bitstream import parse, tile_box
-from calotype.coder import Decoder, TableSet
+from tests import reader_pixels
+from tests.reader_file import Laws, Symbols, parse
 
 Array = NDArray[Any]
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
@@ -107,8 +106,8 @@ class Reader:
             p, i, down = powers, log % 65536 >> 8, 30 - (log >> 16)
             mantissa = p[i] + (((p[i + 1] - p[i]) * (log % 256) + 128) >> 8)
             self.level[f"{part}_step"] = (mantissa + (1 << down) // 2) >> down
-        laws = ({k[2:]: v for k, v in tables.items() if k.startswith(x)} for x in ("z_", "r_"))
-        self.z_laws, self.r_laws = map(TableSet.from_arrays, laws)
+        parts = ("frequencies", "lengths", "offsets")
+        self.z_laws, self.r_laws = (Laws(*(tables[f"{k}_{part}"] for part in parts)) for k in "zr")
 
     def law(self, name: str, *maps: Array) -> Array:
         """A layer of the laws without its bias."""
@@ -124,7 +123,7 @@ class Reader:
 
     def integers(self, data: bytes, h: int, w: int) -> tuple[Array, Array]:
         """z and r of a tile, padded to multiples of 8 latents."""
-        stream, up = Decoder(data), lambda n: -(-n // 8) * 8
+        stream, up = Symbols(data), lambda n: -(-n // 8) * 8
         z, side = self.hyper(stream, -(-h // 2), -(-w // 2), up(h) // 2, up(w) // 2)
         d = self.dequantised(z)
         r = np.zeros((LOW + self.level["high_bias"].shape[1], up(h), up(w)), np.int64)
@@ -148,15 +147,15 @@ class Reader:
         stream.finish()
         return z, r
 
-    def read(self, stream: Decoder, out: Array, index: Array) -> None:
+    def read(self, stream: Symbols, out: Array, index: Array) -> None:
         """The residuals of a stage, those of its sites that are in the tile."""
         index = index[:, : out.shape[1], : out.shape[2]]
-        out[:] = stream.get(np.ascontiguousarray(index), self.r_laws, skip=128)
+        out[:] = stream.get(index, self.r_laws, skip=128)
 
     def dequantised(self, z: Array) -> Array:
         return np.clip((z * column(self.level["z_mul"]) + 128) >> 8, -127, 127)
 
-    def hyper(self, stream: Decoder, a: int, b: int, rows: int, columns: int) -> tuple[Array, Array]:
+    def hyper(self, stream: Symbols, a: int, b: int, rows: int, columns: int) -> tuple[Array, Array]:
         """z of a x b cells, padded to rows x columns, and what is known of the cells."""
         z = np.zeros((len(self.level["z_mul"]), rows, columns), np.int64)
         d = np.zeros_like(z)
@@ -176,7 +175,7 @@ class Reader:
                 q = (np.clip((location + 128) >> 8, -254, 254) * inverse[c] + 512) >> 10
                 out = grid(z[c : c + 1, :a, :b], octave, phase)[0]
                 part = np.s_[: out.shape[0], : out.shape[1]]
-                v = stream.get((4 * scale[c] + q % 4)[part].astype(np.int32), self.z_laws)
+                v = stream.get((4 * scale[c] + q % 4)[part], self.z_laws)
                 out[:] = (q[part] >> 2) + v
                 own[c] = grid(self.dequantised(z), octave, phase)[c]
         return z, np.concatenate((self.relu("scales.wide", d), d))
@@ -225,24 +224,43 @@ class Reader:
         return patches(byte((word(p + self.layer("synthesis.out", u)) + 16) >> 5), 4)
 
 
-def read(data: bytes, tables: bytes, networks: bytes) -> tuple[list[tuple[Array, Array]], Array, Array]:
-    """z and r of each tile, pixels [H, W, 3] and the preview of a file whose pack has these arrays."""
-    file, header = parse(data), parse(data).header
-    reader = Reader(arrays(tables), arrays(networks), header.level)
-    high, wide = -(-header.height // 16), -(-header.width // 16)
+def means(pixels: Array) -> Array:
+    """Of 8 x 8 pixels, fewer at the right and lower edges, rounded half up."""
+    down, right = (range(0, side, 8) for side in pixels.shape[:2])
+    cells = [[pixels[i : i + 8, j : j + 8].reshape(-1, 3).astype(np.int64) for j in right] for i in down]
+    return np.array([[(2 * cell.sum(0) + len(cell)) // (2 * len(cell)) for cell in row] for row in cells])
+
+
+def read(
+    data: bytes, tables: bytes, networks: bytes
+) -> tuple[list[tuple[Array, Array] | None], Array, Array]:
+    """z and r of each tile (None of one of pixels), pixels [H, W, 3] and the preview of a file whose pack has
+    these arrays.
+    """
+    file = parse(data)
+    reader = Reader(arrays(tables), arrays(networks), file.level)
+    high, wide = -(-file.height // 16), -(-file.width // 16)
     y = np.zeros((reader.level["level_vector"].size, high, wide), np.int64)
     small = np.zeros((2 * high, 2 * wide, 3), np.int64)
-    integers = []
-    for number, payload in enumerate(file.tiles):
-        box = tile_box(header, number)
-        top, left, h, w = box.top // 16, box.left // 16, -(-box.height // 16), -(-box.width // 16)
-        z, r = reader.integers(bytes(payload), h, w)
+    integers: list[tuple[Array, Array] | None] = []
+    known = []
+    for (is_pixels, payload), (left, top, w, h) in zip(file.tiles, file.boxes, strict=True):
+        if is_pixels:
+            part = reader_pixels.read(payload, w, h, 1 if file.grey else 3) + np.zeros(3, np.int64)
+            known.append((np.s_[top : top + h, left : left + w], part))
+            small[top // 8 : -(-(top + h) // 8), left // 8 : -(-(left + w) // 8)] = means(part)
+            integers.append(None)
+            continue
+        top, left, h, w = top // 16, left // 16, -(-h // 16), -(-w // 16)
+        z, r = reader.integers(payload, h, w)
         integers.append((z[:, : -(-h // 2), : -(-w // 2)], r[:, :h, :w]))
         y[:, top : top + h, left : left + w] = part = reader.latents(z, r, h, w)
         shown = patches(byte(reader.layer("preview", part[:LOW])), 2)
         small[2 * top : 2 * (top + h), 2 * left : 2 * (left + w)] = shown
-    pixels = reader.synthesis(y)[: header.height, : header.width]
-    small = small[: -(-header.height // 8), : -(-header.width // 8)]
-    if header.grey:
+    pixels = reader.synthesis(y)[: file.height, : file.width]
+    small = small[: -(-file.height // 8), : -(-file.width // 8)]
+    for place, part in known:
+        pixels[place] = part
+    if file.grey:  # of tiles of pixels, too, whose colours are equal
         pixels, small = ((t.sum(2, keepdims=True) + 1) // 3 + np.zeros(3, np.int64) for t in (pixels, small))
     return integers, pixels.astype(np.uint8), small.astype(np.uint8)

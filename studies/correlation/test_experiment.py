@@ -44,7 +44,10 @@ def run(tmp_path: Path, photographs: Callable[[int, int, int], Path], monkeypatc
     return start
 
 
-@pytest.mark.parametrize("name", BUDGETS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name in ("smoke", "paper") else [pytest.mark.slow]) for name in BUDGETS],
+)
 def test_every_row_of_every_budget_can_be_built(name: str) -> None:
     budget = BUDGETS[name]
     assert Budget.from_dict(json.loads(json.dumps(budget.to_dict()))) == budget

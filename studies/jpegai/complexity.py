@@ -81,8 +81,10 @@ def synthesis(name: str) -> nn.Module:
     sop.
     """
     if name in jpegai.POINTS:
-        return jpegai.Synthesis(name, LUMA, FINAL_CHROMA, True, 1)
-    return jpegai2023.Synthesis(LUMA, CHROMA, HIDDEN, WIRINGS[name] if name in WIRINGS else VARIANTS[name])
+        return jpegai.JpegAISynthesis(name, LUMA, FINAL_CHROMA, True, 1)
+    return jpegai2023.JpegAI2023Synthesis(
+        LUMA, CHROMA, HIDDEN, WIRINGS[name] if name in WIRINGS else VARIANTS[name]
+    )
 
 
 def _biases(model: nn.Module, run: Callable[[nn.Module], Any]) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from calotype.lab.models.jpegai2023 import Design, Synthesis
+from calotype.lab.models.jpegai2023 import Design, JpegAI2023Synthesis
 from studies.jpegai.account import OURS, RULES, Reading, bases, shortened
 from studies.jpegai.account_page import page
 from studies.jpegai.complexity import decoder_kmacs
@@ -29,7 +29,7 @@ EVERYTHING = Reading(128, 64, (64, 32), low="cab", high="tam", shuffles=(1, 2, 3
 def test_formulas_give_what_networks_cost(reading: Reading, design: Design) -> None:
     with torch.device("meta"):
         for combination, wired in ((True, design), (False, Design())):
-            model = Synthesis(reading.luma, reading.chroma, reading.hidden, wired)
+            model = JpegAI2023Synthesis(reading.luma, reading.chroma, reading.hidden, wired)
             counts, _ = decoder_kmacs(model, reading.luma + reading.chroma)
             for rule in RULES:
                 assert reading.total(rule, combination) == pytest.approx(counts[rule], rel=1e-9), rule

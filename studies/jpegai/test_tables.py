@@ -179,5 +179,5 @@ def test_ablation_needs_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_points_are_all_synthesised_by_name() -> None:
-    assert isinstance(complexity.synthesis("bop"), jpegai.Synthesis)
+    assert isinstance(complexity.synthesis("bop"), jpegai.JpegAISynthesis)
     assert complexity.synthesis("TAM, then DS").luma is not None

@@ -15,7 +15,6 @@ With ``--only``, rows of other systems that are there already stay; the new ones
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 import tempfile
@@ -30,15 +29,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from calotype.bitstream import parse
 from calotype.lab import registry
 from calotype.lab.checkpoint import load_checkpoint, save_checkpoint
-from calotype.lab.codec import FORMAT, ModelCodec
-from calotype.lab.entropy import FileDecoder, FileEncoder
-from calotype.lab.metrics import psnr
-from calotype.lab.models.base import LabModel, as_tuple
+from calotype.lab.models.base import LabModel
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import Trainer
@@ -47,12 +41,11 @@ from calotype.lab.train.rollback import Diverged
 from calotype.lab.train.subject import Subject
 from calotype.records.provenance import now, provenance
 from calotype.records.script import guarded, made_of, run_as, usable
-from studies.short_runs.page import FIRST, LAST, learned, line, markdown
+from studies.short_runs.files import crops, files
+from studies.short_runs.page import FIRST, LAST, learned, line, markdown, rounded
 
 RESULTS, TABLE = "results.json", "README.md"
 LAMBDA = 0.025
-SIZES = ((256, 256), (192, 320), (250, 333))
-"""Rows and columns of the crops that are written as files; the last is no multiple of anything."""
 CONFIG = TrainConfig(
     steps=1_000_000, batch=4, crop=128, lr=2e-3, warmup=20, decay=0, hard=0, ema=0.98, held_out=6,
     log_every=1, validate_every=1_000_000, save_every=1_000_000,
@@ -107,90 +100,22 @@ def run(name: str, photos: Photos, config: TrainConfig, seconds: float, reader: 
         path = Path(folder) / MODEL
         with trainer.averaged() as model:
             save_checkpoint(path, model)  # type: ignore[arg-type]
-        files = _files(load_checkpoint(path), path, crops(photos, trainer.valid_set), reader)
+        found = files(load_checkpoint(path), path, crops(photos, trainer.valid_set), reader)
     last = max(1, round(LAST * len(losses.values)))
     return {
         **record,
         "steps": trainer.step,
         "seconds": round(trainer.seconds, 1),
-        "first_loss": _round(np.mean(losses.values[:FIRST])),
-        "last_loss": _round(np.mean(losses.values[-last:])),
-        "held_out_before": {k: _round(v) for k, v in before.items()},
-        "held_out_after": {k: _round(v) for k, v in after.items()},
-        "files": files,
+        "first_loss": rounded(np.mean(losses.values[:FIRST])),
+        "last_loss": rounded(np.mean(losses.values[-last:])),
+        "held_out_before": {k: rounded(v) for k, v in before.items()},
+        "held_out_after": {k: rounded(v) for k, v in after.items()},
+        "files": found,
     }
-
-
-def crops(photos: Photos, held_out: Sequence[int]) -> list[np.ndarray]:
-    """The middle of the first held-out photographs, uint8 ``[H, W, 3]`` of at most `SIZES`."""
-    found = []
-    for i, (height, width) in zip(held_out, SIZES):
-        p = photos.picture(i)
-        top, left = max(0, p.shape[0] - height) // 2, max(0, p.shape[1] - width) // 2
-        found.append(np.array(p[top : top + height, left : left + width]))
-    return found
-
-
-def _files(
-    model: LabModel, checkpoint: Path, images: Sequence[np.ndarray], reader: Executor
-) -> list[dict[str, Any]]:
-    codec, records = ModelCodec(model), []
-    for image in images:
-        x = torch.from_numpy(image).permute(2, 0, 1)[None] / 255.0
-        data = codec.encode(image)
-        known, shown = written(codec, x)
-        read, decoded = reader.submit(decode, checkpoint, data).result()
-        with torch.inference_mode():
-            estimate = float(sum(b.sum() for b in model(x).bits.values())) / 8
-        y = torch.from_numpy(decoded).permute(2, 0, 1)[None] / 255.0
-        records.append(
-            {
-                "height": image.shape[0],
-                "width": image.shape[1],
-                "bytes": len(data),
-                "estimated_bytes": _round(estimate),
-                "psnr": _round(psnr(x, y)[0]),
-                "exact": read == known and bool(np.array_equal(decoded, shown)),
-            }
-        )
-    return records
-
-
-@torch.inference_mode()
-def written(codec: ModelCodec, x: Tensor) -> tuple[str, np.ndarray]:
-    """What the encoder knows that the decoder will see: a hash of the latents, and the pixels."""
-    padded = codec.model.pad(x).contiguous(memory_format=FORMAT)
-    coder = FileEncoder(*padded.shape[2:])
-    known = as_tuple(codec.model.walk(coder, codec.model.analyse(padded)))
-    pixels = codec.model.synthesise(*(t.float().contiguous(memory_format=FORMAT) for t in known))
-    pixels = pixels[0, :, : x.shape[2], : x.shape[3]].clamp(0, 1)
-    return _hash(known), (pixels * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
-
-
-@torch.inference_mode()
-def decode(checkpoint: Path, data: bytes) -> tuple[str, np.ndarray]:
-    """Read a file, in a process that has nothing but it and the checkpoint: as `written`."""
-    torch.set_num_threads(1)
-    codec, file = ModelCodec(load_checkpoint(checkpoint)), parse(data)
-    m = codec.model.multiple
-    padded = (file.header.height + -file.header.height % m, file.header.width + -file.header.width % m)
-    known = as_tuple(codec.model.walk(FileDecoder(file.tiles[0], *padded)))
-    return _hash(known), codec.decode(data)
-
-
-def _hash(known: Sequence[Tensor]) -> str:
-    digest = hashlib.sha256()
-    for t in known:
-        digest.update(t.contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _parameters(model: torch.nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
-
-
-def _round(value: Any) -> float:
-    return float(f"{float(value):.6g}")
 
 
 # -- all of them --------------------------------------------------------------------------------------------
@@ -250,7 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "lambda": LAMBDA,
         "train": {k: v for k, v in config.to_dict().items() if not k.endswith("_every") and k != "steps"},
         "crops": [
-            {"height": c.shape[0], "width": c.shape[1], "one_colour_psnr": _round(_one_colour(c))}
+            {"height": c.shape[0], "width": c.shape[1], "one_colour_psnr": rounded(_one_colour(c))}
             for c in shown
         ],
         "systems": [],

@@ -14,6 +14,11 @@ LIBRARIES = ("calotype", "torch", "numpy")
 """Whose versions the page names."""
 
 
+def rounded(value: Any) -> float:
+    """Six digits, as results are stored."""
+    return float(f"{float(value):.6g}")
+
+
 def markdown(record: dict[str, Any]) -> str:
     """The page; nothing on it but what ``record`` says."""
     train, photos, commit = record["train"], record["photographs"], record["commit"] or "unknown"

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from calotype.bench import measure, runner
 from calotype.bench.codecs.base import Codec
+from calotype.bench.engine import LocalEngine
+from calotype.bench.task import Outcome, Task
 
 
 def scene(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -39,6 +43,33 @@ def round_trips(codec: Codec, image: np.ndarray, qualities: Iterable[float]) -> 
         sizes.append(len(data))
         errors.append(float(np.mean((decoded.astype(float) - image) ** 2)))
     return sizes, errors
+
+
+class Here(LocalEngine):
+    """Does the tasks in this process, for tests of what becomes of outcomes: a worker takes a while to start.
+
+    What workers are for, test_runner.py tests with real ones.
+    """
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Outcome]]:
+        measure.load.cache_clear()  # a worker is new, and a picture may be
+        for task in tasks:
+            yield task, measure.perform(task)
+
+
+@contextlib.contextmanager
+def in_this_process() -> Iterator[None]:
+    """Runs within it start no workers."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "LocalEngine", Here)
+        yield
+
+
+@pytest.fixture
+def no_workers() -> Iterator[None]:
+    """Runs of the test start no workers."""
+    with in_this_process():
+        yield
 
 
 @pytest.fixture

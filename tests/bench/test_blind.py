@@ -20,7 +20,7 @@ from calotype.bench.report import blind
 from calotype.bench.runner import Settings, run
 from calotype.cli import main
 
-from .conftest import scene
+from .conftest import in_this_process, scene
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ladder = {"jpeg-420": (10, 50, 90), "webp": (10, 50, 90)}
     wanted = {"metrics": ("psnr_rgb",), "picture_bpp": (0.5, 1.0), "timing_images": 0, "workers": 1}
     settings = Settings(out=base / "run", codecs=tuple(ladder), qualities=ladder, **wanted)
-    run([base / "a.png", base / "b.png"], settings)
+    with in_this_process():
+        run([base / "a.png", base / "b.png"], settings)
     return base / "run"
 
 

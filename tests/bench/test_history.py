@@ -12,6 +12,7 @@ from tests.bench.conftest import scene
 from calotype.bench import history, results, tables
 from calotype.bench.runner import Run, Settings
 
+pytestmark = pytest.mark.usefixtures("no_workers")
 QUICK = {"metrics": ("psnr_rgb",), "timing_images": 0, "pictures": 0, "workers": 1}
 
 

@@ -23,6 +23,7 @@ def test_the_blur_is_a_gaussian_with_mirrored_borders() -> None:
     np.testing.assert_allclose(found, views @ window @ window, atol=1e-6)
 
 
+@pytest.mark.slow  # a process that imports torch and the package
 def test_nothing_stays_behind() -> None:
     """Who asks for torchvision later must not get what stands in for it."""
     if module.cvvdp_version() is None:  # whether it works takes seconds of imports, which the process does

@@ -33,6 +33,7 @@ def folders(tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
+@pytest.mark.usefixtures("no_workers")
 def test_pictures_of_one_name_keep_their_own_results(
     folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,13 +56,14 @@ def test_nearest_size(size: int, expected: int) -> None:
 
 
 def test_ratios_name_the_worst_residue() -> None:
-    ordinary = {"quality": 30, "rest": 2.0, "columns": 2.0, "rows": 2.0}
+    ordinary = {"set": "s", "quality": 30, "rest": 2.0, "columns": 2.0, "rows": 2.0}
     ordinary |= {"columns inside": 2.0, "rows inside": 2.0, "pictures": 24}
     rows = [ordinary | {"width": 320 + k, "height": 320 + k} for k in range(4)]
     rows[3]["columns"] = 6.0
+    rows.append(rows[3] | {"set": "t", "pictures": 8, "columns": 10.0})  # counts a third of the others
     told = "\n".join(places.borders_table(rows))
-    assert "Photographs: 24;" in told
-    assert "| 30 | last 4 columns | the rest | 1.50 | 3.00 | 3 |" in told
+    assert "Photographs: 32;" in told
+    assert "| 30 | last 4 columns | the rest | 1.62 | 3.50 | 3 |" in told
     assert "| 30 | last 4 rows | the rest | 1.00 | 1.00 | 0 |" in told
 
 

@@ -32,7 +32,7 @@ LADDER = {"jpeg-420": (10, 30, 50, 70, 90), "webp": (10, 30, 50, 70, 90)}
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two codecs on two pictures, with a failure whose text is hostile to HTML."""
     from PIL import Image
-    from tests.bench.conftest import scene
+    from tests.bench.conftest import in_this_process, scene
 
     base = tmp_path_factory.mktemp("report")
     for name, seed in (("a", 1), ("b", 2)):
@@ -47,7 +47,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     codecs = ("jpeg-420", "webp", str(base / "evil.py"))
     more = {"picture_bpp": (0.8,), "timing_repeats": 1}
     settings = Settings(out=base / "run", codecs=codecs, qualities=LADDER, **more)
-    run([base / "a.png", base / "b.png"], settings)
+    with in_this_process():
+        run([base / "a.png", base / "b.png"], settings)
     return base / "run"
 
 
@@ -130,6 +131,7 @@ def test_picture_with_a_failed_point_is_left_out_of_means(folder: Path) -> None:
     assert entry["sd"] is None
 
 
+@pytest.mark.usefixtures("no_workers")
 def test_run_in_which_everything_failed(tmp_path: Path, bad_codecs: Path, pictures: Path) -> None:
     settings = Settings(
         out=tmp_path / "run",

@@ -97,7 +97,7 @@ def test_files_that_are_no_pictures(run: Run, tmp_path: Path, name: str, data: b
     assert_refused(run, tmp_path, "encode", tmp_path / name, says=f"{name}: {says}")
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "avif", "tif", "gif", "bmp"])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "avif", "tif", "gif", "bmp", "jp2", "j2k", "dds"])
 def test_truncated_pictures(run: Run, tmp_path: Path, make_scene: Any, suffix: str) -> None:
     if suffix == "avif" and not features.check("avif"):
         pytest.skip("Pillow is without AVIF")
@@ -105,10 +105,24 @@ def test_truncated_pictures(run: Run, tmp_path: Path, make_scene: Any, suffix: s
     make_scene(200, 150).save(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     says = f"cut.{suffix}: the file is cut off or damaged"
-    way_out = "" if suffix in ("webp", "avif") else "; --accept-truncated reads what there is"
+    way_out = (
+        "" if suffix in ("webp", "avif", "jp2", "j2k", "dds") else "; --accept-truncated reads what there is"
+    )
     assert_refused(run, tmp_path, "encode", path, says=says)
     assert run("encode", path).complaint.endswith(f"{says}{way_out}")
     assert (run("encode", path, "--accept-truncated").status == 0) == bool(way_out)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "gif", "tif", "jp2", "qoi"])
+@pytest.mark.parametrize("more", [(), ("--accept-truncated",)])
+def test_pictures_cut_before_their_pixels(
+    run: Run, tmp_path: Path, make_scene: Any, suffix: str, more: tuple[str, ...]
+) -> None:
+    path = tmp_path / f"cut.{suffix}"
+    how = {"compression": "tiff_lzw"} if suffix == "tif" else {}  # libtiff writes the directory last
+    make_scene(200, 150).save(path, **how)
+    path.write_bytes(path.read_bytes()[:60])
+    assert run("encode", path, *more).complaint.endswith(f"cut.{suffix}: the file is cut off or damaged")
 
 
 def test_no_way_out_is_named_where_there_is_none(run: Run, tmp_path: Path, make_scene: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,25 @@ def test_from_photographs_to_a_picture(
     assert main(["encode", str(images / "0.png"), "-o", str(calo), "--pack", str(pack), "-q", "80"]) == 0
     assert main(["decode", str(calo), "-o", str(tmp_path / "out.png"), "--pack", str(pack)]) == 0
     assert Image.open(tmp_path / "out.png").size == (144, 96)
+
+
+def test_what_integers_may_lose_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given: dict[str, Any] = {}
+
+    def made(run: Path, out: Path, **options: Any) -> tuple[str, dict[str, Any]]:
+        given.update(options)
+        return "0123456789", {"steps": 7, "integer_loss": {"percent": 0.234, "pictures": 8}}
+
+    monkeypatch.setattr("calotype.lab.export.export_run", made)
+    export = ["lab", "export", str(tmp_path), "--out", str(tmp_path)]
+    assert main(export) == 0
+    assert (given["check"], given["most"]) == (None, 0.5)
+    assert "0.23 % of rate" in capsys.readouterr().out
+    assert main([*export, "--check", "photos", "--loss", "inf"]) == 0
+    assert (given["check"], given["most"]) == ([Path("photos")], math.inf)
+    assert main([*export, "--loss", "-1"]) == 2
 
 
 @pytest.mark.parametrize("error", [ExportError, Diverged])

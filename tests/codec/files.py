@@ -35,8 +35,8 @@ def chrm(values: tuple[float, ...]) -> bytes:
     return chunk(b"cHRM", struct.pack(">8I", *(round(value * 100_000) for value in values)))
 
 
-def cicp(primaries: int, transfer: int, full: int = 1) -> bytes:
-    return chunk(b"cICP", bytes([primaries, transfer, 0, full]))
+def cicp(primaries: int, transfer: int, full: int = 1, matrix: int = 0) -> bytes:
+    return chunk(b"cICP", bytes([primaries, transfer, matrix, full]))
 
 
 def iccp(profile: bytes) -> bytes:

@@ -182,6 +182,11 @@ def _() -> Notes:
     return picture.notes
 
 
+@case("PNG cICP with a matrix, which PNG does not have")
+def _() -> Notes:
+    return read(files.png(RGB, 8, 2, cicp(9, 16, matrix=9)), RGB).notes
+
+
 @case("PQ or HLG (HDR)")
 def _() -> Notes:
     assert read(files.png(RGB, 8, 2, cicp(9, 18))).notes

@@ -193,6 +193,18 @@ def test_numbers_of_h273(primaries: int, known: tuple[float, ...], transfer: int
     assert np.abs(shown(picture) - shown(expected))[RGB.min(axis=2) > 30].max() <= 7  # 2.2 is not quite sRGB
 
 
+@pytest.mark.parametrize("matrix", [1, 2, 6, 9, 255])
+@pytest.mark.parametrize("beside", [b"", iccp(SRGB), chunk(b"sRGB", b"\0"), gama(1.0)])
+def test_a_tag_with_a_matrix_is_left_out(matrix: int, beside: bytes) -> None:
+    """PNG has R, G and B: libpng and browsers pass such a tag over, so that the next in rank holds."""
+    with_tag, without = rgb_png(cicp(12, 13, matrix=matrix) + beside), rgb_png(beside)
+    assert np.array_equal(with_tag.pixels, without.pixels)
+    assert with_tag.icc == without.icc
+    note, *others = with_tag.notes
+    assert f"a matrix ({matrix})" in note
+    assert tuple(others) == without.notes
+
+
 def test_narrow_range_is_stretched() -> None:
     picture = rgb_png(cicp(1, 13, full=0))
     assert np.array_equal(picture.pixels, np.rint(np.clip((RGB - 16.0) * 255 / 219, 0, 255)))

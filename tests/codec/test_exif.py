@@ -165,6 +165,65 @@ def test_a_given_profile_must_be_for_the_picture() -> None:
         calotype.encode(PIXELS, exif="nothing")  # type: ignore[arg-type]
 
 
+NO_EXIF = [
+    b"junk",
+    b"Exif\0\0",
+    b"Exif\0\0junk",
+    b"II*\0",
+    b"II*\0\xff\0\0\0\0\0",
+    b"MM\0*\0\0\0\x08\0\x09",
+    b"\xff\xe1" * 9,
+]
+NO_XMP = [
+    "junk",
+    b"\0\1\2",
+    "<a>",
+    "<a/><b/>",
+    b"<a>\xff</a>",
+    '<?xml version="1.0" encoding="no"?><a/>',
+    "<!DOCTYPE a><a/>",
+]
+
+
+@pytest.mark.parametrize("give", [calotype.encode, lambda image, **o: files.saved(image, "CALO", **o)])
+def test_what_is_no_exif_or_xmp_is_refused(give: Any) -> None:
+    image = Image.fromarray(PIXELS)
+    for name, bad in (("exif", NO_EXIF), ("xmp", NO_XMP)):
+        for data in bad:
+            if data == exif_data.PREFIX:  # nothing at all
+                assert "exif" not in files.opened(give(image, exif=data)).info
+                continue
+            with pytest.raises(ValueError, match=f"^{name} is no ") as caught:
+                give(image, **{name: data})
+            assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("coding", ["utf-8", "utf-16", "utf-16-be"])
+def test_packets_as_programs_write_them_are_taken(coding: str) -> None:
+    """With and without the lines around them, the padding, and what JPEG puts before them."""
+    inner = '<x:xmpmeta xmlns:x="adobe:ns:meta/">é</x:xmpmeta>'
+    mark = "" if coding == "utf-16" else "\ufeff"
+    whole = (
+        f'<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n{inner}\n{" " * 2000}<?xpacket end="w"?>'
+    )
+    for text in (inner, whole):
+        data = (mark + text).encode(coding)
+        for given in (data, data + b"\0" * 8, b"http://ns.adobe.com/xap/1.0/\0" + data, bytearray(data)):
+            back = files.opened(calotype.encode(PIXELS, 100, xmp=given)).info["xmp"]
+            assert back == bytes(given).removeprefix(b"http://ns.adobe.com/xap/1.0/\0")
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_exif_without_an_end_is_taken() -> None:
+    fields = Image.Exif()
+    fields[ExifTags.Base.Orientation] = 3
+    data = fields.tobytes()[:-4]
+    assert (
+        files.opened(calotype.encode(PIXELS, 100, exif=bytearray(data))).getexif()[ExifTags.Base.Orientation]
+        == 3
+    )
+
+
 @pytest.mark.parametrize("dpi", [(300, 300), (72, 96), (1, 1200)])
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "BMP"])
 @pytest.mark.parametrize("with_exif", [False, True])
@@ -243,10 +302,35 @@ def test_what_has_no_place_is_named() -> None:
     assert any("comment" in note for note in Picture.from_pil(jpeg).notes)
     wide = opened_jpeg_with_density(2, 1)
     assert any("square" in note for note in Picture.from_pil(wide).notes)
-    iptc = b"Photoshop 3.0\0" + b"8BIM\x04\x04\0\0\0\0\0\x08\x1c\x02\x78\0\x03abc"
-    segment = b"\xff\xed" + (len(iptc) + 2).to_bytes(2, "big") + iptc
-    press = files.opened(files.saved(Image.fromarray(PIXELS), "JPEG", extra=segment))
-    assert any("IPTC" in note for note in Picture.from_pil(press).notes)
+
+
+def photoshop(resource: int) -> Image.Image:
+    """A JPEG with one of Photoshop's resources, 8 bytes long."""
+    data = (
+        b"Photoshop 3.0\0"
+        + b"8BIM"
+        + resource.to_bytes(2, "big")
+        + b"\0\0\0\0\0\x08"
+        + b"\x1c\x02\x78\0\x03abc"
+    )
+    segment = b"\xff\xed" + (len(data) + 2).to_bytes(2, "big") + data
+    return files.opened(files.saved(Image.fromarray(PIXELS), "JPEG", extra=segment))
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+def test_iptc_is_left_out_and_told(compression: str) -> None:
+    notes = ("left out: IPTC",)
+    assert Picture.from_pil(photoshop(0x0404)).notes == notes
+    tags = {33723: b"\x1c\x02\x78\0\x03abc"}
+    tiff = files.opened(files.saved(Image.fromarray(PIXELS), "TIFF", tiffinfo=tags, compression=compression))
+    assert Picture.from_pil(tiff).notes == notes
+    with pytest.warns(calotype.ConversionWarning, match="IPTC"):
+        data = calotype.encode(tiff, 100)
+    assert b"abc" not in data
+
+
+def test_other_resources_of_photoshop_are_no_iptc() -> None:
+    assert Picture.from_pil(photoshop(0x03ED)).notes == ()
 
 
 def test_metadata_of_nothing() -> None:

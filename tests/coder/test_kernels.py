@@ -39,6 +39,7 @@ def cxx() -> str:
     return need(os.environ.get("CXX", "g++"), "g++")
 
 
+@pytest.mark.slow  # compiling takes seconds; test_latents.py compares kernels as Python has them
 def test_kernels_of_this_machine(tmp_path: Path, cxx: str) -> None:
     assert kernels_of(str(build(tmp_path, cxx)), "200")[-1] == "portable"
 

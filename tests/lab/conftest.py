@@ -4,6 +4,7 @@ neighbours.
 
 from __future__ import annotations
 
+import copy
 import importlib
 import os
 import sys
@@ -25,8 +26,9 @@ torch.set_num_threads(1)
 
 
 # Of these another system's thin model runs the same code: TCM's sizes are one size when thin, attention is in
-# the mixture too, and Hu's wide layers are its narrow ones.
+# the mixture too, Hu's wide layers are its narrow ones, and JPEG AI's combination has three variants in it.
 REPEATED = {"liu2023-tcm-medium", "liu2023-tcm-large", "cheng2020-attention", "hu2020-high"}
+REPEATED |= {f"jpegai2023-{part}" for part in ("activation", "shuffle", "attention-cs")}
 
 
 def systems() -> list[Any]:
@@ -47,15 +49,23 @@ def picture(height: int, width: int, seed: int = 0) -> Tensor:
 def thin(name: str, seed: int = 0) -> LabModel:
     """A system with few channels and weights far enough from their start that latents are not all zero.
 
-    Not so what is run backwards too: a mixing that is nearly singular would not come back.
+    Not so what is run backwards too: a mixing that is nearly singular would not come back. It is made once
+    and copied; torch's generator goes on as if it had been made anew.
     """
+    model, state = _thin(name, seed)
+    torch.set_rng_state(state)
+    return copy.deepcopy(model)
+
+
+@cache
+def _thin(name: str, seed: int) -> tuple[LabModel, Tensor]:
     torch.manual_seed(seed)
     model = registry.build(name, **registry.entry(name).thin)
     with torch.no_grad():
         for key, p in model.named_parameters():
             if not key.startswith(("prior", "g_s", "flow")):
                 p += 0.05 * torch.randn_like(p)
-    return model.eval()
+    return model.eval(), torch.get_rng_state()
 
 
 @cache

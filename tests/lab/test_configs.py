@@ -17,7 +17,7 @@ CONFIGS = sorted((ROOT / "configs").glob("*.json"))
 DIARY = (ROOT / "docs" / "results" / "training" / "packs.md").read_text(encoding="utf-8")
 
 
-def job(*words: str) -> options.Job:
+def job(*words: str) -> options.Training:
     (found,) = options.jobs(options.parser("train").parse_args([*words, "--out", "run"]))
     return found
 

@@ -99,9 +99,9 @@ def test_every_system_learns(name: str) -> None:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         losses.append(float(loss.detach()))
-        if max(losses[-2:]) < 0.9 * losses[0]:  # twice: early steps are rough
+        if max(losses[-2:]) < 0.95 * losses[0]:  # twice: early steps are rough
             break
-    assert min(losses[-4:]) < 0.95 * losses[0]
+    assert min(losses[-2:]) < 0.95 * losses[0]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from calotype.lab.analysis.complexity import macs, parameters
 from calotype.lab.layers.conv import conv
-from calotype.lab.layers.restormer import GDFN, MDTA, TAM, ChannelNorm, TransformerBlock
+from calotype.lab.layers.restormer import GDFN, MDTA, TAM, PositionNorm, TransformerBlock
 
 torch.set_num_threads(1)
 
@@ -72,7 +72,7 @@ def test_parameters_of_a_block(width: int, heads: int, gamma: float, count: int)
 
 def test_norm_is_over_the_channels_of_one_position() -> None:
     torch.manual_seed(0)
-    norm, x = ChannelNorm(6).double(), torch.randn(2, 6, 3, 4, dtype=torch.float64)
+    norm, x = PositionNorm(6).double(), torch.randn(2, 6, 3, 4, dtype=torch.float64)
     with torch.no_grad():
         norm.weight.copy_(torch.arange(6) + 1.0)
         norm.bias.copy_(torch.arange(6) - 2.0)

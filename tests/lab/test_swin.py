@@ -22,6 +22,7 @@ from calotype.lab.models.zhu2022 import slice_widths
 from .conftest import picture, thin
 
 SIZES = [(8, 8), (16, 24), (12, 20), (9, 8), (5, 3), (1, 1), (1, 17), (13, 12)]
+QUICK = [(8, 8), (9, 8), (5, 3), (1, 1), (1, 17), (13, 12)]
 
 
 def attention(window: int, shifted: bool) -> WindowAttention:
@@ -58,7 +59,9 @@ def plain_loop(layer: WindowAttention, x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("shifted", [False, True])
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    "size", [pytest.param(size, marks=[] if size in QUICK else [pytest.mark.slow]) for size in SIZES]
+)
 def test_attention_equals_a_loop_over_positions(size: tuple[int, int], shifted: bool) -> None:
     layer = attention(8 if min(size) < 13 else 4, shifted)
     x = torch.randn(1, 6, *size, dtype=torch.float64)

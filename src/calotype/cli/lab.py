@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import math
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from calotype.cli import FAILURE, USAGE
 from calotype.cli.options import count, number, pair, parser
@@ -109,6 +111,20 @@ def _export(arguments: list[str]) -> int:
         metavar="KEY=TEXT",
         help="for the training record, such as sources='CLIC 2025 (Unsplash)'",
     )
+    add(
+        "--check",
+        nargs="+",
+        type=Path,
+        metavar="FOLDER",
+        help="photographs to measure on what integers lose; default: those that the run held out",
+    )
+    add(
+        "--loss",
+        type=number(0, math.inf),
+        default=0.5,
+        metavar="PERCENT",
+        help="of rate that integers may lose at equal PSNR; default: 0.5; inf lets any pack pass",
+    )
     given = options.parse_args(arguments)
     notes = dict(pair(text) for text in given.note)
 
@@ -124,11 +140,20 @@ def _export(arguments: list[str]) -> int:
             batches=given.batches,
             name=given.name,
             record=record,
+            check=given.check,
+            most=given.loss,
             progress=progress,
         )
     size = sum(file.stat().st_size for file in given.out.iterdir())
-    print(f"{given.out}: pack {identity[:8]}, {size / 1e6:.1f} MB, {training['steps']} steps")
+    print(
+        f"{given.out}: pack {identity[:8]}, {size / 1e6:.1f} MB, {training['steps']} steps{_lost(training)}"
+    )
     return 0
+
+
+def _lost(training: dict[str, Any]) -> str:
+    percent = training["integer_loss"]["percent"]
+    return "" if percent is None else f"; integers lose {percent:.2f} % of rate against float32"
 
 
 def _promote(arguments: list[str]) -> int:

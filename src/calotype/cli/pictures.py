@@ -32,9 +32,14 @@ _RAW_NAMES = frozenset({
 _AVIF = (b"avif", b"avis")
 _HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
-#: What Pillow says of files that it reads in part when it is told to.
+#: What Pillow says of files that it reads in part when it is told to,
 _IN_PART = ("image file is truncated", "cannot load this image")
+#: and of those of which it shows nothing then.
+_NOTHING = ("not enough image data", "truncated file read")
 _CUT = "the file is cut off or damaged"
+_JPEG2000 = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
+#: Files that say what they are, though Pillow finds no picture in them.
+_MAGIC = (b"GIF8", b"II*\0", b"MM\0*", b"icns", b"8BPS", b"qoif", *_JPEG2000)
 
 # Whether Pillow takes truncated files is a setting of the whole process.
 _tolerance = threading.Lock()
@@ -67,11 +72,14 @@ def read_picture(
                 with contextlib.suppress(DamageError), _image(io.BytesIO(mended[0]), source) as image:
                     picture = Picture.from_pil(image, frame)
                     return replace(picture, notes=(*picture.notes, mended[1]))
-            if not accept_truncated:
-                if hint and any(words in str(error) for words in _IN_PART):
-                    raise DamageError(f"{_CUT}; {hint}") from error
-                raise
-            return _truncated(data, source, frame)
+            said = str(error).lower()
+            if any(words in said for words in _NOTHING) or data.startswith(_JPEG2000):
+                raise DamageError(_CUT) from error
+            if accept_truncated:
+                return _truncated(data, source, frame)
+            if any(words in said for words in _IN_PART):
+                raise DamageError(f"{_CUT}; {hint}" if hint else _CUT) from error
+            raise
 
 
 def _truncated(data: bytes, source: str, frame: int | None) -> Picture:
@@ -112,12 +120,14 @@ def _image(stream: IO[bytes], source: str) -> Image.Image:
             return _heif(stream)
         if head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")):  # it says what it is, but
             raise DamageError("the picture is damaged or cannot be read") from error
+        if head.startswith(_MAGIC):
+            raise DamageError(_CUT) from error
         raise ImageError("not a picture, or of a format that Pillow does not read") from error
     except Image.DecompressionBombError as error:
         raise LimitError(f"{error} --max-pixels allows more") from error
     except (OSError, MemoryError) as error:
-        if isinstance(error, OSError) and head[:4] == b"RIFF" and head[8:12] == b"WEBP" and not error.errno:
-            raise DamageError(_CUT) from error  # Pillow speaks of a decoder that it could not create
+        if isinstance(error, OSError) and not error.errno:  # Pillow's own, and not of the file system
+            raise DamageError(_CUT) from error
         raise
     except Exception as error:  # Pillow's readers may raise anything for damaged data
         raise DamageError(f"the picture is damaged: {str(error) or type(error).__name__}") from error

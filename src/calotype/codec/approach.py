@@ -9,7 +9,9 @@ that the file has the size that its quality stands for. Pixels alone would not d
 
 from __future__ import annotations
 
+import math
 import threading
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +20,9 @@ from calotype.bitstream import tile_count
 from calotype.codec.analysis import Analysis
 from calotype.codec.choice import Choice
 from calotype.codec.latents import Floats, Latents, Networks
-from calotype.codec.mixed import Decision, Mixture, Stored
+from calotype.codec.mixed import TRIAL, Decision, Mixture, Stored, stored
 from calotype.codec.pixels import tile_pixels
+from calotype.codec.rate import TOLERANCE
 from calotype.codec.traits import Traits
 from calotype.coder import encode_pixels
 
@@ -29,12 +32,36 @@ LATE = 0.5
 """How far on the way drawings may be pixels near theirs."""
 NEAR_WORTH = 1.0
 """Bits that a squared error of 1 is worth in the pixels of drawings that are near theirs."""
-TRIAL = 1e12
-"""Bits that no tile takes: with a limit one way to code is tried, not all that are close."""
+STEPS = (5, 3, 1)
+"""Between the values that pixels of photographs may have."""
+PART = 8
+"""A tile of a photograph is judged by one of so many parts."""
 WORTHS = np.exp2(np.arange(-10, 8, 1 / 32))
 """Those that are tried for a picture, in bits."""
+FILLED, TRIALS = 4, 8
+"""Tiles that get what room is left, and how often a worth of their errors is tried for each."""
 
-_Forms = tuple[dict[int, list[Stored]], NDArray[np.float64], NDArray[np.float64]]  # by tile; bits, errors
+Figures = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Form:
+    """A way to store a tile as pixels: as they are, or in steps, with what that takes by estimate.
+
+    stored: the bytes; None as long as they are not made
+    """
+
+    bits: float
+    error: float
+    step: int = 1
+    stored: Stored | None = None
+
+    @classmethod
+    def of(cls, made: Stored) -> Form:
+        return cls(8 * len(made.data), made.error, stored=made)
+
+
+_Forms = tuple[dict[int, list[Form]], Figures, Figures]  # by tile; bits, errors
 
 
 class Approach(Mixture):
@@ -48,7 +75,9 @@ class Approach(Mixture):
         self.drawings = set(self.suspects)
         self.suspects = list(range(tile_count(analysis.header)))
         self._shown: tuple[tuple[int, bool], _Forms] | None = None
-        self._fixed: dict[int, list[Stored]] = {}
+        self._fixed: dict[int, list[Form]] = {}
+        self._made: dict[tuple[int, int], Stored] = {}
+        self._way: bytes | None = None
         self.move(quality)
         analysis.keep()
 
@@ -57,26 +86,105 @@ class Approach(Mixture):
         self.share = (quality - FROM) / (100 - FROM)
         self._decisions.clear()
 
+    @property
+    def quality(self) -> float:
+        """Where this is on the way."""
+        return round(FROM + (100 - FROM) * min(max(self.share, 0.0), 1.0), 2)
+
     def integers(self, networks: Networks, tile: int, y: Floats) -> Latents:
         """Those that were decided on; they stay, for the next quality."""
         return self._coded[networks.level.number, tile]
 
+    def fit(self, networks: Networks, room: int) -> bool:
+        """Decide at a level so that what the tiles take comes near to ``room`` bytes, and not above.
+
+        False if the least is too much. Where on the way that is, ``quality`` tells.
+        One worth of an error picks forms. What is left goes to the tiles with the largest errors, the last
+        of which become pixels that are as near as there is room for.
+        """
+        self.share = 1.0  # all forms
+        forms, bits, errors = self._seen(networks)
+        most, rows = 8.0 * room, np.arange(len(bits))
+        for worth in (*WORTHS[::-1], 0.0):
+            picked = _cheapest(bits, errors, worth)
+            taken, missed = bits[rows, picked], errors[rows, picked]
+            if taken.sum() > most:
+                continue
+            chosen = self._make(forms, picked)
+            for tile, found in chosen.items():
+                taken[tile], missed[tile] = 8 * len(found.data), found.error
+            if taken.sum() <= most:
+                break
+        else:
+            return False
+        for tries in (len(bits) + FILLED, FILLED):
+            for tile in np.argsort(-missed)[:tries].tolist():
+                left = most - taken.sum()
+                if left < TOLERANCE / 2 * most:
+                    break
+                if tries > FILLED:
+                    better = self._within(forms[tile], tile, taken[tile] + left)
+                else:
+                    better = self._between(tile, taken[tile] + left)
+                if better and better.error < missed[tile]:
+                    chosen[tile], taken[tile], missed[tile] = better, 8 * len(better.data), better.error
+        self._decisions[networks.level.number] = Decision(chosen)
+        first = bits[rows, _cheapest(bits, errors, self._lowest(networks))].sum()
+        self.share = float(np.log(taken.sum() / first) / np.log(_exact(bits, errors) / first))
+        return True
+
+    def _within(self, forms: list[Form], tile: int, most: float) -> Stored | None:
+        """The best form of a tile that takes at most so many bits."""
+        made = (self._made_of(tile, form) for form in forms if form.bits <= most)
+        return min((s for s in made if 8 * len(s.data) <= most), key=lambda s: s.error, default=None)
+
+    def _between(self, tile: int, most: float) -> Stored | None:
+        """A tile as the pixels nearest to its own that take at most so many bits."""
+        original, best = self._original(tile), None
+        exact = self._made_of(tile, self._fixed[tile][-1])
+        low, high = np.log2(WORTHS[[0, -1]])
+        for _ in range(TRIALS):
+            worth = (low + high) / 2
+            found = stored(original, exact, worth=2.0**worth)
+            bits = 8 * len(found.data) if found else math.inf
+            if bits <= most and (best is None or (found and found.error < best.error)):
+                best = found
+            if (1 - TOLERANCE) * most <= bits <= most:
+                break
+            low, high = (worth, high) if bits <= most else (low, worth)
+        return best
+
     def _decide(self, networks: Networks) -> Decision:
+        forms, bits, errors = self._seen(networks)
+        lowest = self._lowest(networks)
+        return Decision(self._make(forms, pick(bits, errors, lowest, self.share)))
+
+    def _make(self, forms: dict[int, list[Form]], picked: NDArray[np.int64]) -> dict[int, Stored]:
+        """The tiles that are pixels where so is picked."""
+        chosen = [(tile, forms[tile][k - 1]) for tile, k in enumerate(picked) if k]
+        made = self.analysis.pool.map(lambda one: self._made_of(*one), chosen)
+        return {tile: found for (tile, _), found in zip(chosen, made)}
+
+    def _lowest(self, networks: Networks) -> float:
         # Photographs at 95 are latents throughout, whatever an error is worth.
-        lowest = self._worths.at(networks.level.number) if self.drawings else 0.0
+        return self._worths.at(networks.level.number) if self.drawings else 0.0
+
+    def _seen(self, networks: Networks) -> _Forms:
         key = networks.level.number, bool(self.drawings) and self.share >= LATE
         if self._shown is None or self._shown[0] != key:
             self._coded.clear()
-            self._shown = key, self._look(networks, lowest)
-        forms, bits, errors = self._shown[1]
-        picked = pick(bits, errors, lowest, self.share)
-        return Decision({t: forms[t][k - 1] for t, k in enumerate(picked) if k})
+            self._shown = key, self._look(networks, self._lowest(networks))
+        return self._shown[1]
 
     def _look(self, networks: Networks, lowest: float) -> _Forms:
         """What each tile takes in each of its forms."""
-        forms: dict[int, list[Stored]] = {}
+        forms: dict[int, list[Form]] = {}
         latents: dict[int, tuple[int, float]] = {}
         lock = threading.Lock()
+        photos = [tile for tile in self.suspects if tile not in self.drawings]
+        if photos and self._way is None:  # one for all
+            middle = self._original(photos[len(photos) // 2])
+            self._way = encode_pixels(middle, most=TRIAL)[0]
 
         def look(tile: int) -> None:
             as_latents = self._as_latents(networks, tile)
@@ -92,49 +200,72 @@ class Approach(Mixture):
         for tile in self.suspects:
             bits[tile, 0], errors[tile, 0] = latents[tile]
             for k, form in enumerate(forms[tile], 1):
-                bits[tile, k], errors[tile, k] = 8 * len(form.data), form.error
+                bits[tile, k], errors[tile, k] = form.bits, form.error
         return forms, bits, errors
 
-    def _forms(self, tile: int, lowest: float, cost: float) -> list[Stored]:
+    def _forms(self, tile: int, lowest: float, cost: float) -> list[Form]:
         """The ways to store a tile as pixels, without loss last."""
-        original = tile_pixels(self.analysis.pixels, self.analysis.header, tile)
-        drawing = tile in self.drawings
+        if tile not in self.drawings:
+            if tile not in self._fixed:
+                self._fixed[tile] = self._estimated(tile)
+            return self._fixed[tile]
+        original = self._original(tile)
         if tile not in self._fixed:
             exact = Stored(encode_pixels(original, most=TRIAL)[0], 0)
             self._exact[tile] = np.inf, exact
-            tried = (3,) if drawing else (3, 5)
-            self._fixed[tile] = [*(_near(original, step, exact, 0.0) for step in tried), exact]
-        *found, exact = self._fixed[tile]
-        if drawing and self.share >= LATE:
-            found.append(_near(original, 1, exact, NEAR_WORTH))
-        if drawing and (near := self._as_pixels(tile, lowest, cost)):  # what quality 95 may have
-            found.append(near)
-        return [*found, exact]
+            self._fixed[tile] = [Form.of(made) for made in (stored(original, exact, 3), exact) if made]
+        *found, last = self._fixed[tile]
+        if self.share >= LATE and last.stored and (late := stored(original, last.stored, 1, NEAR_WORTH)):
+            found.append(Form.of(late))
+        if near := self._as_pixels(tile, lowest, cost):  # what quality 95 may have
+            found.append(Form.of(near))
+        return [*found, last]
+
+    def _estimated(self, tile: int) -> list[Form]:
+        """The forms of a tile of a photograph, by rows in its middle."""
+        original = self._original(tile)
+        rows = -(-len(original) // PART)
+        top = (len(original) - rows) // 2
+        part, scale = original[top : top + rows], len(original) / rows
+        forms = []
+        for step in STEPS:
+            data, _ = encode_pixels(part, step, self._way)
+            error = (step * step - 1) / 12 * original.size * (3 // original.shape[2])
+            forms.append(Form(8 * len(data) * scale, error, step))
+        return forms
+
+    def _made_of(self, tile: int, form: Form) -> Stored:
+        """The bytes of a form, made once."""
+        if form.stored:
+            return form.stored
+        if (tile, form.step) not in self._made:
+            like = Stored(self._way or b"", 0)
+            made = stored(self._original(tile), like, form.step)
+            assert made is not None, "without a limit there is a stream"
+            self._made[tile, form.step] = made
+        return self._made[tile, form.step]
+
+    def _original(self, tile: int) -> NDArray[np.uint8]:
+        return tile_pixels(self.analysis.pixels, self.analysis.header, tile)
 
 
-def _near(original: NDArray[np.uint8], step: int, exact: Stored, worth: float) -> Stored:
-    """A tile's pixels [h, w, C] with errors: in steps, or as a squared error is worth bits."""
-    channels = 3 // original.shape[2]  # of three equal ones each error counts three times
-    data, coded = encode_pixels(original, step, exact.data, worth * channels)
-    error = int(np.square(coded.astype(np.int32) - original).sum(dtype=np.int64))
-    return Stored(data, channels * error)
-
-
-def pick(
-    bits: NDArray[np.float64], errors: NDArray[np.float64], lowest: float, share: float
-) -> NDArray[np.int64]:
+def pick(bits: Figures, errors: Figures, lowest: float, share: float) -> NDArray[np.int64]:
     """Which form of each tile, [tiles], makes a file whose size is so far on the way from what the lowest
     worth of an error gives to no loss.
 
     bits, errors: [tiles, forms], one of each tile without error; infinite bits for a form that it lacks
     share:        0 to 1, of the way between the logarithms of the sizes
     """
-    exact = np.where(errors == 0, bits, np.inf).min(1).sum()
+    exact = _exact(bits, errors)
     picks = [_cheapest(bits, errors, worth) for worth in (lowest, *(lowest + WORTHS))]
     sizes = np.array([np.take_along_axis(bits, forms[:, None], 1).sum() for forms in picks])
     goal = sizes[0] ** (1 - share) * exact**share
     return picks[int(np.abs(np.log(sizes / goal)).argmin())]
 
 
-def _cheapest(bits: NDArray[np.float64], errors: NDArray[np.float64], worth: float) -> NDArray[np.int64]:
+def _exact(bits: Figures, errors: Figures) -> float:
+    return float(np.where(errors == 0, bits, np.inf).min(1).sum())
+
+
+def _cheapest(bits: Figures, errors: Figures, worth: float) -> NDArray[np.int64]:
     return np.asarray((bits + worth * errors).argmin(1), np.int64)

@@ -73,13 +73,15 @@ def meaning(image: Image.Image) -> Meaning:
     info = image.info
     profile = info.get("icc_profile")
     profile = bytes(profile) if isinstance(profile, (bytes, bytearray)) and profile else None
+    notes: tuple[str, ...] = ()
     if image.format == "PNG" and (code := _png_code(image)) is not None:
-        return _from_code(code[0], code[1], narrow=not code[3], word="the cICP tag")
+        if not code[2]:
+            return _from_code(code[0], code[1], narrow=not code[3], word="the cICP tag")
+        notes += (f"the cICP tag says a matrix ({code[2]}), which PNG does not have; the tag is left out",)
     if profile is None and image.format in _UNREAD:
         profile = _UNREAD[image.format](image)
-    notes: tuple[str, ...] = ()
     if image.format in ("AVIF", "HEIF") and b"tmap" in boxes.brands(source.head(image)):
-        notes = (GAIN_MAP,)
+        notes += (GAIN_MAP,)
     if profile is not None:
         return Meaning(profile, notes=notes)
     if image.format in ("AVIF", "HEIF") and (code := _nclx(image)) is not None:
@@ -87,7 +89,8 @@ def meaning(image: Image.Image) -> Meaning:
         return replace(said, notes=said.notes + notes)
     if "srgb" in info or image.format in ("AVIF", "HEIF"):
         return Meaning(notes=notes)
-    return _from_gamma(info.get("gamma"), info.get("chromaticity"))
+    said = _from_gamma(info.get("gamma"), info.get("chromaticity"))
+    return replace(said, notes=notes + said.notes)
 
 
 def settle(image: Image.Image, said: Meaning) -> Settled:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 import math
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from calotype.codec.latents import Floats, Networks
 from calotype.codec.levels import Ladder
 from calotype.codec.mixed import Mixture
 from calotype.codec.pack import Pack
-from calotype.codec.pixels import NO_PACK, TILE, write_alpha, write_whole
+from calotype.codec.pixels import NO_PACK, PAGE, TILE, write_alpha, write_whole
 from calotype.codec.proof import Proof
 from calotype.codec.rate import Target
 from calotype.codec.threads import default_threads
@@ -36,8 +37,14 @@ from calotype.errors import LimitError
 DEFAULT_QUALITY = 80.0
 """Where photographs look flawless at normal viewing distance; a plain map gives about as much."""
 MAX_EFFORT = 9
+CHUNK = 9
+"""Most bytes of a tile's chunk beside its payload."""
 NEAR_STEPS = 499
 """Qualities that are tried between the levels and no loss, a hundredth apart."""
+FEW = 0.03
+"""How much below a size is near enough beyond the levels: smaller tiles come nearer, and cost something."""
+SEVERAL = 12
+"""Tiles that a picture is to have if some of them are to be better than others."""
 PERFECT: dict[rate.Kind, float] = {"psnr": math.inf, "ms_ssim": 1.0, "ssimulacra2": 100.0}
 """How like the original a picture without loss is."""
 
@@ -105,7 +112,7 @@ def encode(
         raise ValueError(f"effort must be a whole number from 0 to {MAX_EFFORT}, is {effort}")
     if lossless or quality == 100:
         with tiles.pool(threads or default_threads()) as pool:
-            return _without_loss(picture, tile or TILE, pool, limits)
+            return _without_loss(picture, tile, pool, limits)
     loaded = library.load(pack)
     if effort and loaded.manifest.distortion != "mse":
         raise ValueError(
@@ -143,28 +150,38 @@ def encode(
             mixture = mixed.suited(mixture, level, finer)
         exposure = _Exposure(picture, mixture, limits)
         if target is not None:
-            found = exposure.search(target, ladder)
+            found = exposure.meet(target, ladder)
             if found.reached is not None and target.is_met(found.reached):
                 return found
-            whole = _without_loss(picture, tile or TILE, pool, limits)
+            whole = _without_loss(picture, tile, pool, limits)
             if target.limits_size and target.miss(_of_size(target, whole.data, picture)) <= 0:
                 return replace(whole, reached=_of_size(target, whole.data, picture))
-            finest = mixture.analysis.tiled(side_near)
-            approach = Approach(finest, Choice(finest, effort), traits, FROM)
-            closer = _Exposure(picture, approach, limits).search_near(approach, target, ladder)
-            if target.limits_size:  # what its smaller tiles cost, 1 % or less, is no gain
-                better = closer is not None and len(closer.data) > (1 + rate.TOLERANCE) * len(found.data)
-                return closer if closer and better else found
-            if closer and len(closer.data) < len(whole.data):
-                return closer
-            return replace(whole, reached=PERFECT[target.kind])
+            sides = [side_near] + ([] if tile else [_small(side_near, header)])
+            if target.limits_size and mixture.suspects:  # pages may be better in tiles that are large
+                sides.insert(0, mixture.analysis.header.tile)
+            for side in dict.fromkeys(sides):
+                finest = mixture.analysis.tiled(side)
+                approach = Approach(finest, Choice(finest, effort), traits, FROM)
+                near_end = _Exposure(picture, approach, limits)
+                if not target.limits_size:
+                    closer = near_end.search_near(approach, target, ladder)
+                    fits = closer is not None and len(closer.data) < len(whole.data)
+                    return closer if closer and fits else replace(whole, reached=PERFECT[target.kind])
+                closer = near_end.fill(approach, target)
+                # What smaller tiles cost, 1 % or less, is no gain.
+                if closer and len(closer.data) > (1 + rate.TOLERANCE) * len(found.data):
+                    found = closer
+                if found.reached is not None and found.reached > (1 - FEW) * target.value:
+                    break
+            return found
         data, note = exposure.file(level), exposure.mixture.note(level)
         return Encoded(data, level, near or min(ladder.quality_of(level), FROM), None, note)
 
 
-def _without_loss(picture: Picture, tile: int, pool: Executor, limits: Limits | None) -> Encoded:
+def _without_loss(picture: Picture, tile: int | None, pool: Executor, limits: Limits | None) -> Encoded:
     """The file of a picture all of whose tiles are its pixels."""
-    header = Header(picture.width, picture.height, 0, NO_PACK, tile, picture.grey)
+    side = tile or (PAGE if Traits.of(picture.pixels, TILE).is_page() else TILE)
+    header = Header(picture.width, picture.height, 0, NO_PACK, side, picture.grey)
     out, p = io.BytesIO(), picture
     alpha = write_alpha(p.alpha, header)
     with StreamWriter(out, header, p.icc, p.exif, p.xmp, alpha, limits=limits) as writer:
@@ -176,6 +193,13 @@ def _of_size(target: Target, data: bytes, picture: Picture) -> float:
     """What a target says of the size of a file: bytes or bits per pixel."""
     size = float(len(data))
     return size if target.kind == "size" else 8 * size / (picture.width * picture.height)
+
+
+def _small(side: int, header: Header) -> int:
+    """The side of tiles, or a smaller one, of which a picture has at least SEVERAL."""
+    while side > 64 and tile_count(replace(header, tile=side)) < SEVERAL:
+        side //= 2
+    return side
 
 
 class _Exposure:
@@ -222,7 +246,33 @@ class _Exposure:
             return _of_size(target, data, self.picture)
         return Proof(self.mixture, self.networks(level)).likeness(target.kind)
 
-    def search(self, target: Target, ladder: Ladder) -> Encoded:
+    def meet(self, target: Target, ladder: Ladder) -> Encoded:
+        """The same as `search`, for sizes more closely: where a tile that turns from latents to pixels makes
+        files jump, tiles stay what they are below the jump.
+        """
+        if not (target.limits_size and self.mixture.suspects):
+            return self.search(target, ladder)
+        try:
+            found = self.search(target, ladder)
+        except LimitError:  # what costs least is too large; what is smallest may not be
+            self.mixture.hold(())
+            return self.search(target, ladder)
+        if found.reached is None or target.accepts(found.reached):
+            return found
+        networks = self.networks(found.level)
+        held, error = self.mixture.decide(networks), self.error(networks)
+        self.mixture.hold(held)
+        with suppress(LimitError):
+            other = self.search(target, ladder, found.level)
+            if self.error(self.networks(other.level)) < error:
+                return other
+        return found
+
+    def error(self, networks: Networks) -> float:
+        """How far the picture at a level is from the original, in negative dB."""
+        return -Proof(self.mixture, networks).likeness("psnr")
+
+    def search(self, target: Target, ladder: Ladder, start: int | None = None) -> Encoded:
         """The file that meets a target; that of the highest level where all have too little.
 
         Raises LimitError when none does for another reason.
@@ -238,7 +288,7 @@ class _Exposure:
 
         self.analysis.keep()
         try:
-            level = rate.search(measure, target, top, steep=bool(self.mixture.suspects))
+            level = rate.search(measure, target, top, steep=bool(self.mixture.suspects), start=start)
         except LimitError:
             if target.miss(reached.get(top, math.inf)) >= 0:
                 raise
@@ -247,6 +297,23 @@ class _Exposure:
         # Levels beyond that of 95 have no quality of their own.
         quality = min(ladder.quality_of(level), FROM)
         return Encoded(data, level, quality, reached[level], self.mixture.note(level))
+
+    def fill(self, approach: Approach, target: Target) -> Encoded | None:
+        """The file at the highest level with as many and as good tiles of pixels as a size has room for.
+
+        None if that level is too large without any.
+
+        approach: the mixture
+        """
+        level, out = self.analysis.pack.manifest.max_level, io.BytesIO()
+        head = self.writer(out, self.analysis.header)
+        pixels = self.picture.width * self.picture.height
+        most = target.value if target.kind == "size" else target.value * pixels / 8
+        chunks = CHUNK * tile_count(self.analysis.header)
+        if not approach.fit(self.networks(level), int(most) - head.bytes_written - chunks):
+            return None
+        data = self.file(level)
+        return Encoded(data, level, approach.quality, self.figure(target, level, data))
 
     def search_near(self, approach: Approach, target: Target, ladder: Ladder) -> Encoded | None:
         """The file between the levels and no loss that meets a target; None when that is not there.

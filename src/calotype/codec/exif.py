@@ -52,7 +52,12 @@ def bare(data: bytes | None) -> bytes | None:
     """EXIF data without what JPEG puts before them."""
     while data is not None and data.startswith(PREFIX):
         data = data[len(PREFIX) :]
-    return data or None
+    return bytes(data) if data else None
+
+
+def is_readable(data: bytes) -> bool:
+    """Whether other programs would find a first directory in EXIF data, without prefix."""
+    return _entries(data + bytes(4)) is not None  # some writers end with the last field
 
 
 def _stored(image: Image.Image) -> bytes | None:

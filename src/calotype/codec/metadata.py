@@ -91,14 +91,23 @@ def _left_out(image: Image.Image) -> tuple[str, ...]:
 
 
 def given(exif: ExifLike, xmp: bytes | str | Keep | None, own: Metadata) -> Metadata:
-    """The metadata that a caller asks for, in place of a picture's own: None or nothing leaves them out."""
+    """The metadata that a caller asks for, in place of a picture's own: None or nothing leaves them out.
+
+    Raises ValueError for what readers of EXIF or XMP would not take for that."""
     if not isinstance(exif, str):
-        data = exif_data.of(exif) if isinstance(exif, Image.Exif) else exif
-        own = replace(own, exif=exif_data.bare(data))
+        data = exif_data.bare(exif_data.of(exif) if isinstance(exif, Image.Exif) else exif)
+        if data is not None and not exif_data.is_readable(data):
+            raise ValueError(
+                'exif is no EXIF data: a TIFF header ("II*" or "MM"), with or without "Exif" before it'
+            )
+        own = replace(own, exif=data)
     elif exif != "keep":
         raise ValueError("exif must be bytes, a PIL.Image.Exif or None")
     if xmp != "keep":
-        own = replace(own, xmp=(xmp.encode("utf-8") if isinstance(xmp, str) else xmp) or None)
+        packet = xmp_data.bare(xmp)
+        if packet is not None and not xmp_data.is_readable(packet):
+            raise ValueError("xmp is no XMP packet: it is not well-formed XML")
+        own = replace(own, xmp=packet)
     return own
 
 

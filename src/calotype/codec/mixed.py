@@ -7,8 +7,9 @@ in bits is that of the picture's own latents at the level.
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +39,8 @@ SPARE = 3.0
 BLURRED = 255**2 / 10**2.8
 """A mean squared error (28 dB) of a drawing beyond which people are told."""
 NOTE = "text or lines in the picture are blurred at this quality; a higher one or lossless keeps them sharp"
+TRIAL = 1e12
+"""Bits that no tile takes: with a limit one way to code is tried, not all that are close."""
 EDGE = 16
 """Pixels at the edges of a tile where its latents alone do not say what the picture will look like."""
 
@@ -89,6 +92,7 @@ class Mixture:
         self._coded: dict[tuple[int, int], Latents] = {}
         self._decisions: dict[int, Decision] = {}
         self._worths = Worths(analysis, self._least_drawn(by_tile))
+        self._held: set[int] | None = None
         if self.suspects:
             analysis.keep()
 
@@ -98,6 +102,11 @@ class Mixture:
         if level not in self._decisions:  # a search and the file ask for the same one
             self._decisions[level] = self._decide(networks) if self.suspects else Decision({})
         return self._decisions[level].stored
+
+    def hold(self, tiles: Iterable[int] | None) -> None:
+        """From now on these tiles are pixels at all levels, and no others; with None it is decided again."""
+        self._held = None if tiles is None else set(tiles)
+        self._decisions.clear()
 
     def gain(self, level: int) -> float:
         """Bits, and errors in bits, that pixels save at a level that was decided."""
@@ -114,17 +123,21 @@ class Mixture:
 
     def _decide(self, networks: Networks) -> Decision:
         worth_of_error = self._worths.at(networks.level.number)
-        decision, lock = Decision({}), threading.Lock()
+        decision, lock, held = Decision({}), threading.Lock(), self._held or ()
         self._coded.clear()
 
         def best(tile: int) -> None:
             bits, error = self._as_latents(networks, tile)
             cost = bits + worth_of_error * error
-            found = self._as_pixels(tile, worth_of_error, cost)
+            free, found = self._held is None, None
+            if free:
+                found = self._as_pixels(tile, worth_of_error, cost)
+            elif tile in held:
+                found = self._near_pixels(tile, worth_of_error)
             left = cost - _cost(found, worth_of_error) if found else 0.0
             box = tile_box(self.analysis.header, tile)
             with lock:
-                if found and left > 0:
+                if found and (left > 0 or not free):
                     decision.stored[tile] = found
                     decision.gain += left
                     error = found.error
@@ -147,16 +160,16 @@ class Mixture:
         if exact is None or not worth_of_error:
             return exact
         least = min(cost, 8 * len(exact.data))
-        # Of three equal channels each error counts three times.
-        channels = 3 // original.shape[2]
-        data, coded = encode_pixels(
-            original, like=exact.data, worth=CARE * worth_of_error * channels, most=CARE * least
-        )
-        if not data:
-            return exact
-        difference = coded.astype(np.int32) - original
-        near = Stored(data, channels * int(np.square(difference).sum(dtype=np.int64)))
-        return min(near, exact, key=lambda way: _cost(way, worth_of_error))
+        near = stored(original, exact, worth=CARE * worth_of_error, most=CARE * least)
+        return min(near or exact, exact, key=lambda way: _cost(way, worth_of_error))
+
+    def _near_pixels(self, tile: int, worth_of_error: float) -> Stored:
+        """A tile as pixels whose errors are worth so much; exactly where that takes less."""
+        original = tile_pixels(self.analysis.pixels, self.analysis.header, tile)
+        exact = self._exact.get(tile, (0.0, None))[1] or Stored(encode_pixels(original, most=TRIAL)[0], 0)
+        self._exact[tile] = math.inf, exact
+        near = stored(original, exact, worth=CARE * worth_of_error)
+        return near if near and len(near.data) < len(exact.data) else exact
 
     def _as_latents(self, networks: Networks, tile: int) -> tuple[int, float]:
         """Bits and squared error of a tile as latents, looked at alone."""
@@ -186,6 +199,18 @@ class Mixture:
         side = self.analysis.header.tile // tiles.STRIDE
         row, column = traits.least_drawn()
         return Box(column * side, row * side, (column + 1) * side, (row + 1) * side)
+
+
+def stored(
+    original: UInt8Array, exact: Stored, step: int = 1, worth: float = 0.0, most: float = math.inf
+) -> Stored | None:
+    """A tile's pixels [h, w, C] with errors: in steps, or as a squared error is worth bits. None when that
+    costs more than ``most``.
+    """
+    channels = 3 // original.shape[2]  # of three equal ones each error counts three times
+    data, coded = encode_pixels(original, step, exact.data, worth * channels, most)
+    error = int(np.square(coded.astype(np.int32) - original).sum(dtype=np.int64))
+    return Stored(data, channels * error) if data else None
 
 
 def _cost(way: Stored, worth_of_error: float) -> float:

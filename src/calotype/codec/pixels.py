@@ -25,6 +25,8 @@ UInt8Array = NDArray[np.uint8]
 
 TILE = 1024
 """Side of the tiles of pictures that are stored as pixels alone."""
+PAGE = 2048
+"""The same of pages, whose letters and lines come again from top to bottom: -9 % for a page of the web."""
 NO_PACK = bytes(4)
 """The ``pack_id`` of such a picture: nothing is needed to decode it."""
 

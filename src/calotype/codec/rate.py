@@ -27,6 +27,9 @@ TOLERANCE = 0.01
 POINTS = 0.5
 """A target of SSIMULACRA2 is met by a value within half a point: the zero of its scale is no natural one."""
 
+CLOSE = 4
+"""Levels between which a jump is found."""
+
 NEIGHBOURS = 8
 """How many levels beside the crossing are tried when, by the noise of small files, the crossing does not
 fit."""
@@ -91,12 +94,23 @@ class Target:
         return min(value, 200.0)  # equal pictures have an infinite PSNR
 
 
-def search(measure: Callable[[int], float], target: Target, highest: int, *, steep: bool = False) -> int:
+def search(
+    measure: Callable[[int], float],
+    target: Target,
+    highest: int,
+    *,
+    steep: bool = False,
+    start: int | None = None,
+) -> int:
     """The level, 0 to `highest`, whose measured figure meets the target.
 
     `measure` is called once per level tried, commonly four times. Among levels that meet the target any may
-    be returned. steep: figures may jump from one level to the next, so the nearest that meets the target
-    will do. Raises LimitError that says what can be reached when none does.
+    be returned. A size that no level comes near to is met by the largest below it. Raises LimitError that
+    says what can be reached when none does.
+
+    steep: figures may jump from one level to the next, so the nearest that meets the target will do, and a
+           jump is not looked for more closely than to `CLOSE` levels
+    start: the level to begin with
     """
     known: dict[int, float] = {}
 
@@ -106,7 +120,7 @@ def search(measure: Callable[[int], float], target: Target, highest: int, *, ste
         return known[level]
 
     low, high = -1, highest + 1  # too little below or at low, enough at or above high
-    level = highest // 2
+    level = highest // 2 if start is None else start
     while True:
         figure = value(level)
         if target.is_close(figure):
@@ -115,17 +129,17 @@ def search(measure: Callable[[int], float], target: Target, highest: int, *, ste
             low = level
         else:
             high = level
-        if high - low <= 1:
+        if high - low <= 1 or (steep and low >= 0 and high <= highest and high - low <= CLOSE):
             break
         level = _next(target, known, low, high, highest)
     good = [level for level in known if target.accepts(known[level])]
-    kept = [n for n in known if target.miss(known[n]) * (1 if target.limits_size else -1) <= 0]
-    if steep and not good and kept:
-        return min(kept, key=lambda level: abs(target.miss(known[level])))
-    if not good and low >= 0 and high <= highest:
+    if not good and not steep and low >= 0 and high <= highest:
         around = range(max(0, low - NEIGHBOURS), min(highest, high + NEIGHBOURS) + 1)
         near = sorted(around, key=lambda level: abs(level - low))
         good = [level for level in near if target.accepts(value(level))]
+    if not good and (steep or (target.limits_size and high <= highest)):
+        side = 1 if target.limits_size else -1
+        good = [level for level in known if side * target.miss(known[level]) <= 0]
     if good:
         return min(good, key=lambda level: abs(target.miss(known[level])))
     raise LimitError(_refusal(target, value, low, highest, known))

@@ -56,9 +56,16 @@ class Traits:
         """
         found = np.ones(self.area.shape, bool)
         if self.area.sum() > SMALL:
-            counts = np.stack([self.area, self.drawn, self.crisp, self.solid], -1)
-            load().traits_suspicious(counts.reshape(-1, 4), found.reshape(-1))
+            load().traits_suspicious(self._counts(), found.reshape(-1))
         return found
+
+    def is_page(self) -> bool:
+        """Whether most of the picture is flat, as pages and windows of programs are."""
+        return bool(load().traits_is_page(self._counts()))
+
+    def _counts(self) -> Counts:
+        """Of each tile in turn, [tiles, 4]."""
+        return np.stack([self.area, self.drawn, self.crisp, self.solid], -1).reshape(-1, 4)
 
     def least_drawn(self) -> tuple[int, int]:
         """Row and column of the tile that is most like a photograph."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import struct
+from contextlib import suppress
 
 from PIL import Image
 
@@ -50,6 +51,24 @@ def read(image: Image.Image) -> tuple[bytes | None, tuple[str, ...]]:
     packet, notes = _whole(bytes(packet), getattr(image, "applist", ()))
     kept, broken = without_promises(packet)
     return kept, (*notes, *broken)
+
+
+def bare(packet: bytes | str | None) -> bytes | None:
+    """A packet as bytes, without what JPEG puts before it; None for nothing."""
+    data = packet.encode("utf-8") if isinstance(packet, str) else packet
+    return bytes(data or b"").removeprefix(STANDARD) or None
+
+
+def is_readable(packet: bytes) -> bool:
+    """Whether a packet is well-formed XML, of which XMP is made, in any encoding; and without a DTD."""
+    from xml.etree import ElementTree  # late: few need it
+
+    ended = packet.rstrip(b"\0")  # some programs pad with them; in UTF-16 one may belong to the last letter
+    for whole in (packet, ended, ended + b"\0"):
+        with suppress(ElementTree.ParseError, ValueError, LookupError):
+            ElementTree.fromstring(whole)
+            return b"<!DOCTYPE" not in packet
+    return False
 
 
 def raw_profile(text: object) -> bytes | None:

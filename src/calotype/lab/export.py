@@ -1,6 +1,7 @@
 """Lab model -> pack: the product's model as integer networks, tables and a manifest (docs/FORMAT.md).
 
-Nothing is published unless no sum of an integer layer can overflow.
+Nothing is published unless no sum of an integer layer can overflow, nor if integers lose more than half a
+percent of rate against float32 on photographs (`calotype.lab.pack.loss`).
 
     identity, record = export_run(run, folder)    # the averaged weights of a training run
 
@@ -21,6 +22,7 @@ import torch
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.pack import idle
 from calotype.lab.pack.exact import ExportError
+from calotype.lab.pack.loss import MOST
 from calotype.lab.pack.tables import Statistics
 from calotype.lab.pack.write import export
 from calotype.lab.train.data import Photos
@@ -31,10 +33,12 @@ from calotype.lab.train.subject import Subject
 __all__ = ["ExportError", "Statistics", "export", "export_run"]
 
 BATCH, CROP = 8, 256
-CALIBRATION, RANGES = 2, 3
+CALIBRATION, RANGES, JUDGED = 2, 3, 4
 """Last number of the crops' key: apart from those of the steps (0) and of the linear start (1)."""
 RANGE_CROPS = 24
 """How many crops the units of integers are chosen on."""
+CHECKED = 8
+"""How many pictures show at most what integers lose: on more the figure hardly changes."""
 
 
 def export_run(
@@ -45,6 +49,8 @@ def export_run(
     batches: int = 64,
     name: str = "photo",
     record: dict[str, Any] | None = None,
+    check: list[Path] | None = None,
+    most: float = MOST,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[str, dict[str, Any]]:
     """Write the pack of a run (a run's folder, its checkpoint, or a folder of pieces); returns id and
@@ -55,12 +61,15 @@ def export_run(
               curve is measured on those it held out.  Hidden units that stay off in all these crops are left
               out (`calotype.lab.pack.idle`).
     record:   what else the record should say: sources of the photographs, commit.
+    check:    photographs to measure on what integers lose; by default those that the run held out, and crops
+              of the others if it held out none.  Of up to ``CHECKED``, evenly taken, the centre is coded.
+    most:     percent of rate that they may lose; inf lets any pack pass.
     progress: called with batches done and to do.
 
     Raises:
         CheckpointError: when there is no checkpoint, or it is damaged.
         ValueError: when the run is of another model, or the photographs are missing.
-        ExportError: when the integer bound or a golden vector fails.
+        ExportError: when the integer bound or a golden vector fails, or integers lose more than ``most``.
     """
     state = State.load(run)
     subject = Subject.from_dict(state.model)
@@ -102,8 +111,17 @@ def export_run(
     training["hidden units kept"] = {name: f"{some} of {all_}" for name, (some, all_) in kept.items()}
     x = photos.crops(train_set, (config["seed"], 0, RANGES), RANGE_CROPS, CROP) / 255.0
     levels = (torch.arange(RANGE_CROPS) + 0.5) / RANGE_CROPS * (anchors - 1)
-    identity = export(model, statistics, folder, name=name, training=training, calibration=(x, levels))
-    return identity, training
+    judged = Photos.open(*check) if check else photos
+    chosen = range(len(judged.names)) if check else valid_set
+    if chosen:
+        pictures = judged.centres(chosen[:: -(-len(chosen) // CHECKED)], CROP)
+    else:
+        pictures = photos.crops(train_set, (config["seed"], 0, JUDGED), CHECKED, CROP)
+    identity = export(
+        model, statistics, folder, name=name, training=training, calibration=(x, levels), pictures=pictures,
+        most=most,
+    )  # fmt: skip
+    return identity, json.loads((folder / "manifest.json").read_text())["training"]
 
 
 def _sources(run: Path) -> list[Path]:

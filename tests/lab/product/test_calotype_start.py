@@ -24,7 +24,7 @@ def started(photos: Photos) -> tuple[Calotype, Calotype]:
     random, linear = (Calotype(Config.from_dict(SIZES)) for _ in range(2))
 
     def sample(seed: int) -> torch.Tensor:
-        return photos.crops(list(range(len(photos.names))), (7, seed), 8, 256) / 255.0
+        return photos.crops(list(range(len(photos.names))), (7, seed), 8, 128) / 255.0
 
     start(linear, sample, batches=6)
     return random.eval(), linear.eval()

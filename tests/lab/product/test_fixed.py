@@ -64,7 +64,7 @@ class Made:
         return tuple(t[0].permute(1, 2, 0).numpy() for t in found)
 
 
-@pytest.fixture(params=["thin", "lively"])
+@pytest.fixture(scope="module", params=["thin", "lively"])
 def made(request: pytest.FixtureRequest, calibration: Calibration) -> Made:
     model: Calotype = request.getfixturevalue(request.param)(3)
     fixed = FixedNetworks(model, *calibration)

@@ -95,10 +95,17 @@ def test_run_json_tells_what_is_trained(mse: Path, train: Callable[..., int]) ->
 def test_defaults_are_no_difference(train: Callable[..., int], tmp_path: Path) -> None:
     """A correlation loss that is on stays on, and naming a default of it or of the model changes nothing."""
     loss = {"correlation.alpha": 0.1}
-    sizes = {"model.latents": 48, "model.width": 48, "model.narrow": 8, "model.lambdas": "[0.001,0.1]"}
+    sizes = {
+        "model.latents": 48,
+        "model.width": 48,
+        "model.narrow": 8,
+        "model.narrow16": 8,
+        "model.lambdas": "[0.001,0.1]",
+    }
+    sizes |= {"model.wide16": 8, "model.render": 8, "model.analysis_blocks": "[1,1]"}
     small = [*sets(sizes), "--start", "random", "--quiet"]
     assert train("run", *small, *sets(loss)) == 0
-    more = {"correlation.window": 3, "model.narrow16": 128}
+    more = {"correlation.window": 3, "model.render_layers": 3}
     assert train("run", "--resume", "--quiet", *sets(more), steps=3) == 0
     assert json.loads((tmp_path / "run" / "run.json").read_text())["correlation"] == {"alpha": 0.1}
     assert State.load(tmp_path / "run").step == 3

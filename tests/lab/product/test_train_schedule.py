@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -42,9 +44,11 @@ def test_a_schedule_goes_by_steps_or_time_whichever_is_further() -> None:
     assert alone.learning_rate(0, 120.0) == pytest.approx(0.01)
 
 
-def test_minutes_alone_end_annealed(trainer: Make, tmp_path: Path) -> None:
+def test_minutes_alone_end_annealed(trainer: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run without a number of steps plans with the time it gets; its plan is part of its state."""
     rates = []
+    clock = itertools.count(0.0, 0.3)  # a look at it takes a third of a second, and nothing else does
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: next(clock)))
 
     class Rates(Reporter):
         def advance(self, step: int) -> None:

@@ -16,7 +16,7 @@ from calotype.bench.metrics import METRICS
 
 
 @dataclass(frozen=True)
-class Curve:
+class MeasuredCurve:
     """Points of one codec, sorted by rate."""
 
     qualities: tuple[Any, ...]
@@ -54,16 +54,16 @@ class Table:
         full = {q for image in points.values() for q in image}
         return [image for image in self.images if full and set(points.get(image, ())) == full]
 
-    def image_curve(self, codec: str, image: str) -> Curve | None:
+    def image_curve(self, codec: str, image: str) -> MeasuredCurve | None:
         points = self._points[codec].get(image)
         return self._curve([points]) if points else None
 
-    def mean_curve(self, codec: str, images: Iterable[str] | None = None) -> Curve | None:
+    def mean_curve(self, codec: str, images: Iterable[str] | None = None) -> MeasuredCurve | None:
         """Mean bpp and mean metric over pictures at each quality; only pictures with all points count."""
         chosen = self.complete(codec) if images is None else list(images)
         return self._curve([self._points[codec][image] for image in chosen]) if chosen else None
 
-    def _curve(self, pictures: list[dict[float, dict[str, Any]]]) -> Curve:
+    def _curve(self, pictures: list[dict[float, dict[str, Any]]]) -> MeasuredCurve:
         rows = []
         for quality in pictures[0]:
             points = [picture[quality] for picture in pictures]
@@ -74,7 +74,7 @@ class Table:
             rows.append((statistics.fmean(p["bpp"] for p in points), quality, values))
         rows.sort(key=lambda row: row[0])
         by_metric = {metric: tuple(row[2][metric] for row in rows) for metric in self.metrics}
-        return Curve(tuple(r[1] for r in rows), tuple(r[0] for r in rows), by_metric, len(pictures))
+        return MeasuredCurve(tuple(r[1] for r in rows), tuple(r[0] for r in rows), by_metric, len(pictures))
 
 
 def bd(anchor: bdrate.Curve | None, other: bdrate.Curve | None) -> dict[str, Any] | None:
@@ -95,7 +95,7 @@ def bd(anchor: bdrate.Curve | None, other: bdrate.Curve | None) -> dict[str, Any
     }
 
 
-def bd_tables(table: Table, published: Mapping[str, Curve]) -> dict[str, Any]:
+def bd_tables(table: Table, published: Mapping[str, MeasuredCurve]) -> dict[str, Any]:
     """BD-rates: metric -> anchor -> codec -> {"mean", "images", "average", "sd", "n"}.
 
     "mean" is taken between mean curves over the pictures that both codecs have; "images" has one per picture,
@@ -147,7 +147,7 @@ def _entry(
     }
 
 
-def usable(curve: Curve | None, metric: str) -> bdrate.Curve | None:
+def usable(curve: MeasuredCurve | None, metric: str) -> bdrate.Curve | None:
     """The curve on the scale on which BD-rates of the metric are taken; None where it was not measured."""
     if curve is None or metric not in curve.values:
         return None

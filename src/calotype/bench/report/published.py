@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from calotype.bench.errors import BenchError
-from calotype.bench.report.curves import Curve
+from calotype.bench.report.curves import MeasuredCurve
 
 KODAK = tuple(f"kodim{i:02d}" for i in range(1, 25))
 
@@ -15,7 +15,7 @@ KODAK = tuple(f"kodim{i:02d}" for i in range(1, 25))
 class Published:
     """A curve and where it comes from."""
 
-    curve: Curve
+    curve: MeasuredCurve
     label: str
     source: str
     note: str
@@ -48,7 +48,7 @@ def published_curves(images: list[str], dataset: str | None = None) -> dict[str,
         values = {metric: tuple(points) for metric, points in reference.metrics.items()}
         if "ms_ssim" not in values and "ms_ssim_db" in values:
             values["ms_ssim"] = tuple(1 - 10 ** (-db / 10) for db in values["ms_ssim_db"])
-        curve = Curve(tuple(reference.quality), tuple(reference.bpp), values, len(KODAK))
+        curve = MeasuredCurve(tuple(reference.quality), tuple(reference.bpp), values, len(KODAK))
         measured = reference.kind == "measured"
         label = (reference.label if labels[reference.label] == 1 else name) + other
         found[f"ref:{name}"] = Published(curve, label, reference.source, reference.note, measured)

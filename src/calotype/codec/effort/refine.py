@@ -45,7 +45,9 @@ SETTLE = 6
 RECLASS = 8
 """Steps after which classes are looked up anew, where they depend on r."""
 AHEAD = 0.7
-"""What a bit of the low channels counts: all later means follow from them, so that some of it comes back."""
+"""What a bit of the low channels counts: all later means follow from them, so that some of it comes back. At
+effort 3, 0.55 gains as much and 0.85 0.3 % less; errors worth 1.3 times as many bits gain 0.1 %
+less, errors worth 0.75 times 0.9 % less."""
 ENOUGH = 30
 """Latents that a channel needs to have a curvature of its own."""
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from calotype.lab.layers.conv import conv, deconv
 
 
-class ChannelNorm(nn.Module):
+class PositionNorm(nn.Module):
     """Layer normalisation over the channels of each position, never over positions: ``[B, C, H, W]``,
     affine.
     """
@@ -88,8 +88,8 @@ class TransformerBlock(nn.Module):
 
     def __init__(self, width: int, heads: int = 4, gamma: float = 2.66, act: str = "gelu") -> None:
         super().__init__()
-        self.norm1, self.attention = ChannelNorm(width), MDTA(width, heads)
-        self.norm2, self.feed = ChannelNorm(width), GDFN(width, gamma, act)
+        self.norm1, self.attention = PositionNorm(width), MDTA(width, heads)
+        self.norm2, self.feed = PositionNorm(width), GDFN(width, gamma, act)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attention(self.norm1(x))

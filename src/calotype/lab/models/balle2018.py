@@ -9,7 +9,7 @@ arXiv 1802.01436.
                                   :
                             factorized prior
 
-`Factorized` is the paper's baseline: the same transforms, y coded with the factorized prior.
+`FactorizedModel` is the paper's baseline: the same transforms, y coded with the factorized prior.
 
 Coding order: z, then all of y from z alone (one group).
 """
@@ -24,7 +24,7 @@ from calotype.lab.layers.transforms import gdn_analysis, gdn_synthesis
 from calotype.lab.models.base import Entry, LabModel
 
 
-class Factorized(LabModel):
+class FactorizedModel(LabModel):
     """``n`` channels inside, ``m`` latents; y is ``[B, m, H/16, W/16]``."""
 
     multiple = 16
@@ -68,7 +68,7 @@ _PAPER = "Balle, Minnen, Singh, Hwang, Johnston, ICLR 2018, arXiv 1802.01436"
 
 SYSTEMS = {
     "balle2018-factorized": Entry(
-        Factorized,
+        FactorizedModel,
         "factorized prior, GDN, four strided layers",
         _PAPER,
         {"n": 128, "m": 192},

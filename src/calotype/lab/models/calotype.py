@@ -38,7 +38,7 @@ from calotype.lab.models.calotype_config import Config as Config
 from calotype.lab.models.calotype_latents import LOG_STEP, SCALE_MIN
 from calotype.lab.models.calotype_levels import Knobs, Levels
 from calotype.lab.models.calotype_objective import AllQualities
-from calotype.lab.models.calotype_transforms import Analysis, Branch, Synthesis
+from calotype.lab.models.calotype_transforms import AnalysisTransform, Branch, SynthesisTransform
 from calotype.lab.models.calotype_walk import MULTIPLE as BLOCK
 
 MULTIPLE = 16
@@ -99,7 +99,7 @@ class Calotype(System):
         self.config = c = config or Config.from_dict(sizes)
         self.top = len(c.lambdas) - 1
         self.level = self.top / 2
-        self.analysis, self.synthesis = Analysis(c), Synthesis(c)
+        self.analysis, self.synthesis = AnalysisTransform(c), SynthesisTransform(c)
         self.latents, self.levels = LatentNetworks(c), Levels(c)
         self.log_lambda: Tensor
         self.register_buffer("log_lambda", torch.tensor(c.lambdas).log())

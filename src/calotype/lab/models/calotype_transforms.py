@@ -193,7 +193,7 @@ def bottlenecks(count: int, width: int, narrow: int) -> nn.Sequential:
     return nn.Sequential(*(Bottleneck(width, narrow) for _ in range(count)))
 
 
-class Analysis(nn.Module):
+class AnalysisTransform(nn.Module):
     """Pixels ``[B, 3, H, W]`` in 0..1 (H, W multiples of 16) to latents ``[B, M, H/16, W/16]``."""
 
     def __init__(self, c: Config) -> None:
@@ -208,7 +208,7 @@ class Analysis(nn.Module):
         return y
 
 
-class Synthesis(nn.Module):
+class SynthesisTransform(nn.Module):
     """Latents ``[B, M, h, w]`` and level vector ``[B, M, 1, 1]`` to pixels ``[B, 3, 16h, 16w]`` (0..1, not
     clipped).
     """

@@ -105,7 +105,7 @@ def chroma_analysis(point: str, latents: int = 48, divide: int = 1) -> nn.Sequen
     )  # fmt: skip
 
 
-class Analysis(nn.Module):
+class JpegAIAnalysis(nn.Module):
     """Pixels ``[B, 3, H, W]`` in 0..1 (multiples of 16) to latents ``[B, luma + chroma, H/16, W/16]``."""
 
     def __init__(self, point: str, luma: int, chroma: int, subsampled: bool, divide: int) -> None:
@@ -120,7 +120,7 @@ class Analysis(nn.Module):
         return torch.cat((self.luma(y), self.chroma(torch.cat((F.pixel_unshuffle(y, 2), samples), 1))), 1)
 
 
-class Synthesis(nn.Module):
+class JpegAISynthesis(nn.Module):
     """Latents ``[B, luma + chroma, h, w]`` to pixels ``[B, 3, 16h, 16w]`` (0..1, not clipped)."""
 
     def __init__(self, point: str, luma: int, chroma: int, subsampled: bool, divide: int) -> None:
@@ -171,8 +171,8 @@ class JpegAI(TwoBranches):
             "point": point, "encoder": encoder, "luma": luma, "chroma": chroma,
             "subsampled": subsampled, "divide": divide,
         }  # fmt: skip
-        self.g_a = Analysis(encoder, luma // divide, chroma // divide, subsampled, divide)
-        self.g_s = Synthesis(point, luma // divide, chroma // divide, subsampled, divide)
+        self.g_a = JpegAIAnalysis(encoder, luma // divide, chroma // divide, subsampled, divide)
+        self.g_s = JpegAISynthesis(point, luma // divide, chroma // divide, subsampled, divide)
         self.entropy_parts(luma // divide, chroma // divide)
 
 

@@ -124,7 +124,7 @@ def analysis(cin: int, hidden: int, latents: int, downs: int) -> nn.Sequential:
     return nn.Sequential(*layers, conv(hidden, latents, 3, 2), RB(latents), RB(latents))
 
 
-class Analysis(nn.Module):
+class JpegAI2023Analysis(nn.Module):
     """Pixels ``[B, 3, H, W]`` in 0..1 (multiples of 16) to latents ``[B, luma + chroma, H/16, W/16]``."""
 
     def __init__(self, luma: int, chroma: int, hidden: tuple[int, int]) -> None:
@@ -138,7 +138,7 @@ class Analysis(nn.Module):
         return torch.cat((self.luma(y), self.chroma(torch.cat((F.pixel_unshuffle(y, 2), c), 1))), 1)
 
 
-class Synthesis(nn.Module):
+class JpegAI2023Synthesis(nn.Module):
     """Latents ``[B, luma + chroma, h, w]`` to pixels ``[B, 3, 16h, 16w]`` (0..1, not clipped)."""
 
     def __init__(self, luma: int, chroma: int, hidden: tuple[int, int], design: Design) -> None:
@@ -183,8 +183,8 @@ class JpegAI2023(TwoBranches):
         self.design = replace(VARIANTS[variant], **changes)
         hidden = (int(hidden[0]), int(hidden[1]))
         self.config = {"variant": variant, "luma": luma, "chroma": chroma, "hidden": list(hidden), **changes}
-        self.g_a = Analysis(luma, chroma, hidden)
-        self.g_s = Synthesis(luma, chroma, hidden, self.design)
+        self.g_a = JpegAI2023Analysis(luma, chroma, hidden)
+        self.g_s = JpegAI2023Synthesis(luma, chroma, hidden, self.design)
         self.entropy_parts(luma, chroma)
 
     def extra_repr(self) -> str:

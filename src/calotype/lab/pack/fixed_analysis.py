@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.models.calotype_latents import CELL, Z_UNIT, HyperAnalysis
-from calotype.lab.models.calotype_transforms import Analysis, folded
+from calotype.lab.models.calotype_transforms import AnalysisTransform, folded
 from calotype.lab.pack.calibrate import SIDE, Array, bias, hard_pictures, samples, weight
 from calotype.lab.pack.fixed import WORD, Layer, bytes_, finest, quantised, words
 from calotype.lab.pack.fixed_blocks import Block, Seen, byte_units, hidden_units, stream_units
@@ -40,7 +40,7 @@ class FixedAnalysis:
     ``unit``: what 1 stands for in the latents, ``[M]``.
     """
 
-    def __init__(self, net: Analysis, x: Tensor, extremes: Tensor) -> None:
+    def __init__(self, net: AnalysisTransform, x: Tensor, extremes: Tensor) -> None:
         net = folded(net)
         seen, far = Seen(net, x), Seen(net, extremes)
         bytes8, unit8 = _units(net.patch, net.blocks8, seen, far)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from calotype.lab.models.calotype_transforms import Synthesis, folded
+from calotype.lab.models.calotype_transforms import SynthesisTransform, folded
 from calotype.lab.pack.calibrate import Array, bias, samples, unshuffled, weight
 from calotype.lab.pack.fixed import Layer, bytes_, finest, quantised, words
 from calotype.lab.pack.fixed_blocks import Block, Seen, byte_units, hidden_units, stream_units
@@ -32,7 +32,7 @@ class FixedSynthesis:
     ``unit16``, ``unit8``: what 1 stands for in the latents ``[M]`` and in the stream at 1/8.
     """
 
-    def __init__(self, net: Synthesis, x: Tensor, extremes: Tensor) -> None:
+    def __init__(self, net: SynthesisTransform, x: Tensor, extremes: Tensor) -> None:
         net = folded(net)
         none = torch.zeros(1, x.shape[1], 1, 1)
         seen, far = Seen(net, x, none), Seen(net, extremes, none)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.models.calotype_latents import HYPER
+from calotype.lab.pack import loss
 from calotype.lab.pack.exact import (
     EXACT_TABLES,
     Z_LIMIT,
@@ -36,6 +37,8 @@ def export(
     name: str = "photo",
     training: dict[str, Any] | None = None,
     calibration: tuple[Tensor, Tensor],
+    pictures: Tensor | None = None,
+    most: float = loss.MOST,
 ) -> str:
     """Write a pack and return its id.  ``folder`` appears whole or not at all; an existing pack is replaced.
 
@@ -60,15 +63,15 @@ def export(
     for prefix, tables in (("r_", r_tables(statistics)), ("z_", z_tables(statistics))):
         arrays |= {prefix + key: value for key, value in tables.to_arrays().items()}
 
-    fields = manifest(model, name) | {
-        "training": {**(training or {}), "integer_bounds": bounds},
-    }
     files = {
         "tables": {**arrays, **vectors},
         "networks": fixed.arrays(),
         "encoder": encoder_arrays(model, *calibration),
     }
-    return publish(files, fields, folder)
+    record = {**(training or {}), "integer_bounds": bounds}
+    if pictures is not None:
+        record["integer_loss"] = loss.check(model, loss.InIntegers(files), pictures, most)
+    return publish(files, manifest(model, name) | {"training": record}, folder)
 
 
 def manifest(model: Calotype, name: str) -> dict[str, Any]:

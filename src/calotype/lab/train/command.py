@@ -101,7 +101,7 @@ def _main(given: Any, begun: float) -> int:
     return 130 if stopped else 0
 
 
-def _photos(given: Any, todo: list[options.Job], first: bool) -> Photos:
+def _photos(given: Any, todo: list[options.Training], first: bool) -> Photos:
     """The photographs; the first process decodes them, the others wait for the cache."""
     sources = given.data
     if not sources:
@@ -125,7 +125,7 @@ def _photos(given: Any, todo: list[options.Job], first: bool) -> Photos:
 
 
 def _trainer(
-    given: Any, job: options.Job, photos: Photos, device: str, reporter: Reporter, before: Path | None
+    given: Any, job: options.Training, photos: Photos, device: str, reporter: Reporter, before: Path | None
 ) -> Trainer:
     """A trainer at its first step, or where its checkpoint left it."""
     state, where, why = command_resume.choose(given.resume, job.folder)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from calotype.lab.checkpoint import CheckpointError
-from calotype.lab.train.options import Job
+from calotype.lab.train.options import Training
 from calotype.lab.train.state import NAME, State
 from calotype.lab.train.subject import Subject
 
@@ -54,7 +54,7 @@ def _whole(state: State, where: Path) -> State:
     return state
 
 
-def check(given: Any, job: Job, trained: Subject, where: Path) -> None:
+def check(given: Any, job: Training, trained: Subject, where: Path) -> None:
     """Refuse to go on with a model or an objective that is not the one asked for.
 
     Only what the command line or its CONFIG.json says counts: what they leave open is as it was trained.

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from calotype.lab.train.stores import VARIANT, Encoded, Pixels, Store, open_store
+from calotype.lab.train.stores import VARIANT, EncodedStore, Pixels, Store, open_store
 
 
 class Cut(NamedTuple):
@@ -43,7 +43,7 @@ class Photos:
         self.sizes = [s.sizes[i] for s, i in self.where]
         self.areas = np.array([h * w for h, w in self.sizes], np.float64)
         self.skipped = [entry for s in self.stores for entry in s.skipped]
-        encoded = any(isinstance(s, Encoded) for s in self.stores)
+        encoded = any(isinstance(s, EncodedStore) for s in self.stores)
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1) if encoded else None
 
     @classmethod

@@ -118,7 +118,7 @@ def visible_error(model: Calotype, patches: Tensor) -> Tensor:
     return total / (len(patches) * delta.square())
 
 
-class Tile(NamedTuple):
+class Cut(NamedTuple):
     """A part of a map of latents."""
 
     number: int
@@ -143,7 +143,7 @@ class LatentMaps:
         if int(self.offset[-1] + self.height[-1] * self.width[-1] * self.channels) != len(self.data):
             raise ValueError(f"{packed}.f16: its size does not match the index; delete both, to compute anew")
 
-    def plan(self, indices: Sequence[int], key: Sequence[int], count: int, size: int) -> list[Tile]:
+    def plan(self, indices: Sequence[int], key: Sequence[int], count: int, size: int) -> list[Cut]:
         """``count`` random tiles of the photographs ``indices``, decided by ``key`` alone: all of one shape,
         with the area of a crop of ``size`` x ``size`` pixels but any of the sides of `shapes`.
         """
@@ -151,7 +151,7 @@ class LatentMaps:
         choice = shapes(size)
         return self._tiles(rng, indices, count, choice[rng.integers(len(choice))])
 
-    def cut(self, tiles: Sequence[Tile], size: int) -> Tensor:
+    def cut(self, tiles: Sequence[Cut], size: int) -> Tensor:
         """The tiles of a plan, float32 ``[n, M, height, width]``."""
         parts = []
         for t in tiles:
@@ -165,7 +165,7 @@ class LatentMaps:
         first = [int(np.flatnonzero(self.photo == i)[0]) for i in indices]
         side = min(size // MULTIPLE, *(int(min(self.height[k], self.width[k])) for k in first))
         places = [(k, int(self.height[k] - side) // 2, int(self.width[k] - side) // 2) for k in first]
-        return self.cut([Tile(*place, side, side) for place in places], size)
+        return self.cut([Cut(*place, side, side) for place in places], size)
 
     def squares(self, indices: Sequence[int], count: int, side: int) -> Tensor:
         """The same random tiles of ``side`` x ``side`` latents each time."""
@@ -192,13 +192,13 @@ class LatentMaps:
 
     def _tiles(
         self, rng: np.random.Generator, indices: Sequence[int], count: int, shape: tuple[int, int]
-    ) -> list[Tile]:
+    ) -> list[Cut]:
         p = (self.height * self.width * self._fitting(indices, shape)).astype(np.float64)
         tiles = []
         for k in rng.choice(len(p), count, p=p / p.sum()):
             top = rng.integers(self.height[k] - shape[0] + 1)
             left = rng.integers(self.width[k] - shape[1] + 1)
-            tiles.append(Tile(int(k), int(top), int(left), *shape))
+            tiles.append(Cut(int(k), int(top), int(left), *shape))
         return tiles
 
 

@@ -71,7 +71,7 @@ class Trainer:
         self.objective: Objective = subject.build()
         if hasattr(self.objective, "borders"):
             self.objective.borders = config.borders
-        self.model: System = self.objective.model.to(self.device).to(memory_format=torch.channels_last)
+        self.model: System = _channels_last(self.objective.model.to(self.device))
         if self.device.type == "cuda":
             torch.set_float32_matmul_precision("high")
             compute_exactly()
@@ -380,6 +380,16 @@ class Trainer:
         if units:
             self.reporter.say(live.told(units))
         return result
+
+
+def _channels_last(model: System) -> System:
+    """The model with the weights of its convolutions over planes in the order that is fastest; others, over
+    volumes, have none that `Module.to` would take.
+    """
+    for parameter in model.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return model
 
 
 def _due(step: int, every: int, passed: float, seconds: float) -> bool:

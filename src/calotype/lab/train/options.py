@@ -133,7 +133,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
 
 
 @dataclass
-class Job:
+class Training:
     """One run."""
 
     subject: Subject
@@ -150,7 +150,7 @@ class Job:
         return config
 
 
-def jobs(given: argparse.Namespace) -> list[Job]:
+def jobs(given: argparse.Namespace) -> list[Training]:
     """The runs that a command line asks for.
 
     Raises:
@@ -181,7 +181,7 @@ def jobs(given: argparse.Namespace) -> list[Job]:
         if wanted:
             raise ValueError(f"--lambda is for the published systems; {subject.model} has its own")
         stage = recipes.recipe(name, product=True).train if name else {}
-        return [Job(subject, stage, explicit, given.out)]
+        return [Training(subject, stage, explicit, given.out)]
     recipe = recipes.recipe(name or recipes.default(subject.model))
     subject = replace(subject, options={**recipe.model, **subject.options})
     if subject.distortion not in recipe.lambdas:
@@ -192,12 +192,12 @@ def jobs(given: argparse.Namespace) -> list[Job]:
     if len(lambdas) == 1 and not (folders[0] / NAME).is_file():  # else it is one of several, done before
         folders = [given.out]
     return [
-        Job(replace(subject, lam=lam), recipe.train, explicit, f)
+        Training(replace(subject, lam=lam), recipe.train, explicit, f)
         for lam, f in zip(lambdas, folders, strict=True)
     ]
 
 
-def to_json(todo: Sequence[Job]) -> dict[str, Any]:
+def to_json(todo: Sequence[Training]) -> dict[str, Any]:
     """What a CONFIG.json holds that asks for these runs."""
     subject = todo[0].subject
     found: dict[str, Any] = {"model": subject.model, "options": subject.options}

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from calotype.lab.train.data import Cut, Photos, enlarge
-from calotype.lab.train.stores import Decoded
+from calotype.lab.train.stores import DecodedStore
 
 
 class DevicePhotos:
@@ -47,7 +47,7 @@ class DevicePhotos:
         """Whether the photographs are decoded and take less than a third of the free memory of a CUDA
         device.
         """
-        if device.type != "cuda" or not all(isinstance(s, Decoded) for s in photos.stores):
+        if device.type != "cuda" or not all(isinstance(s, DecodedStore) for s in photos.stores):
             return False
         return 3 * 3 * sum(h * w for h, w in photos.sizes) < torch.cuda.mem_get_info(device)[0]
 

@@ -61,7 +61,7 @@ class Source(NamedTuple):
             return file.read(self.length)
 
 
-class Decoded:
+class DecodedStore:
     """``PACKED.u8`` (pixels, row by row, RGB) beside ``PACKED.json`` (names, offsets, sizes)."""
 
     def __init__(self, packed: Path) -> None:
@@ -85,7 +85,7 @@ class Decoded:
         return self.pixels[offset : offset + height * width * 3].reshape(height, width, 3)
 
 
-class Encoded:
+class EncodedStore:
     """Photographs that stay as they are; each is decoded when it is asked for."""
 
     def __init__(self, sources: list[Source]) -> None:
@@ -123,9 +123,9 @@ def open_store(source: Path, *, stream: bool = False, cache: Path | None = None)
         ValueError: when there are none.
     """
     if source.with_suffix(".u8").is_file():
-        return Decoded(source)
+        return DecodedStore(source)
     if source.suffix == ".tar" and source.is_file():
-        return Encoded(list(_members(source)))
+        return EncodedStore(list(_members(source)))
     if not source.is_dir():
         raise ValueError(f"{source}: neither a folder nor a tar file nor a packed file of photographs")
     files = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES)
@@ -134,12 +134,12 @@ def open_store(source: Path, *, stream: bool = False, cache: Path | None = None)
         raise ValueError(f"{source}: no photographs (looked for {', '.join(SUFFIXES)} and .tar)")
     sources = [Source(p.relative_to(source).as_posix(), p) for p in files]
     if shards or stream:
-        return Encoded([*sources, *(member for shard in shards for member in _members(shard))])
+        return EncodedStore([*sources, *(member for shard in shards for member in _members(shard))])
     stamp = "".join(f"{p}{p.stat().st_size}{p.stat().st_mtime_ns}" for p in files)
     packed = cache_folder(cache) / f"photos-{hashlib.sha256(stamp.encode()).hexdigest()[:16]}"
     if not packed.with_suffix(".json").is_file():
         pack(sources, packed)
-    return Decoded(packed)
+    return DecodedStore(packed)
 
 
 def cache_folder(cache: Path | None = None) -> Path:
