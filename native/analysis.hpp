@@ -2,8 +2,8 @@
 // they are integers so that the same picture gives the same latents on every machine.
 #pragma once
 
-#include <bit>
 #include <cmath>
+#include <cstring>
 
 #include "bottlenecks.hpp"
 
@@ -173,7 +173,8 @@ private:
                 t[k] = static_cast<std::int32_t>(std::lround(std::log2(1 + static_cast<double>(k) / 256) * 65536));
             return t;
         }();
-        const auto bits = std::bit_cast<std::uint32_t>(x);
+        std::uint32_t bits;  // not by std::bit_cast, which Emscripten of Debian 12 lacks
+        std::memcpy(&bits, &x, sizeof bits);
         const std::size_t k = bits >> 15 & 255;
         const auto part = static_cast<std::int32_t>(bits & 32767);
         const std::int32_t whole = static_cast<std::int32_t>(bits >> 23 & 255) - 127;

@@ -2,8 +2,7 @@
 #if defined(_WIN32) && defined(CALOTYPE_SHARED)
 #define CALOTYPE_API __declspec(dllexport)
 #endif
-#include "calotype.h"
-
+#include "guarded.hpp"
 #include "picture.hpp"
 #if !defined(__EMSCRIPTEN__)  // a web page has no folders
 #include "folder.hpp"
@@ -17,46 +16,12 @@ extern "C" __attribute__((import_module("env"), import_name("calotype_done"))) v
     std::uint32_t left, std::uint32_t top, std::uint32_t width, std::uint32_t height);
 #endif
 
-struct calotype_pack {
-    Pack pack;
-};
 struct calotype_file {
     File file;
     bool keep;
 };
 
 namespace {
-
-thread_local std::string last_error;
-
-calotype_status failed(calotype_status status, const char* text) {
-    try {
-        last_error = text;
-    } catch (const std::bad_alloc&) {
-        last_error.clear();
-    }
-    return status;
-}
-
-// Runs `work`; whatever it throws becomes a status and a text.
-template <class Work>
-calotype_status guarded(Work&& work) {
-    try {
-        return work();
-    } catch (const Error& e) {
-        return failed(static_cast<calotype_status>(e.fault), e.what());
-    } catch (const std::bad_alloc&) {
-        return failed(CALOTYPE_MEMORY, "there is not enough memory");
-    } catch (const std::length_error&) {
-        return failed(CALOTYPE_MEMORY, "there is not enough memory");
-    } catch (const std::exception& e) {
-        return failed(CALOTYPE_ARGUMENT, e.what());
-    }
-}
-
-void need(bool fine, const char* what) {
-    if (!fine) throw Error(Fault::argument, what);
-}
 
 std::size_t count_threads(int asked) {
 #if defined(__EMSCRIPTEN__)
@@ -106,7 +71,7 @@ Canvas canvas_of(const calotype_file& file, const calotype_request& request, voi
 
 int calotype_version(void) { return CALOTYPE_VERSION; }
 
-const char* calotype_error(void) { return last_error.c_str(); }
+const char* calotype_error(void) { return last_error().c_str(); }
 
 #if !defined(__EMSCRIPTEN__)
 calotype_status calotype_open_pack(const char* folder, const uint8_t* id, calotype_pack** pack) {

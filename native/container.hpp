@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 
+#include "canvas.hpp"
 #include "inflate.hpp"
 
 namespace calotype {
@@ -26,11 +27,19 @@ struct Header {
 
     std::uint64_t columns() const { return (std::uint64_t{width} + tile - 1) / tile; }
     std::uint64_t rows() const { return (std::uint64_t{height} + tile - 1) / tile; }
+
+    // The pixels of a tile.
+    Box box(std::size_t index) const {
+        const auto across = static_cast<std::size_t>(columns());
+        const std::size_t left = index % across * tile, top = index / across * tile;
+        return Box{left, top, left + tile, top + tile}.common({0, 0, width, height});
+    }
 };
 
 // A file taken apart; pointers lead into the caller's bytes.
 class File {
 public:
+    enum Type : unsigned { latents = 1, opacity = 2, laboratory = 3, plain = 4, icc = 0x81, exif = 0x82, xmp = 0x83 };
     enum class Damage {
         error,  // refused
         keep,   // what is left is used
@@ -70,7 +79,6 @@ public:
     std::size_t cut_tile = 0;
 
 private:
-    enum Type : unsigned { latents = 1, opacity = 2, laboratory = 3, plain = 4, icc = 0x81, exif = 0x82, xmp = 0x83 };
     static constexpr std::uint32_t max_value = 0x7fffffff;
     static constexpr std::size_t max_leading = 64, crc_size = 4;
     static constexpr std::array<unsigned, 4> order = {icc, exif, xmp, opacity};

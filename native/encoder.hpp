@@ -12,9 +12,9 @@ namespace calotype::rans {
 
 // inverse[f] = ceil(2^48 / f). For x < 2^32 and f <= 2^14, floor(x * inverse[f] / 2^48) is exactly floor(x /
 // f): the error term is below x * f <= 2^46 < 2^48.
-inline const std::array<std::uint64_t, total + 1>& inverses() {
+inline const std::vector<std::uint64_t>& inverses() {  // a vector: compilers store an array's values, 128 kB
     static const auto table = [] {
-        std::array<std::uint64_t, total + 1> t{};
+        std::vector<std::uint64_t> t(total + 1);
         for (std::uint64_t f = 1; f <= total; ++f) t[f] = ((std::uint64_t{1} << 48) + f - 1) / f;
         return t;
     }();

@@ -1,7 +1,9 @@
 // A reader of JSON (RFC 8259) for the few fields that a pack needs. Safe on any bytes.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -18,6 +20,7 @@ struct Json {
 
     Kind kind = Kind::null;
     std::int64_t integer = 0;  // only of numbers without point and exponent
+    double number = 0;         // of every number; its last bits may be wrong beyond 15 digits
     std::string string;
     std::vector<Json> items;
     struct Member;
@@ -113,15 +116,38 @@ private:
         if (minus) ++at_;
         if (peek() < '0' || peek() > '9') fail("an unknown word");
         v.kind = Json::Kind::integer;
-        for (; peek() >= '0' && peek() <= '9'; ++at_) {
-            if (v.integer > (INT64_MAX - 9) / 10)
-                v.kind = Json::Kind::number;  // too large to be of use
-            else
-                v.integer = 10 * v.integer + (*at_ - '0');
-        }
-        for (; peek() != '\0' && std::string(".eE+-0123456789").find(peek()) != std::string::npos; ++at_)
+        int exponent = 0;
+        const auto digits = [&](int each) {
+            for (; peek() >= '0' && peek() <= '9'; ++at_) {
+                if (v.integer > (INT64_MAX - 9) / 10) {
+                    v.kind = Json::Kind::number;  // too large to be of use
+                    exponent += 1 + each;
+                } else {
+                    v.integer = 10 * v.integer + (*at_ - '0');
+                    exponent += each;
+                }
+            }
+        };
+        digits(0);
+        if (peek() == '.') {
             v.kind = Json::Kind::number;
-        if (minus) v.integer = -v.integer;
+            ++at_;
+            digits(-1);
+        }
+        if (peek() == 'e' || peek() == 'E') {
+            v.kind = Json::Kind::number;
+            ++at_;
+            const bool less = peek() == '-';
+            if (less || peek() == '+') ++at_;
+            int power = 0;
+            for (; peek() >= '0' && peek() <= '9'; ++at_) power = std::min(10 * power + (*at_ - '0'), 9999);
+            exponent += less ? -power : power;
+        }
+        double scale = 1;  // exact up to 10^22
+        for (int i = std::abs(exponent); i > 0 && scale < 1e300; --i) scale *= 10;
+        v.number = static_cast<double>(v.integer);
+        v.number = exponent < 0 ? v.number / scale : v.number * scale;
+        if (minus) v.integer = -v.integer, v.number = -v.number;
     }
 
     std::string text() {

@@ -34,7 +34,7 @@ inline std::vector<std::uint8_t> encode(std::uint8_t* data, Shape shape, Way way
         if (!Walk<Economy>(writer, shape, way).run(data)) return {};
         return writer.finish();
     }
-    Writer writer(first, static_cast<std::size_t>(std::clamp(terms.most / 8, 0.0, 1e15)));
+    Writer writer(first, static_cast<std::size_t>(std::clamp(terms.most / 8, 0.0, 4e9)));  // what 32 bits hold
     if (!Walk<Writer>(writer, shape, way).run(data)) return {};
     return writer.finish();
 }

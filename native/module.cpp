@@ -71,6 +71,7 @@ void bind_networks(nb::module_& m);  // networks.cpp
 void bind_latents(nb::module_& m);   // latents.cpp
 void bind_lossless(nb::module_& m);  // lossless.cpp
 void bind_files(nb::module_& m);     // files.cpp
+void bind_looks(nb::module_& m);     // looks.cpp
 
 NB_MODULE(_rans, m) {
     using namespace nb::literals;
@@ -135,4 +136,5 @@ NB_MODULE(_rans, m) {
     bind_latents(m);
     bind_lossless(m);
     bind_files(m);
+    bind_looks(m);
 }

@@ -37,26 +37,13 @@ public:
     // From the bytes of manifest.json, tables.safetensors and networks.safetensors, the latter two as they are or
     // compressed by gzip. Throws Error.
     Pack(Bytes manifest, Bytes tables, Bytes networks, Trust trust = Trust::none) : trust_(trust) {
-        try {
+        checked([&] {
             read_manifest(manifest);
             tables_ = tensors("tables.safetensors", tables);
             read_tables();
             const Tensors arrays = tensors("networks.safetensors", networks);
-            fixed::Arrays found;
-            for (const auto& [name, t] : arrays) {
-                const int bits = t.dtype == "I8" ? 8 : t.dtype == "I16" ? 16 : t.dtype == "I32" ? 32 : 0;
-                found[name] = {t.bytes.data(), bits, t.shape};
-            }
-            networks_ = std::make_unique<fixed::Networks>(found, latents::kernels()[0]);
-        } catch (const inflate_error& e) {
-            fail(std::string("a file cannot be unpacked: ") + e.what());
-        } catch (const too_long&) {
-            fail("a file has more than 2^28 bytes");
-        } catch (const json_error& e) {
-            fail(e.what());
-        } catch (const std::invalid_argument& e) {
-            fail(e.what());
-        }
+            networks_ = std::make_unique<fixed::Networks>(arrays_of(arrays), latents::kernels()[0]);
+        });
         const fixed::MeanNetwork& mean = networks_->mean;
         if (mean.low_channels != low_channels || mean.latents() != channels_ || mean.hyper != hyper_)
             fail("its networks are of other sizes than its manifest says");
@@ -110,12 +97,40 @@ public:
     }
 
 private:
+    friend class EncoderPack;  // which reads what is an encoder's own of the manifest and the tables
+
+    // Whatever is wrong with a file becomes an Error.
+    template <class Work>
+    static void checked(Work&& work) {
+        try {
+            work();
+        } catch (const inflate_error& e) {
+            fail(std::string("a file cannot be unpacked: ") + e.what());
+        } catch (const too_long&) {
+            fail("a file has more than 2^28 bytes");
+        } catch (const json_error& e) {
+            fail(e.what());
+        } catch (const std::invalid_argument& e) {
+            fail(e.what());
+        }
+    }
+
+    static fixed::Arrays arrays_of(const Tensors& arrays) {
+        fixed::Arrays found;
+        for (const auto& [name, t] : arrays) {
+            const int bits = t.dtype == "I8" ? 8 : t.dtype == "I16" ? 16 : t.dtype == "I32" ? 32 : 0;
+            found[name] = {t.bytes.data(), bits, t.shape};
+        }
+        return found;
+    }
+
     [[noreturn]] static void fail(const std::string& what) { throw Error(Fault::pack, "pack: " + what); }
 
     // ---- manifest ------------------------------------------------------------------------------------------
 
     void read_manifest(Bytes text) {
-        const Json m = JsonReader(text.data, text.size).read();
+        manifest_ = JsonReader(text.data, text.size).read();
+        const Json& m = manifest_;
         if (m.kind != Json::Kind::object) fail("manifest.json is not an object");
         const auto integer = [&](const char* name, std::int64_t low, std::int64_t high) {
             const Json* v = m.find(name);
@@ -300,6 +315,7 @@ private:
     }
 
     Trust trust_;
+    Json manifest_;
     std::array<std::uint8_t, 4> id_{};
     std::map<std::string, std::string> hashes_;
     std::size_t levels_ = 0, channels_ = 0, hyper_ = 0, margin_ = 0;

@@ -87,11 +87,7 @@ private:
 
     Box picture() const { return {0, 0, header_.width, header_.height}; }
 
-    Box tile_box(std::size_t tile) const {
-        const auto columns = static_cast<std::size_t>(header_.columns());
-        const std::size_t side = header_.tile, left = tile % columns * side, top = tile / columns * side;
-        return Box{left, top, left + side, top + side}.common(picture());
-    }
+    Box tile_box(std::size_t tile) const { return header_.box(tile); }
 
     // The tiles that share pixels with a box, in raster order.
     std::vector<std::size_t> tiles_in(const Box& pixels) const {

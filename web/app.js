@@ -2,6 +2,7 @@
 
 import { Pool } from "./decoder/pool.js";
 import { describe } from "./facts.js";
+import { Making } from "./making.js";
 import { Picture, bytesText } from "./picture.js";
 import { Stage } from "./stage.js";
 
@@ -9,6 +10,8 @@ const $ = (id) => document.getElementById(id);
 const pool = new Pool();
 const stage = new Stage($("view"), $("slider"), () => ($("zoom").textContent = percent(stage.scale)));
 const pictures = [];
+const bar = { quality: $("quality"), chosen: $("chosen"), made: $("made"), note: $("hint"), save: $("savecalo") };
+const making = new Making(bar, pool, changed);
 let left = null, right = null;
 
 const percent = (scale) => (scale >= 0.1 ? `${Math.round(100 * scale)} %` : `${(100 * scale).toFixed(1)} %`);
@@ -24,7 +27,8 @@ function open(sources, side = "left") {
   if (added.length === 0) return;
   pictures.push(...added);
   const [first, second] = added;
-  if (!left || left.state === "failed") show(first, second ?? right);
+  if (shownMaking()) show(first, second ?? null); // another photograph
+  else if (!left || left.state === "failed") show(first, second ?? right);
   else if (second) show(first, second);
   else if (!right || side === "right") show(left, first);
   else show(first, right);
@@ -57,6 +61,21 @@ function choices(select, chosen, none) {
   select.replaceChildren(...list);
 }
 
+/** Whether what is shown is a file that is made here beside its original. */
+const shownMaking = () => making.picture && [left, right].includes(making.picture) && [left, right].includes(making.original);
+
+/** The picture on the screen of which a file can be made, unless it is being made. */
+const source = () => [left, right].find((p) => p?.state === "done" && !p.calo && p !== making.original);
+
+function encode() {
+  const original = source();
+  if (!original) return;
+  making.begin(original);
+  pictures.push(making.picture);
+  show(making.picture, original);
+  $("quality").focus();
+}
+
 const chosen = (select) => pictures[select.value] ?? null; // "" is none of them
 
 // ---- what is shown ----
@@ -66,7 +85,8 @@ function changed(picture) {
 }
 
 function update() {
-  const both = [left, right].filter(Boolean), able = both.filter((p) => p.state !== "failed");
+  const both = [left, right].filter(Boolean), well = both.filter((p) => p.state !== "failed");
+  const able = well.filter((p) => p.width > 0 || !p.made); // of a file that is still being made there is nothing to see
   stage.show(able[0] ?? null, able[1] ?? null);
   $("stage").classList.toggle("seen", able.some((p) => p.described?.info.alpha));
   $("swap").disabled = !right;
@@ -78,7 +98,9 @@ function update() {
     $(`name${side}`).textContent = picture ? picture.name : "";
   }
   $("view").setAttribute("aria-label", both.map((p) => p.name).join(" beside "));
-  const busy = able.filter((p) => p.state !== "done");
+  $("encode").hidden = !source();
+  $("making").hidden = !both.includes(making.picture);
+  const busy = well.filter((p) => p.state !== "done");
   $("progress").hidden = busy.length === 0;
   $("progress").value = busy.length ? busy.reduce((sum, p) => sum + p.share, 0) / busy.length : 0;
   $("status").textContent = both.map(line).join("   |   ");
@@ -114,10 +136,11 @@ function line(picture) {
   if (picture.width > 0) facts.push(`${picture.width} × ${picture.height}`);
   if (picture.size > 0) facts.push(bytesText(picture.size));
   if (picture.size > 0 && picture.width > 0) facts.push(`${picture.bpp.toFixed(2)} bpp`);
-  const states = { waiting: "reading", preview: "preview", parts: `${Math.round(100 * picture.share)} %`, failed: "cannot be shown" };
+  const share = `${Math.round(100 * picture.share)} %`;
+  const states = { waiting: "reading", encoding: `encoding ${share}`, preview: "preview", parts: share, failed: "cannot be shown" };
   if (picture.state !== "done") facts.push(states[picture.state]);
   else if (picture.note) facts.push(picture.note);
-  else if (picture.calo) facts.push(`decoded in ${picture.seconds.toFixed(1)} s`);
+  else if (picture.calo && !picture.made) facts.push(`decoded in ${picture.seconds.toFixed(1)} s`);
   return facts.join(" · ");
 }
 
@@ -170,6 +193,7 @@ const actions = {
   out: () => stage.zoom(1 / 1.5),
   zoom: () => stage.toggle(),
   save,
+  encode,
   tiles: () => toggle("tiles"),
   bits: () => $("bits").hidden || toggle("bits"),
   facts: () => toggle("facts"),
@@ -186,12 +210,13 @@ for (const [id, action] of Object.entries(actions)) $(id).addEventListener("clic
 const STEP = 80;
 const keys = {
   "+": actions.in, "=": actions.in, "-": actions.out, 0: () => stage.fit(), 1: () => stage.zoomTo(1), o: actions.open,
-  x: actions.swap, t: actions.tiles, b: actions.bits, i: actions.facts, s: save, Escape: actions.dismiss,
+  x: actions.swap, t: actions.tiles, b: actions.bits, i: actions.facts, s: save, e: encode, Escape: actions.dismiss,
   ArrowLeft: () => stage.pan(-STEP, 0), ArrowRight: () => stage.pan(STEP, 0), ArrowUp: () => stage.pan(0, -STEP),
   ArrowDown: () => stage.pan(0, STEP), ",": () => (stage.split -= 0.02), ".": () => (stage.split += 0.02),
 };
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("select, #panel")) return;
+  if (event.target.closest("input") && /^(Arrow|Page|Home|End)/.test(event.key)) return; // they move its thumb
   if ((!left && event.key !== "o") || !Object.hasOwn(keys, event.key)) return;
   event.preventDefault();
   keys[event.key]();

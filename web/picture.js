@@ -8,7 +8,7 @@ import { probe } from "./decoder/probe.js";
 const MOST_PIXELS = 2 ** 27; // of a picture that is shown: 512 MB
 
 export class Picture {
-  /** "waiting", "preview", "parts", "done" or "failed" */
+  /** "waiting", "encoding", "preview", "parts", "done" or "failed" */
   state = "waiting";
   width = 0;
   height = 0;
@@ -31,7 +31,7 @@ export class Picture {
   #abort = null;
   #options = {};
 
-  /** `source`: a File, or the address of one; `onChange` hears of everything new. */
+  /** `source`: a File, the address of one, or null for one that is made here; `onChange` hears of everything new. */
   constructor(source, name, pool, onChange) {
     this.#source = source;
     this.name = name;
@@ -41,6 +41,11 @@ export class Picture {
 
   get calo() {
     return this.described !== null;
+  }
+
+  /** Whether it is made here. */
+  get made() {
+    return this.#source === null;
   }
 
   /** Whether something of a file that failed may be left. */
@@ -71,10 +76,57 @@ export class Picture {
       this.#turn("done");
     } catch (error) {
       if (abort.signal.aborted) return;
-      this.error = { kind: error.kind ?? "other", message: error.message };
       this.fields ??= this.#probed();
-      this.#turn("failed");
+      this.fail(error);
     }
+  }
+
+  /** Says how far the file is that is being made; what was shown stays. */
+  making(share) {
+    this.#abort?.abort(new DOMException("another is being made", "AbortError"));
+    this.#abort = new AbortController();
+    Object.assign(this, { share, error: null, told: false });
+    this.#turn("encoding");
+  }
+
+  fail({ kind = "other", message }) {
+    this.error = { kind, message };
+    this.#turn("failed");
+  }
+
+  /** Takes the bytes of a file that was made for its own, and shows them instead of those before. */
+  async show(bytes) {
+    this.making(1);
+    const before = this.parts, { signal } = this.#abort;
+    const close = (parts) => parts.forEach(({ bitmap }) => bitmap.close());
+    const next = new Picture(null, this.name, this.#pool, () => {});
+    next.#bytes = bytes;
+    try {
+      await next.#develop(signal);
+    } catch (error) {
+      close(next.parts);
+      if (signal.aborted) return;
+      throw error;
+    }
+    if (signal.aborted) return next.release();
+    this.#bytes = bytes;
+    for (const name of ["described", "fields", "width", "height", "alpha", "note", "preview", "parts", "tiles", "mostBits"])
+      this[name] = next[name];
+    close(before);
+    this.#turn("done");
+  }
+
+  /** The bytes of a .calo file, once it is read. */
+  get bytes() {
+    return this.#bytes;
+  }
+
+  /** The pixels of a picture that the browser reads, as ImageData in sRGB. */
+  pixels() {
+    const [{ bitmap }] = this.parts, canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    context.drawImage(bitmap, 0, 0);
+    return context.getImageData(0, 0, bitmap.width, bitmap.height);
   }
 
   /** Gives up what it shows; `load` brings it back. */
@@ -108,6 +160,7 @@ export class Picture {
   }
 
   async #load(signal) {
+    if (this.#source === null) return this.#develop(signal);
     const remote = typeof this.#source === "string";
     if (remote && /\.calo$/i.test(new URL(this.#source).pathname)) {
       const onPreview = (picture) => this.#previewed(picture, signal);

@@ -125,13 +125,13 @@ def test_features_follow_from_the_definition(pack: Pack, apart: int) -> None:
         place = y[0, :, row, column]
         a = (place[16:] / steps[4][0]) ** 2
         most = [(s.mean(0) / steps[4][0]) ** 2 / 4 for s in steps]
-        lost.append([np.minimum(a, m).sum() / (a.sum() + visual.MASK) for m in most])
+        lost.append([np.minimum(a, m).sum() / (a.sum() + 64) for m in most])
         energies.append(a)
         logs.append(np.log(place[2] ** 2 + place[3] ** 2 + 0.1) - np.log(a.sum() + 1))
         light.append(place[0])
     share = np.mean(energies, 0) / np.mean(energies, 0).sum()
     fourth = np.mean(np.array(lost)[:, 3:6] ** 4, 0) ** 0.25
-    expected = np.log(np.array([*np.mean(lost, 0), *fourth]) + visual.TINY)
+    expected = np.log(np.array([*np.mean(lost, 0), *fourth]) + 1e-6)
     spread = -(share * np.log(share)).sum()
     np.testing.assert_allclose(found[:11], expected, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(found[11:], [np.mean(light), np.mean(logs), spread], rtol=1e-4)

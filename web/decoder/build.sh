@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Makes calotype.wasm from native/; needs em++ (Debian: emscripten). The kernels are compiled for speed, the rest for size.
+# Makes calotype.wasm, which decodes, and encode.wasm from native/; needs em++ (Debian: emscripten). The kernels are
+# compiled for speed, the rest for size.
 #
-#   web/decoder/build.sh [where to, default web/decoder/calotype.wasm]
+#   web/decoder/build.sh [folder to write to, default web/decoder]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 native=$here/../../native
@@ -9,14 +10,22 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cxx=${EMXX:-em++}
 flags="-std=c++20 -msimd128 -fwasm-exceptions"
-names=(calotype_error calotype_open_pack_bytes calotype_close_pack calotype_open_file calotype_close_file
-       calotype_get_info calotype_metadata calotype_decode malloc free)
-exported=$(printf ',"_%s"' "${names[@]}")
-$cxx $flags -O3 -c "$native/kernels.cpp" -o "$work/kernels.o"
-$cxx $flags -Os -DCALOTYPE_KERNELS_APART -c "$native/calotype.cpp" -o "$work/calotype.o"
 # What the page gives the module: em++ wants to see it.
 echo 'mergeInto(LibraryManager.library, {calotype_done: function() {}});' >"$work/page.js"
-$cxx $flags -O3 "$work/kernels.o" "$work/calotype.o" -o "$work/calotype.wasm" --no-entry -sSTANDALONE_WASM \
-  --js-library "$work/page.js" \
-  -sALLOW_MEMORY_GROWTH -sMEMORY_GROWTH_GEOMETRIC_STEP=0.05 -sMAXIMUM_MEMORY=4GB -sEXPORTED_FUNCTIONS="[${exported:1}]"
-cp "$work/calotype.wasm" "${1:-$here/calotype.wasm}"
+$cxx $flags -O3 -c "$native/kernels.cpp" -o "$work/kernels.o"
+
+# make MODULE SOURCE FUNCTION...
+make() {
+  local module=$1 source=$2 exported
+  shift 2
+  exported=$(printf ',"_%s"' "$@" calotype_error malloc free)
+  $cxx $flags -Os -DCALOTYPE_KERNELS_APART -c "$native/$source" -o "$work/part.o"
+  $cxx $flags -O3 "$work/kernels.o" "$work/part.o" -o "$work/$module" --no-entry -sSTANDALONE_WASM \
+    --js-library "$work/page.js" -sALLOW_MEMORY_GROWTH -sMEMORY_GROWTH_GEOMETRIC_STEP=0.05 -sMAXIMUM_MEMORY=4GB \
+    -sEXPORTED_FUNCTIONS="[${exported:1}]"
+}
+make calotype.wasm calotype.cpp calotype_open_pack_bytes calotype_close_pack calotype_open_file calotype_close_file \
+  calotype_get_info calotype_metadata calotype_decode
+make encode.wasm web.cpp calotype_open_encoder calotype_open_exposure calotype_close_exposure calotype_is_drawing \
+  calotype_analyse calotype_level_of calotype_begin calotype_code calotype_finish
+cp "$work/calotype.wasm" "$work/encode.wasm" "${1:-$here}"

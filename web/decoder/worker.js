@@ -1,29 +1,12 @@
 // Decodes apart from the page, so that the page never waits: pool.js starts some of these and gives them work.
 
 import { CalotypeError, open } from "./calotype.js";
+import { placesOf } from "./library.js";
 import { orientation, turned, turnedBox, turnedSize } from "./orientation.js";
 import { probe } from "./probe.js";
 import { joined, writePng } from "./png.js";
 
 let decoder; // a promise
-
-/** A decoder for the packs that a list names, or that a JSON file of addresses (relative to it) does: a list, or
- * {packs: list, keep: whether the browser may keep them}. */
-async function start(packs) {
-  let places = packs, keep = true;
-  if (typeof packs === "string") {
-    const answer = await fetch(packs);
-    if (!answer.ok) throw new CalotypeError("pack", `the list of packs, ${packs}, cannot be read: ${answer.status}`);
-    try {
-      const found = await answer.json();
-      keep = found.keep ?? true;
-      places = (found.packs ?? found).map((place) => new URL(place, packs).href);
-    } catch {
-      throw new CalotypeError("pack", `${packs} is not a list of packs`);
-    }
-  }
-  return open({ packs: places, keep });
-}
 
 /** What a file says of itself, and how its EXIF data say that it is to be turned. */
 function facts(decoder, { bytes, options }) {
@@ -72,7 +55,7 @@ const works = {
 
 addEventListener("message", async ({ data: { id, work, packs, given } }) => {
   try {
-    decoder ??= start(packs);
+    decoder ??= placesOf(packs).then(open);
     const ready = await decoder.catch((error) => {
       decoder = undefined; // so that it is tried again
       throw error;

@@ -65,7 +65,7 @@ def _view(given: argparse.Namespace) -> int:
             server.add(name, page / name)
         packs = [*([Path(given.pack)] if given.pack is not None else []), *library.paths()]
         for number, pack in enumerate(packs):
-            for name in (manifest.NAME, manifest.TABLES, manifest.NETWORKS):
+            for name in (manifest.NAME, *sorted(manifest.FILES)):
                 server.add(f"packs/{number}/{name}", partial(manifest.read, pack, name))
         places = [f"../packs/{number}" for number in range(len(packs))]
         # The port is another one each time: what the browser kept for this page would never be used again.
@@ -118,7 +118,7 @@ def _copy(target: Path) -> None:
         if not pack.is_dir() or folder.exists():
             continue
         folder.mkdir(parents=True)
-        for name in (manifest.NAME, manifest.TABLES, manifest.NETWORKS):
+        for name in (manifest.NAME, *sorted(manifest.FILES)):
             source = manifest.stored(pack, name)
             shutil.copyfile(source, folder / source.name)
         places.append(f"../packs/{pack.stem}")

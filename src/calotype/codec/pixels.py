@@ -27,38 +27,6 @@ TILE = 1024
 """Side of the tiles of pictures that are stored as pixels alone."""
 PAGE = 2048
 """The same of pages, whose letters and lines come again from top to bottom: -9 % for a page of the web."""
-FLAT = 0.3
-"""A tile is a drawing rather than a photograph when so much of it is `drawn`."""
-NO_PACK = bytes(4)
-"""The ``pack_id`` of such a picture: nothing is needed to decode it."""
-
-
-def keys(pixels: UInt8Array) -> NDArray[np.int32]:
-    """One number for each pixel of [H, W, C], C up to 3, the same for the same colour."""
-    found = pixels[:, :, 0].astype(np.int32)
-    for channel in range(1, pixels.shape[2]):
-        found = (found << 8) | pixels[:, :, channel]
-    return found
-
-
-def flat(pixels: UInt8Array, apart: int = 1) -> NDArray[np.bool_]:
-    """Where a pixel of [H, W, C] is the same as one so far to the left, right, above or below."""
-    return _flat(keys(pixels), apart)
-
-
-def drawn(pixels: UInt8Array) -> NDArray[np.bool_]:
-    """Where pixels are as in drawings: the same as one beside them or, in patterns, the next but one."""
-    colours = keys(pixels)
-    return _flat(colours, 1) | _flat(colours, 2)
-
-
-def _flat(colours: NDArray[np.int32], apart: int) -> NDArray[np.bool_]:
-    same = np.zeros(colours.shape, bool)
-    for near, far in ((np.s_[:, apart:], np.s_[:, :-apart]), (np.s_[apart:], np.s_[:-apart])):
-        equal = colours[near] == colours[far]
-        same[near] |= equal
-        same[far] |= equal
-    return same
 
 
 def tile_pixels(pixels: UInt8Array, header: Header, tile: int) -> UInt8Array:

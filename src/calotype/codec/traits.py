@@ -1,4 +1,7 @@
-"""What tells drawings from photographs: equal neighbours, crisp edges, flat areas; counted tile by tile."""
+"""What tells drawings from photographs: equal neighbours, crisp edges, flat areas; counted tile by tile.
+
+The arithmetic, and what is crisp or flat, is native (native/traits.hpp).
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from calotype.codec.pixels import FLAT, drawn, keys
+from calotype.coder.native import load
 
 UInt8Array = NDArray[np.uint8]
 Counts = NDArray[np.int64]
 
-JUMP = 32
-"""Grey levels between neighbours that make an edge."""
-CRISP, SOLID = 0.01, 0.7
-"""How much of a tile of a drawing is at crisp edges, or within flat areas."""
 SMALL = 64 * 64
 """Pixels of a picture that is tried both ways whatever it looks like."""
-AROUND = 2
-"""Rows around a pixel that say what it is."""
 
 
 @dataclass(frozen=True)
@@ -34,20 +31,11 @@ class Traits:
 
     @classmethod
     def of(cls, pixels: UInt8Array, side: int) -> Traits:
-        """Those of pixels [H, W, C], looked at a row of tiles at a time."""
-        rows = []
-        for top in range(0, len(pixels), side):
-            first, past = max(top - AROUND, 0), min(top + side + AROUND, len(pixels))
-            band = pixels[first:past]
-            here = slice(top - first, min(top + side, len(pixels)) - first)
-            marks = [np.ones(band.shape[:2], bool), drawn(band)]
-            found = [_counts(mark[here], side) for mark in marks]
-            if (found[1] >= FLAT * found[0]).any():
-                found += [_counts(mark(band)[here], side) for mark in (crisp, solid)]
-            else:  # photographs: nothing more is asked of them
-                found += [np.zeros_like(found[0])] * 2
-            rows.append(found)
-        return cls(side, *(np.stack(column) for column in zip(*rows)))
+        """Those of pixels [H, W, 3]."""
+        rows, columns = -(-pixels.shape[0] // side), -(-pixels.shape[1] // side)
+        found = np.empty((rows * columns, 4), np.int64)
+        load().traits_counts(np.ascontiguousarray(pixels), side, found)
+        return cls(side, *found.T.reshape(4, rows, columns))
 
     def tiles(self, side: int) -> Traits:
         """The same by larger tiles."""
@@ -62,47 +50,28 @@ class Traits:
         return Traits(side, *(sums(counts) for counts in (self.area, self.drawn, self.crisp, self.solid)))
 
     def suspicious(self) -> NDArray[np.bool_]:
-        """The tiles that may be better as pixels: much is as in drawings, and there are their crisp edges, or
-        little but flat areas. Smooth photographs have many equal neighbours, too. All of a small picture, for
-        which trying costs little.
+        """The tiles that may be better as pixels: those of drawings, and all of a small picture, for which
+        trying costs little.
         """
-        if self.area.sum() <= SMALL:
-            return np.ones(self.area.shape, bool)
-        edges = (self.crisp >= CRISP * self.area) | (self.solid >= SOLID * self.area)
-        return np.asarray((self.drawn >= FLAT * self.area) & edges)
+        return np.asarray(self.drawings() | (self.area.sum() <= SMALL))
+
+    def drawings(self) -> NDArray[np.bool_]:
+        """The tiles of drawings: much is as in them, and there are their crisp edges, or little but flat
+        areas. Smooth photographs have many equal neighbours, too.
+        """
+        found = np.empty(self.area.shape, bool)
+        load().traits_suspicious(self._counts(), found.reshape(-1))
+        return found
 
     def is_page(self) -> bool:
         """Whether most of the picture is flat, as pages and windows of programs are."""
-        return bool(self.solid.sum() >= SOLID * self.area.sum())
+        return bool(load().traits_is_page(self._counts()))
+
+    def _counts(self) -> Counts:
+        """Of each tile in turn, [tiles, 4]."""
+        return np.stack([self.area, self.drawn, self.crisp, self.solid], -1).reshape(-1, 4)
 
     def least_drawn(self) -> tuple[int, int]:
         """Row and column of the tile that is most like a photograph."""
         row, column = np.unravel_index(int((self.drawn / self.area).argmin()), self.area.shape)
         return int(row), int(column)
-
-
-def crisp(pixels: UInt8Array) -> NDArray[np.bool_]:
-    """Where a colour ends at once: pixels of [H, W, C] with an equal one on one side and one far off on the
-    other; and lines of one pixel.
-    """
-    found, colours = np.zeros(pixels.shape[:2], bool), keys(pixels)
-    for p, c, out in ((pixels, colours, found), (pixels.transpose(1, 0, 2), colours.T, found.T)):
-        same, line, jump = c[1:] == c[:-1], c[2:] == c[:-2], np.zeros((len(c) - 1, c.shape[1]), bool)
-        for k in range(p.shape[2]):
-            jump |= np.abs(p[1:, :, k].astype(np.int16) - p[:-1, :, k]) >= JUMP
-        out[1:-1] |= (same[:-1] & jump[1:]) | (jump[:-1] & (same[1:] | line))
-    return found
-
-
-def solid(pixels: UInt8Array) -> NDArray[np.bool_]:
-    """Where a pixel is the same as that on the left, that above and that between."""
-    found, c = np.zeros(pixels.shape[:2], bool), keys(pixels)
-    here = c[1:, 1:]
-    found[1:, 1:] = (here == c[:-1, 1:]) & (here == c[1:, :-1]) & (here == c[:-1, :-1])
-    return found
-
-
-def _counts(marks: NDArray[np.bool_], side: int) -> Counts:
-    """How many are marked in each tile of a row of them, [columns]."""
-    columns = np.arange(0, marks.shape[1], side)
-    return np.asarray(np.add.reduceat(marks.sum(axis=0, dtype=np.int64), columns))

@@ -17,6 +17,8 @@ manifest, gives a level for each of some scores. Between them, and to both ends,
 The last three were found by leaving out a twelfth of the photographs at a time: at quality 60 the forecast
 then misses by 2.2 points (standard deviation) instead of 3.2. Tried as well: what quantising really loses at
 the foretold level. It says no more.
+
+The arithmetic is native (native/visual.hpp).
 """
 
 from __future__ import annotations
@@ -30,19 +32,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calotype.codec import levels
+from calotype.codec.stored import STEPS
+from calotype.coder.native import load
 
-MASK = 64.0
-"""Squared steps: energy beside that of the latents, so that nothing is lost where there is next to none."""
-TINY = 1e-6
-"""Added to shares before their logarithm."""
 MIDDLE = 3
 """Of so many trained levels in the middle, the 4th-power means count."""
 LOW = 16
-"""Channels of the coarse picture: the first is the brightness ..."""
-RISES = slice(2, 4)
-"""... and these are how it rises across a place and down it."""
-FLOOR = 0.1
-"""Squared units of y: rises beside those that there are, so that a place without any has a logarithm."""
+"""Channels of the coarse picture, which have no part in the energy."""
 FEW, APART = 4096, 2
 """In pictures of more places than that, every second one each way is looked at."""
 TOP = 95.0
@@ -99,7 +95,7 @@ def parse(value: Any, max_level: int) -> Visual:
     ends = (0.0, *found.scores, TOP)
     if not all(a < b for a, b in itertools.pairwise(ends)):
         raise ValueError(f"its scores must rise between 0 and {TOP:g}")
-    trained = max_level // levels.STEPS + 1
+    trained = max_level // STEPS + 1
     numbers = count(trained) + 1
     if trained < MIDDLE or any(len(row) != numbers or not np.isfinite(row).all() for row in found.weights):
         raise ValueError(f"its weights must be {numbers} numbers for each score, of {MIDDLE} levels at least")
@@ -110,18 +106,12 @@ def parse(value: Any, max_level: int) -> Visual:
 
 def measures(tables: dict[str, NDArray[Any]]) -> Measures:
     """Those of a pack with these tables. At each trained level, the mean over the four phases counts."""
-    trained = len(tables["high_log_step"])
-    unit = tables["unit"][LOW:] * np.float32(levels.STEP)
-    all_steps = [levels.at(tables, levels.STEPS * k).steps.high * unit for k in range(trained)]
-    step = np.asarray(all_steps[trained // 2][0][:, None], np.float32)
-    within = [np.square(steps.mean(0)[:, None] / step) / 4 for steps in all_steps]
-    return Measures(step, np.asarray(within, np.float32))
-
-
-def energies(y: Floats, step: Floats) -> Floats:
-    """Energy of each high channel at each place of y [M, h, w], in squared steps, [M - 16, h * w]."""
-    high = y[LOW:]
-    return np.asarray(np.square(high.reshape(len(high), -1) / step))
+    trained = range(len(tables["high_log_step"]))
+    steps = np.stack([levels.at(tables, STEPS * k).steps.high for k in trained])
+    unit = np.ascontiguousarray(tables["unit"][LOW:])
+    step, within = np.empty(len(unit), np.float32), np.empty((len(steps), len(unit)), np.float32)
+    load().visual_measures(steps, unit, step, within)
+    return Measures(step[:, None], within[:, :, None])
 
 
 def sums(y: Floats, by: Measures, apart: int) -> Sums:
@@ -130,47 +120,21 @@ def sums(y: Floats, by: Measures, apart: int) -> Sums:
     In this order: shares lost at each trained level, their fourth powers at the middle ones, brightness,
     logarithm of its rises, logarithm of the energy, energy of each high channel, number of places.
     """
-    places = y[0, :, ::apart, ::apart]
-    energy = energies(places, by.step)
-    whole = energy.sum(0)
-    lost = np.stack([np.minimum(energy, most).sum(0) for most in by.within]) / (whole + np.float32(MASK))
-    rises = np.square(places[RISES]).sum(0)
-    return np.array(
-        [
-            *lost.sum(1),
-            *np.square(np.square(lost[_middle(len(lost))])).sum(1),
-            places[0].sum(),
-            np.log(rises + np.float32(FLOOR)).sum(),
-            np.log(whole + np.float32(1)).sum(),
-            *energy.sum(1),
-            len(whole),
-        ],
-        np.float64,
-    )
+    trained, high, _ = by.within.shape
+    found = np.empty(trained + MIDDLE + 3 + high + 1)
+    load().visual_sums(np.ascontiguousarray(y[0]), by.step.ravel(), by.within[:, :, 0], apart, found)
+    return found
 
 
 def features(found: Sequence[Sums], trained: int) -> Sums:
     """The features of a picture, [count(trained)], from the sums of its parts."""
-    total = np.sum(found, axis=0)
-    means = total[:-1] / total[-1]
-    lost, fourth, (brightness, rises, energy), channels = np.split(means, np.cumsum([trained, MIDDLE, 3]))
-    share = (channels + TINY) / (channels + TINY).sum()
-    spread = -(share * np.log(share)).sum()
-    logs = np.log(np.concatenate([lost, fourth**0.25]) + TINY)
-    return np.array([*logs, brightness, rises - energy, spread], np.float64)
-
-
-def _middle(trained: int) -> slice:
-    first = (trained - MIDDLE + 1) // 2
-    return slice(first, first + MIDDLE)
+    out = np.empty(count(trained))
+    load().visual_features(np.sum(found, axis=0), trained, out)
+    return out
 
 
 def points(visual: Visual, found: Sums, max_level: int) -> tuple[tuple[float, float], ...]:
     """Pairs (quality, level) for a picture with these features; both rise, from level 0 to the highest."""
-    guess = np.array(visual.weights) @ np.append(found, 1.0)
-    low, high = np.array(visual.bounds).T
-    level = np.maximum.accumulate(np.clip(guess, low, high))
-    many = len(level)
-    rising = np.arange(1, many + 1)  # one level apart at least, also from both ends
-    level = np.clip(np.maximum.accumulate(level - rising) + rising, rising, max_level - many - 1 + rising)
+    level = np.empty(len(visual.scores))
+    load().visual_levels(found, np.array(visual.weights), np.array(visual.bounds), max_level, level)
     return ((0.0, 0.0), *zip(visual.scores, map(float, level)), (TOP, float(max_level)))

@@ -1,0 +1,115 @@
+// Python binding of what an encoder sees in a picture: zones of masking, the forecast of its look, traits of drawings.
+// The Python faces with the full documentation are calotype/codec/masking.py, visual.py and traits.py.
+#include <algorithm>
+#include <vector>
+
+#include "binding.hpp"
+#include "masking.hpp"
+#include "traits.hpp"
+
+using namespace calotype;
+
+namespace {
+
+using Doubles = Array<const double, 1>;
+
+std::size_t high_of(const Floats<3>& y, const Floats<1>& step) {
+    if (y.shape(0) <= std::max(visual::low, visual::rise + 1) || y.shape(1) < 1 || y.shape(2) < 1)
+        throw std::invalid_argument("y must have more than 16 channels, and places");
+    check_shape("step", step, {y.shape(0) - visual::low});
+    return step.shape(0);
+}
+
+void measures(const Ints<3>& steps, const Floats<1>& unit, const Array<float, 1>& step, const Array<float, 2>& within) {
+    const std::size_t levels = steps.shape(0), high = unit.shape(0);
+    check_shape("steps", steps, {levels, 4, high});
+    check_shape("step", step, {high});
+    check_shape("within", within, {levels, high});
+    const visual::Measures found = visual::measures(steps.data(), unit.data(), levels, high);
+    std::copy(found.step.begin(), found.step.end(), step.data());
+    std::copy(found.within.begin(), found.within.end(), within.data());
+}
+
+void sums(const Floats<3>& y, const Floats<1>& step, const Floats<2>& within, std::size_t apart,
+          const Array<double, 1>& out) {
+    const std::size_t high = high_of(y, step), levels = within.shape(0);
+    check_shape("within", within, {levels, high});
+    check_shape("out", out, {levels + visual::middle + 3 + high + 1});
+    if (apart < 1 || levels < visual::middle) throw std::invalid_argument("apart must be above 0, and levels 3");
+    nb::gil_scoped_release release;
+    const visual::Measures by{{step.data(), step.data() + high}, {within.data(), within.data() + levels * high}};
+    const auto found = visual::sums(y.data(), y.shape(0), y.shape(1), y.shape(2), by, apart);
+    std::copy(found.begin(), found.end(), out.data());
+}
+
+void features(const Doubles& sums, std::size_t trained, const Array<double, 1>& out) {
+    if (sums.shape(0) < trained + visual::middle + 5) throw std::invalid_argument("sums are too few");
+    check_shape("out", out, {visual::count(trained)});
+    const auto found = visual::features({sums.data(), sums.data() + sums.shape(0)}, trained);
+    std::copy(found.begin(), found.end(), out.data());
+}
+
+void levels(const Doubles& features, const Array<const double, 2>& weights, const Array<const double, 2>& bounds,
+            double max_level, const Array<double, 1>& out) {
+    const std::size_t scores = weights.shape(0);
+    check_shape("weights", weights, {scores, features.shape(0) + 1});
+    check_shape("bounds", bounds, {scores, 2});
+    check_shape("out", out, {scores});
+    const auto found = visual::levels({features.data(), features.data() + features.shape(0)}, weights.data(),
+                                      bounds.data(), scores, max_level);
+    std::copy(found.begin(), found.end(), out.data());
+}
+
+void keeps(const Floats<1>& keep, const Array<float, 2>& out) {
+    check_shape("out", out, {masking::zones, keep.shape(0)});
+    const auto found = masking::keeps(keep.data(), keep.shape(0));
+    std::copy(found.begin(), found.end(), out.data());
+}
+
+void zones(const Floats<3>& y, const Floats<1>& step, const Array<std::uint8_t, 2>& out) {
+    high_of(y, step);
+    check_shape("out", out, {y.shape(1), y.shape(2)});
+    nb::gil_scoped_release release;
+    masking::find_zones(y.data(), y.shape(0), y.shape(1), y.shape(2), step.data(), out.data());
+}
+
+// out: [tiles][4]
+void count_traits(const Array<const std::uint8_t, 3>& pixels, std::size_t side, const Array<std::int64_t, 2>& out) {
+    const std::size_t h = pixels.shape(0), w = pixels.shape(1);
+    if (side < 1) throw std::invalid_argument("side must be above 0");
+    check_shape("pixels", pixels, {h, w, 3});
+    check_shape("out", out, {(h + side - 1) / side * ((w + side - 1) / side), 4});
+    nb::gil_scoped_release release;
+    std::int64_t* to = out.data();
+    for (const traits::Counts& c : traits::Picture(pixels.data(), h, w).counts(side)) to = std::copy(c.begin(), c.end(), to);
+}
+
+std::vector<traits::Counts> counts_of(const Array<const std::int64_t, 2>& counts) {
+    check_shape("counts", counts, {counts.shape(0), 4});
+    std::vector<traits::Counts> found(counts.shape(0));
+    for (std::size_t k = 0; k < found.size(); ++k) std::copy_n(counts.data() + 4 * k, 4, found[k].begin());
+    return found;
+}
+
+void suspicious(const Array<const std::int64_t, 2>& counts, const Array<bool, 1>& out) {
+    const auto tiles = counts_of(counts);
+    check_shape("out", out, {tiles.size()});
+    std::transform(tiles.begin(), tiles.end(), out.data(), traits::Picture::is_suspicious);
+}
+
+bool is_page(const Array<const std::int64_t, 2>& counts) { return traits::Picture::is_page(counts_of(counts)); }
+
+}  // namespace
+
+void bind_looks(nb::module_& m) {
+    using namespace nb::literals;
+    m.def("visual_measures", &measures, "steps"_a, "unit"_a, "step"_a.noconvert(), "within"_a.noconvert());
+    m.def("visual_sums", &sums, "y"_a, "step"_a, "within"_a, "apart"_a, "out"_a.noconvert());
+    m.def("visual_features", &features, "sums"_a, "trained"_a, "out"_a.noconvert());
+    m.def("visual_levels", &levels, "features"_a, "weights"_a, "bounds"_a, "max_level"_a, "out"_a.noconvert());
+    m.def("masking_keeps", &keeps, "keep"_a, "out"_a.noconvert());
+    m.def("masking_zones", &zones, "y"_a, "step"_a, "out"_a.noconvert());
+    m.def("traits_counts", &count_traits, "pixels"_a, "side"_a, "out"_a.noconvert());
+    m.def("traits_suspicious", &suspicious, "counts"_a, "out"_a.noconvert());
+    m.def("traits_is_page", &is_page, "counts"_a);
+}

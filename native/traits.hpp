@@ -1,0 +1,98 @@
+// What tells drawings from photographs: equal neighbours, crisp edges, flat areas; counted tile by tile.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <vector>
+
+namespace calotype::traits {
+
+inline constexpr int jump = 32;                     // grey levels between neighbours that make an edge
+inline constexpr double flat = 0.3;                 // a tile is a drawing when so much of it is as in drawings ...
+inline constexpr double crisp = 0.01, solid = 0.7;  // ... and so much is at crisp edges, or within flat areas
+
+// Of a tile, its pixels: all, as in drawings, at crisp edges, in flat areas.
+using Counts = std::array<std::int64_t, 4>;
+
+// Pixels [h][w][3].
+class Picture {
+public:
+    Picture(const std::uint8_t* pixels, std::size_t h, std::size_t w) : pixels_(pixels), h_(h), w_(w) {}
+
+    // Of each tile, row after row. Where no tile of a row is drawn, nothing more is asked of them.
+    std::vector<Counts> counts(std::size_t side) const {
+        const std::size_t columns = (w_ + side - 1) / side;
+        std::vector<Counts> found((h_ + side - 1) / side * columns);
+        for (std::size_t top = 0; top < h_; top += side) {
+            Counts* const row = &found[top / side * columns];
+            const std::size_t bottom = std::min(top + side, h_);
+            for (std::size_t y = top; y < bottom; ++y)
+                for (std::size_t x = 0; x < w_; ++x) {
+                    row[x / side][0] += 1;
+                    row[x / side][1] += drawn(y, x);
+                }
+            if (std::none_of(row, row + columns, is_drawn)) continue;
+            for (std::size_t y = top; y < bottom; ++y)
+                for (std::size_t x = 0; x < w_; ++x) {
+                    row[x / side][2] += edge(y, h_, y, x, w_) || edge(x, w_, y, x, 1);
+                    row[x / side][3] += filled(y, x);
+                }
+        }
+        return found;
+    }
+
+    static bool is_drawn(const Counts& c) { return static_cast<double>(c[1]) >= flat * static_cast<double>(c[0]); }
+
+    // Whether a tile may be better as pixels. Smooth photographs have many equal neighbours, too.
+    static bool is_suspicious(const Counts& c) {
+        const auto area = static_cast<double>(c[0]);
+        return is_drawn(c) && (static_cast<double>(c[2]) >= crisp * area || static_cast<double>(c[3]) >= solid * area);
+    }
+
+    // Whether most of a picture is flat, as pages and windows of programs are.
+    static bool is_page(const std::vector<Counts>& tiles) {
+        double area = 0, filled = 0;
+        for (const Counts& c : tiles) area += static_cast<double>(c[0]), filled += static_cast<double>(c[3]);
+        return filled >= solid * area;
+    }
+
+private:
+    const std::uint8_t* at(std::size_t i) const { return pixels_ + 3 * i; }
+    bool same(std::size_t i, std::size_t j) const { return std::equal(at(i), at(i) + 3, at(j)); }
+    bool far(std::size_t i, std::size_t j) const {
+        const std::uint8_t *a = at(i), *b = at(j);
+        return std::abs(a[0] - b[0]) >= jump || std::abs(a[1] - b[1]) >= jump || std::abs(a[2] - b[2]) >= jump;
+    }
+
+    // The same as a pixel beside it or, in patterns, the next but one.
+    bool drawn(std::size_t y, std::size_t x) const {
+        const std::size_t i = y * w_ + x;
+        for (std::size_t n = 1; n <= 2; ++n)
+            if ((x >= n && same(i, i - n)) || (x + n < w_ && same(i, i + n)) || (y >= n && same(i, i - n * w_)) ||
+                (y + n < h_ && same(i, i + n * w_)))
+                return true;
+        return false;
+    }
+
+    // Where a colour ends at once: an equal pixel on one side and one far off on the other; and lines of one pixel.
+    // place, size: along the way; step: between neighbours on it
+    bool edge(std::size_t place, std::size_t size, std::size_t y, std::size_t x, std::size_t step) const {
+        if (place < 1 || place + 1 >= size) return false;
+        const std::size_t i = y * w_ + x, before = i - step, after = i + step;
+        return (same(before, i) && far(i, after)) || (far(before, i) && (same(i, after) || same(before, after)));
+    }
+
+    // The same as the pixel on the left, that above and that between.
+    bool filled(std::size_t y, std::size_t x) const {
+        const std::size_t i = y * w_ + x;
+        return y > 0 && x > 0 && same(i, i - 1) && same(i, i - w_) && same(i, i - w_ - 1);
+    }
+
+    const std::uint8_t* pixels_;
+    std::size_t h_, w_;
+};
+
+}  // namespace calotype::traits

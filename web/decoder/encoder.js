@@ -1,0 +1,105 @@
+// Encodes pictures where it is called, tile after tile: for workers and Node. Pages call encode.js, which has a worker do it.
+
+import { CalotypeError, Packs, QUALITY, manifestOf, readUrl, start } from "./library.js";
+
+export { CalotypeError };
+const HIGHEST = 95; // the quality of the highest level of latents
+const DRAWING = "There are text, lines or flat areas in this picture: the program, calotype encode, makes smaller and sharper files of such.";
+const FILES = ["tables.safetensors", "networks.safetensors", "encoder.safetensors"]; // of a pack, beside its manifest
+
+/** Makes an encoder; see encode.d.ts for the options. */
+export async function openEncoder(options = {}) {
+  const read = options.read ?? readUrl, { pack } = options;
+  const library = await start(options.wasm ?? new URL("./encode.wasm", import.meta.url), read);
+  const wanted = ({ id, name }) => pack === undefined || name === pack || (String(pack).length >= 8 && String(pack).startsWith(id));
+  const what = pack === undefined ? "a pack is needed to encode" : `there is no pack ${pack} to encode with`;
+  return new Packs([options.packs ?? []].flat(), read, options.keep ?? true).open(wanted, FILES, what, (...files) => {
+    const given = (rest, places) =>
+      rest.length > 0
+        ? library.with(rest[0], (place) => given(rest.slice(1), [...places, place, rest[0].length]))
+        : library.number((opened) => library.c.calotype_open_encoder(...places, opened));
+    return new Encoder(library, given(files, []), manifestOf(files[0]));
+  });
+}
+
+class Encoder {
+  #library;
+  #place;
+
+  constructor(library, place, { id, name }) {
+    this.#library = library;
+    this.#place = place;
+    this.packId = id;
+    this.packName = name;
+  }
+
+  /** A picture that is to be encoded, an ImageData or the like of it; a copy is taken. Throws CalotypeError. */
+  expose({ width, height, data }) {
+    const { c } = this.#library;
+    if (!(Number.isInteger(width) && Number.isInteger(height) && data?.length === 4 * width * height))
+      throw new CalotypeError("argument", "a picture is width, height, and data of as many RGBA pixels");
+    let tiles;
+    const place = this.#library.with(data, (rgba) => this.#library.number((opened) => {
+      let status;
+      this.#library.with(4, (count) => {
+        status = c.calotype_open_exposure(this.#place, rgba, width, height, opened, count);
+        tiles = this.#library.view.getUint32(count, true);
+      });
+      return status;
+    }));
+    return new Exposure(this.#library, place, tiles);
+  }
+}
+
+/** One picture, analysed at most once. */
+class Exposure {
+  #library;
+  #place;
+  #tiles;
+  #analysed = 0;
+
+  constructor(library, place, tiles) {
+    this.#library = library;
+    this.#place = place;
+    this.#tiles = tiles;
+    /** A sentence on what is not encoded here as well as it could be, or "". */
+    this.note = library.c.calotype_is_drawing(place) ? DRAWING : "";
+  }
+
+  /**
+   * The bytes of a file, at a quality or a level. One at a time: those asked for while another is made spoil it. What was
+   * analysed before `signal` ends it is kept.
+   */
+  async encode({ quality = QUALITY, level, signal, onProgress } = {}) {
+    const { c } = this.#library;
+    if (!(quality >= 0 && (quality <= HIGHEST || quality === 100)))
+      throw new CalotypeError("argument", `quality must be 0 to ${HIGHEST}, or 100 for no loss`);
+    if (level !== undefined && !(Number.isInteger(level) && level >= 0 && level < 2 ** 16))
+      throw new CalotypeError("argument", "level must be a whole number that the pack has");
+    const exact = level === undefined && quality === 100;
+    const steps = (exact ? 0 : this.#tiles - this.#analysed) + this.#tiles;
+    let done = 0;
+    const step = async (status) => {
+      this.#library.check(status);
+      onProgress?.(Math.min(1, ++done / steps));
+      await new Promise((resolve) => setTimeout(resolve)); // others may have something to say, such as `signal`
+      signal?.throwIfAborted();
+    };
+    signal?.throwIfAborted();
+    if (!exact) for (; this.#analysed < this.#tiles; ++this.#analysed) await step(c.calotype_analyse(this.#place, this.#analysed));
+    const number = exact ? -1 : level ?? this.#library.number((found) => c.calotype_level_of(this.#place, quality, found));
+    const count = this.#library.number((tiles) => c.calotype_begin(this.#place, number, tiles));
+    for (let tile = 0; tile < count; ++tile) await step(c.calotype_code(this.#place, tile));
+    return this.#library.with(4, (data) => {
+      const size = this.#library.number((place) => c.calotype_finish(this.#place, data, place));
+      const at = this.#library.view.getUint32(data, true);
+      return this.#library.bytes.slice(at, at + size);
+    });
+  }
+
+  /** Gives its memory back. */
+  close() {
+    this.#library.c.calotype_close_exposure(this.#place);
+    this.#place = 0;
+  }
+}

@@ -1,0 +1,158 @@
+// What decoder and encoder share: a module of WebAssembly and its memory, and the packs that lie at some addresses.
+
+const KINDS = [undefined, "format", "limit", "pack", "argument", "memory"];
+const CACHE = "calotype-packs"; // of the Cache API, where there is one
+export const MANIFEST = "manifest.json";
+export const QUALITY = 80; // of what is encoded without a wish, as src/calotype/codec/encoder.py has it
+
+/** What was wrong: `kind` is "format", "limit", "pack", "argument" or "memory". */
+export class CalotypeError extends Error {
+  constructor(kind, message) {
+    super(message);
+    this.name = "CalotypeError";
+    this.kind = kind;
+  }
+}
+
+export async function readUrl(url) {
+  if (String(url).startsWith("file:")) {
+    const { readFile } = await import("node:fs/promises");
+    return readFile(new URL(url));
+  }
+  const response = await fetch(url);
+  if (!response.ok) throw new CalotypeError("pack", `${url} cannot be read: ${response.status}`);
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+/** The functions of a module, given as it is or by its address; it calls those that are `given`. */
+export async function start(wasm, read, given = {}) {
+  const bytes = wasm instanceof WebAssembly.Module ? wasm : await read(wasm);
+  const module = bytes instanceof WebAssembly.Module ? bytes : await WebAssembly.compile(bytes);
+  const stubs = {}, known = { proc_exit: () => { throw new CalotypeError("memory", "aborted"); }, ...given };
+  // The library asks nothing else of the system.
+  for (const { module: room, name } of WebAssembly.Module.imports(module)) (stubs[room] ??= {})[name] = known[name] ?? (() => 0);
+  const { exports } = await WebAssembly.instantiate(module, stubs);
+  exports._initialize();
+  return new Library(exports);
+}
+
+/** The functions `c` of a module, and its memory. */
+class Library {
+  constructor(exports) {
+    this.c = exports;
+  }
+
+  get bytes() {
+    return new Uint8Array(this.c.memory.buffer);
+  }
+
+  get view() {
+    return new DataView(this.c.memory.buffer);
+  }
+
+  /** Memory of the module with these bytes, or of this size, while `use` runs. */
+  with(bytes, use) {
+    const size = typeof bytes === "number" ? bytes : bytes.length;
+    const place = this.c.malloc(Math.max(size, 1)) >>> 0;
+    if (place === 0) throw new CalotypeError("memory", "there is not enough memory");
+    try {
+      if (typeof bytes !== "number") this.bytes.set(bytes, place);
+      return use(place);
+    } finally {
+      this.c.free(place);
+    }
+  }
+
+  /** The number that `use` leaves at the place that it is given. */
+  number(use) {
+    return this.with(4, (place) => {
+      this.check(use(place));
+      return this.view.getUint32(place, true);
+    });
+  }
+
+  check(status) {
+    if (status === 0) return;
+    const memory = this.bytes, start = this.c.calotype_error() >>> 0;
+    throw new CalotypeError(KINDS[status], new TextDecoder().decode(memory.slice(start, memory.indexOf(0, start))));
+  }
+}
+
+/** The fields of a manifest, from bytes which may be anything, such as a page of HTML; `id` is its first eight digits. */
+export function manifestOf(bytes, where = "this") {
+  try {
+    const { id, name } = JSON.parse(new TextDecoder().decode(bytes));
+    if (/^[0-9a-f]{8}/.test(id)) return { id: String(id).slice(0, 8), name: String(name) };
+  } catch {} // told below
+  throw new CalotypeError("pack", `${where} is not the manifest of a pack`);
+}
+
+/** Where packs are, from a list of addresses, or the address of a JSON file of them (relative to it): a list, or
+ * {packs: list, keep: whether the browser may keep them}. Gives options for `open`. */
+export async function placesOf(packs) {
+  if (typeof packs !== "string") return { packs };
+  const answer = await fetch(packs);
+  if (!answer.ok) throw new CalotypeError("pack", `the list of packs, ${packs}, cannot be read: ${answer.status}`);
+  try {
+    const found = await answer.json();
+    return { packs: (found.packs ?? found).map((place) => new URL(place, packs).href), keep: found.keep ?? true };
+  } catch {
+    throw new CalotypeError("pack", `${packs} is not a list of packs`);
+  }
+}
+
+/** Packs at some addresses; each file is fetched when it is first needed, and kept by browsers that keep things. */
+export class Packs {
+  #places;
+  #read;
+  #keep;
+  #listed = new Map(); // place -> promise of the bytes of its manifest
+
+  constructor(places, read, keep) {
+    this.#places = places.map((place) => String(place).replace(/\/*$/, "/"));
+    this.#read = read;
+    this.#keep = keep;
+  }
+
+  /** What `use(manifest, other files...)` makes of the first pack that is `wanted`; `what` says what for if there is none. */
+  async open(wanted, names, what, use) {
+    const unread = [];
+    for (const place of this.#places) {
+      if (!this.#listed.has(place)) this.#listed.set(place, this.#read(place + MANIFEST));
+      let manifest, known;
+      try {
+        manifest = await this.#listed.get(place);
+        known = manifestOf(manifest, place + MANIFEST);
+      } catch (error) {
+        this.#listed.delete(place); // so that it is tried again
+        unread.push(error.message);
+        continue;
+      }
+      if (!wanted(known)) continue;
+      const opened = async (fresh) => {
+        const files = [];
+        for (const name of names) files.push(await this.#kept(place + name, known.id, fresh));
+        return use(manifest, ...files);
+      };
+      return opened(false).catch(() => opened(true)); // what was kept may be damaged
+    }
+    throw new CalotypeError("pack", [what, ...unread].join("; "));
+  }
+
+  // What a file of a pack holds, which may be stored compressed, fetched once where the browser keeps things for pages (Cache API). The
+  // library checks what comes from there against the pack's id. One worker fetches while others wait for it.
+  async #kept(url, id, fresh) {
+    const stored = () => this.#read(url + ".gz").catch(() => this.#read(url));
+    if (!this.#keep || !globalThis.caches || !globalThis.navigator?.locks) return stored();
+    const key = new URL(url, globalThis.location?.href);
+    key.searchParams.set("pack", id);
+    return navigator.locks.request(key.href, async () => {
+      const cache = await caches.open(CACHE).catch(() => undefined); // refused to private windows of some browsers
+      const known = fresh ? undefined : await cache?.match(key);
+      if (known) return new Uint8Array(await known.arrayBuffer());
+      const bytes = await stored();
+      await cache?.put(key, new Response(bytes)).catch(() => {}); // the disk may be full
+      return bytes;
+    });
+  }
+}
