@@ -96,6 +96,7 @@ def test_multiply_accumulates(size: str) -> None:
     assert layers == pytest.approx(known["gmac"], abs=0.005)
 
 
+@pytest.mark.slow  # at published sizes
 def test_where_the_multiply_accumulates_are() -> None:
     found = counted("small")
     slices = sum(found[k] for k in ("mean_attention", "scale_attention", "mean", "scale", "lrp"))
