@@ -25,6 +25,9 @@ export interface EncodeOptions {
 /** What is taken without a quality: 80. */
 export const QUALITY: number;
 
+/** Throws CalotypeError, of the kind "limit", for a picture that `encode` would refuse: before its pixels are made. */
+export function checkSize(size: { width: number; height: number }): void;
+
 /**
  * The bytes of a .calo file, made by a worker. The last picture stays analysed: the same object given again takes a fraction
  * of the time, so its pixels must not change. A picture without colour becomes a grey one; alpha is kept where there is any.

@@ -1,6 +1,6 @@
 // Encodes pictures where it is called, tile after tile: for workers and Node. Pages call encode.js, which has a worker do it.
 
-import { CalotypeError, Packs, QUALITY, manifestOf, readUrl, start } from "./library.js";
+import { CalotypeError, Packs, QUALITY, checkSize, manifestOf, readUrl, start } from "./library.js";
 
 export { CalotypeError };
 const HIGHEST = 95; // the quality of the highest level of latents
@@ -38,6 +38,7 @@ class Encoder {
     const { c } = this.#library;
     if (!(Number.isInteger(width) && Number.isInteger(height) && data?.length === 4 * width * height))
       throw new CalotypeError("argument", "a picture is width, height, and data of as many RGBA pixels");
+    checkSize({ width, height });
     let tiles;
     const place = this.#library.with(data, (rgba) => this.#library.number((opened) => {
       let status;
