@@ -51,7 +51,6 @@ export class Making {
   end() {
     this.#give();
     if (this.#pixels) forget();
-    if (this.picture && !this.picture.bytes) this.picture.fail({ message: "it was not made" });
     this.#pixels = this.original = this.picture = this.#wanted = null;
   }
 
