@@ -37,9 +37,9 @@ from calotype.codec.decoder import decode
 from calotype.codec.encoder import encode
 from calotype.codec.files import write_file
 from calotype.codec.image import Picture
-from calotype.codec.levels import STEPS
 from calotype.codec.pack import Pack
 from calotype.codec.ssimulacra2 import ssimulacra2
+from calotype.codec.stored import STEPS
 from calotype.records import markdown
 from calotype.records.provenance import provenance
 from calotype.records.script import guarded, made_of

@@ -65,9 +65,10 @@ def encode(
     quality:        0 (smallest) to 100 (without loss), any real number; 80 by default, where photographs look
                     flawless. From 20 to 80 it is about the SSIMULACRA2 that the file has; with
                     tune="psnr" it leads evenly through all levels.
-    target_size:    bytes; the file is never larger, and within 1 % of it. Beyond quality 95 it is the best
-                    that fits, at most the file without loss, which also meets every likeness.
-    target_bpp:     bits per pixel, counting the whole file; never more, and within 1 % of it.
+    target_size:    bytes; the file is never larger, and within 1 % of it, a few on pages of few tiles. Beyond
+                    quality 95 it is the best that fits, at most the file without loss, which meets every
+                    likeness, too.
+    target_bpp:     bits per pixel, counting the whole file; never more, and as near as a size.
     target_psnr:    dB; PSNR of the decoded picture over R, G and B, within 1 %.
     target_ms_ssim: above 0, below 1; MS-SSIM of the decoded picture, within 1 % on the scale -10 log10(1 -
                     x).
@@ -91,8 +92,8 @@ def encode(
 
     Raises ImageError when the picture cannot be taken, LimitError when it is too large or the target cannot
     be met, PackError when the pack is missing or unfit, ValueError for options that are out of range or
-    exclude each other, TypeError for those of another kind. Gives a ConversionWarning when the picture was
-    converted in a way that loses something, such as 16 bits to 8.
+    exclude each other and for EXIF or XMP that are none, TypeError for those of another kind. Gives a
+    ConversionWarning when the picture was converted in a way that loses something, such as 16 bits to 8.
     """
     arguments.check(
         quality=quality,
@@ -267,7 +268,7 @@ def to_picture(image: ImageLike, frame: int | None = None) -> Picture:
     if isinstance(image, Picture):
         return image
     if hasattr(image, "__array__") or hasattr(image, "__array_interface__"):
-        return Picture.from_array(np.asarray(image))
+        return Picture.from_array(np.asanyarray(image))
     raise ImageError(f"expected a Pillow image or a uint8 array, not {type(image).__name__}")
 
 

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calotype.codec import manifest
+from calotype.codec import manifest, stored
 from calotype.codec.decoder import decode
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
@@ -193,8 +193,8 @@ def test_nothing_unpacks_without_end(
     tiny: Pack, coded: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As zip, as gzip, and as it is, with a smaller limit: more is refused before it takes memory."""
-    assert manifest.MAX_BYTES == 1 << 28  # native/pack.hpp: max_bytes
-    monkeypatch.setattr(manifest, "MAX_BYTES", 1 << 20)
+    assert stored.MAX_BYTES == 1 << 28  # native/pack.hpp: max_bytes
+    monkeypatch.setattr(stored, "MAX_BYTES", 1 << 20)
     much = bytes(1 << 23)
     folder, packed, name = tmp_path / "folder", tmp_path / "packed", manifest.TABLES
     for made in (folder, packed):

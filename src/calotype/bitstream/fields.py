@@ -41,6 +41,9 @@ MAX_VALUE: Final = 2**31 - 1  # of width, height and every length: fits a signed
 MAX_LEADING: Final = 64  # chunks before the picture data, counting those of unknown type
 CRC_SIZE: Final = 4
 
+NO_PACK: Final = bytes(4)
+"""The ``pack_id`` of a picture that is stored as pixels alone: nothing is needed to decode it."""
+
 Bytes: TypeAlias = "bytes | bytearray | memoryview"
 
 

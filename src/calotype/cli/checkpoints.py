@@ -29,14 +29,6 @@ _one_at_a_time = threading.Lock()
 """Models are large, and torch uses all cores for one picture."""
 
 
-def is_lab(data: bytes) -> bool:
-    """Whether the bytes are a laboratory file, as far as the header tells; damage is for ``decode``."""
-    try:
-        return bitstream.probe(data)["lab"] is True
-    except CalotypeError:
-        return False
-
-
 def require(reason: str) -> None:
     """Raise CalotypeError, which begins with ``reason``, when the laboratory is not installed."""
     if missing := [module for module in NEEDS if find_spec(module) is None]:

@@ -7,7 +7,7 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from calotype.cli.jobs import CALO_SUFFIX, STANDARD, Job, Plan, UsageError, check_terminal
+from calotype.cli.jobs import CALO_SUFFIX, STANDARD, Job, Plan, UsageError, check_terminal, read_bytes
 from calotype.cli.options import (
     add_files,
     add_max_metadata,
@@ -54,7 +54,11 @@ def main(arguments: list[str]) -> int:
         check_terminal(jobs, given.json)
     except UsageError as error:
         options.error(str(error))
-    from calotype.cli import batch  # late: --help and wrong usage need none of what it brings
+    from calotype.codec import library  # late: --help and wrong usage need none of what these bring
+
+    if jobs and jobs[0].source != STANDARD:
+        library.expect(jobs[0].source, given.pack)
+    from calotype.cli import batch
 
     prepare_pillow(given.max_pixels)
     return batch.run(
@@ -119,8 +123,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _decode(job: Job, given: argparse.Namespace, suffix: str, threads: int) -> tuple[Buffer, dict[str, Any]]:
     from calotype import api
-    from calotype.cli import checkpoints
-    from calotype.cli.pictures import read_bytes
     from calotype.cli.writing import format_of, to_file
     from calotype.codec import metadata
 
@@ -137,7 +139,9 @@ def _decode(job: Job, given: argparse.Namespace, suffix: str, threads: int) -> t
             damaged="keep" if given.keep_damaged else "error",
         )
         picture, damaged, problem = decoded.picture, list(decoded.damaged), decoded.error
-    elif checkpoints.is_lab(data):
+    elif _is_lab(data):
+        from calotype.cli import checkpoints
+
         picture = checkpoints.decode(data, given.models, given.region, given.max_pixels, given.max_metadata)
         damaged, problem = list[int](), None
     else:
@@ -173,6 +177,16 @@ def _decode(job: Job, given: argparse.Namespace, suffix: str, threads: int) -> t
         "damaged_tiles": damaged,
         "notes": notes,
     }
+
+
+def _is_lab(data: bytes) -> bool:
+    """Whether the bytes are a laboratory file, as far as the header tells; damage is for ``decode``."""
+    from calotype import bitstream
+
+    try:
+        return bitstream.probe(data)["lab"] is True
+    except CalotypeError:
+        return False
 
 
 def _fills(data: bytes, size: int) -> bool:

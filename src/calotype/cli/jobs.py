@@ -157,3 +157,8 @@ def check_terminal(jobs: list[Job], json: bool) -> None:
         raise UsageError("--json and the output '-' both need standard output")
     if sys.stdout.isatty():
         raise UsageError("the output '-' is a terminal; redirect it to a file or a program")
+
+
+def read_bytes(source: str) -> bytes:
+    """The bytes of a file, or of standard input. Raises OSError."""
+    return sys.stdin.buffer.read() if source == STANDARD else Path(source).read_bytes()

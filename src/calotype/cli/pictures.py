@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +12,7 @@ from typing import IO
 
 from PIL import Image, ImageFile, UnidentifiedImageError, features
 
-from calotype.cli.jobs import STANDARD
+from calotype.cli.jobs import STANDARD, read_bytes
 from calotype.codec import mend
 from calotype.codec.convert import RAW, DamageError
 from calotype.codec.image import Picture
@@ -35,7 +34,7 @@ _HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 #: What Pillow says of files that it reads in part when it is told to,
 _IN_PART = ("image file is truncated", "cannot load this image")
 #: and of those of which it shows nothing then.
-_NOTHING = ("not enough image data", "truncated file read")
+_NOTHING = ("not enough image data", "truncated file read", "truncated data", "reached eof")
 _CUT = "the file is cut off or damaged"
 _JPEG2000 = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
 #: Files that say what they are, though Pillow finds no picture in them.
@@ -43,11 +42,6 @@ _MAGIC = (b"GIF8", b"II*\0", b"MM\0*", b"icns", b"8BPS", b"qoif", *_JPEG2000)
 
 # Whether Pillow takes truncated files is a setting of the whole process.
 _tolerance = threading.Lock()
-
-
-def read_bytes(source: str) -> bytes:
-    """The bytes of a file, or of standard input. Raises OSError."""
-    return sys.stdin.buffer.read() if source == STANDARD else Path(source).read_bytes()
 
 
 def read_picture(

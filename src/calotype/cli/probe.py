@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
 def _probe(path: str, given: argparse.Namespace) -> bool:
     """Print one file; whether it is good."""
     from calotype import api
-    from calotype.cli.pictures import read_bytes
+    from calotype.cli.jobs import read_bytes
     from calotype.errors import CalotypeError, FormatError, describe
 
     json, title = given.json, len(given.paths) > 1

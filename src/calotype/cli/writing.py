@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image, PngImagePlugin
 
-from calotype.codec import colour, metadata, xmp
+from calotype.codec import metadata, xmp
 from calotype.errors import CalotypeError, ImageError
 
 # Formats that keep an EXIF orientation and an ICC profile; for the others the pixels are turned upright and
@@ -19,6 +19,7 @@ _WITH_ALPHA = ("AVIF", "DDS", "ICNS", "ICO", "JPEG2000", "PNG", "QOI", "SGI", "T
 _WITH_GREY_ALPHA = ("DDS", "JPEG2000", "PNG", "TGA", "TIFF")
 # In these, colours are always RGB, with which a profile for grey does not go.
 _RGB_ONLY = ("AVIF", "WEBP")
+_WITHOUT_GREY = ("QOI",)
 # What these write is what they were given. Others may shrink it, as ICO does beyond 256 pixels.
 _FAITHFUL = ("AVIF", "BMP", "DIB", "EPS", "GIF", "JPEG", "PDF", "PNG", "PPM", "TGA", "TIFF", "WEBP")
 # The widest and the highest picture of those that have a limit which people meet. JPEG's own is 65535: this
@@ -44,8 +45,10 @@ Colour = tuple[int, int, int]
 def format_of(name: str) -> str:
     """Pillow's name of the format of a file name or suffix. Raises ImageError if Pillow cannot write it."""
     suffix = (Path(name).suffix or "." + name.lstrip(".")).lower()
-    for load in (Image.preinit, Image.init):  # first the common formats; loading all of Pillow's takes time
-        load()
+    # First PNG alone, then the common formats: loading all of Pillow's takes time.
+    for load in (None, Image.preinit, Image.init):
+        if load is not None:
+            load()
         found = Image.EXTENSION.get(suffix)
         if found in Image.SAVE and found != "CALO":
             return found
@@ -71,6 +74,8 @@ def to_file(image: Image.Image, form: str, background: Colour | None = None) -> 
     image, notes = _coloured(image, form)
     if image.mode == "LA" and form not in _WITH_GREY_ALPHA:
         image = _like(image.convert("RGBA"), image)
+    if image.mode == "L" and form in _WITHOUT_GREY:
+        image = _like(image.convert("RGB"), image)
     if form == "GIF" and not image.getcolors(256):
         notes.append("GIF holds 256 colours; the others are replaced by near ones")
     if form not in _WITH_EXIF:
@@ -91,11 +96,17 @@ def to_file(image: Image.Image, form: str, background: Colour | None = None) -> 
         raise ImageError(f"{form} cannot hold this picture: {error}") from error
 
 
+class _PNG(io.BytesIO):
+    """Pillow loads the one format that a name needs, but many where it is told the format."""
+
+    name = "picture.png"
+
+
 def _saved(image: Image.Image, form: str, fields: dict[str, Any]) -> memoryview:
     """Write with Pillow. Raises ValueError, whatever its writers raise; and ImageError for a changed size."""
-    stream = io.BytesIO()
+    stream = _PNG() if form == "PNG" else io.BytesIO()
     try:
-        image.save(stream, form, **_OPTIONS.get(form, {}), **fields)
+        image.save(stream, None if form == "PNG" else form, **_OPTIONS.get(form, {}), **fields)
     except (CalotypeError, MemoryError):
         raise
     except Exception as error:  # a writer that cannot hold a picture may raise anything
@@ -140,6 +151,8 @@ def _coloured(image: Image.Image, form: str) -> tuple[Image.Image, list[str]]:
     profile = image.info.get("icc_profile")
     if not profile:
         return image, []
+    from calotype.codec import colour  # late: most pictures are sRGB
+
     settled = colour.fit(image, profile)
     image = _like(settled.image, image, settled.profile)
     notes = list(settled.notes)
@@ -157,6 +170,8 @@ def _coloured(image: Image.Image, form: str) -> tuple[Image.Image, list[str]]:
 
 
 def _grey_to_srgb(image: Image.Image) -> tuple[Image.Image, bool]:
+    from calotype.codec import colour
+
     profile = image.info.get("icc_profile")
     through = colour.through_profile(image, profile) if profile else None
     return _like(through or image, image, None), through is not None
@@ -199,7 +214,7 @@ def _metadata(image: Image.Image, form: str) -> dict[str, Any]:
         options["dpi"] = image.info["dpi"]
     if "xmp" in options and form == "PNG":
         text = PngImagePlugin.PngInfo()
-        text.add_itxt("XML:com.adobe.xmp", options.pop("xmp").decode("utf-8"))
+        text.add_itxt("XML:com.adobe.xmp", xmp.text(options.pop("xmp")))
         options["pnginfo"] = text
     if "xmp" in options and form == "TIFF":
         fields = Image.Exif()

@@ -88,8 +88,8 @@ class Approach(Mixture):
 
     @property
     def quality(self) -> float:
-        """Where this is on the way."""
-        return round(FROM + (100 - FROM) * min(max(self.share, 0.0), 1.0), 2)
+        """Where this is on the way, neither of its ends."""
+        return round(FROM + (100 - FROM) * min(max(self.share, 0.01), 0.99), 2)
 
     def integers(self, networks: Networks, tile: int, y: Floats) -> Latents:
         """Those that were decided on; they stay, for the next quality."""
@@ -130,7 +130,8 @@ class Approach(Mixture):
                     chosen[tile], taken[tile], missed[tile] = better, 8 * len(better.data), better.error
         self._decisions[networks.level.number] = Decision(chosen)
         first = bits[rows, _cheapest(bits, errors, self._lowest(networks))].sum()
-        self.share = float(np.log(taken.sum() / first) / np.log(_exact(bits, errors) / first))
+        way = math.log(_exact(bits, errors) / first)
+        self.share = math.log(taken.sum() / first) / way if way > 0 else 1.0
         return True
 
     def _within(self, forms: list[Form], tile: int, most: float) -> Stored | None:

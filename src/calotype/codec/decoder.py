@@ -12,18 +12,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from calotype.bitstream import Box, File, Limits, parse
+from calotype.bitstream import NO_PACK, Box, File, Limits, parse
 from calotype.codec import library
 from calotype.codec.image import Picture
-from calotype.codec.pack import Pack
-from calotype.codec.pixels import NO_PACK
 from calotype.codec.threads import default_threads
 from calotype.coder.files import decode_file
 from calotype.errors import CalotypeError, FormatError
+
+if TYPE_CHECKING:
+    from calotype.codec.pack import Pack
 
 EIGHTH = 8
 """How many times smaller a preview is, each way."""

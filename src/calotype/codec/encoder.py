@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from calotype.bitstream import Header, Limits, StreamWriter, tile_count
+from calotype.bitstream import NO_PACK, Header, Limits, StreamWriter, tile_count
 from calotype.codec import aim, latents, library, mixed, rate, tiles
 from calotype.codec.analysis import Analysis
 from calotype.codec.approach import FROM, Approach
@@ -27,7 +27,7 @@ from calotype.codec.latents import Floats, Networks
 from calotype.codec.levels import Ladder
 from calotype.codec.mixed import Mixture
 from calotype.codec.pack import Pack
-from calotype.codec.pixels import NO_PACK, PAGE, TILE, write_alpha, write_whole
+from calotype.codec.pixels import PAGE, TILE, write_alpha, write_whole
 from calotype.codec.proof import Proof
 from calotype.codec.rate import Target
 from calotype.codec.threads import default_threads
@@ -156,22 +156,24 @@ def encode(
             whole = _without_loss(picture, tile, pool, limits)
             if target.limits_size and target.miss(_of_size(target, whole.data, picture)) <= 0:
                 return replace(whole, reached=_of_size(target, whole.data, picture))
-            sides = [side_near] + ([] if tile else [_small(side_near, header)])
-            if target.limits_size and mixture.suspects:  # pages may be better in tiles that are large
-                sides.insert(0, mixture.analysis.header.tile)
-            for side in dict.fromkeys(sides):
+
+            def near_end(side: int) -> Approach:
                 finest = mixture.analysis.tiled(side)
-                approach = Approach(finest, Choice(finest, effort), traits, FROM)
-                near_end = _Exposure(picture, approach, limits)
-                if not target.limits_size:
-                    closer = near_end.search_near(approach, target, ladder)
-                    fits = closer is not None and len(closer.data) < len(whole.data)
-                    return closer if closer and fits else replace(whole, reached=PERFECT[target.kind])
-                closer = near_end.fill(approach, target)
+                return Approach(finest, Choice(finest, effort), traits, FROM)
+
+            if not target.limits_size:
+                approach = near_end(side_near)
+                closer = _Exposure(picture, approach, limits).search_near(approach, target, ladder)
+                fits = closer is not None and len(closer.data) < len(whole.data)
+                return closer if closer and fits else replace(whole, reached=PERFECT[target.kind])
+            sides = [mixture.analysis.header.tile] if mixture.suspects else []  # pages in large tiles: better
+            sides += [side_near, tile or _small(side_near, header)]
+            for approach in map(near_end, dict.fromkeys(sides)):
+                closer = _Exposure(picture, approach, limits).fill(approach, target)
                 # What smaller tiles cost, 1 % or less, is no gain.
                 if closer and len(closer.data) > (1 + rate.TOLERANCE) * len(found.data):
                     found = closer
-                if found.reached is not None and found.reached > (1 - FEW) * target.value:
+                if _of_size(target, found.data, picture) > (1 - FEW) * target.value:
                     break
             return found
         data, note = exposure.file(level), exposure.mixture.note(level)

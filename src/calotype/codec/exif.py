@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import struct
-from fractions import Fraction
 from typing import Any
 
 from PIL import ExifTags, Image
@@ -195,6 +194,8 @@ def with_resolution(data: bytes | None, dpi: tuple[float, float]) -> bytes | Non
 
 
 def _ratio(value: float) -> tuple[int, int]:
+    from fractions import Fraction  # late, as few pictures need it
+
     ratio = Fraction(value).limit_denominator(10_000)
     return ratio.numerator, ratio.denominator
 

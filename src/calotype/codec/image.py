@@ -76,6 +76,8 @@ class Picture:
 
         Raises ImageError for any other shape or type: values are never rescaled by guess.
         """
+        if isinstance(array, np.ma.MaskedArray):
+            raise ImageError("an array with a mask: fill it first, as in array.filled(0)")
         array = np.asarray(array)
         if array.dtype != np.uint8:
             raise ImageError(

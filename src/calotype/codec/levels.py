@@ -12,10 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from calotype.codec.stored import STEPS
 from calotype.coder import LevelIntegers, LevelSteps
-
-STEPS = 256
-
 
 GAINS = ("low_gain", "high_gain")
 """Tables of positive numbers that are an encoder's own, interpolated in the logarithm."""

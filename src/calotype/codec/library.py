@@ -6,19 +6,22 @@ come before the package's own, and packs that the caller names come before both.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from calotype.bitstream import Header
-from calotype.codec import manifest
-from calotype.codec.pack import Pack, open_native
+from calotype.bitstream import NO_PACK, Header
+from calotype.codec import stored
 from calotype.errors import FormatError, PackError
 
 if TYPE_CHECKING:
     import calotype._rans as _rans
+    from calotype.codec.manifest import Manifest
+    from calotype.codec.pack import Pack  # late: it brings what only encoders need
 
 DEFAULT = "photo-eyes"
 TUNES = {"eyes": DEFAULT, "psnr": "photo-psnr"}
@@ -38,7 +41,7 @@ def load(pack: str | Path | Pack | None = None) -> Pack:
     A pack is opened once per process. Raises PackError when there is none of that name or it is unfit for
     use.
     """
-    if isinstance(pack, Pack):
+    if not isinstance(pack, str | Path | None):
         return pack
     if pack is not None and _is_pack(Path(pack)):
         return _open(Path(pack))
@@ -61,7 +64,7 @@ def find(key: bytes, pack: str | Path | Pack | None = None) -> Pack:
 
     `pack`: a pack to look at first. Raises PackError that names the id when no pack has it.
     """
-    if isinstance(pack, Pack) and pack.key == key:
+    if not isinstance(pack, str | Path | None) and pack.key == key:
         return pack
     return _open(_search(key, pack)[0])
 
@@ -69,7 +72,7 @@ def find(key: bytes, pack: str | Path | Pack | None = None) -> Pack:
 def of(header: Header, pack: str | Path | Pack | None = None) -> Pack:
     """The pack of a file, which has the file's level. Raises PackError as `find`, FormatError."""
     found = find(header.pack_id, pack)
-    _check_level(header, found.manifest)
+    _check_level(header, found.manifest.max_level)
     return found
 
 
@@ -78,36 +81,55 @@ def native(header: Header, pack: str | Path | Pack | None = None) -> _rans.Pack:
 
     Hashes of a pack that came with the package are not computed again: it is trusted as the code is.
     """
-    if isinstance(pack, Pack) and pack.key == header.pack_id:
+    if not isinstance(pack, str | Path | None) and pack.key == header.pack_id:
         return of(header, pack).native
-    path, fields = _search(header.pack_id, pack)
-    _check_level(header, fields)
+    path, max_level = _search(header.pack_id, pack)
+    _check_level(header, max_level)
+    return _native(path)
+
+
+def _native(path: Path) -> _rans.Pack:
     path = path.resolve()
     with _lock:
         if path not in _natives:
-            _natives[path] = open_native(path, installed=path.parent == BUILT_IN)
+            _natives[path] = stored.open_native(path, installed=path.parent == BUILT_IN)
         return _natives[path]
 
 
-def _check_level(header: Header, fields: manifest.Manifest) -> None:
-    if header.level > fields.max_level:
-        message = f"level {header.level} is beyond those of its pack (0 to {fields.max_level})"
+def expect(file: str, pack: str | None) -> None:
+    """Begin to open the pack that a file names, beside whatever is done until it is decoded, such as
+    importing NumPy.  What is wrong with either is said then; a pipe is left alone, as it is read once.
+    """
+
+    def work() -> None:
+        with contextlib.suppress(OSError, PackError), Path(file).open("rb") as stream:
+            key = stream.read(9)[5:]
+            if len(key) == 4 and key != NO_PACK:
+                _native(_search(key, pack)[0])
+
+    if Path(file).is_file():
+        threading.Thread(target=work, name="calotype-pack").start()
+
+
+def _check_level(header: Header, max_level: int) -> None:
+    if header.level > max_level:
+        message = f"level {header.level} is beyond those of its pack (0 to {max_level})"
         raise FormatError(message, field="level")
 
 
-def _search(key: bytes, pack: str | Path | Pack | None) -> tuple[Path, manifest.Manifest]:
-    """The first pack of this id, and its manifest."""
+def _search(key: bytes, pack: str | Path | Pack | None) -> tuple[Path, int]:
+    """The first pack of this id, and its highest level."""
     candidates: list[Path] = []
-    if pack is not None and not isinstance(pack, Pack):
+    if isinstance(pack, str | Path):
         candidates = list(_within(Path(pack)))
         if not candidates and all(p.stem != str(pack) for p in paths()):
             raise PackError(f"no pack at {pack}")
     broken: PackError | None = None
     for path in (*candidates, *paths()):
         try:
-            fields = _manifest(path)
-            if bytes.fromhex(fields.id[:8]) == key:
-                return path, fields
+            found, max_level = _described(path)
+            if found == key:
+                return path, max_level
         except PackError as error:
             broken = broken or error
     hint = f" ({broken})" if broken else ""
@@ -129,6 +151,8 @@ def _open(path: Path) -> Pack:
     path = path.resolve()
     with _lock:
         if path not in _opened:
+            from calotype.codec.pack import Pack
+
             _opened[path] = Pack(path)
         return _opened[path]
 
@@ -141,14 +165,28 @@ def _within(path: Path) -> Iterator[Path]:
 
 
 def _is_pack(path: Path) -> bool:
-    return (path / manifest.NAME).is_file() or (path.suffix == ".zip" and path.is_file())
+    return (path / stored.NAME).is_file() or (path.suffix == ".zip" and path.is_file())
 
 
-def _manifest(path: Path) -> manifest.Manifest:
+def _described(path: Path) -> tuple[bytes, int]:
+    """Key and highest level of a pack.  Of one that came with the package little is checked: it is trusted as
+    the code is, and the native decoder checks it again.
+    """
+    if path.parent == BUILT_IN:
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # `_manifest` says what is wrong
+            fields = json.loads(stored.read(path, stored.NAME))
+            return bytes.fromhex(fields["id"][:8]), stored.STEPS * (int(fields["levels"]) - 1)
+    found = _manifest(path)
+    return bytes.fromhex(found.id[:8]), found.max_level
+
+
+def _manifest(path: Path) -> Manifest:
+    from calotype.codec import manifest
+
     try:
-        text = manifest.read(path, manifest.NAME)
+        text = stored.read(path, stored.NAME)
     except (OSError, KeyError) as error:
-        raise PackError(f"pack {path}: {manifest.NAME} cannot be read: {error}") from error
+        raise PackError(f"pack {path}: {stored.NAME} cannot be read: {error}") from error
     return manifest.parse(text, str(path))
 
 

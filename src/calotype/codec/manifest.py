@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
 import itertools
 import json
 import reprlib
-import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from calotype.codec import visual
-from calotype.codec.levels import STEPS, Ladder
+from calotype.codec.levels import Ladder
+from calotype.codec.stored import ENCODER, NAME, NETWORKS, STEPS, TABLES, read, stored
 from calotype.errors import PackError
 
-NAME = "manifest.json"
-TABLES = "tables.safetensors"
-PACKED = ".gz"
-"""Behind the name of a file in a folder that is stored compressed."""
-NETWORKS = "networks.safetensors"
-"""The decoder's networks."""
-ENCODER = "encoder.safetensors"
-"""An encoder's."""
+__all__ = ["ENCODER", "NAME", "NETWORKS", "TABLES", "Manifest", "parse", "read", "stored"]
+
 DECODING = (NETWORKS, TABLES)
 """What a decoder reads, and what the id is made of: an encoder's networks may change without another id."""
 FILES = (*DECODING, ENCODER)
@@ -36,10 +26,6 @@ STRIDE = 16
 HYPER_STRIDE = 32
 Z_LIMIT = 1023
 MAX_MARGIN = 64
-MAX_BYTES = 1 << 28
-"""No file of a pack is larger, stored or unpacked."""
-PART = 1 << 14
-"""Bytes that are read at once, so that hardly more than MAX_BYTES are ever unpacked."""
 
 
 @dataclass(frozen=True)
@@ -76,64 +62,6 @@ class Manifest:
     def max_level(self) -> int:
         """The highest level."""
         return STEPS * (self.levels - 1)
-
-
-def stored(folder: Path, name: str) -> Path:
-    """The file `name` of a pack in a folder, compressed if it is so there."""
-    packed = folder / f"{name}{PACKED}"
-    return packed if packed.is_file() and not (folder / name).is_file() else folder / name
-
-
-def read(path: Path, name: str, *, unpack: bool = True) -> bytes:
-    """The file `name` of the pack at `path`, a folder or a zip file.
-
-    unpack: give its content; otherwise what is stored may be compressed by gzip
-
-    Raises KeyError for a file that a zip does not have, and OSError for all else that is wrong with one.
-    """
-    if path.is_dir():
-        found = stored(path, name)
-        with found.open("rb") as file:
-            data = _limited(found.name, file.read)
-        return _plain(found.name, data) if unpack else data
-    import zipfile  # late: packs are folders, as a rule
-
-    with path.open("rb") as file:
-        try:
-            with zipfile.ZipFile(file) as archive:
-                packed = name + PACKED
-                entry = packed if packed in archive.namelist() else name
-                if archive.getinfo(entry).compress_type == zipfile.ZIP_BZIP2:  # a few bytes can be gigabytes
-                    raise OSError(f"{entry} is compressed by bzip2: packs are by deflate or LZMA")
-                with archive.open(entry) as part:
-                    data = _limited(entry, part.read)
-        except (OSError, KeyError):
-            raise
-        # Damage comes as BadZipFile, zlib.error, LZMAError, EOFError, struct.error, ValueError or
-        # OverflowError, and encryption as RuntimeError: each part of zipfile has its own.
-        except Exception as error:
-            raise OSError(str(error) or type(error).__name__) from error
-    return _plain(entry, data)
-
-
-def _plain(name: str, data: bytes) -> bytes:
-    if not name.endswith(PACKED):
-        return data
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-            return _limited(name, file.read)
-    except (EOFError, zlib.error) as error:
-        raise OSError(f"{name}: {error}") from error
-
-
-def _limited(name: str, read: Callable[[int], bytes]) -> bytes:
-    """All that `read` gives, part by part. Raises OSError where that is more than MAX_BYTES."""
-    found = bytearray()
-    while part := read(PART):
-        found += part
-        if len(found) > MAX_BYTES:
-            raise OSError(f"{name} has more than 2^28 bytes")
-    return bytes(found)
 
 
 def parse(text: bytes, where: str) -> Manifest:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
 from calotype.codec import exif as exif_data
 from calotype.codec import xmp as xmp_data
@@ -135,4 +135,8 @@ def orientation(image: Image.Image) -> int:
 
 def upright(image: Image.Image) -> Image.Image:
     """The picture turned as its orientation tag asks, the tag removed; the same image when it is upright."""
-    return image if orientation(image) == 1 else ImageOps.exif_transpose(image)
+    if orientation(image) == 1:
+        return image
+    from PIL import ImageOps  # late, as few pictures need it
+
+    return ImageOps.exif_transpose(image)

@@ -88,6 +88,7 @@ class Mixture:
         self.analysis, self.choice, self.traits = analysis, choice, traits
         by_tile = traits.tiles(analysis.header.tile)
         self.suspects = [int(k) for k in np.flatnonzero(by_tile.suspicious())]
+        self._drawn = by_tile.drawings().ravel()
         self._exact: dict[int, tuple[float, Stored | None]] = {}
         self._coded: dict[tuple[int, int], Latents] = {}
         self._decisions: dict[int, Decision] = {}
@@ -141,7 +142,8 @@ class Mixture:
                     decision.stored[tile] = found
                     decision.gain += left
                     error = found.error
-                decision.blurred |= error > BLURRED * 3 * box.width * box.height
+                blurred = error > BLURRED * 3 * box.width * box.height
+                decision.blurred |= bool(blurred and self._drawn[tile])
 
         for _ in self.analysis.pool.map(best, self.suspects):
             pass

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from calotype.codec import levels, manifest, masking, tables, tensors, visual
 from calotype.codec.levels import Level
+from calotype.codec.stored import open_native
 from calotype.coder import DecoderNetworks, EncoderNetworks, LatentCoder, TableSet
-from calotype.coder.files import open_pack
 from calotype.errors import PackError
 
 if TYPE_CHECKING:
@@ -186,23 +186,6 @@ class Pack:
 
     def _error(self, message: str) -> PackError:
         return PackError(f"pack {self.path}: {message}")
-
-
-def open_native(path: Path, *, installed: bool = False) -> _rans.Pack:
-    """The decoder of whole files for the pack at a path; `installed` as in calotype.coder.files.
-
-    Raises PackError.
-    """
-    parts = []
-    for name in (manifest.NAME, manifest.TABLES, manifest.NETWORKS):
-        try:
-            parts.append(manifest.read(path, name, unpack=False))
-        except (OSError, KeyError) as error:
-            raise PackError(f"pack {path}: {name} cannot be read: {error}") from error
-    try:
-        return open_pack(*parts, installed=installed)
-    except ValueError as error:
-        raise PackError(f"pack {path}: {str(error).removeprefix('pack: ')}") from error
 
 
 def _with_prefix(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:

@@ -27,8 +27,6 @@ TILE = 1024
 """Side of the tiles of pictures that are stored as pixels alone."""
 PAGE = 2048
 """The same of pages, whose letters and lines come again from top to bottom: -9 % for a page of the web."""
-NO_PACK = bytes(4)
-"""The ``pack_id`` of such a picture: nothing is needed to decode it."""
 
 
 def tile_pixels(pixels: UInt8Array, header: Header, tile: int) -> UInt8Array:

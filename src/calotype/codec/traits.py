@@ -50,13 +50,17 @@ class Traits:
         return Traits(side, *(sums(counts) for counts in (self.area, self.drawn, self.crisp, self.solid)))
 
     def suspicious(self) -> NDArray[np.bool_]:
-        """The tiles that may be better as pixels: much is as in drawings, and there are their crisp edges, or
-        little but flat areas. Smooth photographs have many equal neighbours, too. All of a small picture, for
-        which trying costs little.
+        """The tiles that may be better as pixels: those of drawings, and all of a small picture, for which
+        trying costs little.
         """
-        found = np.ones(self.area.shape, bool)
-        if self.area.sum() > SMALL:
-            load().traits_suspicious(self._counts(), found.reshape(-1))
+        return np.asarray(self.drawings() | (self.area.sum() <= SMALL))
+
+    def drawings(self) -> NDArray[np.bool_]:
+        """The tiles of drawings: much is as in them, and there are their crisp edges, or little but flat
+        areas. Smooth photographs have many equal neighbours, too.
+        """
+        found = np.empty(self.area.shape, bool)
+        load().traits_suspicious(self._counts(), found.reshape(-1))
         return found
 
     def is_page(self) -> bool:

@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calotype.codec import levels
+from calotype.codec.stored import STEPS
 from calotype.coder.native import load
 
 MIDDLE = 3
@@ -94,7 +95,7 @@ def parse(value: Any, max_level: int) -> Visual:
     ends = (0.0, *found.scores, TOP)
     if not all(a < b for a, b in itertools.pairwise(ends)):
         raise ValueError(f"its scores must rise between 0 and {TOP:g}")
-    trained = max_level // levels.STEPS + 1
+    trained = max_level // STEPS + 1
     numbers = count(trained) + 1
     if trained < MIDDLE or any(len(row) != numbers or not np.isfinite(row).all() for row in found.weights):
         raise ValueError(f"its weights must be {numbers} numbers for each score, of {MIDDLE} levels at least")
@@ -106,7 +107,7 @@ def parse(value: Any, max_level: int) -> Visual:
 def measures(tables: dict[str, NDArray[Any]]) -> Measures:
     """Those of a pack with these tables. At each trained level, the mean over the four phases counts."""
     trained = range(len(tables["high_log_step"]))
-    steps = np.stack([levels.at(tables, levels.STEPS * k).steps.high for k in trained])
+    steps = np.stack([levels.at(tables, STEPS * k).steps.high for k in trained])
     unit = np.ascontiguousarray(tables["unit"][LOW:])
     step, within = np.empty(len(unit), np.float32), np.empty((len(steps), len(unit)), np.float32)
     load().visual_measures(steps, unit, step, within)

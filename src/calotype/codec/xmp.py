@@ -8,6 +8,7 @@ motion photo.
 
 from __future__ import annotations
 
+import codecs
 import re
 import struct
 from contextlib import suppress
@@ -57,6 +58,12 @@ def bare(packet: bytes | str | None) -> bytes | None:
     """A packet as bytes, without what JPEG puts before it; None for nothing."""
     data = packet.encode("utf-8") if isinstance(packet, str) else packet
     return bytes(data or b"").removeprefix(STANDARD) or None
+
+
+def text(packet: bytes) -> str:
+    """A packet as a text: in UTF-8, or in UTF-16 behind its mark. Raises ValueError for neither."""
+    wide = packet.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return packet.decode("utf-16" if wide else "utf-8")
 
 
 def is_readable(packet: bytes) -> bool:

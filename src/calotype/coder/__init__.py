@@ -15,13 +15,17 @@ which is loaded at the first use.
 
 from __future__ import annotations
 
-from calotype.coder.gaussian import gaussian_tables, log_scales
-from calotype.coder.latents import Classes, LatentCoder, LevelIntegers
-from calotype.coder.networks import DecoderNetworks, EncoderNetworks, LevelSteps, Wish
-from calotype.coder.pixels import decode_pixels, encode_pixels, pixel_bits
-from calotype.coder.quantise import PRECISION, TOTAL, cdf_rows, quantise
-from calotype.coder.stream import Decoder, Encoder, decode, encode
-from calotype.coder.tables import TableSet
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from calotype.coder.frequencies import PRECISION, TOTAL, cdf_rows, quantise
+    from calotype.coder.gaussian import gaussian_tables, log_scales
+    from calotype.coder.latents import Classes, LatentCoder, LevelIntegers
+    from calotype.coder.networks import DecoderNetworks, EncoderNetworks, LevelSteps, Wish
+    from calotype.coder.pixels import decode_pixels, encode_pixels, pixel_bits
+    from calotype.coder.stream import Decoder, Encoder, decode, encode
+    from calotype.coder.tables import TableSet
 
 __all__ = [
     "PRECISION",
@@ -46,3 +50,24 @@ __all__ = [
     "pixel_bits",
     "quantise",
 ]
+
+_HOMES = {
+    "frequencies": ("PRECISION", "TOTAL", "cdf_rows", "quantise"),
+    "gaussian": ("gaussian_tables", "log_scales"),
+    "latents": ("Classes", "LatentCoder", "LevelIntegers"),
+    "networks": ("DecoderNetworks", "EncoderNetworks", "LevelSteps", "Wish"),
+    "pixels": ("decode_pixels", "encode_pixels", "pixel_bits"),
+    "stream": ("Decoder", "Encoder", "decode", "encode"),
+    "tables": ("TableSet",),
+}
+"""Where names are that are imported when they are first asked for: to decode a file takes none of them, and
+its pack is opened before NumPy is there.
+"""
+
+
+def __getattr__(name: str) -> Any:
+    home = next((module for module, names in _HOMES.items() if name in names), None)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    return value

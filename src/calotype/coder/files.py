@@ -8,15 +8,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from calotype.coder.native import load
-from calotype.coder.stream import Bytes
 from calotype.errors import FormatError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     import calotype._rans as _rans
+    from calotype.coder.stream import Bytes
 
 
 def open_pack(manifest: bytes, tables: bytes, networks: bytes, *, installed: bool = False) -> _rans.Pack:
@@ -50,6 +50,8 @@ def decode_file(
 
     Returns the damaged tiles and the first thing wrong. Raises FormatError.
     """
+    import numpy as np  # late: a pack is opened before it is there
+
     native = load()
     try:
         failed, text = native.decode(np.frombuffer(data, np.uint8), pack, box, preview, threads, keep, out)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from calotype.coder.frequencies import TOTAL, quantise
 from calotype.coder.native import load
-from calotype.coder.quantise import TOTAL, quantise
 
 if TYPE_CHECKING:
     import calotype._rans as _rans

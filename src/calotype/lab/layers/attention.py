@@ -7,19 +7,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from calotype.lab.layers.conv import conv
+from calotype.lab.layers.residual import PlainResidual, ResidualBottleneck
 
 
-class _Unit(nn.Module):
+class _Unit(ResidualBottleneck):
     """``relu(x + conv1(relu(conv3(relu(conv1(x))))))``, half the width inside."""
 
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.conv1 = conv(width, width // 2, 1, 1)
-        self.conv2 = conv(width // 2, width // 2, 3, 1)
-        self.conv3 = conv(width // 2, width, 1, 1)
-
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.conv3(F.relu(self.conv2(F.relu(self.conv1(x))))))
+        return F.relu(super().forward(x))
 
 
 class SimplifiedAttention(nn.Module):
@@ -68,17 +63,6 @@ class NonLocal(nn.Module):
         q, k, v = (f(x).flatten(2).transpose(1, 2) for f in (self.query, self.key, self.value))
         t = F.scaled_dot_product_attention(q, k, v, scale=1.0)
         return self.out(t.transpose(1, 2).reshape(b, -1, h, w))
-
-
-class PlainResidual(nn.Module):
-    """``x + conv3(relu(conv3(x)))``."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.conv1, self.conv2 = conv(width, width, 3, 1), conv(width, width, 3, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(F.relu(self.conv1(x)))
 
 
 class NonLocalAttention(nn.Module):

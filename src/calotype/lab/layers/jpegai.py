@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from calotype.lab.layers.conv import conv, deconv
+from calotype.lab.layers.residual import PlainResidual as RB
 
 __all__ = [
     "CAB",
@@ -43,17 +44,6 @@ def widened(x: Tensor) -> Tensor:
 
 
 # -- residual blocks
-
-
-class RB(nn.Module):
-    """``x + conv3(relu(conv3(x)))``."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.conv1, self.conv2 = conv(width, width, 3, 1), conv(width, width, 3, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(F.relu(self.conv1(x)))
 
 
 class LightRB(nn.Module):

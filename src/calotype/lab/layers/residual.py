@@ -53,6 +53,17 @@ class ResidualUp(nn.Module):
         return self.skip(x) + self.igdn(self.conv(F.leaky_relu(self.subpixel(x))))
 
 
+class PlainResidual(nn.Module):
+    """``x + conv3(relu(conv3(x)))``."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = conv(width, width, 3, 1), conv(width, width, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv2(F.relu(self.conv1(x)))
+
+
 class ResidualBottleneck(nn.Module):
     """``x + conv1(relu(conv3(relu(conv1(x)))))`` with half the width inside (He et al. 2022)."""
 

@@ -27,8 +27,9 @@ from torch import Tensor, nn
 
 from calotype.lab.entropy import Coder, FactorizedPrior, Mixture, given
 from calotype.lab.entropy.volume import MaskedConv3d, See, volume
-from calotype.lab.layers.attention import NonLocalAttention, PlainResidual
+from calotype.lab.layers.attention import NonLocalAttention
 from calotype.lab.layers.conv import conv, deconv
+from calotype.lab.layers.residual import PlainResidual
 from calotype.lab.models.base import Entry, LabModel
 
 REACH = 5
