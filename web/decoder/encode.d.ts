@@ -18,7 +18,7 @@ export interface EncodeOptions {
   signal?: AbortSignal;
   /** Hears what share is done, 0 to 1. */
   onProgress?: (share: number) => void;
-  /** Hears a sentence when the program `calotype encode` would make a better file of this picture. */
+  /** Hears a sentence when the program `calotype encode` may make a better file of this picture. */
   onNote?: (sentence: string) => void;
 }
 

@@ -4,10 +4,10 @@ import { CalotypeError, Packs, QUALITY, checkSize, manifestOf, readUrl, start } 
 
 export { CalotypeError };
 const HIGHEST = 95; // the quality of the highest level of latents
-const DRAWING = "There are text, lines or flat areas in this picture: the program, calotype encode, makes smaller and sharper files of such.";
+const DRAWING = "There are text, lines or flat areas in this picture: the program, calotype encode, may make a smaller and sharper file of it.";
 const FILES = ["tables.safetensors", "networks.safetensors", "encoder.safetensors"]; // of a pack, beside its manifest
 
-/** Makes an encoder; see encode.d.ts for the options. */
+/** Makes an encoder; see encoder.d.ts for the options. */
 export async function openEncoder(options = {}) {
   const read = options.read ?? readUrl, { pack } = options;
   const library = await start(options.wasm ?? new URL("./encode.wasm", import.meta.url), read);
