@@ -3,7 +3,7 @@
 // without loss.
 //
 //   Exposure e(pack, rgba, width, height);
-//   for (tile) e.analyse(tile);             // once; what is found is kept
+//   for (window) e.analyse(window);         // once; what is found is kept
 //   e.begin(e.level_of(quality));           // again and again
 //   for (tile) e.code(tile);
 //   bytes = e.finish();
@@ -20,6 +20,7 @@ class Exposure {
 public:
     // Most latents of a picture, 16 megapixels: so many kept ones take 100 MB.
     static constexpr std::uint64_t most = std::uint64_t{1} << 16;
+    static constexpr std::size_t window_side = 128;  // latents, about: the larger, the less is computed twice
     static constexpr std::uint32_t lossless_tile = 1024, page_tile = 2048, traits_tile = 256;
 
     // rgba: [height][width][4], not premultiplied. A picture without colour becomes a grey one, and one that is opaque
@@ -47,11 +48,12 @@ public:
             for (std::size_t i = 0; i < pixels; ++i) opacity_[i] = rgba[4 * i + 3];
         }
         y_.resize(count(usual_));
-        header_ = usual_;
+        header_ = windows_ = usual_;
+        windows_.tile = std::max(usual_.tile, static_cast<std::uint32_t>(16 * window_side));
     }
 
-    // How many tiles there are to analyse.
-    std::size_t tiles() const { return y_.size(); }
+    // How many windows there are to analyse, of some tiles each.
+    std::size_t windows() const { return count(windows_); }
 
     // Whether there is something in it that is no photograph: text, lines, flat areas.
     bool drawing() const {
@@ -59,28 +61,32 @@ public:
         return std::any_of(counts.begin(), counts.end(), traits::Picture::is_suspicious);
     }
 
-    // The latents of a tile, which sees some of the pixels around it.
-    void analyse(std::size_t tile) {
-        if (tile >= tiles()) throw Error(Fault::argument, "the picture has no such tile");
-        const Box box = latents(tile), seen = box.grown(pack_.margin(), bounds());
-        const std::size_t channels = pack_.pack().channels(), h = box.height(), w = box.width();
+    // The latents of a window's tiles, which see some of the pixels around it.
+    void analyse(std::size_t window) {
+        if (window >= windows()) throw Error(Fault::argument, "the picture has no such window");
+        const Box box = windows_.box(window).over(16), seen = box.grown(pack_.margin(), bounds());
+        const std::size_t channels = pack_.pack().channels();
         std::vector<float> found(channels * seen.height() * seen.width());
         pack_.networks().analysis.run(cut(seen).data(), seen.height(), seen.width(), pack_.analysis_unit().data(),
                                       found.data());
-        std::vector<float>& y = y_[tile];
-        y.resize(channels * h * w);
-        for (std::size_t c = 0; c < channels; ++c)
-            for (std::size_t i = 0; i < h; ++i)
-                std::copy_n(&found[(c * seen.height() + i + box.top - seen.top) * seen.width() + box.left - seen.left],
-                            w, &y[(c * h + i) * w]);
+        for (std::size_t tile = 0; tile < y_.size(); ++tile) {
+            const Box part = latents(tile);
+            if (part.common(box).empty()) continue;
+            std::vector<float>& y = y_[tile];
+            y.resize(channels * part.height() * part.width());
+            for (std::size_t c = 0; c < channels; ++c)
+                for (std::size_t i = part.top; i < part.bottom; ++i)
+                    std::copy_n(&found[(c * seen.height() + i - seen.top) * seen.width() + part.left - seen.left],
+                                part.width(), &y[(c * part.height() + i - part.top) * part.width()]);
+        }
     }
 
-    // The level for a quality of 0 to 100. All tiles must be analysed.
+    // The level for a quality of 0 to 100. All windows must be analysed.
     std::uint32_t level_of(double quality) {
         if (!(quality >= 0 && quality <= 100)) throw Error(Fault::argument, "quality must be 0 to 100");
         if (const visual::Measures* by = pack_.measures(); by != nullptr && sums_.empty()) {
             const std::size_t apart = bounds().width() * bounds().height() > visual::few ? visual::apart : 1;
-            for (std::size_t tile = 0; tile < tiles(); ++tile) {
+            for (std::size_t tile = 0; tile < y_.size(); ++tile) {
                 const Box box = latents(tile);
                 const auto part = visual::sums(analysed(tile), pack_.pack().channels(), box.height(), box.width(), *by, apart);
                 sums_.resize(part.size());
@@ -209,7 +215,7 @@ private:
     }
 
     const EncoderPack& pack_;
-    Header usual_, header_;  // of latents, and of the file that is being made
+    Header usual_, windows_, header_;  // with tiles of latents, with windows for tiles, and of the file being made
     Data rgb_, opacity_;     // [height][width][3], and [height][width] or nothing
     std::vector<std::vector<float>> y_;
     std::vector<double> sums_;

@@ -75,7 +75,7 @@ void use(const Pack& pack, const EncoderPack& own, std::mt19937& random) {
     }
     Exposure exposure(own, rgba.data(), w, h);
     exposure.drawing();
-    for (std::size_t tile = 0; tile < exposure.tiles(); ++tile) exposure.analyse(tile);
+    for (std::size_t window = 0; window < exposure.windows(); ++window) exposure.analyse(window);
     const double quality = random() % 8 ? random() % 96 : 100;
     const Data data = made(exposure, quality);
     made(exposure, random() % 96);

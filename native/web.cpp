@@ -1,5 +1,5 @@
-// What a web page calls to encode: a module of its own, which pages that only decode never load (web/decoder/encoder.js). A picture is analysed and coded tile
-// after tile, so that the page's worker can hear in between that it is to stop.
+// What a web page calls to encode: a module of its own, which pages that only decode never load (web/decoder/encoder.js). A picture is analysed window after
+// window and coded tile after tile, so that the page's worker can hear in between that it is to stop.
 #include "exposure.hpp"
 #include "guarded.hpp"
 
@@ -35,12 +35,12 @@ calotype_status calotype_open_encoder(const void* manifest, size_t manifest_size
     });
 }
 
-// rgba: [height][width][4]; a copy is taken. Sets the number of tiles to analyse.
+// rgba: [height][width][4]; a copy is taken. Sets the number of windows to analyse.
 calotype_status calotype_open_exposure(const calotype_encoder* encoder, const std::uint8_t* rgba, std::uint32_t width,
-                                       std::uint32_t height, calotype_exposure** opened, std::uint32_t* tiles) {
+                                       std::uint32_t height, calotype_exposure** opened, std::uint32_t* windows) {
     return guarded([&] {
         *opened = new calotype_exposure{Exposure(encoder->own, rgba, width, height), {}};
-        *tiles = static_cast<std::uint32_t>((*opened)->exposure.tiles());
+        *windows = static_cast<std::uint32_t>((*opened)->exposure.windows());
         return CALOTYPE_OK;
     });
 }
@@ -50,14 +50,14 @@ void calotype_close_exposure(calotype_exposure* exposure) { delete exposure; }
 // Whether there is something in it that is no photograph.
 int calotype_is_drawing(const calotype_exposure* exposure) { return exposure->exposure.drawing(); }
 
-calotype_status calotype_analyse(calotype_exposure* exposure, std::uint32_t tile) {
+calotype_status calotype_analyse(calotype_exposure* exposure, std::uint32_t window) {
     return guarded([&] {
-        exposure->exposure.analyse(tile);
+        exposure->exposure.analyse(window);
         return CALOTYPE_OK;
     });
 }
 
-// The level for a quality of 0 to 100; all tiles must be analysed.
+// The level for a quality of 0 to 100; all windows must be analysed.
 calotype_status calotype_level_of(calotype_exposure* exposure, double quality, std::uint32_t* level) {
     return guarded([&] {
         *level = exposure->exposure.level_of(quality);

@@ -1,6 +1,6 @@
 // A .calo file made of a picture that the browser reads, at a quality that a slider sets: on the screen beside its original.
 
-import { QUALITY, encode, forget } from "./decoder/encode.js";
+import { QUALITY, checkSize, encode, forget } from "./decoder/encode.js";
 import { Picture, bytesText } from "./picture.js";
 
 const HIGHEST = 95, EXACT = 100; // the highest quality of photographs as such, and no loss: nothing lies between
@@ -33,19 +33,24 @@ export class Making {
   begin(original) {
     this.end();
     this.original = original;
-    this.#pixels = original.pixels();
     this.picture = new Picture(null, `${original.name.replace(/\.\w+$/, "")}.calo`, this.#pool, this.#onChange);
     this.picture.making(0);
     this.#elements.made.textContent = "";
     this.#elements.note.hidden = true;
-    this.#want();
+    try {
+      checkSize(original);
+      this.#pixels = original.pixels();
+      this.#want();
+    } catch (error) {
+      this.#elements.save.disabled = true;
+      this.picture.fail(error);
+    }
   }
 
   /** Makes no more; what was made stays. */
   end() {
     this.#give();
     if (this.#pixels) forget();
-    if (this.picture && !this.picture.bytes) this.picture.fail({ message: "it was not made" });
     this.#pixels = this.original = this.picture = this.#wanted = null;
   }
 
@@ -56,6 +61,7 @@ export class Making {
 
   /** Hears of the slider. */
   #want() {
+    if (!this.#pixels) return;
     const { quality, chosen } = this.#elements, busy = this.#wanted !== null;
     this.#wanted = nearest(quality.valueAsNumber);
     chosen.textContent = this.#wanted === EXACT ? "no loss" : String(this.#wanted);

@@ -160,7 +160,8 @@ export class Picture {
   }
 
   async #load(signal) {
-    if (this.#source === null) return this.#develop(signal);
+    if (this.made && !this.#bytes) throw new Error("it was not made");
+    if (this.made) return this.#develop(signal);
     const remote = typeof this.#source === "string";
     if (remote && /\.calo$/i.test(new URL(this.#source).pathname)) {
       const onPreview = (picture) => this.#previewed(picture, signal);

@@ -17,6 +17,8 @@ from tests.conftest import TINY
 from tests.golden import scene
 from tests.web.conftest import WAIT, decoded, shown, wait
 
+import calotype
+
 
 @pytest.fixture
 def calotype_view(tmp_path: Path, photo: bytes, interruptible: None) -> Any:
@@ -59,6 +61,20 @@ def test_it_shows_the_files_and_ends_with_the_page(calotype_view: Any, page: Any
     assert process.poll() is None
     page.goto("about:blank")
     assert process.wait(WAIT / 1000) == 0
+
+
+def test_it_encodes_with_the_usual_pack(calotype_view: Any, page: Any) -> None:
+    _, address = calotype_view()
+    page.goto(address)
+    wait(page, "done")
+    wait(page, "done", "right")
+    page.click("#encode")  # the original: the other one is a file already
+    page.wait_for_selector("#savecalo:not([disabled])")
+    with page.expect_download() as download:
+        page.click("#savecalo")
+    assert download.value.suggested_filename == "original.calo"
+    assert Path(download.value.path()).read_bytes() == calotype.encode(scene(90, 150, 3))
+    assert page.inner_text("#nameright") == "original.png"
 
 
 def test_ctrl_c_ends_it(calotype_view: Any) -> None:

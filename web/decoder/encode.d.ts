@@ -18,12 +18,15 @@ export interface EncodeOptions {
   signal?: AbortSignal;
   /** Hears what share is done, 0 to 1. */
   onProgress?: (share: number) => void;
-  /** Hears a sentence when the program `calotype encode` would make a better file of this picture. */
+  /** Hears a sentence when the program `calotype encode` may make a better file of this picture. */
   onNote?: (sentence: string) => void;
 }
 
 /** What is taken without a quality: 80. */
 export const QUALITY: number;
+
+/** Throws CalotypeError, of the kind "limit", for a picture that `encode` would refuse: before its pixels are made. */
+export function checkSize(size: { width: number; height: number }): void;
 
 /**
  * The bytes of a .calo file, made by a worker. The last picture stays analysed: the same object given again takes a fraction

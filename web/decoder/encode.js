@@ -1,8 +1,8 @@
 // Encodes pictures for pages: a worker does it, so that the page never waits.
 
-import { CalotypeError, QUALITY } from "./library.js";
+import { CalotypeError, QUALITY, checkSize } from "./library.js";
 
-export { CalotypeError, QUALITY };
+export { CalotypeError, QUALITY, checkSize };
 
 const HERE = import.meta.url;
 let worker = null, jobs = new Map(), next = 0; // id -> job
@@ -14,6 +14,7 @@ let known = null, number = 0; // the picture that the worker has, and which one 
  */
 export async function encode(image, { packs = new URL("packs.json", HERE).href, pack, quality, level, signal, onProgress, onNote } = {}) {
   signal?.throwIfAborted();
+  checkSize(image);
   const at = (place) => new URL(place, globalThis.location?.href).href;
   const given = { packs: Array.isArray(packs) ? packs.map(at) : packs, pack, quality, level, picture: number };
   if (known !== image || !worker) {

@@ -1,13 +1,13 @@
 // Encodes pictures where it is called, tile after tile: for workers and Node. Pages call encode.js, which has a worker do it.
 
-import { CalotypeError, Packs, QUALITY, manifestOf, readUrl, start } from "./library.js";
+import { CalotypeError, Packs, QUALITY, checkSize, manifestOf, readUrl, start } from "./library.js";
 
 export { CalotypeError };
 const HIGHEST = 95; // the quality of the highest level of latents
-const DRAWING = "There are text, lines or flat areas in this picture: the program, calotype encode, makes smaller and sharper files of such.";
+const DRAWING = "There are text, lines or flat areas in this picture: the program, calotype encode, may make a smaller and sharper file of it.";
 const FILES = ["tables.safetensors", "networks.safetensors", "encoder.safetensors"]; // of a pack, beside its manifest
 
-/** Makes an encoder; see encode.d.ts for the options. */
+/** Makes an encoder; see encoder.d.ts for the options. */
 export async function openEncoder(options = {}) {
   const read = options.read ?? readUrl, { pack } = options;
   const library = await start(options.wasm ?? new URL("./encode.wasm", import.meta.url), read);
@@ -38,16 +38,17 @@ class Encoder {
     const { c } = this.#library;
     if (!(Number.isInteger(width) && Number.isInteger(height) && data?.length === 4 * width * height))
       throw new CalotypeError("argument", "a picture is width, height, and data of as many RGBA pixels");
-    let tiles;
+    checkSize({ width, height });
+    let windows;
     const place = this.#library.with(data, (rgba) => this.#library.number((opened) => {
       let status;
       this.#library.with(4, (count) => {
         status = c.calotype_open_exposure(this.#place, rgba, width, height, opened, count);
-        tiles = this.#library.view.getUint32(count, true);
+        windows = this.#library.view.getUint32(count, true);
       });
       return status;
     }));
-    return new Exposure(this.#library, place, tiles);
+    return new Exposure(this.#library, place, windows);
   }
 }
 
@@ -55,13 +56,13 @@ class Encoder {
 class Exposure {
   #library;
   #place;
-  #tiles;
+  #windows;
   #analysed = 0;
 
-  constructor(library, place, tiles) {
+  constructor(library, place, windows) {
     this.#library = library;
     this.#place = place;
-    this.#tiles = tiles;
+    this.#windows = windows;
     /** A sentence on what is not encoded here as well as it could be, or "". */
     this.note = library.c.calotype_is_drawing(place) ? DRAWING : "";
   }
@@ -77,19 +78,24 @@ class Exposure {
     if (level !== undefined && !(Number.isInteger(level) && level >= 0 && level < 2 ** 16))
       throw new CalotypeError("argument", "level must be a whole number that the pack has");
     const exact = level === undefined && quality === 100;
-    const steps = (exact ? 0 : this.#tiles - this.#analysed) + this.#tiles;
-    let done = 0;
-    const step = async (status) => {
+    const before = exact ? 0 : this.#windows - this.#analysed; // windows, which take most of the time
+    const first = (0.8 * before) / this.#windows;
+    let share = 0;
+    const step = async (status, part) => {
       this.#library.check(status);
-      onProgress?.(Math.min(1, ++done / steps));
+      onProgress?.((share = Math.min(1, share + part)));
       await new Promise((resolve) => setTimeout(resolve)); // others may have something to say, such as `signal`
       signal?.throwIfAborted();
     };
     signal?.throwIfAborted();
-    if (!exact) for (; this.#analysed < this.#tiles; ++this.#analysed) await step(c.calotype_analyse(this.#place, this.#analysed));
+    while (!exact && this.#analysed < this.#windows) {
+      const status = c.calotype_analyse(this.#place, this.#analysed);
+      if (status === 0) ++this.#analysed;
+      await step(status, first / before);
+    }
     const number = exact ? -1 : level ?? this.#library.number((found) => c.calotype_level_of(this.#place, quality, found));
     const count = this.#library.number((tiles) => c.calotype_begin(this.#place, number, tiles));
-    for (let tile = 0; tile < count; ++tile) await step(c.calotype_code(this.#place, tile));
+    for (let tile = 0; tile < count; ++tile) await step(c.calotype_code(this.#place, tile), (1 - first) / count);
     return this.#library.with(4, (data) => {
       const size = this.#library.number((place) => c.calotype_finish(this.#place, data, place));
       const at = this.#library.view.getUint32(data, true);

@@ -14,6 +14,12 @@ export class CalotypeError extends Error {
   }
 }
 
+/** Throws for a picture that is too large to be encoded here (native/exposure.hpp), before it is copied. */
+export function checkSize({ width, height }) {
+  if (Math.ceil(width / 16) * Math.ceil(height / 16) > 2 ** 16)
+    throw new CalotypeError("limit", `pictures of up to 16 megapixels can be encoded here, and this one is ${width} x ${height}`);
+}
+
 export async function readUrl(url) {
   if (String(url).startsWith("file:")) {
     const { readFile } = await import("node:fs/promises");

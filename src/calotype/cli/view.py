@@ -63,7 +63,7 @@ def _view(given: argparse.Namespace) -> int:
     with Server(given.port) as server:
         for name in files(page):
             server.add(name, page / name)
-        packs = [*([Path(given.pack)] if given.pack is not None else []), *library.paths()]
+        packs = [*([Path(given.pack)] if given.pack is not None else []), *_packs()]
         for number, pack in enumerate(packs):
             for name in (manifest.NAME, *sorted(manifest.FILES)):
                 server.add(f"packs/{number}/{name}", partial(manifest.read, pack, name))
@@ -102,9 +102,16 @@ def files(page: Path) -> list[str]:
     return sorted(path.relative_to(page).as_posix() for pattern in PAGE for path in page.glob(pattern))
 
 
+def _packs() -> list[Path]:
+    """Those that are known, the one that is encoded with unless another is named at first."""
+    from calotype.codec import library
+
+    return sorted(library.paths(), key=lambda path: path.stem != library.DEFAULT)
+
+
 def _copy(target: Path) -> None:
     """The page with the packs of the package, for any web server. Raises FileExistsError, OSError."""
-    from calotype.codec import library, manifest
+    from calotype.codec import manifest
 
     if target.exists() and any(target.iterdir()):
         raise FileExistsError(f"{target} is not empty")
@@ -113,7 +120,7 @@ def _copy(target: Path) -> None:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(page / name, target / name)
     places = []
-    for pack in library.paths():
+    for pack in _packs():
         folder = target / "packs" / pack.stem
         if not pack.is_dir() or folder.exists():
             continue
