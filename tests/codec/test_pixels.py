@@ -97,6 +97,19 @@ def test_without_loss(scene: Scene, height: int, width: int) -> None:
         assert picture.alpha is None or np.array_equal(back.alpha, picture.alpha)
 
 
+@pytest.mark.parametrize("target", [None, Target("size", 2000), Target("psnr", 45)])
+def test_flat_graphics_are_exact_where_that_takes_no_more(scene: Scene, target: Target | None) -> None:
+    """At any quality; photographs and levels that were asked for stay what they are."""
+    ramp = Picture(np.linspace(0, 255, 400).astype(np.uint8)[None, :, None].repeat(300, 0).repeat(3, 2))
+    exact = encode(ramp, lossless=True)
+    for quality in (80.0, 95.0, 97.0) if target is None else (None,):
+        found = encode(ramp, quality=quality, target=target)
+        assert (found.data, found.quality) == (exact.data, 100)
+        assert target is None or found.reached == (len(exact.data) if target.limits_size else np.inf)
+    assert encode(ramp, level=1000).level == 1000
+    assert encode(Picture(scene(100, 100)), quality=95).quality == 95
+
+
 def test_qualities_lead_up_to_it(scene: Scene) -> None:
     """By even factors of size, as far as single tiles allow, and with ever smaller errors."""
     picture = Picture(scene(320, 320))

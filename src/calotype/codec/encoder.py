@@ -45,6 +45,8 @@ FEW = 0.03
 """How much below a size is near enough beyond the levels: smaller tiles come nearer, and cost something."""
 SEVERAL = 12
 """Tiles that a picture is to have if some of them are to be better than others."""
+MORE = 1.2
+"""How many times a file tiles that were tried without loss may take: in the larger ones of PAGE they take less."""
 PERFECT: dict[rate.Kind, float] = {"psnr": math.inf, "ms_ssim": 1.0, "ssimulacra2": 100.0}
 """How like the original a picture without loss is."""
 
@@ -124,6 +126,7 @@ def encode(
         session.check()
     if level is not None:
         loaded.level(level)  # refuses one that it does not have
+    by_level = level is not None
     size, threads = (picture.width, picture.height), threads or default_threads()
     workers = min(threads, tiles.MAX_WORKERS if effort else tiles.MOST)
     with tiles.pool(workers) as pool:
@@ -149,13 +152,24 @@ def encode(
 
             mixture = mixed.suited(mixture, level, finer)
         exposure = _Exposure(picture, mixture, limits)
+
+        def cheapest(found: Encoded) -> Encoded:
+            """Without loss where that takes no more, as it may in flat graphics."""
+            known = exposure.mixture.exact_bytes()
+            if by_level or not traits.graphic() or known > MORE * len(found.data):
+                return found
+            exact = _without_loss(picture, tile, pool, limits)
+            if target is not None:
+                exact = replace(exact, reached=_perfect(target, exact.data, picture))
+            return exact if len(exact.data) <= len(found.data) else found
+
         if target is not None:
             found = exposure.meet(target, ladder)
             if found.reached is not None and target.is_met(found.reached):
-                return found
+                return cheapest(found)
             whole = _without_loss(picture, tile, pool, limits)
             if target.limits_size and target.miss(_of_size(target, whole.data, picture)) <= 0:
-                return replace(whole, reached=_of_size(target, whole.data, picture))
+                return replace(whole, reached=_perfect(target, whole.data, picture))
 
             def near_end(side: int) -> Approach:
                 finest = mixture.analysis.tiled(side)
@@ -165,7 +179,11 @@ def encode(
                 approach = near_end(side_near)
                 closer = _Exposure(picture, approach, limits).search_near(approach, target, ladder)
                 fits = closer is not None and len(closer.data) < len(whole.data)
-                return closer if closer and fits else replace(whole, reached=PERFECT[target.kind])
+                return (
+                    closer
+                    if closer and fits
+                    else replace(whole, reached=_perfect(target, whole.data, picture))
+                )
             sides = [mixture.analysis.header.tile] if mixture.suspects else []  # pages in large tiles: better
             sides += [side_near, tile or _small(side_near, header)]
             for approach in map(near_end, dict.fromkeys(sides)):
@@ -177,7 +195,7 @@ def encode(
                     break
             return found
         data, note = exposure.file(level), exposure.mixture.note(level)
-        return Encoded(data, level, near or min(ladder.quality_of(level), FROM), None, note)
+        return cheapest(Encoded(data, level, near or min(ladder.quality_of(level), FROM), None, note))
 
 
 def _without_loss(picture: Picture, tile: int | None, pool: Executor, limits: Limits | None) -> Encoded:
@@ -189,6 +207,11 @@ def _without_loss(picture: Picture, tile: int | None, pool: Executor, limits: Li
     with StreamWriter(out, header, p.icc, p.exif, p.xmp, alpha, limits=limits) as writer:
         write_whole(writer, p.pixels, header, pool)
     return Encoded(out.getvalue(), 0, 100.0)
+
+
+def _perfect(target: Target, data: bytes, picture: Picture) -> float:
+    """What a target says of a file without loss."""
+    return _of_size(target, data, picture) if target.limits_size else PERFECT[target.kind]
 
 
 def _of_size(target: Target, data: bytes, picture: Picture) -> float:

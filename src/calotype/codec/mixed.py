@@ -109,6 +109,10 @@ class Mixture:
         self._held = None if tiles is None else set(tiles)
         self._decisions.clear()
 
+    def exact_bytes(self) -> float:
+        """What the tiles that were tried without loss take so, or at least take: trials end beyond a limit."""
+        return sum(len(exact.data) if exact else most / 8 for most, exact in self._exact.values())
+
     def gain(self, level: int) -> float:
         """Bits, and errors in bits, that pixels save at a level that was decided."""
         return self._decisions[level].gain
