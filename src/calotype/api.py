@@ -86,7 +86,8 @@ def encode(
     xmp:            an XMP packet in place of the picture's own; None leaves it out.
     strip:          leave out EXIF and XMP, which tell camera, place and time; the picture is turned upright.
     frame:          which one to take of an animation or of several pages, from 0.
-    keep_hidden_colour: keep the colours of pixels with alpha 0; by default they become what costs least.
+    keep_hidden_colour: keep the colours of pixels with alpha 0; by default they become what costs least,
+                    but without loss they are kept, too.
 
     What was changed through the image's ``getexif()`` counts, as when Pillow saves it.
 
@@ -130,7 +131,7 @@ def encode(
     if strip:
         picture = picture.stripped()
     picture = picture.given(exif, icc_profile, xmp)
-    if not keep_hidden_colour:
+    if not (keep_hidden_colour or lossless or quality == 100):
         picture = picture.concealed()
     coded = encode_picture(
         picture, quality, target, lossless=lossless, effort=effort, pack=pack, threads=threads

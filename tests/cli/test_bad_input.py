@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -111,6 +112,38 @@ def test_truncated_pictures(run: Run, tmp_path: Path, make_scene: Any, suffix: s
     assert_refused(run, tmp_path, "encode", path, says=says)
     assert run("encode", path).complaint.endswith(f"{says}{way_out}")
     assert (run("encode", path, "--accept-truncated").status == 0) == bool(way_out)
+
+
+def bitmap(compression: int) -> bytes:
+    """A BMP that says so of itself."""
+    out = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(out, "BMP")
+    return out.getvalue()[:30] + compression.to_bytes(4, "little") + out.getvalue()[34:]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("a.bmp", bitmap(6), "Unsupported BMP compression (6)"),
+        ("a.grib", b"GRIB\0\0\0\1" + bytes(100), "cannot find loader for this GRIB file"),
+        ("a.h5", b"\x89HDF\r\n\x1a\n" + bytes(100), "cannot find loader for this HDF5 file"),
+    ],
+)
+def test_kinds_that_pillow_lacks_are_not_called_damaged(
+    run: Run, tmp_path: Path, name: str, data: bytes, reason: str
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    says = f"{name}: of a kind that Pillow does not read: {reason}"
+    assert_refused(run, tmp_path, "encode", tmp_path / name, says=says)
+
+
+def test_a_tiff_of_unknown_samples_is_not_called_damaged(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    Image.new("L", (8, 8)).save(path)
+    tag = (258).to_bytes(2, "little") + b"\3\0\1\0\0\0"  # bits per sample
+    path.write_bytes(path.read_bytes().replace(tag + b"\x08", tag + b"\x07"))
+    says = "a.tif: of a kind that Pillow does not read: unknown pixel mode"
+    assert_refused(run, tmp_path, "encode", path, says=says)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "gif", "tif", "jp2", "qoi"])

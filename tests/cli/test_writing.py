@@ -128,6 +128,13 @@ def test_the_grey_profile_of_these_tests_is_one() -> None:
     assert np.asarray(through)[0, 128] == pytest.approx(188, abs=1)  # half of the light
 
 
+@pytest.mark.parametrize("size", [(40, 16), (1, 256), (256, 256), (17, 17)])
+def test_ico_holds_any_size(size: tuple[int, int]) -> None:
+    data, notes = to_file(Image.new("RGB", size, "teal"), "ICO")
+    with Image.open(io.BytesIO(data)) as back:
+        assert (back.size, back.convert("RGB").getpixel((0, 0)), notes) == (size, (0, 128, 128), [])
+
+
 LARGEST = {
     "GIF": (65535, 65535), "TGA": (65535, 65535), "SGI": (65535, 65535), "PCX": (65534, 65535),
     "JPEG": (65500, 65500), "MPO": (65500, 65500), "PDF": (65500, 65500), "WEBP": (16383, 16383),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,6 +83,12 @@ def test_fewer_bytes_and_a_cleaner_edge(scene: Scene, under: str) -> None:
     kept, concealed = coded(True), coded(False)
     assert concealed[0] < kept[0]
     assert concealed[1] < kept[1]
+
+
+@pytest.mark.parametrize("how", [{"lossless": True}, {"quality": 100}])
+def test_without_loss_it_stays(how: dict[str, Any]) -> None:
+    picture = np.dstack([RNG.integers(0, 256, (30, 30, 3), np.uint8), disc(30, 30)])
+    assert np.array_equal(np.asarray(calotype.decode(calotype.encode(picture, **how))), picture)
 
 
 def test_grey_stays_grey() -> None:

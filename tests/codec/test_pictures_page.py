@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,14 @@ LATE = {"CMYK with its profile", "HEIC without pillow-heif"}  # which need fixtu
 def decoded(image: Image.Image, form: str, **options: Any) -> tuple[Image.Image, list[str]]:
     data, notes = to_file(image, form, **options)
     return opened(bytes(data)), notes
+
+
+@case("kinds that Pillow does not read (some BMP and TIFF, EPS without Ghostscript, WMF, GRIB, HDF5)")
+def _() -> Notes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.grib"
+        path.write_bytes(b"GRIB\0\0\0\1" + bytes(100))
+        return pictures.read_picture(str(path)).notes
 
 
 @case("to PNG, TIFF, WebP, BMP, PPM")

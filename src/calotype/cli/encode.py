@@ -104,7 +104,8 @@ def _parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--keep-hidden-colour",
         action="store_true",
-        help="keep the colours of wholly transparent pixels; by default they become what costs least",
+        help="keep the colours of wholly transparent pixels, as --lossless does; by default they become what"
+        " costs least",
     )
     networks = options.add_mutually_exclusive_group()
     networks.add_argument(
@@ -162,7 +163,7 @@ def _encode(
     )
     if given.strip:
         picture = picture.stripped()
-    if not given.keep_hidden_colour:
+    if not (given.keep_hidden_colour or given.lossless or given.quality == 100):
         picture = picture.concealed()
     record: dict[str, Any]
     if given.model is not None:

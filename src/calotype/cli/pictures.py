@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from PIL import Image, ImageFile, UnidentifiedImageError, features
+from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError, features
 
 from calotype.cli.jobs import STANDARD, read_bytes
 from calotype.codec import mend
@@ -35,6 +35,9 @@ _HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _IN_PART = ("image file is truncated", "cannot load this image")
 #: and of those of which it shows nothing then.
 _NOTHING = ("not enough image data", "truncated file read", "truncated data", "reached eof")
+#: What it says of files that are whole, but not of a kind that it reads; and of either.
+_UNREAD = ("unsupported", "not supported", "cannot find loader", "unable to locate", "unknown pixel mode")
+_EITHER = ("decoder error -2",)
 _CUT = "the file is cut off or damaged"
 _JPEG2000 = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
 #: Files that say what they are, though Pillow finds no picture in them.
@@ -71,6 +74,8 @@ def read_picture(
                 raise DamageError(_CUT) from error
             if accept_truncated:
                 return _truncated(data, source, frame)
+            if isinstance(error.__cause__, OSError):
+                _refuse_unread(error.__cause__)
             if any(words in said for words in _IN_PART):
                 raise DamageError(f"{_CUT}; {hint}" if hint else _CUT) from error
             raise
@@ -115,16 +120,37 @@ def _image(stream: IO[bytes], source: str) -> Image.Image:
         if head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")):  # it says what it is, but
             raise DamageError("the picture is damaged or cannot be read") from error
         if head.startswith(_MAGIC):
+            _refuse_unread(_why_no_tiff(stream))
             raise DamageError(_CUT) from error
         raise ImageError("not a picture, or of a format that Pillow does not read") from error
     except Image.DecompressionBombError as error:
         raise LimitError(f"{error} --max-pixels allows more") from error
     except (OSError, MemoryError) as error:
         if isinstance(error, OSError) and not error.errno:  # Pillow's own, and not of the file system
+            _refuse_unread(error)
             raise DamageError(_CUT) from error
         raise
     except Exception as error:  # Pillow's readers may raise anything for damaged data
         raise DamageError(f"the picture is damaged: {str(error) or type(error).__name__}") from error
+
+
+def _refuse_unread(error: Exception | None) -> None:
+    """Raise ImageError where Pillow's error says that it lacks what a file needs."""
+    said = " ".join(str(error).split())
+    if any(words in said.lower() for words in _UNREAD):
+        raise ImageError(f"of a kind that Pillow does not read: {said}") from error
+    if any(words in said.lower() for words in _EITHER):
+        raise ImageError(f"damaged, or of a kind that Pillow does not read: {said}") from error
+
+
+def _why_no_tiff(stream: IO[bytes]) -> Exception | None:
+    """What Pillow's reader of TIFF says, which ``Image.open`` keeps to itself."""
+    stream.seek(0)
+    try:
+        TiffImagePlugin.TiffImageFile(stream)
+    except Exception as error:  # it may be anything, for files of other formats, too
+        return error
+    return None
 
 
 def _refuse_raw(head: bytes, source: str) -> None:

@@ -105,6 +105,8 @@ class _PNG(io.BytesIO):
 def _saved(image: Image.Image, form: str, fields: dict[str, Any]) -> memoryview:
     """Write with Pillow. Raises ValueError, whatever its writers raise; and ImageError for a changed size."""
     stream = _PNG() if form == "PNG" else io.BytesIO()
+    if form == "ICO":  # which holds common sizes unless it is told
+        fields = {**fields, "sizes": [image.size]}
     try:
         image.save(stream, None if form == "PNG" else form, **_OPTIONS.get(form, {}), **fields)
     except (CalotypeError, MemoryError):

@@ -46,7 +46,7 @@ FEW = 0.03
 SEVERAL = 12
 """Tiles that a picture is to have if some of them are to be better than others."""
 MORE = 1.2
-"""How many times a file tiles that were tried without loss may take: in the larger ones of PAGE they take less."""
+"""How many times a file's size tiles without loss may take that were tried: those of PAGE take less."""
 PERFECT: dict[rate.Kind, float] = {"psnr": math.inf, "ms_ssim": 1.0, "ssimulacra2": 100.0}
 """How like the original a picture without loss is."""
 
@@ -179,11 +179,7 @@ def encode(
                 approach = near_end(side_near)
                 closer = _Exposure(picture, approach, limits).search_near(approach, target, ladder)
                 fits = closer is not None and len(closer.data) < len(whole.data)
-                return (
-                    closer
-                    if closer and fits
-                    else replace(whole, reached=_perfect(target, whole.data, picture))
-                )
+                return closer if closer and fits else replace(whole, reached=PERFECT[target.kind])
             sides = [mixture.analysis.header.tile] if mixture.suspects else []  # pages in large tiles: better
             sides += [side_near, tile or _small(side_near, header)]
             for approach in map(near_end, dict.fromkeys(sides)):

@@ -110,7 +110,7 @@ class Mixture:
         self._decisions.clear()
 
     def exact_bytes(self) -> float:
-        """What the tiles that were tried without loss take so, or at least take: trials end beyond a limit."""
+        """What the tiles that were tried without loss take so, at least: trials end beyond a limit."""
         return sum(len(exact.data) if exact else most / 8 for most, exact in self._exact.values())
 
     def gain(self, level: int) -> float:

@@ -18,8 +18,8 @@ Counts = NDArray[np.int64]
 SMALL = 64 * 64
 """Pixels of a picture that is tried both ways whatever it looks like."""
 ALIKE = 0.9
-"""How much of a tile is as in drawings where it is one without crisp edges, such as a gradient. In photographs
-it is less: 0.6 of the most alike tile of those that were looked at.
+"""How much of a tile is as in drawings where it is a gradient, say, without crisp edges. No photograph that
+was looked at is so throughout.
 """
 
 
@@ -68,7 +68,7 @@ class Traits:
         return found
 
     def graphic(self) -> bool:
-        """Whether all tiles are suspicious, or of neighbours so equal that pixels without loss may take least."""
+        """Whether all tiles are suspicious, or of equal neighbours: pixels may take least."""
         return bool((self.suspicious() | (self.drawn >= ALIKE * self.area)).all())
 
     def is_page(self) -> bool:
