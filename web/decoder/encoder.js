@@ -13,7 +13,7 @@ export async function openEncoder(options = {}) {
   const library = await start(options.wasm ?? new URL("./encode.wasm", import.meta.url), read);
   const wanted = ({ id, name }) => pack === undefined || name === pack || (String(pack).length >= 8 && String(pack).startsWith(id));
   const what = pack === undefined ? "a pack is needed to encode" : `there is no pack ${pack} to encode with`;
-  return new Packs([options.packs ?? []].flat(), read, options.keep ?? true).open(wanted, FILES, what, (...files) => {
+  return new Packs([options.packs ?? []].flat(), read, options.keep ?? true, options.onFetch).open(wanted, FILES, what, (...files) => {
     const given = (rest, places) =>
       rest.length > 0
         ? library.with(rest[0], (place) => given(rest.slice(1), [...places, place, rest[0].length]))
@@ -71,8 +71,10 @@ class Exposure {
    * The bytes of a file, at a quality or a level. One at a time: those asked for while another is made spoil it. What was
    * analysed before `signal` ends it is kept.
    */
-  async encode({ quality = QUALITY, level, signal, onProgress } = {}) {
+  async encode({ quality, level, signal, onProgress } = {}) {
     const { c } = this.#library;
+    quality ??= QUALITY; // null >= 0 is true
+    level ??= undefined;
     if (!(quality >= 0 && (quality <= HIGHEST || quality === 100)))
       throw new CalotypeError("argument", `quality must be 0 to ${HIGHEST}, or 100 for no loss`);
     if (level !== undefined && !(Number.isInteger(level) && level >= 0 && level < 2 ** 16))

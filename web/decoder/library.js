@@ -20,14 +20,23 @@ export function checkSize({ width, height }) {
     throw new CalotypeError("limit", `pictures of up to 16 megapixels can be encoded here, and this one is ${width} x ${height}`);
 }
 
-export async function readUrl(url) {
+/** The bytes at an address; `onBytes` hears how many there are so far, and of how many (0: not known). */
+export async function readUrl(url, onBytes) {
   if (String(url).startsWith("file:")) {
     const { readFile } = await import("node:fs/promises");
     return readFile(new URL(url));
   }
   const response = await fetch(url);
   if (!response.ok) throw new CalotypeError("pack", `${url} cannot be read: ${response.status}`);
-  return new Uint8Array(await response.arrayBuffer());
+  if (!onBytes) return new Uint8Array(await response.arrayBuffer());
+  const total = Number(response.headers.get("content-length")) || 0, parts = [], reader = response.body.getReader();
+  let done = 0;
+  onBytes(done, total);
+  for (let next; !(next = await reader.read()).done; ) {
+    parts.push(next.value);
+    onBytes((done += next.value.length), Math.max(done, total)); // bytes that came compressed are more than was said
+  }
+  return new Uint8Array(await new Blob(parts).arrayBuffer());
 }
 
 /** The functions of a module, given as it is or by its address; it calls those that are `given`. */
@@ -112,12 +121,15 @@ export class Packs {
   #places;
   #read;
   #keep;
+  #onFetch;
   #listed = new Map(); // place -> promise of the bytes of its manifest
 
-  constructor(places, read, keep) {
+  /** `onFetch` hears {done, total} in bytes (total 0: not known) while files of a pack are fetched, and {over: true} when they are there. */
+  constructor(places, read, keep, onFetch) {
     this.#places = places.map((place) => String(place).replace(/\/*$/, "/"));
     this.#read = read;
     this.#keep = keep;
+    this.#onFetch = onFetch;
   }
 
   /** What `use(manifest, other files...)` makes of the first pack that is `wanted`; `what` says what for if there is none. */
@@ -136,19 +148,35 @@ export class Packs {
       }
       if (!wanted(known)) continue;
       const opened = async (fresh) => {
-        const files = [];
-        for (const name of names) files.push(await this.#kept(place + name, known.id, fresh));
-        return use(manifest, ...files);
+        return use(manifest, ...(await this.#files(names.map((name) => place + name), known.id, fresh)));
       };
       return opened(false).catch(() => opened(true)); // what was kept may be damaged
     }
     throw new CalotypeError("pack", [what, ...unread].join("; "));
   }
 
+  // Together, so that soon it is known how much there is to fetch.
+  async #files(urls, id, fresh) {
+    const counts = []; // of those that the browser does not have
+    const tell = (n, count) => {
+      counts[n] = count;
+      const known = counts.filter(Boolean), sum = (k) => known.reduce((all, one) => all + one[k], 0);
+      this.#onFetch?.({ done: sum(0), total: known.every(([, total]) => total > 0) ? sum(1) : 0 });
+    };
+    try {
+      return await Promise.all(urls.map((url, n) => this.#kept(url, id, fresh, (...count) => tell(n, count))));
+    } finally {
+      if (counts.length > 0) this.#onFetch?.({ over: true });
+    }
+  }
+
   // What a file of a pack holds, which may be stored compressed, fetched once where the browser keeps things for pages (Cache API). The
   // library checks what comes from there against the pack's id. One worker fetches while others wait for it.
-  async #kept(url, id, fresh) {
-    const stored = () => this.#read(url + ".gz").catch(() => this.#read(url));
+  async #kept(url, id, fresh, tell) {
+    const stored = () => {
+      tell(0, 0); // before the server answers
+      return this.#read(url + ".gz", tell).catch(() => this.#read(url, tell));
+    };
     if (!this.#keep || !globalThis.caches || !globalThis.navigator?.locks) return stored();
     const key = new URL(url, globalThis.location?.href);
     key.searchParams.set("pack", id);
