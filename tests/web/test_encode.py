@@ -150,6 +150,17 @@ def test_the_page_says_what_a_file_does_not_keep(
     assert page.inner_text("#lost") == said
 
 
+def test_a_phone_held_sideways_shows_the_picture(photo_page: Any) -> None:
+    made(photo_page)
+    photo_page.set_viewport_size({"width": 740, "height": 360})
+    assert photo_page.evaluate("document.querySelector('header').offsetHeight") < 60
+    assert photo_page.evaluate("document.getElementById('stage').offsetHeight") > 250
+    assert photo_page.evaluate("document.documentElement.scrollWidth") <= 740
+    for name in ("#quality", "#savecalo", "#tiles"):  # all can be reached
+        photo_page.locator(name).scroll_into_view_if_needed()
+        assert photo_page.locator(name).is_visible()
+
+
 def test_a_large_picture_gives_up_what_is_not_wanted(site: Site, page: Any) -> None:
     pixels = np.tile(scene(1100, 700, 1), (1, 3, 1))  # six tiles
     page.goto(site.root)
