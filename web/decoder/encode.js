@@ -46,7 +46,7 @@ function begin() {
   const made = new Worker(own, { type: "module" });
   made.onmessage = ({ data: { id, progress, fetched, note, bytes, error } }) => {
     if (progress !== undefined) return jobs.get(id)?.onProgress?.(progress);
-    if (fetched) return jobs.forEach((job) => job.onFetch?.(fetched)); // one that was given up may have begun it
+    if (fetched) return jobs.forEach((job) => job.onFetch?.(fetched));
     if (note) return jobs.get(id)?.onNote?.(note);
     if (!error) return finish(id, { bytes });
     const told = new CalotypeError(error.kind, error.message);

@@ -4,7 +4,7 @@ import { CalotypeError, Packs, QUALITY, checkSize, manifestOf, readUrl, start } 
 
 export { CalotypeError };
 const HIGHEST = 95; // the quality of the highest level of latents
-const DRAWING = "There are text, lines or flat areas in this picture: the program, calotype encode, may make a smaller and sharper file of it.";
+const DRAWING = "There are text, lines or flat areas here: the program, calotype encode, may make a smaller, sharper file.";
 const FILES = ["tables.safetensors", "networks.safetensors", "encoder.safetensors"]; // of a pack, beside its manifest
 
 /** Makes an encoder; see encoder.d.ts for the options. */
@@ -73,13 +73,12 @@ class Exposure {
    */
   async encode({ quality, level, signal, onProgress } = {}) {
     const { c } = this.#library;
-    quality ??= QUALITY; // null >= 0 is true
-    level ??= undefined;
+    quality ??= QUALITY; // also null
     if (!(quality >= 0 && (quality <= HIGHEST || quality === 100)))
       throw new CalotypeError("argument", `quality must be 0 to ${HIGHEST}, or 100 for no loss`);
-    if (level !== undefined && !(Number.isInteger(level) && level >= 0 && level < 2 ** 16))
+    if (level != null && !(Number.isInteger(level) && level >= 0 && level < 2 ** 16))
       throw new CalotypeError("argument", "level must be a whole number that the pack has");
-    const exact = level === undefined && quality === 100;
+    const exact = level == null && quality === 100;
     const before = exact ? 0 : this.#windows - this.#analysed; // windows, which take most of the time
     const first = (0.8 * before) / this.#windows;
     let share = 0;

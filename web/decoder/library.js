@@ -1,4 +1,4 @@
-// What decoder and encoder share: a module of WebAssembly and its memory, and the packs that lie at some addresses.
+// What decoder and encoder share: a module of WebAssembly and its memory, and packs at some addresses.
 
 const KINDS = [undefined, "format", "limit", "pack", "argument", "memory"];
 const CACHE = "calotype-packs"; // of the Cache API, where there is one
@@ -20,7 +20,7 @@ export function checkSize({ width, height }) {
     throw new CalotypeError("limit", `pictures of up to 16 megapixels can be encoded here, and this one is ${width} x ${height}`);
 }
 
-/** The bytes at an address; `onBytes` hears how many there are so far, and of how many (0: not known). */
+/** The bytes at an address; `onBytes` hears how many are there, and of how many (0: not known). */
 export async function readUrl(url, onBytes) {
   if (String(url).startsWith("file:")) {
     const { readFile } = await import("node:fs/promises");
@@ -31,10 +31,9 @@ export async function readUrl(url, onBytes) {
   if (!onBytes) return new Uint8Array(await response.arrayBuffer());
   const total = Number(response.headers.get("content-length")) || 0, parts = [], reader = response.body.getReader();
   let done = 0;
-  onBytes(done, total);
   for (let next; !(next = await reader.read()).done; ) {
     parts.push(next.value);
-    onBytes((done += next.value.length), Math.max(done, total)); // bytes that came compressed are more than was said
+    onBytes((done += next.value.length), Math.max(done, total));
   }
   return new Uint8Array(await new Blob(parts).arrayBuffer());
 }
@@ -116,7 +115,7 @@ export async function placesOf(packs) {
   }
 }
 
-/** Packs at some addresses; each file is fetched when it is first needed, and kept by browsers that keep things. */
+/** Packs at some addresses; each file is fetched when first needed, and kept by browsers that keep things. */
 export class Packs {
   #places;
   #read;
@@ -124,7 +123,7 @@ export class Packs {
   #onFetch;
   #listed = new Map(); // place -> promise of the bytes of its manifest
 
-  /** `onFetch` hears {done, total} in bytes (total 0: not known) while files of a pack are fetched, and {over: true} when they are there. */
+  /** `onFetch`: see calotype.d.ts. */
   constructor(places, read, keep, onFetch) {
     this.#places = places.map((place) => String(place).replace(/\/*$/, "/"));
     this.#read = read;
@@ -155,33 +154,30 @@ export class Packs {
     throw new CalotypeError("pack", [what, ...unread].join("; "));
   }
 
-  // Together, so that soon it is known how much there is to fetch.
+  // Together, so that it is soon known how much there is.
   async #files(urls, id, fresh) {
-    const counts = []; // of those that the browser does not have
-    const tell = (n, count) => {
-      counts[n] = count;
-      const known = counts.filter(Boolean), sum = (k) => known.reduce((all, one) => all + one[k], 0);
-      this.#onFetch?.({ done: sum(0), total: known.every(([, total]) => total > 0) ? sum(1) : 0 });
+    const counts = {};
+    const tell = (url, ...count) => {
+      counts[url] = count;
+      const some = Object.values(counts), sum = (k) => some.reduce((all, one) => all + one[k], 0);
+      this.#onFetch?.({ done: sum(0), total: some.every((one) => one[1]) ? sum(1) : 0 });
     };
     try {
-      return await Promise.all(urls.map((url, n) => this.#kept(url, id, fresh, (...count) => tell(n, count))));
+      return await Promise.all(urls.map((url) => this.#kept(url, id, fresh, tell.bind(null, url))));
     } finally {
-      if (counts.length > 0) this.#onFetch?.({ over: true });
+      this.#onFetch?.({ over: true });
     }
   }
 
-  // What a file of a pack holds, which may be stored compressed, fetched once where the browser keeps things for pages (Cache API). The
-  // library checks what comes from there against the pack's id. One worker fetches while others wait for it.
+  // A file of a pack, which may be stored compressed, fetched once where the browser keeps things (Cache API). The
+  // library checks it against the pack's id. One worker fetches while others wait for it.
   async #kept(url, id, fresh, tell) {
-    const stored = () => {
-      tell(0, 0); // before the server answers
-      return this.#read(url + ".gz", tell).catch(() => this.#read(url, tell));
-    };
+    const read = (from) => this.#read(from, tell), stored = () => (tell(0, 0), read(url + ".gz").catch(() => read(url)));
     if (!this.#keep || !globalThis.caches || !globalThis.navigator?.locks) return stored();
     const key = new URL(url, globalThis.location?.href);
     key.searchParams.set("pack", id);
     return navigator.locks.request(key.href, async () => {
-      const cache = await caches.open(CACHE).catch(() => undefined); // refused to private windows of some browsers
+      const cache = await caches.open(CACHE).catch(() => undefined); // private windows may refuse
       const known = fresh ? undefined : await cache?.match(key);
       if (known) return new Uint8Array(await known.arrayBuffer());
       const bytes = await stored();
