@@ -131,7 +131,11 @@ def test_the_photograph_alone_leads_back_to_its_file(site: Site, photo_page: Any
     ("kind", "options", "said"),
     [
         ("PNG", {}, ""),
-        ("PNG", {"exif": b"Exif\0\0secret", "icc_profile": b"p" * 200}, "Not kept: EXIF; colours become sRGB."),
+        (
+            "PNG",
+            {"exif": b"Exif\0\0secret", "icc_profile": b"p" * 200},
+            "Not kept: EXIF; colours become sRGB.",
+        ),
         ("JPEG", {"exif": b"Exif\0\0secret", "xmp": b"<x/>"}, "Not kept: EXIF, XMP."),
         ("WEBP", {"xmp": b"<x/>", "lossless": True}, "Not kept: XMP."),
         ("BMP", {}, "Not kept: metadata, more than 8 bits and HDR; colours become sRGB."),
@@ -253,6 +257,8 @@ def test_what_cannot_be_encoded_says_why(site: Site, page: Any, photo: bytes) ->
     wait(page, "done")
     assert page.is_disabled("#encode")
     assert "up to 16 megapixels" in page.get_attribute("#encode", "title")
-    assert page.inner_text("#cannot").endswith("this one is 5000 x 3500; the program, calotype encode, takes larger ones")
+    assert page.inner_text("#cannot").endswith(
+        "this one is 5000 x 3500; the program, calotype encode, takes larger ones"
+    )
     page.keyboard.press("e")
     assert page.locator("#making").is_hidden()

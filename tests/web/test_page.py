@@ -177,7 +177,10 @@ def test_pictures_of_another_shape_are_not_stretched(site: Site, page: Any) -> N
     """The right one keeps its shape within the left one, and the page says so."""
     wide, square = scene(90, 150, 3), np.full((60, 60, 3), 200, np.uint8)
     page.goto(site.root)
-    drop(page, *((name, png(Image.fromarray(p)).getvalue()) for name, p in {"w.png": wide, "s.png": square}.items()))
+    drop(
+        page,
+        *((name, png(Image.fromarray(p)).getvalue()) for name, p in {"w.png": wide, "s.png": square}.items()),
+    )
     wait(page, "done")
     wait(page, "done", "right")
     assert "the shapes differ" in page.inner_text("#status")
