@@ -5,6 +5,7 @@ import { checkSize } from "./decoder/encode.js";
 import { describe } from "./facts.js";
 import { Making } from "./making.js";
 import { Picture, bytesText } from "./picture.js";
+import { rival } from "./rival.js";
 import { Stage, alike } from "./stage.js";
 
 const $ = (id) => document.getElementById(id);
@@ -69,7 +70,7 @@ const shownMaking = () => making.picture && [left, right].includes(making.pictur
 /** The picture on the screen of which a file can be made, unless what is made of it is there. */
 function source() {
   const shown = [left, right].includes(making.picture) ? making.original : null;
-  const some = [left, right].filter((p) => p?.state === "done" && !p.calo && p !== shown);
+  const some = [left, right].filter((p) => p?.state === "done" && !p.calo && !p.rival && p !== shown);
   return some.find((p) => !hindrance(p)) ?? some[0];
 }
 
@@ -94,6 +95,23 @@ function encode() {
   }
   show(making.picture, original);
   $("quality").focus();
+}
+
+/** Shows another codec's file of the original, of the size that the made one has, beside it. */
+async function compare(kind) {
+  const { original, picture } = making;
+  if (picture?.state !== "done") return;
+  try {
+    const file = await rival(making.pixels, kind, picture.size, original.name);
+    if (picture !== making.picture) return; // another photograph meanwhile
+    if (!file) return complain(`${original.name}: the smallest ${kind} is larger than ${bytesText(picture.size)}`);
+    const other = new Picture(file, file.name, pool, changed);
+    other.rival = true;
+    pictures.push(other);
+    show(picture, other);
+  } catch (error) {
+    complain(`${original.name}: ${error.message}`);
+  }
 }
 
 const chosen = (select) => pictures[select.value] ?? null; // "" is none of them
@@ -138,6 +156,7 @@ function update() {
   $("encode").title = why || "Make a .calo file of the picture (e)";
   $("cannot").textContent = why;
   $("cannot").hidden = why === "";
+  $("jpeg").disabled = $("webp").disabled = making.picture?.state !== "done";
   $("making").hidden = !both.includes(making.picture);
   const busy = well.filter((p) => p.state !== "done");
   $("progress").hidden = busy.length === 0;
@@ -242,6 +261,8 @@ const actions = {
   zoom: () => stage.toggle(),
   save,
   encode,
+  jpeg: () => compare("JPEG"),
+  webp: () => compare("WebP"),
   tiles: () => toggle("tiles"),
   bits: () => $("bits").hidden || toggle("bits"),
   facts: () => toggle("facts"),

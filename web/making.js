@@ -60,6 +60,11 @@ export class Making {
     }
   }
 
+  /** The original's, as ImageData. */
+  get pixels() {
+    return this.#pixels;
+  }
+
   /** Makes no more; what was made stays. */
   end() {
     this.#give();
