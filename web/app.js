@@ -1,17 +1,20 @@
 // The viewer's page: what its buttons, keys and dropped files do. Pictures are in picture.js, the screen in stage.js.
 
 import { Pool } from "./decoder/pool.js";
+import { checkSize } from "./decoder/encode.js";
 import { describe } from "./facts.js";
 import { Making } from "./making.js";
 import { Picture, bytesText } from "./picture.js";
-import { Stage } from "./stage.js";
+import { rival } from "./rival.js";
+import { Stage, alike } from "./stage.js";
 
 const $ = (id) => document.getElementById(id);
+$("disk").hidden = true; // a page that is opened from disk runs no modules
 const pool = new Pool();
 const stage = new Stage($("view"), $("slider"), () => ($("zoom").textContent = percent(stage.scale)));
 const pictures = [];
-const bar = { quality: $("quality"), chosen: $("chosen"), made: $("made"), note: $("hint"), save: $("savecalo") };
-const making = new Making(bar, pool, changed);
+const bar = { quality: $("quality"), chosen: $("chosen"), made: $("made"), note: $("hint"), told: $("told"), exact: $("noloss"), lost: $("lost"), save: $("savecalo") };
+const making = new Making(bar, pool, changed, fetched);
 let left = null, right = null;
 
 const percent = (scale) => (scale >= 0.1 ? `${Math.round(100 * scale)} %` : `${(100 * scale).toFixed(1)} %`);
@@ -22,7 +25,7 @@ const percent = (scale) => (scale >= 0.1 ? `${Math.round(100 * scale)} %` : `${(
 function open(sources, side = "left") {
   const added = sources.map((source) => {
     const name = typeof source === "string" ? nameOf(source) : source.name;
-    return new Picture(source, name, pool, changed);
+    return new Picture(source, name || "unnamed", pool, changed);
   });
   if (added.length === 0) return;
   pictures.push(...added);
@@ -64,16 +67,51 @@ function choices(select, chosen, none) {
 /** Whether what is shown is a file that is made here beside its original. */
 const shownMaking = () => making.picture && [left, right].includes(making.picture) && [left, right].includes(making.original);
 
-/** The picture on the screen of which a file can be made, unless it is being made. */
-const source = () => [left, right].find((p) => p?.state === "done" && !p.calo && p !== making.original);
+/** The picture on the screen of which a file can be made, unless what is made of it is there. */
+function source() {
+  const shown = [left, right].includes(making.picture) ? making.original : null;
+  const some = [left, right].filter((p) => p?.state === "done" && !p.calo && !p.rival && p !== shown);
+  return some.find((p) => !hindrance(p)) ?? some[0];
+}
+
+/** Why no file can be made of a picture here, or "". */
+function hindrance(picture) {
+  try {
+    checkSize(picture);
+    return "";
+  } catch (error) {
+    return `${error.message}; the program, calotype encode, takes larger ones`;
+  }
+}
 
 function encode() {
   const original = source();
-  if (!original) return;
-  making.begin(original);
-  pictures.push(making.picture);
+  if (!original || hindrance(original)) return;
+  const made = making.picture?.bytes; // none, if it was given up or failed
+  if (making.picture && !made) pictures.splice(pictures.indexOf(making.picture), 1);
+  if (original !== making.original || !made) {
+    making.begin(original);
+    pictures.push(making.picture);
+  }
   show(making.picture, original);
   $("quality").focus();
+}
+
+/** Shows another codec's file of the original, of the size that the made one has, beside it. */
+async function compare(kind) {
+  const { original, picture } = making;
+  if (picture?.state !== "done") return;
+  try {
+    const file = await rival(making.pixels, kind, picture.size, original.name);
+    if (picture !== making.picture) return; // another photograph meanwhile
+    if (!file) return complain(`${original.name}: the smallest ${kind} is larger than ${bytesText(picture.size)}`);
+    const other = new Picture(file, file.name, pool, changed);
+    other.rival = true;
+    pictures.push(other);
+    show(picture, other);
+  } catch (error) {
+    complain(`${original.name}: ${error.message}`);
+  }
 }
 
 const chosen = (select) => pictures[select.value] ?? null; // "" is none of them
@@ -82,6 +120,20 @@ const chosen = (select) => pictures[select.value] ?? null; // "" is none of them
 
 function changed(picture) {
   if (picture === left || picture === right) update();
+}
+
+let fetching = null; // how much of a pack is there, while one is fetched
+
+function fetched(now) {
+  if (now.over && !fetching) return;
+  fetching = now.over ? null : now;
+  if (left) update();
+}
+pool.onFetch = fetched;
+
+function fetchText({ done, total }) {
+  const known = total > 0 ? `, ${(done / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB` : "";
+  return `fetching the networks${known}`;
 }
 
 function update() {
@@ -98,17 +150,23 @@ function update() {
     $(`name${side}`).textContent = picture ? picture.name : "";
   }
   $("view").setAttribute("aria-label", both.map((p) => p.name).join(" beside "));
-  $("encode").hidden = !source();
+  const original = source(), why = original ? hindrance(original) : "";
+  $("encode").hidden = !original;
+  $("encode").disabled = why !== "";
+  $("encode").title = why || "Make a .calo file of the picture (e)";
+  $("cannot").textContent = why;
+  $("cannot").hidden = why === "";
+  $("jpeg").disabled = $("webp").disabled = making.picture?.state !== "done";
   $("making").hidden = !both.includes(making.picture);
   const busy = well.filter((p) => p.state !== "done");
   $("progress").hidden = busy.length === 0;
-  $("progress").value = busy.length ? busy.reduce((sum, p) => sum + p.share, 0) / busy.length : 0;
-  $("status").textContent = both.map(line).join("   |   ");
+  $("progress").value = fetching?.total ? fetching.done / fetching.total : busy.length ? busy.reduce((sum, p) => sum + p.share, 0) / busy.length : 0;
+  $("status").textContent = [...both.map(line), ...difference(able)].join("   |   ");
   list(both);
-  const failed = both.find((p) => p.state === "failed" && !p.told);
-  if (failed) {
-    failed.told = true;
-    complain(`${failed.name}: ${failed.error.message}`, failed.remains ? failed : null);
+  const failed = both.filter((p) => p.state === "failed");
+  if (failed.some((p) => !p.told)) {
+    for (const picture of failed) picture.told = true;
+    complain(failed.map((p) => `${p.name}: ${p.error.message}`).join("\n"), failed.filter((p) => p.remains));
   }
 }
 
@@ -131,25 +189,34 @@ function list(both) {
   $("panel").replaceChildren(...both.flatMap(describe));
 }
 
+/** What is said of two pictures that differ in size: one is drawn as large as the other. */
+function difference([one, other]) {
+  if (!other || !one.width || !other.width || (one.width === other.width && one.height === other.height)) return [];
+  return [alike(one, other) ? "the sizes differ: the right one is scaled to the left one" : "the shapes differ: the right one is fitted into the left one"];
+}
+
 function line(picture) {
   const facts = [picture.name];
   if (picture.width > 0) facts.push(`${picture.width} × ${picture.height}`);
-  if (picture.size > 0) facts.push(bytesText(picture.size));
-  if (picture.size > 0 && picture.width > 0) facts.push(`${picture.bpp.toFixed(2)} bpp`);
+  const known = picture.size > 0 && picture.state !== "encoding"; // what is shown then is of another quality
+  if (known) facts.push(bytesText(picture.size));
+  if (known && picture.width > 0) facts.push(`${picture.bpp.toFixed(2)} bpp`);
   const share = `${Math.round(100 * picture.share)} %`;
   const states = { waiting: "reading", encoding: `encoding ${share}`, preview: "preview", parts: share, failed: "cannot be shown" };
-  if (picture.state !== "done") facts.push(states[picture.state]);
+  const waits = fetching && ["waiting", "encoding", "preview"].includes(picture.state) && (picture.begun || picture.made);
+  if (waits) facts.push(fetchText(fetching));
+  else if (picture.state !== "done") facts.push(states[picture.state]);
   else if (picture.note) facts.push(picture.note);
   else if (picture.calo && !picture.made) facts.push(`decoded in ${picture.seconds.toFixed(1)} s`);
   return facts.join(" · ");
 }
 
-let damaged = null; // the picture of which something may be left
+let damaged = []; // pictures of which something may be left
 
-function complain(text, picture = null) {
-  damaged = picture;
+function complain(text, some = []) {
+  damaged = some;
   $("message").textContent = text;
-  $("keep").hidden = !picture;
+  $("keep").hidden = some.length === 0;
   $("trouble").hidden = false;
 }
 
@@ -173,7 +240,7 @@ async function save() {
     complain(`${picture.name}: ${error.message}`);
   }
   saving = false;
-  $("save").textContent = "Save";
+  $("save").textContent = "Save PNG";
   update();
 }
 
@@ -194,14 +261,18 @@ const actions = {
   zoom: () => stage.toggle(),
   save,
   encode,
+  jpeg: () => compare("JPEG"),
+  webp: () => compare("WebP"),
   tiles: () => toggle("tiles"),
   bits: () => $("bits").hidden || toggle("bits"),
   facts: () => toggle("facts"),
   dismiss: () => ($("trouble").hidden = true),
   keep: () => {
     $("trouble").hidden = true;
-    damaged.told = false;
-    damaged.load(true);
+    for (const picture of damaged) {
+      picture.told = false;
+      picture.load(true);
+    }
     update();
   },
 };

@@ -4,6 +4,7 @@ import { turnedBox } from "./decoder/orientation.js";
 import { writePng } from "./decoder/png.js";
 import { develop, readAndPreview, toPng } from "./decoder/pool.js";
 import { probe } from "./decoder/probe.js";
+import { leftBehind } from "./metadata.js";
 
 const MOST_PIXELS = 2 ** 27; // of a picture that is shown: 512 MB
 
@@ -17,13 +18,15 @@ export class Picture {
   parts = [];
   tiles = [];
   mostBits = 0;
+  begun = false; // whether the header of a .calo file is read
   share = 0; // of its pixels that are there
   described = null; // of a .calo file, what the worker says of it
   fields = null; // of a .calo file, what probe.js says of it, also if it cannot be decoded
   error = null;
   note = "";
-  seconds = 0;
+  seconds = 0; // that decoding took
   #source;
+  #file = null; // of a picture that the browser reads
   #bytes = null;
   #fileSize = 0;
   #pool;
@@ -69,10 +72,8 @@ export class Picture {
     const abort = (this.#abort = new AbortController());
     this.#options = keep ? { keepDamaged: true } : {};
     this.error = null;
-    const started = performance.now();
     try {
       await this.#load(abort.signal);
-      this.seconds = (performance.now() - started) / 1000;
       this.#turn("done");
     } catch (error) {
       if (abort.signal.aborted) return;
@@ -121,6 +122,11 @@ export class Picture {
     return this.#bytes;
   }
 
+  /** What a file made of its pixels does not keep: a sentence, or "". */
+  async leftBehind() {
+    return leftBehind(new Uint8Array(await this.#file.arrayBuffer()));
+  }
+
   /** The pixels of a picture that the browser reads, as ImageData in sRGB. */
   pixels() {
     const [{ bitmap }] = this.parts, canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
@@ -146,6 +152,15 @@ export class Picture {
     return toPng(this.#pool, this.#bytes, this.described, { options: this.#options });
   }
 
+  /** Says at once what the first bytes of a file tell: its size. */
+  #begins(bytes) {
+    try {
+      const { width, height } = probe(bytes.subarray(0, 64));
+      Object.assign(this, { width, height, begun: true });
+      this.#turn(this.state);
+    } catch {} // what is wrong is told when all of it is read
+  }
+
   #probed() {
     try {
       return this.#bytes && probe(this.#bytes);
@@ -165,13 +180,15 @@ export class Picture {
     const remote = typeof this.#source === "string";
     if (remote && /\.calo$/i.test(new URL(this.#source).pathname)) {
       const onPreview = (picture) => this.#previewed(picture, signal);
-      this.#bytes ??= await readAndPreview(this.#pool, this.#source, { signal, onPreview });
+      const onStart = (bytes) => signal.aborted || this.#begins(bytes);
+      this.#bytes ??= await readAndPreview(this.#pool, this.#source, { signal, onPreview, onStart });
     } else {
       const file = remote ? await (await fetched(this.#source, signal)).blob() : this.#source;
       this.#fileSize = file.size;
       const start = new Uint8Array(await file.slice(0, 3).arrayBuffer());
       const calo = /\.calo$/i.test(this.name) || (start[0] === 0xca && start[1] === 0x4c && start[2] === 0x4f);
       if (!calo) return this.#foreign(file, signal);
+      this.#begins(new Uint8Array(await file.slice(0, 64).arrayBuffer()));
       this.#bytes = new Uint8Array(await file.arrayBuffer());
     }
     signal.throwIfAborted();
@@ -183,12 +200,13 @@ export class Picture {
       throw new Error("neither a .calo file nor a picture that this browser can show");
     });
     if (signal.aborted) return bitmap.close();
+    this.#file = file;
     Object.assign(this, { width: bitmap.width, height: bitmap.height, share: 1 });
     this.parts = [{ left: 0, top: 0, width: bitmap.width, height: bitmap.height, bitmap }];
   }
 
   async #develop(signal) {
-    const options = this.#options, bytes = this.#bytes;
+    const options = this.#options, bytes = this.#bytes, clock = () => performance.now() - this.#pool.waited, started = clock();
     const described = await this.#pool.run("describe", { bytes, options }, { signal });
     const { info, width, height, metadata } = described;
     Object.assign(this, { described, fields: described.fields, width, height, alpha: info.alpha, note: "" });
@@ -205,6 +223,7 @@ export class Picture {
     const onPart = (part) => made.push(this.#part(part, metadata.icc, signal, pixels));
     const damaged = await develop(this.#pool, bytes, info, { signal, onPart, options });
     await Promise.all(made);
+    this.seconds = (clock() - started) / 1000;
     if (damaged) this.note = "damaged: what could be read is shown";
     if (signal.aborted) return;
     this.preview?.close();

@@ -5,6 +5,12 @@ import { bytesText } from "./picture.js";
 const LARGEST = 32; // device pixels for one of the picture
 const LINE = "#ffffffd0", DARK = "#000000b0";
 
+/** Whether two pictures have the same shape, but for a pixel: one of them may have been made smaller. */
+export function alike(one, other) {
+  const near = (a, b) => Math.abs(a - b) <= 1;
+  return near((other.height * one.width) / one.height, other.width) || near((other.width * one.height) / one.width, other.height);
+}
+
 export class Stage {
   overlays = { tiles: false, bits: false };
   mostBits = 0; // for each pixel, of a tile that is red
@@ -166,8 +172,11 @@ export class Stage {
 
   #picture(picture) {
     if (!picture.width) return;
-    const ctx = this.#ctx, sx = (this.#scale * this.#left.width) / picture.width, sy = (this.#scale * this.#left.height) / picture.height;
-    const x0 = Math.round(this.#canvas.width / 2 - this.#x * this.#scale), y0 = Math.round(this.#canvas.height / 2 - this.#y * this.#scale);
+    const ctx = this.#ctx, left = this.#left, room = [this.#scale * left.width, this.#scale * left.height];
+    let [sx, sy] = [room[0] / picture.width, room[1] / picture.height];
+    if (!alike(left, picture)) sx = sy = Math.min(sx, sy); // it lies within the left one
+    const x0 = Math.round(this.#canvas.width / 2 - this.#x * this.#scale + (room[0] - sx * picture.width) / 2);
+    const y0 = Math.round(this.#canvas.height / 2 - this.#y * this.#scale + (room[1] - sy * picture.height) / 2);
     const place = ({ left, top, width, height }) => {
       const [x, y] = [Math.round(x0 + left * sx), Math.round(y0 + top * sy)];
       return [x, y, Math.round(x0 + (left + width) * sx) - x, Math.round(y0 + (top + height) * sy) - y];

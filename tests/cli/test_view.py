@@ -146,6 +146,8 @@ def test_the_page_for_any_web_server(tmp_path: Path, capsys: pytest.CaptureFixtu
     capsys.readouterr()
     assert main(["view", "--copy-to", str(target)]) == 1
     assert "is not empty" in capsys.readouterr().err
+    assert main(["view", "--copy-to", str(tmp_path / "other"), "photo.calo"]) == 2
+    assert "name no FILE with it" in capsys.readouterr().err
 
 
 def test_what_it_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

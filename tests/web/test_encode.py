@@ -93,6 +93,99 @@ def test_the_slider_changes_size_and_picture(site: Site, photo_page: Any) -> Non
     assert asked == ["/tiny/encoder.safetensors.gz", "/tiny/encoder.safetensors"]
 
 
+def test_no_size_is_shown_of_another_quality(site: Site, photo_page: Any) -> None:
+    """From the first move of the slider until the file of its quality is there."""
+    assert "bits per pixel" in made(photo_page)
+    status = photo_page.inner_text("#status")
+    said = photo_page.evaluate(
+        """() => {
+          const quality = document.getElementById("quality");
+          quality.value = 30;
+          quality.dispatchEvent(new Event("input"));
+          return ["made", "status"].map(id => document.getElementById(id).textContent);
+        }"""
+    )
+    assert said[0] == ""
+    assert said[1].split("   |   ")[0].startswith("a photo.calo · 150 × 90 · encoding")
+    assert made(photo_page) != ""
+    assert photo_page.inner_text("#status") != status
+    # Work without loss is given up, also of a small picture.
+    photo_page.focus("#quality")
+    photo_page.keyboard.press("End")
+    photo_page.keyboard.press("Home")
+    assert saved(photo_page)[1] == calo(scene(90, 150, 3), quality=0, tile=None)
+
+
+def test_the_photograph_alone_leads_back_to_its_file(site: Site, photo_page: Any) -> None:
+    before = saved(photo_page)
+    photo_page.select_option("#left", label="a photo.png")
+    photo_page.wait_for_selector("#encode:not([hidden])")
+    assert photo_page.locator("#making").is_hidden()
+    photo_page.click("#encode")
+    assert saved(photo_page) == before
+    assert photo_page.inner_text("#nameleft") == "a photo.calo"
+    assert photo_page.locator("#left option").count() == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "said"),
+    [
+        ("PNG", {}, ""),
+        (
+            "PNG",
+            {"exif": b"Exif\0\0secret", "icc_profile": b"p" * 200},
+            "Not kept: EXIF; colours become sRGB.",
+        ),
+        ("JPEG", {"exif": b"Exif\0\0secret", "xmp": b"<x/>"}, "Not kept: EXIF, XMP."),
+        ("WEBP", {"xmp": b"<x/>", "lossless": True}, "Not kept: XMP."),
+        ("BMP", {}, "Not kept: metadata, more than 8 bits and HDR; colours become sRGB."),
+    ],
+)
+def test_the_page_says_what_a_file_does_not_keep(
+    site: Site, page: Any, kind: str, options: dict[str, Any], said: str
+) -> None:
+    file = io.BytesIO()
+    Image.fromarray(scene(40, 60, 3)).save(file, kind, **options)
+    page.goto(site.root)
+    drop(page, ("photo", file.getvalue()))
+    wait(page, "done")
+    page.click("#encode")
+    made(page)
+    assert page.inner_text("#lost") == said
+
+
+def test_a_phone_held_sideways_shows_the_picture(photo_page: Any) -> None:
+    made(photo_page)
+    photo_page.set_viewport_size({"width": 740, "height": 360})
+    assert photo_page.evaluate("document.querySelector('header').offsetHeight") < 60
+    assert photo_page.evaluate("document.getElementById('stage').offsetHeight") > 250
+    assert photo_page.evaluate("document.documentElement.scrollWidth") <= 740
+    for name in ("#quality", "#savecalo", "#tiles"):  # all can be reached
+        photo_page.locator(name).scroll_into_view_if_needed()
+        assert photo_page.locator(name).is_visible()
+
+
+def test_other_codecs_of_the_same_size_stand_beside_the_file(photo_page: Any) -> None:
+    photo_page.focus("#quality")
+    photo_page.keyboard.press("End")  # no loss: more than the least that JPEG takes
+    _, data = saved(photo_page)
+    for button, kind in (("#jpeg", "JPEG"), ("#webp", "WebP")):
+        photo_page.click(button)
+        photo_page.locator("#right option:checked", has_text=kind).wait_for(state="attached")
+        wait(photo_page, "done", "right")
+        other = photo_page.inner_text("#status").split("|")[1]
+        size, unit = other.split(" · ")[2].split()
+        assert 0 < float(size) * {"bytes": 1, "kB": 1000}[unit] <= len(data) + 50  # it is told to 0.1 kB
+        assert photo_page.inner_text("#nameleft") == "a photo.calo"
+    assert photo_page.locator("#right option").count() == 5  # nothing, original, file, two more
+    photo_page.focus("#quality")
+    photo_page.keyboard.press("Home")
+    made(photo_page)
+    photo_page.click("#jpeg")
+    photo_page.wait_for_selector("#trouble")
+    assert "the smallest JPEG is larger than" in photo_page.inner_text("#message")
+
+
 def test_a_large_picture_gives_up_what_is_not_wanted(site: Site, page: Any) -> None:
     pixels = np.tile(scene(1100, 700, 1), (1, 3, 1))  # six tiles
     page.goto(site.root)
@@ -150,6 +243,9 @@ def test_drawings_have_a_note(site: Site, page: Any) -> None:
     page.click("#encode")
     wait(page, "done")
     assert "calotype encode" in page.inner_text("#hint")
+    page.click("#noloss")
+    assert page.inner_text("#chosen") == "no loss"
+    np.testing.assert_array_equal(decoded(saved(page)[1])[:, :, 0], drawing)
     drop(page, ("photo.png", png(scene(90, 150, 3))))
     wait(page, "done")
     page.click("#encode")
@@ -180,7 +276,10 @@ def test_what_cannot_be_encoded_says_why(site: Site, page: Any, photo: bytes) ->
     page.reload()
     drop(page, ("large.png", png(np.zeros((3500, 5000), np.uint8))))
     wait(page, "done")
-    page.click("#encode")
-    page.wait_for_selector("#trouble")
-    assert page.inner_text("#message").startswith("large.calo: pictures of up to 16 megapixels")
-    assert page.is_disabled("#savecalo")
+    assert page.is_disabled("#encode")
+    assert "up to 16 megapixels" in page.get_attribute("#encode", "title")
+    assert page.inner_text("#cannot").endswith(
+        "this one is 5000 x 3500; the program, calotype encode, takes larger ones"
+    )
+    page.keyboard.press("e")
+    assert page.locator("#making").is_hidden()

@@ -173,6 +173,33 @@ def test_the_slider_divides_two_pictures(site: Site, page: Any, photo: bytes) ->
     np.testing.assert_array_equal(shown(page, 150, 90), theirs)
 
 
+def test_pictures_of_another_shape_are_not_stretched(site: Site, page: Any) -> None:
+    """The right one keeps its shape within the left one, and the page says so."""
+    wide, square = scene(90, 150, 3), np.full((60, 60, 3), 200, np.uint8)
+    page.goto(site.root)
+    drop(
+        page,
+        *((name, png(Image.fromarray(p)).getvalue()) for name, p in {"w.png": wide, "s.png": square}.items()),
+    )
+    wait(page, "done")
+    wait(page, "done", "right")
+    assert "the shapes differ" in page.inner_text("#status")
+    page.focus("#slider")
+    page.keyboard.press("Home")
+    opaque = shown(page, 150, 90)[:, :, 3] > 0
+    assert opaque.any(axis=0).nonzero()[0].tolist() == list(range(30, 120))  # 90 pixels wide and high
+    assert opaque[:, 30:120].all()
+    drop(page, ("half.png", png(Image.fromarray(wide[::2, ::2])).getvalue()))
+    wait(page, "done", "right")
+    page.select_option("#left", label="w.png")
+    page.select_option("#right", label="half.png")
+    wait(page, "done", "right")
+    page.focus("#slider")
+    page.keyboard.press("Home")
+    assert (shown(page, 150, 90)[:, :, 3] == 255).all()
+    assert "the sizes differ" in page.inner_text("#status")
+
+
 def test_keys_and_fingers(site: Site, browser: Any, photo: bytes) -> None:
     context = browser.new_context(**{"viewport": {"width": 390, "height": 800}, "has_touch": True})
     page = context.new_page()
@@ -221,6 +248,29 @@ def test_a_preview_is_shown_while_the_file_arrives(site: Site, page: Any, long: 
     np.testing.assert_array_equal(shown(page, 300, 180), decoded(long))
 
 
+def test_the_page_says_what_it_waits_for(site: Site, page: Any, photo: bytes) -> None:
+    """On a first visit: the size of the picture, and how much of the networks is there."""
+    gate = threading.Event()
+    networks = site.things["/tiny/networks.safetensors"]
+    site.gates["/tiny/networks.safetensors"] = len(networks) // 2, gate
+    page.goto(site.root)
+    drop(page, ("photo.calo", photo))
+    page.evaluate(
+        """() => new Promise(done => {
+          const bar = document.getElementById("progress");
+          const look = () => (bar.value > 0.2 && bar.value < 1 ? done() : setTimeout(look, 20));
+          look();
+        })"""
+    )
+    status = page.inner_text("#status")
+    assert "150 × 90" in status
+    assert "fetching the networks, " in status
+    assert page.locator("#progress").is_visible()
+    gate.set()
+    wait(page, "done")
+    assert "fetching" not in page.inner_text("#status")
+
+
 def test_a_damaged_file_says_so_and_gives_what_is_left(site: Site, page: Any, photo: bytes) -> None:
     hurt = damaged(photo)
     page.goto(site.root)
@@ -236,6 +286,11 @@ def test_a_damaged_file_says_so_and_gives_what_is_left(site: Site, page: Any, ph
     page.wait_for_selector("#stage[data-right=failed]")
     assert "cut.calo: " in page.inner_text("#message")
     assert "truncated" in page.inner_text("#message")
+    page.reload()
+    drop(page, ("hurt.calo", hurt), ("cut.calo", photo[:-5]))  # of both it is said
+    page.wait_for_selector("#stage[data-left=failed][data-right=failed]")
+    lines = page.inner_text("#message").splitlines()
+    assert [line.split(": ")[0] for line in lines] == ["hurt.calo", "cut.calo"]
 
 
 def test_the_facts_of_a_damaged_file_are_what_can_be_read(site: Site, page: Any, photo: bytes) -> None:

@@ -70,6 +70,8 @@ export interface OpenOptions {
   packs?: string | URL | (string | URL)[];
   /** Whether packs are kept in the browser's Cache API; true by default. */
   keep?: boolean;
+  /** Hears of a pack that is being fetched: how many bytes are there, of how many (0: not known), and when it is over. */
+  onFetch?: (fetched: { done: number; total: number } | { over: true }) => void;
   /** Where calotype.wasm is, or the compiled module; beside calotype.js by default. */
   wasm?: string | URL | WebAssembly.Module;
   /** How addresses are read; `fetch`, and files in Node, by default. */

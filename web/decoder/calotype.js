@@ -12,7 +12,7 @@ export async function open(options = {}) {
   const read = options.read ?? readUrl;
   const wasm = options.wasm ?? new URL("./calotype.wasm", import.meta.url), heard = { part: () => {} };
   const library = await start(wasm, read, { calotype_done: (...box) => heard.part(...box) });
-  return new Decoder(library, new Packs([options.packs ?? []].flat(), read, options.keep ?? true), heard);
+  return new Decoder(library, new Packs([options.packs ?? []].flat(), read, options.keep ?? true, options.onFetch), heard);
 }
 
 class Decoder {

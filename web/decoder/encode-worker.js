@@ -14,7 +14,7 @@ async function encode(id, { packs, pack, picture: wanted, quality, level }, sign
   if (opened !== key) {
     exposure?.close();
     [exposure, picture, opened] = [null, 0, key];
-    encoder = placesOf(packs).then((places) => openEncoder({ ...places, pack }));
+    encoder = placesOf(packs).then((places) => openEncoder({ ...places, pack, onFetch: (fetched) => postMessage({ id, fetched }) }));
     encoder.catch(() => (opened = "")); // so that it is tried again
   }
   const ready = await encoder;

@@ -18,6 +18,8 @@ export interface EncodeOptions {
   signal?: AbortSignal;
   /** Hears what share is done, 0 to 1. */
   onProgress?: (share: number) => void;
+  /** Hears of a pack that is being fetched, as `onFetch` of calotype.d.ts. */
+  onFetch?: (fetched: { done: number; total: number } | { over: true }) => void;
   /** Hears a sentence when the program `calotype encode` may make a better file of this picture. */
   onNote?: (sentence: string) => void;
 }

@@ -12,7 +12,7 @@ let known = null, number = 0; // the picture that the worker has, and which one 
  * The bytes of a .calo file with the pixels of an ImageData; see encode.d.ts for the options. The same ImageData given again
  * is not analysed again: another quality takes a fraction of the time.
  */
-export async function encode(image, { packs = new URL("packs.json", HERE).href, pack, quality, level, signal, onProgress, onNote } = {}) {
+export async function encode(image, { packs = new URL("packs.json", HERE).href, pack, quality, level, signal, onProgress, onFetch, onNote } = {}) {
   signal?.throwIfAborted();
   checkSize(image);
   const at = (place) => new URL(place, globalThis.location?.href).href;
@@ -28,7 +28,7 @@ export async function encode(image, { packs = new URL("packs.json", HERE).href, 
       worker?.postMessage({ cancel: id });
       finish(id, { error: signal.reason });
     };
-    jobs.set(id, { resolve, reject, onProgress, onNote, end: () => signal?.removeEventListener("abort", cancel) });
+    jobs.set(id, { resolve, reject, onProgress, onFetch, onNote, end: () => signal?.removeEventListener("abort", cancel) });
     signal?.addEventListener("abort", cancel, { once: true });
     worker.postMessage({ id, given });
   });
@@ -44,8 +44,9 @@ function begin() {
   // A worker must come from the page's own origin, but it may import modules from elsewhere.
   const own = apart ? URL.createObjectURL(new Blob([`import ${JSON.stringify(url.href)};`], { type: "text/javascript" })) : url;
   const made = new Worker(own, { type: "module" });
-  made.onmessage = ({ data: { id, progress, note, bytes, error } }) => {
+  made.onmessage = ({ data: { id, progress, fetched, note, bytes, error } }) => {
     if (progress !== undefined) return jobs.get(id)?.onProgress?.(progress);
+    if (fetched) return jobs.forEach((job) => job.onFetch?.(fetched));
     if (note) return jobs.get(id)?.onNote?.(note);
     if (!error) return finish(id, { bytes });
     const told = new CalotypeError(error.kind, error.message);

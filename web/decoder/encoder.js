@@ -4,7 +4,7 @@ import { CalotypeError, Packs, QUALITY, checkSize, manifestOf, readUrl, start } 
 
 export { CalotypeError };
 const HIGHEST = 95; // the quality of the highest level of latents
-const DRAWING = "There are text, lines or flat areas in this picture: the program, calotype encode, may make a smaller and sharper file of it.";
+const DRAWING = "There are text, lines or flat areas here: the program, calotype encode, may make a smaller, sharper file.";
 const FILES = ["tables.safetensors", "networks.safetensors", "encoder.safetensors"]; // of a pack, beside its manifest
 
 /** Makes an encoder; see encoder.d.ts for the options. */
@@ -13,7 +13,7 @@ export async function openEncoder(options = {}) {
   const library = await start(options.wasm ?? new URL("./encode.wasm", import.meta.url), read);
   const wanted = ({ id, name }) => pack === undefined || name === pack || (String(pack).length >= 8 && String(pack).startsWith(id));
   const what = pack === undefined ? "a pack is needed to encode" : `there is no pack ${pack} to encode with`;
-  return new Packs([options.packs ?? []].flat(), read, options.keep ?? true).open(wanted, FILES, what, (...files) => {
+  return new Packs([options.packs ?? []].flat(), read, options.keep ?? true, options.onFetch).open(wanted, FILES, what, (...files) => {
     const given = (rest, places) =>
       rest.length > 0
         ? library.with(rest[0], (place) => given(rest.slice(1), [...places, place, rest[0].length]))
@@ -71,13 +71,14 @@ class Exposure {
    * The bytes of a file, at a quality or a level. One at a time: those asked for while another is made spoil it. What was
    * analysed before `signal` ends it is kept.
    */
-  async encode({ quality = QUALITY, level, signal, onProgress } = {}) {
+  async encode({ quality, level, signal, onProgress } = {}) {
     const { c } = this.#library;
+    quality ??= QUALITY; // also null
     if (!(quality >= 0 && (quality <= HIGHEST || quality === 100)))
       throw new CalotypeError("argument", `quality must be 0 to ${HIGHEST}, or 100 for no loss`);
-    if (level !== undefined && !(Number.isInteger(level) && level >= 0 && level < 2 ** 16))
+    if (level != null && !(Number.isInteger(level) && level >= 0 && level < 2 ** 16))
       throw new CalotypeError("argument", "level must be a whole number that the pack has");
-    const exact = level === undefined && quality === 100;
+    const exact = level == null && quality === 100;
     const before = exact ? 0 : this.#windows - this.#analysed; // windows, which take most of the time
     const first = (0.8 * before) / this.#windows;
     let share = 0;

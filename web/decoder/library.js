@@ -1,4 +1,4 @@
-// What decoder and encoder share: a module of WebAssembly and its memory, and the packs that lie at some addresses.
+// What decoder and encoder share: a module of WebAssembly and its memory, and packs at some addresses.
 
 const KINDS = [undefined, "format", "limit", "pack", "argument", "memory"];
 const CACHE = "calotype-packs"; // of the Cache API, where there is one
@@ -20,14 +20,22 @@ export function checkSize({ width, height }) {
     throw new CalotypeError("limit", `pictures of up to 16 megapixels can be encoded here, and this one is ${width} x ${height}`);
 }
 
-export async function readUrl(url) {
+/** The bytes at an address; `onBytes` hears how many are there, and of how many (0: not known). */
+export async function readUrl(url, onBytes) {
   if (String(url).startsWith("file:")) {
     const { readFile } = await import("node:fs/promises");
     return readFile(new URL(url));
   }
   const response = await fetch(url);
   if (!response.ok) throw new CalotypeError("pack", `${url} cannot be read: ${response.status}`);
-  return new Uint8Array(await response.arrayBuffer());
+  if (!onBytes) return new Uint8Array(await response.arrayBuffer());
+  const total = Number(response.headers.get("content-length")) || 0, parts = [], reader = response.body.getReader();
+  let done = 0;
+  for (let next; !(next = await reader.read()).done; ) {
+    parts.push(next.value);
+    onBytes((done += next.value.length), Math.max(done, total));
+  }
+  return new Uint8Array(await new Blob(parts).arrayBuffer());
 }
 
 /** The functions of a module, given as it is or by its address; it calls those that are `given`. */
@@ -107,17 +115,20 @@ export async function placesOf(packs) {
   }
 }
 
-/** Packs at some addresses; each file is fetched when it is first needed, and kept by browsers that keep things. */
+/** Packs at some addresses; each file is fetched when first needed, and kept by browsers that keep things. */
 export class Packs {
   #places;
   #read;
   #keep;
+  #onFetch;
   #listed = new Map(); // place -> promise of the bytes of its manifest
 
-  constructor(places, read, keep) {
+  /** `onFetch`: see calotype.d.ts. */
+  constructor(places, read, keep, onFetch) {
     this.#places = places.map((place) => String(place).replace(/\/*$/, "/"));
     this.#read = read;
     this.#keep = keep;
+    this.#onFetch = onFetch;
   }
 
   /** What `use(manifest, other files...)` makes of the first pack that is `wanted`; `what` says what for if there is none. */
@@ -136,24 +147,37 @@ export class Packs {
       }
       if (!wanted(known)) continue;
       const opened = async (fresh) => {
-        const files = [];
-        for (const name of names) files.push(await this.#kept(place + name, known.id, fresh));
-        return use(manifest, ...files);
+        return use(manifest, ...(await this.#files(names.map((name) => place + name), known.id, fresh)));
       };
       return opened(false).catch(() => opened(true)); // what was kept may be damaged
     }
     throw new CalotypeError("pack", [what, ...unread].join("; "));
   }
 
-  // What a file of a pack holds, which may be stored compressed, fetched once where the browser keeps things for pages (Cache API). The
-  // library checks what comes from there against the pack's id. One worker fetches while others wait for it.
-  async #kept(url, id, fresh) {
-    const stored = () => this.#read(url + ".gz").catch(() => this.#read(url));
+  // Together, so that it is soon known how much there is.
+  async #files(urls, id, fresh) {
+    const counts = {};
+    const tell = (url, ...count) => {
+      counts[url] = count;
+      const some = Object.values(counts), sum = (k) => some.reduce((all, one) => all + one[k], 0);
+      this.#onFetch?.({ done: sum(0), total: some.every((one) => one[1]) ? sum(1) : 0 });
+    };
+    try {
+      return await Promise.all(urls.map((url) => this.#kept(url, id, fresh, tell.bind(null, url))));
+    } finally {
+      this.#onFetch?.({ over: true });
+    }
+  }
+
+  // A file of a pack, which may be stored compressed, fetched once where the browser keeps things (Cache API). The
+  // library checks it against the pack's id. One worker fetches, others wait.
+  async #kept(url, id, fresh, tell) {
+    const read = (from) => this.#read(from, tell), stored = () => (tell(0, 0), read(url + ".gz").catch(() => read(url)));
     if (!this.#keep || !globalThis.caches || !globalThis.navigator?.locks) return stored();
     const key = new URL(url, globalThis.location?.href);
     key.searchParams.set("pack", id);
     return navigator.locks.request(key.href, async () => {
-      const cache = await caches.open(CACHE).catch(() => undefined); // refused to private windows of some browsers
+      const cache = await caches.open(CACHE).catch(() => undefined); // private windows may refuse
       const known = fresh ? undefined : await cache?.match(key);
       if (known) return new Uint8Array(await known.arrayBuffer());
       const bytes = await stored();

@@ -15,6 +15,9 @@ export class Pool {
   #waiting = []; // jobs
   #workers = new Map(); // worker -> its job, or null
   #next = 0;
+  #fetching = 0; // when a pack that is being fetched was last heard of
+  onFetch = null; // hears of it, as `onFetch` of calotype.d.ts
+  waited = 0; // milliseconds for packs, so far
 
   /** `packs`: addresses of packs, or that of a JSON list of them; `workers`: how many at most. */
   constructor({ packs = new URL("packs.json", HERE).href, workers } = {}) {
@@ -67,7 +70,8 @@ export class Pool {
     return worker;
   }
 
-  #hear(worker, { id, part, result, error }) {
+  #hear(worker, { id, part, result, error, fetched }) {
+    if (fetched) return this.#fetched(worker, fetched);
     const job = this.#workers.get(worker);
     if (!job || job.id !== id) return;
     if (part) return job.onPart?.(part);
@@ -81,6 +85,14 @@ export class Pool {
     this.#assign();
   }
 
+  #fetched(worker, fetched) {
+    const now = performance.now();
+    worker.fetches = !fetched.over;
+    if (this.#fetching) this.waited += now - this.#fetching;
+    this.#fetching = fetched.over ? 0 : now;
+    this.onFetch?.(fetched);
+  }
+
   #cancel(job, reason) {
     this.#waiting = this.#waiting.filter((other) => other !== job);
     for (const [worker, at] of this.#workers) if (at === job) this.#end(worker);
@@ -91,6 +103,7 @@ export class Pool {
   #end(worker) {
     clearTimeout(worker.ends);
     worker.terminate();
+    if (worker.fetches) this.#fetched(worker, { over: true });
     this.#workers.delete(worker);
   }
 }
@@ -127,11 +140,12 @@ export async function read(url, { signal, onBytes } = {}) {
 
 /**
  * Reads the file at `url` and has previews made of what there is of it: each is given to `onPreview` (pixels, width,
- * height, and the picture's own, fullWidth and fullHeight). Resolves to the bytes of the whole file.
+ * height, and the picture's own, fullWidth and fullHeight). `onStart` gets its first bytes. Resolves to the bytes of the whole file.
  */
-export async function readAndPreview(pool, url, { signal, onPreview, options } = {}) {
+export async function readAndPreview(pool, url, { signal, onPreview, onStart, options } = {}) {
   let busy = false, seen = 0, whole = false;
   const onBytes = (bytes) => {
+    if (seen === 0 && bytes.length >= 64) onStart?.(bytes);
     if (busy || bytes.length < 1.25 * seen + 64) return;
     busy = true;
     seen = bytes.length;

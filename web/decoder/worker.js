@@ -55,7 +55,7 @@ const works = {
 
 addEventListener("message", async ({ data: { id, work, packs, given } }) => {
   try {
-    decoder ??= placesOf(packs).then(open);
+    decoder ??= placesOf(packs).then((places) => open({ ...places, onFetch: (fetched) => postMessage({ fetched }) }));
     const ready = await decoder.catch((error) => {
       decoder = undefined; // so that it is tried again
       throw error;

@@ -31,6 +31,8 @@ def main(arguments: list[str]) -> int:
     if not 0 <= given.port < 65536:
         options.error(f"--port must be from 0 to 65535, is {given.port}")
     if given.copy_to is not None:
+        if given.paths:
+            options.error("--copy-to writes the page alone: name no FILE with it")
         _copy(Path(given.copy_to))
         print(f"{given.copy_to}: index.html and what it needs")
         return 0

@@ -53,7 +53,8 @@ def test_a_pack_of_harmed_calibration_is_refused(
     assert record["pictures"] == 2
     assert 0 < record["percent"] < 3
 
-    black = torch.zeros(2, 3, 128, 128), torch.zeros(2)
+    dark = torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255 * 0.05
+    black = dark, torch.zeros(2)
     with pytest.raises(ExportError, match=r"integers cost [\d.]+ % of rate on 2 pictures, and may cost 3 %"):
         export(started, Statistics(), tmp_path / "harmed", calibration=black, **given)
     assert not (tmp_path / "harmed").exists()
