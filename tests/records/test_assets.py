@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tests.records.scripts import module_of
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / ".ci" / "assets.py"
@@ -21,12 +21,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def assets() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("assets", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_of(SCRIPT)
 
 
 def git(root: Path, *arguments: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import shutil
@@ -10,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tests.records.scripts import module_of
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / ".ci" / "release.py"
@@ -18,12 +18,7 @@ pytestmark = pytest.mark.skipif(not SCRIPT.is_file(), reason="not in a source di
 
 @pytest.fixture(scope="module")
 def release() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("release", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_of(SCRIPT)
 
 
 def test_this_tree_agrees(release: ModuleType) -> None:
