@@ -27,7 +27,7 @@ from calotype.errors import ConversionWarning, FormatError, ImageError
 if TYPE_CHECKING:
     from calotype.codec.bits import Bits
     from calotype.codec.decoder import Decoded
-    from calotype.codec.encoder import Encoded
+    from calotype.codec.exposure import Encoded
     from calotype.codec.pack import Pack
 
 ImageLike: TypeAlias = "Image.Image | NDArray[np.uint8] | Picture"

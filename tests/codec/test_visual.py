@@ -16,7 +16,8 @@ from PIL import Image
 
 import calotype
 from calotype.codec import aim, library, manifest, visual
-from calotype.codec.encoder import DEFAULT_QUALITY, Encoded, encode
+from calotype.codec.encoder import DEFAULT_QUALITY, encode
+from calotype.codec.exposure import Encoded
 from calotype.codec.image import Picture
 from calotype.codec.pack import Pack
 from calotype.codec.ssimulacra2 import ssimulacra2
