@@ -1,0 +1,98 @@
+"""Pairs of whole systems: one start for all of a seed, runs that go on, what the page says."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from studies.jpegai import whole
+from studies.jpegai.whole_page import CLAIMS, effects, page
+
+FOLDER = Path(__file__).parent
+THIN = {"luma": 8, "chroma": 8, "hidden": [8, 8]}
+
+
+def test_the_page_is_what_the_results_give() -> None:
+    record = json.loads((FOLDER / whole.RESULTS).read_text(encoding="utf-8"))
+    assert (FOLDER / whole.PAGE).read_text(encoding="utf-8") == page(record)
+    seeds = {r["seed"] for r in record["runs"]}
+    assert {(r["variant"], r["seed"]) for r in record["runs"]} == {
+        (v, s) for v in whole.VARIANTS for s in seeds
+    }
+    assert len(seeds) >= 3
+
+
+def test_all_of_a_seed_begin_alike() -> None:
+    base = whole.build("baseline", 0, **THIN).state_dict()
+    for variant in whole.VARIANTS[1:]:
+        one = whole.build(variant, 0, **THIN).state_dict()
+        outside = [key for key in base if not key.startswith("g_s.")]
+        assert all(torch.equal(one[key], base[key]) for key in outside)
+        same = [key for key in one if key in base and torch.equal(one[key], base[key])]
+        assert len(outside) < len(same) < len(one)  # of the decoder some layers, not all
+    other = whole.build("baseline", 1, **THIN).state_dict()
+    assert not torch.equal(other["g_a.luma.0.weight"], base["g_a.luma.0.weight"])
+
+
+def record(**losses: tuple[float, ...]) -> dict[str, Any]:
+    """Runs whose J is the baseline's, and so many percent of its rate."""
+    runs = []
+    for variant in whole.VARIANTS:
+        for seed in range(3):
+            more = losses.get(variant.replace("-", "_"), (0.0, 0.0, 0.0))[seed]
+            cost = 2.0 + seed + 0.5 * more / 100
+            numbers = {"bpp": 0.5, "estimated_bpp": 0.49, "psnr": 25.0, "cost": cost}
+            runs.append({"variant": variant, "seed": seed, "steps": 9, "commit": "abc", **numbers})
+    made = {"command": "run", "commit": "abc", "finished": "2026-01-01T00:00:00", "libraries": {"torch": "2"}}
+    return {
+        **made, "hardware": {"processor": "P"}, "options": whole.OPTIONS, "lambda": 0.01, "train": whole.TRAIN,
+        "side": 256, "pictures": ["a"], "kmacs": dict.fromkeys(whole.VARIANTS, 3.0), "runs": runs,
+    }  # fmt: skip
+
+
+def test_what_pairs_say() -> None:
+    given = record(attention_cs=(1.0, 1.2, 0.8), shuffle=(-9.0, -9.1, -9.2), activation=(30.0, -30.0, 0.0))
+    found = effects(given)
+    assert found["attention-cs"]["loss"].mean == pytest.approx(1.0)
+    assert found["shuffle"]["loss"].mean == pytest.approx(-9.1)
+    assert found["shuffle"]["psnr"].mean == 0
+    text = page(given)
+    verdicts = {w: v for w, v in zip(CLAIMS, ("seen", "not seen", "cannot be told at this budget"))}
+    for line, verdict in zip(
+        (t for t in text.splitlines() if t.startswith("* ")), verdicts.values(), strict=True
+    ):
+        assert line.endswith(f"*{verdict}*.")
+    assert "3 seeds" in text
+    assert "within 0.0100 bpp" in text
+
+
+@pytest.mark.slow
+def test_runs_go_on_and_are_measured(
+    photographs: Callable[[int, int, int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, out = photographs(3, 96, 128), tmp_path / "out"
+    monkeypatch.setattr(whole, "OPTIONS", THIN)
+    given: dict[str, Any] = {"seeds": 2, "options": THIN, "steps": 2, "cache": tmp_path / "cache"}
+    assert not whole.train([data], out, time.monotonic() - 1, **given)
+    with pytest.raises(ValueError, match="found 0"):
+        whole.measure(out, [])
+    assert whole.train([data], out, time.monotonic() + 600, **given)
+    stamps = {p: p.stat().st_mtime_ns for p in out.rglob(whole.MODEL)}
+    assert len(stamps) == 8
+    assert whole.train([data], out, time.monotonic() + 600, **given)  # nothing is trained twice
+    assert stamps == {p: p.stat().st_mtime_ns for p in out.rglob(whole.MODEL)}
+    picture = tmp_path / "large.png"
+    Image.effect_noise((300, 200), 50).convert("RGB").save(picture)
+    found = whole.measure(out, [picture])
+    assert len(found["runs"]) == 8
+    assert {r["steps"] for r in found["runs"]} == {2}
+    assert all(r["bpp"] > 0 and abs(r["bpp"] - r["estimated_bpp"]) < 0.05 for r in found["runs"])
+    with Image.open(out / "pictures" / "large.png") as shown:
+        assert shown.size == (256, 200)

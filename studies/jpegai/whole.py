@@ -1,0 +1,203 @@
+"""What each simplification of JPEG AI's decoder costs whole systems: pairs of trainings from one start.
+
+    python -m studies.jpegai.whole train --data PHOTOS --out runs/whole       resumable (--minutes)
+    python -m studies.jpegai.whole measure --images KODAK --out runs/whole    whole.json, whole.md
+    python -m studies.jpegai.whole report --out studies/jpegai                whole.md of whole.json there
+
+Every seed gives one start.  All systems of a seed have its weights wherever they have the same layers, see
+the same crops and the same noise, and train their encoder, entropy model and decoder for as many steps; they
+differ in the decoder's design alone.  Seeds come one after the other, so that a run that is stopped has whole
+pairs.  What is compared are real files of the averaged weights, on the same middles of pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from calotype.bench.runner import find_images
+from calotype.lab import registry
+from calotype.lab.checkpoint import read_info
+from calotype.lab.evaluate import evaluate
+from calotype.lab.models.base import LabModel
+from calotype.lab.train.config import TrainConfig
+from calotype.lab.train.data import Photos
+from calotype.lab.train.subject import Subject
+from calotype.records.provenance import commit, provenance
+from calotype.records.script import guarded, made_of, run_as, usable
+from studies.jpegai.decoders import shared
+from studies.jpegai.whole_page import BASE, page
+from studies.training import MODEL, trained
+
+VARIANTS = (BASE, "attention-cs", "shuffle", "activation")
+OPTIONS = {"luma": 32, "chroma": 16, "hidden": [16, 8]}
+LAMBDA = 0.0067
+TRAIN = {
+    "steps": 100, "batch": 4, "crop": 64, "lr": 2e-3, "warmup": 10, "decay": 0.5, "hard": 0.0, "ema": 0.95,
+    "held_out": 1, "save_every": 50, "validate_every": 100_000, "log_every": 20,
+}  # fmt: skip
+SEEDS = 5
+"""At most; what is measured are those that all systems were trained with."""
+SIDE = 256
+"""Of the middles that are measured."""
+RESULTS, PAGE = "whole.json", "whole.md"
+
+
+def name(variant: str) -> str:
+    """In the registry."""
+    return f"jpegai2023-{variant}"
+
+
+def build(variant: str, seed: int, **options: Any) -> LabModel:
+    """A system with the first weights of ``seed``: the baseline's wherever it has the same layers."""
+    torch.manual_seed(seed)
+    base = registry.build(name(BASE), **options)
+    torch.manual_seed(seed)
+    model = registry.build(name(variant), **options)
+    assert isinstance(base, LabModel)
+    assert isinstance(model, LabModel)
+    common = shared([name(BASE), name(variant)], options)
+    weights = base.state_dict()
+    decoder = {f"g_s.{key}" for key in common}
+    same = {key: v for key, v in weights.items() if key in decoder or not key.startswith("g_s.")}
+    model.load_state_dict(same, strict=False)
+    return model
+
+
+def place(out: Path, variant: str, seed: int) -> Path:
+    """Where a training lies."""
+    return out / f"{variant}-{seed}"
+
+
+def train(
+    data: Sequence[Path], out: Path, deadline: float, *, seeds: int = SEEDS, options: Any = OPTIONS,
+    steps: int = 0, cache: Path | None = None,
+) -> bool:  # fmt: skip
+    """Train what is missing until ``deadline`` (`time.monotonic`); returns whether all is there."""
+    torch.set_num_threads(1)
+    photos = Photos.open(*data, cache=cache)
+    for seed in range(seeds):
+        for variant in VARIANTS:
+            here = place(out, variant, seed)
+            if (here / MODEL).is_file():
+                continue
+            if time.monotonic() > deadline:
+                return False
+            config = TrainConfig.from_dict({**TRAIN, "seed": seed, **({"steps": steps} if steps else {})})
+            subject = Subject(name(variant), options, lam=LAMBDA)
+            first, begin = partial(build, variant, seed, **options), time.process_time()
+            notes = {"lambda": LAMBDA, "commit": commit()}
+            if not trained(subject, photos, config, here, deadline, first=first, notes=notes):
+                return False
+            spent = time.process_time() - begin
+            print(f"{variant}, seed {seed}: {config.steps} steps, {spent:.0f} s of the processor", flush=True)
+    return True
+
+
+def middles(images: Sequence[Path], out: Path) -> list[Path]:
+    """The middles of pictures, `SIDE` pixels on each side, as files."""
+    from PIL import Image
+
+    out.mkdir(parents=True, exist_ok=True)
+    found = []
+    for path in images:
+        with Image.open(path) as opened:
+            pixels = np.asarray(opened.convert("RGB"))
+        top, left = (max(0, side - SIDE) // 2 for side in pixels.shape[:2])
+        found.append(out / f"{path.stem}.png")
+        Image.fromarray(pixels[top : top + SIDE, left : left + SIDE]).save(found[-1])
+    return found
+
+
+def measure(out: Path, images: Sequence[Path]) -> dict[str, Any]:
+    """Code the middles with every system of every seed that is complete.
+
+    Raises:
+        ValueError: where fewer than two seeds are.
+    """
+    seeds = [s for s in range(SEEDS) if all((place(out, v, s) / MODEL).is_file() for v in VARIANTS)]
+    if len(seeds) < 2:
+        raise ValueError(f"{out}: two seeds with all systems are needed, found {len(seeds)}")
+    pictures, runs = middles(images, out / "pictures"), []
+    for seed in seeds:
+        for variant in VARIANTS:
+            here = place(out, variant, seed)
+            kept = here / "measures.json"
+            if not kept.is_file():
+                rows = list(evaluate(here / MODEL, pictures))[:-1]
+                keys = ("image", "bpp", "estimated_bpp", "psnr")
+                kept.write_text(json.dumps([{key: row[key] for key in keys} for row in rows]))
+            rows = json.loads(kept.read_text())
+            means = {key: statistics.fmean(r[key] for r in rows) for key in ("bpp", "estimated_bpp", "psnr")}
+            notes = read_info(here / MODEL).training
+            trained_at = {key: notes[key] for key in ("steps", "commit")}
+            runs.append({"variant": variant, "seed": seed, **trained_at, "cost": cost(rows, LAMBDA), **means})
+    return {
+        "options": OPTIONS, "lambda": LAMBDA, "train": TRAIN, "side": SIDE,
+        "pictures": [p.stem for p in pictures], "kmacs": _kmacs(), "runs": runs,
+    }  # fmt: skip
+
+
+def cost(rows: Sequence[dict[str, Any]], lam: float) -> float:
+    """J: bits per pixel and lambda times MSE (0..255), the mean over pictures."""
+    return statistics.fmean(r["bpp"] + lam * 255**2 * 10 ** (-r["psnr"] / 10) for r in rows)
+
+
+def _kmacs() -> dict[str, float]:
+    """kMAC per pixel of each decoder's transform, exact rule, at the widths of this run."""
+    from studies.jpegai.complexity import decoder_kmacs
+
+    found = {}
+    for variant in VARIANTS:
+        model: Any = registry.build(name(variant), **OPTIONS)
+        found[variant] = decoder_kmacs(model.g_s, sum(model.channels))[0]["exact"]
+    return found
+
+
+@guarded
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a part."""
+    begun = time.monotonic()
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="python -m studies.jpegai.whole", description=__doc__, formatter_class=form
+    )
+    add = parser.add_argument
+    add("part", choices=("train", "measure", "report"))
+    add("--out", type=Path, required=True, metavar="DIR")
+    add("--data", nargs="+", type=Path, default=[], metavar="FOLDER", help="photographs to train on")
+    add("--images", nargs="+", type=Path, default=[], metavar="PATH", help="pictures to measure on")
+    add("--limit", type=int, default=12, metavar="N", help="pictures to measure on; default: 12")
+    add("--seeds", type=int, default=SEEDS, metavar="N", help=f"to train, at most {SEEDS}; default: {SEEDS}")
+    add("--minutes", type=float, default=math.inf, metavar="N", help="stop training after so long")
+    given = parser.parse_args(arguments)
+    usable(given.out)
+    if given.part == "train":
+        if not given.data:
+            parser.error("--data is needed for training")
+        if not train(given.data, given.out, begun + 60 * given.minutes, seeds=min(given.seeds, SEEDS)):
+            print("stopped before the end; the same command goes on", flush=True)
+        return
+    if given.part == "measure":
+        if not given.images:
+            parser.error("--images is needed for measuring")
+        shown = find_images(given.images)[: given.limit]
+        record = provenance(run_as("studies.jpegai.whole", arguments)) | measure(given.out, shown)
+        (given.out / RESULTS).write_text(json.dumps(record, indent=1) + "\n")
+    (given.out / PAGE).write_text(made_of(given.out / RESULTS, page))
+    print((given.out / PAGE).read_text())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

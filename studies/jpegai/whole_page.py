@@ -1,0 +1,97 @@
+"""The page of `studies.jpegai.whole`, from its stored results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from calotype.records.markdown import table, wrapped
+from studies.paired import Effect, effect
+
+BASE = "baseline"
+CLAIMS = {"attention-cs": 0.8, "shuffle": 0.2, "activation": 0.1}
+"""Published: percent of rate that a change of the decoder costs, after full training."""
+WORDS = {
+    "attention-cs": "attention over half of the channels",
+    "shuffle": "1x1 convolution and pixel shuffle",
+    "activation": "activation without tanh and product",
+}
+
+
+def effects(record: Mapping[str, Any]) -> dict[str, dict[str, Effect]]:
+    """Of each change, over seeds: "loss" in percent of the baseline's rate, "psnr" in dB, "bpp" in
+    percent.
+    """
+    runs = {(r["variant"], r["seed"]): r for r in record["runs"]}
+    seeds = sorted({seed for _, seed in runs})
+    found = {}
+    for variant in CLAIMS:
+        pairs = [(runs[BASE, s], runs[variant, s]) for s in seeds]
+        found[variant] = {
+            "loss": effect([100 * (b["cost"] - a["cost"]) / a["bpp"] for a, b in pairs]),
+            "psnr": effect([b["psnr"] - a["psnr"] for a, b in pairs]),
+            "bpp": effect([100 * (b["bpp"] / a["bpp"] - 1) for a, b in pairs]),
+        }
+    return found
+
+
+def page(record: Mapping[str, Any]) -> str:
+    """Markdown."""
+    train, runs, found = record["train"], record["runs"], effects(record)
+    count = next(iter(found.values()))["loss"].count
+    steps = " to ".join(map(str, sorted({r["steps"] for r in runs})))
+    off = max(abs(r["bpp"] - r["estimated_bpp"]) for r in runs)
+    about = f"""
+        {count} seeds; the systems of a seed begin with the same weights wherever they have the same
+        layers, and see the same crops and the same noise in {steps} steps of {train["batch"]} crops of
+        {train["crop"]} pixels at lambda {record["lambda"]:g}; encoder, entropy model and decoder are all
+        trained. Widths {record["options"]}. Averaged weights (decay {train["ema"]:g}), real files of the
+        middle {record["side"]} x {record["side"]} pixels of {len(record["pictures"])} pictures of Kodak.
+    """
+    heads = "change of the decoder,kMAC/px,PSNR in dB,bpp in %,loss in % of rate,published,verdict"
+    rows = [[f"{BASE}: none", f"{record['kmacs'][BASE]:.2f}", *[""] * 5]]
+    for variant, claim in CLAIMS.items():
+        told = found[variant]
+        rows.append([
+            f"{variant}: {WORDS[variant]}", f"{record['kmacs'][variant]:.2f}", told["psnr"].told(2),
+            told["bpp"].told(1), told["loss"].told(1), f"{claim:+.1f}", told["loss"].verdict(claim),
+        ])  # fmt: skip
+    notes = f"""
+        Each difference: the mean of {count} pairs and its 95 % interval (Student's t). *Loss*: the
+        difference of J = bpp + lambda MSE in percent of the baseline's bpp, so a unit of MSE counts as
+        lambda bits per pixel. Files are within {off:.4f} bpp of what the entropy models estimate, container
+        and coder's state included.
+    """
+    commits = " and ".join(f"`{commit}`" for commit in sorted({str(r["commit"]) for r in runs}))
+    made = f"""
+        Trained at {commits}. Measured by `{record["command"]}` at commit `{record["commit"]}` on
+        {record["hardware"]["processor"]}, torch {record["libraries"]["torch"]}, {record["finished"][:10]}.
+        Generated from `whole.json`.
+    """
+    parts = [
+        ["# JPEG AI's decoder in whole systems"],
+        wrapped(about),
+        table(heads.split(","), rows, "lrlllrl"),
+        wrapped(notes),
+        [sentence(variant, found[variant]["loss"]) for variant in CLAIMS],
+        ["## Every run"],
+        _runs(record),
+        wrapped(made),
+    ]
+    return "\n\n".join("\n".join(part) for part in parts) + "\n"
+
+
+def sentence(variant: str, loss: Effect) -> str:
+    """What was found of a change, for people."""
+    claim, chance = CLAIMS[variant], (loss.high - loss.low) / 2
+    found = f"{loss.mean:+.1f} %, chance of the mean {chance:.1f} %; published {claim:+.1f} %"
+    return f"* {WORDS[variant]}: {found}: *{loss.verdict(claim)}*."
+
+
+def _runs(record: Mapping[str, Any]) -> list[str]:
+    heads = ["seed", "decoder", "bpp", "estimated", "PSNR, dB", "J"]
+    rows = []
+    for r in record["runs"]:
+        numbers = [f"{r['bpp']:.4f}", f"{r['estimated_bpp']:.4f}", f"{r['psnr']:.3f}", f"{r['cost']:.4f}"]
+        rows.append([str(r["seed"]), r["variant"], *numbers])
+    return table(heads, rows, "rlrrrr")
