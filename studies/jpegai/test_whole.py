@@ -52,8 +52,8 @@ def record(**losses: tuple[float, ...]) -> dict[str, Any]:
             runs.append({"variant": variant, "seed": seed, "steps": 9, "commit": "abc", **numbers})
     made = {"command": "run", "commit": "abc", "finished": "2026-01-01T00:00:00", "libraries": {"torch": "2"}}
     return {
-        **made, "hardware": {"processor": "P"}, "options": whole.OPTIONS, "lambda": 0.01, "train": whole.TRAIN,
-        "side": 256, "pictures": ["a"], "kmacs": dict.fromkeys(whole.VARIANTS, 3.0), "runs": runs,
+        **made, "hardware": {"processor": "P"}, "options": whole.OPTIONS, "train": whole.TRAIN,
+        "lambda": 0.01, "side": 256, "pictures": ["a"], "kmacs": dict.fromkeys(whole.VARIANTS, 3.0), "runs": runs,
     }  # fmt: skip
 
 
@@ -64,10 +64,9 @@ def test_what_pairs_say() -> None:
     assert found["shuffle"]["loss"].mean == pytest.approx(-9.1)
     assert found["shuffle"]["psnr"].mean == 0
     text = page(given)
-    verdicts = {w: v for w, v in zip(CLAIMS, ("seen", "not seen", "cannot be told at this budget"))}
-    for line, verdict in zip(
-        (t for t in text.splitlines() if t.startswith("* ")), verdicts.values(), strict=True
-    ):
+    verdicts = ("seen", "not seen", "cannot be told at this budget")
+    assert list(CLAIMS) == ["attention-cs", "shuffle", "activation"]
+    for line, verdict in zip((t for t in text.splitlines() if t.startswith("* ")), verdicts, strict=True):
         assert line.endswith(f"*{verdict}*.")
     assert "3 seeds" in text
     assert "within 0.0100 bpp" in text
