@@ -53,7 +53,8 @@ def record(**losses: tuple[float, ...]) -> dict[str, Any]:
     made = {"command": "run", "commit": "abc", "finished": "2026-01-01T00:00:00", "libraries": {"torch": "2"}}
     return {
         **made, "hardware": {"processor": "P"}, "options": whole.OPTIONS, "train": whole.TRAIN,
-        "lambda": 0.01, "side": 256, "pictures": ["a"], "kmacs": dict.fromkeys(whole.VARIANTS, 3.0), "runs": runs,
+        "lambda": 0.01, "side": 256, "pictures": ["a"],
+        "kmacs": dict.fromkeys(whole.VARIANTS, 3.0), "runs": runs,
     }  # fmt: skip
 
 
