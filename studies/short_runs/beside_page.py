@@ -69,7 +69,8 @@ def page(record: Mapping[str, Any]) -> str:
         where: sorted({p["image"] for p in record["points"] if p["set"] == where})
         for where in ("kodak", "large")
     }
-    commits = sorted({t["commit"] for w in record["weights"].values() for t in w["trained"]})
+    places = sorted({t["commit"] for w in record["weights"].values() for t in w["trained"]})
+    commits = ", ".join(f"`{place}`" for place in places)
     about = """
         Real files of `calotype bench`. Systems of the laboratory with few channels, trained here for a minute
         or less, beside classical codecs, the pack that ships, and what others published of the same systems
@@ -92,7 +93,7 @@ def page(record: Mapping[str, Any]) -> str:
     trained = f"""
         Training: {t["batch"]} crops of {t["crop"]} pixels a step, Adam at {t["lr"]:g}, averaged weights;
         each further lambda begins with the weights of the one before. Lambdas and sizes:
-        {"; ".join(_how(n, w) for n, w in record["weights"].items())}. Trained at {", ".join(f"`{c}`" for c in commits)}.
+        {"; ".join(_how(n, w) for n, w in record["weights"].items())}. Trained at {commits}.
     """
     versions = ", ".join(f"{name} ({v})" for name, v in record["versions"].items())
     failed = f" {len(record['failures'])} failures." if record["failures"] else ""

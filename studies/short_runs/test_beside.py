@@ -1,4 +1,4 @@
-"""Learned systems beside classical codecs: the page, its numbers, weights that go on, the benchmark's words."""
+"""Learned systems beside classical codecs: page and numbers, weights that go on, the command."""
 
 from __future__ import annotations
 
