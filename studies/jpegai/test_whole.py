@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from studies.jpegai import whole
-from studies.jpegai.whole_page import CLAIMS, effects, page
+from studies.jpegai.whole_page import CLAIMS, effects, page, verdict
 
 FOLDER = Path(__file__).parent
 THIN = {"luma": 8, "chroma": 8, "hidden": [8, 8]}
@@ -69,6 +69,9 @@ def test_what_pairs_say() -> None:
     assert list(CLAIMS) == ["attention-cs", "shuffle", "activation"]
     for line, verdict in zip((t for t in text.splitlines() if t.startswith("* ")), verdicts, strict=True):
         assert line.endswith(f"*{verdict}*.")
+    assert verdict("shuffle", effects(record(shuffle=(9.0, 9.1, 9.2)))["shuffle"]["loss"]).endswith(
+        "larger than published"
+    )
     assert "3 seeds" in text
     assert "within 0.0100 bpp" in text
 
