@@ -44,8 +44,8 @@ VARIANTS = (BASE, "attention-cs", "shuffle", "activation")
 OPTIONS = {"luma": 32, "chroma": 16, "hidden": [16, 8]}
 LAMBDA = 0.0067
 TRAIN = {
-    "steps": 100, "batch": 4, "crop": 64, "lr": 2e-3, "warmup": 10, "decay": 0.5, "hard": 0.0, "ema": 0.95,
-    "held_out": 1, "save_every": 50, "validate_every": 100_000, "log_every": 20,
+    "steps": 50, "batch": 4, "crop": 64, "lr": 2e-3, "warmup": 5, "decay": 0.5, "hard": 0.0, "ema": 0.9,
+    "held_out": 1, "save_every": 25, "validate_every": 100_000, "log_every": 20,
 }  # fmt: skip
 SEEDS = 5
 """At most; what is measured are those that all systems were trained with."""
