@@ -7,8 +7,8 @@ published curves.
     python -m studies.short_runs.beside keep --out RUN                        RUN/beside.json and beside.md
     python -m studies.short_runs.beside report --out studies/short_runs       beside.md of beside.json there
 
-The weights of five families are trained here for some hundred steps with few channels, which says little of
-a system; the table says so at each of them, and has the published curve of the same system beside it.
+The weights of five families are trained here for some tens of steps with few channels, which says nothing
+of a system; the table says so at each of them, and has the published curve of the same system beside it.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ class Run(NamedTuple):
 
 
 RUNS = {
-    "balle2018-factorized": Run((0.013, 0.1), (250, 120), {"n": 16, "m": 24}),
-    "balle2018-hyperprior": Run((0.013, 0.1), (250, 120), {"n": 16, "m": 24}),
-    "he2021-minnen": Run((0.013, 0.1), (250, 120), {"n": 16, "m": 24}),
-    "jpegai-bop": Run((0.013, 0.1), (250, 120)),
-    "toderici2017-lstm": Run((0.02,), (80,)),
+    "balle2018-factorized": Run((0.013, 0.1), (100, 50), {"n": 16, "m": 24}),
+    "balle2018-hyperprior": Run((0.013, 0.1), (100, 50), {"n": 16, "m": 24}),
+    "he2021-minnen": Run((0.013, 0.1), (100, 50), {"n": 16, "m": 24}),
+    "jpegai-bop": Run((0.013, 0.1), (100, 50)),
+    "toderici2017-lstm": Run((0.02,), (40,)),
 }
 QUALITIES = {
     "jpeg-444": (4, 8, 15, 28, 48, 70), "webp": (0, 4, 12, 28, 50, 72), "avif-444": (8, 14, 20, 32, 45, 58),
