@@ -56,16 +56,16 @@ class Run(NamedTuple):
 
 
 RUNS = {
-    "balle2018-factorized": Run((0.013, 0.1), (100, 50), {"n": 16, "m": 24}),
-    "balle2018-hyperprior": Run((0.013, 0.1), (100, 50), {"n": 16, "m": 24}),
-    "he2021-minnen": Run((0.013, 0.1), (100, 50), {"n": 16, "m": 24}),
-    "jpegai-bop": Run((0.013, 0.1), (100, 50)),
-    "toderici2017-lstm": Run((0.02,), (40,)),
+    "balle2018-factorized": Run((0.1,), (60,), {"n": 16, "m": 24}),
+    "balle2018-hyperprior": Run((0.1,), (60,), {"n": 16, "m": 24}),
+    "he2021-minnen": Run((0.1,), (60,), {"n": 16, "m": 24}),
+    "jpegai-bop": Run((0.1,), (60,)),
+    "toderici2017-lstm": Run((0.02,), (20,)),
 }
 QUALITIES = {
-    "jpeg-444": (4, 8, 15, 28, 48, 70), "webp": (0, 4, 12, 28, 50, 72), "avif-444": (8, 14, 20, 32, 45, 58),
-    "calotype": (14, 28, 42, 57, 71, 85),
+    "jpeg-444": (2, 8, 28, 70), "webp": (0, 12, 50, 85), "avif-444": (8, 20, 45, 75), "calotype": (0, 28, 57, 85),
 }  # fmt: skip
+RECURRENT = ("toderici2017-lstm",)
 PARTS = (1, 2, 4)
 """Iterations of the recurrent system's files."""
 
@@ -134,9 +134,9 @@ def command(out: Path) -> list[str]:
     for name, qualities in QUALITIES.items():
         words += ["--qualities", f"{name}={','.join(map(str, qualities))}"]
     for codec, name in zip(codecs[len(QUALITIES) :], folders, strict=True):
-        if name in RUNS and len(RUNS[name].lambdas) == 1:
+        if name in RECURRENT:
             words += ["--qualities", f"{codec}={','.join(map(str, PARTS))}"]
-    rest = "--timing 0 --pictures 0 --no-report --workers 1 --timeout 3000"
+    rest = "--metrics psnr_rgb --timing 0 --pictures 0 --no-report --workers 1 --timeout 3000"
     return ["bench", *words, *rest.split(), "--out", str(out / "bench")]
 
 
