@@ -63,7 +63,8 @@ RUNS = {
     "toderici2017-lstm": Run((0.02,), (20,)),
 }
 QUALITIES = {
-    "jpeg-444": (2, 8, 28, 70), "webp": (0, 12, 50, 85), "avif-444": (8, 20, 45, 75), "calotype": (0, 28, 57, 85),
+    "jpeg-444": (2, 8, 28, 70), "webp": (0, 12, 50, 85), "avif-444": (8, 20, 45, 75),
+    "calotype": (0, 28, 57, 85),
 }  # fmt: skip
 RECURRENT = ("toderici2017-lstm",)
 PARTS = (1, 2, 4)
