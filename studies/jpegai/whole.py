@@ -121,17 +121,19 @@ def middles(images: Sequence[Path], out: Path) -> list[Path]:
 
 
 def measure(out: Path, images: Sequence[Path]) -> dict[str, Any]:
-    """Code the middles with every system of every seed that is complete.
+    """Code the middles with every system that is trained, of all seeds that have a baseline.
 
     Raises:
-        ValueError: where fewer than two seeds are.
+        ValueError: where fewer than two seeds have all systems.
     """
-    seeds = [s for s in range(SEEDS) if all((place(out, v, s) / MODEL).is_file() for v in VARIANTS)]
-    if len(seeds) < 2:
-        raise ValueError(f"{out}: two seeds with all systems are needed, found {len(seeds)}")
+    there = {(v, s) for s in range(SEEDS) for v in VARIANTS if (place(out, v, s) / MODEL).is_file()}
+    seeds = [s for s in range(SEEDS) if (BASE, s) in there]
+    whole = [s for s in seeds if all((v, s) in there for v in VARIANTS)]
+    if len(whole) < 2:
+        raise ValueError(f"{out}: two seeds with all systems are needed, found {len(whole)}")
     pictures, runs = middles(images, out / "pictures"), []
     for seed in seeds:
-        for variant in VARIANTS:
+        for variant in (v for v in VARIANTS if (v, seed) in there):
             here = place(out, variant, seed)
             kept = here / "measures.json"
             if not kept.is_file():

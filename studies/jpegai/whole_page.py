@@ -27,7 +27,7 @@ def effects(record: Mapping[str, Any]) -> dict[str, dict[str, Effect]]:
     seeds = sorted({seed for _, seed in runs})
     found = {}
     for variant in CLAIMS:
-        pairs = [(runs[BASE, s], runs[variant, s]) for s in seeds]
+        pairs = [(runs[BASE, s], runs[variant, s]) for s in seeds if (variant, s) in runs]
         found[variant] = {
             "loss": effect([100 * (b["cost"] - a["cost"]) / a["bpp"] for a, b in pairs]),
             "J": effect([100 * (b["cost"] / a["cost"] - 1) for a, b in pairs]),
@@ -40,11 +40,11 @@ def effects(record: Mapping[str, Any]) -> dict[str, dict[str, Effect]]:
 def page(record: Mapping[str, Any]) -> str:
     """Markdown."""
     train, runs, found = record["train"], record["runs"], effects(record)
-    count = next(iter(found.values()))["loss"].count
+    seeds = len({r["seed"] for r in runs})
     steps = " to ".join(map(str, sorted({r["steps"] for r in runs})))
     off = max(abs(r["bpp"] - r["estimated_bpp"]) for r in runs)
     about = f"""
-        {count} seeds; the systems of a seed begin with the same weights wherever they have the same
+        {seeds} seeds; the systems of a seed begin with the same weights wherever they have the same
         layers, and see the same crops and the same noise in {steps} steps of {train["batch"]} crops of
         {train["crop"]} pixels at lambda {record["lambda"]:g}; encoder, entropy model and decoder are all
         trained. Widths {record["options"]}. Averaged weights (decay {train["ema"]:g}), real files of the
@@ -52,17 +52,20 @@ def page(record: Mapping[str, Any]) -> str:
     """
     base = [r for r in runs if r["variant"] == BASE]
     share = statistics.fmean(r["cost"] / r["bpp"] for r in base)
-    heads = "change of the decoder,kMAC/px,PSNR in dB,bpp in %,J in %,loss in % of rate,published,verdict"
-    rows = [[f"{BASE}: none", f"{record['kmacs'][BASE]:.2f}", *[""] * 6]]
+    heads = (
+        "change of the decoder,kMAC/px,pairs,PSNR in dB,bpp in %,J in %,loss in % of rate,published,verdict"
+    )
+    rows = [[f"{BASE}: none", f"{record['kmacs'][BASE]:.2f}", *[""] * 7]]
     for variant, claim in CLAIMS.items():
         told = found[variant]
         rows.append([
-            f"{variant}: {WORDS[variant]}", f"{record['kmacs'][variant]:.2f}", told["psnr"].told(2),
+            f"{variant}: {WORDS[variant]}", f"{record['kmacs'][variant]:.2f}",
+            str(told["loss"].count), told["psnr"].told(2),
             told["bpp"].told(1), told["J"].told(1), told["loss"].told(1), f"{claim:+.1f}",
             verdict(variant, told["loss"]),
         ])  # fmt: skip
     notes = f"""
-        Each difference: the mean of {count} pairs and its 95 % interval (Student's t). *J* = bpp + lambda
+        Each difference: the mean of the pairs and its 95 % interval (Student's t). *J* = bpp + lambda
         MSE; *loss*: its difference in percent of the baseline's bpp, so a unit of MSE counts as lambda bits
         per pixel. After so few steps J is mostly MSE, and {share:.0f} times the rate: a loss of 1 % of J
         counts as {share:.0f} % of the rate. Files are within {off:.4f} bpp of what the entropy models
@@ -77,7 +80,7 @@ def page(record: Mapping[str, Any]) -> str:
     parts = [
         ["# JPEG AI's decoder in whole systems"],
         wrapped(about),
-        table(heads.split(","), rows, "lrllllrl"),
+        table(heads.split(","), rows, "lrrllllrl"),
         wrapped(notes),
         [sentence(variant, found[variant]["loss"]) for variant in CLAIMS],
         ["## Every run"],
