@@ -23,7 +23,8 @@ inline constexpr std::size_t block = 32;    // the layer is kept block by block 
 inline constexpr double saves = 2;          // ... where the latents would take about so many times a simple guess
 inline constexpr std::size_t area = 128;               // ... in areas ...
 inline constexpr double alone = 0.12, beside = 0.03;  // ... of whose bits it saves so much, by itself or beside such a one
-inline constexpr double least = 1500;       // bits that a layer must promise to save
+inline constexpr double least = 800;        // bits that a layer must promise to save ...
+inline constexpr double worthwhile = 0.015;  // ... and the share of all there are
 
 // A layer, and the tile without it.
 struct Found {
@@ -224,7 +225,10 @@ private:
         const auto stream = lossless::encode(copy.data(), {w_, h_, 2}, lossless::Way{0, true, 1}, lossless::Terms{});
         const std::vector<double> bits = lossless::places(stream.data(), stream.size(), {w_, h_, 2}, block);
         for (std::size_t k = 0; k < gain.size(); ++k) gain[k] -= bits[k];
-        if (sum() < least) return false;
+        double all = 0;
+        for (std::size_t y = 0; y < h_; y += 4 * side)  // a sixteenth of it tells
+            for (std::size_t x = 0; x < w_; x += 4 * side) all += 16 * saves * guess(pixels_, y, x);
+        if (sum() < std::max(least, worthwhile * all)) return false;
         std::vector<std::uint8_t> number(inks_.size(), none);
         std::vector<Colour> kept;
         for (std::size_t i = 0; i < size_; ++i) {

@@ -41,7 +41,7 @@ def metadata_limit_error(limits: Limits) -> LimitError:
 
 
 def parts_of(payload: memoryview, header: Header) -> list[memoryview]:
-    """What a chunk of alpha or of a layer has for each tile. Raises ValueError when it holds anything else."""
+    """What a chunk of alpha or a layer has for each tile. Raises ValueError when it holds anything else."""
     parts, at = [], 0
     for _ in range(tile_count(alpha_grid(header))):
         length, shift, byte = 0, 0, 0x80

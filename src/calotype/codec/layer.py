@@ -1,8 +1,8 @@
 """What lies over the latents of a tile: letters, lines and symbols in a few colours, without loss.
 
 Latents are bad at text, and pixels at photographs; a text over a photograph is both. So what is drawn is
-taken off, the latents show what is beneath, and the file has the drawing beside them: docs/FORMAT.md, "Layer".
-Finding it is native (native/inks.hpp).
+taken off, the latents show what is beneath, and the file has the drawing beside them (docs/FORMAT.md,
+"Layer"). Finding it is native (native/inks.hpp).
 """
 
 from __future__ import annotations

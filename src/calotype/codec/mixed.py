@@ -221,7 +221,7 @@ class Mixture:
     def _judge(
         self, networks: Networks, tile: int, coded: Latents, part: bytes | None = None
     ) -> tuple[int, float]:
-        """Bits and squared error of a tile's latents, and of a layer over them, without what is at its sides."""
+        """Bits and squared error of a tile's latents, and of a layer over them; its sides are left out."""
         analysis = self.analysis
         y_hat = latents.restored(networks, coded)
         original = tile_pixels(analysis.pixels, analysis.header, tile)
