@@ -8,7 +8,6 @@ from typing import Any
 
 from PIL import Image, PngImagePlugin
 
-from calotype.codec import metadata, xmp
 from calotype.errors import CalotypeError, ImageError
 
 # Formats that keep an EXIF orientation and an ICC profile; for the others the pixels are turned upright and
@@ -79,7 +78,7 @@ def to_file(image: Image.Image, form: str, background: Colour | None = None) -> 
     if form == "GIF" and not image.getcolors(256):
         notes.append("GIF holds 256 colours; the others are replaced by near ones")
     if form not in _WITH_EXIF:
-        image = metadata.upright(image)
+        image = _upright(image)
         _check_limit(form, image.size)  # once more: it may have turned
     try:
         return _saved(image, form, _metadata(image, form)), notes
@@ -88,12 +87,18 @@ def to_file(image: Image.Image, form: str, background: Colour | None = None) -> 
             raise ImageError(f"{form} cannot hold this picture: {error}") from error
         problem = str(error)
     try:  # metadata that are malformed or too long must not keep anyone from the picture
-        image = metadata.upright(image)
+        image = _upright(image)
         plain = {key: value for key, value in image.info.items() if key == "icc_profile"}
         notes.append(f"EXIF and XMP are left out, {form} cannot hold them: {problem}")
         return _saved(image, form, plain), notes
     except ValueError as error:
         raise ImageError(f"{form} cannot hold this picture: {error}") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    from calotype.codec import metadata  # late: PNG, which is the default, keeps the tag
+
+    return metadata.upright(image)
 
 
 class _PNG(io.BytesIO):
@@ -214,6 +219,8 @@ def _metadata(image: Image.Image, form: str) -> dict[str, Any]:
     options: dict[str, Any] = {name: image.info[name] for name in names if name in image.info}
     if form in _WITH_DPI and "dpi" in image.info:
         options["dpi"] = image.info["dpi"]
+    if "xmp" in options:
+        from calotype.codec import xmp  # late: few pictures have it
     if "xmp" in options and form == "PNG":
         text = PngImagePlugin.PngInfo()
         text.add_itxt("XML:com.adobe.xmp", xmp.text(options.pop("xmp")))
