@@ -137,12 +137,13 @@ def _decode(job: Job, given: argparse.Namespace, suffix: str, threads: int) -> t
             threads=threads,
             damaged="keep" if given.keep_damaged else "error",
         )
-        image, damaged, problem = decoded.to_pil(), list(decoded.damaged), decoded.error
+        image, damaged = decoded.to_pil(), list(decoded.damaged)
+        problem, photo = decoded.error, decoded.photo
     elif _is_lab(data):
         from calotype.cli import checkpoints
 
         picture = checkpoints.decode(data, given.models, given.region, given.max_pixels, given.max_metadata)
-        image, damaged, problem = picture.to_pil(), list[int](), None
+        image, damaged, problem, photo = picture.to_pil(), list[int](), None, True
         del picture  # its pixels, which image has a copy of; they may be large
     else:
         try:
@@ -157,7 +158,8 @@ def _decode(job: Job, given: argparse.Namespace, suffix: str, threads: int) -> t
             )
         except ValueError as error:  # the region is not inside this picture
             raise ImageError(str(error)) from error
-        image, damaged, problem = decoded.to_pil(), list(decoded.damaged), decoded.error
+        image, damaged = decoded.to_pil(), list(decoded.damaged)
+        problem, photo = decoded.error, decoded.photo
         del decoded  # as above
     if given.size is not None:
         image.thumbnail((given.size, given.size))
@@ -165,7 +167,7 @@ def _decode(job: Job, given: argparse.Namespace, suffix: str, threads: int) -> t
         from calotype.codec import metadata  # late: few ask for it
 
         image = metadata.upright(image)
-    file, notes = to_file(image, form, given.background)
+    file, notes = to_file(image, form, given.background, photo=photo)
     if problem is not None:
         what = "not whole" if preview else "filled in"
         notes.append(f"damaged ({problem}); tiles {what}: {len(damaged)}")

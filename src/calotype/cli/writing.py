@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,9 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "PNG": {"compress_level": 3},  # within some percent of level 6, in a third of the time
     "WEBP": {"lossless": True, "exact": True},  # exact: under transparent pixels, too
 }
+# Photographs have few strings that come again, so only runs are looked for: 10 % smaller than level 3 to 5 %
+# larger, in 60 % of the time. What has letters and lines would be 15 % larger and more.
+_PHOTO_PNG = {"compress_level": 1, "compress_type": zlib.Z_RLE}
 _JPEG_XMP = 65_000  # more than this needs extended XMP
 
 Colour = tuple[int, int, int]
@@ -56,11 +60,14 @@ def format_of(name: str) -> str:
     )
 
 
-def to_file(image: Image.Image, form: str, background: Colour | None = None) -> tuple[memoryview, list[str]]:
+def to_file(
+    image: Image.Image, form: str, background: Colour | None = None, *, photo: bool = False
+) -> tuple[memoryview, list[str]]:
     """The picture as a file of Pillow's format ``form``, and notes on what was left out or converted.
 
     EXIF, XMP and ICC profile go along where the format holds them. ``background`` is what shows through where
-    alpha is below 255; with it the file has no alpha. Raises ImageError when the picture does not fit.
+    alpha is below 255; with it the file has no alpha. ``photo``: it is a photograph, not a drawing; pixels
+    are the same. Raises ImageError when the picture does not fit.
     """
     _check_limit(form, image.size)
     if image.mode in ("LA", "RGBA") and background is not None:
@@ -80,8 +87,9 @@ def to_file(image: Image.Image, form: str, background: Colour | None = None) -> 
     if form not in _WITH_EXIF:
         image = _upright(image)
         _check_limit(form, image.size)  # once more: it may have turned
+    options = _PHOTO_PNG if photo and form == "PNG" else _OPTIONS.get(form, {})
     try:
-        return _saved(image, form, _metadata(image, form)), notes
+        return _saved(image, form, {**options, **_metadata(image, form)}), notes
     except ValueError as error:
         if "exif" not in image.info and "xmp" not in image.info:
             raise ImageError(f"{form} cannot hold this picture: {error}") from error
@@ -90,7 +98,7 @@ def to_file(image: Image.Image, form: str, background: Colour | None = None) -> 
         image = _upright(image)
         plain = {key: value for key, value in image.info.items() if key == "icc_profile"}
         notes.append(f"EXIF and XMP are left out, {form} cannot hold them: {problem}")
-        return _saved(image, form, plain), notes
+        return _saved(image, form, {**options, **plain}), notes
     except ValueError as error:
         raise ImageError(f"{form} cannot hold this picture: {error}") from error
 
@@ -113,7 +121,7 @@ def _saved(image: Image.Image, form: str, fields: dict[str, Any]) -> memoryview:
     if form == "ICO":  # which holds common sizes unless it is told
         fields = {**fields, "sizes": [image.size]}
     try:
-        image.save(stream, None if form == "PNG" else form, **_OPTIONS.get(form, {}), **fields)
+        image.save(stream, None if form == "PNG" else form, **fields)
     except (CalotypeError, MemoryError):
         raise
     except Exception as error:  # a writer that cannot hold a picture may raise anything

@@ -39,6 +39,7 @@ class Decoded:
     icc, exif, xmp: the file's metadata, as in :class:`calotype.codec.image.Picture`
     damaged: the tiles that could not be decoded and were filled in (only with ``damaged="keep"``)
     error:   the first thing wrong with the file, where it was kept going
+    photo:   nothing in it is stored as pixels, as graphics are
 
     NumPy is imported for `picture` alone: importing it takes as long as decoding a small picture.
     """
@@ -49,6 +50,7 @@ class Decoded:
     xmp: bytes | None = None
     damaged: tuple[int, ...] = ()
     error: CalotypeError | None = None
+    photo: bool = False
 
     @property
     def picture(self) -> Picture:
@@ -147,7 +149,8 @@ def _decoded(
     failed, error = decode_file(
         data, native, box, out, preview=preview, threads=threads or default_threads(), keep=keep
     )
-    return Decoded(out, file.icc, file.exif, file.xmp, failed, file.error or error)
+    photo = header.pack_id != NO_PACK and not any(file.pixels)
+    return Decoded(out, file.icc, file.exif, file.xmp, failed, file.error or error, photo)
 
 
 def _region(region: tuple[int, int, int, int] | None, width: int, height: int) -> Box:
