@@ -156,7 +156,7 @@ def _decoded(
 def _region(region: tuple[int, int, int, int] | None, width: int, height: int) -> Box:
     if region is None:
         return Box(0, 0, width, height)
-    box = Box(*region)
+    box = Box(*map(int, region))  # NumPy's numbers become Python's
     if not (0 <= box.left < box.right <= width and 0 <= box.top < box.bottom <= height):
         raise ValueError(f"region {tuple(box)} is empty or not inside the picture, {width} x {height} pixels")
     return box
