@@ -66,6 +66,7 @@ class Decoded:
         """It as a Pillow image of mode L, LA, RGB or RGBA, with the metadata in its ``info``, where Pillow's
         own readers put them.
         """
+        assert self.pixels.shape is not None  # which some views have not
         height, width, channels = self.pixels.shape
         image = Image.frombytes(("L", "LA", "RGB", "RGBA")[channels - 1], (width, height), self.pixels)
         if self.icc or self.exif or self.xmp:
