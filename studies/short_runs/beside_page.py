@@ -98,11 +98,10 @@ def page(record: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} ({v})" for name, v in record["versions"].items())
     failed = f" {len(record['failures'])} failures." if record["failures"] else ""
     made = f"""
-        Made by `{record["command"]}` at commit `{record["commit"]}` on {record["hardware"]["processor"]},
-        torch {record["libraries"]["torch"]}, {record["finished"][:10]}; {versions}.{failed} Generated from
+        At commit `{record["commit"]}` on {record["hardware"]["processor"]}, torch {record["libraries"]["torch"]}, {record["finished"][:10]}; {versions}.{failed} Generated from
         `beside.json`.
     """
-    parts += [wrapped(notes), wrapped(trained), wrapped(made)]
+    parts += [wrapped(notes), wrapped(trained), [f"    {record['command']}"], wrapped(made)]
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
