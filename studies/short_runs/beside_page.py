@@ -89,16 +89,18 @@ def page(record: Mapping[str, Any]) -> str:
         of Kodak, and are compared with the two codecs on the same 24: the last two columns compare with the
         rows above, bpp and PSNR do not.
     """
-    t = record["train"]
+    t, several = record["train"], any(len(w["trained"]) > 1 for w in record["weights"].values())
+    chained = "; each further lambda begins with the weights of the one before" if several else ""
     trained = f"""
-        Training: {t["batch"]} crops of {t["crop"]} pixels a step, Adam at {t["lr"]:g}, averaged weights;
-        each further lambda begins with the weights of the one before. Lambdas and sizes:
+        Training: {t["batch"]} crops of {t["crop"]} pixels a step, Adam at {t["lr"]:g}, averaged weights{chained}. Lambdas
+        and sizes:
         {"; ".join(_how(n, w) for n, w in record["weights"].items())}. Trained at {commits}.
     """
     versions = ", ".join(f"{name} ({v})" for name, v in record["versions"].items())
     failed = f" {len(record['failures'])} failures." if record["failures"] else ""
     made = f"""
-        At commit `{record["commit"]}` on {record["hardware"]["processor"]}, torch {record["libraries"]["torch"]}, {record["finished"][:10]}; {versions}.{failed} Generated from
+        At commit `{record["commit"]}` on {record["hardware"]["processor"]}, torch
+        {record["libraries"]["torch"]}, {record["finished"][:10]}; {versions}.{failed} Generated from
         `beside.json`.
     """
     parts += [wrapped(notes), wrapped(trained), [f"    {record['command']}"], wrapped(made)]
