@@ -92,8 +92,8 @@ def page(record: Mapping[str, Any]) -> str:
     t, several = record["train"], any(len(w["trained"]) > 1 for w in record["weights"].values())
     chained = "; each further lambda begins with the weights of the one before" if several else ""
     trained = f"""
-        Training: {t["batch"]} crops of {t["crop"]} pixels a step, Adam at {t["lr"]:g}, averaged weights{chained}. Lambdas
-        and sizes:
+        Training: {t["batch"]} crops of {t["crop"]} pixels a step, Adam at {t["lr"]:g}, averaged
+        weights{chained}. Lambdas and sizes:
         {"; ".join(_how(n, w) for n, w in record["weights"].items())}. Trained at {commits}.
     """
     versions = ", ".join(f"{name} ({v})" for name, v in record["versions"].items())
