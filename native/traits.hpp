@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <vector>
 
 namespace calotype::traits {
@@ -26,19 +28,14 @@ public:
     std::vector<Counts> counts(std::size_t side) const {
         const std::size_t columns = (w_ + side - 1) / side;
         std::vector<Counts> found((h_ + side - 1) / side * columns);
-        Lines lines(6 * (w_ + 4), nobody);
-        std::size_t read = 0;
         for (std::size_t top = 0; top < h_; top += side) {
             Counts* const row = &found[top / side * columns];
             const std::size_t bottom = std::min(top + side, h_);
-            for (std::size_t y = top; y < bottom; ++y) {
-                while (read < std::min(y + 3, h_)) pack(read++, lines);
-                for (std::size_t x = 0; x < w_; x += side) {
-                    const std::size_t n = std::min(side, w_ - x);
-                    row[x / side][0] += static_cast<std::int64_t>(n);
-                    row[x / side][1] += drawn(lines, y, x, n);
+            for (std::size_t y = top; y < bottom; ++y)
+                for (std::size_t x = 0; x < w_; ++x) {
+                    row[x / side][0] += 1;
+                    row[x / side][1] += drawn(y, x);
                 }
-            }
             if (std::none_of(row, row + columns, is_drawn)) continue;
             for (std::size_t y = top; y < bottom; ++y)
                 for (std::size_t x = 0; x < w_; ++x) {
@@ -72,32 +69,36 @@ private:
         return std::abs(a[0] - b[0]) >= jump || std::abs(a[1] - b[1]) >= jump || std::abs(a[2] - b[2]) >= jump;
     }
 
-    // Rows y - 2 to y + 2 as numbers, one for each pixel, row y in place y % 5; two of nobody's on either side of each, and
-    // a sixth row of them for rows beyond the picture.
-    using Lines = std::vector<std::uint32_t>;
-    static constexpr std::uint32_t nobody = 0xffffffff;
-
-    void pack(std::size_t y, Lines& lines) const {
-        std::uint32_t* const out = &lines[y % 5 * (w_ + 4) + 2];
-        for (std::size_t x = 0; x < w_; ++x) {
-            const std::uint8_t* const p = at(y * w_ + x);
-            out[x] = p[0] | p[1] << 8 | std::uint32_t{p[2]} << 16;
-        }
+    // The same as a pixel beside it or, in patterns, the next but one.
+    bool drawn(std::size_t y, std::size_t x) const {
+        const std::size_t i = y * w_ + x;
+#if !defined(CALOTYPE_KERNELS_APART)  // which is compiled for size
+        if (y >= 2 && y + 2 < h_ && x >= 2 && x + 2 < w_) return drawn_inside(i);
+#endif
+        for (std::size_t n = 1; n <= 2; ++n)
+            if ((x >= n && same(i, i - n)) || (x + n < w_ && same(i, i + n)) || (y >= n && same(i, i - n * w_)) ||
+                (y + n < h_ && same(i, i + n * w_)))
+                return true;
+        return false;
     }
 
-    // How many of n pixels are the same as one beside them or, in patterns, the next but one. Without branches, so that
-    // compilers make vectors of it.
-    std::int64_t drawn(const Lines& lines, std::size_t y, std::size_t x, std::size_t n) const {
-        const auto line = [&](std::size_t i) { return &lines[(i < h_ ? i % 5 : 5) * (w_ + 4) + 2 + x]; };  // -1: beyond, too
-        const std::uint32_t *const p = line(y), *const a = line(y - 2), *const b = line(y - 1), *const c = line(y + 1),
-                            *const d = line(y + 2);
-        std::uint32_t found = 0;
-        for (std::size_t i = 0; i < n; ++i) {
-            const std::uint32_t v = p[i];
-            found += (v == p[i - 2]) | (v == p[i - 1]) | (v == p[i + 1]) | (v == p[i + 2]) | (v == a[i]) | (v == b[i]) |
-                     (v == c[i]) | (v == d[i]);
-        }
-        return found;
+    // The same without branches, where there are pixels all around and one more: each is compared as the first three of
+    // four bytes.
+    bool drawn_inside(std::size_t i) const {
+        const auto number = [](const std::uint8_t* p) {
+            std::uint32_t x;
+            std::memcpy(&x, p, 4);
+            return x;
+        };
+        const std::uint8_t* const p = at(i);
+        const std::uint32_t v = number(p);
+        const auto same = [&](const std::uint8_t* q) {
+            const std::uint32_t x = number(q) ^ v;
+            return (std::endian::native == std::endian::big ? x >> 8 : x << 8) == 0;
+        };
+        const std::size_t row = 3 * w_;
+        return bool(same(p - 3) | same(p + 3) | same(p - 6) | same(p + 6) | same(p - row) | same(p + row) | same(p - 2 * row) |
+                    same(p + 2 * row));
     }
 
     // Where a colour ends at once: an equal pixel on one side and one far off on the other; and lines of one pixel.
