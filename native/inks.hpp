@@ -19,10 +19,10 @@ inline constexpr std::size_t most = 32;     // inks of a tile
 inline constexpr float contrast = 24;       // mean difference between an ink and what is beneath it, in levels
 inline constexpr float apart = 20;          // an ink and what is beneath, for a mixture of them to be told
 inline constexpr float seen = 0.3f;         // share of what is beneath, for it to be known from a mixture
-inline constexpr std::size_t block = 32;    // the layer is kept block by block ...
-inline constexpr double saves = 2;          // ... where the latents would take about so many times a simple guess
-inline constexpr std::size_t area = 128;               // ... in areas ...
-inline constexpr double alone = 0.12, beside = 0.03;  // ... of whose bits it saves so much, by itself or beside such a one
+inline constexpr std::size_t block = 128;   // the layer is kept in blocks where it takes less than it saves ...
+inline constexpr double alone = 0.12;       // ... and where that is such a share of all their bits,
+inline constexpr double beside = 0.03;      // or such a one beside a block with so many
+inline constexpr double saves = 2;          // the latents take about so many times the bits of a simple guess
 inline constexpr double least = 800;        // bits that a layer must promise to save ...
 inline constexpr double worthwhile = 0.015;  // ... and the share of all there are
 
@@ -36,12 +36,12 @@ using Colour = std::uint32_t;
 
 inline Colour colour_of(const std::uint8_t* p) { return Colour{p[0]} << 16 | Colour{p[1]} << 8 | p[2]; }
 
-// The inks of one part of a tile, its pixels [h][w][3]. worth: of a squared error of 1, in bits; steps: of a cover
+// The inks of a tile, pixels [h][w][3]. worth: of a squared error of 1, in bits; steps: of a cover
 class Finder {
 public:
-    Finder(std::vector<std::uint8_t> pixels, std::size_t h, std::size_t w, std::vector<Colour> inks, double worth,
+    Finder(const std::uint8_t* pixels, std::size_t h, std::size_t w, std::vector<Colour> inks, double worth,
            std::uint8_t steps)
-        : pixels_(std::move(pixels)), h_(h), w_(w), size_(h * w), worth_(worth), steps_(steps), inks_(std::move(inks)) {}
+        : pixels_(pixels), h_(h), w_(w), size_(h * w), worth_(worth), steps_(steps), inks_(std::move(inks)) {}
 
     bool find() {
         for (bool again = false;; again = true) {
@@ -200,7 +200,7 @@ private:
             }
         }
         fill(values, known, h_, w_);
-        below_ = pixels_;
+        below_.assign(pixels_, pixels_ + 3 * size_);
         for (std::size_t i = 0; i < size_; ++i)
             for (std::size_t c = 0; c < 3 && cells_[2 * i] > 0; ++c)
                 below_[3 * i + c] = static_cast<std::uint8_t>(std::lround(std::clamp(values[3 * i + c], 0.0f, 255.0f)));
@@ -213,7 +213,7 @@ private:
         const auto place = [&](std::size_t y, std::size_t x) { return y / block * columns + x / block; };
         for (std::size_t y = 0; y < h_; y += side)
             for (std::size_t x = 0; x < w_; x += side)
-                if (differs(y, x)) gain[place(y, x)] += saves * (guess(pixels_, y, x) - guess(below_, y, x));
+                if (differs(y, x)) gain[place(y, x)] += saves * (guess(pixels_, y, x) - guess(below_.data(), y, x));
         leave_photographs(gain, columns);
         const auto sum = [&] {
             double found = 0;
@@ -225,10 +225,7 @@ private:
         const auto stream = lossless::encode(copy.data(), {w_, h_, 2}, lossless::Way{0, true, 1}, lossless::Terms{});
         const std::vector<double> bits = lossless::places(stream.data(), stream.size(), {w_, h_, 2}, block);
         for (std::size_t k = 0; k < gain.size(); ++k) gain[k] -= bits[k];
-        double all = 0;
-        for (std::size_t y = 0; y < h_; y += 4 * side)  // a sixteenth of it tells
-            for (std::size_t x = 0; x < w_; x += 4 * side) all += 16 * saves * guess(pixels_, y, x);
-        if (sum() < std::max(least, worthwhile * all)) return false;
+        if (sum() < std::max(least, worthwhile * guess_all(0, 0, std::max(h_, w_), 4))) return false;
         std::vector<std::uint8_t> number(inks_.size(), none);
         std::vector<Colour> kept;
         for (std::size_t i = 0; i < size_; ++i) {
@@ -247,45 +244,42 @@ private:
         return true;
     }
 
-    // Highlights of photographs look like ink, too, but there is more beside them that takes bits: an area stays only if the
+    // Highlights of photographs look like ink, too, but there is more beside them that takes bits: a block stays only if the
     // layer saves a good part of all there is, or lies beside such a one.
     void leave_photographs(std::vector<double>& gain, std::size_t columns) const {
-        const std::size_t across = (w_ + area - 1) / area, down = (h_ + area - 1) / area;
-        std::vector<double> share(down * across);
-        const auto each = [&](std::size_t k, auto use) {
-            const std::size_t top = k / across * area, left = k % across * area;
-            for (std::size_t y = top; y < std::min(top + area, h_); y += block)
-                for (std::size_t x = left; x < std::min(left + area, w_); x += block) use(gain[y / block * columns + x / block]);
-        };
-        for (std::size_t k = 0; k < share.size(); ++k) {
-            double saved = 0, all = 1;
-            each(k, [&](double g) { saved += std::max(g, 0.0); });
-            if (saved == 0) continue;
-            const std::size_t top = k / across * area, left = k % across * area;
-            for (std::size_t y = top; y < std::min(top + area, h_); y += 2 * side)  // a quarter of it tells
-                for (std::size_t x = left; x < std::min(left + area, w_); x += 2 * side) all += 4 * saves * guess(pixels_, y, x);
-            share[k] = saved / all;
-        }
-        for (std::size_t k = 0; k < share.size(); ++k) {
+        std::vector<double> share(gain.size());
+        for (std::size_t k = 0; k < gain.size(); ++k)
+            if (gain[k] > 0) share[k] = gain[k] / (1 + guess_all(k / columns * block, k % columns * block, block, 2));
+        const std::size_t rows = gain.size() / columns;
+        for (std::size_t k = 0; k < gain.size(); ++k) {
             double around = share[k];
-            for (std::size_t y = k / across - (k >= across); y <= std::min(k / across + 1, down - 1); ++y)
-                for (std::size_t x = k % across - (k % across > 0); x <= std::min(k % across + 1, across - 1); ++x)
-                    around = std::max(around, share[y * across + x]);
-            if (share[k] < beside || around < alone) each(k, [](double& g) { g = 0; });
+            const std::size_t i = k / columns, j = k % columns;
+            for (std::size_t y = i - (i > 0); y <= std::min(i + 1, rows - 1); ++y)
+                for (std::size_t x = j - (j > 0); x <= std::min(j + 1, columns - 1); ++x)
+                    around = std::max(around, share[y * columns + x]);
+            if (share[k] < beside || around < alone) gain[k] = 0;
         }
+    }
+
+    // Bits that a square of pixels, or what there is of it, may take: every `apart`-th 8 x 8 of a row or column tells.
+    double guess_all(std::size_t top, std::size_t left, std::size_t size, std::size_t apart) const {
+        double bits = 0;
+        for (std::size_t y = top; y < std::min(top + size, h_); y += apart * side)
+            for (std::size_t x = left; x < std::min(left + size, w_); x += apart * side) bits += guess(pixels_, y, x);
+        return saves * static_cast<double>(apart * apart) * bits;
     }
 
     bool differs(std::size_t top, std::size_t left) const {
         for (std::size_t y = top; y < std::min(top + side, h_); ++y) {
             const std::size_t from = 3 * (y * w_ + left), to = 3 * (y * w_ + std::min(left + side, w_));
-            if (!std::equal(&pixels_[from], pixels_.data() + to, &below_[from])) return true;
+            if (!std::equal(pixels_ + from, pixels_ + to, &below_[from])) return true;
         }
         return false;
     }
 
     // Bits that a square of 8 x 8 pixels may take in a transform coder at the worth of an error: at that worth, an error of
     // 1 / (2 ln 2 worth) is what a coefficient has. Beyond the tile its edge is repeated.
-    double guess(const std::vector<std::uint8_t>& pixels, std::size_t top, std::size_t left) const {
+    double guess(const std::uint8_t* pixels, std::size_t top, std::size_t left) const {
         static const Square basis = cosines();
         const double small = 2 * std::log(2.0) * worth_;
         double bits = 0;
@@ -294,7 +288,7 @@ private:
             Square values{}, half{};
             for (std::size_t y = 0; y < side; ++y)
                 for (std::size_t x = 0; x < side; ++x) {
-                    const std::uint8_t* const p = &pixels[3 * (std::min(top + y, h_ - 1) * w_ + std::min(left + x, w_ - 1))];
+                    const std::uint8_t* const p = pixels + 3 * (std::min(top + y, h_ - 1) * w_ + std::min(left + x, w_ - 1));
                     values[y][x] = part[0] * p[0] + part[1] * p[1] + part[2] * p[2];
                 }
             for (std::size_t k = 0; k < side; ++k)
@@ -321,7 +315,7 @@ private:
         return found;
     }
 
-    std::vector<std::uint8_t> pixels_;
+    const std::uint8_t* pixels_;
     std::size_t h_, w_, size_;
     double worth_;
     std::uint8_t steps_;
@@ -332,13 +326,11 @@ private:
 
 // What lies over a tile, pixels [h][w][3], three equal values each of a grey picture.
 inline std::optional<Found> find(const std::uint8_t* pixels, std::size_t h, std::size_t w, bool grey, double worth) {
-    const std::size_t across = (w + area - 1) / area;
     std::unordered_map<Colour, std::size_t> counts;
-    std::vector<std::size_t> inked((h + area - 1) / area * across);
     const traits::Picture picture(pixels, h, w);
     for (std::size_t y = 0; y < h; ++y)
         for (std::size_t x = 0; x < w; ++x)
-            if (picture.ink(y, x)) ++counts[colour_of(pixels + 3 * (y * w + x))], ++inked[y / area * across + x / area];
+            if (picture.ink(y, x)) ++counts[colour_of(pixels + 3 * (y * w + x))];
     std::vector<std::pair<std::size_t, Colour>> often;
     for (const auto& [c, n] : counts)
         if (n >= fewest) often.emplace_back(n, c);
@@ -347,32 +339,16 @@ inline std::optional<Found> find(const std::uint8_t* pixels, std::size_t h, std:
     std::vector<Colour> inks;
     for (const auto& [n, c] : often) inks.push_back(c);
 
-    Box box{w, h, 0, 0};  // of the areas that have some, and of half an area around
-    for (std::size_t k = 0; k < inked.size(); ++k) {
-        if (inked[k] < fewest) continue;
-        const std::size_t left = k % across * area, top = k / across * area;
-        box = {std::min(box.left, left), std::min(box.top, top), std::max(box.right, std::min(left + area, w)),
-               std::max(box.bottom, std::min(top + area, h))};
-    }
-    if (inks.empty() || box.empty()) return {};
-    box = box.grown(area / 2, {0, 0, w, h});
-    std::vector<std::uint8_t> part(3 * box.width() * box.height());
-    for (std::size_t y = 0; y < box.height(); ++y)
-        std::copy_n(pixels + 3 * ((box.top + y) * w + box.left), 3 * box.width(), &part[3 * y * box.width()]);
+    if (inks.empty()) return {};
     const std::uint8_t steps = worth < 0.0035 ? 3 : worth < 0.024 ? 6 : 12;  // best for letters of 18 pixels
-    Finder finder(std::move(part), box.height(), box.width(), std::move(inks), worth, steps);
+    Finder finder(pixels, h, w, std::move(inks), worth, steps);
     if (!finder.find()) return {};
 
-    Found found{{steps, static_cast<std::uint8_t>(finder.inks().size() - 1)}, {pixels, pixels + 3 * h * w}};
+    Found found{{steps, static_cast<std::uint8_t>(finder.inks().size() - 1)}, finder.beneath()};
     for (const Colour ink : finder.inks())
         for (const int shift : {16, 8, 0})
             if (!grey || shift == 0) found.part.push_back(static_cast<std::uint8_t>(ink >> shift));
-    std::vector<std::uint8_t> cells(2 * h * w);
-    for (std::size_t y = 0; y < box.height(); ++y) {
-        const std::size_t to = (box.top + y) * w + box.left, from = y * box.width();
-        std::copy_n(&finder.cells()[2 * from], 2 * box.width(), &cells[2 * to]);
-        std::copy_n(&finder.beneath()[3 * from], 3 * box.width(), &found.beneath[3 * to]);
-    }
+    std::vector<std::uint8_t> cells = finder.cells();
     const std::vector<std::uint8_t> stream = lossless::encode(cells.data(), {w, h, 2}, lossless::Terms{});
     found.part.insert(found.part.end(), stream.begin(), stream.end());
     return found;

@@ -192,7 +192,7 @@ class Approach(Mixture):
             as_latents = self._as_latents(networks, tile)
             found = self._forms(tile, lowest, as_latents[0] + lowest * as_latents[1])
             with lock:
-                forms[tile], latents[tile] = found, as_latents
+                forms[tile], latents[tile] = found, as_latents[:2]
 
         for _ in self.analysis.pool.map(look, self.suspects):
             pass

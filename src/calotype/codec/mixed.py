@@ -58,9 +58,9 @@ def suited(usual: Mixture, level: int, finer: Callable[[], Mixture]) -> Mixture:
     networks = Networks(analysis.pack, analysis.pack.level(level), analysis.threads)
     if found.all() and len(usual.decide(networks)) == tile_count(analysis.header):
         return usual
+    usual_gain = usual.gain(networks) if usual.inked else 0.0
     other = finer()
-    other.decide(networks)
-    return other if other.gain(level) > PRICE * found.size else usual
+    return other if other.gain(networks) - usual_gain > PRICE * found.size else usual
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,9 @@ class Stored:
 
 @dataclass
 class Decision:
-    """At one level: the tiles that are pixels, the bits that this saves, whether drawings are blurred."""
+    """At one level: the tiles that are pixels, the bits that these and layers save, whether drawings are
+    blurred.
+    """
 
     stored: dict[int, Stored]
     gain: float = 0.0
@@ -124,9 +126,15 @@ class Mixture:
         """What the tiles that were tried without loss take so, at least: trials end beyond a limit."""
         return sum(len(exact.data) if exact else most / 8 for most, exact in self._exact.values())
 
-    def gain(self, level: int) -> float:
-        """Bits, and errors in bits, that pixels save at a level that was decided."""
-        return self._decisions[level].gain
+    @property
+    def inked(self) -> bool:
+        """Whether something may lie over latents."""
+        return bool(self._cover.tiles)
+
+    def gain(self, networks: Networks) -> float:
+        """Bits, and errors in bits, that pixels and layers save at the level of ``networks``."""
+        self.decide(networks)
+        return self._decisions[networks.level.number].gain
 
     def note(self, level: int) -> str | None:
         """A sentence when drawings in the picture, text perhaps, are far from what they were at a level."""
@@ -152,7 +160,7 @@ class Mixture:
         self._forget()
 
         def best(tile: int) -> None:
-            bits, error = self._as_latents(networks, tile)
+            bits, error, saved = self._as_latents(networks, tile)
             cost = bits + worth_of_error * error
             free, found = self._held is None, None
             if tile not in suspects:
@@ -164,6 +172,7 @@ class Mixture:
             left = cost - _cost(found, worth_of_error) if found else 0.0
             box = tile_box(self.analysis.header, tile)
             with lock:
+                decision.gain += saved
                 if found and (left > 0 or not free):
                     decision.stored[tile] = found
                     decision.gain += left
@@ -203,8 +212,10 @@ class Mixture:
         near = stored(original, exact, worth=CARE * worth_of_error)
         return near if near and len(near.data) < len(exact.data) else exact
 
-    def _as_latents(self, networks: Networks, tile: int) -> tuple[int, float]:
-        """Bits and squared error of a tile as latents, looked at alone, with a layer if that is better."""
+    def _as_latents(self, networks: Networks, tile: int) -> tuple[int, float, float]:
+        """Bits and squared error of a tile as latents, looked at alone, with a layer if that is better; and
+        what the layer saves, in bits with errors.
+        """
         key = networks.level.number, tile
         plain = self.choice.integers(networks, tile, self.analysis.kept[tile])
         self._coded[key] = plain
@@ -212,11 +223,12 @@ class Mixture:
         if tile in self._cover.found:
             part, worth_of_error = self._cover.found[tile], self._worths.at(networks.level.number)
             coded = self._cover.integers(networks, tile)
-            more, less = self._judge(networks, tile, coded, part)
-            if more + worth_of_error * less < bits + worth_of_error * error:
+            with_layer = self._judge(networks, tile, coded, part)
+            saved = bits + worth_of_error * error - with_layer[0] - worth_of_error * with_layer[1]
+            if saved > 0:
                 self._coded[key], self._layers[key] = coded, part
-                return more, less
-        return bits, error
+                return *with_layer, saved
+        return bits, error, 0.0
 
     def _judge(
         self, networks: Networks, tile: int, coded: Latents, part: bytes | None = None
