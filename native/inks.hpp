@@ -14,16 +14,16 @@
 
 namespace calotype::inks {
 
-inline constexpr std::size_t fewest = 24;   // pixels of an ink that are in runs and at an edge
-inline constexpr std::size_t most = 32;     // inks of a tile
-inline constexpr float contrast = 24;       // mean difference between an ink and what is beneath it, in levels
-inline constexpr float apart = 20;          // an ink and what is beneath, for a mixture of them to be told
-inline constexpr float seen = 0.3f;         // share of what is beneath, for it to be known from a mixture
-inline constexpr std::size_t block = 128;   // the layer is kept in blocks where it takes less than it saves ...
-inline constexpr double alone = 0.12;       // ... and where that is such a share of all their bits,
-inline constexpr double beside = 0.03;      // or such a one beside a block with so many
-inline constexpr double saves = 2;          // the latents take about so many times the bits of a simple guess
-inline constexpr double least = 800;        // bits that a layer must promise to save ...
+inline constexpr std::size_t fewest = 24;    // pixels of an ink that are in runs and at an edge
+inline constexpr std::size_t most = 32;      // inks of a tile
+inline constexpr float contrast = 24;        // mean difference between an ink and what is beneath it, in levels
+inline constexpr float apart = 20;           // an ink and what is beneath, for a mixture of them to be told
+inline constexpr float seen = 0.3f;          // share of what is beneath, for it to be known from a mixture
+inline constexpr std::size_t block = 128;    // the layer is kept in blocks where it takes less than it saves ...
+inline constexpr double alone = 0.12;        // ... and where that is such a share of all their bits,
+inline constexpr double beside = 0.03;       // or such a one beside a block with so many
+inline constexpr double saves = 2;           // the latents take about so many times the bits of a simple guess
+inline constexpr double least = 800;         // bits that a layer must promise to save ...
 inline constexpr double worthwhile = 0.015;  // ... and the share of all there are
 
 // A layer, and the tile without it.
