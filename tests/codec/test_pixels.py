@@ -159,7 +159,7 @@ def render(height: int, width: int, seed: int) -> np.ndarray:
 
 @pytest.mark.parametrize("grey", [False, True])
 @pytest.mark.parametrize("make", [shades, render])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_drawings_lead_up_to_it_too(make: Callable[..., np.ndarray], seed: int, grey: bool) -> None:
     """The more an error is worth the more bytes and the fewer errors; never more bytes than without loss."""
     pixels = make(150, 200, seed)
