@@ -5,7 +5,7 @@ import { checkSize } from "./decoder/encode.js";
 import { describe } from "./facts.js";
 import { Making } from "./making.js";
 import { Picture, bytesText } from "./picture.js";
-import { rival } from "./rival.js";
+import { avif, rival } from "./rival.js";
 import { Stage, alike } from "./stage.js";
 
 const $ = (id) => document.getElementById(id);
@@ -95,22 +95,35 @@ function encode() {
   }
   show(making.picture, original);
   $("quality").focus();
+  avif().then((way) => ($("avif").hidden = way === ""));
 }
+
+let compared = null; // what another codec tries: a text, and what ends it
 
 /** Shows another codec's file of the original, of the size that the made one has, beside it. */
 async function compare(kind) {
-  const { original, picture } = making;
+  const { original, picture } = making, ends = new AbortController(), { signal } = ends;
   if (picture?.state !== "done") return;
+  compared?.ends.abort(new DOMException("another one is wanted", "AbortError"));
+  const mine = (compared = { ends, text: kind });
+  const onTry = (quality) => {
+    mine.text = `${kind} of ${bytesText(picture.size)}: trying quality ${quality}`;
+    update();
+  };
   try {
-    const file = await rival(making.pixels, kind, picture.size, original.name);
-    if (picture !== making.picture) return; // another photograph meanwhile
+    const file = await rival(making.pixels, kind, picture.size, original.name, { signal, onTry });
+    signal.throwIfAborted();
+    compared = null;
     if (!file) return complain(`${original.name}: the smallest ${kind} is larger than ${bytesText(picture.size)}`);
     const other = new Picture(file, file.name, pool, changed);
-    other.rival = true;
+    other.rival = original;
     pictures.push(other);
     show(picture, other);
   } catch (error) {
-    complain(`${original.name}: ${error.message}`);
+    if (!signal.aborted) complain(`${original.name}: ${error.message}`);
+  } finally {
+    if (compared === mine) compared = null;
+    update();
   }
 }
 
@@ -156,12 +169,14 @@ function update() {
   $("encode").title = why || "Make a .calo file of the picture (e)";
   $("cannot").textContent = why;
   $("cannot").hidden = why === "";
-  $("jpeg").disabled = $("webp").disabled = making.picture?.state !== "done";
+  if (compared && (making.picture?.state !== "done" || !both.includes(making.picture)))
+    compared.ends.abort(new DOMException("it is of another size now", "AbortError"));
+  for (const id of ["jpeg", "webp", "avif"]) $(id).disabled = making.picture?.state !== "done";
   $("making").hidden = !both.includes(making.picture);
   const busy = well.filter((p) => p.state !== "done");
   $("progress").hidden = busy.length === 0;
   $("progress").value = fetching?.total ? fetching.done / fetching.total : busy.length ? busy.reduce((sum, p) => sum + p.share, 0) / busy.length : 0;
-  $("status").textContent = [...both.map(line), ...difference(able)].join("   |   ");
+  $("status").textContent = [...both.map(line), ...difference(able), ...(compared ? [compared.text] : [])].join("   |   ");
   list(both);
   const failed = both.filter((p) => p.state === "failed");
   if (failed.some((p) => !p.told)) {
@@ -201,6 +216,7 @@ function line(picture) {
   const known = picture.size > 0 && picture.state !== "encoding"; // what is shown then is of another quality
   if (known) facts.push(bytesText(picture.size));
   if (known && picture.width > 0) facts.push(`${picture.bpp.toFixed(2)} bpp`);
+  if (known && picture.rival && picture.rival === making.original && making.picture.state === "done") facts.push(beside(picture.size / making.picture.size));
   const share = `${Math.round(100 * picture.share)} %`;
   const states = { waiting: "reading", encoding: `encoding ${share}`, preview: "preview", parts: share, failed: "cannot be shown" };
   const waits = fetching && ["waiting", "encoding", "preview"].includes(picture.state) && (picture.begun || picture.made);
@@ -209,6 +225,12 @@ function line(picture) {
   else if (picture.note) facts.push(picture.note);
   else if (picture.calo && !picture.made) facts.push(`decoded in ${picture.seconds.toFixed(1)} s`);
   return facts.join(" · ");
+}
+
+/** How large a file is beside the one that is made here. */
+function beside(share) {
+  const percents = 100 * Math.abs(share - 1);
+  return percents < 0.5 ? "the same size" : `${percents.toFixed(percents < 10 ? 1 : 0)} % ${share < 1 ? "smaller" : "larger"}`;
 }
 
 let damaged = []; // pictures of which something may be left
@@ -263,6 +285,7 @@ const actions = {
   encode,
   jpeg: () => compare("JPEG"),
   webp: () => compare("WebP"),
+  avif: () => compare("AVIF"),
   tiles: () => toggle("tiles"),
   bits: () => $("bits").hidden || toggle("bits"),
   facts: () => toggle("facts"),

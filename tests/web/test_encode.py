@@ -10,16 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.golden import scene
-from tests.web.conftest import Site, calo, decoded, drop, shown, wait
+from tests.web.conftest import Site, calo, decoded, drop, png, shown, wait
 
 import calotype
 from calotype.codec.metrics import psnr
-
-
-def png(pixels: np.ndarray, **options: Any) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG", **options)
-    return file.getvalue()
 
 
 def made(page: Any) -> str:
@@ -163,27 +157,6 @@ def test_a_phone_held_sideways_shows_the_picture(photo_page: Any) -> None:
     for name in ("#quality", "#savecalo", "#tiles"):  # all can be reached
         photo_page.locator(name).scroll_into_view_if_needed()
         assert photo_page.locator(name).is_visible()
-
-
-def test_other_codecs_of_the_same_size_stand_beside_the_file(photo_page: Any) -> None:
-    photo_page.focus("#quality")
-    photo_page.keyboard.press("End")  # no loss: more than the least that JPEG takes
-    _, data = saved(photo_page)
-    for button, kind in (("#jpeg", "JPEG"), ("#webp", "WebP")):
-        photo_page.click(button)
-        photo_page.locator("#right option:checked", has_text=kind).wait_for(state="attached")
-        wait(photo_page, "done", "right")
-        other = photo_page.inner_text("#status").split("|")[1]
-        size, unit = other.split(" · ")[2].split()
-        assert 0 < float(size) * {"bytes": 1, "kB": 1000}[unit] <= len(data) + 50  # it is told to 0.1 kB
-        assert photo_page.inner_text("#nameleft") == "a photo.calo"
-    assert photo_page.locator("#right option").count() == 5  # nothing, original, file, two more
-    photo_page.focus("#quality")
-    photo_page.keyboard.press("Home")
-    made(photo_page)
-    photo_page.click("#jpeg")
-    photo_page.wait_for_selector("#trouble")
-    assert "the smallest JPEG is larger than" in photo_page.inner_text("#message")
 
 
 def test_a_large_picture_gives_up_what_is_not_wanted(site: Site, page: Any) -> None:

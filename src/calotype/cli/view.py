@@ -18,10 +18,14 @@ examples:
   calotype view --copy-to public           the page itself, with its packs, for any web server
 
 The page is served on 127.0.0.1, to this machine alone, under an address that cannot be guessed, and nothing
-but the files that are named. It ends when the page is closed, or with Ctrl-C.
+but the files that are named. To compare with, AVIF files are made of what the page sends. It ends when the
+page is closed, or with Ctrl-C.
 """
 PAGE = ("*.html", "*.css", "*.js", "*.svg", "decoder/*.js", "decoder/*.wasm")
 """The page's files; decoder/packs.json, which says where packs are, is made anew in each place."""
+
+MOST = 4 << 24
+"""Bytes of a picture that is sent to be made an AVIF file: as many pixels as the page encodes."""
 
 
 def main(arguments: list[str]) -> int:
@@ -53,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
 def _view(given: argparse.Namespace) -> int:
     import webbrowser
 
+    from calotype.cli import rivals
     from calotype.cli.serving import Server
     from calotype.codec import library, manifest
 
@@ -77,7 +82,11 @@ def _view(given: argparse.Namespace) -> int:
             server.add(f"files/{number}/{Path(path).name}", Path(path))
             for number, path in enumerate(given.paths)
         ]
-        address = server.root + "?" + urlencode([("src", source) for source in sources] + [("alive", "1")])
+        more = [("alive", "1")]
+        if "AVIF" in rivals.names():
+            server.take("avif", "image/avif", MOST, _avif)
+            more.append(("avif", "1"))
+        address = server.root + "?" + urlencode([("src", source) for source in sources] + more)
         try:
             print(f"{address}\nCtrl-C ends it", flush=True)
             if not given.no_browser:
@@ -86,6 +95,14 @@ def _view(given: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             print()
     return 0
+
+
+def _avif(query: dict[str, str], rgba: bytes) -> bytes:
+    """Raises ValueError for what is no picture."""
+    from calotype.cli import rivals
+
+    width, height, quality = (int(query.get(name, "")) for name in ("width", "height", "quality"))
+    return rivals.avif(rgba, width, height, quality)
 
 
 def home() -> Path:
