@@ -140,11 +140,13 @@ class _Handler(BaseHTTPRequestHandler):
     def _name(self) -> str | None:
         """What is asked for under the secret folder; None if it was refused."""
         if self.headers.get("Host") not in self._own():
-            return self._refuse(HTTPStatus.FORBIDDEN)
+            self._refuse(HTTPStatus.FORBIDDEN)
+            return None
         path = unquote(urlsplit(self.path).path, errors="surrogateescape")
         _, token, name = [*path.split("/", 2), "", ""][:3]
         if not secrets.compare_digest(token.encode(errors="surrogateescape"), self.server.token.encode()):
-            return self._refuse(HTTPStatus.NOT_FOUND)
+            self._refuse(HTTPStatus.NOT_FOUND)
+            return None
         return name
 
     def _answer(self, body: bool) -> None:
