@@ -4,7 +4,9 @@
 #endif
 #include "guarded.hpp"
 #include "picture.hpp"
-#if !defined(__EMSCRIPTEN__)  // a web page has no folders
+#if defined(__EMSCRIPTEN__)
+#include "bits.hpp"
+#else  // a web page has no folders
 #include "folder.hpp"
 #endif
 
@@ -171,3 +173,17 @@ calotype_status calotype_decode(const calotype_file* file, const calotype_pack* 
         return CALOTYPE_OK;
     });
 }
+
+#if defined(__EMSCRIPTEN__)
+// Bits of each place of 16 x 16 pixels of a tile, row after row, for the page's map; count: how many there is room for.
+extern "C" calotype_status calotype_bits(const calotype_file* file, const calotype_pack* pack, std::uint32_t tile,
+                                         float* bits, std::uint32_t count) {
+    return guarded([&] {
+        need(tile < file->file.tiles.size(), "the file has no such tile");
+        const Box box = file->file.header.box(tile).over(16);
+        need(box.width() * box.height() <= count, "the memory for the bits is too small");
+        bits::of_tile(file->file, pack != nullptr ? &pack->pack : nullptr, tile, bits);
+        return CALOTYPE_OK;
+    });
+}
+#endif

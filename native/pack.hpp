@@ -96,6 +96,10 @@ public:
         if (!low) walk.high();
     }
 
+    // The tables of hyper-latents and residuals.
+    const rans::Tables& z_laws() const { return *z_laws_; }
+    const rans::Tables& r_laws() const { return *r_laws_; }
+
 private:
     friend class EncoderPack;  // which reads what is an encoder's own of the manifest and the tables
 

@@ -155,7 +155,7 @@ function update() {
   stage.show(able[0] ?? null, able[1] ?? null);
   $("stage").classList.toggle("seen", able.some((p) => p.described?.info.alpha));
   $("swap").disabled = !right;
-  legend(able.filter((p) => p.tiles.length > 1));
+  legend(able.filter((p) => p.calo));
   $("save").disabled = !left?.calo || left.state !== "done" || left.note !== "" || saving;
   for (const [side, picture] of [["left", left], ["right", right]]) {
     $("stage").dataset[side] = picture?.state ?? "";
@@ -185,14 +185,17 @@ function update() {
   }
 }
 
-/** Says what the colours of tiles mean; a picture of one tile has but one. */
+/** Says what the colours mean: those of places, or of tiles as long as places are not counted. */
 function legend(some) {
   $("bits").hidden = some.length === 0;
+  if (stage.overlays.bits) some.forEach((p) => p.count());
+  some = some.filter((p) => p.places || p.tiles.length > 1);
   $("legend").hidden = some.length === 0 || !stage.overlays.bits;
   stage.mostBits = Math.max(...some.map((p) => p.mostBits)); // one scale, so that two pictures compare
   const sizes = some.flatMap((p) => p.tiles.map(({ bytes }) => bytes)).sort((a, b) => a - b);
-  $("sizes").textContent = `Bytes of each tile: ${bytesText(sizes[0] ?? 0)} to ${bytesText(sizes.at(-1) ?? 0)}`;
-  $("most").textContent = `${stage.mostBits.toFixed(2)} bits per pixel`;
+  const last = sizes.length > 1 ? ` to ${bytesText(sizes.at(-1))}` : "";
+  $("sizes").textContent = `Bytes of each tile: ${bytesText(sizes[0] ?? 0)}${last}`;
+  $("most").textContent = `${stage.mostBits.toFixed(2)} bits per pixel${some.some((p) => p.places) ? " or more" : ""}`;
 }
 
 let listed = ""; // what the facts are of

@@ -196,19 +196,45 @@ export class Stage {
       if (picture.alpha) ctx.clearRect(...at);
       ctx.drawImage(part.bitmap, ...at);
     }
-    const bits = this.overlays.bits && picture.tiles.length > 1; // one tile would be one colour
+    if (this.overlays.bits && picture.places) this.#map(picture, whole, place);
+    const bits = this.overlays.bits && (picture.places !== null || picture.tiles.length > 1); // one tile would be one colour
     if (this.overlays.tiles || bits)
       for (const tile of picture.tiles) {
         const at = place(tile);
-        if (inside(at)) this.#tile(tile, at, bits);
+        if (inside(at)) this.#tile(tile, at, bits, picture.places === null);
       }
   }
 
-  #tile(tile, [x, y, w, h], bits) {
+  /** Colours where bits went, on what is there of the picture. */
+  #map({ places }, whole, place) {
+    if (places.most !== this.mostBits) {
+      places.canvas = new OffscreenCanvas(places.columns, places.rows);
+      const small = places.canvas.getContext("2d");
+      places.data.forEach((bits, k) => {
+        small.fillStyle = this.#colour(bits);
+        small.fillRect(k % places.columns, Math.floor(k / places.columns), 1, 1);
+      });
+      places.most = this.mostBits;
+    }
+    const ctx = this.#ctx;
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(...whole);
+    ctx.clip();
+    ctx.imageSmoothingEnabled = false;
+    ctx.drawImage(places.canvas, ...place(places));
+    ctx.restore();
+  }
+
+  #colour(bits) {
+    const share = Math.min(1, bits / Math.max(this.mostBits, 1e-9));
+    return `hsl(${240 - 240 * share} 90% 50% / 45%)`; // blue for few, red for many
+  }
+
+  #tile(tile, [x, y, w, h], bits, filled) {
     const ctx = this.#ctx, unit = devicePixelRatio;
-    if (bits) {
-      const share = tile.bpp / Math.max(this.mostBits, 1e-9);
-      ctx.fillStyle = `hsl(${240 - 240 * share} 90% 50% / 45%)`; // blue for few, red for many
+    if (bits && filled) {
+      ctx.fillStyle = this.#colour(tile.bpp);
       ctx.fillRect(x, y, w, h);
     }
     ctx.lineWidth = unit;

@@ -17,6 +17,7 @@ from tests.golden import scene
 
 import calotype
 from calotype.api import to_picture
+from calotype.codec.bits import count
 from calotype.codec.encoder import encode
 
 ROOT = Path(__file__).parents[2]
@@ -89,9 +90,17 @@ def compare(wasm: Path, files: dict[str, Path], folder: Path) -> None:
         assert found["preview"]["sha256"] == sha256(small), name
         assert found["limit"]["error"] == "limit"
         if name == "hurt":
+            assert found["bits"] == "format"
+            whole = count(files["tiles"].read_bytes(), pack=TINY).of("all")
+            whole[:4, 4:8] = 0  # the second tile is damaged
+            np.testing.assert_allclose(np.reshape(found["keptBits"], whole.shape), whole, rtol=1e-5)
             assert found["whole"]["error"] == found["region"]["error"] == found["info"] == "format"
             continue
         assert found["whole"]["sha256"] == sha256(kept), name
+        told = count(data, pack=TINY).of("all")
+        assert (found["bits"]["height"], found["bits"]["width"]) == told.shape
+        np.testing.assert_allclose(np.reshape(found["bits"]["data"], told.shape), told, rtol=1e-5)
+        assert found["bits"]["data"] == found["keptBits"]
         assert found["region"]["sha256"] == sha256(kept.crop((3, 5, 40, 30))), name
         assert found["info"]["packId"] == calotype.probe(data)["pack_id"]
         assert found["lost"].get("error") == ("pack" if name != "flat" else None)

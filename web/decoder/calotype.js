@@ -4,7 +4,7 @@ import { CalotypeError, Packs, manifestOf, readUrl, start } from "./library.js";
 
 export { CalotypeError };
 
-const DAMAGED = 6;
+const FORMAT = 1, DAMAGED = 6, PLACE = 16; // two of calotype_status, and the side of a place in pixels
 const FILES = ["tables.safetensors", "networks.safetensors"]; // of a pack, beside its manifest
 
 /** Makes a decoder; see calotype.d.ts for the options. */
@@ -54,6 +54,28 @@ class Decoder {
   async develop(bytes, onPart, options = {}) {
     const { width, height, damaged } = await this.#decode(bytes, { ...options, preview: false }, onPart);
     return { width, height, damaged };
+  }
+
+  /** What each place of 16 x 16 pixels took of the file, in bits; see calotype.d.ts. */
+  async bits(bytes, options = {}) {
+    const { packId, needsPack } = this.info(bytes, options);
+    const pack = needsPack ? await this.#pack(packId) : 0;
+    return this.#file(bytes, options, (file, info) => {
+      const [width, height] = [info.width, info.height].map((n) => Math.ceil(n / PLACE)), side = info.tile / PLACE;
+      const data = new Float32Array(width * height), across = Math.ceil(width / side), count = across * Math.ceil(height / side);
+      for (let tile = 0; tile < count; ++tile) {
+        const left = (tile % across) * side, top = Math.floor(tile / across) * side;
+        const w = Math.min(side, width - left), h = Math.min(side, height - top);
+        this.#with(4 * w * h, (place) => {
+          const status = this.#library.c.calotype_bits(file, pack, tile, place, w * h);
+          if (status === FORMAT && options.keepDamaged) return; // nothing is known of it
+          this.#library.check(status);
+          const found = new Float32Array(this.#library.bytes.buffer, place, w * h);
+          for (let row = 0; row < h; ++row) data.set(found.subarray(row * w, (row + 1) * w), (top + row) * width + left);
+        });
+      }
+      return { width, height, data };
+    });
   }
 
   async #decode(bytes, options, onPart) {
