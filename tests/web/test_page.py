@@ -52,7 +52,7 @@ def test_a_dropped_file_shows_the_pixels_of_the_native_decoder(site: Site, page:
 @pytest.mark.parametrize("how", [1, 6])
 @pytest.mark.parametrize("tile", [64, 256])
 def test_the_map_of_bits_is_that_of_probe(site: Site, page: Any, how: int, tile: int) -> None:
-    """Its colours, in a picture with a flat and a busy part, turned as its EXIF data say; of one tile, too."""
+    """Its colours, in a picture with a flat and a busy part, turned as EXIF data say; of one tile, too."""
     image = np.full((120, 184, 3), 200, np.uint8)
     image[20:120, 10:100] = scene(100, 90, 3)
     exif = Image.Exif()
