@@ -69,6 +69,15 @@ Canvas canvas_of(const calotype_file& file, const calotype_request& request, voi
     return canvas;
 }
 
+calotype_pack* open(const void* manifest, std::size_t manifest_size, const void* tables, std::size_t tables_size,
+                    const void* networks, std::size_t networks_size, Pack::Trust trust) {
+    const auto bytes = [](const void* data, std::size_t size) {
+        return Bytes{static_cast<const std::uint8_t*>(data), size};
+    };
+    return new calotype_pack{
+        Pack(bytes(manifest, manifest_size), bytes(tables, tables_size), bytes(networks, networks_size), trust)};
+}
+
 }  // namespace
 
 int calotype_version(void) { return CALOTYPE_VERSION; }
@@ -94,11 +103,7 @@ calotype_status calotype_open_pack_bytes(const void* manifest, size_t manifest_s
         need(manifest != nullptr && tables != nullptr && networks != nullptr && pack != nullptr,
              "no argument may be null");
         *pack = nullptr;
-        const auto bytes = [](const void* data, std::size_t size) {
-            return Bytes{static_cast<const std::uint8_t*>(data), size};
-        };
-        *pack = new calotype_pack{
-            Pack(bytes(manifest, manifest_size), bytes(tables, tables_size), bytes(networks, networks_size))};
+        *pack = open(manifest, manifest_size, tables, tables_size, networks, networks_size, Pack::Trust::none);
         return CALOTYPE_OK;
     });
 }
@@ -175,6 +180,16 @@ calotype_status calotype_decode(const calotype_file* file, const calotype_pack* 
 }
 
 #if defined(__EMSCRIPTEN__)
+// A pack for previews alone, before all of it is there: its networks are preview.safetensors, which src/calotype/cli/view.py makes.
+extern "C" calotype_status calotype_open_preview(const void* manifest, size_t manifest_size, const void* tables,
+                                                 size_t tables_size, const void* networks, size_t networks_size,
+                                                 calotype_pack** pack) {
+    return guarded([&] {
+        *pack = open(manifest, manifest_size, tables, tables_size, networks, networks_size, Pack::Trust::part);
+        return CALOTYPE_OK;
+    });
+}
+
 // Bits of each place of 16 x 16 pixels of a tile, row after row, for the page's map; count: how many there is room for.
 extern "C" calotype_status calotype_bits(const calotype_file* file, const calotype_pack* pack, std::uint32_t tile,
                                          float* bits, std::uint32_t count) {

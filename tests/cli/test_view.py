@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
+import hashlib
 import http.client
 import io
 import json
@@ -191,6 +193,10 @@ def test_the_page_for_any_web_server(tmp_path: Path, capsys: pytest.CaptureFixtu
         for name in re.findall(r'from "(\.[^"]+)"', script.read_text("utf-8")):
             assert (script.parent / name).is_file(), f"{script.name}: {name}"
     assert len(list(target.rglob("encoder.safetensors*"))) == 2
+    for manifest in target.rglob("manifest.json"):
+        fields, part = json.loads(manifest.read_text("utf-8")), manifest.with_name("preview.safetensors.gz")
+        assert hashlib.sha256(gzip.decompress(part.read_bytes())).hexdigest() == fields["preview"]
+        assert part.stat().st_size < manifest.with_name("networks.safetensors.gz").stat().st_size / 5
     capsys.readouterr()
     assert main(["view", "--copy-to", str(target)]) == 1
     assert "is not empty" in capsys.readouterr().err

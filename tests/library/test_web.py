@@ -17,6 +17,7 @@ from tests.golden import scene
 
 import calotype
 from calotype.api import to_picture
+from calotype.cli import view
 from calotype.codec.bits import count
 from calotype.codec.encoder import encode
 
@@ -111,6 +112,39 @@ def test_the_module_that_is_stored(files: dict[str, Path], tmp_path: Path) -> No
     assert (
         sum((WEB / name).stat().st_size for name in ("calotype.js", "library.js", "calotype.wasm")) < 300_000
     )
+
+
+def with_part(folder: Path) -> Path:
+    """The tiny pack with a file of what previews need, as ``calotype view --copy-to`` writes it."""
+    with zipfile.ZipFile(TINY) as archive:
+        archive.extractall(folder)
+    part = view.preview_part((folder / "networks.safetensors").read_bytes())
+    (folder / view.PREVIEW).write_bytes(part)
+    fields = json.loads((folder / "manifest.json").read_text("utf-8"))
+    fields["preview"] = hashlib.sha256(part).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(fields), "utf-8")
+    return folder
+
+
+def test_a_part_of_the_pack_is_enough_for_previews(files: dict[str, Path], tmp_path: Path) -> None:
+    """And for no more; what is wrong with it is found, and then the whole pack is taken."""
+    pack, data = with_part(tmp_path / "pack"), files["tiles"].read_bytes()
+    wanted = sha256(calotype.preview(data, pack=TINY)), sha256(calotype.decode(data, pack=TINY))
+
+    def told() -> list[str]:
+        command = [node(), SCRIPT.parent / "preview.mjs", WEB / "calotype.js", WEB / "calotype.wasm", pack]
+        done = subprocess.run([*command, files["tiles"]], check=True, capture_output=True, text=True)
+        return done.stdout.split()
+
+    assert calotype.decode(data, pack=pack) == calotype.decode(data, pack=TINY)  # it is a pack as before
+    assert told() == [*wanted]
+    networks = (pack / "networks.safetensors").read_bytes()
+    (pack / "networks.safetensors").unlink()
+    assert told() == [wanted[0], "pack"]
+    (pack / view.PREVIEW).write_bytes(networks)  # another hash
+    assert told() == ["pack", "pack"]
+    (pack / "networks.safetensors").write_bytes(networks)
+    assert told() == [*wanted]
 
 
 @pytest.mark.slow

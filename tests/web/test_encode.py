@@ -208,17 +208,30 @@ def test_a_turned_picture_with_alpha(site: Site, page: Any) -> None:
     assert psnr(np.ascontiguousarray(opaque[:, :, :3]), decoded(data)[:, :50, :3]) > 25
 
 
-def test_drawings_have_a_note(site: Site, page: Any) -> None:
+def test_drawings_are_without_loss(site: Site, page: Any) -> None:
+    """At any quality, where that takes no more; of a drawing in a photograph there is a note."""
     drawing = np.kron(np.eye(9), np.ones((20, 20))).astype(np.uint8) * 255
     page.goto(site.root)
     drop(page, ("drawing.png", png(drawing)))
     wait(page, "done")
     page.click("#encode")
+    assert "no loss, as that takes no more" in made(page)
+    assert page.inner_text("#chosen") == "80"
+    assert page.locator("#hint").is_hidden()
+    np.testing.assert_array_equal(decoded(saved(page)[1])[:, :, 0], drawing)
+    mixed = np.array(scene(300, 600, 3))
+    mixed[:256, :256] = np.kron(np.eye(16), np.ones((16, 16)))[:, :, None] * 255
+    drop(page, ("mixed.png", png(mixed)))
+    wait(page, "done")
+    page.click("#encode")
+    made(page)
     wait(page, "done")
     assert "calotype encode" in page.inner_text("#hint")
     page.click("#noloss")
     assert page.inner_text("#chosen") == "no loss"
-    np.testing.assert_array_equal(decoded(saved(page)[1])[:, :, 0], drawing)
+    np.testing.assert_array_equal(decoded(saved(page)[1])[:, :, :3], mixed)
+    assert "takes no more" not in made(page)
+    assert page.locator("#hint").is_hidden()
     drop(page, ("photo.png", png(scene(90, 150, 3))))
     wait(page, "done")
     page.click("#encode")

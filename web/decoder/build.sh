@@ -25,7 +25,7 @@ make() {
     -sEXPORTED_FUNCTIONS="[${exported:1}]"
 }
 make calotype.wasm calotype.cpp calotype_open_pack_bytes calotype_close_pack calotype_open_file calotype_close_file \
-  calotype_get_info calotype_metadata calotype_decode calotype_bits
-make encode.wasm web.cpp calotype_open_encoder calotype_open_exposure calotype_close_exposure calotype_is_drawing \
+  calotype_get_info calotype_metadata calotype_decode calotype_bits calotype_open_preview
+make encode.wasm web.cpp calotype_open_encoder calotype_open_exposure calotype_close_exposure calotype_is_drawing calotype_is_graphic \
   calotype_analyse calotype_level_of calotype_begin calotype_code calotype_finish
 cp "$work/calotype.wasm" "$work/encode.wasm" "${1:-$here}"

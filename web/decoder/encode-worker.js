@@ -25,8 +25,8 @@ async function encode(id, { packs, pack, picture: wanted, quality, level }, sign
     exposure = ready.expose(image);
     picture = wanted;
   }
-  if (exposure.note) postMessage({ id, note: exposure.note });
   const bytes = await exposure.encode({ quality, level, signal, onProgress: (progress) => postMessage({ id, progress }) });
+  if (exposure.note) postMessage({ id, note: exposure.note });
   postMessage({ id, bytes }, [bytes.buffer]);
 }
 

@@ -92,11 +92,12 @@ class Library {
   }
 }
 
-/** The fields of a manifest, from bytes which may be anything, such as a page of HTML; `id` is its first eight digits. */
+/** The fields of a manifest, from bytes which may be anything, such as a page of HTML; `id` is its first eight digits, `preview` whether there
+ * are networks for previews alone. */
 export function manifestOf(bytes, where = "this") {
   try {
-    const { id, name } = JSON.parse(new TextDecoder().decode(bytes));
-    if (/^[0-9a-f]{8}/.test(id)) return { id: String(id).slice(0, 8), name: String(name) };
+    const { id, name, preview } = JSON.parse(new TextDecoder().decode(bytes));
+    if (/^[0-9a-f]{8}/.test(id)) return { id: String(id).slice(0, 8), name: String(name), preview: preview !== undefined };
   } catch {} // told below
   throw new CalotypeError("pack", `${where} is not the manifest of a pack`);
 }
@@ -113,6 +114,13 @@ export async function placesOf(packs) {
   } catch {
     throw new CalotypeError("pack", `${packs} is not a list of packs`);
   }
+}
+
+/** What a file of a pack is kept under. */
+function keyOf(url, id) {
+  const key = new URL(url, globalThis.location?.href);
+  key.searchParams.set("pack", id);
+  return key;
 }
 
 /** Packs at some addresses; each file is fetched when first needed, and kept by browsers that keep things. */
@@ -145,13 +153,19 @@ export class Packs {
         unread.push(error.message);
         continue;
       }
-      if (!wanted(known)) continue;
+      if (!(await wanted(known, place))) continue;
       const opened = async (fresh) => {
         return use(manifest, ...(await this.#files(names.map((name) => place + name), known.id, fresh)));
       };
       return opened(false).catch(() => opened(true)); // what was kept may be damaged
     }
     throw new CalotypeError("pack", [what, ...unread].join("; "));
+  }
+
+  /** Whether a file of a pack is kept already. */
+  async has(url, id) {
+    const cache = this.#keep ? await globalThis.caches?.open(CACHE).catch(() => undefined) : undefined;
+    return (await cache?.match(keyOf(url, id))) !== undefined;
   }
 
   // Together, so that it is soon known how much there is.
@@ -174,8 +188,7 @@ export class Packs {
   async #kept(url, id, fresh, tell) {
     const read = (from) => this.#read(from, tell), stored = () => (tell(0, 0), read(url + ".gz").catch(() => read(url)));
     if (!this.#keep || !globalThis.caches || !globalThis.navigator?.locks) return stored();
-    const key = new URL(url, globalThis.location?.href);
-    key.searchParams.set("pack", id);
+    const key = keyOf(url, id);
     return navigator.locks.request(key.href, async () => {
       const cache = await caches.open(CACHE).catch(() => undefined); // private windows may refuse
       const known = fresh ? undefined : await cache?.match(key);

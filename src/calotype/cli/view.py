@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import gzip
+import hashlib
 import json
 import shutil
 from functools import partial
@@ -24,6 +26,8 @@ page is closed, or with Ctrl-C.
 PAGE = ("*.html", "*.css", "*.js", "*.svg", "decoder/*.js", "decoder/*.wasm")
 """The page's files; decoder/packs.json, which says where packs are, is made anew in each place."""
 
+PREVIEW = "preview.safetensors"
+"""In the packs that ``--copy-to`` writes: the networks that previews need; the manifest has its hash."""
 MOST = 4 << 24
 """Bytes of a picture that is sent to be made an AVIF file: as many pixels as the page encodes."""
 
@@ -121,6 +125,20 @@ def files(page: Path) -> list[str]:
     return sorted(path.relative_to(page).as_posix() for pattern in PAGE for path in page.glob(pattern))
 
 
+def preview_part(networks: bytes) -> bytes:
+    """The file of a pack's networks with weights of 0 where previews need none, which then take no space.
+
+    A page shows a preview once this is there, long before all of the pack is.
+    """
+    start = 8 + int.from_bytes(networks[:8], "little")
+    part = bytearray(networks)
+    for name, entry in json.loads(networks[8:start]).items():
+        if name.endswith(".weight") and not name.startswith(("mean.low", "preview.")):
+            first, end = entry["data_offsets"]
+            part[start + first : start + end] = bytes(end - first)
+    return bytes(part)
+
+
 def _packs() -> list[Path]:
     """Those that are known, the one that is encoded with unless another is named at first."""
     from calotype.codec import library
@@ -144,8 +162,13 @@ def _copy(target: Path) -> None:
         if not pack.is_dir() or folder.exists():
             continue
         folder.mkdir(parents=True)
-        for name in (manifest.NAME, *sorted(manifest.FILES)):
+        for name in sorted(manifest.FILES):
             source = manifest.stored(pack, name)
             shutil.copyfile(source, folder / source.name)
+        part = preview_part(manifest.read(pack, manifest.NETWORKS))
+        (folder / f"{PREVIEW}.gz").write_bytes(gzip.compress(part, mtime=0))
+        fields = json.loads(manifest.read(pack, manifest.NAME))
+        fields["preview"] = hashlib.sha256(part).hexdigest()
+        (folder / manifest.NAME).write_text(json.dumps(fields, indent=2) + "\n", "utf-8")
         places.append(f"../packs/{pack.stem}")
     (target / "decoder" / "packs.json").write_text(json.dumps(places) + "\n", "utf-8")
