@@ -140,9 +140,9 @@ def test_a_part_of_the_pack_is_enough_for_previews(files: dict[str, Path], tmp_p
     assert told() == [*wanted]
     networks = (pack / "networks.safetensors").read_bytes()
     (pack / "networks.safetensors").unlink()
-    assert told() == [wanted[0], "pack"]
+    assert told() == [wanted[0], "unread"]
     (pack / view.PREVIEW).write_bytes(networks)  # another hash
-    assert told() == ["pack", "pack"]
+    assert told() == ["unread", "unread"]
     (pack / "networks.safetensors").write_bytes(networks)
     assert told() == [*wanted]
 

@@ -19,7 +19,7 @@ make() {
   local module=$1 source=$2 exported
   shift 2
   exported=$(printf ',"_%s"' "$@" calotype_error malloc free)
-  $cxx $flags -Os -DCALOTYPE_KERNELS_APART -c "$native/$source" -o "$work/part.o"
+  $cxx $flags -Oz -DCALOTYPE_KERNELS_APART -c "$native/$source" -o "$work/part.o"
   $cxx $flags -O3 "$work/kernels.o" "$work/part.o" -o "$work/$module" --no-entry -sSTANDALONE_WASM \
     --js-library "$work/page.js" -sALLOW_MEMORY_GROWTH -sMEMORY_GROWTH_GEOMETRIC_STEP=0.05 -sMAXIMUM_MEMORY=4GB \
     -sEXPORTED_FUNCTIONS="[${exported:1}]"

@@ -59,7 +59,7 @@ class Exposure {
   #place;
   #windows;
   #analysed = 0;
-  /** A sentence on what is not encoded as well as it could be in the last file, or "". */
+  /** What could be better in the last file, or "". */
   note = "";
   #drawing;
   #graphic;
@@ -91,7 +91,7 @@ class Exposure {
     const step = async (status, part) => {
       this.#library.check(status);
       onProgress?.((share = Math.min(1, share + part)));
-      await new Promise((resolve) => setTimeout(resolve)); // others may have something to say, such as `signal`
+      await new Promise((resolve) => setTimeout(resolve)); // `signal` may have come
       signal?.throwIfAborted();
     };
     const made = async (number) => {

@@ -92,8 +92,7 @@ class Library {
   }
 }
 
-/** The fields of a manifest, from bytes which may be anything, such as a page of HTML; `id` is its first eight digits, `preview` whether there
- * are networks for previews alone. */
+/** The fields of a manifest, from bytes that may be anything: `id`, its first eight digits, `name`, and whether previews need less. */
 export function manifestOf(bytes, where = "this") {
   try {
     const { id, name, preview } = JSON.parse(new TextDecoder().decode(bytes));
@@ -102,8 +101,7 @@ export function manifestOf(bytes, where = "this") {
   throw new CalotypeError("pack", `${where} is not the manifest of a pack`);
 }
 
-/** Where packs are, from a list of addresses, or the address of a JSON file of them (relative to it): a list, or
- * {packs: list, keep: whether the browser may keep them}. Gives options for `open`. */
+/** Options for `open` from a list of addresses, or the address of a JSON file: of such a list (relative to it), or of {packs, keep}. */
 export async function placesOf(packs) {
   if (typeof packs !== "string") return { packs };
   const answer = await fetch(packs);
