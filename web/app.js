@@ -167,7 +167,7 @@ function update() {
   $("encode").hidden = !original;
   $("encode").disabled = why !== "";
   $("encode").title = why || "Make a .calo file of the picture (e)";
-  $("cannot").textContent = why;
+  $("cannot").textContent = why && `${why[0].toUpperCase()}${why.slice(1)}.`;
   $("cannot").hidden = why === "";
   if (compared && (making.picture?.state !== "done" || !both.includes(making.picture)))
     compared.ends.abort(new DOMException("it is of another size now", "AbortError"));

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts an encoder of AVIF beside the viewer's page, which then offers "AVIF of this size": libavif as WebAssembly, from the npm
+# Puts an encoder of AVIF beside the viewer's page, which then offers AVIF of the same size: libavif as WebAssembly, from the npm
 # package @jsquash/avif (Apache 2.0). 3.5 MB, read by the page when somebody first asks for AVIF. Needs npm, and nothing of it
 # is run. `calotype view` needs none of this: it makes AVIF by Pillow.
 #

@@ -117,7 +117,7 @@ export class Making {
   /** What is said of the file that was made; `note`: why it might be better without loss, or "". */
   #tell({ size, bpp, width, height, described }, note) {
     const exact = !described.info.needsPack, chosen = this.#wanted === EXACT;
-    this.#elements.made.textContent = [bytesText(size), `${bpp.toFixed(2)} bits per pixel`, ...(exact && !chosen ? ["no loss, as that takes no more"] : [])].join(" · ");
+    this.#elements.made.textContent = [bytesText(size), `${bpp.toFixed(2)} bits per pixel`, ...(exact && !chosen ? ["no loss, and no larger"] : [])].join(" · ");
     if (!exact && width * height <= SMALL) note ||= "Small pictures, such as icons, may be best without loss.";
     this.#elements.told.textContent = note;
     this.#elements.note.hidden = note === "";

@@ -197,8 +197,8 @@ export class Stage {
       ctx.drawImage(part.bitmap, ...at);
     }
     if (this.overlays.bits && picture.places) this.#map(picture, whole, place);
-    const bits = this.overlays.bits && (picture.places !== null || picture.tiles.length > 1); // one tile would be one colour
-    if (this.overlays.tiles || bits)
+    const bits = this.overlays.bits && picture.tiles.length > 1; // one tile would be one colour
+    if (this.overlays.tiles || (bits && !picture.places))
       for (const tile of picture.tiles) {
         const at = place(tile);
         if (inside(at)) this.#tile(tile, at, bits, picture.places === null);
@@ -248,9 +248,10 @@ export class Stage {
     if (wide > w || 38 * unit > h) return;
     ctx.fillStyle = DARK;
     const rows = lines.filter(Boolean);
-    ctx.fillRect(x + 4 * unit, y + 4 * unit, wide, (16 * rows.length + 4) * unit);
+    const left = x + (w - wide) / 2, top = y + h / 2 - (8 * rows.length + 2) * unit; // in its middle: names stand in the corners
+    ctx.fillRect(left, top, wide, (16 * rows.length + 4) * unit);
     ctx.fillStyle = "#fff";
-    rows.forEach((line, k) => ctx.fillText(line, x + 9 * unit, y + (18 + 16 * k) * unit));
+    rows.forEach((line, k) => ctx.fillText(line, left + 5 * unit, top + (14 + 16 * k) * unit));
   }
 
   // ---- pointers ----

@@ -215,7 +215,7 @@ def test_drawings_are_without_loss(site: Site, page: Any) -> None:
     drop(page, ("drawing.png", png(drawing)))
     wait(page, "done")
     page.click("#encode")
-    assert "no loss, as that takes no more" in made(page)
+    assert "no loss, and no larger" in made(page)
     assert page.inner_text("#chosen") == "80"
     assert page.locator("#hint").is_hidden()
     np.testing.assert_array_equal(decoded(saved(page)[1])[:, :, 0], drawing)
@@ -230,7 +230,7 @@ def test_drawings_are_without_loss(site: Site, page: Any) -> None:
     page.click("#noloss")
     assert page.inner_text("#chosen") == "no loss"
     np.testing.assert_array_equal(decoded(saved(page)[1])[:, :, :3], mixed)
-    assert "takes no more" not in made(page)
+    assert "no larger" not in made(page)
     assert page.locator("#hint").is_hidden()
     drop(page, ("photo.png", png(scene(90, 150, 3))))
     wait(page, "done")
@@ -265,7 +265,7 @@ def test_what_cannot_be_encoded_says_why(site: Site, page: Any, photo: bytes) ->
     assert page.is_disabled("#encode")
     assert "up to 16 megapixels" in page.get_attribute("#encode", "title")
     assert page.inner_text("#cannot").endswith(
-        "this one is 5000 x 3500; the program, calotype encode, takes larger ones"
+        "this one is 5000 x 3500; the program, calotype encode, takes larger ones."
     )
     page.keyboard.press("e")
     assert page.locator("#making").is_hidden()
