@@ -1,6 +1,7 @@
 """Pictures that are no photographs, and pictures without loss: beside AVIF, WebP and PNG.
 
     python benchmarks/drawings.py near PICTURES...        PSNR at the size of AVIF's quality 60, 4:4:4
+    python benchmarks/drawings.py captions PICTURES...    the same of the pictures with text over them
     python benchmarks/drawings.py lossless PICTURES...    bytes without loss
         [--every 1] [--pack photo-psnr] [--out docs/results/drawings/NAME.json]
     python benchmarks/drawings.py table docs/results/drawings docs/results/drawings/README.md
@@ -21,13 +22,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 import calotype
 from calotype.bench import tables
 from calotype.bench.codecs.avif import Avif
 from calotype.bench.names import find_images
 from calotype.codec.metrics import psnr
+from calotype.codec.ssimulacra2 import ssimulacra2
 from calotype.records import markdown
 from calotype.records.provenance import now, provenance
 from calotype.records.script import guarded
@@ -76,13 +78,30 @@ def near(pixels: np.ndarray, pack: str) -> Row:
     kinds = [chunk["name"] for chunk in calotype.probe(data)["chunks"]]
     begun = time.process_time()
     calotype.encode(pixels, QUALITY, pack=pack)
+    spent = time.process_time() - begun
+    other = codec.decode(theirs)
     return {
         "megapixels": pixels.size / 3e6,
         "bytes": [len(data), len(theirs)],
-        "psnr": [round(psnr(pixels, ours), 3), round(psnr(pixels, codec.decode(theirs)), 3)],
+        "psnr": [round(psnr(pixels, shown), 3) for shown in (ours, other)],
+        "ssimulacra2": [round(ssimulacra2(pixels, shown), 2) for shown in (ours, other)],
         "tiles": [kinds.count("pixels"), kinds.count("tile")],
-        "cpu_seconds": round(time.process_time() - begun, 3),
+        "layer": sum(chunk["length"] for chunk in calotype.probe(data)["chunks"] if chunk["name"] == "layer"),
+        "cpu_seconds": round(spent, 3),
     }
+
+
+def captions(pixels: np.ndarray, pack: str) -> Row:
+    """As `near`, of a picture with a large line of text, outlined, and two small ones over it."""
+    image = Image.fromarray(pixels)
+    draw, side = ImageDraw.Draw(image), min(image.size)
+    large, small = (ImageFont.load_default(side // share) for share in (10, 28))
+    place = (side // 20, side // 20)
+    draw.text(place, "Large letters", "white", large, stroke_width=side // 160, stroke_fill="black")
+    low = image.height - side // 6
+    draw.text((side // 20, low), "A caption in small letters,", (255, 220, 60), small)
+    draw.text((side // 20, low + side // 20), "27 November 2026, 12:03", (255, 220, 60), small)
+    return near(np.asarray(image), pack)
 
 
 def lossless(pixels: np.ndarray, _: str) -> Row:
@@ -102,16 +121,19 @@ def lossless(pixels: np.ndarray, _: str) -> Row:
 
 
 def near_table(rows: list[Row]) -> list[str]:
-    heads = ["picture", "bytes", "PSNR", "AVIF's", "difference", "tiles of pixels", "CPU s per MP"]
+    heads = ["picture", "bytes", "of which layer", "PSNR", "AVIF's", "difference", "SSIMULACRA2", "AVIF's"]
+    heads += ["tiles of pixels", "CPU s per MP"]
     return markdown.table(
         heads,
         [
             [
                 row["picture"],
                 f"{row['bytes'][0]:,}",
+                f"{row['layer']:,}",
                 f"{row['psnr'][0]:.2f}",
                 f"{row['psnr'][1]:.2f}",
                 f"{row['psnr'][0] - row['psnr'][1]:+.2f} dB",
+                *(f"{score:.1f}" for score in row["ssimulacra2"]),
                 f"{row['tiles'][0]} of {sum(row['tiles'])}",
                 f"{row['cpu_seconds'] / row['megapixels']:.2f}",
             ]
@@ -145,7 +167,11 @@ def table(stored: Row) -> str:
     return "\n".join(lines)
 
 
-KINDS: dict[str, Any] = {"near": (near, near_table), "lossless": (lossless, lossless_table)}
+KINDS: dict[str, Any] = {
+    "near": (near, near_table),
+    "captions": (captions, near_table),
+    "lossless": (lossless, lossless_table),
+}
 
 if __name__ == "__main__":
     sys.exit(main())

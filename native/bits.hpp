@@ -71,6 +71,12 @@ inline void of_tile(const File& file, const Pack* pack, std::size_t tile, float*
         if (box.width() > latents::max_side || box.height() > latents::max_side)
             throw Error(Fault::limit, "a tile has more than 4096 rows or columns of latents");
         of_latents(*pack, pack->level(file.header.level), t.payload, box.height(), box.width(), bits);
+        if (file.layer.empty() || file.layer[tile].size == 0) return;
+        const Bytes layer = file.layer[tile];
+        const std::size_t head = layer.size < 2 ? layer.size : 2 + (layer.data[1] + std::size_t{1}) * (file.header.grey ? 1 : 3);
+        if (head >= layer.size) throw lossless::stream_error("damaged payload: no such layer");
+        const auto over = lossless::places(layer.data + head, layer.size - head, {pixels.width(), pixels.height(), 2}, 16);
+        for (std::size_t i = 0; i < over.size(); ++i) bits[i] += static_cast<float>(over[i]);
     } catch (const rans::stream_error& e) {
         throw Error(Fault::format, "tile " + std::to_string(tile) + ": " + e.what());
     } catch (const lossless::stream_error& e) {

@@ -69,7 +69,7 @@ Canvas canvas_of(const calotype_file& file, const calotype_request& request, voi
     return canvas;
 }
 
-calotype_pack* open(const void* manifest, std::size_t manifest_size, const void* tables, std::size_t tables_size,
+calotype_pack* make_pack(const void* manifest, std::size_t manifest_size, const void* tables, std::size_t tables_size,
                     const void* networks, std::size_t networks_size, Pack::Trust trust) {
     const auto bytes = [](const void* data, std::size_t size) {
         return Bytes{static_cast<const std::uint8_t*>(data), size};
@@ -103,7 +103,7 @@ calotype_status calotype_open_pack_bytes(const void* manifest, size_t manifest_s
         need(manifest != nullptr && tables != nullptr && networks != nullptr && pack != nullptr,
              "no argument may be null");
         *pack = nullptr;
-        *pack = open(manifest, manifest_size, tables, tables_size, networks, networks_size, Pack::Trust::none);
+        *pack = make_pack(manifest, manifest_size, tables, tables_size, networks, networks_size, Pack::Trust::none);
         return CALOTYPE_OK;
     });
 }
@@ -185,7 +185,7 @@ extern "C" calotype_status calotype_open_preview(const void* manifest, size_t ma
                                                  size_t tables_size, const void* networks, size_t networks_size,
                                                  calotype_pack** pack) {
     return guarded([&] {
-        *pack = open(manifest, manifest_size, tables, tables_size, networks, networks_size, Pack::Trust::part);
+        *pack = make_pack(manifest, manifest_size, tables, tables_size, networks, networks_size, Pack::Trust::part);
         return CALOTYPE_OK;
     });
 }

@@ -39,7 +39,7 @@ struct Header {
 // A file taken apart; pointers lead into the caller's bytes.
 class File {
 public:
-    enum Type : unsigned { latents = 1, opacity = 2, laboratory = 3, plain = 4, icc = 0x81, exif = 0x82, xmp = 0x83 };
+    enum Type : unsigned { latents = 1, opacity = 2, laboratory = 3, plain = 4, cover = 5, icc = 0x81, exif = 0x82, xmp = 0x83 };
     enum class Damage {
         error,  // refused
         keep,   // what is left is used
@@ -71,6 +71,7 @@ public:
     Header header;
     std::map<std::string, std::vector<std::uint8_t>> metadata;  // icc, exif, xmp: what there is, inflated
     std::vector<Bytes> alpha;                                   // one for each tile, or empty
+    std::vector<Bytes> layer;                                   // the same; nothing lies over a tile with an empty one
     std::vector<Tile> tiles;                                    // in raster order
     std::optional<Error> error;                                 // the first thing wrong
     bool trusted = false;                                       // a good chunk proves the header
@@ -81,7 +82,7 @@ public:
 private:
     static constexpr std::uint32_t max_value = 0x7fffffff;
     static constexpr std::size_t max_leading = 64, crc_size = 4;
-    static constexpr std::array<unsigned, 4> order = {icc, exif, xmp, opacity};
+    static constexpr std::array<unsigned, 5> order = {icc, exif, xmp, opacity, cover};
 
     struct Chunk {
         unsigned type = 0;
@@ -100,7 +101,7 @@ private:
     static std::string name_of(unsigned type) {
         static const std::map<unsigned, std::string> names = {{latents, "tile"},  {opacity, "alpha"},
                                                               {plain, "pixels"},  {laboratory, "latents"},
-                                                              {icc, "icc"},       {exif, "exif"},
+                                                              {cover, "layer"},   {icc, "icc"},       {exif, "exif"},
                                                               {xmp, "xmp"}};
         const auto found = names.find(type);
         return found == names.end() ? "unknown" : found->second;
@@ -188,6 +189,8 @@ private:
             ++chunks_;
             trusted |= chunk.good;
             if (chunk.type == latents || chunk.type == plain) {
+                if (chunk.good && chunk.type == plain && !layer.empty() && layer[tiles.size()].size > 0)
+                    fail("layer: it lies over tile " + std::to_string(tiles.size()) + ", which is pixels");
                 tiles.push_back({chunk.payload, chunk.type == plain, chunk.good});
             } else if (chunk.good) {
                 try {
@@ -263,8 +266,8 @@ private:
 
     // The content of an intact chunk other than a tile; unknown ones are skipped.
     void use(const Chunk& chunk) {
-        if (chunk.type == opacity) {
-            alpha = parts(chunk.payload);
+        if (chunk.type == opacity || chunk.type == cover) {
+            (chunk.type == cover ? layer : alpha) = parts(chunk.payload, name_of(chunk.type));
             return;
         }
         if (std::find(order.begin(), order.end(), chunk.type) == order.end()) return;
@@ -283,19 +286,19 @@ private:
         }
     }
 
-    // The streams of an alpha chunk, each with its length before it.
-    std::vector<Bytes> parts(Bytes payload) const {
+    // What a chunk has for each tile, with its length before it.
+    std::vector<Bytes> parts(Bytes payload, const std::string& name) const {
         std::vector<Bytes> found;
         const std::uint64_t count = header.columns() * header.rows();
         std::size_t at = 0;
         while (found.size() < count) {
-            const std::uint32_t length = varint(payload, at, "length of a part of alpha", 0);
-            if (length > payload.size - at) fail("alpha: a part goes beyond its chunk");
+            const std::uint32_t length = varint(payload, at, ("length of a part of " + name).c_str(), 0);
+            if (length > payload.size - at) fail(name + ": a part goes beyond its chunk");
             found.push_back({payload.data + at, length});
             at += length;
         }
         if (at != payload.size)
-            fail("alpha: " + std::to_string(payload.size - at) + " bytes follow its last part");
+            fail(name + ": " + std::to_string(payload.size - at) + " bytes follow its last part");
         return found;
     }
 

@@ -1,9 +1,11 @@
-// Python binding of what an encoder sees in a picture: zones of masking, the forecast of its look, traits of drawings.
-// The Python faces with the full documentation are calotype/codec/masking.py, visual.py and traits.py.
+// Python binding of what an encoder sees in a picture: zones of masking, the forecast of its look, traits of drawings, layers.
+// The Python faces with the full documentation are calotype/codec/masking.py, visual.py, traits.py and layer.py.
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "binding.hpp"
+#include "inks.hpp"
 #include "masking.hpp"
 #include "traits.hpp"
 
@@ -73,21 +75,21 @@ void zones(const Floats<3>& y, const Floats<1>& step, const Array<std::uint8_t, 
     masking::find_zones(y.data(), y.shape(0), y.shape(1), y.shape(2), step.data(), out.data());
 }
 
-// out: [tiles][4]
+// out: [tiles][5]
 void count_traits(const Array<const std::uint8_t, 3>& pixels, std::size_t side, const Array<std::int64_t, 2>& out) {
     const std::size_t h = pixels.shape(0), w = pixels.shape(1);
     if (side < 1) throw std::invalid_argument("side must be above 0");
     check_shape("pixels", pixels, {h, w, 3});
-    check_shape("out", out, {(h + side - 1) / side * ((w + side - 1) / side), 4});
+    check_shape("out", out, {(h + side - 1) / side * ((w + side - 1) / side), 5});
     nb::gil_scoped_release release;
     std::int64_t* to = out.data();
     for (const traits::Counts& c : traits::Picture(pixels.data(), h, w).counts(side)) to = std::copy(c.begin(), c.end(), to);
 }
 
 std::vector<traits::Counts> counts_of(const Array<const std::int64_t, 2>& counts) {
-    check_shape("counts", counts, {counts.shape(0), 4});
+    check_shape("counts", counts, {counts.shape(0), 5});
     std::vector<traits::Counts> found(counts.shape(0));
-    for (std::size_t k = 0; k < found.size(); ++k) std::copy_n(counts.data() + 4 * k, 4, found[k].begin());
+    for (std::size_t k = 0; k < found.size(); ++k) std::copy_n(counts.data() + 5 * k, 5, found[k].begin());
     return found;
 }
 
@@ -99,6 +101,29 @@ void suspicious(const Array<const std::int64_t, 2>& counts, const Array<bool, 1>
 
 bool is_page(const Array<const std::int64_t, 2>& counts) { return traits::Picture::is_page(counts_of(counts)); }
 
+// The part of a tile's layer; `below` becomes the tile without it. Empty where nothing is worth it.
+nb::bytes find_layer(const Array<const std::uint8_t, 3>& pixels, bool grey, double worth, const Array<std::uint8_t, 3>& below) {
+    check_shape("pixels", pixels, {pixels.shape(0), pixels.shape(1), 3});
+    check_shape("below", below, {pixels.shape(0), pixels.shape(1), 3});
+    std::optional<inks::Found> found;
+    {
+        nb::gil_scoped_release release;
+        found = inks::find(pixels.data(), pixels.shape(0), pixels.shape(1), grey, worth);
+        if (found) std::copy(found->beneath.begin(), found->beneath.end(), below.data());
+    }
+    return found ? nb::bytes(reinterpret_cast<const char*>(found->part.data()), found->part.size()) : nb::bytes("", 0);
+}
+
+// What is shown of a tile: [h][w][3], or [h][w][1] of a grey picture, over [h][w][3].
+void lay_over(const Array<const std::uint8_t, 1>& part, const Array<const std::uint8_t, 3>& below,
+              const Array<std::uint8_t, 3>& out) {
+    const std::size_t h = below.shape(0), w = below.shape(1);
+    check_shape("below", below, {h, w, 3});
+    check_shape("out", out, {h, w, out.shape(2) == 1 ? std::size_t{1} : std::size_t{3}});
+    nb::gil_scoped_release release;
+    Layer({part.data(), part.size()}, h, w, out.shape(2) == 1).over(below.data(), 3 * w, {0, 0, w, h}, out.data());
+}
+
 }  // namespace
 
 void bind_looks(nb::module_& m) {
@@ -109,6 +134,8 @@ void bind_looks(nb::module_& m) {
     m.def("visual_levels", &levels, "features"_a, "weights"_a, "bounds"_a, "max_level"_a, "out"_a.noconvert());
     m.def("masking_keeps", &keeps, "keep"_a, "out"_a.noconvert());
     m.def("masking_zones", &zones, "y"_a, "step"_a, "out"_a.noconvert());
+    m.def("layer_find", &find_layer, "pixels"_a, "grey"_a, "worth"_a, "below"_a.noconvert());
+    m.def("layer_over", &lay_over, "part"_a, "below"_a, "out"_a.noconvert());
     m.def("traits_counts", &count_traits, "pixels"_a, "side"_a, "out"_a.noconvert());
     m.def("traits_suspicious", &suspicious, "counts"_a, "out"_a.noconvert());
     m.def("traits_is_page", &is_page, "counts"_a);

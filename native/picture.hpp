@@ -12,6 +12,7 @@
 
 #include "canvas.hpp"
 #include "jobs.hpp"
+#include "layer.hpp"
 #include "lossless.hpp"
 #include "pack.hpp"
 
@@ -75,10 +76,13 @@ private:
         std::size_t tile = 0, job = 0;
         Box box;  // in latents
         std::vector<Word> y;
+        std::unique_ptr<Layer> layer;
         std::atomic<int> users = 0;
 
         void release() {
-            if (--users == 0) std::vector<Word>().swap(y);
+            if (--users > 0) return;
+            std::vector<Word>().swap(y);
+            layer.reset();
         }
     };
     using Slots = std::vector<Slot*>;
@@ -168,6 +172,18 @@ private:
         return found;
     }
 
+    // What lies over a tile of latents, or nothing; where it is damaged, the tile as it is below.
+    std::unique_ptr<Layer> layer(std::size_t tile) {
+        if (file_.layer.empty() || file_.layer[tile].size == 0) return nullptr;
+        const Box box = tile_box(tile);
+        try {
+            return std::make_unique<Layer>(file_.layer[tile], box.height(), box.width(), header_.grey);
+        } catch (const lossless::stream_error& e) {
+            fail(tile, std::string("layer: ") + e.what());
+        }
+        return nullptr;
+    }
+
     // The integers of a tile of latents, from `from`.
     void parse(Bytes from, const Box& box, std::vector<std::int32_t>& z, std::vector<std::int32_t>& r, bool low) const {
         latents::Decode coder{{from.data, from.size}};
@@ -195,6 +211,7 @@ private:
         } catch (const rans::stream_error& e) {
             fail(slot.tile, e.what());
         }
+        slot.layer = layer(slot.tile);
     }
 
     // A tile at an eighth of its size; of one that is damaged or cut off what there is.
@@ -229,6 +246,12 @@ private:
         }
         std::vector<std::uint8_t> out(2 * h * 2 * w * 3);
         pack_->networks().small(level_->steps(), r.data(), h, w, out.data());
+        if (const auto above = layer(tile)) {
+            std::vector<std::uint8_t> shown(part.width() * part.height() * above->values());
+            above->over_eighth(out.data(), 2 * w * 3, shown.data());
+            canvas_.colour(shown.data(), part.width() * above->values(), above->values(), part);
+            return;
+        }
         canvas_.colour(out.data(), 2 * w * 3, 3, part);
     }
 
@@ -328,21 +351,30 @@ private:
                 fixed::Networks::enter(level_->level_vector.data(), n, both.width(),
                                        &s->y[((row - s->box.top) * s->box.width() + both.left - s->box.left) * n],
                                        &x[((row - seen.top) * seen.width() + both.left - seen.left) * n]);
-            s->release();
         }
         const Box from = seen.times(stride), part = core.times(stride).common(canvas_.box);
-        const std::vector<std::size_t> tiles = tiles_in(part);
         const std::size_t count = (part.bottom - from.top + 3) / 4;
+        std::vector<std::uint8_t> shown;
         const auto strip = [&](std::size_t k, const std::uint8_t* pixels) {
-            const std::size_t top = from.top + 4 * k;
+            const std::size_t top = from.top + 4 * k, pitch = from.width() * 3;
             const Box rows = Box{part.left, top, part.right, top + 4}.common(part);
-            for (const std::size_t tile : tiles) {
-                const Box b = rows.common(tile_box(tile));
-                if (b.empty() || file_.tiles[tile].pixels) continue;
-                canvas_.colour(pixels + ((b.top - top) * from.width() + b.left - from.left) * 3, from.width() * 3, 3, b);
+            for (const Slot* s : slots) {
+                const Box tile = tile_box(s->tile), b = rows.common(tile);
+                if (b.empty()) continue;
+                const std::uint8_t* const below = pixels + ((b.top - top) * from.width() + b.left - from.left) * 3;
+                if (!s->layer) {
+                    canvas_.colour(below, pitch, 3, b);
+                    continue;
+                }
+                const std::size_t values = s->layer->values();
+                shown.resize(b.width() * b.height() * values);
+                s->layer->over(below, pitch, {b.left - tile.left, b.top - tile.top, b.right - tile.left, b.bottom - tile.top},
+                               shown.data());
+                canvas_.colour(shown.data(), b.width() * values, values, b);
             }
         };
         pack_->networks().synthesis.strips(x.data(), seen.height(), seen.width(), count, strip);
+        for (Slot* s : slots) s->release();
         if (done) done(part);
     }
 

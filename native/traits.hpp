@@ -1,4 +1,4 @@
-// What tells drawings from photographs: equal neighbours, crisp edges, flat areas; counted tile by tile.
+// What tells drawings and text from photographs: equal neighbours, crisp edges, flat areas; counted tile by tile.
 #pragma once
 
 #include <algorithm>
@@ -14,15 +14,18 @@ inline constexpr int jump = 32;                     // grey levels between neigh
 inline constexpr double flat = 0.3;                 // a tile is a drawing when so much of it is as in drawings ...
 inline constexpr double crisp = 0.01, solid = 0.7;  // ... and so much is at crisp edges, or within flat areas
 
-// Of a tile, its pixels: all, as in drawings, at crisp edges, in flat areas.
-using Counts = std::array<std::int64_t, 4>;
+inline constexpr int ink_jump = 40;       // what an ink differs by from a pixel next but one
+inline constexpr std::size_t frame = 4;   // pixels at the sides of a picture where no ink is looked for
+
+// Of a tile, its pixels: all, as in drawings, at crisp edges, in flat areas, of inks.
+using Counts = std::array<std::int64_t, 5>;
 
 // Pixels [h][w][3].
 class Picture {
 public:
     Picture(const std::uint8_t* pixels, std::size_t h, std::size_t w) : pixels_(pixels), h_(h), w_(w) {}
 
-    // Of each tile, row after row. Where no tile of a row is drawn, nothing more is asked of them.
+    // Of each tile, row after row. Where no tile of a row is drawn, crisp edges and flat areas are not looked for.
     std::vector<Counts> counts(std::size_t side) const {
         const std::size_t columns = (w_ + side - 1) / side;
         std::vector<Counts> found((h_ + side - 1) / side * columns);
@@ -33,6 +36,7 @@ public:
                 for (std::size_t x = 0; x < w_; ++x) {
                     row[x / side][0] += 1;
                     row[x / side][1] += drawn(y, x);
+                    row[x / side][4] += ink(y, x);
                 }
             if (std::none_of(row, row + columns, is_drawn)) continue;
             for (std::size_t y = top; y < bottom; ++y)
@@ -59,12 +63,22 @@ public:
         return filled >= solid * area;
     }
 
+    // In a run of equal pixels, and beside something else or beside its edge, which may be smooth: as a letter is.
+    bool ink(std::size_t y, std::size_t x) const {
+        if (y < frame || x < frame || y + frame >= h_ || x + frame >= w_) return false;
+        const std::size_t i = y * w_ + x;
+        if (same(i, i - 1) + same(i, i + 1) + same(i, i - w_) + same(i, i + w_) < 2) return false;
+        for (const std::size_t n : {std::size_t{1}, w_, std::size_t{2}, 2 * w_})
+            if (far(i, i - n, ink_jump) || far(i, i + n, ink_jump)) return true;
+        return false;
+    }
+
 private:
     const std::uint8_t* at(std::size_t i) const { return pixels_ + 3 * i; }
     bool same(std::size_t i, std::size_t j) const { return std::equal(at(i), at(i) + 3, at(j)); }
-    bool far(std::size_t i, std::size_t j) const {
+    bool far(std::size_t i, std::size_t j, int by = jump) const {
         const std::uint8_t *a = at(i), *b = at(j);
-        return std::abs(a[0] - b[0]) >= jump || std::abs(a[1] - b[1]) >= jump || std::abs(a[2] - b[2]) >= jump;
+        return std::abs(a[0] - b[0]) >= by || std::abs(a[1] - b[1]) >= by || std::abs(a[2] - b[2]) >= by;
     }
 
     // The same as a pixel beside it or, in patterns, the next but one.

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
 from calotype.bitstream import parse, tile_box
 from calotype.codec import latents, library, tiles
@@ -49,6 +50,15 @@ def scene(height: int, width: int, seed: int) -> NDArray[np.uint8]:
     tint = rng.uniform(0.5, 1.2, 3)
     noise = rng.normal(0, rng.uniform(1, 6), (height, width, 1))
     return np.clip(plane[:, :, None] * tint + noise, 0, 255).astype(np.uint8)
+
+
+def captioned(height: int, width: int, seed: int) -> NDArray[np.uint8]:
+    """Two lines of text over a scene, smooth at their edges."""
+    image = Image.fromarray(scene(height, width, seed) // 2 + 40)
+    draw = ImageDraw.Draw(image)
+    for top, colour in ((8, (255, 240, 20)), (height // 2, (255, 255, 255))):
+        draw.text((6, top), "Letters, 0123456789", font=ImageFont.load_default(19), fill=colour)
+    return np.array(image)
 
 
 def described(data: bytes, pack: Pack) -> dict[str, Any]:
@@ -91,6 +101,9 @@ def cases() -> Iterable[Case]:
     yield "hard", Picture(hard), 95, 1024
     noise = np.random.default_rng(9).integers(0, 2, (64, 48, 3)) * 255
     yield "noise", Picture(noise.astype(np.uint8)), 95, 1024
+    yield "caption", Picture(captioned(90, 205, 12)), 55, 128
+    grey = np.asarray(Image.fromarray(captioned(70, 196, 13)).convert("L"))
+    yield "caption-grey", Picture(np.repeat(grey[:, :, None], 3, axis=2), grey=True), 70, 1024
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from tests import reader_pixels
-from tests.reader_file import Laws, Symbols, parse
+from tests.reader_file import Laws, Symbols, parse, require
 
 Array = NDArray[Any]
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
@@ -231,6 +231,25 @@ def means(pixels: Array) -> Array:
     return np.array([[(2 * cell.sum(0) + len(cell)) // (2 * len(cell)) for cell in row] for row in cells])
 
 
+def lie_over(part: bytes, pixels: Array, small: Array, grey: bool) -> None:
+    """A tile's layer over its pixels [h, w, 3] and over its preview, in place."""
+    h, w = pixels.shape[:2]
+    require(len(part) > 1, "a layer of less than two bytes")
+    steps, end = part[0], 2 + (part[1] + 1) * (1 if grey else 3)
+    require(steps > 0 and len(part) >= end, "a layer without steps or colours")
+    colours = np.frombuffer(part[2:end], np.uint8).astype(np.int64).reshape(part[1] + 1, -1)
+    cover, index = np.moveaxis(reader_pixels.read(part[end:], w, h, 2), 2, 0)
+    require(cover.max() <= steps and index.max() < len(colours), "a layer with unknown covers or colours")
+    cover = cover[..., None].astype(np.int64)
+    paint = colours[index] * cover + np.zeros(3, np.int64)
+    pixels[:] = (pixels * (steps - cover) + paint + steps // 2) // steps
+    for i, j in np.ndindex(*small.shape[:2]):
+        part_of = np.s_[8 * i : 8 * i + 8, 8 * j : 8 * j + 8]
+        all_steps = steps * cover[part_of].size
+        rest = small[i, j] * (all_steps - cover[part_of].sum())
+        small[i, j] = (rest + paint[part_of].sum((0, 1)) + all_steps // 2) // all_steps
+
+
 def read(
     data: bytes, tables: bytes, networks: bytes
 ) -> tuple[list[tuple[Array, Array] | None], Array, Array]:
@@ -263,4 +282,8 @@ def read(
         pixels[place] = part
     if file.grey:  # of tiles of pixels, too, whose colours are equal
         pixels, small = ((t.sum(2, keepdims=True) + 1) // 3 + np.zeros(3, np.int64) for t in (pixels, small))
+    for part, (left, top, w, h) in zip(file.layer, file.boxes):
+        if part:
+            below = small[top // 8 : -(-(top + h) // 8), left // 8 : -(-(left + w) // 8)]
+            lie_over(part, pixels[top : top + h, left : left + w], below, file.grey)
     return integers, pixels.astype(np.uint8), small.astype(np.uint8)

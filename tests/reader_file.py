@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 METADATA = {0x81: "icc", 0x82: "exif", 0x83: "xmp"}
-ORDER = (0x81, 0x82, 0x83, 0x02, 0x01)
+ORDER = (0x81, 0x82, 0x83, 0x02, 0x05, 0x01)
 """Of the chunks; 0x04, a tile of pixels, stands where 0x01, one of latents, may."""
 
 
@@ -53,19 +53,23 @@ class Stored:
     """Whether it is one of pixels, and the payload."""
     alpha: list[bytes] = field(default_factory=list)
     """A pixel stream for each tile, or nothing."""
+    layer: list[bytes] = field(default_factory=list)
+    """What lies over each tile, or nothing."""
     metadata: dict[str, bytes] = field(default_factory=dict)
 
     def take(self, kind: int, payload: bytes) -> None:
         if kind in (0x01, 0x04):
+            bare = kind == 0x01 or not self.layer or not self.layer[len(self.tiles)]
+            require(bare, "something lies over a tile of pixels")
             self.tiles.append((kind == 0x04, payload))
-        elif kind == 0x02:
-            at = 0
+        elif kind in (0x02, 0x05):
+            at, parts = 0, self.alpha if kind == 0x02 else self.layer
             for _ in self.boxes:
                 length, at = varint(payload, at)
-                require(length <= len(payload) - at, "an alpha stream is longer than its chunk")
-                self.alpha.append(payload[at : at + length])
+                require(length <= len(payload) - at, "a tile's part is longer than its chunk")
+                parts.append(payload[at : at + length])
                 at += length
-            require(at == len(payload), "something follows the alpha streams")
+            require(at == len(payload), "something follows the last tile's part")
         elif kind in METADATA:
             stream, room = zlib.decompressobj(), 2**24 - sum(map(len, self.metadata.values()))
             try:
@@ -107,7 +111,7 @@ def parse(data: bytes) -> Stored:
         place = 0x01 if kind == 0x04 else kind
         if place in ORDER:
             rank = ORDER.index(place)
-            require(rank > before or rank == before == 4, "chunks are repeated or out of order")
+            require(rank > before or rank == before == 5, "chunks are repeated or out of order")
             before = rank
             file.take(kind, data[begin:end])
         else:

@@ -149,7 +149,7 @@ def test_a_header_that_no_chunk_proves_is_not_trusted() -> None:
             parse(changed, damaged="keep")
 
 
-@pytest.mark.parametrize("type_", [0x05, 0x01 | 0x40])
+@pytest.mark.parametrize("type_", [0x06, 0x01 | 0x40])
 def test_keep_does_not_accept_what_needs_a_newer_reader(type_: int) -> None:
     start = len(HEADER.to_bytes())
     crc = chunk_crc(zlib.crc32(FILE[:start]), type_, 0, b"")

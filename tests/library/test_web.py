@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tests.golden import scene
+from tests.golden import captioned, scene
 
 import calotype
 from calotype.api import to_picture
+from calotype.bitstream import parse
 from calotype.cli import view
 from calotype.codec.bits import count
 from calotype.codec.encoder import encode
@@ -47,6 +48,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "grey": colour[:, :, :1],
         "alpha": np.dstack([colour, alpha]),
         "text": text,
+        "caption": captioned(150, 260, 12),  # in a layer
         "flat": np.full((40, 50, 3), 77, np.uint8),
     }
     folder, found = tmp_path_factory.mktemp("files"), {}
@@ -54,6 +56,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         data = encode(to_picture(picture), quality=60, pack=TINY, tile=64).data
         found[name] = folder / f"{name}.calo"
         found[name].write_bytes(data)
+    assert parse(found["caption"].read_bytes()).layer
     hurt = bytearray(found["tiles"].read_bytes())
     hurt[calotype.probe(bytes(hurt))["chunks"][1]["offset"] + 9] ^= 4
     found["hurt"] = folder / "hurt.calo"

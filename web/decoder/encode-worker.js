@@ -1,5 +1,4 @@
-// Encodes apart from the page: encode.js starts it. Files are made one after the other; a new picture takes the place of
-// the one before.
+// Encodes apart from the page: encode.js starts it. Files are made one after the other, of one picture at a time.
 
 import { CalotypeError, openEncoder } from "./encoder.js";
 import { placesOf } from "./library.js";

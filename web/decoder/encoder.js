@@ -74,8 +74,8 @@ class Exposure {
   }
 
   /**
-   * The bytes of a file, at a quality or a level. Graphics are without loss at any quality, where that takes no more. One at a
-   * time: those asked for while another is made spoil it. What was analysed before `signal` ends it is kept.
+   * The bytes of a file, at a quality or a level; one at a time. Graphics are without loss where that takes no more. What was
+   * analysed before `signal` ends it is kept.
    */
   async encode({ quality, level, signal, onProgress } = {}) {
     const { c } = this.#library;

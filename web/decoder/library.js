@@ -14,7 +14,7 @@ export class CalotypeError extends Error {
   }
 }
 
-/** Throws for a picture that is too large to be encoded here (native/exposure.hpp), before it is copied. */
+/** Throws for a picture that is too large to be encoded here (native/exposure.hpp). */
 export function checkSize({ width, height }) {
   if (Math.ceil(width / 16) * Math.ceil(height / 16) > 2 ** 16)
     throw new CalotypeError("limit", `pictures of up to 16 megapixels can be encoded here, and this one is ${width} x ${height}`);
@@ -137,7 +137,7 @@ export class Packs {
     this.#onFetch = onFetch;
   }
 
-  /** What `use(manifest, other files...)` makes of the first pack that is `wanted`; `what` says what for if there is none. */
+  /** What `use(manifest, other files...)` makes of the first pack that is `wanted`; `what`: for what, if there is none. */
   async open(wanted, names, what, use) {
     const unread = [];
     for (const place of this.#places) {

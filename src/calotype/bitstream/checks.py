@@ -40,8 +40,8 @@ def metadata_limit_error(limits: Limits) -> LimitError:
     return _too_large("ICC, EXIF and XMP", "max_metadata", limits)
 
 
-def alpha_parts(payload: memoryview, header: Header) -> list[memoryview]:
-    """The streams of an alpha chunk, one for each tile. Raises ValueError when they do not fill it."""
+def parts_of(payload: memoryview, header: Header) -> list[memoryview]:
+    """What a chunk of alpha or a layer has for each tile. Raises ValueError when it holds anything else."""
     parts, at = [], 0
     for _ in range(tile_count(alpha_grid(header))):
         length, shift, byte = 0, 0, 0x80

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from calotype.bitstream.checks import alpha_parts
-from calotype.bitstream.fields import MAGIC, NAMES, PIXELS, Bytes, File, Limits
+from calotype.bitstream.checks import parts_of
+from calotype.bitstream.fields import ALPHA, LAYER, MAGIC, NAMES, PIXELS, Bytes, File, Limits
 from calotype.bitstream.grid import tile_count
 from calotype.bitstream.scan import scan
 
@@ -41,10 +41,12 @@ def parse(
     if prefix:
         assert found.cut is not None
         tiles[count] = found.cut
+    parts = {type_: parts_of(payload, found.header) for type_, payload in found.parts.items()}
     return File(
         header=found.header,
         metadata={NAMES[type_]: content for type_, content in found.metadata.items()},
-        alpha=None if found.alpha is None else alpha_parts(found.alpha, found.header),
+        alpha=parts.get(ALPHA),
+        layer=parts.get(LAYER),
         tiles=tiles,
         chunks=found.chunks,
         pixels=[chunk.type == PIXELS for chunk in found.tiles] + [False] * missing,

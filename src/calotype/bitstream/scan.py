@@ -9,7 +9,7 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 
-from calotype.bitstream.checks import alpha_parts, chunk_crc, limit_error, metadata_limit_error
+from calotype.bitstream.checks import chunk_crc, limit_error, metadata_limit_error, parts_of
 from calotype.bitstream.fields import (
     ALPHA,
     CRC_SIZE,
@@ -17,6 +17,7 @@ from calotype.bitstream.fields import (
     FLAG_LAB,
     FLAG_RESERVED,
     LATENTS,
+    LAYER,
     LEADING,
     MAGIC,
     MAX_LEADING,
@@ -51,7 +52,8 @@ class Scan:
     chunks: list[Chunk] = field(default_factory=list)
     metadata: dict[int, bytes] = field(default_factory=dict)
     """Inflated metadata, by chunk type."""
-    alpha: memoryview | None = None
+    parts: dict[int, memoryview] = field(default_factory=dict)
+    """Alpha and layer, which have something for each tile, by chunk type."""
     tiles: list[Chunk] = field(default_factory=list)
     cut: memoryview | None = None
     """What there is of the payload of the tile that the file ends in: a preview may need no more."""
@@ -81,6 +83,7 @@ class _Scanner:
         self.limits = limits
         self.pos = 0
         self.header_crc = 0
+        self.covered: set[int] = set()
         self.found = Scan(len(view))
 
     def note(self, error: CalotypeError) -> None:
@@ -150,6 +153,8 @@ class _Scanner:
             found.chunks.append(chunk)
             found.trusted |= chunk.crc_ok
             if chunk.type in PICTURE:
+                if chunk.crc_ok and chunk.type == PIXELS and len(found.tiles) in self.covered:
+                    raise FormatError(f"it lies over tile {len(found.tiles)}, which is pixels", field="layer")
                 found.tiles.append(chunk)
             elif chunk.crc_ok:
                 self._use(chunk)
@@ -211,7 +216,7 @@ class _Scanner:
             type_ == PIXELS and not self.found.header.lab
         ):
             return None
-        if type_ in PICTURE:
+        if type_ in PICTURE or (type_ == LAYER and self.found.header.lab):
             return f"a {name} chunk, in a file of the kind that holds {self._payload_name} chunks"
         if self.found.tiles:
             return f"{name} chunk (0x{type_:02x}) after the first {self._payload_name}; it must come before"
@@ -230,13 +235,15 @@ class _Scanner:
         """Take the content of an intact chunk other than a tile; unknown optional ones are skipped."""
         payload_offset = chunk.offset + 1 + _varint_size(chunk.length)
         try:
-            if chunk.type == ALPHA:
+            if chunk.type in (ALPHA, LAYER):
                 assert self.found.header is not None
                 try:
-                    alpha_parts(chunk.payload, self.found.header)
+                    parts = parts_of(chunk.payload, self.found.header)
                 except ValueError as error:
-                    raise FormatError(str(error), field="alpha", offset=payload_offset) from None
-                self.found.alpha = chunk.payload
+                    raise FormatError(str(error), field=chunk.name, offset=payload_offset) from None
+                self.found.parts[chunk.type] = chunk.payload
+                if chunk.type == LAYER:
+                    self.covered = {tile for tile, part in enumerate(parts) if part}
             elif chunk.type in LEADING:
                 self.found.metadata[chunk.type] = self._inflate(chunk, payload_offset)
         except CalotypeError as error:

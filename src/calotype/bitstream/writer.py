@@ -10,7 +10,19 @@ from types import TracebackType
 from typing import Protocol
 
 from calotype.bitstream.checks import chunk_crc, limit_error, metadata_limit_error
-from calotype.bitstream.fields import ALPHA, LATENTS, METADATA, PIXELS, TILE, Bytes, Header, Limits, varint
+from calotype.bitstream.fields import (
+    ALPHA,
+    LATENTS,
+    LAYER,
+    METADATA,
+    NAMES,
+    PIXELS,
+    TILE,
+    Bytes,
+    Header,
+    Limits,
+    varint,
+)
 from calotype.bitstream.grid import alpha_grid, tile_count
 
 
@@ -28,6 +40,7 @@ def write(
     xmp: Bytes | None = None,
     alpha: Sequence[Bytes] | None = None,
     *,
+    layer: Sequence[Bytes] | None = None,
     limits: Limits | None = None,
     **more: Bytes | None,
 ) -> bytes:
@@ -36,7 +49,7 @@ def write(
     ``tiles`` are in raster order, as many as the grid has (one stream, in a lab file).
     """
     out = io.BytesIO()
-    with StreamWriter(out, header, icc, exif, xmp, alpha, limits=limits, **more) as writer:
+    with StreamWriter(out, header, icc, exif, xmp, alpha, layer=layer, limits=limits, **more) as writer:
         for tile in tiles:
             writer.tile(tile)
     return out.getvalue()
@@ -53,8 +66,9 @@ class StreamWriter:
 
     ``more``: other metadata, by its name in `METADATA`. Empty metadata is left out, as None is.
     ``alpha``: for each tile of the grid (`alpha_grid`) a pixel stream of one channel.
+    ``layer``: for each tile of the grid what lies over its latents, or nothing.
     Raises ``LimitError`` for a picture or metadata beyond ``limits``, which a reader would refuse, and
-    ``ValueError`` for an alpha that does not fit and for more or fewer tiles than the grid has.
+    ``ValueError`` for an alpha or a layer that does not fit and for more or fewer tiles than the grid has.
     """
 
     def __init__(
@@ -66,6 +80,7 @@ class StreamWriter:
         xmp: Bytes | None = None,
         alpha: Sequence[Bytes] | None = None,
         *,
+        layer: Sequence[Bytes] | None = None,
         limits: Limits | None = None,
         **more: Bytes | None,
     ) -> None:
@@ -78,10 +93,11 @@ class StreamWriter:
             raise error
         if sum(len(content or b"") for _, content in metadata) > limits.max_metadata:
             raise metadata_limit_error(limits)
-        if alpha is not None and len(alpha) != tile_count(alpha_grid(header)):
-            raise ValueError(
-                f"alpha has {len(alpha)} tiles, and the grid has {tile_count(alpha_grid(header))}"
-            )
+        parts = {ALPHA: alpha, LAYER: layer}
+        for type_, given_parts in parts.items():
+            count = tile_count(alpha_grid(header))
+            if given_parts is not None and len(given_parts) != count:
+                raise ValueError(f"{NAMES[type_]} has {len(given_parts)} tiles, and the grid has {count}")
 
         self._file = file
         self._type = LATENTS if header.lab else TILE
@@ -95,8 +111,9 @@ class StreamWriter:
         for type_, content in metadata:
             if content:
                 self._chunk(type_, zlib.compress(content, 9))
-        if alpha is not None:
-            self._chunk(ALPHA, b"".join(varint(len(part)) + bytes(part) for part in alpha))
+        for type_, given_parts in parts.items():
+            if given_parts is not None:
+                self._chunk(type_, b"".join(varint(len(part)) + bytes(part) for part in given_parts))
 
     def tile(self, payload: Bytes, *, pixels: bool = False) -> None:
         """Write the next tile: latents or, with ``pixels``, a pixel stream."""

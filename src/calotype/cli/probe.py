@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     )
     options.add_argument(
         "--map-of",
-        choices=("all", "z", "low", "high", "pixels"),
+        choices=("all", "z", "low", "high", "pixels", "layer"),
         default="all",
         help="draw those of a part; default: all",
     )
@@ -123,9 +123,10 @@ def _bits(bits: dict[str, Any]) -> list[str]:
             stage = f"phase {phase}" if part == "high" else f"{octave}.{phase}" if number else "base"
             share = some / max(bits["payload"], 1)
             lines.append(f"  {part:11} {what:16} {stage:>10} {some:9.0f}  {share:6.1%}")
-    if bits["pixels"]:
-        share = bits["pixels"] / bits["payload"]
-        lines.append(f"  {'pixels':11} {'tiles of pixels':16} {'':10} {bits['pixels']:9.0f}  {share:6.1%}")
+    for part, what in (("pixels", "tiles of pixels"), ("layer", "over latents")):
+        if bits[part]:
+            share = bits[part] / bits["payload"]
+            lines.append(f"  {part:11} {what:16} {'':10} {bits[part]:9.0f}  {share:6.1%}")
     skipped = bits["skipped"] / max(bits["latents"], 1)
     return [*lines, f"  skipped     {bits['skipped']} of {bits['latents']} latents ({skipped:.1%})"]
 

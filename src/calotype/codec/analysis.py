@@ -71,6 +71,11 @@ class Analysis:
             other._make = lambda k: self.kept[k]
         return other
 
+    def of(self, pixels: NDArray[np.uint8]) -> Analysis:
+        """The same of other pixels of that size."""
+        share = (self.workers, self.threads)
+        return Analysis(pixels, self.header, self.pack, share, self.pool, self.margin)
+
     def tile(self, tile: int) -> Box:
         """The latents of a tile."""
         return tiles.latent_box(tile_box(self.header, tile))

@@ -173,7 +173,8 @@ class Approach(Mixture):
     def _seen(self, networks: Networks) -> _Forms:
         key = networks.level.number, bool(self.drawings) and self.share >= LATE
         if self._shown is None or self._shown[0] != key:
-            self._coded.clear()
+            self._forget()
+            self._look_beneath(networks)
             self._shown = key, self._look(networks, self._lowest(networks))
         return self._shown[1]
 
@@ -191,7 +192,7 @@ class Approach(Mixture):
             as_latents = self._as_latents(networks, tile)
             found = self._forms(tile, lowest, as_latents[0] + lowest * as_latents[1])
             with lock:
-                forms[tile], latents[tile] = found, as_latents
+                forms[tile], latents[tile] = found, as_latents[:2]
 
         for _ in self.analysis.pool.map(look, self.suspects):
             pass

@@ -1,7 +1,7 @@
 """Where the bits of a file went: how many to each stage of its integers, and to each place of the picture.
 
 What an integer costs follows from the table that codes it, -log2 of its share; the sum is that of the tiles'
-payloads but for some bytes. No network runs. Tiles of pixels are told as one part.
+payloads but for some bytes. No network runs. Tiles of pixels are told as one part, and the layer is.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calotype.bitstream import Box, Limits, parse, tile_box
-from calotype.codec import latents, library, tiles
+from calotype.codec import latents, layer, library, tiles
 from calotype.codec.latents import CELL, LOW, PHASES, Networks
 from calotype.codec.pack import Pack
 from calotype.coder import pixel_bits
 from calotype.errors import FormatError
 
-Part = Literal["all", "z", "low", "high", "pixels"]
+Part = Literal["all", "z", "low", "high", "pixels", "layer"]
 STAGED = ("z", "low", "high")
 Z_OCTAVES, LOW_OCTAVES = 2, 3
 _CHANNELS = 32  # counted at a time, for little memory
@@ -34,8 +34,9 @@ class Bits:
     z, low, high: by stage, from coarse to fine: base, then three phases per octave; of high, the four phases
     latents:      how many there are, M for every 16 x 16 pixels
     skipped:      how many of them took no bits
-    payload:      what the tiles' payloads have
+    payload:      what the tiles' payloads and the layer have
     pixels:       those of them that tiles of pixels have
+    layer:        those of them that lie over tiles of latents
     maps:         [ceil(H / 16), ceil(W / 16)] bits of each place, by part; z is spread over its cells
     """
 
@@ -46,6 +47,7 @@ class Bits:
     skipped: int = 0
     payload: int = 0
     pixels: int = 0
+    layer: int = 0
     maps: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def of(self, part: Part) -> NDArray[np.float64]:
@@ -60,6 +62,7 @@ class Bits:
             "skipped": self.skipped,
             "payload": self.payload,
             "pixels": self.pixels,
+            "layer": self.layer,
         }
 
 
@@ -78,7 +81,7 @@ def count(
     if header.lab:
         raise FormatError("a laboratory file does not say where its bits went", field="flags")
     whole = tiles.latent_box(Box(0, 0, header.width, header.height))
-    bits = Bits(maps={part: np.zeros((whole.height, whole.width)) for part in (*STAGED, "pixels")})
+    bits = Bits(maps={part: np.zeros((whole.height, whole.width)) for part in (*STAGED, "pixels", "layer")})
     networks = None
     if not all(file.pixels):
         found = library.of(header, pack)
@@ -97,6 +100,13 @@ def count(
             else:
                 assert networks is not None
                 _count(bits, networks, payload, tiles.latent_box(box))
+                if file.layer and (part := file.layer[tile]):
+                    bits.layer += 8 * len(part)
+                    bits.payload += 8 * len(part)
+                    place = tiles.inside(tiles.latent_box(box), Box(0, 0, 0, 0))[1:]
+                    bits.maps["layer"][place] = layer.bits(
+                        part, box.height, box.width, header.grey, tiles.STRIDE
+                    )
         except FormatError as error:
             raise FormatError(str(error), field=error.field or f"tile {tile}") from None
     return bits

@@ -60,10 +60,11 @@ class Exposure:
         # Refuses at once what could not be written at the end.
         self.writer(io.BytesIO(), self.analysis.header)
 
-    def writer(self, out: io.BytesIO, header: Header) -> StreamWriter:
-        """The file up to its first tile."""
+    def writer(self, out: io.BytesIO, header: Header, layers: dict[int, bytes] | None = None) -> StreamWriter:
+        """The file up to its first tile. layers: what lies over tiles"""
         p = self.picture
-        return StreamWriter(out, header, p.icc, p.exif, p.xmp, self.alpha, limits=self.limits)
+        layer = [layers.get(tile, b"") for tile in range(tile_count(header))] if layers else None
+        return StreamWriter(out, header, p.icc, p.exif, p.xmp, self.alpha, layer=layer, limits=self.limits)
 
     def networks(self, level: int) -> Networks:
         pack = self.analysis.pack
@@ -79,8 +80,8 @@ class Exposure:
                 return stored[tile].data
             return latents.write(networks, self.mixture.integers(networks, tile, y))
 
-        out = io.BytesIO()
-        with self.writer(out, replace(self.analysis.header, level=level)) as writer:
+        out, layers = io.BytesIO(), self.mixture.layers(networks)
+        with self.writer(out, replace(self.analysis.header, level=level), layers) as writer:
             for tile, payload in enumerate(self.analysis.each(code)):
                 writer.tile(payload, pixels=tile in stored)
         return out.getvalue()

@@ -1,8 +1,9 @@
-"""Pictures with something in them that is no photograph: text, lines, flat areas. Their tiles may be pixels.
+"""Pictures with something in them that is no photograph: text, lines, flat areas. Their tiles may be pixels,
+or latents with a layer over them.
 
-A tile becomes what costs least, bits + worth x squared error: latents, its pixels exactly, or pixels near
-them that are cheaper, as native/economy.hpp finds them; flat areas are exact in both. The worth of an error
-in bits is that of the picture's own latents at the level.
+A tile becomes what costs least, bits + worth x squared error: latents, latents with the text that lies over
+them apart, its pixels exactly, or pixels near them that are cheaper, as native/economy.hpp finds them; flat
+areas are exact in both. The worth of an error in bits is that of the picture's own latents at the level.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calotype.bitstream import Box, tile_box, tile_count
-from calotype.codec import latents, tiles
+from calotype.codec import latents, layer, tiles
 from calotype.codec.analysis import Analysis
 from calotype.codec.choice import Choice
+from calotype.codec.cover import Cover
 from calotype.codec.effort.worth import Worths
 from calotype.codec.latents import Floats, Latents, Networks
 from calotype.codec.pixels import tile_pixels
@@ -56,9 +58,9 @@ def suited(usual: Mixture, level: int, finer: Callable[[], Mixture]) -> Mixture:
     networks = Networks(analysis.pack, analysis.pack.level(level), analysis.threads)
     if found.all() and len(usual.decide(networks)) == tile_count(analysis.header):
         return usual
+    usual_gain = usual.gain(networks) if usual.inked else 0.0
     other = finer()
-    other.decide(networks)
-    return other if other.gain(level) > PRICE * found.size else usual
+    return other if other.gain(networks) - usual_gain > PRICE * found.size else usual
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,9 @@ class Stored:
 
 @dataclass
 class Decision:
-    """At one level: the tiles that are pixels, the bits that this saves, whether drawings are blurred."""
+    """At one level: the tiles that are pixels, the bits that these and layers save, whether drawings are
+    blurred.
+    """
 
     stored: dict[int, Stored]
     gain: float = 0.0
@@ -79,7 +83,7 @@ class Decision:
 
 
 class Mixture:
-    """Which tiles of a picture are stored as pixels, at any level.
+    """Which tiles of a picture are stored as pixels, and what lies over the others, at any level.
 
     traits: of the picture, by tiles of SIDE or by those of the analysis if these are smaller
     """
@@ -89,8 +93,11 @@ class Mixture:
         by_tile = traits.tiles(analysis.header.tile)
         self.suspects = [int(k) for k in np.flatnonzero(by_tile.suspicious())]
         self._drawn = by_tile.drawings().ravel()
+        inked = traits.inked(analysis.header.tile)
+        self._cover = Cover(analysis, choice, [int(k) for k in np.flatnonzero(inked)])
         self._exact: dict[int, tuple[float, Stored | None]] = {}
         self._coded: dict[tuple[int, int], Latents] = {}
+        self._layers: dict[tuple[int, int], bytes] = {}
         self._decisions: dict[int, Decision] = {}
         self._worths = Worths(analysis, self._least_drawn(by_tile))
         self._held: set[int] | None = None
@@ -101,8 +108,14 @@ class Mixture:
         """The tiles that are better as pixels at the level of ``networks``."""
         level = networks.level.number
         if level not in self._decisions:  # a search and the file ask for the same one
-            self._decisions[level] = self._decide(networks) if self.suspects else Decision({})
+            self._look_beneath(networks)
+            self._decisions[level] = self._decide(networks) if self.suspects or self._cover else Decision({})
         return self._decisions[level].stored
+
+    def layers(self, networks: Networks) -> dict[int, bytes]:
+        """What lies over tiles of latents at the level of ``networks``, as a file has it."""
+        level, stored = networks.level.number, self.decide(networks)
+        return {tile: part for (at, tile), part in self._layers.items() if at == level and tile not in stored}
 
     def hold(self, tiles: Iterable[int] | None) -> None:
         """From now on these tiles are pixels at all levels, and no others; with None it is decided again."""
@@ -113,9 +126,15 @@ class Mixture:
         """What the tiles that were tried without loss take so, at least: trials end beyond a limit."""
         return sum(len(exact.data) if exact else most / 8 for most, exact in self._exact.values())
 
-    def gain(self, level: int) -> float:
-        """Bits, and errors in bits, that pixels save at a level that was decided."""
-        return self._decisions[level].gain
+    @property
+    def inked(self) -> bool:
+        """Whether something may lie over latents."""
+        return bool(self._cover.tiles)
+
+    def gain(self, networks: Networks) -> float:
+        """Bits, and errors in bits, that pixels and layers save at the level of ``networks``."""
+        self.decide(networks)
+        return self._decisions[networks.level.number].gain
 
     def note(self, level: int) -> str | None:
         """A sentence when drawings in the picture, text perhaps, are far from what they were at a level."""
@@ -123,25 +142,37 @@ class Mixture:
 
     def integers(self, networks: Networks, tile: int, y: Floats) -> Latents:
         """Those of a tile, from what ``Analysis.each`` gives for it; made once where it was to be decided."""
-        known = self._coded.pop((networks.level.number, tile), None)
+        key = networks.level.number, tile
+        known = self._coded.pop(key, None)
+        if known is None and key in self._layers:
+            return self._cover.integers(networks, tile)
         return known or self.choice.integers(networks, tile, y)
+
+    def _look_beneath(self, networks: Networks) -> None:
+        """Find what lies over the latents, once: at the first level that is asked for."""
+        if self._cover.find(networks.level.number):
+            self.analysis.keep()
 
     def _decide(self, networks: Networks) -> Decision:
         worth_of_error = self._worths.at(networks.level.number)
         decision, lock, held = Decision({}), threading.Lock(), self._held or ()
-        self._coded.clear()
+        suspects = set(self.suspects)
+        self._forget()
 
         def best(tile: int) -> None:
-            bits, error = self._as_latents(networks, tile)
+            bits, error, saved = self._as_latents(networks, tile)
             cost = bits + worth_of_error * error
             free, found = self._held is None, None
-            if free:
+            if tile not in suspects:
+                pass
+            elif free:
                 found = self._as_pixels(tile, worth_of_error, cost)
             elif tile in held:
                 found = self._near_pixels(tile, worth_of_error)
             left = cost - _cost(found, worth_of_error) if found else 0.0
             box = tile_box(self.analysis.header, tile)
             with lock:
+                decision.gain += saved
                 if found and (left > 0 or not free):
                     decision.stored[tile] = found
                     decision.gain += left
@@ -149,11 +180,15 @@ class Mixture:
                 blurred = error > BLURRED * 3 * box.width * box.height
                 decision.blurred |= bool(blurred and self._drawn[tile])
 
-        for _ in self.analysis.pool.map(best, self.suspects):
+        for _ in self.analysis.pool.map(best, sorted(suspects | self._cover.found.keys())):
             pass
         for tile in decision.stored:
             self._coded.pop((networks.level.number, tile), None)
         return decision
+
+    def _forget(self) -> None:
+        self._coded.clear()
+        self._layers.clear()
 
     def _as_pixels(self, tile: int, worth_of_error: float, cost: float) -> Stored | None:
         """The best way to store a tile as pixels if it may be better than what ``cost`` can buy."""
@@ -177,28 +212,49 @@ class Mixture:
         near = stored(original, exact, worth=CARE * worth_of_error)
         return near if near and len(near.data) < len(exact.data) else exact
 
-    def _as_latents(self, networks: Networks, tile: int) -> tuple[int, float]:
-        """Bits and squared error of a tile as latents, looked at alone."""
+    def _as_latents(self, networks: Networks, tile: int) -> tuple[int, float, float]:
+        """Bits and squared error of a tile as latents, looked at alone, with a layer if that is better; and
+        what the layer saves, in bits with errors.
+        """
+        key = networks.level.number, tile
+        plain = self.choice.integers(networks, tile, self.analysis.kept[tile])
+        self._coded[key] = plain
+        bits, error = self._judge(networks, tile, plain)
+        if tile in self._cover.found:
+            part, worth_of_error = self._cover.found[tile], self._worths.at(networks.level.number)
+            coded = self._cover.integers(networks, tile)
+            with_layer = self._judge(networks, tile, coded, part)
+            saved = bits + worth_of_error * error - with_layer[0] - worth_of_error * with_layer[1]
+            if saved > 0:
+                self._coded[key], self._layers[key] = coded, part
+                return *with_layer, saved
+        return bits, error, 0.0
+
+    def _judge(
+        self, networks: Networks, tile: int, coded: Latents, part: bytes | None = None
+    ) -> tuple[int, float]:
+        """Bits and squared error of a tile's latents, and of a layer over them; its sides are left out."""
         analysis = self.analysis
-        coded = self.choice.integers(networks, tile, analysis.kept[tile])
-        self._coded[networks.level.number, tile] = coded
         y_hat = latents.restored(networks, coded)
-        original = tile_pixels(analysis.pixels, analysis.header, tile).astype(np.int32)
+        original = tile_pixels(analysis.pixels, analysis.header, tile)
         height, width, channels = original.shape
-        error, seen = 0, 0
+        shown = np.empty((height, width, 3), np.uint8)
+        inner = np.zeros((height, width), bool)
         for row in tiles.windows(Box(0, 0, y_hat.shape[1], y_hat.shape[0])):
             for window in row:
-                part = np.ascontiguousarray(y_hat[tiles.inside(window, Box(0, 0, 0, 0))[1:]])
-                pixels = networks.pack.decoder.synthesis(networks.level.vector, part)
+                latent_part = np.ascontiguousarray(y_hat[tiles.inside(window, Box(0, 0, 0, 0))[1:]])
+                pixels = networks.pack.decoder.synthesis(networks.level.vector, latent_part)
                 box = tiles.common(tiles.scaled(window, tiles.STRIDE), Box(0, 0, width, height))
+                shown[tiles.inside(box, Box(0, 0, 0, 0))[1:]] = pixels[: box.height, : box.width]
                 edge = min(EDGE, box.width // 4, box.height // 4)
-                inner = Box(box.left + edge, box.top + edge, box.right - edge, box.bottom - edge)
-                shown = pixels[tiles.inside(inner, tiles.scaled(window, tiles.STRIDE))[1:]]
-                shown = to_grey(shown) if channels == 1 else shown
-                difference = original[tiles.inside(inner, Box(0, 0, 0, 0))[1:]] - shown
-                error += int(np.square(difference).sum(dtype=np.int64)) * (3 // channels)
-                seen += inner.width * inner.height
-        return 8 * len(latents.write(networks, coded)), error * (height * width / seen)
+                inner[box.top + edge : box.bottom - edge, box.left + edge : box.right - edge] = True
+        if part:
+            shown = layer.over(part, shown, channels == 1)
+        elif channels == 1:
+            shown = to_grey(shown)
+        missed = np.square(original.astype(np.int32) - shown)[inner].sum(dtype=np.int64)
+        error = int(missed) * (3 // channels) * (height * width / int(inner.sum()))
+        return 8 * (len(latents.write(networks, coded)) + len(part or b"")), error
 
     def _least_drawn(self, traits: Traits) -> Box:
         """The tile that is most like a photograph, in latents, of full size even at the picture's end."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calotype.bitstream import Box, tile_box, tile_count
-from calotype.codec import latents, metrics, rate
+from calotype.codec import latents, layer, metrics, rate
 from calotype.codec.latents import Networks, Words
 from calotype.codec.mixed import Mixture
 from calotype.codec.pixels import read_tile
@@ -25,21 +25,26 @@ class Proof:
     def __init__(self, mixture: Mixture, networks: Networks) -> None:
         self.mixture, self.analysis, self.networks = mixture, mixture.analysis, networks
         header = self.analysis.header
-        self.stored = mixture.decide(networks)
+        self.stored, self.layers = mixture.decide(networks), mixture.layers(networks)
         self.flags = [tile in self.stored for tile in range(tile_count(header))]
         whole = Box(0, 0, header.width, header.height)
         self.development = Development(header, networks, self._y_hat, whole, self.analysis.workers)
 
     def likeness(self, kind: rate.Kind) -> float:
         """PSNR in dB, MS-SSIM or SSIMULACRA2 of the decoded picture."""
-        if kind == "psnr" and not self.stored:
+        if kind == "psnr" and not self.stored and not self.layers:
             return self._psnr()
         measure = {"psnr": metrics.psnr, "ms_ssim": metrics.ms_ssim}.get(kind, ssimulacra2)
         pixels = self.development.run(self.analysis.pool)
         for tile, stored in self.stored.items():
             box = tile_box(self.analysis.header, tile)
-            part = read_tile(memoryview(stored.data), self.analysis.header, tile)
-            pixels[box.top : box.bottom, box.left : box.right] = part
+            pixels[box.top : box.bottom, box.left : box.right] = read_tile(
+                memoryview(stored.data), self.analysis.header, tile
+            )
+        for tile, part in self.layers.items():
+            box = tile_box(self.analysis.header, tile)
+            shown = pixels[box.top : box.bottom, box.left : box.right]
+            shown[:] = layer.over(part, shown, self.analysis.header.grey)
         return measure(self.analysis.pixels, pixels)
 
     def _psnr(self) -> float:

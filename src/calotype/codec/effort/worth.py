@@ -50,9 +50,9 @@ def worth(pack: Pack, level: int, pixels: NDArray[np.uint8], threads: int = 1) -
     pixels: a part of the picture, uint8 [1, H, W, 3], sides multiples of 16
     """
     bits, errors = [], []
+    y = pack.encoder.analysis(pixels[0])[None]
     for near in (max(0, level - APART), min(pack.manifest.max_level, level + APART)):
         networks = Networks(pack, pack.level(near), threads)
-        y = pack.encoder.analysis(pixels[0])[None]
         coded = latents.quantise(networks, y)
         decoded = pack.decoder.synthesis(networks.level.vector, latents.restored(networks, coded))
         bits.append(8 * len(latents.write(networks, coded)))

@@ -1,0 +1,357 @@
+// Finds letters, lines and symbols that lie over a photograph, and what is beneath them: the layer of a tile.
+//
+// Inks are the few colours that come in runs of equal pixels and end at once. Where a run touches other pixels, some are
+// mixed of both, as text is drawn smoothly: p = a ink + (1 - a) beneath. What is beneath is filled in from around.
+#pragma once
+
+#include <cmath>
+#include <optional>
+#include <unordered_map>
+
+#include "layer.hpp"
+#include "lossless.hpp"
+#include "traits.hpp"
+
+namespace calotype::inks {
+
+inline constexpr std::size_t fewest = 24;    // pixels of an ink that are in runs and at an edge
+inline constexpr std::size_t most = 32;      // inks of a tile
+inline constexpr float contrast = 24;        // mean difference between an ink and what is beneath it, in levels
+inline constexpr float apart = 20;           // an ink and what is beneath, for a mixture of them to be told
+inline constexpr float seen = 0.3f;          // share of what is beneath, for it to be known from a mixture
+inline constexpr std::size_t block = 128;    // the layer is kept in blocks where it takes less than it saves ...
+inline constexpr double alone = 0.12;        // ... and where that is such a share of all their bits,
+inline constexpr double beside = 0.03;       // or such a one beside a block with so many
+inline constexpr double saves = 2;           // the latents take about so many times the bits of a simple guess
+inline constexpr double least = 800;         // bits that a layer must promise to save ...
+inline constexpr double worthwhile = 0.015;  // ... and the share of all there are
+
+// A layer, and the tile without it.
+struct Found {
+    std::vector<std::uint8_t> part;     // as the file has it
+    std::vector<std::uint8_t> beneath;  // [h][w][3]
+};
+
+using Colour = std::uint32_t;
+
+inline Colour colour_of(const std::uint8_t* p) { return Colour{p[0]} << 16 | Colour{p[1]} << 8 | p[2]; }
+
+// The inks of a tile, pixels [h][w][3]. worth: of a squared error of 1, in bits; steps: of a cover
+class Finder {
+public:
+    Finder(const std::uint8_t* pixels, std::size_t h, std::size_t w, std::vector<Colour> inks, double worth,
+           std::uint8_t steps)
+        : pixels_(pixels), h_(h), w_(w), size_(h * w), worth_(worth), steps_(steps), inks_(std::move(inks)) {}
+
+    bool find() {
+        for (bool again = false;; again = true) {
+            mark();
+            if (!fill_in()) return false;
+            if (again) break;
+            if (!drop_pale()) return false;
+        }
+        fit_edges();
+        take_off();
+        return keep_useful();
+    }
+
+    const std::vector<Colour>& inks() const { return inks_; }
+    const std::vector<std::uint8_t>& cells() const { return cells_; }
+    const std::vector<std::uint8_t>& beneath() const { return below_; }
+
+private:
+    static constexpr std::uint8_t none = 255;
+
+    static float value(Colour c, std::size_t k) { return static_cast<float>(c >> (16 - 8 * k) & 255); }
+
+    // Which ink each pixel is; which are near one.
+    void mark() {
+        ink_.assign(size_, none);
+        near_.assign(size_, 0);
+        std::array<bool, 256> green{};  // tells most pixels at once
+        for (const Colour ink : inks_) green[ink >> 8 & 255] = true;
+        for (std::size_t i = 0; i < size_; ++i) {
+            if (!green[pixels_[3 * i + 1]]) continue;
+            const auto found = std::find(inks_.begin(), inks_.end(), colour_of(&pixels_[3 * i]));
+            if (found == inks_.end()) continue;
+            ink_[i] = static_cast<std::uint8_t>(found - inks_.begin());
+            around(i, [&](std::size_t j) { near_[j] = 1; });
+        }
+    }
+
+    template <class Use>
+    void around(std::size_t i, Use use) const {
+        const std::size_t y = i / w_, x = i % w_;
+        for (std::size_t v = y - (y > 0); v <= std::min(y + 1, h_ - 1); ++v)
+            for (std::size_t u = x - (x > 0); u <= std::min(x + 1, w_ - 1); ++u) use(v * w_ + u);
+    }
+
+    // Values where `known`, and in between what lies around, coarser the farther away it is: [h][w][3].
+    static void fill(std::vector<float>& values, const std::vector<std::uint8_t>& known, std::size_t h, std::size_t w) {
+        if ((h == 1 && w == 1) || std::find(known.begin(), known.end(), 0) == known.end()) return;
+        const std::size_t rows = (h + 1) / 2, columns = (w + 1) / 2;
+        std::vector<float> small(rows * columns * 3), count(rows * columns);
+        for (std::size_t i = 0; i < h * w; ++i) {
+            if (!known[i]) continue;
+            const std::size_t to = i / w / 2 * columns + i % w / 2;
+            for (std::size_t c = 0; c < 3; ++c) small[3 * to + c] += values[3 * i + c];
+            ++count[to];
+        }
+        std::vector<std::uint8_t> there(count.size());
+        for (std::size_t i = 0; i < count.size(); ++i) {
+            there[i] = count[i] > 0;
+            for (std::size_t c = 0; c < 3 && there[i]; ++c) small[3 * i + c] /= count[i];
+        }
+        fill(small, there, rows, columns);
+        const auto at = [&](std::size_t y, std::size_t x, std::size_t c) { return small[3 * (y / 2 * columns + x / 2) + c]; };
+        for (std::size_t y = 0; y < h; ++y)
+            for (std::size_t x = 0; x < w; ++x) {
+                if (known[y * w + x]) continue;
+                const std::size_t up = y - (y > 0), down = std::min(y + 1, h - 1), left = x - (x > 0),
+                                  right = std::min(x + 1, w - 1);
+                for (std::size_t c = 0; c < 3; ++c)
+                    values[3 * (y * w + x) + c] =
+                        (at(up, x, c) + at(down, x, c) + at(y, left, c) + at(y, right, c) + 4 * at(y, x, c)) / 8;
+            }
+    }
+
+    // What may be beneath, from pixels that are not near an ink.
+    bool fill_in() {
+        std::vector<std::uint8_t> known(size_);
+        fill_.assign(3 * size_, 0);
+        std::size_t count = 0;
+        for (std::size_t i = 0; i < size_; ++i) {
+            known[i] = !near_[i];
+            count += known[i];
+            for (std::size_t c = 0; c < 3; ++c) fill_[3 * i + c] = known[i] ? pixels_[3 * i + c] : 0.0f;
+        }
+        if (count == 0) return false;
+        fill(fill_, known, h_, w_);
+        return true;
+    }
+
+    // Inks that are like what is around them are none.
+    bool drop_pale() {
+        std::vector<double> sums(inks_.size()), counts(inks_.size());
+        for (std::size_t i = 0; i < size_; ++i) {
+            if (ink_[i] == none) continue;
+            float far = 0;
+            for (std::size_t c = 0; c < 3; ++c) far = std::max(far, std::abs(value(inks_[ink_[i]], c) - fill_[3 * i + c]));
+            sums[ink_[i]] += far;
+            counts[ink_[i]] += 1;
+        }
+        std::vector<Colour> kept;
+        for (std::size_t k = 0; k < inks_.size(); ++k)
+            if (sums[k] >= contrast * counts[k]) kept.push_back(inks_[k]);
+        inks_ = kept;
+        return !inks_.empty();
+    }
+
+    // Pixels beside an ink that are a mixture of it and of what is beneath.
+    void fit_edges() {
+        cells_.assign(2 * size_, 0);
+        for (std::size_t i = 0; i < size_; ++i) {
+            if (ink_[i] != none) {
+                cells_[2 * i] = steps_, cells_[2 * i + 1] = ink_[i];
+                continue;
+            }
+            if (!near_[i]) continue;
+            float best = distance(i, 0, 0);
+            around(i, [&](std::size_t j) {
+                if (ink_[j] == none) return;
+                const Colour ink = inks_[ink_[j]];
+                float along = 0, length = 0;
+                for (std::size_t c = 0; c < 3; ++c) {
+                    const float d = value(ink, c) - fill_[3 * i + c];
+                    along += (pixels_[3 * i + c] - fill_[3 * i + c]) * d;
+                    length += d * d;
+                }
+                if (length < apart * apart) return;
+                const float cover = std::round(std::clamp(along / length, 0.0f, 1.0f) * steps_);
+                const float missed = distance(i, ink, cover / steps_);
+                if (missed >= best) return;
+                best = missed;
+                cells_[2 * i] = static_cast<std::uint8_t>(cover);
+                cells_[2 * i + 1] = cover > 0 ? ink_[j] : std::uint8_t{0};
+            });
+        }
+    }
+
+    float distance(std::size_t i, Colour ink, float cover) const {
+        float sum = 0;
+        for (std::size_t c = 0; c < 3; ++c) {
+            const float d = pixels_[3 * i + c] - (fill_[3 * i + c] * (1 - cover) + value(ink, c) * cover);
+            sum += d * d;
+        }
+        return sum;
+    }
+
+    // The tile that the latents are to show: as it is where nothing lies over it.
+    void take_off() {
+        std::vector<float> values(3 * size_);
+        std::vector<std::uint8_t> known(size_);
+        for (std::size_t i = 0; i < size_; ++i) {
+            const float share = 1 - static_cast<float>(cells_[2 * i]) / steps_;
+            known[i] = share > seen;
+            if (!known[i]) continue;
+            for (std::size_t c = 0; c < 3; ++c) {
+                const float own = (pixels_[3 * i + c] - value(inks_[cells_[2 * i + 1]], c) * (1 - share)) / share;
+                values[3 * i + c] = share * own + (1 - share) * fill_[3 * i + c];
+            }
+        }
+        fill(values, known, h_, w_);
+        below_.assign(pixels_, pixels_ + 3 * size_);
+        for (std::size_t i = 0; i < size_; ++i)
+            for (std::size_t c = 0; c < 3 && cells_[2 * i] > 0; ++c)
+                below_[3 * i + c] = static_cast<std::uint8_t>(std::lround(std::clamp(values[3 * i + c], 0.0f, 255.0f)));
+    }
+
+    // Keeps the layer where the latents without it take less, by more than it takes itself.
+    bool keep_useful() {
+        const std::size_t columns = (w_ + block - 1) / block, rows = (h_ + block - 1) / block;
+        std::vector<double> gain(rows * columns);
+        const auto place = [&](std::size_t y, std::size_t x) { return y / block * columns + x / block; };
+        for (std::size_t y = 0; y < h_; y += side)
+            for (std::size_t x = 0; x < w_; x += side)
+                if (differs(y, x)) gain[place(y, x)] += saves * (guess(pixels_, y, x) - guess(below_.data(), y, x));
+        leave_photographs(gain, columns);
+        const auto sum = [&] {
+            double found = 0;
+            for (const double g : gain) found += std::max(g, 0.0);
+            return found;
+        };
+        if (sum() < least) return false;
+        std::vector<std::uint8_t> copy = cells_;
+        const auto stream = lossless::encode(copy.data(), {w_, h_, 2}, lossless::Way{0, true, 1}, lossless::Terms{});
+        const std::vector<double> bits = lossless::places(stream.data(), stream.size(), {w_, h_, 2}, block);
+        for (std::size_t k = 0; k < gain.size(); ++k) gain[k] -= bits[k];
+        if (sum() < std::max(least, worthwhile * guess_all(0, 0, std::max(h_, w_), 4))) return false;
+        std::vector<std::uint8_t> number(inks_.size(), none);
+        std::vector<Colour> kept;
+        for (std::size_t i = 0; i < size_; ++i) {
+            std::uint8_t* const cell = &cells_[2 * i];
+            if (cell[0] == 0) continue;
+            if (gain[place(i / w_, i % w_)] <= 0) {
+                cell[0] = cell[1] = 0;
+                std::copy_n(&pixels_[3 * i], 3, &below_[3 * i]);
+                continue;
+            }
+            std::uint8_t& known = number[cell[1]];
+            if (known == none) known = static_cast<std::uint8_t>(kept.size()), kept.push_back(inks_[cell[1]]);
+            cell[1] = known;
+        }
+        inks_ = kept;
+        return true;
+    }
+
+    // Highlights of photographs look like ink, too, but there is more beside them that takes bits: a block stays only if the
+    // layer saves a good part of all there is, or lies beside such a one.
+    void leave_photographs(std::vector<double>& gain, std::size_t columns) const {
+        std::vector<double> share(gain.size());
+        for (std::size_t k = 0; k < gain.size(); ++k)
+            if (gain[k] > 0) share[k] = gain[k] / (1 + guess_all(k / columns * block, k % columns * block, block, 2));
+        const std::size_t rows = gain.size() / columns;
+        for (std::size_t k = 0; k < gain.size(); ++k) {
+            double around = share[k];
+            const std::size_t i = k / columns, j = k % columns;
+            for (std::size_t y = i - (i > 0); y <= std::min(i + 1, rows - 1); ++y)
+                for (std::size_t x = j - (j > 0); x <= std::min(j + 1, columns - 1); ++x)
+                    around = std::max(around, share[y * columns + x]);
+            if (share[k] < beside || around < alone) gain[k] = 0;
+        }
+    }
+
+    // Bits that a square of pixels, or what there is of it, may take: every `apart`-th 8 x 8 of a row or column tells.
+    double guess_all(std::size_t top, std::size_t left, std::size_t size, std::size_t apart) const {
+        double bits = 0;
+        for (std::size_t y = top; y < std::min(top + size, h_); y += apart * side)
+            for (std::size_t x = left; x < std::min(left + size, w_); x += apart * side) bits += guess(pixels_, y, x);
+        return saves * static_cast<double>(apart * apart) * bits;
+    }
+
+    bool differs(std::size_t top, std::size_t left) const {
+        for (std::size_t y = top; y < std::min(top + side, h_); ++y) {
+            const std::size_t from = 3 * (y * w_ + left), to = 3 * (y * w_ + std::min(left + side, w_));
+            if (!std::equal(pixels_ + from, pixels_ + to, &below_[from])) return true;
+        }
+        return false;
+    }
+
+    // Bits that a square of 8 x 8 pixels may take in a transform coder at the worth of an error: at that worth, an error of
+    // 1 / (2 ln 2 worth) is what a coefficient has. Beyond the tile its edge is repeated.
+    double guess(const std::uint8_t* pixels, std::size_t top, std::size_t left) const {
+        static const Square basis = cosines();
+        const double small = 2 * std::log(2.0) * worth_;
+        double bits = 0;
+        for (const std::array<double, 3>& part : {std::array{0.299, 0.587, 0.114}, std::array{-0.169, -0.331, 0.5},
+                                                  std::array{0.5, -0.419, -0.081}}) {
+            Square values{}, half{};
+            for (std::size_t y = 0; y < side; ++y)
+                for (std::size_t x = 0; x < side; ++x) {
+                    const std::uint8_t* const p = pixels + 3 * (std::min(top + y, h_ - 1) * w_ + std::min(left + x, w_ - 1));
+                    values[y][x] = part[0] * p[0] + part[1] * p[1] + part[2] * p[2];
+                }
+            for (std::size_t k = 0; k < side; ++k)
+                for (std::size_t x = 0; x < side; ++x)
+                    for (std::size_t y = 0; y < side; ++y) half[k][x] += basis[k][y] * values[y][x];
+            for (std::size_t k = 0; k < side; ++k)
+                for (std::size_t n = 0; n < side; ++n) {
+                    double c = 0;
+                    for (std::size_t x = 0; x < side; ++x) c += half[k][x] * basis[n][x];
+                    if (k + n > 0) bits += 0.5 * std::log2(1 + small * c * c);
+                }
+        }
+        return bits;
+    }
+
+    static constexpr std::size_t side = 8;
+    using Square = std::array<std::array<double, side>, side>;
+
+    static Square cosines() {
+        Square found;
+        for (std::size_t k = 0; k < side; ++k)
+            for (std::size_t x = 0; x < side; ++x)
+                found[k][x] = std::cos(std::acos(-1.0) * (2.0 * x + 1) * k / (2.0 * side)) * std::sqrt((k ? 2.0 : 1.0) / side);
+        return found;
+    }
+
+    const std::uint8_t* pixels_;
+    std::size_t h_, w_, size_;
+    double worth_;
+    std::uint8_t steps_;
+    std::vector<Colour> inks_;
+    std::vector<std::uint8_t> ink_, near_, cells_, below_;
+    std::vector<float> fill_;
+};
+
+// What lies over a tile, pixels [h][w][3], three equal values each of a grey picture.
+inline std::optional<Found> find(const std::uint8_t* pixels, std::size_t h, std::size_t w, bool grey, double worth) {
+    std::unordered_map<Colour, std::size_t> counts;
+    const traits::Picture picture(pixels, h, w);
+    for (std::size_t y = 0; y < h; ++y)
+        for (std::size_t x = 0; x < w; ++x)
+            if (picture.ink(y, x)) ++counts[colour_of(pixels + 3 * (y * w + x))];
+    std::vector<std::pair<std::size_t, Colour>> often;
+    for (const auto& [c, n] : counts)
+        if (n >= fewest) often.emplace_back(n, c);
+    std::sort(often.rbegin(), often.rend());
+    often.resize(std::min(often.size(), most));
+    std::vector<Colour> inks;
+    for (const auto& [n, c] : often) inks.push_back(c);
+
+    if (inks.empty()) return {};
+    const std::uint8_t steps = worth < 0.0035 ? 3 : worth < 0.024 ? 6 : 12;  // best for letters of 18 pixels
+    Finder finder(pixels, h, w, std::move(inks), worth, steps);
+    if (!finder.find()) return {};
+
+    Found found{{steps, static_cast<std::uint8_t>(finder.inks().size() - 1)}, finder.beneath()};
+    for (const Colour ink : finder.inks())
+        for (const int shift : {16, 8, 0})
+            if (!grey || shift == 0) found.part.push_back(static_cast<std::uint8_t>(ink >> shift));
+    std::vector<std::uint8_t> cells = finder.cells();
+    const std::vector<std::uint8_t> stream = lossless::encode(cells.data(), {w, h, 2}, lossless::Terms{});
+    found.part.insert(found.part.end(), stream.begin(), stream.end());
+    return found;
+}
+
+}  // namespace calotype::inks
