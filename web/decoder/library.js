@@ -181,8 +181,8 @@ export class Packs {
     }
   }
 
-  // A file of a pack, which may be stored compressed, fetched once where the browser keeps things (Cache API). The
-  // library checks it against the pack's id. One worker fetches, others wait.
+  // A file of a pack, stored compressed perhaps, fetched once where the browser keeps things (Cache API). The library
+  // checks it. One worker fetches, others wait.
   async #kept(url, id, fresh, tell) {
     const read = (from) => this.#read(from, tell), stored = () => (tell(0, 0), read(url + ".gz").catch(() => read(url)));
     if (!this.#keep || !globalThis.caches || !globalThis.navigator?.locks) return stored();
