@@ -1,4 +1,4 @@
-// Python binding of whole files: pixels straight into NumPy's memory, without the GIL. calotype/codec/decoder.py is
+// Python binding of whole files: pixels straight into memory of Python, without the GIL. calotype/codec/decoder.py is
 // what uses it.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>

@@ -1,6 +1,6 @@
 // An encoder's networks from damaged arrays: they are refused, or every kernel gives the same numbers of any picture.
 //
-//   fuzz_encoder ENCODER.SAFETENSORS SECONDS
+//   fuzz_encoder ENCODER.SAFETENSORS SECONDS [SEED]
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -77,12 +77,12 @@ void use(const std::vector<std::unique_ptr<fixed::EncoderNetworks>>& made, std::
 }  // namespace
 
 int main(int count, char** arguments) {
-    if (count != 3) broken("give the file of an encoder's networks, and seconds");
+    if (count < 3 || count > 4) broken("give the file of an encoder's networks, and seconds");
     const Data good = read(arguments[1]);
     std::uint64_t header = 0;
     for (std::size_t i = 8; i-- > 0;) header = header << 8 | good[i];
     const std::size_t arrays = 8 + static_cast<std::size_t>(header);
-    std::mt19937 random(1);
+    std::mt19937 random(count > 3 ? static_cast<std::uint32_t>(std::atoi(arguments[3])) : 1);
     if (networks(good).empty()) broken("the file is refused");
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(std::atoi(arguments[2]));
     long tried = 0, refused = 0;

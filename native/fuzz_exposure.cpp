@@ -1,7 +1,7 @@
 // Whole pictures through the encoder of web pages, with damaged packs: they are refused, or every file that is made opens
 // and decodes, and is the same the second time.
 //
-//   fuzz_exposure PACK-FOLDER SECONDS
+//   fuzz_exposure PACK-FOLDER SECONDS [SEED]
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -94,11 +94,11 @@ void use(const Pack& pack, const EncoderPack& own, std::mt19937& random) {
 }  // namespace
 
 int main(int count, char** arguments) {
-    if (count != 3) broken("give the folder of a pack, and seconds");
+    if (count < 3 || count > 4) broken("give the folder of a pack, and seconds");
     const std::string folder = std::string(arguments[1]) + "/";
     const Files good = {read(folder + "manifest.json"), read(folder + "tables.safetensors"),
                         read(folder + "networks.safetensors"), read(folder + "encoder.safetensors")};
-    std::mt19937 random(1);
+    std::mt19937 random(count > 3 ? static_cast<std::uint32_t>(std::atoi(arguments[3])) : 1);
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(std::atoi(arguments[2]));
     long tried = 0, refused = 0;
     for (; std::chrono::steady_clock::now() < end; ++tried) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstring>
 
 #include "checksums.hpp"
 #include "error.hpp"
@@ -21,7 +22,7 @@ class Inflate {
 public:
     // Appends to `out`, which must not grow by more than `most` bytes.
     Inflate(const std::uint8_t* data, std::size_t size, std::size_t most, std::vector<std::uint8_t>& out)
-        : data_(data), size_(size), first_(out.size()), most_(most), out_(out) {}
+        : data_(data), size_(size), first_(out.size()), most_(first_ + most), used_(first_), out_(out) {}
 
     // Returns the bytes read.
     std::size_t run() {
@@ -44,10 +45,13 @@ public:
                 throw inflate_error("no such kind of block");
             }
         }
+        out_.resize(used_);
         return at_ - count_ / 8;
     }
 
 private:
+    static constexpr std::size_t slack = 320;  // what may be written before its end is looked for
+
     // A canonical prefix code: symbols by length, and a table for codes of up to 10 bits.
     struct Code {
         static constexpr unsigned most = 15, fast_bits = 10;
@@ -115,8 +119,10 @@ private:
         throw inflate_error("a code that stands for nothing");
     }
 
-    void room(std::size_t n) const {
-        if (n > most_ - (out_.size() - first_)) throw too_long();
+    void grow() { out_.resize(std::max(2 * out_.size(), used_ + size_ + size_ / 2) + slack); }
+    void room(std::size_t n) {
+        if (n > most_ - used_) throw too_long();
+        while (n > out_.size() - used_) grow();
     }
 
     void stored() {
@@ -124,7 +130,7 @@ private:
         const std::uint32_t n = bits(16);
         if ((bits(16) ^ n) != 0xffff) throw inflate_error("a stored block has a wrong length");
         room(n);
-        for (std::uint32_t i = 0; i < n; ++i) out_.push_back(static_cast<std::uint8_t>(bits(8)));
+        for (std::uint32_t i = 0; i < n; ++i) out_[used_++] = static_cast<std::uint8_t>(bits(8));
     }
 
     void described() {
@@ -152,53 +158,98 @@ private:
         codes(Code(lengths.data(), symbols), Code(&lengths[symbols], distances));
     }
 
-    // Literals with short codes, while there are bytes enough to fill all bits: most of what packs hold, a byte in few steps.
-    void plain(const Code& c) {
-        std::array<std::uint8_t, 64> run;
-        std::size_t n = 0;
-        for (bool more = true; more && n + 5 <= run.size() && size_ - at_ >= 8;) {
+    static std::size_t length_of(unsigned k, unsigned more) {  // k counts from symbol 257 on
+        return k == 28 ? 258 : k < 8 ? 3 + k : 3 + ((4 + k % 4) << more);
+    }
+    // From 8 symbols on, four lengths (two distances) share a number of further bits.
+    static unsigned more_of(unsigned k) { return k < 8 || k == 28 ? 0 : k / 4 - 1; }
+    static std::size_t distance_of(unsigned d, unsigned more) { return d < 4 ? 1 + d : 1 + ((2 + d % 2) << more); }
+
+    // Repeats what stands `distance` before.
+    void copy(std::size_t distance, std::size_t length) {
+        if (distance > used_ - first_) throw inflate_error("a distance beyond the beginning");
+        room(length);
+        for (std::size_t i = 0; i < length; ++i, ++used_) out_[used_] = out_[used_ - distance];
+    }
+
+    // Symbols with short codes, as long as neither end need be looked for: most of what packs hold. Whether it is all of
+    // the block; where not, a symbol is to be read with care.
+    bool quick(const Code& literals, const Code& distances) {
+        std::uint8_t* const out = out_.data();
+        const std::size_t end = std::min(out_.size(), most_);
+        std::size_t n = used_;
+        bool done = false;
+        const auto refill = [&] {  // at least 56 bits; those above `count_` are the next ones, too, so they may come twice
             std::uint64_t next = 0;
             for (unsigned i = 0; i < 8; ++i) next |= std::uint64_t{data_[at_ + i]} << 8 * i;
             hold_ |= next << count_;
             at_ += (63 - count_) / 8, count_ |= 56;
-            for (unsigned i = 0; more && i < 5; ++i) {
-                const unsigned entry = c.fast[hold_ & (c.fast.size() - 1)];
-                more = entry != 0 && entry >> 4 < 256;
-                if (!more) break;
-                hold_ >>= entry & 15, count_ -= entry & 15;
-                run[n++] = static_cast<std::uint8_t>(entry >> 4);
+        };
+        const auto drop = [&](unsigned bits) { hold_ >>= bits, count_ -= bits; };
+        const auto entry = [&](const Code& c) { return unsigned{c.fast[hold_ & (c.fast.size() - 1)]}; };
+        while (size_ - at_ >= 16 && n + slack <= end) {
+            refill();
+            unsigned e = entry(literals);
+            for (unsigned i = 0; i < 4 && e != 0 && e >> 4 < 256; ++i) {
+                out[n++] = static_cast<std::uint8_t>(e >> 4);
+                drop(e & 15);
+                e = entry(literals);
             }
-            hold_ &= (std::uint64_t{1} << count_) - 1;
+            if (e == 0) break;
+            if (e >> 4 < 256) continue;
+            refill();
+            const auto before = hold_;
+            const auto counted = count_;
+            drop(e & 15);
+            if ((done = e >> 4 == 256)) break;
+            const unsigned k = (e >> 4) - 257, more = more_of(k);
+            if (k > 28) throw inflate_error("a length that stands for nothing");
+            const std::size_t length = length_of(k, more) + (hold_ & ((1u << more) - 1));
+            drop(more);
+            const unsigned d = entry(distances);
+            if (d == 0) {
+                hold_ = before, count_ = counted;
+                break;
+            }
+            drop(d & 15);
+            const unsigned further = d >> 4 < 4 ? 0 : (d >> 4) / 2 - 1;
+            if (d >> 4 > 29) throw inflate_error("a distance that stands for nothing");
+            const std::size_t distance = distance_of(d >> 4, further) + (hold_ & ((1u << further) - 1));
+            drop(further);
+            if (distance > n - first_) throw inflate_error("a distance beyond the beginning");
+            if (distance >= 8)
+                for (std::size_t i = 0; i < length; i += 8) std::memcpy(out + n + i, out + n + i - distance, 8);
+            else
+                for (std::size_t i = 0; i < length; ++i) out[n + i] = out[n + i - distance];
+            n += length;
         }
-        room(n);
-        out_.insert(out_.end(), run.begin(), run.begin() + static_cast<std::ptrdiff_t>(n));
+        hold_ &= (std::uint64_t{1} << count_) - 1;
+        used_ = n;
+        return done;
     }
 
     void codes(const Code& literals, const Code& distances) {
         for (;;) {
-            plain(literals);
+            if (out_.size() - used_ < slack) grow();
+            if (quick(literals, distances)) return;
             const unsigned s = symbol(literals);
             if (s < 256) {
                 room(1);
-                out_.push_back(static_cast<std::uint8_t>(s));
+                out_[used_++] = static_cast<std::uint8_t>(s);
                 continue;
             }
             if (s == 256) return;
             if (s > 285) throw inflate_error("a length that stands for nothing");
-            // From 8 symbols on, four lengths (two distances) share a number of further bits.
-            const unsigned k = s - 257, more = k < 8 || k == 28 ? 0 : k / 4 - 1;
-            const std::size_t length = k == 28 ? 258 : k < 8 ? 3 + k : 3 + ((4 + k % 4) << more) + bits(more);
+            const unsigned more = more_of(s - 257);
+            const std::size_t length = length_of(s - 257, more) + bits(more);
             const unsigned d = symbol(distances), further = d < 4 ? 0 : d / 2 - 1;
             if (d > 29) throw inflate_error("a distance that stands for nothing");
-            const std::size_t distance = d < 4 ? 1 + d : 1 + ((2 + d % 2) << further) + bits(further);
-            if (distance > out_.size() - first_) throw inflate_error("a distance beyond the beginning");
-            room(length);
-            for (std::size_t i = 0; i < length; ++i) out_.push_back(out_[out_.size() - distance]);
+            copy(distance_of(d, further) + bits(further), length);
         }
     }
 
     const std::uint8_t* data_;
-    std::size_t size_, at_ = 0, first_, most_;
+    std::size_t size_, at_ = 0, first_, most_, used_;  // used_: of out_, which is larger meanwhile
     std::uint64_t hold_ = 0;
     unsigned count_ = 0;
     std::vector<std::uint8_t>& out_;

@@ -118,13 +118,13 @@ class Pack:
     def __init__(self, manifest: bytes, tables: bytes, networks: bytes, installed: bool) -> None: ...
 
 def decode(
-    data: NDArray[np.uint8],
+    data: bytes | bytearray | memoryview,
     pack: Pack | None,
     box: tuple[int, int, int, int],
     preview: bool,
     threads: int,
     keep: bool,
-    out: NDArray[np.uint8],
+    out: memoryview,
 ) -> tuple[list[int], str]: ...
 def visual_measures(
     steps: NDArray[np.int32],

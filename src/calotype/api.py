@@ -12,23 +12,24 @@ import warnings
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from calotype import bitstream
 from calotype.codec import arguments
 from calotype.codec.files import write_file
-from calotype.codec.image import Picture
-from calotype.codec.metadata import ExifLike, Keep
-from calotype.codec.rate import Target
 from calotype.errors import ConversionWarning, FormatError, ImageError
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # those of an encoder are imported late, and NumPy with them: decoding needs none of it
+    import numpy as np
+    from numpy.typing import NDArray
+
     from calotype.codec.bits import Bits
     from calotype.codec.decoder import Decoded
     from calotype.codec.exposure import Encoded
+    from calotype.codec.image import Picture
+    from calotype.codec.metadata import ExifLike, Keep
     from calotype.codec.pack import Pack
+    from calotype.codec.rate import Target
 
 ImageLike: TypeAlias = "Image.Image | NDArray[np.uint8] | Picture"
 PathLike: TypeAlias = "str | os.PathLike[str]"
@@ -179,7 +180,7 @@ def decode(
         max_metadata=max_metadata,
         damaged=damaged,
     )
-    return decoded.picture.to_pil()
+    return decoded.to_pil()
 
 
 def preview(
@@ -201,7 +202,7 @@ def preview(
     """
     _check_reading(pack, threads, max_pixels, max_metadata, damaged)
     options: dict[str, Any] = {"pack": pack, "threads": threads, "damaged": damaged}
-    return preview_picture(data, limits(max_pixels, max_metadata), **options).picture.to_pil()
+    return preview_picture(data, limits(max_pixels, max_metadata), **options).to_pil()
 
 
 def open(source: PathLike | IO[bytes], region: Region | None = None, **options: Any) -> Image.Image:
@@ -262,6 +263,10 @@ def count_bits(data: BytesLike, limits: bitstream.Limits, pack: PackLike | None 
 
 def to_picture(image: ImageLike, frame: int | None = None) -> Picture:
     """Bring what people have to what the codec takes. Raises ImageError."""
+    import numpy as np
+
+    from calotype.codec.image import Picture
+
     if isinstance(image, Image.Image):
         return Picture.from_pil(image, frame)
     if frame:
@@ -278,7 +283,11 @@ def to_target(**figures: float | None) -> Target | None:
     given: list[tuple[Any, float]] = [(kind, value) for kind, value in figures.items() if value is not None]
     if len(given) > 1:
         raise ValueError("give one target, not " + " and ".join(kind for kind, _ in given))
-    return Target(*given[0]) if given else None
+    if not given:
+        return None
+    from calotype.codec.rate import Target
+
+    return Target(*given[0])
 
 
 def encode_picture(

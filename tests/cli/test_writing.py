@@ -51,6 +51,16 @@ def test_alpha_is_kept(form: str, grey: bool) -> None:
         assert np.array_equal(found[..., :3], picture.pixels)
 
 
+def test_photographs_as_png_are_written_otherwise_and_are_the_same() -> None:
+    """Noise has no strings that come again; stripes have, which looking for runs alone misses."""
+    stripes = np.tile(RGB[:, :6], (1, 5, 1))
+    for pixels, larger in ((RGB, False), (stripes, True)):
+        image = Image.fromarray(pixels)
+        usual, photo = (bytes(to_file(image, "PNG", photo=photo)[0]) for photo in (False, True))
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(photo))), pixels)
+        assert (len(photo) > 1.1 * len(usual)) == larger
+
+
 @pytest.mark.parametrize("form", WITHOUT)
 @pytest.mark.parametrize("grey", [False, True])
 def test_alpha_is_refused_or_goes_before_a_background(form: str, grey: bool) -> None:

@@ -232,6 +232,8 @@ def test_photographs_are_left_alone(tiny: Pack, scene: Scene) -> None:
     data = encode(Picture(scene(300, 300)), quality=60, pack=tiny).data
     assert parse(data).header.tile == tiny.manifest.tile
     assert not any(parse(data).pixels)
+    assert decode(data, pack=tiny).photo
+    assert not decode(encode(Picture(text(300, 300)), quality=60, pack=tiny).data, pack=tiny).photo
 
 
 @pytest.mark.parametrize("colour", [(0, 255, 0), (255, 255, 255), (255, 0, 255), (3, 90, 200)])

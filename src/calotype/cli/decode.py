@@ -124,7 +124,6 @@ def _parser() -> argparse.ArgumentParser:
 def _decode(job: Job, given: argparse.Namespace, suffix: str, threads: int) -> tuple[Buffer, dict[str, Any]]:
     from calotype import api
     from calotype.cli.writing import format_of, to_file
-    from calotype.codec import metadata
 
     named = job.target != STANDARD and Path(job.target).suffix and not given.format
     form = format_of(job.target if named else suffix)
@@ -138,12 +137,14 @@ def _decode(job: Job, given: argparse.Namespace, suffix: str, threads: int) -> t
             threads=threads,
             damaged="keep" if given.keep_damaged else "error",
         )
-        picture, damaged, problem = decoded.picture, list(decoded.damaged), decoded.error
+        image, damaged = decoded.to_pil(), list(decoded.damaged)
+        problem, photo = decoded.error, decoded.photo
     elif _is_lab(data):
         from calotype.cli import checkpoints
 
         picture = checkpoints.decode(data, given.models, given.region, given.max_pixels, given.max_metadata)
-        damaged, problem = list[int](), None
+        image, damaged, problem, photo = picture.to_pil(), list[int](), None, True
+        del picture  # its pixels, which image has a copy of; they may be large
     else:
         try:
             decoded = api.decode_picture(
@@ -157,15 +158,16 @@ def _decode(job: Job, given: argparse.Namespace, suffix: str, threads: int) -> t
             )
         except ValueError as error:  # the region is not inside this picture
             raise ImageError(str(error)) from error
-        picture, damaged, problem = decoded.picture, list(decoded.damaged), decoded.error
-        del decoded
-    image = picture.to_pil()
-    del picture  # its pixels, which image has a copy of; they may be large
+        image, damaged = decoded.to_pil(), list(decoded.damaged)
+        problem, photo = decoded.error, decoded.photo
+        del decoded  # as above
     if given.size is not None:
         image.thumbnail((given.size, given.size))
     if given.upright:
+        from calotype.codec import metadata  # late: few ask for it
+
         image = metadata.upright(image)
-    file, notes = to_file(image, form, given.background)
+    file, notes = to_file(image, form, given.background, photo=photo)
     if problem is not None:
         what = "not whole" if preview else "filled in"
         notes.append(f"damaged ({problem}); tiles {what}: {len(damaged)}")

@@ -6,10 +6,10 @@ Only kinds are looked at here. Whether a number is in its range says whoever use
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 
-import numpy as np
 from PIL import Image
 
 
@@ -30,7 +30,9 @@ def _is_pack(value: object) -> bool:
 
 
 def _is_region(value: object) -> bool:
-    if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
+    numpy = sys.modules.get("numpy")  # without it nobody has an array
+    kinds = (Sequence, numpy.ndarray) if numpy else Sequence
+    if isinstance(value, (str, bytes)) or not isinstance(value, kinds):
         return False
     return len(value) == 4 and all(isinstance(place, Integral) for place in value)
 

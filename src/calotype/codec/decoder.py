@@ -10,20 +10,20 @@ bytes -parse-> tiles of latents and tiles of pixels
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
+from PIL import Image
 
 from calotype.bitstream import NO_PACK, Box, File, Limits, parse
 from calotype.codec import library
-from calotype.codec.image import Picture
 from calotype.codec.threads import default_threads
 from calotype.coder.files import decode_file
 from calotype.errors import CalotypeError, FormatError
 
 if TYPE_CHECKING:
+    from calotype.codec.image import Picture
     from calotype.codec.pack import Pack
 
 EIGHTH = 8
@@ -34,14 +34,46 @@ EIGHTH = 8
 class Decoded:
     """A decoded picture.
 
-    picture: the pixels of the region (of everything, by default), with alpha and metadata
+    pixels:  those of the region (of everything, by default), bytes of shape [H, W, channels]: R G B, or one
+             channel of a grey picture, then alpha if there is any
+    icc, exif, xmp: the file's metadata, as in :class:`calotype.codec.image.Picture`
     damaged: the tiles that could not be decoded and were filled in (only with ``damaged="keep"``)
     error:   the first thing wrong with the file, where it was kept going
+    photo:   nothing in it is stored as pixels, as graphics are
+
+    NumPy is imported for `picture` alone: importing it takes as long as decoding a small picture.
     """
 
-    picture: Picture
+    pixels: memoryview
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
     damaged: tuple[int, ...] = ()
     error: CalotypeError | None = None
+    photo: bool = False
+
+    @property
+    def picture(self) -> Picture:
+        """It as an encoder takes it."""
+        import numpy as np  # late, as above
+
+        from calotype.codec.image import Picture
+
+        made = Picture.from_array(np.asarray(self.pixels))
+        return replace(made, icc=self.icc, exif=self.exif, xmp=self.xmp)
+
+    def to_pil(self) -> Image.Image:
+        """It as a Pillow image of mode L, LA, RGB or RGBA, with the metadata in its ``info``, where Pillow's
+        own readers put them.
+        """
+        assert self.pixels.shape is not None  # which some views have not
+        height, width, channels = self.pixels.shape
+        image = Image.frombytes(("L", "LA", "RGB", "RGBA")[channels - 1], (width, height), self.pixels)
+        if self.icc or self.exif or self.xmp:
+            from calotype.codec import metadata  # late: many pictures have none
+
+            metadata.attach(image, self.icc, self.exif, self.xmp)
+        return image
 
 
 def decode(
@@ -112,23 +144,20 @@ def _decoded(
     # A picture of pixels alone needs no pack, not even where tiles are missing.
     stored = header.pack_id == NO_PACK or all(file.pixels)
     native = None if stored else library.native(header, pack)
-    colours = 1 if header.grey else 3
-    out = np.empty((box.height, box.width, colours + (file.alpha is not None)), np.uint8)
+    channels = (1 if header.grey else 3) + (file.alpha is not None)
+    out = memoryview(bytearray(box.height * box.width * channels))
+    out = out.cast("B", (box.height, box.width, channels))
     failed, error = decode_file(
         data, native, box, out, preview=preview, threads=threads or default_threads(), keep=keep
     )
-    colour, alpha = out, None
-    if file.alpha is not None:
-        colour, alpha = np.ascontiguousarray(out[:, :, :colours]), np.ascontiguousarray(out[:, :, colours])
-    pixels = np.repeat(colour, 3, axis=2) if header.grey else colour
-    picture = Picture(pixels, header.grey, alpha, file.icc, file.exif, file.xmp)
-    return Decoded(picture, failed, file.error or error)
+    photo = header.pack_id != NO_PACK and not any(file.pixels)
+    return Decoded(out, file.icc, file.exif, file.xmp, failed, file.error or error, photo)
 
 
 def _region(region: tuple[int, int, int, int] | None, width: int, height: int) -> Box:
     if region is None:
         return Box(0, 0, width, height)
-    box = Box(*region)
+    box = Box(*map(int, region))  # NumPy's numbers become Python's
     if not (0 <= box.left < box.right <= width and 0 <= box.top < box.bottom <= height):
         raise ValueError(f"region {tuple(box)} is empty or not inside the picture, {width} x {height} pixels")
     return box

@@ -98,7 +98,7 @@ def _native(path: Path) -> _rans.Pack:
 
 def expect(file: str, pack: str | None) -> None:
     """Begin to open the pack that a file names, beside whatever is done until it is decoded, such as
-    importing NumPy.  What is wrong with either is said then; a pipe is left alone, as it is read once.
+    importing Pillow.  What is wrong with either is said then; a pipe is left alone, as it is read once.
     """
 
     def work() -> None:

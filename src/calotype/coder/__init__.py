@@ -60,8 +60,8 @@ _HOMES = {
     "stream": ("Decoder", "Encoder", "decode", "encode"),
     "tables": ("TableSet",),
 }
-"""Where names are that are imported when they are first asked for: to decode a file takes none of them, and
-its pack is opened before NumPy is there.
+"""Where names are that are imported when they are first asked for: to decode a file takes none of them, nor
+NumPy.
 """
 
 

@@ -1,6 +1,6 @@
 """Whole files to pixels: the native decoder, which is also libcalotype (docs/library.md).
 
-It works without the GIL, on as many threads as it is told, and writes into NumPy's memory.
+It works without the GIL, on as many threads as it is told, and writes into memory that it is given.
 """
 
 from __future__ import annotations
@@ -12,9 +12,6 @@ from calotype.coder.native import load
 from calotype.errors import FormatError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     import calotype._rans as _rans
     from calotype.coder.stream import Bytes
 
@@ -35,7 +32,7 @@ def decode_file(
     data: Bytes,
     pack: _rans.Pack | None,
     box: tuple[int, int, int, int],
-    out: NDArray[np.uint8],
+    out: memoryview,
     *,
     preview: bool,
     threads: int,
@@ -45,16 +42,14 @@ def decode_file(
 
     pack:    may be None for a picture of pixels alone
     box:     (left, top, right, bottom) of the picture or, if ``preview``, of the picture at an eighth
-    out:     uint8 [height, width, channels]: 3 channels, 1 of a grey picture, and one more for alpha
+    out:     bytes of shape [height, width, channels]: 3 channels, 1 of a grey picture, and one more for alpha
     keep:    fill damaged tiles with a flat tone
 
     Returns the damaged tiles and the first thing wrong. Raises FormatError.
     """
-    import numpy as np  # late: a pack is opened before it is there
-
     native = load()
     try:
-        failed, text = native.decode(np.frombuffer(data, np.uint8), pack, box, preview, threads, keep, out)
+        failed, text = native.decode(data, pack, box, preview, threads, keep, out)
     except native.FileError as error:
         raise _named(str(error)) from None
     return tuple(failed), _named(text) if text else None
