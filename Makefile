@@ -43,8 +43,9 @@ demo: $(VENV)/.codec
 
 setup: $(VENV)/.setup
 
-# A thread each: as many tests as there are cores run side by side.
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+# A thread each: as many tests as there are cores run side by side. Bytecode is kept even where the environment says
+# otherwise: else each of them, and each process that a test starts, compiles all it imports.
+PYTEST = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 # Lint, which uses one core, beside the tests.
 test: setup

@@ -46,7 +46,9 @@ PLAIN = -1
 @guarded
 def main(arguments: list[str] | None = None) -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    measuring = tables.add_commands(options, NAME, [10, 30, 50, 70, 90])
+    measuring = tables.add_commands(options, NAME)
+    measuring.add_argument("--qualities", nargs="+", type=float, default=[10, 30, 50, 70, 90])
+    measuring.add_argument("--every", type=int, default=1, help="take one picture of so many")
     measuring.add_argument(
         "--efforts", nargs="+", type=int, default=[1, 3, 5, 7, 9], choices=range(MAX_EFFORT + 1)
     )

@@ -1,6 +1,6 @@
 """What a pack from before spent on parts of its files, and what today's spends at the same PSNR.
 
-    python benchmarks/spent.py measure BEFORE.json PICTURES... [--pack PACK] [--out FILE.json]
+    python benchmarks/spent.py measure --before BEFORE.json PICTURES... [--pack PACK] [--out FILE.json]
     python benchmarks/spent.py table docs/results/places/spent.json docs/results/places/README.md
 
 BEFORE holds rows of ``set``, ``picture``, ``quality``, ``psnr``, and bits per pixel: of the file (``bpp``),
@@ -39,15 +39,9 @@ PARTS = {"z": ("z",), "means": SITES}
 @guarded
 def main(arguments: list[str] | None = None) -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    commands = options.add_subparsers(dest="command", required=True)
-    measuring = commands.add_parser("measure")
-    measuring.add_argument("before", type=Path)
-    measuring.add_argument("pictures", nargs="+", type=Path)
-    measuring.add_argument("--pack", default="photo-psnr")
-    measuring.add_argument("--out", type=Path, default=Path("docs/results/places/spent.json"))
-    writing = commands.add_parser("table")
-    writing.add_argument("results", type=Path)
-    writing.add_argument("documents", nargs="+", type=Path)
+    measuring = tables.add_commands(options, "places/spent")
+    measuring.add_argument("--before", type=Path, required=True)
+    measuring.set_defaults(pack="photo-psnr")
     given = options.parse_args(arguments)
     if given.command == "table":
         tables.write(given, table, "spent")

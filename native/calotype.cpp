@@ -4,7 +4,9 @@
 #endif
 #include "guarded.hpp"
 #include "picture.hpp"
-#if !defined(__EMSCRIPTEN__)  // a web page has no folders
+#if defined(__EMSCRIPTEN__)
+#include "bits.hpp"
+#else  // a web page has no folders
 #include "folder.hpp"
 #endif
 
@@ -67,6 +69,15 @@ Canvas canvas_of(const calotype_file& file, const calotype_request& request, voi
     return canvas;
 }
 
+calotype_pack* make_pack(const void* manifest, std::size_t manifest_size, const void* tables, std::size_t tables_size,
+                    const void* networks, std::size_t networks_size, Pack::Trust trust) {
+    const auto bytes = [](const void* data, std::size_t size) {
+        return Bytes{static_cast<const std::uint8_t*>(data), size};
+    };
+    return new calotype_pack{
+        Pack(bytes(manifest, manifest_size), bytes(tables, tables_size), bytes(networks, networks_size), trust)};
+}
+
 }  // namespace
 
 int calotype_version(void) { return CALOTYPE_VERSION; }
@@ -92,11 +103,7 @@ calotype_status calotype_open_pack_bytes(const void* manifest, size_t manifest_s
         need(manifest != nullptr && tables != nullptr && networks != nullptr && pack != nullptr,
              "no argument may be null");
         *pack = nullptr;
-        const auto bytes = [](const void* data, std::size_t size) {
-            return Bytes{static_cast<const std::uint8_t*>(data), size};
-        };
-        *pack = new calotype_pack{
-            Pack(bytes(manifest, manifest_size), bytes(tables, tables_size), bytes(networks, networks_size))};
+        *pack = make_pack(manifest, manifest_size, tables, tables_size, networks, networks_size, Pack::Trust::none);
         return CALOTYPE_OK;
     });
 }
@@ -171,3 +178,27 @@ calotype_status calotype_decode(const calotype_file* file, const calotype_pack* 
         return CALOTYPE_OK;
     });
 }
+
+#if defined(__EMSCRIPTEN__)
+// A pack for previews alone, before all of it is there: its networks are preview.safetensors, which src/calotype/cli/view.py makes.
+extern "C" calotype_status calotype_open_preview(const void* manifest, size_t manifest_size, const void* tables,
+                                                 size_t tables_size, const void* networks, size_t networks_size,
+                                                 calotype_pack** pack) {
+    return guarded([&] {
+        *pack = make_pack(manifest, manifest_size, tables, tables_size, networks, networks_size, Pack::Trust::part);
+        return CALOTYPE_OK;
+    });
+}
+
+// Bits of each place of 16 x 16 pixels of a tile, row after row, for the page's map; count: how many there is room for.
+extern "C" calotype_status calotype_bits(const calotype_file* file, const calotype_pack* pack, std::uint32_t tile,
+                                         float* bits, std::uint32_t count) {
+    return guarded([&] {
+        need(tile < file->file.tiles.size(), "the file has no such tile");
+        const Box box = file->file.header.box(tile).over(16);
+        need(box.width() * box.height() <= count, "the memory for the bits is too small");
+        bits::of_tile(file->file, pack != nullptr ? &pack->pack : nullptr, tile, bits);
+        return CALOTYPE_OK;
+    });
+}
+#endif

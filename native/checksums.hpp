@@ -12,23 +12,21 @@ namespace calotype {
 
 // Goes on from `crc`, that of the bytes before.
 inline std::uint32_t crc32(const std::uint8_t* data, std::size_t size, std::uint32_t crc = 0) {
-    // table[k][b]: what byte b does to the sum when k more bytes follow; eight bytes are taken at a time.
+    // table[k][b]: what byte b does to the sum when k more bytes follow; four bytes are taken at a time.
     static const auto table = [] {
-        std::array<std::array<std::uint32_t, 256>, 8> t{};
+        std::array<std::array<std::uint32_t, 256>, 4> t{};
         for (std::uint32_t b = 0; b < 256; ++b) {
             t[0][b] = b;
             for (int i = 0; i < 8; ++i) t[0][b] = t[0][b] >> 1 ^ (t[0][b] & 1 ? 0xedb88320u : 0);
         }
-        for (std::size_t k = 1; k < t.size(); ++k)
+        for (std::size_t k = 1; k < 4; ++k)
             for (std::size_t b = 0; b < 256; ++b) t[k][b] = t[k - 1][b] >> 8 ^ t[0][t[k - 1][b] & 255];
         return t;
     }();
     crc = ~crc;
-    const auto four = [](const std::uint8_t* p) { return p[0] | p[1] << 8 | p[2] << 16 | std::uint32_t{p[3]} << 24; };
-    for (; size >= 8; size -= 8, data += 8) {
-        const std::uint32_t x = crc ^ four(data), y = four(data + 4);
-        crc = table[7][x & 255] ^ table[6][x >> 8 & 255] ^ table[5][x >> 16 & 255] ^ table[4][x >> 24] ^
-              table[3][y & 255] ^ table[2][y >> 8 & 255] ^ table[1][y >> 16 & 255] ^ table[0][y >> 24];
+    for (; size >= 4; size -= 4, data += 4) {
+        crc ^= data[0] | data[1] << 8 | data[2] << 16 | std::uint32_t{data[3]} << 24;
+        crc = table[3][crc & 255] ^ table[2][crc >> 8 & 255] ^ table[1][crc >> 16 & 255] ^ table[0][crc >> 24];
     }
     for (; size > 0; --size) crc = crc >> 8 ^ table[0][(crc ^ *data++) & 255];
     return ~crc;

@@ -173,22 +173,20 @@ private:
     }
 
     // Symbols with short codes, as long as neither end need be looked for: most of what packs hold. Whether it is all of
-    // the block; where not, a symbol is to be read with care.
+    // the block; where not, a symbol is to be read with care: it may be wrong.
     bool quick(const Code& literals, const Code& distances) {
         std::uint8_t* const out = out_.data();
         const std::size_t end = std::min(out_.size(), most_);
         std::size_t n = used_;
         bool done = false;
-        const auto refill = [&] {  // at least 56 bits; those above `count_` are the next ones, too, so they may come twice
+        const auto drop = [&](unsigned bits) { hold_ >>= bits, count_ -= bits; };
+        const auto entry = [&](const Code& c) { return unsigned{c.fast[hold_ & (c.fast.size() - 1)]}; };
+        while (size_ - at_ >= 8 && n + slack <= end) {
+            // At least 56 bits. Those above `count_` are the next ones, too, so they may come twice.
             std::uint64_t next = 0;
             for (unsigned i = 0; i < 8; ++i) next |= std::uint64_t{data_[at_ + i]} << 8 * i;
             hold_ |= next << count_;
             at_ += (63 - count_) / 8, count_ |= 56;
-        };
-        const auto drop = [&](unsigned bits) { hold_ >>= bits, count_ -= bits; };
-        const auto entry = [&](const Code& c) { return unsigned{c.fast[hold_ & (c.fast.size() - 1)]}; };
-        while (size_ - at_ >= 16 && n + slack <= end) {
-            refill();
             unsigned e = entry(literals);
             for (unsigned i = 0; i < 4 && e != 0 && e >> 4 < 256; ++i) {
                 out[n++] = static_cast<std::uint8_t>(e >> 4);
@@ -196,31 +194,26 @@ private:
                 e = entry(literals);
             }
             if (e == 0) break;
-            if (e >> 4 < 256) continue;
-            refill();
+            if (e >> 4 < 256 || count_ < 38) continue;  // a length and its distance take 38 bits at most
             const auto before = hold_;
             const auto counted = count_;
             drop(e & 15);
             if ((done = e >> 4 == 256)) break;
             const unsigned k = (e >> 4) - 257, more = more_of(k);
-            if (k > 28) throw inflate_error("a length that stands for nothing");
             const std::size_t length = length_of(k, more) + (hold_ & ((1u << more) - 1));
             drop(more);
-            const unsigned d = entry(distances);
-            if (d == 0) {
+            const unsigned d = entry(distances), further = d >> 4 < 4 ? 0 : (d >> 4) / 2 - 1;
+            drop(d & 15);
+            const std::size_t distance = distance_of(d >> 4, further) + (hold_ & ((1u << further) - 1));
+            if (k > 28 || d == 0 || d >> 4 > 29 || distance > n - first_) {
                 hold_ = before, count_ = counted;
                 break;
             }
-            drop(d & 15);
-            const unsigned further = d >> 4 < 4 ? 0 : (d >> 4) / 2 - 1;
-            if (d >> 4 > 29) throw inflate_error("a distance that stands for nothing");
-            const std::size_t distance = distance_of(d >> 4, further) + (hold_ & ((1u << further) - 1));
             drop(further);
-            if (distance > n - first_) throw inflate_error("a distance beyond the beginning");
-            if (distance >= 8)
-                for (std::size_t i = 0; i < length; i += 8) std::memcpy(out + n + i, out + n + i - distance, 8);
-            else
+            if (distance < 8)
                 for (std::size_t i = 0; i < length; ++i) out[n + i] = out[n + i - distance];
+            else
+                for (std::size_t i = 0; i < length; i += 8) std::memcpy(out + n + i, out + n + i - distance, 8);
             n += length;
         }
         hold_ &= (std::uint64_t{1} << count_) - 1;

@@ -29,12 +29,21 @@ public:
     std::vector<Counts> counts(std::size_t side) const {
         const std::size_t columns = (w_ + side - 1) / side;
         std::vector<Counts> found((h_ + side - 1) / side * columns);
+#if !defined(CALOTYPE_KERNELS_APART)
         Lines lines(6 * (w_ + 4), nobody);
         std::vector<std::uint8_t> runs(w_);
         std::size_t read = 0;
+#endif
         for (std::size_t top = 0; top < h_; top += side) {
             Counts* const row = &found[top / side * columns];
             const std::size_t bottom = std::min(top + side, h_);
+#if defined(CALOTYPE_KERNELS_APART)  // the build for the web: for size, and nobody there asks for inks
+            for (std::size_t y = top; y < bottom; ++y)
+                for (std::size_t x = 0; x < w_; ++x) {
+                    row[x / side][0] += 1;
+                    row[x / side][1] += drawn(y, x);
+                }
+#else
             for (std::size_t y = top; y < bottom; ++y) {
                 while (read < std::min(y + 3, h_)) pack(read++, lines);
                 for (std::size_t x = 0; x < w_; x += side) {
@@ -44,6 +53,7 @@ public:
                     row[x / side][4] += inked(lines, y, x, n, runs);
                 }
             }
+#endif
             if (std::none_of(row, row + columns, is_drawn)) continue;
             for (std::size_t y = top; y < bottom; ++y)
                 for (std::size_t x = 0; x < w_; ++x) {
@@ -88,6 +98,18 @@ private:
             if (far(i, i - n, ink_jump) || far(i, i + n, ink_jump)) return true;
         return false;
     }
+
+#if defined(CALOTYPE_KERNELS_APART)
+    // The same as a pixel beside it or, in patterns, the next but one.
+    bool drawn(std::size_t y, std::size_t x) const {
+        const std::size_t i = y * w_ + x;
+        for (std::size_t n = 1; n <= 2; ++n)
+            if ((x >= n && same(i, i - n)) || (x + n < w_ && same(i, i + n)) || (y >= n && same(i, i - n * w_)) ||
+                (y + n < h_ && same(i, i + n * w_)))
+                return true;
+        return false;
+    }
+#endif
 
     // Rows y - 2 to y + 2 as numbers, one for each pixel, row y in place y % 5; two of nobody's on either side of each, and
     // a sixth row of them for rows beyond the picture.

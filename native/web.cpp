@@ -14,8 +14,31 @@ struct calotype_encoder {
 };
 struct calotype_exposure {
     Exposure exposure;
+    bool drawing, graphic;
     std::vector<std::uint8_t> file;
 };
+
+namespace {
+
+// What a picture is by its tiles, as src/calotype/codec/traits.py has it.
+std::vector<traits::Counts> counts_of(const std::uint8_t* rgba, std::size_t width, std::size_t height) {
+    std::vector<std::uint8_t> rgb(3 * width * height);
+    for (std::size_t i = 0; i < width * height; ++i) std::copy_n(rgba + 4 * i, 3, &rgb[3 * i]);
+    return traits::Picture(rgb.data(), height, width).counts(Exposure::traits_tile);
+}
+
+// Whether all of it is drawings or nearly without change, or it is as small as an icon: it may take least without loss.
+bool is_graphic(const std::vector<traits::Counts>& tiles) {
+    constexpr std::int64_t small = 64 * 64;  // pixels
+    constexpr double alike = 0.9;
+    std::int64_t area = 0;
+    for (const traits::Counts& c : tiles) area += c[0];
+    return area <= small || std::all_of(tiles.begin(), tiles.end(), [](const traits::Counts& c) {
+        return traits::Picture::is_suspicious(c) || static_cast<double>(c[1]) >= alike * static_cast<double>(c[0]);
+    });
+}
+
+}  // namespace
 
 extern "C" {
 
@@ -39,7 +62,10 @@ calotype_status calotype_open_encoder(const void* manifest, size_t manifest_size
 calotype_status calotype_open_exposure(const calotype_encoder* encoder, const std::uint8_t* rgba, std::uint32_t width,
                                        std::uint32_t height, calotype_exposure** opened, std::uint32_t* windows) {
     return guarded([&] {
-        *opened = new calotype_exposure{Exposure(encoder->own, rgba, width, height), {}};
+        Exposure exposure(encoder->own, rgba, width, height);  // refuses what is too large
+        const std::vector<traits::Counts> tiles = counts_of(rgba, width, height);
+        const bool drawing = std::any_of(tiles.begin(), tiles.end(), traits::Picture::is_suspicious);
+        *opened = new calotype_exposure{std::move(exposure), drawing, is_graphic(tiles), {}};
         *windows = static_cast<std::uint32_t>((*opened)->exposure.windows());
         return CALOTYPE_OK;
     });
@@ -48,7 +74,10 @@ calotype_status calotype_open_exposure(const calotype_encoder* encoder, const st
 void calotype_close_exposure(calotype_exposure* exposure) { delete exposure; }
 
 // Whether there is something in it that is no photograph.
-int calotype_is_drawing(const calotype_exposure* exposure) { return exposure->exposure.drawing(); }
+int calotype_is_drawing(const calotype_exposure* exposure) { return exposure->drawing; }
+
+// Whether it may take no more without loss.
+int calotype_is_graphic(const calotype_exposure* exposure) { return exposure->graphic; }
 
 calotype_status calotype_analyse(calotype_exposure* exposure, std::uint32_t window) {
     return guarded([&] {

@@ -37,7 +37,7 @@ def test_stored_results_say_where_they_come_from(name: str) -> None:
         ("jpegai.ablation", ["--stored", "nowhere"], "nowhere/results.json: no such file or directory"),
         ("jpegai.ablation", ["--stored", "bad"], "bad/results.json: cannot be used: no 'summary'"),
         ("jpegai.ablation", ["--data=a", "--images=b", "--out=bad/ideas.json"], "is a file, not a folder"),
-        ("analysis.__main__", ["nowhere"], "nowhere/about.json: no such file or directory"),
+        ("analysis.page", ["nowhere"], "nowhere/about.json: no such file or directory"),
         ("adversarial.__main__", ["--out", "nowhere"], "nowhere/results.json: no such file or directory"),
         ("adversarial.__main__", ["--out", "bad"], "bad/results.json: cannot be used: no 'decoders'"),
         ("short_runs.__main__", ["--out", "nowhere"], "nowhere/results.json: no such file or directory"),

@@ -5,7 +5,7 @@ import { checkSize } from "./decoder/encode.js";
 import { describe } from "./facts.js";
 import { Making } from "./making.js";
 import { Picture, bytesText } from "./picture.js";
-import { rival } from "./rival.js";
+import { avif, rival } from "./rival.js";
 import { Stage, alike } from "./stage.js";
 
 const $ = (id) => document.getElementById(id);
@@ -95,22 +95,35 @@ function encode() {
   }
   show(making.picture, original);
   $("quality").focus();
+  avif().then((way) => ($("avif").hidden = way === ""));
 }
+
+let compared = null; // what another codec tries: a text, and what ends it
 
 /** Shows another codec's file of the original, of the size that the made one has, beside it. */
 async function compare(kind) {
-  const { original, picture } = making;
+  const { original, picture } = making, ends = new AbortController(), { signal } = ends;
   if (picture?.state !== "done") return;
+  compared?.ends.abort(new DOMException("another one is wanted", "AbortError"));
+  const mine = (compared = { ends, text: kind });
+  const onTry = (quality) => {
+    mine.text = `${kind} of ${bytesText(picture.size)}: trying quality ${quality}`;
+    update();
+  };
   try {
-    const file = await rival(making.pixels, kind, picture.size, original.name);
-    if (picture !== making.picture) return; // another photograph meanwhile
+    const file = await rival(making.pixels, kind, picture.size, original.name, { signal, onTry });
+    signal.throwIfAborted();
+    compared = null;
     if (!file) return complain(`${original.name}: the smallest ${kind} is larger than ${bytesText(picture.size)}`);
     const other = new Picture(file, file.name, pool, changed);
-    other.rival = true;
+    other.rival = original;
     pictures.push(other);
     show(picture, other);
   } catch (error) {
-    complain(`${original.name}: ${error.message}`);
+    if (!signal.aborted) complain(`${original.name}: ${error.message}`);
+  } finally {
+    if (compared === mine) compared = null;
+    update();
   }
 }
 
@@ -142,7 +155,7 @@ function update() {
   stage.show(able[0] ?? null, able[1] ?? null);
   $("stage").classList.toggle("seen", able.some((p) => p.described?.info.alpha));
   $("swap").disabled = !right;
-  legend(able.filter((p) => p.tiles.length > 1));
+  legend(able.filter((p) => p.calo));
   $("save").disabled = !left?.calo || left.state !== "done" || left.note !== "" || saving;
   for (const [side, picture] of [["left", left], ["right", right]]) {
     $("stage").dataset[side] = picture?.state ?? "";
@@ -154,14 +167,16 @@ function update() {
   $("encode").hidden = !original;
   $("encode").disabled = why !== "";
   $("encode").title = why || "Make a .calo file of the picture (e)";
-  $("cannot").textContent = why;
+  $("cannot").textContent = why && `${why[0].toUpperCase()}${why.slice(1)}.`;
   $("cannot").hidden = why === "";
-  $("jpeg").disabled = $("webp").disabled = making.picture?.state !== "done";
+  if (compared && (making.picture?.state !== "done" || !both.includes(making.picture)))
+    compared.ends.abort(new DOMException("it is of another size now", "AbortError"));
+  for (const id of ["jpeg", "webp", "avif"]) $(id).disabled = making.picture?.state !== "done";
   $("making").hidden = !both.includes(making.picture);
   const busy = well.filter((p) => p.state !== "done");
   $("progress").hidden = busy.length === 0;
   $("progress").value = fetching?.total ? fetching.done / fetching.total : busy.length ? busy.reduce((sum, p) => sum + p.share, 0) / busy.length : 0;
-  $("status").textContent = [...both.map(line), ...difference(able)].join("   |   ");
+  $("status").textContent = [...both.map(line), ...difference(able), ...(compared ? [compared.text] : [])].join("   |   ");
   list(both);
   const failed = both.filter((p) => p.state === "failed");
   if (failed.some((p) => !p.told)) {
@@ -170,14 +185,17 @@ function update() {
   }
 }
 
-/** Says what the colours of tiles mean; a picture of one tile has but one. */
+/** Says what the colours mean: those of places, or of tiles as long as places are not counted. */
 function legend(some) {
   $("bits").hidden = some.length === 0;
+  if (stage.overlays.bits) some.forEach((p) => p.count());
+  some = some.filter((p) => p.places || p.tiles.length > 1);
   $("legend").hidden = some.length === 0 || !stage.overlays.bits;
   stage.mostBits = Math.max(...some.map((p) => p.mostBits)); // one scale, so that two pictures compare
   const sizes = some.flatMap((p) => p.tiles.map(({ bytes }) => bytes)).sort((a, b) => a - b);
-  $("sizes").textContent = `Bytes of each tile: ${bytesText(sizes[0] ?? 0)} to ${bytesText(sizes.at(-1) ?? 0)}`;
-  $("most").textContent = `${stage.mostBits.toFixed(2)} bits per pixel`;
+  const last = sizes.length > 1 ? ` to ${bytesText(sizes.at(-1))}` : "";
+  $("sizes").textContent = `Bytes of each tile: ${bytesText(sizes[0] ?? 0)}${last}`;
+  $("most").textContent = `${stage.mostBits.toFixed(2)} bits per pixel${some.some((p) => p.places) ? " or more" : ""}`;
 }
 
 let listed = ""; // what the facts are of
@@ -201,6 +219,7 @@ function line(picture) {
   const known = picture.size > 0 && picture.state !== "encoding"; // what is shown then is of another quality
   if (known) facts.push(bytesText(picture.size));
   if (known && picture.width > 0) facts.push(`${picture.bpp.toFixed(2)} bpp`);
+  if (known && picture.rival && picture.rival === making.original && making.picture.state === "done") facts.push(beside(picture.size / making.picture.size));
   const share = `${Math.round(100 * picture.share)} %`;
   const states = { waiting: "reading", encoding: `encoding ${share}`, preview: "preview", parts: share, failed: "cannot be shown" };
   const waits = fetching && ["waiting", "encoding", "preview"].includes(picture.state) && (picture.begun || picture.made);
@@ -209,6 +228,12 @@ function line(picture) {
   else if (picture.note) facts.push(picture.note);
   else if (picture.calo && !picture.made) facts.push(`decoded in ${picture.seconds.toFixed(1)} s`);
   return facts.join(" · ");
+}
+
+/** How large a file is beside the one that is made here. */
+function beside(share) {
+  const percents = 100 * Math.abs(share - 1);
+  return percents < 0.5 ? "the same size" : `${percents.toFixed(percents < 10 ? 1 : 0)} % ${share < 1 ? "smaller" : "larger"}`;
 }
 
 let damaged = []; // pictures of which something may be left
@@ -263,6 +288,7 @@ const actions = {
   encode,
   jpeg: () => compare("JPEG"),
   webp: () => compare("WebP"),
+  avif: () => compare("AVIF"),
   tiles: () => toggle("tiles"),
   bits: () => $("bits").hidden || toggle("bits"),
   facts: () => toggle("facts"),

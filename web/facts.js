@@ -49,6 +49,6 @@ export function describe(picture) {
   ]);
   const rest = fields.chunks.length - chunks.length;
   const more = rest > 0 ? [element("p", `and ${rest} more`)] : [];
-  const bits = element("p", "“Bits” colours each tile by its bytes. What lies within tiles is for calotype probe --map to say.", "small");
-  return [title, table(rows), element("h2", "Chunks"), table([head, ...chunks]), ...more, ...(picture.tiles.length > 1 ? [bits] : [])];
+  const bits = element("p", "“Bits” colours each place of 16 × 16 pixels by what it took. What its parts are, calotype probe --bits tells.", "small");
+  return [title, table(rows), element("h2", "Chunks"), table([head, ...chunks]), ...more, bits];
 }

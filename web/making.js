@@ -48,7 +48,6 @@ export class Making {
     this.#elements.note.hidden = true;
     this.#elements.lost.textContent = "";
     const { picture } = this;
-    if (original.width * original.height <= SMALL) this.#say("Small pictures, such as icons, may be best without loss.");
     original.leftBehind().then((text) => picture === this.picture && (this.#elements.lost.textContent = text), () => {});
     try {
       checkSize(original);
@@ -97,11 +96,12 @@ export class Making {
       const quality = (made = this.#running = this.#wanted), { signal } = (this.#abort = new AbortController());
       try {
         picture.making(0);
+        let note = "";
         const onProgress = (share) => signal.aborted || picture.making(0.9 * share);
-        const onNote = (text) => this.#say(`${text} Here it is sharp without loss.`);
+        const onNote = (text) => (note = `${text} Here it is sharp without loss.`);
         const bytes = await encode(pixels, { quality, signal, onProgress, onNote, onFetch: this.#onFetch });
         await picture.show(bytes);
-        if (!signal.aborted && picture === this.picture && made === this.#wanted) this.#tell(picture);
+        if (!signal.aborted && picture === this.picture && made === this.#wanted) this.#tell(picture, note);
       } catch (error) {
         if (signal.aborted) continue;
         picture.fail(error);
@@ -114,14 +114,13 @@ export class Making {
     save.disabled = picture.state !== "done";
   }
 
-  /** What is said of the picture, beside the offer to keep it without loss. */
-  #say(text) {
-    this.#elements.told.textContent = text;
-    this.#elements.note.hidden = false;
-  }
-
-  #tell({ size, bpp }) {
-    this.#elements.made.textContent = `${bytesText(size)} · ${bpp.toFixed(2)} bits per pixel`;
+  /** What is said of the file that was made; `note`: why it might be better without loss, or "". */
+  #tell({ size, bpp, width, height, described }, note) {
+    const exact = !described.info.needsPack, chosen = this.#wanted === EXACT;
+    this.#elements.made.textContent = [bytesText(size), `${bpp.toFixed(2)} bits per pixel`, ...(exact && !chosen ? ["no loss, and no larger"] : [])].join(" · ");
+    if (!exact && width * height <= SMALL) note ||= "Small pictures, such as icons, may be best without loss.";
+    this.#elements.told.textContent = note;
+    this.#elements.note.hidden = note === "";
   }
 
   #save() {

@@ -6,6 +6,8 @@ import { develop, readAndPreview, toPng } from "./decoder/pool.js";
 import { probe } from "./decoder/probe.js";
 import { leftBehind } from "./metadata.js";
 
+const PLACE = 256; // pixels
+const MOST_SHARE = 0.999; // of places have at most the bits of the strongest colour
 const MOST_PIXELS = 2 ** 27; // of a picture that is shown: 512 MB
 
 export class Picture {
@@ -17,7 +19,8 @@ export class Picture {
   preview = null;
   parts = [];
   tiles = [];
-  mostBits = 0;
+  mostBits = 0; // for each pixel, of a tile or, once they are counted, of a place
+  places = null; // where its bits went: see worker.js, but in bits for each pixel
   begun = false; // whether the header of a .calo file is read
   share = 0; // of its pixels that are there
   described = null; // of a .calo file, what the worker says of it
@@ -33,6 +36,7 @@ export class Picture {
   #onChange;
   #abort = null;
   #options = {};
+  #counted = null; // the bytes whose bits were counted, or cannot be
 
   /** `source`: a File, the address of one, or null for one that is made here; `onChange` hears of everything new. */
   constructor(source, name, pool, onChange) {
@@ -111,7 +115,7 @@ export class Picture {
     }
     if (signal.aborted) return next.release();
     this.#bytes = bytes;
-    for (const name of ["described", "fields", "width", "height", "alpha", "note", "preview", "parts", "tiles", "mostBits"])
+    for (const name of ["described", "fields", "width", "height", "alpha", "note", "preview", "parts", "tiles", "mostBits", "places"])
       this[name] = next[name];
     close(before);
     this.#turn("done");
@@ -145,6 +149,20 @@ export class Picture {
     this.parts = [];
     this.share = 0;
     this.state = "waiting";
+  }
+
+  /** Has a worker find out where the bits of a .calo file went, unless that is known. */
+  async count() {
+    const bytes = this.#bytes;
+    if (!this.calo || this.state !== "done" || this.#counted === bytes) return;
+    this.#counted = bytes;
+    const places = await this.#pool.run("bits", { bytes, options: this.#options }).catch(() => null); // then tiles have to do
+    if (!places || bytes !== this.#bytes) return;
+    places.data = places.data.map((bits) => bits / PLACE);
+    const sorted = places.data.slice().sort();
+    this.mostBits = sorted[Math.floor(MOST_SHARE * (sorted.length - 1))];
+    this.places = places;
+    this.#onChange(this);
   }
 
   /** A PNG of a .calo file, exactly its pixels, with its metadata. */
@@ -262,7 +280,7 @@ export class Picture {
       const box = turnedBox(part, info.width, info.height, orientation);
       return { ...box, index: chunk.index, name: chunk.name, good: chunk.crc_ok, bytes: chunk.length, bpp };
     });
-    this.mostBits = this.tiles.reduce((most, { bpp }) => Math.max(most, bpp), 0);
+    if (!this.places) this.mostBits = this.tiles.reduce((most, { bpp }) => Math.max(most, bpp), 0);
   }
 }
 

@@ -1,18 +1,100 @@
-// The same picture as JPEG or WebP of at most some bytes, as this browser's canvas writes them: to put beside a .calo file.
+// The same picture as JPEG, WebP or AVIF of about some bytes, to put beside a .calo file. JPEG and WebP are what this browser's
+// canvas writes. AVIF comes from the server of `calotype view`, or from a module beside this page, which web/avif.sh puts there.
 
-/** The kinds that a canvas may write; those that it does not write come out as PNG. */
-export const KINDS = { JPEG: "image/jpeg", WebP: "image/webp" };
+const MODULE = "avif/avif_enc.js";
+const NEAR = 0.01; // a file whose size is so near to the wanted one is taken at once
+const LARGER = 0.03; // how much larger the smallest file may be
 
-/** The file of the highest quality that has at most `most` bytes, of ImageData, as a File; null if none is so small. */
-export async function rival(pixels, kind, most, name) {
-  const canvas = new OffscreenCanvas(pixels.width, pixels.height), type = KINDS[kind];
-  canvas.getContext("2d").putImageData(pixels, 0, 0);
-  let found = null;
-  for (let low = 0, high = 100; low <= high; ) { // quality, in percent
-    const quality = Math.floor((low + high) / 2), blob = await canvas.convertToBlob({ type, quality: quality / 100 });
-    if (blob.type !== type) throw new Error(`this browser writes no ${kind}`);
-    if (blob.size > most) high = quality - 1;
-    else [found, low] = [{ blob, quality }, quality + 1];
+/** Kinds of files, and how fine their qualities from 0 to 100 are. AVIF has 64 of them. */
+const KINDS = { JPEG: { type: "image/jpeg", steps: 100 }, WebP: { type: "image/webp", steps: 1000 }, AVIF: { type: "image/avif", steps: 100 } };
+
+let found = null; // a promise
+
+/** How AVIF is made here: "server", "module", or "" if it is not. */
+export function avif() {
+  found ??= new URLSearchParams(location.search).has("avif") ? Promise.resolve("server") : beside();
+  return found;
+}
+
+async function beside() {
+  const answer = await fetch(MODULE, { method: "HEAD" }).catch(() => null);
+  return answer?.ok && /javascript/.test(answer.headers.get("content-type")) ? "module" : "";
+}
+
+/**
+ * The file of ImageData whose size is nearest to `size` bytes, as a File; undefined if even the smallest is much larger. `onTry` hears
+ * what quality is tried, `signal` ends it.
+ */
+export async function rival(pixels, kind, size, name, { signal, onTry }) {
+  const { type, steps } = KINDS[kind], encoder = kind !== "AVIF" ? canvas(pixels, kind, type) : (await avif()) === "server" ? server(pixels) : worker(pixels, signal);
+  const text = (quality) => String(Math.round(10 * quality) / 10);
+  const tried = async (step) => {
+    signal.throwIfAborted();
+    const quality = (100 * step) / steps;
+    onTry(text(quality));
+    return new Blob([await encoder.encode(quality, signal)], { type });
+  };
+  try {
+    const { at, blob } = (await nearest(tried, size, steps)) ?? {};
+    return blob && new File([blob], `${name} (${kind}, quality ${text((100 * at) / steps)})`, { type });
+  } finally {
+    encoder.close?.();
   }
-  return found && new File([found.blob], `${name} (${kind}, quality ${found.quality})`, { type });
+}
+
+/** Of the files of steps 0 to `last` the one nearest to a size, which grows with the step: by interpolation, as it grows about
+ * evenly in proportion; where that moved one end twice, by halving. Null if all are larger. */
+async function nearest(encode, size, last) {
+  let low = { at: -1 }, high = { at: last + 1 }, best = null, moved = "";
+  for (let at = Math.round(last / 2); high.at - low.at > 1; ) {
+    const blob = await encode(at), one = { at, blob, off: Math.log(blob.size / size) };
+    if (!best || Math.abs(one.off) < Math.abs(best.off)) best = one;
+    if (Math.abs(one.off) < NEAR) break;
+    const end = one.off < 0 ? "low" : "high", halve = end === moved || !low.blob || !high.blob;
+    if (end === "low") low = one;
+    else high = one;
+    moved = end;
+    const part = halve ? 0.5 : low.off / (low.off - high.off);
+    at = Math.min(high.at - 1, Math.max(low.at + 1, Math.round(low.at + part * (high.at - low.at))));
+  }
+  return low.blob || best.off < LARGER ? best : null;
+}
+
+function canvas(pixels, kind, type) {
+  const made = new OffscreenCanvas(pixels.width, pixels.height);
+  made.getContext("2d").putImageData(pixels, 0, 0);
+  return {
+    async encode(quality) {
+      const blob = await made.convertToBlob({ type, quality: quality / 100 });
+      if (blob.type !== type) throw new Error(`this browser writes no ${kind}`);
+      return blob;
+    },
+  };
+}
+
+function server({ width, height, data }) {
+  return {
+    async encode(quality, signal) {
+      const answer = await fetch(`avif?${new URLSearchParams({ width, height, quality })}`, { method: "POST", body: data, signal });
+      if (!answer.ok) throw new Error(`no AVIF was made: ${answer.status} ${answer.statusText}`);
+      return answer.blob();
+    },
+  };
+}
+
+function worker({ width, height, data }, signal) {
+  const made = new Worker(new URL("avif-worker.js", import.meta.url), { type: "module" });
+  const close = () => made.terminate();
+  made.postMessage({ width, height, data });
+  return {
+    close,
+    encode(quality) {
+      return new Promise((resolve, reject) => {
+        signal.addEventListener("abort", () => (close(), reject(signal.reason)), { once: true });
+        made.onerror = (event) => (event.preventDefault(), reject(new Error(event.message || "no AVIF can be made here")));
+        made.onmessage = ({ data: { bytes, error } }) => (error ? reject(new Error(error)) : resolve(bytes));
+        made.postMessage({ quality });
+      });
+    },
+  };
 }

@@ -196,19 +196,45 @@ export class Stage {
       if (picture.alpha) ctx.clearRect(...at);
       ctx.drawImage(part.bitmap, ...at);
     }
+    if (this.overlays.bits && picture.places) this.#map(picture, whole, place);
     const bits = this.overlays.bits && picture.tiles.length > 1; // one tile would be one colour
-    if (this.overlays.tiles || bits)
+    if (this.overlays.tiles || (bits && !picture.places))
       for (const tile of picture.tiles) {
         const at = place(tile);
-        if (inside(at)) this.#tile(tile, at, bits);
+        if (inside(at)) this.#tile(tile, at, bits, picture.places === null);
       }
   }
 
-  #tile(tile, [x, y, w, h], bits) {
+  /** Colours where bits went, on what is there of the picture. */
+  #map({ places }, whole, place) {
+    if (places.most !== this.mostBits) {
+      places.canvas = new OffscreenCanvas(places.columns, places.rows);
+      const small = places.canvas.getContext("2d");
+      places.data.forEach((bits, k) => {
+        small.fillStyle = this.#colour(bits);
+        small.fillRect(k % places.columns, Math.floor(k / places.columns), 1, 1);
+      });
+      places.most = this.mostBits;
+    }
+    const ctx = this.#ctx;
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(...whole);
+    ctx.clip();
+    ctx.imageSmoothingEnabled = false;
+    ctx.drawImage(places.canvas, ...place(places));
+    ctx.restore();
+  }
+
+  #colour(bits) {
+    const share = Math.min(1, bits / Math.max(this.mostBits, 1e-9));
+    return `hsl(${240 - 240 * share} 90% 50% / 45%)`; // blue for few, red for many
+  }
+
+  #tile(tile, [x, y, w, h], bits, filled) {
     const ctx = this.#ctx, unit = devicePixelRatio;
-    if (bits) {
-      const share = tile.bpp / Math.max(this.mostBits, 1e-9);
-      ctx.fillStyle = `hsl(${240 - 240 * share} 90% 50% / 45%)`; // blue for few, red for many
+    if (bits && filled) {
+      ctx.fillStyle = this.#colour(tile.bpp);
       ctx.fillRect(x, y, w, h);
     }
     ctx.lineWidth = unit;
@@ -222,9 +248,10 @@ export class Stage {
     if (wide > w || 38 * unit > h) return;
     ctx.fillStyle = DARK;
     const rows = lines.filter(Boolean);
-    ctx.fillRect(x + 4 * unit, y + 4 * unit, wide, (16 * rows.length + 4) * unit);
+    const left = x + (w - wide) / 2, top = y + h / 2 - (8 * rows.length + 2) * unit; // in its middle: names stand in the corners
+    ctx.fillRect(left, top, wide, (16 * rows.length + 4) * unit);
     ctx.fillStyle = "#fff";
-    rows.forEach((line, k) => ctx.fillText(line, x + 9 * unit, y + (18 + 16 * k) * unit));
+    rows.forEach((line, k) => ctx.fillText(line, left + 5 * unit, top + (14 + 16 * k) * unit));
   }
 
   // ---- pointers ----

@@ -121,5 +121,5 @@ def _costs(counted: dict[str, Any]) -> list[str]:
         *markdown.table(["part", "parameters", "kMAC per pixel"], rows),
         "",
         f"A picture of {SIZE[0]} x {SIZE[1]} pixels becomes {maps} numbers (channels x rows x columns). "
-        "Counted are all products, as [the laboratory's rule *exact*](../lab-analysis.md) does.",
+        "Counted are all products: [the laboratory's rule *exact*](../lab-analysis.md#three-ways-to-count).",
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from studies.analysis.__main__ import FIGURES, page
+from studies.analysis.page import FIGURES, page
 
 FOLDER = Path(__file__).parent
 

@@ -216,7 +216,7 @@ def _cell(value: Any) -> str:
 
 def draw(rows: dict[str, Any], path: Path) -> None:
     """The correlation maps of the middle multiplier, without and with the loss."""
-    from calotype.lab.analysis.figures import draw_maps
+    from studies.inside.figures import draw_maps
 
     shown = []
     for key in [k + end for k in HYPERPRIORS for end in ("", WITH)]:

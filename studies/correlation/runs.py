@@ -122,10 +122,10 @@ def measure(
 
     ``command`` is stored with each, beside commit, hardware and versions.
     """
-    from calotype.lab.analysis.correlation import measure as correlation_map
-    from calotype.lab.analysis.specimens import Specimen
-    from calotype.lab.analysis.specimens import pictures as read
     from calotype.lab.evaluate import evaluate
+    from studies.inside.correlation import measure as correlation_map
+    from studies.inside.specimens import Specimen
+    from studies.inside.specimens import pictures as read
 
     shown = files(pictures, budget.pictures)
     for row in rows:

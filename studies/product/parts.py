@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from calotype.lab import registry
-from calotype.lab.analysis.correlation import CorrelationMap
 from calotype.lab.losses.correlation import normalised
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.models.calotype_transforms import Bottleneck, Pointwise
+from studies.inside.correlation import CorrelationMap
 
 STEP_BITS = 6.75
 """Bits that a shift of one latent by one quantisation step costs, where the step is the one that suits lambda

@@ -87,7 +87,7 @@ def measure(out: Path, shown: Sequence[Path], limit: int, deadline: float) -> di
     """Deviations and rates of the trained pairs, receptive fields of fresh weights; what was measured before
     is kept in ``out``, and what ``deadline`` (`time.monotonic`) leaves out can be had by the same command.
     """
-    from calotype.lab.analysis.specimens import pictures
+    from studies.inside.specimens import pictures
 
     read = list(pictures(list(shown), limit))
     jobs = [(f"{kind}-{seed}", _deviations) for seed in range(SEEDS) for kind in KINDS]
@@ -109,9 +109,9 @@ def measure(out: Path, shown: Sequence[Path], limit: int, deadline: float) -> di
 @torch.no_grad()
 def _deviations(out: Path, name: str, read: list[tuple[str, torch.Tensor]]) -> dict[str, Any] | None:
     """Of one trained model: means over the middles of the pictures."""
-    from calotype.lab.analysis.deviation import epsilon
-    from calotype.lab.analysis.erf import middle
     from calotype.lab.entropy import Estimate
+    from studies.inside.deviation import epsilon
+    from studies.inside.erf import middle
 
     file = out / name / MODEL
     if not file.is_file():
@@ -130,8 +130,8 @@ def _deviations(out: Path, name: str, read: list[tuple[str, torch.Tensor]]) -> d
 
 def _field(out: Path, name: str, read: list[tuple[str, torch.Tensor]]) -> dict[str, Any]:
     """Of fresh weights at published widths, on the first picture."""
-    from calotype.lab.analysis import erf
-    from calotype.lab.analysis.specimens import Specimen
+    from studies.inside import erf
+    from studies.inside.specimens import Specimen
 
     _, blocks, seed = name.split("-")
     torch.manual_seed(int(seed))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-from calotype.lab.analysis.erf import sides
 from calotype.records.markdown import table, wrapped
+from studies.inside.erf import sides
 from studies.paired import effect
 
 CLAIM = -0.06

@@ -21,7 +21,8 @@ def test_bits_at_the_same_psnr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "page.md").write_text("<!-- benchmark:spent -->\n<!-- end -->\n")
 
     out = tmp_path / "spent.json"
-    assert not spent.main(["measure", str(tmp_path / "before.json"), str(tmp_path), "--out", str(out)])
+    words = ["measure", "--before", str(tmp_path / "before.json"), str(tmp_path), "--out", str(out)]
+    assert not spent.main(words)
     (found,) = json.loads(out.read_text())["rows"]
     assert found["picture"] == "scene"
     assert found["bpp"][0] == 2.0

@@ -28,9 +28,11 @@ def test_export_needs_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_from_photographs_to_a_picture(
-    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Train, export, promote, encode, decode: the commands as people type them."""
+    """Train, export, encode, decode: the commands as people type them."""
+    monkeypatch.setattr("calotype.lab.export.CROP", 128)
+    monkeypatch.setattr("calotype.lab.export.RANGE_CROPS", 8)
     run, pack = tmp_path / "run", tmp_path / "pack"
     sets = ["latents=48", "width=48", "narrow=8", "narrow16=8", "wide16=8", "render=8", "lambdas=[0.001,0.1]"]
     sets += ["analysis_blocks=[1,1]", "synthesis_blocks=[1,1]"]

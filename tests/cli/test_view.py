@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
+import hashlib
 import http.client
+import io
 import json
 import os
 import re
@@ -14,9 +18,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from calotype.cli import main, view
+from calotype.cli import main, rivals, view
 from calotype.cli.serving import Server
 
 from .conftest import Outcome
@@ -87,8 +93,52 @@ def test_only_for_this_machine_by_its_own_name(server: Server) -> None:
     assert server.server_address[0] == "127.0.0.1"
     assert ask(server, f"/{server.token}/", host="evil.example").status == 403
     assert ask(server, f"/{server.token}/", host=f"localhost:{server.server_port}").status == 200
-    assert ask(server, f"/{server.token}/", "POST").status == 501
     assert len(server.token) >= 20
+
+
+def send(server: Server, path: str, body: bytes = b"", **headers: str | None) -> tuple[int, bytes]:
+    """A POST as the page would send it, but for the headers that are given; None leaves one out."""
+    own = f"127.0.0.1:{server.server_port}"
+    usual = {"Host": own, "Origin": f"http://{own}", "Content_Length": str(len(body))}
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=60)
+    connection.putrequest("POST", f"/{server.token}/{path}", skip_host=True)
+    for name, value in (usual | headers).items():
+        if value is not None:
+            connection.putheader(name.replace("_", "-"), value)
+    connection.endheaders()
+    with contextlib.suppress(OSError):  # it may be refused before it is read
+        connection.send(body)
+    answer = connection.getresponse()
+    found = answer.status, answer.read()
+    connection.close()
+    return found
+
+
+def test_only_its_own_page_may_send_something(server: Server) -> None:
+    heard = []
+
+    def work(query: dict[str, str], body: bytes) -> bytes:
+        heard.append((query, body))
+        if "bad" in query:
+            raise ValueError("bad")
+        return body[::-1]
+
+    server.take("reverse", "image/avif", 5, work)
+    assert send(server, "reverse?a=1", b"abcde") == (200, b"edcba")
+    assert heard == [({"a": "1"}, b"abcde")]
+    for origin in (None, "null", "http://evil.example", f"https://127.0.0.1:{server.server_port}"):
+        assert send(server, "reverse", b"abc", Origin=origin)[0] == 403
+    assert send(server, "reverse", b"abc", Host="evil.example")[0] == 403
+    assert send(server, "reverse", b"abcdef")[0] == 413
+    assert send(server, "reverse", b"abc", Content_Length="9" * 5000)[0] == 413
+    for length in (None, "-1", "1e1", ""):
+        assert send(server, "reverse", b"abc", Content_Length=length)[0] == 411
+    for path in ("", "index.html", "other", "../reverse"):
+        assert send(server, path, b"abc")[0] == 404
+    assert send(server, "", b"abc", Origin=None)[0] == 403
+    assert len(heard) == 1
+    assert send(server, "reverse?bad=1", b"abc") == (400, b"400 Bad Request\n")
+    assert ask(server, f"/{server.token}/reverse").status == 404  # nothing to get
 
 
 def test_a_page_that_hangs_up_is_no_matter(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,11 +193,42 @@ def test_the_page_for_any_web_server(tmp_path: Path, capsys: pytest.CaptureFixtu
         for name in re.findall(r'from "(\.[^"]+)"', script.read_text("utf-8")):
             assert (script.parent / name).is_file(), f"{script.name}: {name}"
     assert len(list(target.rglob("encoder.safetensors*"))) == 2
+    for manifest in target.rglob("manifest.json"):
+        fields, part = json.loads(manifest.read_text("utf-8")), manifest.with_name("preview.safetensors.gz")
+        assert hashlib.sha256(gzip.decompress(part.read_bytes())).hexdigest() == fields["preview"]
+        assert part.stat().st_size < manifest.with_name("networks.safetensors.gz").stat().st_size / 5
     capsys.readouterr()
     assert main(["view", "--copy-to", str(target)]) == 1
     assert "is not empty" in capsys.readouterr().err
     assert main(["view", "--copy-to", str(tmp_path / "other"), "photo.calo"]) == 2
     assert "name no FILE with it" in capsys.readouterr().err
+
+
+def test_avif_of_what_the_page_sends() -> None:
+    if "AVIF" not in rivals.names():
+        pytest.skip("this Pillow writes no AVIF")
+    pixels = np.zeros((4, 6, 4), np.uint8)
+    pixels[..., 1], pixels[..., 3] = np.arange(24).reshape(4, 6) * 10, 255
+
+    def made(pixels: np.ndarray, **query: int | str) -> Image.Image:
+        given = {"width": 6, "height": 4, "quality": 90, **query}
+        named = {name: str(value) for name, value in given.items()}
+        return Image.open(io.BytesIO(view._avif(named, pixels.tobytes())))
+
+    assert (made(pixels).size, made(pixels).mode) == ((6, 4), "RGB")
+    assert np.abs(np.asarray(made(pixels)).astype(int) - pixels[..., :3]).max() < 20
+    pixels[0, 0, 3] = 0
+    assert made(pixels).mode == "RGBA"
+    for wrong in (
+        {"width": 5},
+        {"width": 0},
+        {"width": -6, "height": -4},
+        {"quality": 101},
+        {"height": "x"},
+        {"quality": ""},
+    ):
+        with pytest.raises(ValueError, match=r"the quality is none|invalid literal"):
+            made(pixels, **wrong)
 
 
 def test_what_it_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

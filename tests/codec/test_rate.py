@@ -111,10 +111,18 @@ def picture(scene: Callable[..., np.ndarray]) -> Picture:
     return Picture(scene(170, 230))
 
 
+@pytest.fixture(scope="module")
+def ends(pack: Pack, picture: Picture) -> list[bytes]:
+    """The files of the lowest and about the highest quality."""
+    return [encode(picture, quality=q, pack=pack).data for q in (0, 95.9)]
+
+
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.6, 0.97])
 @pytest.mark.parametrize("kind", ["size", "bpp"])
-def test_real_files_meet_a_size(pack: Pack, picture: Picture, kind: rate.Kind, share: float) -> None:
-    least, most = (len(encode(picture, quality=q, pack=pack).data) for q in (0, 95.9))
+def test_real_files_meet_a_size(
+    pack: Pack, picture: Picture, ends: list[bytes], kind: rate.Kind, share: float
+) -> None:
+    least, most = map(len, ends)
     aim = round(least * (most / least) ** share)
     pixels = picture.width * picture.height
     target = Target(kind, aim if kind == "size" else 8 * aim / pixels)
@@ -127,7 +135,9 @@ def test_real_files_meet_a_size(pack: Pack, picture: Picture, kind: rate.Kind, s
 
 @pytest.mark.parametrize("kind", ["psnr", "ms_ssim", "ssimulacra2"])
 @pytest.mark.parametrize("share", [0.1, 0.8])
-def test_real_files_meet_a_likeness(pack: Pack, picture: Picture, kind: rate.Kind, share: float) -> None:
+def test_real_files_meet_a_likeness(
+    pack: Pack, picture: Picture, ends: list[bytes], kind: rate.Kind, share: float
+) -> None:
     def likeness(data: bytes) -> float:
         decoded = decode(data, pack=pack).picture.pixels
         measures = {"psnr": metrics.psnr, "ms_ssim": metrics.ms_ssim, "ssimulacra2": ssimulacra2}
@@ -136,7 +146,7 @@ def test_real_files_meet_a_likeness(pack: Pack, picture: Picture, kind: rate.Kin
     def scale(value: float) -> float:
         return metrics.to_db(value) if kind == "ms_ssim" else value
 
-    low, high = (scale(likeness(encode(picture, quality=q, pack=pack).data)) for q in (0, 95.9))
+    low, high = (scale(likeness(data)) for data in ends)
     low = max(low, 0.0)  # SSIMULACRA2 of the lowest quality is below
     aim = low + share * (high - low)
     value = 1 - 10 ** (-aim / 10) if kind == "ms_ssim" else aim

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from torch import Tensor
@@ -44,17 +46,11 @@ def plain_loop(layer: WindowAttention, x: Tensor) -> Tensor:
             top, left = ((a - shift) // p * p + shift for a in (i, j))
             rows = range(max(0, top), min(h, top + p))
             columns = range(max(0, left), min(w, left + p))
-            seen = [(a, b) for a in rows for b in columns]
+            a, b = (torch.tensor(list(t)) for t in zip(*itertools.product(rows, columns), strict=True))
             for head in range(layer.heads):
-                score = torch.stack(
-                    [
-                        qkv[i, j, 0, head] @ qkv[a, b, 1, head] / d**0.5
-                        + layer.relative[head, i - a + p - 1, j - b + p - 1]
-                        for a, b in seen
-                    ]
-                )
-                values = torch.stack([qkv[a, b, 2, head] for a, b in seen])
-                out[i, j, head] = score.softmax(0) @ values
+                score = qkv[a, b, 1, head] @ qkv[i, j, 0, head] / d**0.5
+                score = score + layer.relative[head, i - a + p - 1, j - b + p - 1]
+                out[i, j, head] = score.softmax(0) @ qkv[a, b, 2, head]
     return layer.out(out.view(h, w, c)).permute(2, 0, 1)[None]
 
 

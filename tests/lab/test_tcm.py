@@ -106,7 +106,8 @@ def test_where_the_multiply_accumulates_are() -> None:
 
 
 def test_latent_shapes() -> None:
-    assert complexity.latent_shapes(on_meta("small")) == {"y": (320, 16, 16), "z": (192, 4, 4)}
+    narrow = on_meta("small", n=8, inner=16, widths=[8, 8])
+    assert complexity.latent_shapes(narrow) == {"y": (320, 16, 16), "z": (192, 4, 4)}
 
 
 def test_the_convolution_branch_doubles_its_input() -> None:
@@ -212,7 +213,7 @@ def test_decoding_repeats_encoding_to_the_bit() -> None:
 @pytest.fixture(scope="module")
 def small() -> LabModel:
     torch.manual_seed(0)
-    return registry.build("liu2023-tcm-small").eval()
+    return registry.build("liu2023-tcm-small", n=16, inner=16, widths=[16, 16]).eval()
 
 
 def test_untrained_side_information_costs_what_it_should(small: LabModel) -> None:

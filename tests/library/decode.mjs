@@ -40,6 +40,14 @@ for (const file of files) {
   found.limit = await tried(() => decoder.decode(bytes, { maxPixels: 10 }));
   found.probe = probe(bytes);
   try {
+    const { width, height, data } = await decoder.bits(bytes);
+    found.bits = { width, height, data: [...data] };
+  } catch (error) {
+    found.bits = error.kind;
+  }
+  const { data } = await decoder.bits(bytes, { keepDamaged: true });
+  found.keptBits = [...data];
+  try {
     found.info = decoder.info(bytes);
     found.xmp = Buffer.from(decoder.metadata(bytes, "xmp") ?? []).toString();
   } catch (error) {

@@ -13,10 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tests.golden import scene
+from tests.golden import captioned, scene
 
 import calotype
 from calotype.api import to_picture
+from calotype.bitstream import parse
+from calotype.cli import view
+from calotype.codec.bits import count
 from calotype.codec.encoder import encode
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +48,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "grey": colour[:, :, :1],
         "alpha": np.dstack([colour, alpha]),
         "text": text,
+        "caption": captioned(150, 260, 12),  # in a layer
         "flat": np.full((40, 50, 3), 77, np.uint8),
     }
     folder, found = tmp_path_factory.mktemp("files"), {}
@@ -52,6 +56,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         data = encode(to_picture(picture), quality=60, pack=TINY, tile=64).data
         found[name] = folder / f"{name}.calo"
         found[name].write_bytes(data)
+    assert parse(found["caption"].read_bytes()).layer
     hurt = bytearray(found["tiles"].read_bytes())
     hurt[calotype.probe(bytes(hurt))["chunks"][1]["offset"] + 9] ^= 4
     found["hurt"] = folder / "hurt.calo"
@@ -89,9 +94,17 @@ def compare(wasm: Path, files: dict[str, Path], folder: Path) -> None:
         assert found["preview"]["sha256"] == sha256(small), name
         assert found["limit"]["error"] == "limit"
         if name == "hurt":
+            assert found["bits"] == "format"
+            whole = count(files["tiles"].read_bytes(), pack=TINY).of("all")
+            whole[:4, 4:8] = 0  # the second tile is damaged
+            np.testing.assert_allclose(np.reshape(found["keptBits"], whole.shape), whole, rtol=1e-5)
             assert found["whole"]["error"] == found["region"]["error"] == found["info"] == "format"
             continue
         assert found["whole"]["sha256"] == sha256(kept), name
+        told = count(data, pack=TINY).of("all")
+        assert (found["bits"]["height"], found["bits"]["width"]) == told.shape
+        np.testing.assert_allclose(np.reshape(found["bits"]["data"], told.shape), told, rtol=1e-5)
+        assert found["bits"]["data"] == found["keptBits"]
         assert found["region"]["sha256"] == sha256(kept.crop((3, 5, 40, 30))), name
         assert found["info"]["packId"] == calotype.probe(data)["pack_id"]
         assert found["lost"].get("error") == ("pack" if name != "flat" else None)
@@ -102,6 +115,39 @@ def test_the_module_that_is_stored(files: dict[str, Path], tmp_path: Path) -> No
     assert (
         sum((WEB / name).stat().st_size for name in ("calotype.js", "library.js", "calotype.wasm")) < 300_000
     )
+
+
+def with_part(folder: Path) -> Path:
+    """The tiny pack with a file of what previews need, as ``calotype view --copy-to`` writes it."""
+    with zipfile.ZipFile(TINY) as archive:
+        archive.extractall(folder)
+    part = view.preview_part((folder / "networks.safetensors").read_bytes())
+    (folder / view.PREVIEW).write_bytes(part)
+    fields = json.loads((folder / "manifest.json").read_text("utf-8"))
+    fields["preview"] = hashlib.sha256(part).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(fields), "utf-8")
+    return folder
+
+
+def test_a_part_of_the_pack_is_enough_for_previews(files: dict[str, Path], tmp_path: Path) -> None:
+    """And for no more; what is wrong with it is found, and then the whole pack is taken."""
+    pack, data = with_part(tmp_path / "pack"), files["tiles"].read_bytes()
+    wanted = sha256(calotype.preview(data, pack=TINY)), sha256(calotype.decode(data, pack=TINY))
+
+    def told() -> list[str]:
+        command = [node(), SCRIPT.parent / "preview.mjs", WEB / "calotype.js", WEB / "calotype.wasm", pack]
+        done = subprocess.run([*command, files["tiles"]], check=True, capture_output=True, text=True)
+        return done.stdout.split()
+
+    assert calotype.decode(data, pack=pack) == calotype.decode(data, pack=TINY)  # it is a pack as before
+    assert told() == [*wanted]
+    networks = (pack / "networks.safetensors").read_bytes()
+    (pack / "networks.safetensors").unlink()
+    assert told() == [wanted[0], "unread"]
+    (pack / view.PREVIEW).write_bytes(networks)  # another hash
+    assert told() == ["unread", "unread"]
+    (pack / "networks.safetensors").write_bytes(networks)
+    assert told() == [*wanted]
 
 
 @pytest.mark.slow

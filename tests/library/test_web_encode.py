@@ -107,14 +107,23 @@ def test_large_pictures_are_looked_at_coarsely(cases: Cases) -> None:
     assert found["files"] == cases.wanted[0]
 
 
-def test_drawings_have_a_note(cases: Cases) -> None:
-    """And are the program's without loss, in tiles for pages, too."""
+def test_drawings_are_without_loss_where_that_takes_no_more(cases: Cases) -> None:
+    """As the program has them, in tiles for pages, too. Others, and those of a level, have a note."""
     page = np.full((40, 1100, 3), 255, np.uint8)
     page[20:36:9, 30:270] = (20, 30, 90)
-    cases.add(page, [{"quality": 100}])
-    (found,) = cases.run()
-    assert "calotype encode" in found["note"]
-    assert found["files"] == cases.wanted[0]
+    cases.add(page, [{"quality": 80}, {"quality": 100}, {"quality": 20}])
+    cases.add_raw(rgba(page), [str(cases.folder / "tiny")], wishes=[{"level": 1}, {"quality": 100}])
+    mixed = page.copy()
+    mixed[:, 600:900] = scene(40, 300, 3)
+    cases.add_raw(rgba(mixed), [str(cases.folder / "tiny")], wishes=[{"quality": 80}, {"quality": 100}])
+    drawing, at_level, beside = cases.run()
+    assert drawing["files"] == cases.wanted[0]
+    assert len(set(drawing["files"])) == 1
+    assert drawing["note"] == ""
+    assert at_level["files"][1] == drawing["files"][0] != at_level["files"][0]
+    for found in (at_level, beside):
+        assert "calotype encode" in found["note"]
+        assert found["files"][0] != found["files"][1]
 
 
 def test_what_cannot_be_encoded_says_why(cases: Cases) -> None:

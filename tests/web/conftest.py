@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import io
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -16,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
+from PIL import Image
 from tests.conftest import TINY
 from tests.golden import scene
 
@@ -75,6 +79,9 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         pass
 
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)
         path = "/index.html" if path == "/" else path
@@ -85,6 +92,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data or b"")))
         self.send_header("Cache-Control", "no-store")
         self.end_headers()
+        if self.command == "HEAD":
+            return
         first, gate = self.site.gates.get(path, (len(data or b""), None))
         try:
             self.wfile.write((data or b"")[:first])
@@ -143,6 +152,12 @@ def calo(picture: Any, **options: Any) -> bytes:
 def decoded(data: bytes, **options: Any) -> np.ndarray:
     """RGBA pixels by the native decoder."""
     return np.asarray(calotype.decode(data, pack=TINY, **options).convert("RGBA"))
+
+
+def png(pixels: np.ndarray, **options: Any) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", **options)
+    return file.getvalue()
 
 
 def damaged(data: bytes) -> bytes:
@@ -205,3 +220,28 @@ def drop(page: Any, *files: tuple[str, bytes]) -> None:
         }""",
         [[name, base64.b64encode(data).decode()] for name, data in files],
     )
+
+
+@pytest.fixture
+def calotype_view(tmp_path: Path, photo: bytes, interruptible: None) -> Any:
+    """Starts the command with a file and its original; gives the process and the address that it says."""
+    (tmp_path / "a photo.calo").write_bytes(photo)
+    Image.fromarray(scene(90, 150, 3)).save(tmp_path / "original.png")
+    started = []
+
+    def start(*options: str) -> tuple[Any, str]:
+        command = [sys.executable, "-m", "calotype", "view", "--no-browser", "a photo.calo", "original.png"]
+        process = subprocess.Popen(
+            [*command, *options],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "CALOTYPE_PACKS": str(TINY)},
+        )
+        started.append(process)
+        return process, process.stdout.readline().strip()
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()

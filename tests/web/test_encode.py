@@ -10,16 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.golden import scene
-from tests.web.conftest import Site, calo, decoded, drop, shown, wait
+from tests.web.conftest import Site, calo, decoded, drop, png, shown, wait
 
 import calotype
 from calotype.codec.metrics import psnr
-
-
-def png(pixels: np.ndarray, **options: Any) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG", **options)
-    return file.getvalue()
 
 
 def made(page: Any) -> str:
@@ -165,27 +159,6 @@ def test_a_phone_held_sideways_shows_the_picture(photo_page: Any) -> None:
         assert photo_page.locator(name).is_visible()
 
 
-def test_other_codecs_of_the_same_size_stand_beside_the_file(photo_page: Any) -> None:
-    photo_page.focus("#quality")
-    photo_page.keyboard.press("End")  # no loss: more than the least that JPEG takes
-    _, data = saved(photo_page)
-    for button, kind in (("#jpeg", "JPEG"), ("#webp", "WebP")):
-        photo_page.click(button)
-        photo_page.locator("#right option:checked", has_text=kind).wait_for(state="attached")
-        wait(photo_page, "done", "right")
-        other = photo_page.inner_text("#status").split("|")[1]
-        size, unit = other.split(" · ")[2].split()
-        assert 0 < float(size) * {"bytes": 1, "kB": 1000}[unit] <= len(data) + 50  # it is told to 0.1 kB
-        assert photo_page.inner_text("#nameleft") == "a photo.calo"
-    assert photo_page.locator("#right option").count() == 5  # nothing, original, file, two more
-    photo_page.focus("#quality")
-    photo_page.keyboard.press("Home")
-    made(photo_page)
-    photo_page.click("#jpeg")
-    photo_page.wait_for_selector("#trouble")
-    assert "the smallest JPEG is larger than" in photo_page.inner_text("#message")
-
-
 def test_a_large_picture_gives_up_what_is_not_wanted(site: Site, page: Any) -> None:
     pixels = np.tile(scene(1100, 700, 1), (1, 3, 1))  # six tiles
     page.goto(site.root)
@@ -235,17 +208,30 @@ def test_a_turned_picture_with_alpha(site: Site, page: Any) -> None:
     assert psnr(np.ascontiguousarray(opaque[:, :, :3]), decoded(data)[:, :50, :3]) > 25
 
 
-def test_drawings_have_a_note(site: Site, page: Any) -> None:
+def test_drawings_are_without_loss(site: Site, page: Any) -> None:
+    """At any quality, where that takes no more; of a drawing in a photograph there is a note."""
     drawing = np.kron(np.eye(9), np.ones((20, 20))).astype(np.uint8) * 255
     page.goto(site.root)
     drop(page, ("drawing.png", png(drawing)))
     wait(page, "done")
     page.click("#encode")
+    assert "no loss, and no larger" in made(page)
+    assert page.inner_text("#chosen") == "80"
+    assert page.locator("#hint").is_hidden()
+    np.testing.assert_array_equal(decoded(saved(page)[1])[:, :, 0], drawing)
+    mixed = np.array(scene(300, 600, 3))
+    mixed[:256, :256] = np.kron(np.eye(16), np.ones((16, 16)))[:, :, None] * 255
+    drop(page, ("mixed.png", png(mixed)))
+    wait(page, "done")
+    page.click("#encode")
+    made(page)
     wait(page, "done")
     assert "calotype encode" in page.inner_text("#hint")
     page.click("#noloss")
     assert page.inner_text("#chosen") == "no loss"
-    np.testing.assert_array_equal(decoded(saved(page)[1])[:, :, 0], drawing)
+    np.testing.assert_array_equal(decoded(saved(page)[1])[:, :, :3], mixed)
+    assert "no larger" not in made(page)
+    assert page.locator("#hint").is_hidden()
     drop(page, ("photo.png", png(scene(90, 150, 3))))
     wait(page, "done")
     page.click("#encode")
@@ -279,7 +265,7 @@ def test_what_cannot_be_encoded_says_why(site: Site, page: Any, photo: bytes) ->
     assert page.is_disabled("#encode")
     assert "up to 16 megapixels" in page.get_attribute("#encode", "title")
     assert page.inner_text("#cannot").endswith(
-        "this one is 5000 x 3500; the program, calotype encode, takes larger ones"
+        "this one is 5000 x 3500; the program, calotype encode, takes larger ones."
     )
     page.keyboard.press("e")
     assert page.locator("#making").is_hidden()

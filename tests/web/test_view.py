@@ -3,46 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from tests.conftest import TINY
 from tests.golden import scene
 from tests.web.conftest import WAIT, decoded, shown, wait
 
 import calotype
-
-
-@pytest.fixture
-def calotype_view(tmp_path: Path, photo: bytes, interruptible: None) -> Any:
-    """Starts the command with a file and its original; gives the process and the address that it says."""
-    (tmp_path / "a photo.calo").write_bytes(photo)
-    Image.fromarray(scene(90, 150, 3)).save(tmp_path / "original.png")
-    started = []
-
-    def start(*options: str) -> tuple[Any, str]:
-        command = [sys.executable, "-m", "calotype", "view", "--no-browser", "a photo.calo", "original.png"]
-        process = subprocess.Popen(
-            [*command, *options],
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "CALOTYPE_PACKS": str(TINY)},
-        )
-        started.append(process)
-        return process, process.stdout.readline().strip()
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
 
 
 def test_it_shows_the_files_and_ends_with_the_page(calotype_view: Any, page: Any, photo: bytes) -> None:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes calotype.wasm, which decodes, and encode.wasm from native/; needs em++ (Debian: emscripten). The kernels are
+# Makes calotype.wasm, which decodes, and encode.wasm from native/; needs em++ and wasm-opt (Debian: emscripten). The kernels are
 # compiled for speed, the rest for size.
 #
 #   web/decoder/build.sh [folder to write to, default web/decoder]
@@ -19,13 +19,16 @@ make() {
   local module=$1 source=$2 exported
   shift 2
   exported=$(printf ',"_%s"' "$@" calotype_error malloc free)
-  $cxx $flags -Os -DCALOTYPE_KERNELS_APART -c "$native/$source" -o "$work/part.o"
+  $cxx $flags -Oz -DCALOTYPE_KERNELS_APART -c "$native/$source" -o "$work/part.o"
   $cxx $flags -O3 "$work/kernels.o" "$work/part.o" -o "$work/$module" --no-entry -sSTANDALONE_WASM \
     --js-library "$work/page.js" -sALLOW_MEMORY_GROWTH -sMEMORY_GROWTH_GEOMETRIC_STEP=0.05 -sMAXIMUM_MEMORY=4GB \
     -sEXPORTED_FUNCTIONS="[${exported:1}]"
+  # What was made for speed, in the fewest bytes: as fast, and 1 % smaller. Linking for size would be slower by a third.
+  "${WASM_OPT:-wasm-opt}" --enable-simd --enable-exception-handling --enable-bulk-memory --enable-sign-ext \
+    --enable-mutable-globals --enable-nontrapping-float-to-int -Oz "$work/$module" -o "$work/$module"
 }
 make calotype.wasm calotype.cpp calotype_open_pack_bytes calotype_close_pack calotype_open_file calotype_close_file \
-  calotype_get_info calotype_metadata calotype_decode
-make encode.wasm web.cpp calotype_open_encoder calotype_open_exposure calotype_close_exposure calotype_is_drawing \
+  calotype_get_info calotype_metadata calotype_decode calotype_bits calotype_open_preview
+make encode.wasm web.cpp calotype_open_encoder calotype_open_exposure calotype_close_exposure calotype_is_drawing calotype_is_graphic \
   calotype_analyse calotype_level_of calotype_begin calotype_code calotype_finish
 cp "$work/calotype.wasm" "$work/encode.wasm" "${1:-$here}"

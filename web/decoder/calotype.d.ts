@@ -60,6 +60,11 @@ export interface Decoder {
     onPart: (part: Part) => void,
     options?: Omit<DecodeOptions, "preview">,
   ): Promise<{ width: number; height: number; damaged: boolean }>;
+  /**
+   * Where the bits of the file went: how many each place of 16 x 16 pixels took, row after row, in `height` rows of `width`. The same
+   * map as that of `calotype probe --map`; with `keepDamaged` tiles that are damaged have 0.
+   */
+  bits(bytes: Uint8Array | ArrayBuffer, options?: FileOptions): Promise<{ width: number; height: number; data: Float32Array }>;
   info(bytes: Uint8Array | ArrayBuffer, options?: FileOptions): Info;
   metadata(bytes: Uint8Array | ArrayBuffer, name: "icc" | "exif" | "xmp", options?: FileOptions): Uint8Array | undefined;
   addPack(manifest: Uint8Array, tables: Uint8Array, networks: Uint8Array): string;

@@ -4,8 +4,9 @@ import { CalotypeError, Packs, manifestOf, readUrl, start } from "./library.js";
 
 export { CalotypeError };
 
-const DAMAGED = 6;
+const FORMAT = 1, DAMAGED = 6, PLACE = 16; // two of calotype_status, and the side of a place in pixels
 const FILES = ["tables.safetensors", "networks.safetensors"]; // of a pack, beside its manifest
+const PREVIEW = ["tables.safetensors", "preview.safetensors"]; // what previews need of a pack whose manifest names the latter
 
 /** Makes a decoder; see calotype.d.ts for the options. */
 export async function open(options = {}) {
@@ -20,6 +21,7 @@ class Decoder {
   #places;
   #heard;
   #packs = new Map(); // id -> promise of a pack
+  #parts = new Map(); // id -> promise of one for previews alone, which is sooner there, or of 0
 
   constructor(library, places, heard) {
     this.#library = library;
@@ -56,9 +58,32 @@ class Decoder {
     return { width, height, damaged };
   }
 
-  async #decode(bytes, options, onPart) {
+  /** What each place of 16 x 16 pixels took of the file, in bits; see calotype.d.ts. */
+  async bits(bytes, options = {}) {
     const { packId, needsPack } = this.info(bytes, options);
     const pack = needsPack ? await this.#pack(packId) : 0;
+    return this.#file(bytes, options, (file, info) => {
+      const [width, height] = [info.width, info.height].map((n) => Math.ceil(n / PLACE)), side = info.tile / PLACE;
+      const data = new Float32Array(width * height), across = Math.ceil(width / side), count = across * Math.ceil(height / side);
+      for (let tile = 0; tile < count; ++tile) {
+        const left = (tile % across) * side, top = Math.floor(tile / across) * side;
+        const w = Math.min(side, width - left), h = Math.min(side, height - top);
+        this.#with(4 * w * h, (place) => {
+          const status = this.#library.c.calotype_bits(file, pack, tile, place, w * h);
+          if (status === FORMAT && options.keepDamaged) return; // nothing is known of it
+          this.#library.check(status);
+          const found = new Float32Array(this.#library.bytes.buffer, place, w * h);
+          for (let row = 0; row < h; ++row) data.set(found.subarray(row * w, (row + 1) * w), (top + row) * width + left);
+        });
+      }
+      return { width, height, data };
+    });
+  }
+
+  async #decode(bytes, options, onPart) {
+    const { packId, needsPack } = this.info(bytes, options);
+    const part = needsPack && options.preview ? await this.#part(packId) : 0;
+    const pack = needsPack ? part || (await this.#pack(packId)) : 0;
     return this.#file(bytes, options, (file, info) => {
       const [left, top, right, bottom] = options.region ?? [0, 0, info.width, info.height];
       if (![left, top, right, bottom].every((n) => Number.isInteger(n) && n >= 0))
@@ -115,10 +140,21 @@ class Decoder {
     return this.#packs.get(id);
   }
 
-  #open(manifest, tables, networks) {
-    const { c } = this.#library;
+  /** A pack for previews alone, if that is sooner there: 0 if all of it is here, or nothing less can be had. */
+  #part(id) {
+    if (this.#packs.has(id)) return 0;
+    if (!this.#parts.has(id)) {
+      const open = (...files) => this.#open(...files, "calotype_open_preview");
+      const wanted = async (known, place) => known.id === id && known.preview && !(await this.#places.has(place + FILES[1], id));
+      this.#parts.set(id, this.#places.open(wanted, PREVIEW, "", open).catch(() => 0)); // what is wrong is told of the pack
+    }
+    return this.#parts.get(id);
+  }
+
+  #open(manifest, tables, networks, how = "calotype_open_pack_bytes") {
+    const open = this.#library.c[how];
     return this.#with(manifest, (m) => this.#with(tables, (t) => this.#with(networks, (n) => this.#library.number((pack) =>
-      c.calotype_open_pack_bytes(m, manifest.length, t, tables.length, n, networks.length, pack)))));
+      open(m, manifest.length, t, tables.length, n, networks.length, pack)))));
   }
 
   #file(bytes, options, use) {

@@ -1,5 +1,4 @@
-// Encodes apart from the page: encode.js starts it. Files are made one after the other; a new picture takes the place of
-// the one before.
+// Encodes apart from the page: encode.js starts it. Files are made one after the other, of one picture at a time.
 
 import { CalotypeError, openEncoder } from "./encoder.js";
 import { placesOf } from "./library.js";
@@ -25,8 +24,8 @@ async function encode(id, { packs, pack, picture: wanted, quality, level }, sign
     exposure = ready.expose(image);
     picture = wanted;
   }
-  if (exposure.note) postMessage({ id, note: exposure.note });
   const bytes = await exposure.encode({ quality, level, signal, onProgress: (progress) => postMessage({ id, progress }) });
+  if (exposure.note) postMessage({ id, note: exposure.note });
   postMessage({ id, bytes }, [bytes.buffer]);
 }
 

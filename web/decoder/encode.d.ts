@@ -20,7 +20,7 @@ export interface EncodeOptions {
   onProgress?: (share: number) => void;
   /** Hears of a pack that is being fetched, as `onFetch` of calotype.d.ts. */
   onFetch?: (fetched: { done: number; total: number } | { over: true }) => void;
-  /** Hears a sentence when the program `calotype encode` may make a better file of this picture. */
+  /** Hears a sentence, before the bytes are there, when the program `calotype encode` may make a better file of this picture. */
   onNote?: (sentence: string) => void;
 }
 
@@ -33,7 +33,7 @@ export function checkSize(size: { width: number; height: number }): void;
 /**
  * The bytes of a .calo file, made by a worker. The last picture stays analysed: the same object given again takes a fraction
  * of the time, so its pixels must not change. A picture without colour becomes a grey one; alpha is kept where there is any.
- * Files have no metadata. Throws CalotypeError, for a picture of more than 16 megapixels with the kind "limit".
+ * Files have no metadata. Graphics, such as screenshots, are without loss at any quality where that takes no more. Throws CalotypeError, for a picture of more than 16 megapixels with the kind "limit".
  */
 export function encode(image: Pixels, options?: EncodeOptions): Promise<Uint8Array>;
 

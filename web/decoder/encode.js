@@ -8,10 +8,7 @@ const HERE = import.meta.url;
 let worker = null, jobs = new Map(), next = 0; // id -> job
 let known = null, number = 0; // the picture that the worker has, and which one it is
 
-/**
- * The bytes of a .calo file with the pixels of an ImageData; see encode.d.ts for the options. The same ImageData given again
- * is not analysed again: another quality takes a fraction of the time.
- */
+/** The bytes of a .calo file of an ImageData; see encode.d.ts. The same ImageData is not analysed again. */
 export async function encode(image, { packs = new URL("packs.json", HERE).href, pack, quality, level, signal, onProgress, onFetch, onNote } = {}) {
   signal?.throwIfAborted();
   checkSize(image);
@@ -34,7 +31,7 @@ export async function encode(image, { packs = new URL("packs.json", HERE).href, 
   });
 }
 
-/** Gives back the memory that the last picture takes; what is being encoded ends with an AbortError. */
+/** Gives back the memory of the last picture; what is being encoded ends with an AbortError. */
 export function forget() {
   end(new DOMException("the picture was given up", "AbortError"));
 }

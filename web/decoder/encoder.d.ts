@@ -16,7 +16,7 @@ export interface Encoder {
 
 /** One picture, which is analysed once, when the first file of it is made. */
 export interface Exposure {
-  /** A sentence when the program `calotype encode` may make a better file of this picture, or "". */
+  /** A sentence when the program `calotype encode` may have made a better file than the last one, or "". */
   note: string;
   /** The bytes of a file; one at a time. Throws CalotypeError, and the reason of the signal. */
   encode(options?: Pick<EncodeOptions, "quality" | "level" | "signal" | "onProgress">): Promise<Uint8Array>;

@@ -4,6 +4,7 @@ import { CalotypeError, Packs, QUALITY, checkSize, manifestOf, readUrl, start } 
 
 export { CalotypeError };
 const HIGHEST = 95; // the quality of the highest level of latents
+const WITHOUT_LOSS = -1; // in place of a level
 const DRAWING = "There are text, lines or flat areas here: the program, calotype encode, may make a smaller, sharper file.";
 const FILES = ["tables.safetensors", "networks.safetensors", "encoder.safetensors"]; // of a pack, beside its manifest
 
@@ -58,17 +59,22 @@ class Exposure {
   #place;
   #windows;
   #analysed = 0;
+  /** What could be better in the last file, or "". */
+  note = "";
+  #drawing;
+  #graphic;
+  #exact = null; // the bytes without loss
 
   constructor(library, place, windows) {
     this.#library = library;
     this.#place = place;
     this.#windows = windows;
-    /** A sentence on what is not encoded here as well as it could be, or "". */
-    this.note = library.c.calotype_is_drawing(place) ? DRAWING : "";
+    this.#drawing = library.c.calotype_is_drawing(place) ? DRAWING : "";
+    this.#graphic = library.c.calotype_is_graphic(place) !== 0;
   }
 
   /**
-   * The bytes of a file, at a quality or a level. One at a time: those asked for while another is made spoil it. What was
+   * The bytes of a file, at a quality or a level; one at a time. Graphics are without loss where that takes no more. What was
    * analysed before `signal` ends it is kept.
    */
   async encode({ quality, level, signal, onProgress } = {}) {
@@ -78,30 +84,38 @@ class Exposure {
       throw new CalotypeError("argument", `quality must be 0 to ${HIGHEST}, or 100 for no loss`);
     if (level != null && !(Number.isInteger(level) && level >= 0 && level < 2 ** 16))
       throw new CalotypeError("argument", "level must be a whole number that the pack has");
-    const exact = level == null && quality === 100;
+    const exact = level == null && quality === 100, graphic = level == null && this.#graphic;
     const before = exact ? 0 : this.#windows - this.#analysed; // windows, which take most of the time
-    const first = (0.8 * before) / this.#windows;
+    const first = (0.8 * before) / this.#windows, files = (exact ? 0 : 1) + ((exact || graphic) && !this.#exact ? 1 : 0);
     let share = 0;
     const step = async (status, part) => {
       this.#library.check(status);
       onProgress?.((share = Math.min(1, share + part)));
-      await new Promise((resolve) => setTimeout(resolve)); // others may have something to say, such as `signal`
+      await new Promise((resolve) => setTimeout(resolve)); // `signal` may have come
       signal?.throwIfAborted();
     };
+    const made = async (number) => {
+      const count = this.#library.number((tiles) => c.calotype_begin(this.#place, number, tiles));
+      for (let tile = 0; tile < count; ++tile) await step(c.calotype_code(this.#place, tile), (1 - first) / files / count);
+      return this.#library.with(4, (data) => {
+        const size = this.#library.number((place) => c.calotype_finish(this.#place, data, place));
+        const at = this.#library.view.getUint32(data, true);
+        return this.#library.bytes.slice(at, at + size);
+      });
+    };
     signal?.throwIfAborted();
-    while (!exact && this.#analysed < this.#windows) {
+    if (exact || graphic) this.#exact ??= await made(WITHOUT_LOSS);
+    this.note = "";
+    if (exact) return this.#exact.slice(); // a copy: who gets it may give it away
+    while (this.#analysed < this.#windows) {
       const status = c.calotype_analyse(this.#place, this.#analysed);
       if (status === 0) ++this.#analysed;
       await step(status, first / before);
     }
-    const number = exact ? -1 : level ?? this.#library.number((found) => c.calotype_level_of(this.#place, quality, found));
-    const count = this.#library.number((tiles) => c.calotype_begin(this.#place, number, tiles));
-    for (let tile = 0; tile < count; ++tile) await step(c.calotype_code(this.#place, tile), (1 - first) / count);
-    return this.#library.with(4, (data) => {
-      const size = this.#library.number((place) => c.calotype_finish(this.#place, data, place));
-      const at = this.#library.view.getUint32(data, true);
-      return this.#library.bytes.slice(at, at + size);
-    });
+    const found = await made(level ?? this.#library.number((place) => c.calotype_level_of(this.#place, quality, place)));
+    if (graphic && this.#exact.length <= found.length) return this.#exact.slice();
+    this.note = this.#drawing;
+    return found;
   }
 
   /** Gives its memory back. */

@@ -14,7 +14,7 @@ export class CalotypeError extends Error {
   }
 }
 
-/** Throws for a picture that is too large to be encoded here (native/exposure.hpp), before it is copied. */
+/** Throws for a picture that is too large to be encoded here (native/exposure.hpp). */
 export function checkSize({ width, height }) {
   if (Math.ceil(width / 16) * Math.ceil(height / 16) > 2 ** 16)
     throw new CalotypeError("limit", `pictures of up to 16 megapixels can be encoded here, and this one is ${width} x ${height}`);
@@ -92,17 +92,16 @@ class Library {
   }
 }
 
-/** The fields of a manifest, from bytes which may be anything, such as a page of HTML; `id` is its first eight digits. */
+/** The fields of a manifest, from bytes that may be anything: `id`, its first eight digits, `name`, and whether previews need less. */
 export function manifestOf(bytes, where = "this") {
   try {
-    const { id, name } = JSON.parse(new TextDecoder().decode(bytes));
-    if (/^[0-9a-f]{8}/.test(id)) return { id: String(id).slice(0, 8), name: String(name) };
+    const { id, name, preview } = JSON.parse(new TextDecoder().decode(bytes));
+    if (/^[0-9a-f]{8}/.test(id)) return { id: String(id).slice(0, 8), name: String(name), preview: preview !== undefined };
   } catch {} // told below
   throw new CalotypeError("pack", `${where} is not the manifest of a pack`);
 }
 
-/** Where packs are, from a list of addresses, or the address of a JSON file of them (relative to it): a list, or
- * {packs: list, keep: whether the browser may keep them}. Gives options for `open`. */
+/** Options for `open` from a list of addresses, or the address of a JSON file: of such a list (relative to it), or of {packs, keep}. */
 export async function placesOf(packs) {
   if (typeof packs !== "string") return { packs };
   const answer = await fetch(packs);
@@ -113,6 +112,13 @@ export async function placesOf(packs) {
   } catch {
     throw new CalotypeError("pack", `${packs} is not a list of packs`);
   }
+}
+
+/** What a file of a pack is kept under. */
+function keyOf(url, id) {
+  const key = new URL(url, globalThis.location?.href);
+  key.searchParams.set("pack", id);
+  return key;
 }
 
 /** Packs at some addresses; each file is fetched when first needed, and kept by browsers that keep things. */
@@ -131,7 +137,7 @@ export class Packs {
     this.#onFetch = onFetch;
   }
 
-  /** What `use(manifest, other files...)` makes of the first pack that is `wanted`; `what` says what for if there is none. */
+  /** What `use(manifest, other files...)` makes of the first pack that is `wanted`; `what`: for what, if there is none. */
   async open(wanted, names, what, use) {
     const unread = [];
     for (const place of this.#places) {
@@ -145,13 +151,19 @@ export class Packs {
         unread.push(error.message);
         continue;
       }
-      if (!wanted(known)) continue;
+      if (!(await wanted(known, place))) continue;
       const opened = async (fresh) => {
         return use(manifest, ...(await this.#files(names.map((name) => place + name), known.id, fresh)));
       };
       return opened(false).catch(() => opened(true)); // what was kept may be damaged
     }
     throw new CalotypeError("pack", [what, ...unread].join("; "));
+  }
+
+  /** Whether a file of a pack is kept already. */
+  async has(url, id) {
+    const cache = this.#keep ? await globalThis.caches?.open(CACHE).catch(() => undefined) : undefined;
+    return (await cache?.match(keyOf(url, id))) !== undefined;
   }
 
   // Together, so that it is soon known how much there is.
@@ -169,13 +181,12 @@ export class Packs {
     }
   }
 
-  // A file of a pack, which may be stored compressed, fetched once where the browser keeps things (Cache API). The
-  // library checks it against the pack's id. One worker fetches, others wait.
+  // A file of a pack, stored compressed perhaps, fetched once where the browser keeps things (Cache API). The library
+  // checks it. One worker fetches, others wait.
   async #kept(url, id, fresh, tell) {
     const read = (from) => this.#read(from, tell), stored = () => (tell(0, 0), read(url + ".gz").catch(() => read(url)));
     if (!this.#keep || !globalThis.caches || !globalThis.navigator?.locks) return stored();
-    const key = new URL(url, globalThis.location?.href);
-    key.searchParams.set("pack", id);
+    const key = keyOf(url, id);
     return navigator.locks.request(key.href, async () => {
       const cache = await caches.open(CACHE).catch(() => undefined); // private windows may refuse
       const known = fresh ? undefined : await cache?.match(key);

@@ -40,6 +40,16 @@ const works = {
     return decoder.develop(bytes, part, options);
   },
 
+  /** What each place of 16 x 16 pixels took of the file, in bits: `columns` times `rows` of them, in a box of the turned picture, beyond
+   * which the last of them may reach. */
+  async bits(decoder, { bytes, options }) {
+    const { info, how } = facts(decoder, { bytes, options }), { width, height, data } = await decoder.bits(bytes, options);
+    const box = turnedBox({ left: 0, top: 0, width: 16 * width, height: 16 * height }, info.width, info.height, how);
+    const [columns, rows] = turnedSize(width, height, how);
+    const values = turned(new Uint8ClampedArray(data.buffer), width, height, how); // four bytes each, as pixels have
+    return { ...box, columns, rows, data: new Float32Array(values.buffer) };
+  },
+
   /** A part of the picture as it is stored. */
   rows(decoder, { bytes, options }) {
     return decoder.decode(bytes, options);

@@ -92,7 +92,7 @@ def _rounded(data: dict[str, Any]) -> dict[str, Any]:
 
 def write(folder: Path, results: dict[str, Any]) -> dict[str, Any]:
     """Write results.json, measurements.csv and timing.csv; returns the results."""
-    _replace(folder / NAME, dump(results))
+    write_text(folder / NAME, dump(results))
     _csv(folder / "measurements.csv", [_flat(m) for m in results["measurements"]])
     _csv(folder / "timing.csv", [_flat(t) for t in results["timing"]])
     return results
@@ -143,7 +143,7 @@ def read(folder: Path) -> dict[str, Any]:
     """The results in a folder; raises BenchError when there are none, or of another schema version."""
     path = folder / NAME
     try:
-        found: dict[str, Any] = json.loads(path.read_text())
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BenchError(f"{folder} has no {NAME}: run `calotype bench ... --out {folder}` first") from None
     except (OSError, ValueError) as error:
@@ -180,7 +180,8 @@ def _csv(path: Path, rows: list[dict[str, Any]]) -> None:
     temporary.replace(path)
 
 
-def _replace(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write a file of UTF-8; one that is there stays whole until the new one is."""
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(text)
+    temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)

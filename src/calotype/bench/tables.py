@@ -169,15 +169,13 @@ def insert(document: Path, name: str, text: str, kind: str = "table") -> bool:
     return new != old
 
 
-def add_commands(options: Any, name: str, qualities: Sequence[float]) -> Any:
+def add_commands(options: Any, name: str) -> Any:
     """The subcommands of a script in benchmarks: ``measure PICTURE...``, whose parser is returned, and
     ``table RESULTS DOCUMENT...``; `write` does what the second asks.
     """
     commands = options.add_subparsers(dest="command", required=True)
     measuring = commands.add_parser("measure")
     measuring.add_argument("pictures", nargs="+", type=Path)
-    measuring.add_argument("--qualities", nargs="+", type=float, default=list(qualities))
-    measuring.add_argument("--every", type=int, default=1, help="take one picture of so many")
     measuring.add_argument("--pack", help="instead of the one that ships")
     measuring.add_argument("--out", type=Path, default=Path("docs/results") / f"{name}.json")
     writing = commands.add_parser("table")

@@ -30,7 +30,7 @@ COMMANDS = {
 #: Commands of the other rooms; there when their module is.
 LATE_COMMANDS = {
     "bench": "measure codecs on a set of pictures",
-    "lab": "train, analyse and export models (needs the extra calotype[lab])",
+    "lab": "train, look at and export models (needs the extra calotype[lab])",
 }
 
 USAGE = 2

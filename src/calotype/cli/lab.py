@@ -23,7 +23,6 @@ COMMANDS = {
     "complexity": "multiply-accumulates per pixel, part by part",
     "eval": "rate, distortion and times of checkpoints on pictures, with real files",
     "convert": "take over weights of CompressAI, and give back",
-    "analyse": "receptive field, latent deviation, correlation map: figures and numbers",
 }
 NEEDS = ("torch", "safetensors")
 
@@ -53,7 +52,6 @@ def main(arguments: list[str]) -> int:
         "complexity": systems.complexity,
         "eval": systems.evaluate,
         "convert": systems.convert,
-        "analyse": _analyse,
     }
     try:
         return run[name](arguments[1:])
@@ -208,12 +206,6 @@ def _promote(arguments: list[str]) -> int:
     else:
         print(gate.text(verdict))
     return 0 if verdict["better"] else FAILURE
-
-
-def _analyse(arguments: list[str]) -> int:
-    from calotype.cli.lab_analyse import main as analyse
-
-    return analyse(arguments)
 
 
 @contextlib.contextmanager

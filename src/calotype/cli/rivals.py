@@ -1,4 +1,4 @@
-"""What ``calotype demo`` compares with: JPEG and AVIF as Pillow writes them, at a given size."""
+"""What ``calotype demo`` and ``calotype view`` compare with: JPEG and AVIF as Pillow writes them."""
 
 from __future__ import annotations
 
@@ -71,6 +71,27 @@ _HIGHEST = {"JPEG": 95, "AVIF": 100}
 def names() -> list[str]:
     """The codecs that this Pillow has."""
     return ["JPEG", "AVIF"] if features.check("avif") else ["JPEG"]
+
+
+def avif(rgba: bytes, width: int, height: int, quality: int) -> bytes:
+    """An AVIF file of pixels [height, width, 4], for the page of ``calotype view``.
+
+    4:4:4, or 4:0:0 if there is no colour; without alpha if all is opaque.
+
+    quality: 0 to 100
+
+    Raises ValueError for other numbers.
+    """
+    if width < 1 or height < 1 or len(rgba) != 4 * width * height or not 0 <= quality <= 100:
+        raise ValueError("the picture has another size, or the quality is none")
+    pixels = np.frombuffer(rgba, np.uint8).reshape(height, width, 4)
+    if (pixels[..., 3] == 255).all():
+        pixels = pixels[..., :3]
+    grey = (pixels[..., :1] == pixels[..., 1:3]).all()
+    stream = io.BytesIO()
+    options = _OPTIONS["AVIF"] | {"subsampling": "4:0:0" if grey else "4:4:4"}
+    Image.fromarray(pixels).save(stream, "AVIF", quality=quality, **options)
+    return stream.getvalue()
 
 
 def match(codec: str, pixels: UInt8Array, size: int) -> Result:

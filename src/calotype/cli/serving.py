@@ -1,7 +1,8 @@
 """The server of ``calotype view``: a fixed list of things, at addresses that nobody outside can guess.
 
 What is not on the list does not exist, so no address leads anywhere else. A request must name the server as
-127.0.0.1 or localhost, or a page from elsewhere could reach it by a name of its own that leads here.
+127.0.0.1 or localhost, or a page from elsewhere could reach it by a name of its own that leads here. What is
+sent to it must come from its own page, in a size that is known before it is read.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -37,6 +38,8 @@ PATIENCE = 3.0
 """Seconds without any open page, after there was one, that end the server: a page may be loaded anew."""
 
 Content = Callable[[], bytes]
+Work = Callable[[dict[str, str], bytes], bytes]
+"""Makes something of an address's query and of bytes. Raises ValueError for those that it does not take."""
 
 
 class Server(ThreadingHTTPServer):
@@ -50,6 +53,8 @@ class Server(ThreadingHTTPServer):
         self.token = secrets.token_urlsafe(16)
         self.root = f"http://127.0.0.1:{self.server_port}/{self.token}/"
         self.things: dict[str, tuple[str, Content]] = {}
+        self.works: dict[str, tuple[str, int, Work]] = {}
+        self.working = threading.Lock()
         self.pages = 0
         self.seen = 0.0
         self.lock = threading.Lock()
@@ -62,6 +67,13 @@ class Server(ThreadingHTTPServer):
             kind = "application/octet-stream"
         self.things[name] = kind, content.read_bytes if isinstance(content, Path) else content
         return quote(name, errors="surrogateescape")
+
+    def take(self, name: str, kind: str, most: int, work: Work) -> None:
+        """Answers what the page sends under a name with what a function makes of it, one after the other.
+
+        kind: the type of what is made; most: bytes that may be sent
+        """
+        self.works[name] = kind, most, work
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A page that is closed or loaded anew hangs up in the midst of an answer: nothing to tell of."""
@@ -95,17 +107,52 @@ class _Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self._answer(False)
 
+    def do_POST(self) -> None:
+        self.close_connection = True  # what is refused is not read
+        name = self._name()
+        if name is None:
+            return
+        if self.headers.get("Origin") not in {f"http://{host}" for host in self._own()}:
+            return self._refuse(HTTPStatus.FORBIDDEN)
+        if name not in self.server.works:
+            return self._refuse(HTTPStatus.NOT_FOUND)
+        kind, most, work = self.server.works[name]
+        length = self.headers.get("Content-Length", "")
+        if not (length.isascii() and length.isdigit()):
+            return self._refuse(HTTPStatus.LENGTH_REQUIRED)
+        if len(length) > 12 or int(length) > most:
+            return self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        body = self.rfile.read(int(length))
+        try:
+            with self.server.working:
+                data = work(dict(parse_qsl(urlsplit(self.path).query)), body)
+        except ValueError:
+            return self._refuse(HTTPStatus.BAD_REQUEST)
+        self._head(HTTPStatus.OK, kind, len(data))
+        self.wfile.write(data)
+
     def log_message(self, format: str, *args: object) -> None:
         """Says nothing: what is asked for is of no interest."""
 
-    def _answer(self, body: bool) -> None:
-        own = {f"{name}:{self.server.server_port}" for name in ("127.0.0.1", "localhost")}
-        if self.headers.get("Host") not in own:
-            return self._refuse(HTTPStatus.FORBIDDEN)
+    def _own(self) -> set[str]:
+        return {f"{name}:{self.server.server_port}" for name in ("127.0.0.1", "localhost")}
+
+    def _name(self) -> str | None:
+        """What is asked for under the secret folder; None if it was refused."""
+        if self.headers.get("Host") not in self._own():
+            self._refuse(HTTPStatus.FORBIDDEN)
+            return None
         path = unquote(urlsplit(self.path).path, errors="surrogateescape")
         _, token, name = [*path.split("/", 2), "", ""][:3]
         if not secrets.compare_digest(token.encode(errors="surrogateescape"), self.server.token.encode()):
-            return self._refuse(HTTPStatus.NOT_FOUND)
+            self._refuse(HTTPStatus.NOT_FOUND)
+            return None
+        return name
+
+    def _answer(self, body: bool) -> None:
+        name = self._name()
+        if name is None:
+            return None
         if name == "alive" and body:
             return self._beat()
         found = self.server.things.get(name or "index.html")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import gzip
+import hashlib
 import json
 import shutil
 from functools import partial
@@ -18,10 +20,16 @@ examples:
   calotype view --copy-to public           the page itself, with its packs, for any web server
 
 The page is served on 127.0.0.1, to this machine alone, under an address that cannot be guessed, and nothing
-but the files that are named. It ends when the page is closed, or with Ctrl-C.
+but the files that are named. To compare with, AVIF files are made of what the page sends. It ends when the
+page is closed, or with Ctrl-C.
 """
 PAGE = ("*.html", "*.css", "*.js", "*.svg", "decoder/*.js", "decoder/*.wasm")
 """The page's files; decoder/packs.json, which says where packs are, is made anew in each place."""
+
+PREVIEW = "preview.safetensors"
+"""In the packs that ``--copy-to`` writes: the networks that previews need; the manifest has its hash."""
+MOST = 4 << 24
+"""Bytes of a picture that is sent to be made an AVIF file: as many pixels as the page encodes."""
 
 
 def main(arguments: list[str]) -> int:
@@ -53,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
 def _view(given: argparse.Namespace) -> int:
     import webbrowser
 
+    from calotype.cli import rivals
     from calotype.cli.serving import Server
     from calotype.codec import library, manifest
 
@@ -77,7 +86,11 @@ def _view(given: argparse.Namespace) -> int:
             server.add(f"files/{number}/{Path(path).name}", Path(path))
             for number, path in enumerate(given.paths)
         ]
-        address = server.root + "?" + urlencode([("src", source) for source in sources] + [("alive", "1")])
+        more = [("alive", "1")]
+        if "AVIF" in rivals.names():
+            server.take("avif", "image/avif", MOST, _avif)
+            more.append(("avif", "1"))
+        address = server.root + "?" + urlencode([("src", source) for source in sources] + more)
         try:
             print(f"{address}\nCtrl-C ends it", flush=True)
             if not given.no_browser:
@@ -86,6 +99,14 @@ def _view(given: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             print()
     return 0
+
+
+def _avif(query: dict[str, str], rgba: bytes) -> bytes:
+    """Raises ValueError for what is no picture."""
+    from calotype.cli import rivals
+
+    width, height, quality = (int(query.get(name, "")) for name in ("width", "height", "quality"))
+    return rivals.avif(rgba, width, height, quality)
 
 
 def home() -> Path:
@@ -102,6 +123,20 @@ def home() -> Path:
 def files(page: Path) -> list[str]:
     """Names of the page's files, relative to it."""
     return sorted(path.relative_to(page).as_posix() for pattern in PAGE for path in page.glob(pattern))
+
+
+def preview_part(networks: bytes) -> bytes:
+    """The file of a pack's networks with weights of 0 where previews need none, which then take no space.
+
+    A page shows a preview once this is there, long before all of the pack is.
+    """
+    start = 8 + int.from_bytes(networks[:8], "little")
+    part = bytearray(networks)
+    for name, entry in json.loads(networks[8:start]).items():
+        if name.endswith(".weight") and not name.startswith(("mean.low", "preview.")):
+            first, end = entry["data_offsets"]
+            part[start + first : start + end] = bytes(end - first)
+    return bytes(part)
 
 
 def _packs() -> list[Path]:
@@ -127,8 +162,13 @@ def _copy(target: Path) -> None:
         if not pack.is_dir() or folder.exists():
             continue
         folder.mkdir(parents=True)
-        for name in (manifest.NAME, *sorted(manifest.FILES)):
+        for name in sorted(manifest.FILES):
             source = manifest.stored(pack, name)
             shutil.copyfile(source, folder / source.name)
+        part = preview_part(manifest.read(pack, manifest.NETWORKS))
+        (folder / f"{PREVIEW}.gz").write_bytes(gzip.compress(part, mtime=0))
+        fields = json.loads(manifest.read(pack, manifest.NAME))
+        fields["preview"] = hashlib.sha256(part).hexdigest()
+        (folder / manifest.NAME).write_text(json.dumps(fields, indent=2) + "\n", "utf-8")
         places.append(f"../packs/{pack.stem}")
     (target / "decoder" / "packs.json").write_text(json.dumps(places) + "\n", "utf-8")

@@ -5,27 +5,24 @@ z, r -rANS-> payload of the tile
 
 The first arrow is `analysis`, the next two `choice`; `mixed` says which tiles are stored as pixels instead,
 and `approach` beyond quality 95. `exposure` makes the file at a level or searches for a target, looking at
-`proof`; where the levels do not reach, the search goes on beyond them.
+`proof`; where the levels do not reach, the search goes on in `beyond`.
 """
 
 from __future__ import annotations
 
-import io
-import math
-from concurrent.futures import Executor
-from dataclasses import replace
 from pathlib import Path
 
-from calotype.bitstream import NO_PACK, Header, Limits, StreamWriter, tile_count
-from calotype.codec import aim, library, mixed, rate, tiles
+from calotype.bitstream import Header, Limits, tile_count
+from calotype.codec import aim, library, mixed, tiles
 from calotype.codec.analysis import Analysis
 from calotype.codec.approach import FROM, Approach
+from calotype.codec.beyond import Beyond
 from calotype.codec.choice import Choice
-from calotype.codec.exposure import Encoded, Exposure, of_size
+from calotype.codec.exposure import Encoded, Exposure
 from calotype.codec.image import Picture
+from calotype.codec.lossless import without_loss
 from calotype.codec.mixed import Mixture
 from calotype.codec.pack import Pack
-from calotype.codec.pixels import PAGE, TILE, write_alpha, write_whole
 from calotype.codec.rate import Target
 from calotype.codec.threads import default_threads
 from calotype.codec.traits import Traits
@@ -33,14 +30,6 @@ from calotype.codec.traits import Traits
 DEFAULT_QUALITY = 80.0
 """Where photographs look flawless at normal viewing distance; a plain map gives about as much."""
 MAX_EFFORT = 9
-FEW = 0.03
-"""How much below a size is near enough beyond the levels: smaller tiles come nearer, and cost something."""
-SEVERAL = 12
-"""Tiles that a picture is to have if some of them are to be better than others."""
-MORE = 1.2
-"""How many times a file's size tiles without loss may take that were tried: those of PAGE take less."""
-PERFECT: dict[rate.Kind, float] = {"psnr": math.inf, "ms_ssim": 1.0, "ssimulacra2": 100.0}
-"""How like the original a picture without loss is."""
 
 
 def encode(
@@ -87,7 +76,7 @@ def encode(
         raise ValueError(f"effort must be a whole number from 0 to {MAX_EFFORT}, is {effort}")
     if lossless or quality == 100:
         with tiles.pool(threads or default_threads()) as pool:
-            return _without_loss(picture, tile, pool, limits)
+            return without_loss(picture, tile, pool, limits)
     loaded = library.load(pack)
     if effort and loaded.manifest.distortion != "mse":
         raise ValueError(
@@ -125,66 +114,9 @@ def encode(
 
             mixture = mixed.suited(mixture, level, finer)
         exposure = Exposure(picture, mixture, limits)
-
-        def cheapest(found: Encoded) -> Encoded:
-            """Without loss where that takes no more, as it may in flat graphics."""
-            known = exposure.mixture.exact_bytes()
-            if by_level or not traits.graphic() or known > MORE * len(found.data):
-                return found
-            exact = _without_loss(picture, tile, pool, limits)
-            if target is not None:
-                exact = replace(exact, reached=_perfect(target, exact.data, picture))
-            return exact if len(exact.data) <= len(found.data) else found
-
+        beyond = Beyond(exposure, tile, side_near, effort)
         if target is not None:
-            found = exposure.meet(target, ladder)
-            if found.reached is not None and target.is_met(found.reached):
-                return cheapest(found)
-            whole = _without_loss(picture, tile, pool, limits)
-            if target.limits_size and target.miss(of_size(target, whole.data, picture)) <= 0:
-                return replace(whole, reached=_perfect(target, whole.data, picture))
-
-            def near_end(side: int) -> Approach:
-                finest = mixture.analysis.tiled(side)
-                return Approach(finest, Choice(finest, effort), traits, FROM)
-
-            if not target.limits_size:
-                approach = near_end(side_near)
-                closer = Exposure(picture, approach, limits).search_near(approach, target, ladder)
-                fits = closer is not None and len(closer.data) < len(whole.data)
-                return closer if closer and fits else replace(whole, reached=PERFECT[target.kind])
-            sides = [mixture.analysis.header.tile] if mixture.suspects else []  # pages in large tiles: better
-            sides += [side_near, tile or _small(side_near, header)]
-            for approach in map(near_end, dict.fromkeys(sides)):
-                closer = Exposure(picture, approach, limits).fill(approach, target)
-                # What smaller tiles cost, 1 % or less, is no gain.
-                if closer and len(closer.data) > (1 + rate.TOLERANCE) * len(found.data):
-                    found = closer
-                if of_size(target, found.data, picture) > (1 - FEW) * target.value:
-                    break
-            return found
+            return beyond.meet(target, ladder)
         data, note = exposure.file(level), exposure.mixture.note(level)
-        return cheapest(Encoded(data, level, near or min(ladder.quality_of(level), FROM), None, note))
-
-
-def _without_loss(picture: Picture, tile: int | None, pool: Executor, limits: Limits | None) -> Encoded:
-    """The file of a picture all of whose tiles are its pixels."""
-    side = tile or (PAGE if Traits.of(picture.pixels, TILE).is_page() else TILE)
-    header = Header(picture.width, picture.height, 0, NO_PACK, side, picture.grey)
-    out, p = io.BytesIO(), picture
-    alpha = write_alpha(p.alpha, header)
-    with StreamWriter(out, header, p.icc, p.exif, p.xmp, alpha, limits=limits) as writer:
-        write_whole(writer, p.pixels, header, pool)
-    return Encoded(out.getvalue(), 0, 100.0)
-
-
-def _perfect(target: Target, data: bytes, picture: Picture) -> float:
-    """What a target says of a file without loss."""
-    return of_size(target, data, picture) if target.limits_size else PERFECT[target.kind]
-
-
-def _small(side: int, header: Header) -> int:
-    """The side of tiles, or a smaller one, of which a picture has at least SEVERAL."""
-    while side > 64 and tile_count(replace(header, tile=side)) < SEVERAL:
-        side //= 2
-    return side
+        found = Encoded(data, level, near or min(ladder.quality_of(level), FROM), None, note)
+        return found if by_level else beyond.cheaper(found)

@@ -38,8 +38,6 @@ Z_TABLES = 64
 """Tables of hyper-latents: 16 scales, each at 4 places between two integers."""
 BASE, LOW, HIGH = 0, 1, 2
 """Kinds of residuals: low channels that nothing is known before, other low channels, high channels."""
-MAX_Z, MAX_R = 1023, 32767
-"""Largest magnitudes that a stream may hold."""
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from calotype.coder.native import load
 from calotype.errors import FormatError
 
-MAX_STEP = 32
-
 
 def encode_pixels(
     pixels: NDArray[np.uint8],

@@ -30,6 +30,7 @@ def started(photos: Photos) -> tuple[Calotype, Calotype]:
     return random.eval(), linear.eval()
 
 
+@pytest.mark.slow
 def test_the_start_is_far_ahead_of_random_weights_at_every_level(
     photos: Photos, started: tuple[Calotype, Calotype]
 ) -> None:

@@ -261,8 +261,14 @@ def test_a_folder_that_is_no_pack_is_not_touched(
 
 
 def test_a_run_becomes_a_pack_of_its_averaged_weights(
-    trainer: Callable[..., Trainer], folder: Path, tmp_path: Path, picture: Callable[..., np.ndarray]
+    trainer: Callable[..., Trainer],
+    folder: Path,
+    tmp_path: Path,
+    picture: Callable[..., np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("calotype.lab.export.CROP", 128)
+    monkeypatch.setattr("calotype.lab.export.RANGE_CROPS", 8)
     run = trainer(steps=2, ema=0.0)
     run.run()
     for name, value in run.ema.items():

@@ -22,7 +22,7 @@ def packed(picture: Picture, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A packed folder of eight photographs with variants, but for those of the last two."""
     folder = tmp_path_factory.mktemp("variants")
     for k in range(8):
-        Image.fromarray(picture(700 + 40 * k, 1500 - 80 * k, k)).save(folder / f"p{k}.png", compress_level=1)
+        Image.fromarray(picture(600 + 30 * k, 1000 - 50 * k, k)).save(folder / f"p{k}.png", compress_level=1)
     pack_varied(folder, folder / "packed", ["p6", "p7"])
     return folder / "packed"
 

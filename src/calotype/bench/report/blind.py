@@ -69,9 +69,7 @@ def build(folder: Path, codecs: tuple[str, str], size: tuple[int, int] = SIDE, m
     text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     template = resources.files(__package__).joinpath(NAME).read_text("utf-8")
     path = folder / NAME
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(template.replace("%%DATA%%", text), "utf-8")
-    temporary.replace(path)
+    results.write_text(path, template.replace("%%DATA%%", text))
     return path
 
 

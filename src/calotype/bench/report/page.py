@@ -13,6 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from calotype.bench import results
 from calotype.bench.errors import BenchError
 from calotype.bench.metrics import METRICS
 from calotype.bench.report.curves import Table, bd_tables
@@ -154,9 +155,7 @@ def write(path: Path, data: dict[str, Any]) -> Path:
         "%%PICTURES%%": _json(data["pictures"]).replace("<", "\\u003c"),
     }.items():
         text = text.replace(mark, value)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text, "utf-8")
-    temporary.replace(path)
+    results.write_text(path, text)
     return path
 
 

@@ -1,1 +1,1 @@
-"""Measurements on models: complexity, receptive fields, statistics of latents."""
+"""What a system is and costs: parameters, products per pixel, how far it sees."""

@@ -4,12 +4,10 @@ receptive field.
 The literature counts in ways that disagree; always say which (`RULES`).
 
     exact      every product of convolutions and matrix products, attention and GDN too; a transposed
-    convolution costs
-               one product per *input* position and tap
-    layers     convolution and linear layers only, as hook-based counters do: no GDN, no attention products
-    ptflops    as ptflops 0.6.5: layers only; a transposed convolution is counted per *output* position, and
-    each bias
-               adds one operation per output
+               convolution costs one product for each *input* position and tap
+    layers     convolutions and linear layers only, as hook-based counters do: no GDN, no attention products
+    ptflops    as ptflops 0.6.5: layers only; a transposed convolution is counted for each *output*
+               position, and each bias adds one operation for each output
 
 Models run on torch's meta device: shapes are computed, values are not.
 """

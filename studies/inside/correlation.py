@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from calotype.lab.analysis.specimens import AnalysisError, Specimen
+from studies.inside.specimens import AnalysisError, Specimen
 
 
 def channel_maps(u: Tensor, radius: int = 2) -> tuple[Tensor, Tensor]:

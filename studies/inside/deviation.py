@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from calotype.lab.analysis.specimens import Specimen
+from studies.inside.specimens import Specimen
 
 
 def deviation(residual: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Drawings of the analyses.  Needs matplotlib."""
+"""Drawings of the analyses."""
 
 from __future__ import annotations
 
@@ -6,21 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
-from calotype.lab.analysis.correlation import CorrelationMap
-from calotype.lab.analysis.deviation import Deviation
-from calotype.lab.analysis.erf import Field
-from calotype.lab.analysis.specimens import AnalysisError
+from studies.inside.correlation import CorrelationMap
+from studies.inside.deviation import Deviation
+from studies.inside.erf import Field
 
 
 def _grid(rows: int, columns: int, side: float = 2.6) -> tuple[Any, Any]:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise AnalysisError(
-            "figures need matplotlib: pip install 'calotype[lab]', or ask for numbers only"
-        ) from None
     figure = Figure(figsize=(side * columns + 0.6, (side + 0.3) * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat:

@@ -1,0 +1,87 @@
+// Where the bits of a tile went, for the map of the viewer's page: what src/calotype/codec/bits.py counts for `calotype
+// probe --map`, all parts together.
+#pragma once
+
+#include <bit>
+#include <cmath>
+
+#include "canvas.hpp"
+#include "lossless.hpp"
+#include "pack.hpp"
+
+namespace calotype::bits {
+
+// What a value costs with a table: the share of its symbol and, after an escape, the distance by Exp-Golomb (docs/FORMAT.md,
+// "rANS stream").
+inline double cost(const rans::Tables::Row& row, std::int32_t value) {
+    const std::int64_t at = std::int64_t{value} - row.offset, end = row.escape;
+    const bool inside = at >= 0 && at < end;
+    const auto own = static_cast<double>(row.ranges[inside ? at : end] >> 16);
+    double found = rans::precision - std::log2(own);
+    if (!inside) {
+        const auto code = static_cast<std::uint64_t>(at < 0 ? -2 * at - 1 : 2 * (at - end)) + 2;
+        found += 2.0 * (std::bit_width(code) - 1);
+    }
+    return found;
+}
+
+// A tile of h x w latents: bits of each, [h][w]. What a hyper-latent costs is spread over its two by two latents. Throws
+// rans::stream_error.
+inline void of_latents(const Pack& pack, const Level& level, Bytes payload, std::size_t h, std::size_t w, float* bits) {
+    const std::size_t rows = (h + 1) / 2, columns = (w + 1) / 2, cells = rows * columns, sites = h * w;
+    const std::size_t hyper = pack.hyper(), channels = pack.channels(), low = Pack::low_channels;
+    std::vector<std::int32_t> z(hyper * cells), r(channels * sites), shift(z.size());
+    std::vector<std::uint8_t> z_table(z.size()), r_class(r.size());
+    latents::Found found{z_table.data(), shift.data(), r_class.data()};
+    latents::Decode coder{{payload.data, payload.size}};
+    pack.walk(level, coder, h, w, z.data(), r.data(), false, &found);
+    coder.coder.finish();
+
+    std::vector<double> sums(sites);
+    for (std::size_t i = 0; i < z.size(); ++i) {
+        const std::size_t y = i % cells / columns * 2, x = i % columns * 2, down = std::min(h, y + 2), right = std::min(w, x + 2);
+        const double each = cost(pack.z_laws().rows()[z_table[i]], z[i] - shift[i]) /
+                            static_cast<double>((down - y) * (right - x));
+        for (std::size_t v = y; v < down; ++v)
+            for (std::size_t u = x; u < right; ++u) sums[v * w + u] += each;
+    }
+    constexpr std::size_t base = 8;  // sites of the coarsest map lie so far apart
+    for (std::size_t i = 0; i < r.size(); ++i) {
+        const std::size_t at = i % sites, c = i / sites;
+        if (c >= low && r_class[i] == 0) continue;  // it has no code
+        const std::size_t kind = c >= low ? 2 : at / w % base == 0 && at % w % base == 0 ? 0 : 1;
+        sums[at] += cost(pack.r_laws().rows()[kind * latents::classes + r_class[i]], r[i]);
+    }
+    std::transform(sums.begin(), sums.end(), bits, [](double n) { return static_cast<float>(n); });
+}
+
+// Of each place of 16 x 16 pixels of a tile of the file, row after row. Throws Error.
+inline void of_tile(const File& file, const Pack* pack, std::size_t tile, float* bits) {
+    const Box pixels = file.header.box(tile), box = pixels.over(16);
+    const File::Tile& t = file.tiles[tile];
+    try {
+        if (!t.good) throw rans::stream_error("the checksum does not match");
+        if (t.pixels) {
+            const std::size_t values = file.header.grey ? 1 : 3;
+            const auto found = lossless::places(t.payload.data, t.payload.size, {pixels.width(), pixels.height(), values}, 16);
+            std::transform(found.begin(), found.end(), bits, [](double n) { return static_cast<float>(n); });
+            return;
+        }
+        if (pack == nullptr || pack->id() != file.header.pack_id) throw Error(Fault::pack, "the file's pack is needed");
+        if (box.width() > latents::max_side || box.height() > latents::max_side)
+            throw Error(Fault::limit, "a tile has more than 4096 rows or columns of latents");
+        of_latents(*pack, pack->level(file.header.level), t.payload, box.height(), box.width(), bits);
+        if (file.layer.empty() || file.layer[tile].size == 0) return;
+        const Bytes layer = file.layer[tile];
+        const std::size_t head = layer.size < 2 ? layer.size : 2 + (layer.data[1] + std::size_t{1}) * (file.header.grey ? 1 : 3);
+        if (head >= layer.size) throw lossless::stream_error("damaged payload: no such layer");
+        const auto over = lossless::places(layer.data + head, layer.size - head, {pixels.width(), pixels.height(), 2}, 16);
+        for (std::size_t i = 0; i < over.size(); ++i) bits[i] += static_cast<float>(over[i]);
+    } catch (const rans::stream_error& e) {
+        throw Error(Fault::format, "tile " + std::to_string(tile) + ": " + e.what());
+    } catch (const lossless::stream_error& e) {
+        throw Error(Fault::format, "tile " + std::to_string(tile) + ": " + e.what());
+    }
+}
+
+}  // namespace calotype::bits

@@ -1,0 +1,107 @@
+"""Beyond the levels: files some or all of whose tiles are pixels, where they are cheaper or a target asks for
+them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import cached_property
+
+from calotype.bitstream import Header, tile_count
+from calotype.codec import rate
+from calotype.codec.approach import FROM, Approach
+from calotype.codec.choice import Choice
+from calotype.codec.exposure import Encoded, Exposure, of_size
+from calotype.codec.levels import Ladder
+from calotype.codec.lossless import without_loss
+from calotype.codec.rate import Target
+
+FEW = 0.03
+"""How much below a size is near enough beyond the levels: smaller tiles come nearer, and cost something."""
+SEVERAL = 12
+"""Tiles that a picture is to have if some of them are to be better than others."""
+MORE = 1.2
+"""How many times a file's size tiles without loss may take that were tried: those of PAGE take less."""
+PERFECT: dict[rate.Kind, float] = {"psnr": math.inf, "ms_ssim": 1.0, "ssimulacra2": 100.0}
+"""How like the original a picture without loss is."""
+
+
+class Beyond:
+    """The files of a picture beyond its levels.
+
+    exposure: at its levels
+    tile:     the side of tiles that was asked for; None if none was
+    near:     the side of tiles between the levels and no loss
+    effort:   0 to 9
+    """
+
+    def __init__(self, exposure: Exposure, tile: int | None, near: int, effort: int) -> None:
+        self.exposure, self.tile, self.near, self.effort = exposure, tile, near, effort
+        self.picture, self.mixture = exposure.picture, exposure.mixture
+
+    @cached_property
+    def exact(self) -> Encoded:
+        """The file without loss."""
+        return without_loss(self.picture, self.tile, self.mixture.analysis.pool, self.exposure.limits)
+
+    def cheaper(self, found: Encoded, target: Target | None = None) -> Encoded:
+        """The file without loss if it takes no more than what was found, as it may in flat graphics."""
+        if not self.mixture.traits.graphic() or self.mixture.exact_bytes() > MORE * len(found.data):
+            return found
+        if len(self.exact.data) > len(found.data):
+            return found
+        return self._reaching(target) if target else self.exact
+
+    def meet(self, target: Target, ladder: Ladder) -> Encoded:
+        """The file that meets a target: at a level; beyond, where the levels do not reach.
+
+        No loss meets any likeness, and any size that it fits into. Raises LimitError when no file does.
+        """
+        found = self.exposure.meet(target, ladder)
+        if found.reached is not None and target.is_met(found.reached):
+            return self.cheaper(found, target)
+        if not target.limits_size:
+            return self._as_like(target, ladder)
+        if target.miss(of_size(target, self.exact.data, self.picture)) <= 0:
+            return self._reaching(target)
+        return self._as_large(target, found)
+
+    def _as_like(self, target: Target, ladder: Ladder) -> Encoded:
+        """The file as like its original as a target asks for, without loss where no other is smaller."""
+        approach = self._approach(self.near)
+        exposure = Exposure(self.picture, approach, self.exposure.limits)
+        found = exposure.search_near(approach, target, ladder)
+        return found if found and len(found.data) < len(self.exact.data) else self._reaching(target)
+
+    def _as_large(self, target: Target, found: Encoded) -> Encoded:
+        """The file that fills a size best, with ``found`` at the highest level to begin with."""
+        header = self.mixture.analysis.header
+        sides = [header.tile] if self.mixture.suspects else []  # pages in large tiles: better
+        sides += [self.near, self.tile or _small(self.near, header)]
+        for approach in map(self._approach, dict.fromkeys(sides)):
+            closer = Exposure(self.picture, approach, self.exposure.limits).fill(approach, target)
+            # What smaller tiles cost, 1 % or less, is no gain.
+            if closer and len(closer.data) > (1 + rate.TOLERANCE) * len(found.data):
+                found = closer
+            if of_size(target, found.data, self.picture) > (1 - FEW) * target.value:
+                break
+        return found
+
+    def _approach(self, side: int) -> Approach:
+        """The picture where the levels end, in tiles of a side."""
+        finest = self.mixture.analysis.tiled(side)
+        return Approach(finest, Choice(finest, self.effort), self.mixture.traits, FROM)
+
+    def _reaching(self, target: Target) -> Encoded:
+        """The file without loss, with what a target says of it."""
+        if target.limits_size:
+            return replace(self.exact, reached=of_size(target, self.exact.data, self.picture))
+        return replace(self.exact, reached=PERFECT[target.kind])
+
+
+def _small(side: int, header: Header) -> int:
+    """The side of tiles, or a smaller one, of which a picture has at least SEVERAL."""
+    while side > 64 and tile_count(replace(header, tile=side)) < SEVERAL:
+        side //= 2
+    return side

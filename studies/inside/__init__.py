@@ -1,0 +1,1 @@
+"""Looking into models, for several studies: receptive field, latent deviation, correlation map."""
