@@ -74,7 +74,7 @@ def test_what_pairs_say() -> None:
     larger = effects(record(shuffle=(9.0, 9.1, 9.2)))["shuffle"]["loss"]
     assert verdict("shuffle", larger) == "seen, larger than published"
     assert "3 seeds" in text
-    assert "within 0.0100 bpp" in text
+    assert "up to 0.0100 bpp" in text
 
 
 @pytest.mark.slow

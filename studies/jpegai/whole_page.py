@@ -68,8 +68,9 @@ def page(record: Mapping[str, Any]) -> str:
         Each difference: the mean of the pairs and its 95 % interval (Student's t). *J* = bpp + lambda
         MSE; *loss*: its difference in percent of the baseline's bpp, so a unit of MSE counts as lambda bits
         per pixel. After so few steps J is mostly MSE, and {share:.0f} times the rate: a loss of 1 % of J
-        counts as {share:.0f} % of the rate. Files are within {off:.4f} bpp of what the entropy models
-        estimate, container and coder's state included.
+        counts as {share:.0f} % of the rate. Rates are those of files. What the entropy models estimate is off
+        by up to {off:.4f} bpp: a latent that is thought nearly impossible is estimated at 30 bits and takes
+        fewer in a file, and after so few steps there are many.
     """
     commits = " and ".join(f"`{commit}`" for commit in sorted({str(r["commit"]) for r in runs}))
     made = f"""
