@@ -69,8 +69,8 @@ def page(record: Mapping[str, Any]) -> str:
         MSE; *loss*: its difference in percent of the baseline's bpp, so a unit of MSE counts as lambda bits
         per pixel. After so few steps J is mostly MSE, and {share:.0f} times the rate: a loss of 1 % of J
         counts as {share:.0f} % of the rate. Rates are those of files. What the entropy models estimate is off
-        by up to {off:.4f} bpp, mostly too high, probably as in the short runs: a latent that is thought nearly
-        impossible is estimated at 30 bits and takes fewer in a file.
+        by up to {off:.4f} bpp, mostly too high, probably as in the short runs: a latent that is thought
+        nearly impossible is estimated at 30 bits and takes fewer in a file.
     """
     commits = " and ".join(f"`{commit}`" for commit in sorted({str(r["commit"]) for r in runs}))
     made = f"""
