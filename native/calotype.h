@@ -43,7 +43,7 @@ typedef enum calotype_status {
     CALOTYPE_PACK = 3,     /* the pack is missing, damaged, or not the one that the file needs */
     CALOTYPE_ARGUMENT = 4, /* an argument that cannot be */
     CALOTYPE_MEMORY = 5,   /* there is not enough memory */
-    CALOTYPE_DAMAGED = 6   /* the pixels are there, but damaged tiles were filled with a flat tone */
+    CALOTYPE_DAMAGED = 6   /* the pixels are there, but damaged tiles were filled with a plain grey */
 } calotype_status;
 
 /* What went wrong in the last function that failed in this thread; never null, valid until the next one is called. */

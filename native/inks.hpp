@@ -18,6 +18,7 @@ inline constexpr std::size_t fewest = 24;    // pixels of an ink that are in run
 inline constexpr std::size_t most = 32;      // inks of a tile
 inline constexpr float contrast = 24;        // mean difference between an ink and what is beneath it, in levels
 inline constexpr float apart = 20;           // an ink and what is beneath, for a mixture of them to be told
+inline constexpr float soft = 0.2f;          // how much of an ink is left two pixels away where it does not end at once
 inline constexpr float seen = 0.3f;          // share of what is beneath, for it to be known from a mixture
 inline constexpr std::size_t block = 128;    // the layer is kept in blocks where it takes less than it saves ...
 inline constexpr double alone = 0.12;        // ... and where that is such a share of all their bits,
@@ -44,12 +45,9 @@ public:
         : pixels_(pixels), h_(h), w_(w), size_(h * w), worth_(worth), steps_(steps), inks_(std::move(inks)) {}
 
     bool find() {
-        for (bool again = false;; again = true) {
-            mark();
-            if (!fill_in()) return false;
-            if (again) break;
-            if (!drop_pale()) return false;
-        }
+        mark();
+        drop_soft();
+        if (!fill_in(near_, fill_) || !drop_pale() || !fill_in(near_, fill_)) return false;
         fit_edges();
         take_off();
         return keep_useful();
@@ -64,19 +62,88 @@ private:
 
     static float value(Colour c, std::size_t k) { return static_cast<float>(c >> (16 - 8 * k) & 255); }
 
-    // Which ink each pixel is; which are near one.
+    // Which ink each pixel is.
     void mark() {
         ink_.assign(size_, none);
-        near_.assign(size_, 0);
         std::array<bool, 256> green{};  // tells most pixels at once
         for (const Colour ink : inks_) green[ink >> 8 & 255] = true;
         for (std::size_t i = 0; i < size_; ++i) {
             if (!green[pixels_[3 * i + 1]]) continue;
             const auto found = std::find(inks_.begin(), inks_.end(), colour_of(&pixels_[3 * i]));
-            if (found == inks_.end()) continue;
-            ink_[i] = static_cast<std::uint8_t>(found - inks_.begin());
-            around(i, [&](std::size_t j) { near_[j] = 1; });
+            if (found != inks_.end()) ink_[i] = static_cast<std::uint8_t>(found - inks_.begin());
         }
+        find_near();
+    }
+
+    // Which pixels are an ink, or beside one.
+    void find_near() {
+        near_.assign(size_, 0);
+        for (std::size_t i = 0; i < size_; ++i)
+            if (ink_[i] != none) around(i, [&](std::size_t j) { near_[j] = 1; });
+    }
+
+    // Pieces of an ink that do not end at once are highlights or shadows of a photograph: two pixels away they still shine,
+    // measured against what is four pixels away or more.
+    void drop_soft() {
+        std::vector<std::uint8_t> wide = near_, wider;
+        for (int k = 0; k < 2; ++k) {
+            wider = wide;
+            for (std::size_t i = 0; i < size_; ++i)
+                if (wide[i]) around(i, [&](std::size_t j) { wider[j] = 1; });
+            wide = wider;
+        }
+        std::vector<float> far;
+        if (!fill_in(wide, far)) return;
+        std::vector<std::uint32_t> piece = pieces();
+        const std::size_t count = *std::max_element(piece.begin(), piece.end());
+        std::vector<float> shine(count + 1), seen_at(count + 1);
+        for (std::size_t i = 0; i < size_; ++i) {
+            if (near_[i] || !wide[i]) continue;
+            const std::size_t from = close_ink(i);
+            if (from == size_) continue;
+            const Colour ink = inks_[ink_[from]];
+            float along = 0, length = 0;
+            for (std::size_t c = 0; c < 3; ++c) {
+                const float d = value(ink, c) - far[3 * i + c];
+                along += (pixels_[3 * i + c] - far[3 * i + c]) * d;
+                length += d * d;
+            }
+            if (length < apart * apart) continue;
+            shine[piece[from]] += along / length;
+            ++seen_at[piece[from]];
+        }
+        for (std::size_t i = 0; i < size_; ++i)
+            if (piece[i] && shine[piece[i]] > soft * seen_at[piece[i]]) ink_[i] = none;
+        find_near();
+    }
+
+    // The number of the connected piece of one ink that a pixel is in, from 1; 0 where there is none.
+    std::vector<std::uint32_t> pieces() const {
+        std::vector<std::uint32_t> piece(size_);
+        std::vector<std::size_t> open;
+        std::uint32_t count = 0;
+        for (std::size_t start = 0; start < size_; ++start) {
+            if (ink_[start] == none || piece[start]) continue;
+            piece[start] = ++count;
+            open.push_back(start);
+            while (!open.empty()) {
+                const std::size_t i = open.back();
+                open.pop_back();
+                around(i, [&](std::size_t j) {
+                    if (ink_[j] == ink_[i] && !piece[j]) piece[j] = count, open.push_back(j);
+                });
+            }
+        }
+        return piece;
+    }
+
+    // A pixel of ink two pixels away, or `size_`.
+    std::size_t close_ink(std::size_t i) const {
+        const std::size_t y = i / w_, x = i % w_;
+        for (std::size_t v = y - std::min<std::size_t>(y, 2); v <= std::min(y + 2, h_ - 1); ++v)
+            for (std::size_t u = x - std::min<std::size_t>(x, 2); u <= std::min(x + 2, w_ - 1); ++u)
+                if (ink_[v * w_ + u] != none) return v * w_ + u;
+        return size_;
     }
 
     template <class Use>
@@ -115,18 +182,18 @@ private:
             }
     }
 
-    // What may be beneath, from pixels that are not near an ink.
-    bool fill_in() {
+    // What may be beneath, from the other pixels. False if there are none.
+    bool fill_in(const std::vector<std::uint8_t>& hidden, std::vector<float>& values) const {
         std::vector<std::uint8_t> known(size_);
-        fill_.assign(3 * size_, 0);
+        values.assign(3 * size_, 0);
         std::size_t count = 0;
         for (std::size_t i = 0; i < size_; ++i) {
-            known[i] = !near_[i];
+            known[i] = !hidden[i];
             count += known[i];
-            for (std::size_t c = 0; c < 3; ++c) fill_[3 * i + c] = known[i] ? pixels_[3 * i + c] : 0.0f;
+            for (std::size_t c = 0; c < 3; ++c) values[3 * i + c] = known[i] ? pixels_[3 * i + c] : 0.0f;
         }
         if (count == 0) return false;
-        fill(fill_, known, h_, w_);
+        fill(values, known, h_, w_);
         return true;
     }
 
@@ -141,9 +208,14 @@ private:
             counts[ink_[i]] += 1;
         }
         std::vector<Colour> kept;
+        std::vector<std::uint8_t> number(inks_.size(), none);
         for (std::size_t k = 0; k < inks_.size(); ++k)
-            if (sums[k] >= contrast * counts[k]) kept.push_back(inks_[k]);
+            if (counts[k] > 0 && sums[k] >= contrast * counts[k])
+                number[k] = static_cast<std::uint8_t>(kept.size()), kept.push_back(inks_[k]);
+        for (std::uint8_t& ink : ink_)
+            if (ink != none) ink = number[ink];
         inks_ = kept;
+        find_near();
         return !inks_.empty();
     }
 
@@ -214,6 +286,7 @@ private:
         for (std::size_t y = 0; y < h_; y += side)
             for (std::size_t x = 0; x < w_; x += side)
                 if (differs(y, x)) gain[place(y, x)] += saves * (guess(pixels_, y, x) - guess(below_.data(), y, x));
+        const std::vector<double> saved = gain;
         leave_photographs(gain, columns);
         const auto sum = [&] {
             double found = 0;
@@ -226,6 +299,7 @@ private:
         const std::vector<double> bits = lossless::places(stream.data(), stream.size(), {w_, h_, 2}, block);
         for (std::size_t k = 0; k < gain.size(); ++k) gain[k] -= bits[k];
         if (sum() < std::max(least, worthwhile * guess_all(0, 0, std::max(h_, w_), 4))) return false;
+        keep_words_whole(gain, saved, bits, columns);
         std::vector<std::uint8_t> number(inks_.size(), none);
         std::vector<Colour> kept;
         for (std::size_t i = 0; i < size_; ++i) {
@@ -242,6 +316,26 @@ private:
         }
         inks_ = kept;
         return true;
+    }
+
+    // A word that lies in several blocks is kept in all of them where one is worth it, unless that clearly loses.
+    static void keep_words_whole(std::vector<double>& gain, const std::vector<double>& saved, const std::vector<double>& bits,
+                                 std::size_t columns) {
+        const std::size_t rows = gain.size() / columns;
+        std::vector<std::size_t> open;
+        for (std::size_t k = 0; k < gain.size(); ++k)
+            if (gain[k] > 0) open.push_back(k);
+        while (!open.empty()) {
+            const std::size_t i = open.back() / columns, j = open.back() % columns;
+            open.pop_back();
+            for (std::size_t y = i - (i > 0); y <= std::min(i + 1, rows - 1); ++y)
+                for (std::size_t x = j - (j > 0); x <= std::min(j + 1, columns - 1); ++x) {
+                    const std::size_t k = y * columns + x;
+                    if (gain[k] > 0 || saved[k] <= 0 || saved[k] < 0.5 * bits[k]) continue;
+                    gain[k] = least / 1e6;  // kept, and no gain
+                    open.push_back(k);
+                }
+        }
     }
 
     // Highlights of photographs look like ink, too, but there is more beside them that takes bits: a block stays only if the

@@ -20,7 +20,7 @@ namespace calotype {
 
 class Picture {
 public:
-    // `pack` may be null for a picture of pixels alone. keep: damaged tiles become a flat tone.
+    // `pack` may be null for a picture of pixels alone. keep: damaged tiles become a plain grey.
     Picture(const File& file, const Pack* pack, std::size_t threads, bool keep)
         : file_(file), header_(file.header), pack_(pack), threads_(threads), keep_(keep), failed_(file.tiles.size()) {
         if (file.error) error_ = *file.error;

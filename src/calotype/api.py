@@ -195,7 +195,7 @@ def preview(
     """The picture at an eighth of its size, ceil(width / 8) x ceil(height / 8), from each tile's first part.
 
     Many times faster than :func:`decode`, with the same options and metadata. With ``damaged="keep"`` also
-    from a file that is cut off: what there is of the tile where it ends is shown, and a flat tone after that.
+    from a file that is cut off: what there is of the tile where it ends is shown, and plain grey after that.
     Nothing vouches for that tile, so such a preview may be wrong.
 
     Raises what :func:`decode` does.

@@ -119,3 +119,9 @@ def test_every_value_is_drawn_in_its_place() -> None:
     assert tuple(image[3, 3]) == COLOURS[0]
     assert draw(np.zeros((1, 1)), "bits").width > 0
     assert draw(np.ones((2000, 3)), "bits").height > 2000
+
+
+def test_a_part_of_a_map_needs_a_map(run: Run, file: Path) -> None:
+    done = run("probe", file, "--map-of", "z")
+    assert done.status == 2
+    assert "--map-of draws nothing without --map" in done.err

@@ -3,7 +3,7 @@ export interface Picture {
   width: number;
   height: number;
   data: Uint8ClampedArray;
-  /** Whether damaged tiles were filled with a flat tone; only with `keepDamaged`. */
+  /** Whether damaged tiles were filled with a plain grey; only with `keepDamaged`. */
   damaged: boolean;
 }
 

@@ -38,13 +38,14 @@ def main(arguments: list[str]) -> int:
     options.add_argument(
         "--map-of",
         choices=("all", "z", "low", "high", "pixels", "layer"),
-        default="all",
         help="draw those of a part; default: all",
     )
     options.add_argument("--pack", metavar="PACK", help="folder or .zip of a pack to look into first")
     given = parse(options, arguments)
     if given.map is not None and len(given.paths) > 1:
         options.error("--map draws one file")
+    if given.map_of is not None and given.map is None:
+        options.error("--map-of draws nothing without --map PICTURE")
     status = 0
     for path in given.paths:
         if not _probe(path, given):
@@ -66,7 +67,7 @@ def _probe(path: str, given: argparse.Namespace) -> bool:
             found = api.count_bits(data, api.limits(given.max_pixels, given.max_metadata), given.pack)
             fields["bits"] = found.to_dict()
             if given.map is not None:
-                _draw(given.map, found.of(given.map_of))
+                _draw(given.map, found.of(given.map_of or "all"))
     except (CalotypeError, OSError) as error:
         complain(path, error)
         if json:

@@ -90,7 +90,7 @@ def decode(
     region:  (left, top, right, bottom) in pixels; only the tiles that it needs are decoded
     pack:    a pack, or where to look for it first; the file says which one it needs
     threads: how many to use; by default as many as there are cores. Pixels are the same with any number.
-    damaged: "error" refuses a damaged file; "keep" decodes the rest and fills damaged tiles with a flat tone
+    damaged: "error" refuses a damaged file; "keep" decodes the rest and fills damaged tiles with a plain grey
     limits:  the largest picture that is decoded
 
     Raises FormatError, LimitError, PackError; ValueError for a region that is not inside the picture.
@@ -120,7 +120,7 @@ def preview(
     tile; alpha is reduced, metadata are those of the file. Arguments and errors as for :func:`decode`.
 
     damaged: "keep" shows what is left: of a file that is cut off, of its last tile, too, as much as there is.
-             All tiles that are not whole are named, and those with nothing left are a flat tone.
+             All tiles that are not whole are named, and those with nothing left are a plain grey.
     """
     keep = damaged == "keep"
     file = parse(data, limits=limits, damaged="prefix" if keep else "error")

@@ -24,6 +24,7 @@ from calotype.codec.cover import Cover
 from calotype.codec.effort.worth import Worths
 from calotype.codec.latents import Floats, Latents, Networks
 from calotype.codec.pixels import tile_pixels
+from calotype.codec.ssimulacra2 import ssimulacra2
 from calotype.codec.synthesis import to_grey
 from calotype.codec.traits import Traits
 from calotype.coder import encode_pixels
@@ -43,6 +44,8 @@ BLURRED = 255**2 / 10**2.8
 NOTE = "text or lines in the picture are blurred at this quality; a higher one or lossless keeps them sharp"
 TRIAL = 1e12
 """Bits that no tile takes: with a limit one way to code is tried, not all that are close."""
+OCTAVE = 18.0
+"""What twice the bits are worth in SSIMULACRA2, about."""
 EDGE = 16
 """Pixels at the edges of a tile where its latents alone do not say what the picture will look like."""
 
@@ -219,21 +222,33 @@ class Mixture:
         key = networks.level.number, tile
         plain = self.choice.integers(networks, tile, self.analysis.kept[tile])
         self._coded[key] = plain
-        bits, error = self._judge(networks, tile, plain)
+        bits, error, shown = self._judge(networks, tile, plain)
         if tile in self._cover.found:
             part, worth_of_error = self._cover.found[tile], self._worths.at(networks.level.number)
             coded = self._cover.integers(networks, tile)
-            with_layer = self._judge(networks, tile, coded, part)
-            saved = bits + worth_of_error * error - with_layer[0] - worth_of_error * with_layer[1]
-            if saved > 0:
+            more, less, beside = self._judge(networks, tile, coded, part)
+            saved = bits + worth_of_error * error - more - worth_of_error * less
+            if saved > 0 and self._looks_better(tile, bits, shown, more, beside):
                 self._coded[key], self._layers[key] = coded, part
-                return *with_layer, saved
+                return more, less, saved
         return bits, error, 0.0
+
+    def _looks_better(self, tile: int, bits: int, shown: UInt8Array, more: int, beside: UInt8Array) -> bool:
+        """Whether a tile looks better with a layer, for the bits it takes then. Packs for PSNR do not ask:
+        highlights of a photograph that become ink have smaller errors, and look worse.
+        """
+        if self.analysis.pack.manifest.distortion == "mse":
+            return True
+        original = tile_pixels(self.analysis.pixels, self.analysis.header, tile)
+        before, after = (ssimulacra2(original.squeeze(), way.squeeze()) for way in (shown, beside))
+        return after - before > OCTAVE * math.log2(more / bits)
 
     def _judge(
         self, networks: Networks, tile: int, coded: Latents, part: bytes | None = None
-    ) -> tuple[int, float]:
-        """Bits and squared error of a tile's latents, and of a layer over them; its sides are left out."""
+    ) -> tuple[int, float, UInt8Array]:
+        """Bits and squared error of a tile's latents, and of a layer over them, its sides left out; and what
+        is shown of the tile.
+        """
         analysis = self.analysis
         y_hat = latents.restored(networks, coded)
         original = tile_pixels(analysis.pixels, analysis.header, tile)
@@ -254,7 +269,7 @@ class Mixture:
             shown = to_grey(shown)
         missed = np.square(original.astype(np.int32) - shown)[inner].sum(dtype=np.int64)
         error = int(missed) * (3 // channels) * (height * width / int(inner.sum()))
-        return 8 * (len(latents.write(networks, coded)) + len(part or b"")), error
+        return 8 * (len(latents.write(networks, coded)) + len(part or b"")), error, shown
 
     def _least_drawn(self, traits: Traits) -> Box:
         """The tile that is most like a photograph, in latents, of full size even at the picture's end."""

@@ -43,7 +43,7 @@ def decode_file(
     pack:    may be None for a picture of pixels alone
     box:     (left, top, right, bottom) of the picture or, if ``preview``, of the picture at an eighth
     out:     bytes of shape [height, width, channels]: 3 channels, 1 of a grey picture, and one more for alpha
-    keep:    fill damaged tiles with a flat tone
+    keep:    fill damaged tiles with a plain grey
 
     Returns the damaged tiles and the first thing wrong. Raises FormatError.
     """

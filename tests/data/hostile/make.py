@@ -102,7 +102,7 @@ def cases() -> dict[str, tuple[bytes, str, str]]:
         "tiles-exchanged": (two + two_tiles[1] + two_tiles[0], "FormatError", "checksum mismatch: tile 0"),
         "tile-repeated": (two + two_tiles[0] * 2, "FormatError", "checksum mismatch: tile 1 is damaged"),
         "tile-of-another-file": (small_tiles + tile, "FormatError", "checksum mismatch: tile 0"),
-        "required-unknown": (with_chunk(0x05, b"new"), "FormatError", "required chunk of unknown type 0x05"),
+        "required-unknown": (with_chunk(0x06, b"new"), "FormatError", "required chunk of unknown type 0x06"),
         "type-zero": (with_chunk(0x00, b""), "FormatError", "required chunk of unknown type 0x00"),
         "icc-twice": (head + icc + icc + tile, "FormatError", "second icc chunk"),
         "icc-after-exif": (head + exif + icc + tile, "FormatError", "icc chunk after exif"),
