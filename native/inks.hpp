@@ -8,6 +8,8 @@
 #include <optional>
 #include <unordered_map>
 
+#include "fill.hpp"
+#include "guess.hpp"
 #include "layer.hpp"
 #include "lossless.hpp"
 #include "traits.hpp"
@@ -101,15 +103,9 @@ private:
             if (near_[i] || !wide[i]) continue;
             const std::size_t from = close_ink(i);
             if (from == size_) continue;
-            const Colour ink = inks_[ink_[from]];
-            float along = 0, length = 0;
-            for (std::size_t c = 0; c < 3; ++c) {
-                const float d = value(ink, c) - far[3 * i + c];
-                along += (pixels_[3 * i + c] - far[3 * i + c]) * d;
-                length += d * d;
-            }
-            if (length < apart * apart) continue;
-            shine[piece[from]] += along / length;
+            const std::optional<float> share = share_of(inks_[ink_[from]], i, far);
+            if (!share) continue;
+            shine[piece[from]] += *share;
             ++seen_at[piece[from]];
         }
         for (std::size_t i = 0; i < size_; ++i)
@@ -151,35 +147,6 @@ private:
         const std::size_t y = i / w_, x = i % w_;
         for (std::size_t v = y - (y > 0); v <= std::min(y + 1, h_ - 1); ++v)
             for (std::size_t u = x - (x > 0); u <= std::min(x + 1, w_ - 1); ++u) use(v * w_ + u);
-    }
-
-    // Values where `known`, and in between what lies around, coarser the farther away it is: [h][w][3].
-    static void fill(std::vector<float>& values, const std::vector<std::uint8_t>& known, std::size_t h, std::size_t w) {
-        if ((h == 1 && w == 1) || std::find(known.begin(), known.end(), 0) == known.end()) return;
-        const std::size_t rows = (h + 1) / 2, columns = (w + 1) / 2;
-        std::vector<float> small(rows * columns * 3), count(rows * columns);
-        for (std::size_t i = 0; i < h * w; ++i) {
-            if (!known[i]) continue;
-            const std::size_t to = i / w / 2 * columns + i % w / 2;
-            for (std::size_t c = 0; c < 3; ++c) small[3 * to + c] += values[3 * i + c];
-            ++count[to];
-        }
-        std::vector<std::uint8_t> there(count.size());
-        for (std::size_t i = 0; i < count.size(); ++i) {
-            there[i] = count[i] > 0;
-            for (std::size_t c = 0; c < 3 && there[i]; ++c) small[3 * i + c] /= count[i];
-        }
-        fill(small, there, rows, columns);
-        const auto at = [&](std::size_t y, std::size_t x, std::size_t c) { return small[3 * (y / 2 * columns + x / 2) + c]; };
-        for (std::size_t y = 0; y < h; ++y)
-            for (std::size_t x = 0; x < w; ++x) {
-                if (known[y * w + x]) continue;
-                const std::size_t up = y - (y > 0), down = std::min(y + 1, h - 1), left = x - (x > 0),
-                                  right = std::min(x + 1, w - 1);
-                for (std::size_t c = 0; c < 3; ++c)
-                    values[3 * (y * w + x) + c] =
-                        (at(up, x, c) + at(down, x, c) + at(y, left, c) + at(y, right, c) + 4 * at(y, x, c)) / 8;
-            }
     }
 
     // What may be beneath, from the other pixels. False if there are none.
@@ -232,14 +199,9 @@ private:
             around(i, [&](std::size_t j) {
                 if (ink_[j] == none) return;
                 const Colour ink = inks_[ink_[j]];
-                float along = 0, length = 0;
-                for (std::size_t c = 0; c < 3; ++c) {
-                    const float d = value(ink, c) - fill_[3 * i + c];
-                    along += (pixels_[3 * i + c] - fill_[3 * i + c]) * d;
-                    length += d * d;
-                }
-                if (length < apart * apart) return;
-                const float cover = std::round(std::clamp(along / length, 0.0f, 1.0f) * steps_);
+                const std::optional<float> share = share_of(ink, i, fill_);
+                if (!share) return;
+                const float cover = std::round(std::clamp(*share, 0.0f, 1.0f) * steps_);
                 const float missed = distance(i, ink, cover / steps_);
                 if (missed >= best) return;
                 best = missed;
@@ -247,6 +209,18 @@ private:
                 cells_[2 * i + 1] = cover > 0 ? ink_[j] : std::uint8_t{0};
             });
         }
+    }
+
+    // How much of an ink is in a pixel over what is beneath, by least squares; nothing where the two are alike.
+    std::optional<float> share_of(Colour ink, std::size_t i, const std::vector<float>& beneath) const {
+        float along = 0, length = 0;
+        for (std::size_t c = 0; c < 3; ++c) {
+            const float d = value(ink, c) - beneath[3 * i + c];
+            along += (pixels_[3 * i + c] - beneath[3 * i + c]) * d;
+            length += d * d;
+        }
+        if (length < apart * apart) return {};
+        return along / length;
     }
 
     float distance(std::size_t i, Colour ink, float cover) const {
@@ -285,7 +259,7 @@ private:
         const auto place = [&](std::size_t y, std::size_t x) { return y / block * columns + x / block; };
         for (std::size_t y = 0; y < h_; y += side)
             for (std::size_t x = 0; x < w_; x += side)
-                if (differs(y, x)) gain[place(y, x)] += saves * (guess(pixels_, y, x) - guess(below_.data(), y, x));
+                if (differs(y, x)) gain[place(y, x)] += saves * (guess_at(pixels_, y, x) - guess_at(below_.data(), y, x));
         const std::vector<double> saved = gain;
         leave_photographs(gain, columns);
         const auto sum = [&] {
@@ -359,8 +333,12 @@ private:
     double guess_all(std::size_t top, std::size_t left, std::size_t size, std::size_t apart) const {
         double bits = 0;
         for (std::size_t y = top; y < std::min(top + size, h_); y += apart * side)
-            for (std::size_t x = left; x < std::min(left + size, w_); x += apart * side) bits += guess(pixels_, y, x);
+            for (std::size_t x = left; x < std::min(left + size, w_); x += apart * side) bits += guess_at(pixels_, y, x);
         return saves * static_cast<double>(apart * apart) * bits;
+    }
+
+    double guess_at(const std::uint8_t* pixels, std::size_t y, std::size_t x) const {
+        return guess(pixels, h_, w_, y, x, worth_);
     }
 
     bool differs(std::size_t top, std::size_t left) const {
@@ -369,44 +347,6 @@ private:
             if (!std::equal(pixels_ + from, pixels_ + to, &below_[from])) return true;
         }
         return false;
-    }
-
-    // Bits that a square of 8 x 8 pixels may take in a transform coder at the worth of an error: at that worth, an error of
-    // 1 / (2 ln 2 worth) is what a coefficient has. Beyond the tile its edge is repeated.
-    double guess(const std::uint8_t* pixels, std::size_t top, std::size_t left) const {
-        static const Square basis = cosines();
-        const double small = 2 * std::log(2.0) * worth_;
-        double bits = 0;
-        for (const std::array<double, 3>& part : {std::array{0.299, 0.587, 0.114}, std::array{-0.169, -0.331, 0.5},
-                                                  std::array{0.5, -0.419, -0.081}}) {
-            Square values{}, half{};
-            for (std::size_t y = 0; y < side; ++y)
-                for (std::size_t x = 0; x < side; ++x) {
-                    const std::uint8_t* const p = pixels + 3 * (std::min(top + y, h_ - 1) * w_ + std::min(left + x, w_ - 1));
-                    values[y][x] = part[0] * p[0] + part[1] * p[1] + part[2] * p[2];
-                }
-            for (std::size_t k = 0; k < side; ++k)
-                for (std::size_t x = 0; x < side; ++x)
-                    for (std::size_t y = 0; y < side; ++y) half[k][x] += basis[k][y] * values[y][x];
-            for (std::size_t k = 0; k < side; ++k)
-                for (std::size_t n = 0; n < side; ++n) {
-                    double c = 0;
-                    for (std::size_t x = 0; x < side; ++x) c += half[k][x] * basis[n][x];
-                    if (k + n > 0) bits += 0.5 * std::log2(1 + small * c * c);
-                }
-        }
-        return bits;
-    }
-
-    static constexpr std::size_t side = 8;
-    using Square = std::array<std::array<double, side>, side>;
-
-    static Square cosines() {
-        Square found;
-        for (std::size_t k = 0; k < side; ++k)
-            for (std::size_t x = 0; x < side; ++x)
-                found[k][x] = std::cos(std::acos(-1.0) * (2.0 * x + 1) * k / (2.0 * side)) * std::sqrt((k ? 2.0 : 1.0) / side);
-        return found;
     }
 
     const std::uint8_t* pixels_;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +18,23 @@ from calotype.lab.train.state import NAME, State
 from calotype.lab.train.subject import Subject
 
 MODEL = "model.safetensors"
+
+
+def train_part(
+    parser: argparse.ArgumentParser,
+    given: argparse.Namespace,
+    begun: float,
+    train: Callable[[list[Path], Path, float], bool],
+) -> None:
+    """The part ``train`` of a study's command: with the options data, out and minutes.
+
+    begun: from when ``--minutes`` count (`time.monotonic`)
+    train: trains on photographs, in a folder, until a time; whether it is through
+    """
+    if not given.data:
+        parser.error("--data is needed for training")
+    if not train(given.data, given.out, begun + 60 * given.minutes):
+        print("stopped before the end; the same command goes on", flush=True)
 
 
 def trained(

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from calotype.bench.bdrate import Curve, bd_rate_per_image
 from calotype.bench.metrics import EYES, JPEG_AI, METRICS
 from calotype.records.markdown import table, wrapped
 from calotype.records.provenance import shown
-from calotype.records.script import guarded, made_of, usable
+from calotype.records.script import by_points, guarded, made_of, usable
 from studies.paired import effect
 
 PAIRS = (
@@ -107,13 +106,6 @@ def page(record: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def dump(record: dict[str, Any]) -> str:
-    """JSON with a line for each point."""
-    points = ",\n  ".join(json.dumps(p) for p in record["points"])
-    head = json.dumps({k: v for k, v in record.items() if k != "points"}, indent=1)
-    return head[:-2] + ',\n "points": [\n  ' + points + "\n ]\n}\n"
-
-
 @guarded
 def main(arguments: Sequence[str] | None = None) -> None:
     """Store what is needed of a run, or make the page again."""
@@ -130,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.part == "keep":
         if not given.run:
             parser.error("results.json of a run is needed")
-        (given.out / RESULTS).write_text(dump(made_of(given.run, kept)))
+        (given.out / RESULTS).write_text(by_points(made_of(given.run, kept)))
     (given.out / PAGE).write_text(made_of(given.out / RESULTS, page))
 
 

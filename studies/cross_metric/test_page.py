@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from studies.cross_metric.__main__ import JUDGES, PAIRS, dump, kept, main, page
+from calotype.records.script import by_points
+from studies.cross_metric.__main__ import JUDGES, PAIRS, kept, main, page
 
 FOLDER = Path(__file__).parent
 
@@ -16,7 +17,7 @@ FOLDER = Path(__file__).parent
 def test_the_page_is_what_the_results_give(tmp_path: Path) -> None:
     record = json.loads((FOLDER / "results.json").read_text())
     assert (FOLDER / "README.md").read_text() == page(record)
-    (tmp_path / "results.json").write_text(dump(record))
+    (tmp_path / "results.json").write_text(by_points(record))
     assert json.loads((tmp_path / "results.json").read_text()) == record
     assert main(["report", "--out", str(tmp_path)]) == 0
     assert (tmp_path / "README.md").read_text() == page(record)

@@ -38,7 +38,7 @@ from calotype.records.provenance import commit, provenance
 from calotype.records.script import guarded, made_of, run_as, usable
 from studies.jpegai.decoders import shared
 from studies.jpegai.whole_page import BASE, page
-from studies.training import MODEL, trained
+from studies.training import MODEL, train_part, trained
 
 VARIANTS = (BASE, "attention-cs", "shuffle", "activation")
 OPTIONS = {"luma": 32, "chroma": 16, "hidden": [16, 8]}
@@ -186,10 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     usable(given.out)
     if given.part == "train":
-        if not given.data:
-            parser.error("--data is needed for training")
-        if not train(given.data, given.out, begun + 60 * given.minutes, seeds=min(given.seeds, SEEDS)):
-            print("stopped before the end; the same command goes on", flush=True)
+        train_part(parser, given, begun, partial(train, seeds=min(given.seeds, SEEDS)))
         return
     if given.part == "measure":
         if not given.images:

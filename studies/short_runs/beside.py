@@ -32,9 +32,9 @@ from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
 from calotype.lab.train.subject import Subject
 from calotype.records.provenance import commit, shown
-from calotype.records.script import guarded, made_of, usable
+from calotype.records.script import by_points, guarded, made_of, usable
 from studies.short_runs.beside_page import page
-from studies.training import MODEL, trained
+from studies.training import MODEL, train_part, trained
 
 RESULTS, PAGE = "beside.json", "beside.md"
 WEIGHTS = "weights"
@@ -168,13 +168,6 @@ def keep(out: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def dump(record: dict[str, Any]) -> str:
-    """JSON with a line for each point."""
-    points = ",\n  ".join(json.dumps(p) for p in record["points"])
-    head = json.dumps({k: v for k, v in record.items() if k != "points"}, indent=1)
-    return head[:-2] + ',\n "points": [\n  ' + points + "\n ]\n}\n"
-
-
 @guarded
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a part."""
@@ -193,10 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     usable(given.out)
     if given.part == "train":
-        if not given.data:
-            parser.error("--data is needed for training")
-        if not train(given.data, given.out, begun + 60 * given.minutes):
-            print("stopped before the end; the same command goes on", flush=True)
+        train_part(parser, given, begun, train)
     elif given.part == "cut":
         if not (given.kodak and given.large):
             parser.error("--kodak and --large are needed")
@@ -205,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(shown(["calotype", *command(given.out)]))
     else:
         if given.part == "keep":
-            (given.out / RESULTS).write_text(dump(keep(given.out)))
+            (given.out / RESULTS).write_text(by_points(keep(given.out)))
         (given.out / PAGE).write_text(made_of(given.out / RESULTS, page))
         print((given.out / PAGE).read_text())
 

@@ -13,6 +13,7 @@ from PIL import Image
 from calotype.bench.reference import reference_names
 from calotype.lab import registry
 from calotype.lab.checkpoint import read_info
+from calotype.records.script import by_points
 from studies.short_runs import beside
 from studies.short_runs.beside_page import FAMILIES, PUBLISHED, REFERENCE, above, label, page
 
@@ -23,7 +24,7 @@ def test_the_page_is_what_the_results_give() -> None:
     record = json.loads((FOLDER / beside.RESULTS).read_text(encoding="utf-8"))
     text = (FOLDER / beside.PAGE).read_text(encoding="utf-8")
     assert text == page(record)
-    assert beside.dump(record) == (FOLDER / beside.RESULTS).read_text(encoding="utf-8")
+    assert by_points(record) == (FOLDER / beside.RESULTS).read_text(encoding="utf-8")
     assert text.count("**trained here for") == 2 * len(record["weights"])
     assert len(record["weights"]) >= 3
     assert text.count("published: `") == len(PUBLISHED)

@@ -32,7 +32,7 @@ from calotype.lab.train.subject import Subject
 from calotype.records.provenance import provenance
 from calotype.records.script import guarded, made_of, run_as, usable
 from studies.tcm.page import page
-from studies.training import MODEL, trained
+from studies.training import MODEL, train_part, trained
 
 SYSTEM = "liu2023-tcm-small"
 OPTIONS = {"n": 16, "m": 48, "z": 16, "slices": 3, "inner": 32, "widths": [48, 32]}
@@ -160,10 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     usable(given.out)
     if given.part == "train":
-        if not given.data:
-            parser.error("--data is needed for training")
-        if not train(given.data, given.out, begun + 60 * given.minutes):
-            print("stopped before the end; the same command goes on", flush=True)
+        train_part(parser, given, begun, train)
         return
     if given.part == "measure":
         if not given.pictures:

@@ -89,10 +89,10 @@ def count(
     for tile, payload in enumerate(file.tiles):
         bits.payload += 8 * len(payload)
         box = tile_box(header, tile)
+        place = tiles.inside(tiles.latent_box(box), Box(0, 0, 0, 0))[1:]
         try:
             if file.pixels[tile]:
                 bits.pixels += 8 * len(payload)
-                place = tiles.inside(tiles.latent_box(box), Box(0, 0, 0, 0))[1:]
                 channels = 1 if header.grey else 3
                 bits.maps["pixels"][place] = pixel_bits(
                     payload, box.height, box.width, channels, tiles.STRIDE
@@ -103,7 +103,6 @@ def count(
                 if file.layer and (part := file.layer[tile]):
                     bits.layer += 8 * len(part)
                     bits.payload += 8 * len(part)
-                    place = tiles.inside(tiles.latent_box(box), Box(0, 0, 0, 0))[1:]
                     bits.maps["layer"][place] = layer.bits(
                         part, box.height, box.width, header.grey, tiles.STRIDE
                     )

@@ -44,6 +44,13 @@ def made_of(path: Path, make: Callable[[Any], T]) -> T:
         raise ValueError(f"{path}: cannot be used: {_why(error)}") from error
 
 
+def by_points(record: dict[str, Any]) -> str:
+    """A record with ``points`` as JSON, a line for each of them."""
+    points = ",\n  ".join(json.dumps(p) for p in record["points"])
+    head = json.dumps({k: v for k, v in record.items() if k != "points"}, indent=1)
+    return head[:-2] + ',\n "points": [\n  ' + points + "\n ]\n}\n"
+
+
 def run_as(module: str, arguments: Sequence[str] | None) -> list[str]:
     """The command that a module's ``main(arguments)`` was run by; None: those of this process."""
     return ["python", "-m", module, *(sys.argv[1:] if arguments is None else arguments)]
