@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ from calotype.lab.models.calotype_transforms import Bottleneck, folded
 from calotype.lab.pack import exact
 from calotype.lab.pack.fixed_analysis import encoder_arrays
 from calotype.lab.pack.folder import publish
+from calotype.lab.pack.tables import r_tables, z_tables
 from calotype.lab.pack.write import _level_arrays
 from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import Trainer
@@ -45,14 +47,6 @@ def model(started: Calotype) -> Calotype:
 
 
 @pytest.fixture(scope="module")
-def plain(model: Calotype, calibration: Calibration, tmp_path_factory: pytest.TempPathFactory) -> Pack:
-    """Tables that are the model's own laws: nothing is counted."""
-    folder = tmp_path_factory.mktemp("packs") / "plain"
-    export(model, Statistics(), folder, calibration=calibration)
-    return Pack(folder)
-
-
-@pytest.fixture(scope="module")
 def pack(
     model: Calotype, photos: Photos, calibration: Calibration, tmp_path_factory: pytest.TempPathFactory
 ) -> Pack:
@@ -65,6 +59,27 @@ def pack(
     pack = Pack(folder)
     assert pack.manifest.id == identity
     return pack
+
+
+def with_tables(pack: Pack, folder: Path, change: Callable[[dict[str, np.ndarray]], object]) -> Pack:
+    """The same pack but for what is done to its tables: making networks anew takes seconds."""
+    fields = json.loads(manifest.read(pack.path, manifest.NAME))
+    arrays = tensors.load(manifest.read(pack.path, manifest.TABLES))
+    change(arrays)
+    networks, encoder = (tensors.load(pack.file(name)) for name in (manifest.NETWORKS, manifest.ENCODER))
+    publish({"tables": arrays, "networks": networks, "encoder": encoder}, fields, folder)
+    return Pack(folder)
+
+
+@pytest.fixture(scope="module")
+def plain(pack: Pack, tmp_path_factory: pytest.TempPathFactory) -> Pack:
+    """Tables that are the model's own laws: nothing is counted."""
+
+    def change(arrays: dict[str, np.ndarray]) -> None:
+        for prefix, tables in (("r_", r_tables(Statistics())), ("z_", z_tables(Statistics()))):
+            arrays.update({prefix + key: value for key, value in tables.to_arrays().items()})
+
+    return with_tables(pack, tmp_path_factory.mktemp("packs") / "plain", change)
 
 
 @pytest.mark.parametrize("number", [0, 200, 256, 437, 512])
@@ -122,17 +137,12 @@ def test_previews_are_the_picture_at_an_eighth(pack: Pack, picture: Callable[...
 )
 def test_a_spoilt_golden_vector_is_refused(name: str, pack: Pack, tmp_path: Path) -> None:
     """One law that comes out otherwise here than where the pack was made."""
-    fields = json.loads(
-        pack.file(manifest.NAME)
-        if manifest.NAME in pack.manifest.files
-        else manifest.read(pack.path, manifest.NAME)
-    )
-    arrays = tensors.load(manifest.read(pack.path, manifest.TABLES))
-    arrays[name] = arrays[name].copy()
-    arrays[name][-1, -1, -1, -1] ^= 1
-    networks, encoder = (tensors.load(pack.file(name)) for name in (manifest.NETWORKS, manifest.ENCODER))
-    publish({"tables": arrays, "networks": networks, "encoder": encoder}, fields, tmp_path / "pack")
-    spoilt = Pack(tmp_path / "pack")
+
+    def change(arrays: dict[str, np.ndarray]) -> None:
+        arrays[name] = arrays[name].copy()
+        arrays[name][-1, -1, -1, -1] ^= 1
+
+    spoilt = with_tables(pack, tmp_path / "pack", change)
     pixels = name in ("golden_pixels", "golden_preview")
     with pytest.raises(PackError, match="other pixels here" if pixels else "other classes here"):
         _ = spoilt.decoder if pixels else spoilt.coder
@@ -184,9 +194,11 @@ def test_exact_interpolation_is_that_of_the_codec() -> None:
 # -- refusals: each by a model that really breaks the rule ---------------------------
 
 
-def layers() -> list[str]:
+def layers() -> list[Any]:
+    """Every integer layer; all are checked by one loop, so most are slow."""
     config = Config(latents=48, width=16, narrow=8, narrow16=8, wide16=8, render=8)
-    return list(exact.integer_layers(Calotype(config)))
+    names = exact.integer_layers(Calotype(config))
+    return [pytest.param(name, marks=[pytest.mark.slow] if k % 4 else []) for k, name in enumerate(names)]
 
 
 @pytest.mark.parametrize("layer", layers())
@@ -260,6 +272,7 @@ def test_a_folder_that_is_no_pack_is_not_touched(
 # -- a run's pack --------------------------------------------------------------------
 
 
+@pytest.mark.slow  # test_lab.py of the command line exports a run, too
 def test_a_run_becomes_a_pack_of_its_averaged_weights(
     trainer: Callable[..., Trainer],
     folder: Path,

@@ -132,6 +132,11 @@ def test_a_window_is_the_whole_picture_within_its_margin(
 # -- what a file of arrays may not say --------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def right(thin: Thin, calibration: Calibration) -> dict[str, np.ndarray]:
+    return encoder_arrays(thin(), *calibration)
+
+
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
@@ -156,13 +161,12 @@ def test_a_window_is_the_whole_picture_within_its_margin(
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(
-    thin: Thin,
-    calibration: Calibration,
+    right: dict[str, np.ndarray],
     name: str,
     change: Callable[[np.ndarray], np.ndarray] | None,
     message: str,
 ) -> None:
-    arrays = encoder_arrays(thin(), *calibration)
+    arrays = dict(right)
     if change is None:
         del arrays[name]
     else:
