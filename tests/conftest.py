@@ -14,7 +14,7 @@ from hypothesis import settings
 
 # No deadline: a time limit per example fails on a busy machine. Derandomized: the same examples in every run.
 # `make nightly` asks for more of them.
-EXAMPLES = int(os.environ.get("CALOTYPE_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("CALOTYPE_EXAMPLES", "25"))
 settings.register_profile("calotype", deadline=None, derandomize=True, max_examples=EXAMPLES)
 settings.load_profile("calotype")
 

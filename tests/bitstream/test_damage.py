@@ -41,6 +41,7 @@ def _file() -> bytes:
 
 FILE = _file()
 ONE_TILE = write(Header(768, 512, 700, b"PACK"), [b"payload of one tile"])
+MANY = 4 * settings().max_examples  # what is cheap is tried oftener
 
 
 def flips(data: bytes) -> Iterator[bytes]:
@@ -159,7 +160,7 @@ def test_keep_does_not_accept_what_needs_a_newer_reader(type_: int) -> None:
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=300)
+@settings(max_examples=MANY)
 def test_noise(noise: bytes) -> None:
     check_refused(noise)
     check_refused(FILE[:11] + noise)  # sizes and chunks are noise
@@ -167,7 +168,7 @@ def test_noise(noise: bytes) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, len(FILE) - 1), st.integers(0, 255)), min_size=1, max_size=8))
-@settings(max_examples=300)
+@settings(max_examples=MANY)
 def test_several_bytes_changed(changes: list[tuple[int, int]]) -> None:
     changed = bytearray(FILE)
     for at, value in changes:
@@ -179,7 +180,7 @@ def test_several_bytes_changed(changes: list[tuple[int, int]]) -> None:
 
 
 @given(st.integers(0, len(FILE)), st.integers(0, len(FILE)), st.binary(max_size=8))
-@settings(max_examples=300)
+@settings(max_examples=MANY)
 def test_bytes_cut_out_doubled_or_put_in(start: int, end: int, extra: bytes) -> None:
     data = FILE[:start] + extra + FILE[end:]
     if data != FILE:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from calotype.bitstream import Header, parse, write
@@ -73,7 +73,6 @@ def complaint(pack: Pack, data: bytes) -> str:
     return ""
 
 
-@settings(deadline=None, max_examples=40)
 @given(st.binary(max_size=300))
 def test_any_payload_with_a_good_checksum(pack: Pack, payload: bytes) -> None:
     """A tile of random bytes: an error, or a picture when the coder's own checks pass by chance."""
@@ -85,7 +84,6 @@ def test_any_payload_with_a_good_checksum(pack: Pack, payload: bytes) -> None:
     assert message == "" or "tile 0" in message
 
 
-@settings(deadline=None, max_examples=40)
 @given(st.integers(0, 10**6), st.integers(1, 255))
 def test_a_changed_payload_with_a_good_checksum(pack: Pack, small: bytes, at: int, change: int) -> None:
     """Damage that no checksum sees must not reach memory, nor hang."""

@@ -14,6 +14,7 @@ from .strategies import gaussian_message, messages
 
 MESSAGE = gaussian_message(3000)
 STREAM = encode(MESSAGE[1], MESSAGE[2], MESSAGE[0])
+MANY = 4 * settings().max_examples  # what is cheap is tried oftener
 
 
 def decodes_or_refuses(data, index, tables, skip=None) -> bool:
@@ -40,7 +41,7 @@ def test_random_words_after_good_states(data):
 
 
 @given(st.integers(0, len(STREAM) * 8 - 1))
-@settings(max_examples=300)
+@settings(max_examples=MANY)
 def test_one_flipped_bit_is_noticed(bit):
     data = bytearray(STREAM)
     data[bit // 8] ^= 1 << bit % 8

@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -37,7 +37,6 @@ def sha(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     st.integers(1, 40),
     st.integers(1, 40),
@@ -52,7 +51,6 @@ def test_comes_back(height: int, width: int, channels: int, seed: int, noise: in
     assert np.array_equal(decode_pixels(data, height, width, channels), pixels)
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 4), st.integers(0, 2**32), st.integers(2, 32))
 def test_errors_are_bounded(height: int, width: int, channels: int, seed: int, step: int) -> None:
     pixels = drawing(height, width, channels, seed, 255)
