@@ -126,6 +126,7 @@ def decode(
     keep: bool,
     out: memoryview,
 ) -> tuple[list[int], str]: ...
+def png(pixels: memoryview) -> bytes: ...
 def visual_measures(
     steps: NDArray[np.int32],
     unit: NDArray[np.float32],

@@ -146,6 +146,14 @@ def _packs() -> list[Path]:
     return sorted(library.paths(), key=lambda path: path.stem != library.DEFAULT)
 
 
+def _copy_packed(source: Path, folder: Path) -> None:
+    """A file of a pack, compressed: in the package it may not be, and this one goes over the wire."""
+    if source.suffix == ".gz":
+        shutil.copyfile(source, folder / source.name)
+    else:
+        (folder / f"{source.name}.gz").write_bytes(gzip.compress(source.read_bytes(), mtime=0))
+
+
 def _copy(target: Path) -> None:
     """The page with the packs of the package, for any web server. Raises FileExistsError, OSError."""
     from calotype.codec import manifest
@@ -163,8 +171,7 @@ def _copy(target: Path) -> None:
             continue
         folder.mkdir(parents=True)
         for name in sorted(manifest.FILES):
-            source = manifest.stored(pack, name)
-            shutil.copyfile(source, folder / source.name)
+            _copy_packed(manifest.stored(pack, name), folder)
         part = preview_part(manifest.read(pack, manifest.NETWORKS))
         (folder / f"{PREVIEW}.gz").write_bytes(gzip.compress(part, mtime=0))
         fields = json.loads(manifest.read(pack, manifest.NAME))
