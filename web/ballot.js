@@ -44,13 +44,13 @@ const markup = (id) => `
     </div>
   </div>
   <div id="${id}result" hidden>
-    <table id="${id}votes" aria-label="How often each was chosen"></table>
+    <table id="${id}votes" class="told" aria-label="How often each was chosen"></table>
     <p id="${id}chance"></p>
     <p class="choose">
       <button type="button" id="${id}more">go on choosing</button>
       <button type="button" id="${id}save">save my votes</button>
     </p>
-    <div class="wide"><table id="${id}list" aria-label="Each pair"></table></div>
+    <div class="wide"><table id="${id}list" class="told" aria-label="Each pair"></table></div>
   </div>`;
 
 export class Ballot {
@@ -83,10 +83,15 @@ export class Ballot {
     this.#show();
   }
 
+  /** Whether pictures are shown, not the result. */
+  get choosing() {
+    return !this.#find("voting").hidden;
+  }
+
   /** Does what a key says; whether it says something. */
   key({ key, ctrlKey, metaKey, altKey }) {
     if (ctrlKey || metaKey || altKey) return false;
-    const choosing = !this.#find("voting").hidden, blindly = choosing && this.#looked === null;
+    const { choosing } = this, blindly = choosing && this.#looked === null;
     const keys = { a: () => this.vote("a"), b: () => this.vote("b"), s: () => this.vote("same"), backspace: () => this.back(), escape: () => this.stop() };
     const does = choosing && key.toLowerCase() === "z" ? () => this.#zoom() : blindly || (choosing && key === "Escape") ? keys[key.toLowerCase()] : null;
     does?.();

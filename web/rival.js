@@ -21,13 +21,28 @@ async function beside() {
   return answer?.ok && /javascript/.test(answer.headers.get("content-type")) ? "module" : "";
 }
 
+/** Kinds that this browser writes, the better one first. */
+export async function own() {
+  const canvas = new OffscreenCanvas(1, 1);
+  canvas.getContext("2d"); // without it there is nothing to write
+  const blob = await canvas.convertToBlob({ type: KINDS.WebP.type });
+  return blob.type === KINDS.WebP.type ? ["WebP", "JPEG"] : ["JPEG"];
+}
+
+/** As a File, what `fitted` makes; undefined where that is null. */
+export async function rival(pixels, kind, size, name, options) {
+  const found = await fitted(pixels, kind, size, options);
+  return found ? new File([found.blob], `${name} (${kind}, quality ${text(found.quality)})`, { type: KINDS[kind].type }) : undefined;
+}
+
+const text = (quality) => String(Math.round(10 * quality) / 10);
+
 /**
- * The file of ImageData whose size is nearest to `size` bytes, as a File; undefined if even the smallest is much larger. `onTry` hears
- * what quality is tried, `signal` ends it.
+ * The file of ImageData whose size is nearest to `size` bytes: its `blob` and its `quality`; null if even the smallest is much larger.
+ * `onTry` hears what quality is tried, `signal` ends it; `first` is the quality to begin with.
  */
-export async function rival(pixels, kind, size, name, { signal, onTry }) {
+export async function fitted(pixels, kind, size, { signal, onTry, first = 50 }) {
   const { type, steps } = KINDS[kind], encoder = kind !== "AVIF" ? canvas(pixels, kind, type) : (await avif()) === "server" ? server(pixels) : worker(pixels, signal);
-  const text = (quality) => String(Math.round(10 * quality) / 10);
   const tried = async (step) => {
     signal.throwIfAborted();
     const quality = (100 * step) / steps;
@@ -35,21 +50,22 @@ export async function rival(pixels, kind, size, name, { signal, onTry }) {
     return new Blob([await encoder.encode(quality, signal)], { type });
   };
   try {
-    const { at, blob } = (await nearest(tried, size, steps)) ?? {};
-    return blob && new File([blob], `${name} (${kind}, quality ${text((100 * at) / steps)})`, { type });
+    const found = await nearest(tried, size, steps, { first: (first / 100) * steps });
+    return found && { blob: found.blob, quality: (100 * found.at) / steps };
   } finally {
     encoder.close?.();
   }
 }
 
-/** Of the files of steps 0 to `last` the one nearest to a size, which grows with the step: by interpolation, as it grows about
- * evenly in proportion; where that moved one end twice, by halving. Null if all are larger. */
-async function nearest(encode, size, last) {
+/** Of the files of steps 0 to `last` the one nearest to a size, which grows with the step, or one that is as `near` as that, in
+ * proportion: from the step `first` on by interpolation, as it grows about evenly in proportion; where that moved one end twice, by
+ * halving. Null if all are larger. */
+export async function nearest(encode, size, last, { first = last / 2, near = NEAR } = {}) {
   let low = { at: -1 }, high = { at: last + 1 }, best = null, moved = "";
-  for (let at = Math.round(last / 2); high.at - low.at > 1; ) {
+  for (let at = Math.round(first); high.at - low.at > 1; ) {
     const blob = await encode(at), one = { at, blob, off: Math.log(blob.size / size) };
     if (!best || Math.abs(one.off) < Math.abs(best.off)) best = one;
-    if (Math.abs(one.off) < NEAR) break;
+    if (Math.abs(one.off) < near) break;
     const end = one.off < 0 ? "low" : "high", halve = end === moved || !low.blob || !high.blob;
     if (end === "low") low = one;
     else high = one;
