@@ -63,7 +63,7 @@ export class Blind {
   update() {
     if (!this.shown) return;
     const { length } = this.#photographs, all = this.#candidates.length;
-    const what = all > length ? `The first ${length} of your ${all} photographs are taken.` : length === 1 ? "Your photograph is taken." : `Your ${length} photographs are taken.`;
+    const what = all > length ? `The first ${length} of your ${all} photographs are used.` : length === 1 ? "Your photograph is used." : `Your ${length} photographs are used.`;
     this.#find("which").textContent = length < PICTURES ? `${what} Drop more on this page, if you like, up to ${PICTURES}.` : what;
   }
 
