@@ -60,9 +60,8 @@ def mine(pixels: np.ndarray, size: int) -> np.ndarray:
     low, high = 0, 95
     while low < high:
         middle = (low + high) // 2
-        low, high = (
-            (middle + 1, high) if len(calo(pixels, quality=middle, tile=None)) < size else (low, middle)
-        )
+        smaller = len(calo(pixels, quality=middle, tile=None)) < size
+        low, high = (middle + 1, high) if smaller else (low, middle)
     data = calo(pixels, quality=low, tile=None)
     assert len(data) == size
     return decoded(data)[..., :3]
@@ -146,7 +145,7 @@ def test_back_stop_and_on_again(site: Site, page: Any) -> None:
 
 
 def test_giving_up_while_it_encodes(site: Site, page: Any) -> None:
-    """At once, though the networks have not arrived; what was begun later, and encoding in the page, are well."""
+    """At once, though the networks have not arrived; what begins later, and encoding in the page, are well."""
     gate = threading.Event()
     site.gates["/tiny/encoder.safetensors"] = (100, gate)
     page.goto(site.root)
@@ -263,7 +262,8 @@ def test_places_have_most_detail_and_lie_apart(site: Site, page: Any) -> None:
     found = page.evaluate(
         """async ([bytes, count]) => {
           const {places} = await import("./blind-worker.js");
-          return places({width: 1400, height: 800, data: Uint8Array.from(atob(bytes), c => c.charCodeAt())}, count);
+          const data = Uint8Array.from(atob(bytes), c => c.charCodeAt());
+          return places({width: 1400, height: 800, data}, count);
         }""",
         [base64.b64encode(values.tobytes()).decode(), 4],
     )
