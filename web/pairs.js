@@ -36,14 +36,14 @@ export async function pairsOf(picture, count, kind, { pool, signal, firsts, onSt
     const { pixels: given, whole, places, crops } = await worker.run({ file, count });
     const pixels = new ImageData(given.data, given.width, given.height);
     if (!whole) onNote(`only its middle is taken, ${pixels.width} x ${pixels.height} pixels`);
+    const made = [];
     for (const [k, bpp] of RATES.entries()) {
-      const at = (share) => (k + share) / RATES.length, options = { pool, signal, firsts, onStep, onFetch, at };
-      const files = await filesOf(pixels, bpp, kind, options);
-      if (files.why) {
-        onNote(`nothing at ${bpp} bpp: ${files.why}`);
-        continue;
-      }
-      onStep(`decoding at ${bpp} bpp`, at(0.95));
+      const files = await filesOf(pixels, bpp, kind, { signal, firsts, onStep, onFetch, at: (share) => (0.9 * (k + share)) / RATES.length });
+      if (files.why) onNote(`nothing at ${bpp} bpp: ${files.why}`);
+      else made.push([bpp, files]);
+    }
+    onStep("decoding", 0.9);
+    for (const [bpp, files] of made) {
       const mine = await cropsOf(new Uint8Array(await files.mine.arrayBuffer()), places, pool, signal);
       const { crops: theirs } = await worker.run({ file: files.theirs, places });
       const side = (codec, blob, src) => ({ codec, bytes: blob.size, bpp: (8 * blob.size) / (pixels.width * pixels.height), src });
@@ -76,19 +76,19 @@ async function filesOf(pixels, bpp, kind, { signal, firsts, onStep, onFetch, at 
   if (!mine || off(mine.blob, size)) return { why: "Calotype's files of it are not near that" };
   firsts.set(`Calotype ${bpp}`, mine.at);
   tries = 0;
-  const onTry = (quality) => onStep(`${kind} of the same size, trying quality ${quality}`, at(0.5 + 0.45 * share(0)), ++tries);
+  const onTry = (quality) => onStep(`${kind} of the same size, trying quality ${quality}`, at(0.5 + 0.5 * share(0)), ++tries);
   const theirs = await fitted(pixels, kind, mine.blob.size, { signal, onTry, first: firsts.get(`${kind} ${bpp}`) });
   if (!theirs || off(theirs.blob, mine.blob.size)) return { why: `no ${kind} is about as small` };
   firsts.set(`${kind} ${bpp}`, theirs.quality);
   return { mine: mine.blob, theirs: theirs.blob };
 }
 
-/** PNG files of places of a .calo file that was made here, so that nothing turns it. */
-function cropsOf(bytes, places, pool, signal) {
-  return Promise.all(
-    places.map(async ({ left, top, width, height }) => {
-      const { data } = await pool.run("rows", { bytes, options: { region: [left, top, left + width, top + height] } }, { signal });
-      return pool.run("png", { bands: [data], width, height, kind: "rgb" }, { signal, moved: [data.buffer] });
-    }),
-  );
+/** PNG files of places of a .calo file that was made here, so that nothing turns it; one after the other, so that one worker does. */
+async function cropsOf(bytes, places, pool, signal) {
+  const found = [];
+  for (const { left, top, width, height } of places) {
+    const options = { region: [left, top, left + width, top + height] }, { data } = await pool.run("rows", { bytes, options }, { signal });
+    found.push(await pool.run("png", { bands: [data], width, height, kind: "rgb" }, { signal, moved: [data.buffer] }));
+  }
+  return found;
 }

@@ -145,7 +145,7 @@ def test_back_stop_and_on_again(site: Site, page: Any) -> None:
 
 
 def test_giving_up_while_it_encodes(site: Site, page: Any) -> None:
-    """At once, though the networks have not arrived; what begins later, and encoding in the page, are well."""
+    """At once, though the networks have not arrived; what begins later and encoding in the page are well."""
     gate = threading.Event()
     site.gates["/tiny/encoder.safetensors"] = (100, gate)
     page.goto(site.root)
