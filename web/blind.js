@@ -85,10 +85,13 @@ export class Blind {
     return this.#candidates.slice(0, PICTURES);
   }
 
-  #turn(part, trouble = "") {
+  /** Shows one part, with what is wrong, or what is to be noted. */
+  #turn(part, { trouble = "", notes = "" } = {}) {
     for (const name of ["start", "busy", "ballot"]) this.#find(name).hidden = name !== part;
-    this.#find("trouble").textContent = trouble;
-    this.#find("trouble").hidden = trouble === "";
+    for (const [name, text] of Object.entries({ trouble, notes })) {
+      this.#find(name).textContent = text;
+      this.#find(name).hidden = text === "";
+    }
   }
 
   async #begin() {
@@ -109,13 +112,13 @@ export class Blind {
       }
     }
     if (pairs.length === 0) return this.#failed(notes);
-    this.#turn("ballot", notes.join("\n"));
+    this.#turn("ballot", { notes: notes.join("\n") });
     this.#ballot = new Ballot(this.#find("ballot"), { codecs: ["Calotype", kind], pairs: pairs.map((pair) => this.#addressed(pair)), id: "blind-" });
     this.#find("where").focus();
   }
 
   #failed(notes) {
-    this.#turn("start", notes.length > 1 ? `There is nothing to choose between. ${notes.join("\n")}` : notes[0]);
+    this.#turn("start", { trouble: `There is nothing to choose between. ${notes.join("\n")}` });
     this.#find("begin").focus();
   }
 
@@ -125,7 +128,7 @@ export class Blind {
     for (const [k, picture] of some.entries()) {
       const onStep = (doing, share) => this.#step(`${picture.name} (${k + 1} of ${some.length}): ${doing}`, (k + share) / some.length);
       const onNote = (note) => signal.aborted || notes.push(`${picture.name}: ${note}`);
-      const count = Math.ceil((PAIRS - pairs.length) / RATES.length / (some.length - k));
+      const count = Math.ceil(Math.floor((PAIRS - pairs.length) / RATES.length) / (some.length - k));
       const given = { pool: this.#pool, signal, firsts, onStep: (...step) => signal.aborted || onStep(...step), onNote, onFetch: this.#onFetch };
       const made = pairsOf(picture, count, kind, given).catch((error) => (signal.aborted ? [] : (onNote(error.message), [])));
       const next = await Promise.race([made, enough]);

@@ -196,7 +196,7 @@ def test_jpeg_where_there_is_neither_avif_nor_webp(site: Site, page: Any) -> Non
     assert page.locator("#blind-kind option").all_inner_texts() == ["JPEG"]
     begun(page)
     note = "small.png: nothing at 0.25 bpp: no JPEG is about as small"  # for its header
-    assert page.inner_text("#blind-trouble").splitlines()[0] == note
+    assert page.inner_text("#blind-notes").splitlines()[0] == note
     page.keyboard.press("Escape")
     assert page.locator("#blind-votes th").all_inner_texts() == ["rate", "Calotype", "JPEG", "no difference"]
 
@@ -240,7 +240,8 @@ def test_what_cannot_be_done_says_why(site: Site, page: Any, photo: bytes) -> No
     assert lines[1:] == ["broken.png: it is no picture that this browser can show"]
     site.things["/tiny/encoder.safetensors"] = encoder
     begun(page)
-    assert page.inner_text("#blind-trouble") == lines[1]
+    assert page.inner_text("#blind-notes") == lines[1]
+    assert page.locator("#blind-trouble").is_hidden()
     assert page.inner_text("#blind-where").startswith("Pair 1 of 2")
 
 
