@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from calotype.cli.options import parse, parser
+from calotype.page import home
 
 _EPILOG = """\
 examples:
@@ -107,17 +108,6 @@ def _avif(query: dict[str, str], rgba: bytes) -> bytes:
 
     width, height, quality = (int(query.get(name, "")) for name in ("width", "height", "quality"))
     return rivals.avif(rgba, width, height, quality)
-
-
-def home() -> Path:
-    """The folder of the page: in the package, or in the sources that it is run from. Raises PackError."""
-    from calotype.errors import PackError
-
-    here = Path(__file__).resolve()
-    for folder in (here.parents[1] / "web", here.parents[3] / "web"):
-        if (folder / "index.html").is_file():
-            return folder
-    raise PackError("the viewer's page is not in this installation; reinstall calotype, or use its sources")
 
 
 def files(page: Path) -> list[str]:
