@@ -29,8 +29,8 @@ class Networks:
 
 @dataclass(frozen=True, eq=False)
 class Latents:
-    """The integers of a tile (as float32) and, where it is known, the class of each r, whose table codes it, and
-    their code.
+    """The integers of a tile (as float32); where known, the class of each r, whose table codes it, and
+    their code as bytes.
     """
 
     z: Floats

@@ -211,7 +211,7 @@ def of_pack(tables: dict[str, np.ndarray]) -> LatentNetworks:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["photo-psnr", "photo-eyes"])
 def test_tables_of_the_packs_that_come_along(name: str) -> None:
-    """Torch and the native code, at every trained level and between, on a photograph, with 1 and 2 threads."""
+    """Torch and the native code, at all trained levels and between, on a photograph, with 1 and 2 threads."""
     pack = library.load(name)
     tables = tensors.load(pack.file("tables.safetensors"))
     latents, coder = of_pack(tables), pack.coder
