@@ -52,11 +52,12 @@ private:
         std::vector<std::size_t> row_of_keep(n);
         std::vector<float> keep(n), v(n);
         std::vector<std::int32_t> chosen(Means::together * n);
-        for (std::size_t i = 0; i < s.rows; ++i) {
-            const std::size_t row = (s.top + i * s.step) * w_ + s.left;
-            for (std::size_t j = 0; j < n; ++j) row_of_keep[j] = wish_.zone[row + j * s.step] * latents::classes;
-            for (std::size_t from = 0; from < channels; from += Means::together) {
-                const std::size_t end = std::min(from + Means::together, channels);
+        // Latents lie channel by channel, means site by site: some channels at a time stay in the cache.
+        for (std::size_t from = 0; from < channels; from += Means::together) {
+            const std::size_t end = std::min(from + Means::together, channels);
+            for (std::size_t i = 0; i < s.rows; ++i) {
+                const std::size_t row = (s.top + i * s.step) * w_ + s.left;
+                for (std::size_t j = 0; j < n; ++j) row_of_keep[j] = wish_.zone[row + j * s.step] * latents::classes;
                 for (std::size_t c = from; c < end; ++c) {
                     const std::size_t plane = (first + c) * h_ * w_ + row;
                     const std::uint8_t* const cls = index + (c * s.rows + i) * n;
