@@ -131,7 +131,8 @@ def _decode(job: Job, given: argparse.Namespace, suffix: str, threads: int) -> t
     named = job.target != STANDARD and Path(job.target).suffix and not given.format
     form = _format_of(job.target if named else suffix)
     data = read_bytes(job.source)
-    preview = given.preview or (given.size is not None and given.region is None and _fills(data, given.size))
+    fits = given.size is not None and given.region is None
+    preview = given.preview or (fits and _fills(data, given.size, given.keep_damaged))
     if not preview and _is_lab(data):
         return _decode_lab(data, given, form)
     options: dict[str, Any] = {
@@ -242,13 +243,16 @@ def _is_lab(data: bytes) -> bool:
         return False
 
 
-def _fills(data: bytes, size: int) -> bool:
-    """Whether the preview in a file is at least as large as a square of so many pixels, one way."""
+def _fills(data: bytes, size: int, keep: bool) -> bool:
+    """Whether the preview in a file is at least as large as a square of so many pixels, one way.
+
+    keep: also of a damaged file, or one that is cut off
+    """
     from calotype import bitstream
     from calotype.codec.decoder import EIGHTH
 
     with contextlib.suppress(CalotypeError):  # decoding says what is wrong
-        header = bitstream.parse(data).header
+        header = bitstream.parse(data, damaged="prefix" if keep else "error").header
         return not header.lab and max(header.width, header.height) >= EIGHTH * size
     return False
 
