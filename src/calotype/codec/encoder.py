@@ -13,7 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from calotype.bitstream import Header, Limits, tile_count
-from calotype.codec import aim, library, mixed, tiles
+from calotype.codec import aim, library, mixed, strokes, tiles
 from calotype.codec.analysis import Analysis
 from calotype.codec.approach import FROM, Approach
 from calotype.codec.beyond import Beyond
@@ -102,7 +102,10 @@ def encode(
         share = tiles.share(threads, tile_count(header)) if effort else (workers, 1)
         analysis = Analysis(picture.pixels, header, loaded, share, pool, margin)
         choice = Choice(analysis, effort)
-        mixture = Approach(analysis, choice, traits, near) if near else Mixture(analysis, choice, traits)
+        text = None if near else strokes.find(picture.pixels)
+        mixture = Mixture(analysis, choice, traits, text)
+        if near:
+            mixture = Approach(analysis, choice, traits, near)
         ladder = aim.ladder(analysis)
         if level is None:
             level = ladder.level_of(DEFAULT_QUALITY if quality is None else quality)
@@ -110,7 +113,7 @@ def encode(
 
             def finer() -> Mixture:
                 other = analysis.tiled(mixed.SIDE)
-                return Mixture(other, Choice(other, effort), traits)
+                return Mixture(other, Choice(other, effort), traits, text)
 
             mixture = mixed.suited(mixture, level, finer)
         exposure = Exposure(picture, mixture, limits)
