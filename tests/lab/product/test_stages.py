@@ -17,7 +17,15 @@ from calotype.lab.models.calotype_start import start
 from calotype.lab.train.command import main
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
-from calotype.lab.train.latents import LatentMaps, LatentsAlone, analyse, compute, shapes, visible_error
+from calotype.lab.train.latents import (
+    LatentMaps,
+    LatentsAlone,
+    analyse,
+    check,
+    compute,
+    shapes,
+    visible_error,
+)
 from calotype.lab.train.loop import Trainer
 from calotype.lab.train.state import NAME, State
 from calotype.lab.train.subject import Subject
@@ -120,6 +128,15 @@ def test_the_objective_is_that_of_whole_pictures(begun: Calotype, photos: Photos
     assert (a["mse"] / mse).log().abs().max() < 0.2
     assert float(mse[0] / mse[-1]) > 10
     torch.testing.assert_close(a["loss"], (a["bpp"] + begun.lam(level) * a["mse"]) / begun.lam(level).sqrt())
+
+
+def test_an_error_in_latents_that_says_nothing_of_pixels_is_refused(begun: Calotype, photos: Photos) -> None:
+    x = photos.crops([0, 2, 4, 5], (3,), 4, 112)
+    with torch.no_grad():
+        weights = visible_error(begun, begun.analysis(AllQualities.given(x))[:, :, 1:6, 1:6])
+    check(LatentsAlone(begun, weights), x)
+    with pytest.raises(ValueError, match=r"\d times that in pixels.*freeze=levels"):
+        check(LatentsAlone(begun, 30 * weights), x)
 
 
 def test_maps_hold_what_the_analysis_gives(begun: Calotype, photos: Photos, maps: LatentMaps) -> None:

@@ -40,6 +40,8 @@ SAMPLES, AROUND, CHUNK = 6, 2, 64
 """Of `visible_error`: places, latents around each, channels at a time."""
 OFTEN = 20.0
 """Seconds between lines while latents are computed."""
+CHECKED, AGREED = (8, 208), 1.5
+"""Crops that the two errors are compared on, and their size; how far apart they may be."""
 Say = Callable[[str], None]
 
 
@@ -47,7 +49,8 @@ def alone(trainer: Trainer, cache: Path | None = None) -> None:
     """Let a trainer, whose weights are there, train the latent networks alone.
 
     Raises:
-        ValueError: for another model or distortion, or where no photograph is as large as a tile.
+        ValueError: for another model or distortion, where no photograph is as large as a tile, or if the
+            error in latents says nothing of that in pixels.
     """
     model, say = trainer.model, trainer.reporter.say
     if not isinstance(model, Calotype) or trainer.subject.distortion != "mse" or trainer.subject.correlation:
@@ -61,7 +64,10 @@ def alone(trainer: Trainer, cache: Path | None = None) -> None:
         dist.barrier()
     maps.check(trainer.train_set, trainer.config.crop)
     patches = maps.squares(trainer.train_set, SAMPLES, 2 * AROUND + 1)
-    trainer.turn_to(maps, LatentsAlone(model, visible_error(model, patches.to(trainer.device))))
+    objective = LatentsAlone(model, visible_error(model, patches.to(trainer.device)))
+    if any(p.requires_grad for part in (model.latents.mean, model.latents.hyper) for p in part.parameters()):
+        check(objective, trainer.photos.crops(trainer.train_set, (2,), *CHECKED).to(trainer.device))
+    trainer.turn_to(maps, objective)
 
 
 class LatentsAlone(AllQualities):
@@ -89,6 +95,31 @@ class LatentsAlone(AllQualities):
         mse = (error * self.weights).sum(1) * (255**2 / (3 * pixels))
         lam, bpp = self.model.lam(level), r_bpp + z_bpp
         return {"loss": (bpp + lam * mse) / lam.sqrt(), "bpp": bpp, "z_bpp": z_bpp, "mse": mse}
+
+
+@torch.no_grad()
+def check(objective: LatentsAlone, x: Tensor) -> None:
+    """Whether what the latent networks make of y may be judged by y: that holds of transforms that are nearly
+    linear. Those that were trained together with the latent networks have agreed on something else.
+
+    x: crops ``[B, 3, h, w]``, 0 to 255.
+
+    Raises:
+        ValueError: if not.
+    """
+    model = objective.model
+    whole = AllQualities(model)
+    pixels = whole.given(x)
+    level = torch.full((len(x),), (len(model.config.lambdas) - 1) / 2, device=x.device)
+    model.eval()
+    mse = whole.rate_distortion(pixels, level, hard=True)["mse"].sum()
+    ratio = float(objective.rate_distortion(model.analysis(pixels), level, hard=True)["mse"].sum() / mse)
+    model.train()
+    if ratio > AGREED:
+        raise ValueError(
+            f"with these weights the error counted in latents is {ratio:.1f} times that in pixels, so means "
+            "trained for it would be worse; add --set 'freeze=levels.*,latents.mean.*,latents.hyper.*'"
+        )
 
 
 @torch.no_grad()
