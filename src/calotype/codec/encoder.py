@@ -97,8 +97,9 @@ def encode(
         traits = Traits.of(picture.pixels, min(tile or mixed.SIDE, mixed.SIDE))
         near = quality if quality is not None and quality > FROM else None
         side = tile or loaded.manifest.tile
-        side_near = side if tile or traits.suspicious().all() else of_several(min(side, mixed.SIDE), *size)
-        header = Header(*size, level or 0, loaded.key, side_near if near else side, picture.grey)
+        side_near = side if tile or traits.suspicious().all() else min(side, mixed.SIDE)
+        side_even = side_near if side_near == side else of_several(side_near, *size)  # for even steps
+        header = Header(*size, level or 0, loaded.key, side_even if near else side, picture.grey)
         share = tiles.share(threads, tile_count(header)) if effort else (workers, 1)
         analysis = Analysis(picture.pixels, header, loaded, share, pool, margin)
         choice = Choice(analysis, effort)
