@@ -43,7 +43,7 @@ const markup = (id) => `
       <button type="button" id="${id}done" hidden>back to the result${key("Esc")}</button>
     </div>
   </div>
-  <div id="${id}result" hidden>
+  <div id="${id}result" class="result" hidden>
     <table id="${id}votes" class="told" aria-label="How often each was chosen"></table>
     <p id="${id}chance"></p>
     <p class="choose">
