@@ -32,8 +32,9 @@ inline std::uint32_t crc32(const std::uint8_t* data, std::size_t size, std::uint
     return ~crc;
 }
 
-inline std::uint32_t adler32(const std::uint8_t* data, std::size_t size) {
-    std::uint32_t a = 1, b = 0;
+// The same.
+inline std::uint32_t adler32(const std::uint8_t* data, std::size_t size, std::uint32_t sum = 1) {
+    std::uint32_t a = sum & 65535, b = sum >> 16;
     while (size > 0) {
         std::size_t n = size < 5552 ? size : 5552;  // the most that fit in 32 bits
         for (size -= n; n > 0; --n) b += a += *data++;

@@ -18,7 +18,7 @@ struct Wish {
     const std::uint8_t* zone;  // [h][w] which row of `keep` holds at a place
 };
 
-// A coder of the walk that sets r, [M][h][w], instead of coding it.
+// A coder of the walk that sets r, [M][h][w], before it codes it.
 class Choose {
 public:
     static constexpr bool known = true, settles = true;
@@ -27,7 +27,11 @@ public:
            const std::int32_t* z, const std::int32_t* z_mul, std::int32_t* r)
         : means_(means), wish_(wish), net_(net), h_(h), w_(w), z_(z), z_mul_(z_mul), r_(r) {}
 
-    void code(const std::uint8_t*, std::size_t, const rans::Tables&, std::int32_t*) {}
+    void code(const std::uint8_t* index, std::size_t n, const rans::Tables& t, std::int32_t* values) {
+        coder_.put(values, index, n, t, rans::no_skip);
+    }
+    // What `Encode` would make of the same integers.
+    std::vector<std::uint8_t> finish() { return coder_.finish(); }
 
     void low(const latents::Stage& s, const latents::Sites& sites, const std::uint8_t* index) {
         const std::size_t set = s.phase == 0 ? 0 : 3 - s.octave;
@@ -44,22 +48,36 @@ public:
 private:
     void stage(std::size_t first, std::size_t channels, const latents::Sites& s, const std::uint8_t* index,
                const std::int16_t* mean, const float* gain) {
-        const std::size_t across = up(w_, tile_multiple) / s.step;
-        for (std::size_t c = 0; c < channels; ++c) {
-            const std::size_t channel = first + c, plane = channel * h_ * w_;
-            const float unit = wish_.unit[channel];
-            for (std::size_t i = 0; i < s.rows; ++i)
-                for (std::size_t j = 0; j < s.columns; ++j) {
-                    const std::size_t at = plane + (s.top + i * s.step) * w_ + s.left + j * s.step;
-                    const std::size_t cls = index[(c * s.rows + i) * s.columns + j] % latents::classes;
-                    const float keep = wish_.keep[wish_.zone[at - plane] * latents::classes + cls];
-                    const float v = (wish_.y[at] - unit * mean[(i * across + j) * channels + c]) * gain[c];
-                    const float rounded = std::floor(std::abs(v) * keep + 0.5F);
-                    const float size = rounded < 32767.0F ? rounded : 32767.0F;
-                    r_[at] = static_cast<std::int32_t>(v < 0 ? -size : size);
+        const std::size_t across = up(w_, tile_multiple) / s.step, n = s.columns;
+        std::vector<std::size_t> row_of_keep(n);
+        std::vector<float> keep(n), v(n);
+        std::vector<std::int32_t> chosen(Means::together * n);
+        // Latents lie channel by channel, means site by site: some channels at a time stay in the cache.
+        for (std::size_t from = 0; from < channels; from += Means::together) {
+            const std::size_t end = std::min(from + Means::together, channels);
+            for (std::size_t i = 0; i < s.rows; ++i) {
+                const std::size_t row = (s.top + i * s.step) * w_ + s.left;
+                for (std::size_t j = 0; j < n; ++j) row_of_keep[j] = wish_.zone[row + j * s.step] * latents::classes;
+                for (std::size_t c = from; c < end; ++c) {
+                    const std::size_t plane = (first + c) * h_ * w_ + row;
+                    const std::uint8_t* const cls = index + (c * s.rows + i) * n;
+                    const std::int16_t* const of = mean + i * across * channels + c;
+                    const float unit = wish_.unit[first + c];
+                    for (std::size_t j = 0; j < n; ++j) {
+                        keep[j] = wish_.keep[row_of_keep[j] + cls[j] % latents::classes];
+                        v[j] = (wish_.y[plane + j * s.step] - unit * of[j * channels]) * gain[c];
+                    }
+                    std::int32_t* const r = &chosen[(c - from) * n];
+                    for (std::size_t j = 0; j < n; ++j) {
+                        const float wanted = std::abs(v[j]) * keep[j] + 0.5F;
+                        const auto size = static_cast<std::int32_t>(wanted < 32767.0F ? wanted : 32767.0F);
+                        r[j] = v[j] < 0 ? -size : size;
+                    }
+                    for (std::size_t j = 0; j < n; ++j) r_[plane + j * s.step] = r[j];
                 }
+                means_.settle(i, from, end, [&](std::size_t c, std::size_t j) { return chosen[(c - from) * n + j]; });
+            }
         }
-        means_.settle([&](std::size_t c, std::size_t y, std::size_t x) { return r_[(c * h_ + y) * w_ + x]; });
     }
 
     Means& means_;
@@ -68,6 +86,7 @@ private:
     std::size_t h_, w_;
     const std::int32_t *z_, *z_mul_;
     std::int32_t* r_;
+    rans::Encoder coder_;
 };
 
 }  // namespace calotype::fixed

@@ -191,7 +191,7 @@ private:
         return found;
     }
 
-    // The payload of a tile of latents: the choice of its integers, then their code.
+    // The payload of a tile of latents: the choice of its integers, and their code.
     Data latents_of(std::size_t tile) const {
         const Pack& pack = pack_.pack();
         const Box box = latents(tile);
@@ -209,9 +209,7 @@ private:
         fixed::Choose choose(means, {y, pack_.unit().data(), low_gain_.data(), high_gain_.data(), pack_.keeps().data(), zone.data()},
                              mean, h, w, z.data(), level_->z_mul.data(), r.data());
         pack.walk(*level_, choose, h, w, z.data(), r.data());
-        latents::Encode coder;
-        pack.walk(*level_, coder, h, w, z.data(), r.data());
-        return coder.coder.finish();
+        return choose.finish();
     }
 
     const EncoderPack& pack_;

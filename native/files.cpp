@@ -8,6 +8,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "picture.hpp"
+#include "png.hpp"
 
 namespace nb = nanobind;
 using namespace calotype;
@@ -63,4 +64,15 @@ void bind_files(nb::module_& m) {
         "manifest"_a, "tables"_a, "networks"_a, "installed"_a);
     m.def("decode", &decode, "data"_a.noconvert(), "pack"_a.none(), "box"_a, "preview"_a, "threads"_a, "keep"_a,
           "out"_a.noconvert());
+    m.def(
+        "png",
+        [](const nb::ndarray<const std::uint8_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>& pixels) {
+            std::vector<std::uint8_t> found;
+            {
+                nb::gil_scoped_release release;
+                found = png::write(pixels.data(), pixels.shape(0), pixels.shape(1), pixels.shape(2));
+            }
+            return nb::bytes(found.data(), found.size());
+        },
+        "pixels"_a.noconvert());
 }

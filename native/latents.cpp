@@ -108,8 +108,8 @@ public:
         walk.high();
     }
 
-    // Sets r to an encoder's choice for latents y, given z.
-    void choose(const LevelArrays& level, const calotype::fixed::Networks& networks,
+    // Sets r to an encoder's choice for latents y, given z; returns the bytes that `write` makes of both.
+    nb::bytes choose(const LevelArrays& level, const calotype::fixed::Networks& networks,
                 const std::tuple<Ints<2>, Ints<2>>& steps,
                 const std::tuple<Floats<1>, Floats<2>, Floats<2>, Floats<2>>& wish,
                 const Array<const std::uint8_t, 2>& zone, const Floats<3>& y, const Z& z, const R& r) const {
@@ -127,16 +127,21 @@ public:
         if (networks.mean.low_channels != net_.low_channels || networks.mean.high != net_.high ||
             networks.mean.hyper != net_.k)
             throw std::invalid_argument("the networks are of other sizes than the parser");
-        nb::gil_scoped_release release;
-        calotype::fixed::Means means(networks.mean, s, t.h, t.w);
-        calotype::fixed::Choose coder(
-            means, {y.data(), unit.data(), low_gain.data(), high_gain.data(), keep.data(), zone.data()},
-            networks.mean, t.h, t.w, z.data(), t.level.z_mul, r.data());
-        Walk<calotype::fixed::Choose> walk(net_, kernels_, t.level, z_laws_, r_laws_, t.h, t.w, coder, z.data(),
-                                           r.data());
-        walk.hyper();
-        walk.low();
-        walk.high();
+        std::vector<std::uint8_t> bytes;
+        {
+            nb::gil_scoped_release release;
+            calotype::fixed::Means means(networks.mean, s, t.h, t.w);
+            calotype::fixed::Choose coder(
+                means, {y.data(), unit.data(), low_gain.data(), high_gain.data(), keep.data(), zone.data()},
+                networks.mean, t.h, t.w, z.data(), t.level.z_mul, r.data());
+            Walk<calotype::fixed::Choose> walk(net_, kernels_, t.level, z_laws_, r_laws_, t.h, t.w, coder, z.data(),
+                                               r.data());
+            walk.hyper();
+            walk.low();
+            walk.high();
+            bytes = coder.finish();
+        }
+        return nb::bytes(bytes.data(), bytes.size());
     }
 
 private:

@@ -210,17 +210,21 @@ private:
             l.mul[o] = static_cast<const std::int32_t*>(m.data)[part * out + o];
             if (l.mul[o] < 1) fail(name + ".mul", "must be above 0");
             std::int64_t sum = std::abs(std::int64_t{l.bias[o]});
-            std::size_t i = 0;
-            for (const Span& span : peaks)
-                for (const std::size_t end = i + span.count; i < end; ++i)
-                    for (std::size_t t = 0; t < l.taps; ++t) {
-                        const Weight x = *source++;
-                        if constexpr (sizeof(Weight) == 1)
-                            if (x > latents::byte_weight_peak || x < -latents::byte_weight_peak)
-                                fail(name, "weights are within +-64, not " + std::to_string(x));
-                        packed[(o * l.taps + t) * l.padded + i] = x;
-                        sum += std::abs(std::int64_t{x}) * span.peak;
-                    }
+            const Weight* of = source;
+            for (const Span& span : peaks) {
+                std::int64_t magnitudes = 0;
+                for (const Weight* const end = of + span.count * l.taps; of < end; ++of)
+                    magnitudes += std::abs(int{*of});
+                sum += magnitudes * span.peak;
+            }
+            for (std::size_t i = 0; i < l.in; ++i)
+                for (std::size_t t = 0; t < l.taps; ++t) {
+                    const Weight x = *source++;
+                    if constexpr (sizeof(Weight) == 1)
+                        if (x > latents::byte_weight_peak || x < -latents::byte_weight_peak)
+                            fail(name, "weights are within +-64, not " + std::to_string(x));
+                    packed[(o * l.taps + t) * l.padded + i] = x;
+                }
             if (sum >= std::int64_t{1} << 31)
                 fail(name, "output " + std::to_string(o) + " could reach " + std::to_string(sum) + ", beyond 2^31");
         }

@@ -1,5 +1,6 @@
-// Python binding of what an encoder sees in a picture: zones of masking, the forecast of its look, traits of drawings, layers.
-// The Python faces with the full documentation are calotype/codec/masking.py, visual.py, traits.py and layer.py.
+// Python binding of what an encoder sees in a picture: zones of masking, the forecast of its look, traits of drawings, layers,
+// strokes of text.
+// The Python faces with the full documentation are calotype/codec/masking.py, visual.py, traits.py, layer.py and strokes.py.
 #include <algorithm>
 #include <optional>
 #include <vector>
@@ -7,6 +8,7 @@
 #include "binding.hpp"
 #include "inks.hpp"
 #include "masking.hpp"
+#include "strokes.hpp"
 #include "traits.hpp"
 
 using namespace calotype;
@@ -101,6 +103,14 @@ void suspicious(const Array<const std::int64_t, 2>& counts, const Array<bool, 1>
 
 bool is_page(const Array<const std::int64_t, 2>& counts) { return traits::Picture::is_page(counts_of(counts)); }
 
+std::size_t find_strokes(const Array<const std::uint8_t, 3>& pixels, const Array<bool, 2>& out) {
+    const std::size_t h = pixels.shape(0), w = pixels.shape(1);
+    check_shape("pixels", pixels, {h, w, 3});
+    check_shape("out", out, {h, w});
+    nb::gil_scoped_release release;
+    return strokes::Finder(pixels.data(), h, w).find(reinterpret_cast<std::uint8_t*>(out.data()));
+}
+
 // The part of a tile's layer; `below` becomes the tile without it. Empty where nothing is worth it.
 nb::bytes find_layer(const Array<const std::uint8_t, 3>& pixels, bool grey, double worth, const Array<std::uint8_t, 3>& below) {
     check_shape("pixels", pixels, {pixels.shape(0), pixels.shape(1), 3});
@@ -136,6 +146,7 @@ void bind_looks(nb::module_& m) {
     m.def("masking_zones", &zones, "y"_a, "step"_a, "out"_a.noconvert());
     m.def("layer_find", &find_layer, "pixels"_a, "grey"_a, "worth"_a, "below"_a.noconvert());
     m.def("layer_over", &lay_over, "part"_a, "below"_a, "out"_a.noconvert());
+    m.def("strokes_find", &find_strokes, "pixels"_a, "out"_a.noconvert());
     m.def("traits_counts", &count_traits, "pixels"_a, "side"_a, "out"_a.noconvert());
     m.def("traits_suspicious", &suspicious, "counts"_a, "out"_a.noconvert());
     m.def("traits_is_page", &is_page, "counts"_a);

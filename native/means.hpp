@@ -196,27 +196,33 @@ public:
     // the residual of channel c of all at a latent of the tile, an integer or a float; nothing is asked of the padding.
     template <class Value>
     void settle(Value&& value) {
-        for (std::size_t i = 0; i < grid_rows_; ++i) {
-            const std::size_t y = top_ + i * step_sites_;
-            if (y >= h_) break;  // latents stay 0 in the padding
+        for (std::size_t i = 0; i < grid_rows_; ++i)
             // Residuals lie channel by channel, latents site by site: some channels at a time stay in the cache.
-            for (std::size_t first = 0; first < channels_; first += together) {
-                const std::size_t end = std::min(first + together, channels_);
-                for (std::size_t j = 0, x = left_; x < w_; ++j, x += step_sites_) {
-                    Word* const to = at(y, x) + channel_;
-                    const Word* const mean = &mean_[(i * grid_columns_ + j) * channels_];
-                    for (std::size_t c = first; c < end; ++c) {
-                        const std::int64_t sum = mean[c] + stepped(value(channel_ + c, y, x), step_[c]);
-                        constexpr std::int64_t far = 2 * word_peak;
-                        to[c] = word(static_cast<std::int32_t>(sum < -far ? -far : sum > far ? far : sum));
-                    }
-                }
+            for (std::size_t first = 0; first < channels_; first += together)
+                settle(i, first, std::min(first + together, channels_), [&](std::size_t c, std::size_t j) {
+                    return value(channel_ + c, top_ + i * step_sites_, left_ + j * step_sites_);
+                });
+    }
+
+    // The same of row i of its sites alone, and of channels `first` up to `end` of its own: `value(c, j)` is the
+    // residual of channel c of these at site j.
+    static constexpr std::size_t together = 16;
+    template <class Value>
+    void settle(std::size_t i, std::size_t first, std::size_t end, Value&& value) {
+        const std::size_t y = top_ + i * step_sites_;
+        if (y >= h_) return;  // latents stay 0 in the padding
+        for (std::size_t j = 0, x = left_; x < w_; ++j, x += step_sites_) {
+            Word* const to = at(y, x) + channel_;
+            const Word* const mean = &mean_[(i * grid_columns_ + j) * channels_];
+            for (std::size_t c = first; c < end; ++c) {
+                const std::int64_t sum = mean[c] + stepped(value(c, j), step_[c]);
+                constexpr std::int64_t far = 2 * word_peak;
+                to[c] = word(static_cast<std::int32_t>(sum < -far ? -far : sum > far ? far : sum));
             }
         }
     }
 
 private:
-    static constexpr std::size_t together = 16;
     static constexpr std::int64_t half = std::int64_t{1} << (step_shift - 1);
 
     static std::int64_t stepped(std::int32_t r, std::int32_t step) {

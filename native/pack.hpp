@@ -30,7 +30,7 @@ public:
     // How much is believed. Whatever it is, sizes and sums are checked: no pack makes an error other than Error.
     enum class Trust {
         none,     // hashes, and that it gives the pixels here that it gave its maker
-        install,  // it was installed with this code: of the tests the first, of the hashes none (gzip has a checksum)
+        install,  // it was installed with this code: of the tests the first, of the hashes none
         maker,    // hashes, and no test: whoever makes a pack can make them fit
         part,     // as none, but the networks are preview.safetensors, which has what previews need: no more is to be decoded
     };

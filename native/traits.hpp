@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
+#include <utility>
 #include <vector>
 
 namespace calotype::traits {
@@ -29,37 +31,24 @@ public:
     std::vector<Counts> counts(std::size_t side) const {
         const std::size_t columns = (w_ + side - 1) / side;
         std::vector<Counts> found((h_ + side - 1) / side * columns);
-#if !defined(CALOTYPE_KERNELS_APART)
         Lines lines(6 * (w_ + 4), nobody);
         std::vector<std::uint8_t> runs(w_);
         std::size_t read = 0;
-#endif
         for (std::size_t top = 0; top < h_; top += side) {
             Counts* const row = &found[top / side * columns];
             const std::size_t bottom = std::min(top + side, h_);
-#if defined(CALOTYPE_KERNELS_APART)  // the build for the web: for size, and nobody there asks for inks
-            for (std::size_t y = top; y < bottom; ++y)
-                for (std::size_t x = 0; x < w_; ++x) {
-                    row[x / side][0] += 1;
-                    row[x / side][1] += drawn(y, x);
-                }
-#else
             for (std::size_t y = top; y < bottom; ++y) {
-                while (read < std::min(y + 3, h_)) pack(read++, lines);
+                for (; read < std::min(y + 3, h_); ++read) pack(read, &lines[read % 5 * (w_ + 4) + 2]);
                 for (std::size_t x = 0; x < w_; x += side) {
                     const std::size_t n = std::min(side, w_ - x);
                     row[x / side][0] += static_cast<std::int64_t>(n);
                     row[x / side][1] += drawn(lines, y, x, n);
+#if !defined(CALOTYPE_KERNELS_APART)  // nobody asks for inks in the web
                     row[x / side][4] += inked(lines, y, x, n, runs);
+#endif
                 }
             }
-#endif
-            if (std::none_of(row, row + columns, is_drawn)) continue;
-            for (std::size_t y = top; y < bottom; ++y)
-                for (std::size_t x = 0; x < w_; ++x) {
-                    row[x / side][2] += edge(y, h_, y, x, w_) || edge(x, w_, y, x, 1);
-                    row[x / side][3] += filled(y, x);
-                }
+            if (std::any_of(row, row + columns, is_drawn)) look(top, bottom, side, row);
         }
         return found;
     }
@@ -99,25 +88,12 @@ private:
         return false;
     }
 
-#if defined(CALOTYPE_KERNELS_APART)
-    // The same as a pixel beside it or, in patterns, the next but one.
-    bool drawn(std::size_t y, std::size_t x) const {
-        const std::size_t i = y * w_ + x;
-        for (std::size_t n = 1; n <= 2; ++n)
-            if ((x >= n && same(i, i - n)) || (x + n < w_ && same(i, i + n)) || (y >= n && same(i, i - n * w_)) ||
-                (y + n < h_ && same(i, i + n * w_)))
-                return true;
-        return false;
-    }
-#endif
-
     // Rows y - 2 to y + 2 as numbers, one for each pixel, row y in place y % 5; two of nobody's on either side of each, and
     // a sixth row of them for rows beyond the picture.
     using Lines = std::vector<std::uint32_t>;
     static constexpr std::uint32_t nobody = 0xffffffff;
 
-    void pack(std::size_t y, Lines& lines) const {
-        std::uint32_t* const out = &lines[y % 5 * (w_ + 4) + 2];
+    void pack(std::size_t y, std::uint32_t* out) const {
         for (std::size_t x = 0; x < w_; ++x) {
             const std::uint8_t* const p = at(y * w_ + x);
             out[x] = p[0] | p[1] << 8 | std::uint32_t{p[2]} << 16;
@@ -156,18 +132,67 @@ private:
         return found;
     }
 
+    // Whether pixels are the same as those beside them, or far from them: 1 or 0.
+    struct Beside {
+        explicit Beside(std::size_t n) : same(n), far(n), apart(4 * n) {}
+
+        void compare(const std::uint32_t* a, const std::uint32_t* b, std::size_t n, std::size_t at = 0) {
+            const auto *const p = reinterpret_cast<const std::uint8_t*>(a), *const q = reinterpret_cast<const std::uint8_t*>(b);
+            std::uint8_t *const d = apart.data(), *const f = &far[at], *const s = &same[at];
+            for (std::size_t i = 0; i < 4 * n; ++i) {
+                const std::uint8_t high = std::max(p[i], q[i]), low = std::min(p[i], q[i]);
+                d[i] = static_cast<std::uint8_t>(high - low) >= jump;
+            }
+            for (std::size_t i = 0; i < n; ++i) {
+                std::uint32_t any;
+                std::memcpy(&any, d + 4 * i, 4);
+                f[i] = any != 0;
+            }
+            for (std::size_t i = 0; i < n; ++i) s[i] = a[i] == b[i];
+        }
+        void clear() {
+            std::fill(same.begin(), same.end(), 0);
+            std::fill(far.begin(), far.end(), 0);
+        }
+
+        std::vector<std::uint8_t> same, far, apart;
+    };
+
     // Where a colour ends at once: an equal pixel on one side and one far off on the other; and lines of one pixel.
-    // place, size: along the way; step: between neighbours on it
-    bool edge(std::size_t place, std::size_t size, std::size_t y, std::size_t x, std::size_t step) const {
-        if (place < 1 || place + 1 >= size) return false;
-        const std::size_t i = y * w_ + x, before = i - step, after = i + step;
-        return (same(before, i) && far(i, after)) || (far(before, i) && (same(i, after) || same(before, after)));
+    // before, after: places of the pixel beside those on its sides; across: whether these are the same
+    static std::uint8_t edge(const Beside& of, std::size_t before, const Beside& to, std::size_t after, bool across) {
+        return (of.same[before] & to.far[after]) | (of.far[before] & (to.same[after] | across));
     }
 
-    // The same as the pixel on the left, that above and that between.
-    bool filled(std::size_t y, std::size_t x) const {
-        const std::size_t i = y * w_ + x;
-        return y > 0 && x > 0 && same(i, i - 1) && same(i, i - w_) && same(i, i - w_ - 1);
+    // Counts pixels at crisp edges, and those that are the same as the ones on the left, above and between, from row
+    // `top` up to row `bottom`.
+    void look(std::size_t top, std::size_t bottom, std::size_t side, Counts* tiles) const {
+        Lines lines(4 * (w_ + 2), nobody);
+        const auto line = [&](std::size_t y) { return &lines[(y < h_ ? y % 3 : 3) * (w_ + 2) + 1]; };  // -1: beyond, too
+        Beside up(w_), down(w_), row(w_ + 1);  // `row` at x: the pixels x - 1 and x
+        if (top > 0) pack(top - 1, line(top - 1));
+        pack(top, line(top));
+        if (top > 0) up.compare(line(top - 1), line(top), w_);
+        for (std::size_t y = top; y < bottom; ++y) {
+            const std::uint32_t *const above = line(y - 1), *const p = line(y), *const below = line(y + 1);
+            if (y + 1 < h_) {
+                pack(y + 1, line(y + 1));
+                down.compare(p, below, w_);
+            } else {
+                down.clear();
+            }
+            row.compare(p, p + 1, w_ - 1, 1);
+            for (std::size_t x = 0; x < w_; x += side) {
+                std::uint32_t crisp = 0, solid = 0;
+                for (std::size_t i = x; i < std::min(x + side, w_); ++i) {
+                    crisp += edge(row, i, row, i + 1, p[i - 1] == p[i + 1]) | edge(up, i, down, i, above[i] == below[i]);
+                    solid += row.same[i] & up.same[i] & (above[i - 1] == p[i]);
+                }
+                tiles[x / side][2] += crisp;
+                tiles[x / side][3] += solid;
+            }
+            std::swap(up, down);
+        }
     }
 
     const std::uint8_t* pixels_;

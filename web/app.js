@@ -1,10 +1,11 @@
 // The viewer's page: what its buttons, keys and dropped files do. Pictures are in picture.js, the screen in stage.js.
 
 import { Pool } from "./decoder/pool.js";
-import { checkSize } from "./decoder/encode.js";
+import { checkSize, forget } from "./decoder/encode.js";
+import { Blind } from "./blind.js";
 import { describe } from "./facts.js";
 import { Making } from "./making.js";
-import { Picture, bytesText } from "./picture.js";
+import { Picture, bytesText, fetchText } from "./picture.js";
 import { avif, rival } from "./rival.js";
 import { Stage, alike } from "./stage.js";
 
@@ -15,6 +16,7 @@ const stage = new Stage($("view"), $("slider"), () => ($("zoom").textContent = p
 const pictures = [];
 const bar = { quality: $("quality"), chosen: $("chosen"), made: $("made"), note: $("hint"), told: $("told"), exact: $("noloss"), lost: $("lost"), save: $("savecalo") };
 const making = new Making(bar, pool, changed, fetched);
+const blind = new Blind($("blind"), pictures, pool, fetched, () => making.picture?.state === "encoding" || forget());
 let left = null, right = null;
 
 const percent = (scale) => (scale >= 0.1 ? `${Math.round(100 * scale)} %` : `${(100 * scale).toFixed(1)} %`);
@@ -138,16 +140,12 @@ function changed(picture) {
 let fetching = null; // how much of a pack is there, while one is fetched
 
 function fetched(now) {
+  blind.fetching(now);
   if (now.over && !fetching) return;
   fetching = now.over ? null : now;
   if (left) update();
 }
 pool.onFetch = fetched;
-
-function fetchText({ done, total }) {
-  const known = total > 0 ? `, ${(done / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB` : "";
-  return `fetching the networks${known}`;
-}
 
 function update() {
   const both = [left, right].filter(Boolean), well = both.filter((p) => p.state !== "failed");
@@ -169,6 +167,8 @@ function update() {
   $("encode").title = why || "Make a .calo file of the picture (e)";
   $("cannot").textContent = why && `${why[0].toUpperCase()}${why.slice(1)}.`;
   $("cannot").hidden = why === "";
+  $("blindly").hidden = !blind.possible;
+  blind.update();
   if (compared && (making.picture?.state !== "done" || !both.includes(making.picture)))
     compared.ends.abort(new DOMException("it is of another size now", "AbortError"));
   for (const id of ["jpeg", "webp", "avif"]) $(id).disabled = making.picture?.state !== "done";
@@ -286,6 +286,7 @@ const actions = {
   zoom: () => stage.toggle(),
   save,
   encode,
+  blindly: () => blind.possible && blind.open(),
   jpeg: () => compare("JPEG"),
   webp: () => compare("WebP"),
   avif: () => compare("AVIF"),
@@ -307,11 +308,12 @@ for (const [id, action] of Object.entries(actions)) $(id).addEventListener("clic
 const STEP = 80;
 const keys = {
   "+": actions.in, "=": actions.in, "-": actions.out, 0: () => stage.fit(), 1: () => stage.zoomTo(1), o: actions.open,
-  x: actions.swap, t: actions.tiles, b: actions.bits, i: actions.facts, s: save, e: encode, Escape: actions.dismiss,
+  x: actions.swap, t: actions.tiles, b: actions.bits, i: actions.facts, s: save, e: encode, c: actions.blindly, Escape: actions.dismiss,
   ArrowLeft: () => stage.pan(-STEP, 0), ArrowRight: () => stage.pan(STEP, 0), ArrowUp: () => stage.pan(0, -STEP),
   ArrowDown: () => stage.pan(0, STEP), ",": () => (stage.split -= 0.02), ".": () => (stage.split += 0.02),
 };
 document.addEventListener("keydown", (event) => {
+  if (blind.shown) return blind.key(event);
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("select, #panel")) return;
   if (event.target.closest("input") && /^(Arrow|Page|Home|End)/.test(event.key)) return; // they move its thumb
   if ((!left && event.key !== "o") || !Object.hasOwn(keys, event.key)) return;

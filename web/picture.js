@@ -121,6 +121,17 @@ export class Picture {
     this.#turn("done");
   }
 
+  /** Whether it may be a photograph, of which files can be made; that of a file that was not read yet shows later. */
+  get photograph() {
+    return !this.made && !this.rival && !this.calo && !/\.calo$/i.test(this.name) && this.state !== "failed";
+  }
+
+  /** Its file, a Blob, as it was given or is fetched now. */
+  async file(signal) {
+    if (typeof this.#source !== "string") return this.#source;
+    return this.#file ?? (await fetched(this.#source, signal)).blob();
+  }
+
   /** The bytes of a .calo file, once it is read. */
   get bytes() {
     return this.#bytes;
@@ -288,6 +299,12 @@ async function fetched(url, signal) {
   const answer = await fetch(url, { signal });
   if (!answer.ok) throw new Error(`it cannot be read: ${answer.status} ${answer.statusText}`);
   return answer;
+}
+
+/** What is said of a pack that is being fetched. */
+export function fetchText({ done, total }) {
+  const known = total > 0 ? `, ${(done / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB` : "";
+  return `fetching the networks${known}`;
 }
 
 /** Bytes for people. */

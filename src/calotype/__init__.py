@@ -38,7 +38,6 @@ from calotype.errors import (
     LimitError,
     PackError,
 )
-from calotype.plugins import pillow as _pillow
 
 if TYPE_CHECKING:
     from calotype.api import decode, encode, open, preview, probe, save
@@ -61,7 +60,10 @@ __all__ = [
     "save",
 ]
 
-_pillow.register()
+if not (_interrupt.is_command() and sys.argv[1:2] == ["decode"]):  # which, as a rule, needs no Pillow
+    from calotype.plugins import pillow as _pillow
+
+    _pillow.register()
 if "imageio" in sys.modules:
     with contextlib.suppress(ImportError):  # a version without plugins of this kind
         from calotype.plugins import imageio as _imageio

@@ -2,25 +2,29 @@
 // for the first codec and elsewhere for none, and prints what the page told.
 const fs = require("fs"), text = fs.readFileSync(process.argv[2], "utf8");
 const element = () => ({
-  style: {}, dataset: {}, children: [],
+  style: {}, dataset: {}, children: [], parentElement: {}, hidden: false,
   appendChild(child) { this.children.push(child); return child; },
+  replaceChildren(...children) { this.children = children; },
+  setAttribute() {}, focus() {},
 });
 const page = {}, get = id => page[id] ||= element();
 get("data").textContent = /id="data">(.*?)<\/script>/s.exec(text)[1];
-const buttons = ["a", "same", "b"].map(vote => ({dataset: {vote}}));
-globalThis.document = {getElementById: get, querySelectorAll: () => buttons, createElement: element, addEventListener: () => {}};
+const D = JSON.parse(get("data").textContent);
+globalThis.document = {getElementById: get, createElement: element};
 globalThis.window = globalThis;
-(0, eval)(/<script>\n"use strict";(.*?)<\/script>/s.exec(text)[1] + "; globalThis.D = D;");
-const shown = [];
-while (!get("voting").hidden) {
-  const pair = D.pairs.find(p => ["a", "b"].every(id => p.sides.some(side => side.src === get(id).src)));
-  shown.push(D.originals[pair.image] === get("original").src);
-  if (pair.wanted === 0.5) {
-    const side = get("a").src === pair.sides[0].src ? "a" : "b";
-    buttons.find(button => button.dataset.vote === side).onclick();
-  } else {
-    document.onkeydown({key: "S"});
+const script = /<script type="module">(.*?)<\/script>/s.exec(text)[1];
+import(`data:text/javascript,${encodeURIComponent(script)}`).then(() => {
+  const shown = [];
+  while (!get("voting").hidden) {
+    const pair = D.pairs.find(p => ["a", "b"].every(id => p.sides.some(side => side.src === get(id).src)));
+    shown.push(D.originals[pair.image] === get("original").src);
+    if (pair.wanted === 0.5) {
+      const side = get("a").src === pair.sides[0].src ? "a" : "b";
+      get(`vote-${side}`).onclick();
+    } else {
+      document.onkeydown({key: "S", preventDefault() {}});
+    }
   }
-}
-const rows = get("votes").children.map(row => row.children.map(cell => cell.textContent));
-console.log(JSON.stringify({shown, rows, hidden: get("result").hidden, chance: get("chance").textContent}));
+  const rows = get("votes").children.map(row => row.children.map(cell => cell.textContent));
+  console.log(JSON.stringify({shown, rows, hidden: get("result").hidden, chance: get("chance").textContent}));
+});

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 from pathlib import Path
 
@@ -205,7 +204,7 @@ def test_alpha_that_does_not_fit() -> None:
 
 @given(small_headers, st.data())
 def test_tiles_of_both_kinds(header: Header, data: st.DataObject) -> None:
-    header = dataclasses.replace(header, lab=False)
+    header = header.replace(lab=False)
     kinds = data.draw(st.lists(st.booleans(), min_size=tile_count(header), max_size=tile_count(header)))
     out = io.BytesIO()
     with StreamWriter(out, header) as writer:

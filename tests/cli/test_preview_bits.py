@@ -45,6 +45,20 @@ def test_decode_preview_of_a_cut_file(run: Run, file: Path) -> None:
     assert "not whole" in record["notes"][0]
 
 
+def test_a_thumbnail_of_a_file_that_is_cut_off(run: Run, file: Path) -> None:
+    """It shows all that the preview does: of the tile in which the file ends, too."""
+    file.write_bytes(file.read_bytes()[:2000])
+    small = file.with_name("small.png")
+    assert "truncated" in run("decode", file, small, "--size", 16).complaint
+    whole = run("decode", file, "--preview", "--keep-damaged", "--json")
+    done = run("decode", file, small, "--size", 16, "--keep-damaged", "--json")
+    assert done.status == 0
+    assert done.records[0]["damaged_tiles"] == whole.records[0]["damaged_tiles"]
+    with Image.open(file.with_suffix(".png")) as preview, Image.open(small) as thumbnail:
+        preview.thumbnail((16, 16))
+        assert thumbnail.tobytes() == preview.tobytes()
+
+
 def test_preview_and_region_exclude_each_other(run: Run, file: Path) -> None:
     assert run("decode", file, "--preview", "--region", "0,0,8,8").status == 2
 

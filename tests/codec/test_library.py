@@ -10,8 +10,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from tests.golden import DATA
 
+import calotype
 from calotype.bitstream import parse
 from calotype.codec import library, manifest
 from calotype.errors import PackError
@@ -86,3 +88,15 @@ def test_decoding_takes_no_part_of_an_encoder(tmp_path: Path) -> None:
     unwanted = {"numpy", "hashlib", "gzip", "onnxruntime", "PIL.ImageCms", "calotype.codec.pack"}
     unwanted |= {"calotype.codec.encoder", "calotype.codec.manifest", "calotype.codec.convert"}
     assert not unwanted & set(modules)
+
+
+def test_a_photograph_becomes_a_png_without_pillow(tmp_path: Path) -> None:
+    """Nor does it import what else takes as long as Python needs to start."""
+    out = tmp_path / "x.png"
+    command = [sys.executable, "-X", "importtime", "-m", "calotype", "decode", str(SHIPPED[0]), str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    modules = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "calotype.codec.decoder" in modules
+    assert not {"PIL", "PIL.Image", "dataclasses", "inspect", "logging", "concurrent.futures"} & modules
+    with Image.open(out) as image:
+        assert image.tobytes() == calotype.decode(SHIPPED[0].read_bytes()).tobytes()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 from calotype.bitstream.fields import Header
@@ -42,7 +41,7 @@ def tile_count(header: Header) -> int:
 
 def alpha_grid(header: Header) -> Header:
     """The header whose tiles alpha is cut into: those of the picture, in a lab file, too."""
-    return replace(header, lab=False)
+    return header.replace(lab=False)
 
 
 def tile_box(header: Header, index: int) -> Box:

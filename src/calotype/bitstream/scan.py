@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from dataclasses import dataclass, field
 
 from calotype.bitstream.checks import chunk_crc, limit_error, metadata_limit_error, parts_of
 from calotype.bitstream.fields import (
@@ -39,30 +38,29 @@ from calotype.bitstream.grid import tile_count
 from calotype.errors import CalotypeError, FormatError, LimitError
 
 
-@dataclass
 class Scan:
-    """What ``scan`` found."""
+    """What ``scan`` found in so many bytes."""
 
-    size: int
-    """Bytes in the file."""
-    fields: dict[str, int | bytes] = field(default_factory=dict)
-    """Header fields, as far as they could be read."""
-    header: Header | None = None
-    header_size: int | None = None
-    chunks: list[Chunk] = field(default_factory=list)
-    metadata: dict[int, bytes] = field(default_factory=dict)
-    """Inflated metadata, by chunk type."""
-    parts: dict[int, memoryview] = field(default_factory=dict)
-    """Alpha and layer, which have something for each tile, by chunk type."""
-    tiles: list[Chunk] = field(default_factory=list)
-    cut: memoryview | None = None
-    """What there is of the payload of the tile that the file ends in: a preview may need no more."""
-    error: CalotypeError | None = None
-    """The first error."""
-    fatal: bool = False
-    """Whether an error is of a kind that leaves nothing to save."""
-    trusted: bool = False
-    """Whether the header is known to be good: every checksum covers it, so one good chunk proves it."""
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.fields: dict[str, int | bytes] = {}
+        """Header fields, as far as they could be read."""
+        self.header: Header | None = None
+        self.header_size: int | None = None
+        self.chunks: list[Chunk] = []
+        self.metadata: dict[int, bytes] = {}
+        """Inflated metadata, by chunk type."""
+        self.parts: dict[int, memoryview] = {}
+        """Alpha and layer, which have something for each tile, by chunk type."""
+        self.tiles: list[Chunk] = []
+        self.cut: memoryview | None = None
+        """What there is of the payload of the tile that the file ends in: a preview may need no more."""
+        self.error: CalotypeError | None = None
+        """The first error."""
+        self.fatal = False
+        """Whether an error is of a kind that leaves nothing to save."""
+        self.trusted = False
+        """Whether the header is known to be good: every checksum covers it, so one good chunk proves it."""
 
 
 def scan(data: Bytes, limits: Limits) -> Scan:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from calotype.cli import FAILURE
@@ -74,30 +76,45 @@ def _results(
 ) -> Iterator[tuple[Job, Record | BaseException]]:
     """Each job with its record or its error, as they finish; the rest of what may happen is raised.
 
-    This thread only waits, even for a single job, so that it hears Ctrl-C at once, while networks run.
+    This thread only waits, even for a single job, so that it hears Ctrl-C at once, while networks run. Plain
+    threads, as ``concurrent.futures`` brings ``logging``, whose import takes longer than opening a pack.
     """
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="calotype")
+    waiting = deque(jobs)
+    done: SimpleQueue[tuple[Job, Record | BaseException, bool]] = SimpleQueue()
+
+    def work() -> None:
+        while True:
+            try:
+                job = waiting.popleft()
+            except IndexError:
+                return
+            done.put((job, *_attempt(one, job)))
+
+    for _ in range(workers):
+        threading.Thread(target=work, name="calotype").start()
     try:
-        futures: dict[Future[Record | BaseException], Job] = {
-            pool.submit(_attempt, one, job): job for job in jobs
-        }
-        for future in as_completed(futures):
-            yield futures[future], future.result()
+        for _ in jobs:
+            job, result, fatal = done.get()
+            if fatal:
+                assert isinstance(result, BaseException)
+                raise result
+            yield job, result
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        waiting.clear()
 
 
-def _attempt(one: Callable[[Job], Record], job: Job) -> Record | BaseException:
+def _attempt(one: Callable[[Job], Record], job: Job) -> tuple[Record | BaseException, bool]:
+    """The record, or the error and whether it ends all."""
     try:
-        return one(job)
-    except BrokenPipeError:  # whoever read our output has gone
-        raise
+        return one(job), False
     except (CalotypeError, OSError, MemoryError) as error:
-        return error
+        return error, isinstance(error, BrokenPipeError)  # whoever read our output has gone
     except Exception as error:  # a fault of ours, or of a library: the other files are still to be done
         fault = CalotypeError(f"unexpected {type(error).__name__}: {error}")
         fault.__cause__ = error
-        return fault
+        return fault, False
+    except BaseException as error:
+        return error, True
 
 
 def _name(source: str) -> str:

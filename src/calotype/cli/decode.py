@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from calotype.cli.jobs import CALO_SUFFIX, STANDARD, Job, Plan, UsageError, check_terminal, read_bytes
 from calotype.cli.options import (
+    MAX_PIXELS,
     add_files,
     add_max_metadata,
     colour,
@@ -21,7 +22,11 @@ from calotype.cli.options import (
 from calotype.errors import CalotypeError, ImageError
 
 if TYPE_CHECKING:
+    from PIL import Image
+
+    from calotype.bitstream import Limits
     from calotype.cli.batch import Buffer
+    from calotype.codec.decoder import Decoded
 
 _EPILOG = """\
 examples:
@@ -60,7 +65,6 @@ def main(arguments: list[str]) -> int:
         library.expect(jobs[0].source, given.pack)
     from calotype.cli import batch
 
-    prepare_pillow(given.max_pixels)
     return batch.run(
         jobs,
         lambda job, threads: _decode(job, given, suffix, threads),
@@ -122,63 +126,111 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _decode(job: Job, given: argparse.Namespace, suffix: str, threads: int) -> tuple[Buffer, dict[str, Any]]:
-    from calotype import api
-    from calotype.cli.writing import format_of, to_file
+    from calotype.codec import decoder
 
     named = job.target != STANDARD and Path(job.target).suffix and not given.format
-    form = format_of(job.target if named else suffix)
+    form = _format_of(job.target if named else suffix)
     data = read_bytes(job.source)
-    preview = given.preview or (given.size is not None and given.region is None and _fills(data, given.size))
-    if preview:
-        decoded = api.preview_picture(
-            data,
-            api.limits(given.max_pixels, given.max_metadata),
-            pack=given.pack,
-            threads=threads,
-            damaged="keep" if given.keep_damaged else "error",
+    fits = given.size is not None and given.region is None
+    preview = given.preview or (fits and _fills(data, given.size, given.keep_damaged))
+    if not preview and _is_lab(data):
+        return _decode_lab(data, given, form)
+    options: dict[str, Any] = {
+        "pack": given.pack,
+        "threads": threads,
+        "damaged": "keep" if given.keep_damaged else "error",
+        "limits": _limits(given, preview),
+    }
+    try:
+        decoded = (
+            decoder.preview(data, **options)
+            if preview
+            else decoder.decode(data, region=given.region, **options)
         )
-        image, damaged = decoded.to_pil(), list(decoded.damaged)
-        problem, photo = decoded.error, decoded.photo
-    elif _is_lab(data):
-        from calotype.cli import checkpoints
+    except ValueError as error:  # the region is not inside this picture
+        raise ImageError(str(error)) from error
+    damaged, problem = list(decoded.damaged), decoded.error
+    if form == "PNG" and decoded.photo and _as_it_is(decoded, given):
+        from calotype.coder.files import png
 
-        picture = checkpoints.decode(data, given.models, given.region, given.max_pixels, given.max_metadata)
-        image, damaged, problem, photo = picture.to_pil(), list[int](), None, True
-        del picture  # its pixels, which image has a copy of; they may be large
+        assert decoded.pixels.shape is not None  # which some views have not
+        size = decoded.pixels.shape[1], decoded.pixels.shape[0]
+        file: Buffer = png(decoded.pixels)
+        notes: list[str] = []
     else:
-        try:
-            decoded = api.decode_picture(
-                data,
-                given.region,
-                pack=given.pack,
-                threads=threads,
-                max_pixels=given.max_pixels,
-                max_metadata=given.max_metadata,
-                damaged="keep" if given.keep_damaged else "error",
-            )
-        except ValueError as error:  # the region is not inside this picture
-            raise ImageError(str(error)) from error
-        image, damaged = decoded.to_pil(), list(decoded.damaged)
-        problem, photo = decoded.error, decoded.photo
-        del decoded  # as above
+        prepare_pillow(given.max_pixels)
+        image, photo = decoded.to_pil(), decoded.photo
+        del decoded  # its pixels, which image has a copy of; they may be large
+        file, notes, size = _to_file(image, given, form, photo)
+    if problem is not None:
+        what = "not whole" if preview else "filled in"
+        notes.append(f"damaged ({problem}); tiles {what}: {len(damaged)}")
+    return file, _record(data, form, size, damaged, notes)
+
+
+def _decode_lab(data: bytes, given: argparse.Namespace, form: str) -> tuple[Buffer, dict[str, Any]]:
+    from calotype.cli import checkpoints
+
+    prepare_pillow(given.max_pixels)
+    picture = checkpoints.decode(data, given.models, given.region, given.max_pixels, given.max_metadata)
+    image = picture.to_pil()
+    del picture  # as above
+    file, notes, size = _to_file(image, given, form, photo=True)
+    return file, _record(data, form, size, [], notes)
+
+
+def _record(
+    data: bytes, form: str, size: tuple[int, int], damaged: list[int], notes: list[str]
+) -> dict[str, Any]:
+    return {
+        "width": size[0],
+        "height": size[1],
+        "format": form,
+        "bytes": len(data),
+        "damaged_tiles": damaged,
+        "notes": notes,
+    }
+
+
+def _format_of(name: str) -> str:
+    """Pillow's name of the format of a file name or suffix, without Pillow for the most common."""
+    if name.lower().endswith(".png"):
+        return "PNG"
+    from calotype.cli import writing
+
+    return writing.format_of(name)
+
+
+def _as_it_is(decoded: Decoded, given: argparse.Namespace) -> bool:
+    """Whether the file to write holds the decoded pixels and nothing else, for which Pillow is not needed."""
+    changed = given.size is not None or given.upright or given.background is not None
+    return not changed and decoded.icc is decoded.exif is decoded.xmp is None
+
+
+def _to_file(
+    image: Image.Image, given: argparse.Namespace, form: str, photo: bool
+) -> tuple[Buffer, list[str], tuple[int, int]]:
+    """The picture as a file, notes, and its size."""
+    from calotype.cli import writing
+
     if given.size is not None:
         image.thumbnail((given.size, given.size))
     if given.upright:
         from calotype.codec import metadata  # late: few ask for it
 
         image = metadata.upright(image)
-    file, notes = to_file(image, form, given.background, photo=photo)
-    if problem is not None:
-        what = "not whole" if preview else "filled in"
-        notes.append(f"damaged ({problem}); tiles {what}: {len(damaged)}")
-    return file, {
-        "width": image.width,
-        "height": image.height,
-        "format": form,
-        "bytes": len(data),
-        "damaged_tiles": damaged,
-        "notes": notes,
-    }
+    file, notes = writing.to_file(image, form, given.background, photo=photo)
+    return file, notes, image.size
+
+
+def _limits(given: argparse.Namespace, preview: bool) -> Limits:
+    """The largest picture to decode. A part of a huge one takes little memory, so the default is for all."""
+    from calotype.bitstream import Limits
+
+    asked = {"max_pixels": given.max_pixels, "max_metadata": given.max_metadata}
+    if given.region is None or preview:
+        asked["max_pixels"] = given.max_pixels or MAX_PIXELS
+    return Limits(**{name: value for name, value in asked.items() if value is not None})
 
 
 def _is_lab(data: bytes) -> bool:
@@ -191,13 +243,16 @@ def _is_lab(data: bytes) -> bool:
         return False
 
 
-def _fills(data: bytes, size: int) -> bool:
-    """Whether the preview in a file is at least as large as a square of so many pixels, one way."""
+def _fills(data: bytes, size: int, keep: bool) -> bool:
+    """Whether the preview in a file is at least as large as a square of so many pixels, one way.
+
+    keep: also of a damaged file, or one that is cut off
+    """
     from calotype import bitstream
     from calotype.codec.decoder import EIGHTH
 
     with contextlib.suppress(CalotypeError):  # decoding says what is wrong
-        header = bitstream.parse(data).header
+        header = bitstream.parse(data, damaged="prefix" if keep else "error").header
         return not header.lab and max(header.width, header.height) >= EIGHTH * size
     return False
 

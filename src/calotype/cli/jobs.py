@@ -11,8 +11,8 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 STANDARD = "-"
 
@@ -32,8 +32,7 @@ class UsageError(Exception):
     """The command line asks for something that has no meaning; exit status 2."""
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """One file to turn into another; ``-`` is standard input or output.
 
     Folders on the way to the target are made if ``makes_folders``, that is, if a folder was asked for."""
@@ -43,8 +42,7 @@ class Job:
     makes_folders: bool = False
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """What a command takes and gives.
 
     wanted:    suffixes of the files that are inputs, when a folder is given.

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import sys
 from typing import Any
 
+MAX_PIXELS = 178_956_970
+"""Pillow's own limit, twice its MAX_IMAGE_PIXELS, for what does without Pillow."""
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
 
@@ -16,8 +20,28 @@ def parser(command: str, description: str, epilog: str | None = None) -> argpars
         description=description,
         epilog=epilog,
         allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Formatter,
     )
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Help as wide as the terminal.
+
+    argparse makes a formatter for each option, even where no help is asked for, and would import ``shutil``
+    to know the width: that takes longer than to read the command line.
+    """
+
+    def __init__(self, prog: str, *, width: int | None = None, **options: Any) -> None:
+        super().__init__(prog, width=width or _columns() - 2, **options)
+
+
+def _columns() -> int:
+    if (columns := os.environ.get("COLUMNS", "")).isdecimal() and int(columns) > 0:
+        return int(columns)
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80  # type: ignore[union-attr]
+    except (AttributeError, ValueError, OSError):  # there is none
+        return 80
 
 
 def parse(options: argparse.ArgumentParser, arguments: list[str]) -> argparse.Namespace:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import sys
 from typing import Any, TextIO
 
@@ -17,6 +15,8 @@ def complain(source: str | None, error: BaseException) -> None:
 
 def print_json(record: dict[str, Any], stream: TextIO | None = None) -> None:
     """Print one JSON object on a line. What JSON has no word for (infinity) becomes null."""
+    import json  # late: a command that prints lines for people takes no part of it
+
     print(json.dumps(_finite(record), allow_nan=False), file=stream or sys.stdout, flush=True)
 
 
@@ -25,6 +25,6 @@ def _finite(value: Any) -> Any:
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, float) and not abs(value) < float("inf"):
         return None
     return value

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from calotype.cli.options import parse, parser
+from calotype.page import home
 
 _EPILOG = """\
 examples:
@@ -109,17 +110,6 @@ def _avif(query: dict[str, str], rgba: bytes) -> bytes:
     return rivals.avif(rgba, width, height, quality)
 
 
-def home() -> Path:
-    """The folder of the page: in the package, or in the sources that it is run from. Raises PackError."""
-    from calotype.errors import PackError
-
-    here = Path(__file__).resolve()
-    for folder in (here.parents[1] / "web", here.parents[3] / "web"):
-        if (folder / "index.html").is_file():
-            return folder
-    raise PackError("the viewer's page is not in this installation; reinstall calotype, or use its sources")
-
-
 def files(page: Path) -> list[str]:
     """Names of the page's files, relative to it."""
     return sorted(path.relative_to(page).as_posix() for pattern in PAGE for path in page.glob(pattern))
@@ -146,6 +136,14 @@ def _packs() -> list[Path]:
     return sorted(library.paths(), key=lambda path: path.stem != library.DEFAULT)
 
 
+def _copy_packed(source: Path, folder: Path) -> None:
+    """A file of a pack, compressed: in the package it may not be, and this one goes over the wire."""
+    if source.suffix == ".gz":
+        shutil.copyfile(source, folder / source.name)
+    else:
+        (folder / f"{source.name}.gz").write_bytes(gzip.compress(source.read_bytes(), mtime=0))
+
+
 def _copy(target: Path) -> None:
     """The page with the packs of the package, for any web server. Raises FileExistsError, OSError."""
     from calotype.codec import manifest
@@ -163,8 +161,7 @@ def _copy(target: Path) -> None:
             continue
         folder.mkdir(parents=True)
         for name in sorted(manifest.FILES):
-            source = manifest.stored(pack, name)
-            shutil.copyfile(source, folder / source.name)
+            _copy_packed(manifest.stored(pack, name), folder)
         part = preview_part(manifest.read(pack, manifest.NETWORKS))
         (folder / f"{PREVIEW}.gz").write_bytes(gzip.compress(part, mtime=0))
         fields = json.loads(manifest.read(pack, manifest.NAME))

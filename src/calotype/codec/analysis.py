@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +60,7 @@ class Analysis:
 
     def tiled(self, side: int) -> Analysis:
         """The same latents in tiles of another side; what was kept is not made again."""
-        header = replace(self.header, tile=side)
+        header = self.header.replace(tile=side)
         share = (self.workers, self.threads)
         if self.threads > 1:
             share = tiles.share(self.workers * self.threads, tile_count(header))

@@ -34,8 +34,8 @@ NEAR_WORTH = 1.0
 """Bits that a squared error of 1 is worth in the pixels of drawings that are near theirs."""
 STEPS = (5, 3, 1)
 """Between the values that pixels of photographs may have."""
-PART = 8
-"""A tile of a photograph is judged by one of so many parts."""
+PART, BAND = 8, 8
+"""A tile of a photograph is judged by one of so many bands, of so many rows each."""
 WORTHS = np.exp2(np.arange(-10, 8, 1 / 32))
 """Those that are tried for a picture, in bits."""
 FILLED, TRIALS = 4, 8
@@ -129,7 +129,7 @@ class Approach(Mixture):
                 if better and better.error < missed[tile]:
                     chosen[tile], taken[tile], missed[tile] = better, 8 * len(better.data), better.error
         self._decisions[networks.level.number] = Decision(chosen)
-        first = bits[rows, _cheapest(bits, errors, self._lowest(networks))].sum()
+        first = bits[rows, _cheapest(bits, errors, self._floors(networks))].sum()
         way = math.log(_exact(bits, errors) / first)
         self.share = math.log(taken.sum() / first) / way if way > 0 else 1.0
         return True
@@ -157,8 +157,7 @@ class Approach(Mixture):
 
     def _decide(self, networks: Networks) -> Decision:
         forms, bits, errors = self._seen(networks)
-        lowest = self._lowest(networks)
-        return Decision(self._make(forms, pick(bits, errors, lowest, self.share)))
+        return Decision(self._make(forms, pick(bits, errors, self._floors(networks), self.share)))
 
     def _make(self, forms: dict[int, list[Form]], picked: NDArray[np.int64]) -> dict[int, Stored]:
         """The tiles that are pixels where so is picked."""
@@ -166,8 +165,13 @@ class Approach(Mixture):
         made = self.analysis.pool.map(lambda one: self._made_of(*one), chosen)
         return {tile: found for (tile, _), found in zip(chosen, made)}
 
+    def _floors(self, networks: Networks) -> Figures:
+        """What an error is worth at 95, by tiles: photographs are latents there, whatever it is worth."""
+        floors = np.zeros(len(self.suspects))
+        floors[sorted(self.drawings)] = self._lowest(networks)
+        return floors
+
     def _lowest(self, networks: Networks) -> float:
-        # Photographs at 95 are latents throughout, whatever an error is worth.
         return self._worths.at(networks.level.number) if self.drawings else 0.0
 
     def _seen(self, networks: Networks) -> _Forms:
@@ -224,11 +228,11 @@ class Approach(Mixture):
         return [*found, last]
 
     def _estimated(self, tile: int) -> list[Form]:
-        """The forms of a tile of a photograph, by rows in its middle."""
+        """The forms of a tile of a photograph, by some bands of its rows: a line of text may lie anywhere."""
         original = self._original(tile)
-        rows = -(-len(original) // PART)
-        top = (len(original) - rows) // 2
-        part, scale = original[top : top + rows], len(original) / rows
+        band = np.arange(len(original)) // BAND
+        part = original[(band - (band[-1] + 1) // 2) % PART == 0]
+        scale = len(original) / len(part)
         forms = []
         for step in STEPS:
             data, _ = encode_pixels(part, step, self._way)
@@ -251,23 +255,37 @@ class Approach(Mixture):
         return tile_pixels(self.analysis.pixels, self.analysis.header, tile)
 
 
-def pick(bits: Figures, errors: Figures, lowest: float, share: float) -> NDArray[np.int64]:
+def pick(bits: Figures, errors: Figures, lowest: float | Figures, share: float) -> NDArray[np.int64]:
     """Which form of each tile, [tiles], makes a file whose size is so far on the way from what the lowest
-    worth of an error gives to no loss.
+    worth of an error gives, one for all tiles or one for each, to no loss.
+
+    Between two worths, tiles get their better form one after another, those first that gain most for their
+    bits: pictures of few tiles would go in large steps else.
 
     bits, errors: [tiles, forms], one of each tile without error; infinite bits for a form that it lacks
     share:        0 to 1, of the way between the logarithms of the sizes
     """
-    exact = _exact(bits, errors)
-    picks = [_cheapest(bits, errors, worth) for worth in (lowest, *(lowest + WORTHS))]
-    sizes = np.array([np.take_along_axis(bits, forms[:, None], 1).sum() for forms in picks])
-    goal = sizes[0] ** (1 - share) * exact**share
-    return picks[int(np.abs(np.log(sizes / goal)).argmin())]
+    picks = [_cheapest(bits, errors, worth) for worth in (lowest, *(lowest + worth for worth in WORTHS))]
+    sizes = [_taken(bits, forms).sum() for forms in picks]
+    goal = sizes[0] ** (1 - share) * _exact(bits, errors) ** share
+    after = next((k for k, size in enumerate(sizes) if size >= goal), len(sizes) - 1)
+    best = found = picks[max(after - 1, 0)]
+    more = _taken(bits, picks[after]) - _taken(bits, found)
+    fewer = _taken(errors, found) - _taken(errors, picks[after])
+    for tile in np.argsort(-fewer / np.maximum(more, 1), kind="stable"):
+        found = found.copy()
+        found[tile] = picks[after][tile]
+        best = min(best, found, key=lambda forms: abs(math.log(_taken(bits, forms).sum() / goal)))
+    return best
+
+
+def _taken(figures: Figures, forms: NDArray[np.int64]) -> Figures:
+    return np.asarray(np.take_along_axis(figures, forms[:, None], 1)[:, 0])
 
 
 def _exact(bits: Figures, errors: Figures) -> float:
     return float(np.where(errors == 0, bits, np.inf).min(1).sum())
 
 
-def _cheapest(bits: Figures, errors: Figures, worth: float) -> NDArray[np.int64]:
-    return np.asarray((bits + worth * errors).argmin(1), np.int64)
+def _cheapest(bits: Figures, errors: Figures, worth: float | Figures) -> NDArray[np.int64]:
+    return np.asarray((bits + np.reshape(worth, (-1, 1)) * errors).argmin(1), np.int64)

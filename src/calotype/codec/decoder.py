@@ -10,11 +10,8 @@ bytes -parse-> tiles of latents and tiles of pixels
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-
-from PIL import Image
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from calotype.bitstream import NO_PACK, Box, File, Limits, parse
 from calotype.codec import library
@@ -23,6 +20,8 @@ from calotype.coder.files import decode_file
 from calotype.errors import CalotypeError, FormatError
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from calotype.codec.image import Picture
     from calotype.codec.pack import Pack
 
@@ -30,8 +29,7 @@ EIGHTH = 8
 """How many times smaller a preview is, each way."""
 
 
-@dataclass(frozen=True)
-class Decoded:
+class Decoded(NamedTuple):
     """A decoded picture.
 
     pixels:  those of the region (of everything, by default), bytes of shape [H, W, channels]: R G B, or one
@@ -41,7 +39,8 @@ class Decoded:
     error:   the first thing wrong with the file, where it was kept going
     photo:   nothing in it is stored as pixels, as graphics are
 
-    NumPy is imported for `picture` alone: importing it takes as long as decoding a small picture.
+    NumPy is imported for `picture` alone, and Pillow for `to_pil`: importing either takes as long as decoding
+    a small picture.
     """
 
     pixels: memoryview
@@ -55,7 +54,9 @@ class Decoded:
     @property
     def picture(self) -> Picture:
         """It as an encoder takes it."""
-        import numpy as np  # late, as above
+        from dataclasses import replace  # late, as above
+
+        import numpy as np
 
         from calotype.codec.image import Picture
 
@@ -66,6 +67,8 @@ class Decoded:
         """It as a Pillow image of mode L, LA, RGB or RGBA, with the metadata in its ``info``, where Pillow's
         own readers put them.
         """
+        from PIL import Image  # late, as above
+
         assert self.pixels.shape is not None  # which some views have not
         height, width, channels = self.pixels.shape
         image = Image.frombytes(("L", "LA", "RGB", "RGBA")[channels - 1], (width, height), self.pixels)

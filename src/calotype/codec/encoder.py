@@ -13,10 +13,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from calotype.bitstream import Header, Limits, tile_count
-from calotype.codec import aim, library, mixed, tiles
+from calotype.codec import aim, library, mixed, strokes, tiles
 from calotype.codec.analysis import Analysis
 from calotype.codec.approach import FROM, Approach
-from calotype.codec.beyond import Beyond
+from calotype.codec.beyond import Beyond, of_several
 from calotype.codec.choice import Choice
 from calotype.codec.exposure import Encoded, Exposure
 from calotype.codec.image import Picture
@@ -98,11 +98,15 @@ def encode(
         near = quality if quality is not None and quality > FROM else None
         side = tile or loaded.manifest.tile
         side_near = side if tile or traits.suspicious().all() else min(side, mixed.SIDE)
-        header = Header(*size, level or 0, loaded.key, side_near if near else side, picture.grey)
+        side_even = side_near if side_near == side else of_several(side_near, *size)  # for even steps
+        header = Header(*size, level or 0, loaded.key, side_even if near else side, picture.grey)
         share = tiles.share(threads, tile_count(header)) if effort else (workers, 1)
         analysis = Analysis(picture.pixels, header, loaded, share, pool, margin)
         choice = Choice(analysis, effort)
-        mixture = Approach(analysis, choice, traits, near) if near else Mixture(analysis, choice, traits)
+        text = None if near else strokes.find(picture.pixels)
+        mixture = Mixture(analysis, choice, traits, text)
+        if near:
+            mixture = Approach(analysis, choice, traits, near)
         ladder = aim.ladder(analysis)
         if level is None:
             level = ladder.level_of(DEFAULT_QUALITY if quality is None else quality)
@@ -110,7 +114,7 @@ def encode(
 
             def finer() -> Mixture:
                 other = analysis.tiled(mixed.SIDE)
-                return Mixture(other, Choice(other, effort), traits)
+                return Mixture(other, Choice(other, effort), traits, text)
 
             mixture = mixed.suited(mixture, level, finer)
         exposure = Exposure(picture, mixture, limits)

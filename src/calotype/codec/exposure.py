@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from calotype.bitstream import Header, Limits, StreamWriter, tile_count
 from calotype.codec import latents, rate
@@ -81,7 +81,7 @@ class Exposure:
             return latents.write(networks, self.mixture.integers(networks, tile, y))
 
         out, layers = io.BytesIO(), self.mixture.layers(networks)
-        with self.writer(out, replace(self.analysis.header, level=level), layers) as writer:
+        with self.writer(out, self.analysis.header.replace(level=level), layers) as writer:
             for tile, payload in enumerate(self.analysis.each(code)):
                 writer.tile(payload, pixels=tile in stored)
         return out.getvalue()

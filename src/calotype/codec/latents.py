@@ -43,8 +43,8 @@ def quantise(networks: Networks, y: Floats, thin: tuple[bool, bool] = (False, Fa
         zone[:, -1] = 0
     whole = np.ascontiguousarray(y[0])
     z = pack.encoder.hyper(whole, finest, level.steps.z_mul, pack.manifest.z_limit)
-    r = pack.coder.choose(level.parser, pack.decoder, level.steps, wish, whole, z, zone)
-    return Latents(z[None].astype(np.float32), r[None].astype(np.float32))
+    coded = pack.coder.choose_and_write(level.parser, pack.decoder, level.steps, wish, whole, z, zone)
+    return Latents(z[None].astype(np.float32), coded[0][None].astype(np.float32), payload=coded[1])
 
 
 def settled(networks: Networks, latents: Latents) -> Latents:
@@ -81,6 +81,8 @@ def tables_of(index: NDArray[np.uint8]) -> NDArray[np.int32]:
 
 def write(networks: Networks, latents: Latents) -> bytes:
     """The tile's payload, one stream."""
+    if latents.payload is not None:  # as the choice of the integers found it
+        return latents.payload
     return networks.pack.coder.write(networks.level.parser, *_integers(latents))
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from calotype.bitstream import Box, tile_box, tile_count
+from calotype.bitstream import Box, Header, tile_box, tile_count
 from calotype.codec import latents, layer, tiles
 from calotype.codec.analysis import Analysis
 from calotype.codec.choice import Choice
@@ -25,6 +25,7 @@ from calotype.codec.effort.worth import Worths
 from calotype.codec.latents import Floats, Latents, Networks
 from calotype.codec.pixels import tile_pixels
 from calotype.codec.ssimulacra2 import ssimulacra2
+from calotype.codec.strokes import Mask
 from calotype.codec.synthesis import to_grey
 from calotype.codec.traits import Traits
 from calotype.coder import encode_pixels
@@ -40,7 +41,7 @@ CARE = 2.0
 SPARE = 3.0
 """How many times what latents cost pixels may take without loss: near ones may still be better then."""
 BLURRED = 255**2 / 10**2.8
-"""A mean squared error (28 dB) of a drawing beyond which people are told."""
+"""A mean squared error (28 dB) of a drawing, or of the strokes of a text, beyond which people are told."""
 NOTE = "text or lines in the picture are blurred at this quality; a higher one or lossless keeps them sharp"
 TRIAL = 1e12
 """Bits that no tile takes: with a limit one way to code is tried, not all that are close."""
@@ -88,12 +89,16 @@ class Decision:
 class Mixture:
     """Which tiles of a picture are stored as pixels, and what lies over the others, at any level.
 
-    traits: of the picture, by tiles of SIDE or by those of the analysis if these are smaller
+    traits:  of the picture, by tiles of SIDE or by those of the analysis if these are smaller
+    strokes: of texts that may be blurred, as calotype.codec.strokes finds them; None where there are none
     """
 
-    def __init__(self, analysis: Analysis, choice: Choice, traits: Traits) -> None:
+    def __init__(
+        self, analysis: Analysis, choice: Choice, traits: Traits, strokes: Mask | None = None
+    ) -> None:
         self.analysis, self.choice, self.traits = analysis, choice, traits
         by_tile = traits.tiles(analysis.header.tile)
+        self._strokes = {} if strokes is None else _by_tile(strokes, analysis.header)
         self.suspects = [int(k) for k in np.flatnonzero(by_tile.suspicious())]
         self._drawn = by_tile.drawings().ravel()
         inked = traits.inked(analysis.header.tile)
@@ -104,7 +109,7 @@ class Mixture:
         self._decisions: dict[int, Decision] = {}
         self._worths = Worths(analysis, self._least_drawn(by_tile))
         self._held: set[int] | None = None
-        if self.suspects:
+        if self.suspects or self._strokes:
             analysis.keep()
 
     def decide(self, networks: Networks) -> dict[int, Stored]:
@@ -112,7 +117,8 @@ class Mixture:
         level = networks.level.number
         if level not in self._decisions:  # a search and the file ask for the same one
             self._look_beneath(networks)
-            self._decisions[level] = self._decide(networks) if self.suspects or self._cover else Decision({})
+            looked = self.suspects or self._cover or self._strokes
+            self._decisions[level] = self._decide(networks) if looked else Decision({})
         return self._decisions[level].stored
 
     def layers(self, networks: Networks) -> dict[int, bytes]:
@@ -163,7 +169,7 @@ class Mixture:
         self._forget()
 
         def best(tile: int) -> None:
-            bits, error, saved = self._as_latents(networks, tile)
+            bits, error, saved, unclear = self._as_latents(networks, tile)
             cost = bits + worth_of_error * error
             free, found = self._held is None, None
             if tile not in suspects:
@@ -179,11 +185,12 @@ class Mixture:
                 if found and (left > 0 or not free):
                     decision.stored[tile] = found
                     decision.gain += left
-                    error = found.error
+                    error, unclear = found.error, False
                 blurred = error > BLURRED * 3 * box.width * box.height
-                decision.blurred |= bool(blurred and self._drawn[tile])
+                decision.blurred |= unclear or bool(blurred and self._drawn[tile])
 
-        for _ in self.analysis.pool.map(best, sorted(suspects | self._cover.found.keys())):
+        looked_at = suspects | self._cover.found.keys() | self._strokes.keys()
+        for _ in self.analysis.pool.map(best, sorted(looked_at)):
             pass
         for tile in decision.stored:
             self._coded.pop((networks.level.number, tile), None)
@@ -215,9 +222,9 @@ class Mixture:
         near = stored(original, exact, worth=CARE * worth_of_error)
         return near if near and len(near.data) < len(exact.data) else exact
 
-    def _as_latents(self, networks: Networks, tile: int) -> tuple[int, float, float]:
-        """Bits and squared error of a tile as latents, looked at alone, with a layer if that is better; and
-        what the layer saves, in bits with errors.
+    def _as_latents(self, networks: Networks, tile: int) -> tuple[int, float, float, bool]:
+        """Bits and squared error of a tile as latents, looked at alone, with a layer if that is better; what
+        the layer saves, in bits with errors; and whether a text is blurred.
         """
         key = networks.level.number, tile
         plain = self.choice.integers(networks, tile, self.analysis.kept[tile])
@@ -230,8 +237,16 @@ class Mixture:
             saved = bits + worth_of_error * error - more - worth_of_error * less
             if saved > 0 and self._looks_better(tile, bits, shown, more, beside):
                 self._coded[key], self._layers[key] = coded, part
-                return more, less, saved
-        return bits, error, 0.0
+                return more, less, saved, self._unclear(tile, beside)
+        return bits, error, 0.0, self._unclear(tile, shown)
+
+    def _unclear(self, tile: int, shown: UInt8Array) -> bool:
+        """Whether the strokes of a tile's text are far from what they were."""
+        if tile not in self._strokes:
+            return False
+        original = tile_pixels(self.analysis.pixels, self.analysis.header, tile)
+        missed = original.astype(np.int32) - shown
+        return bool(np.square(missed[self._strokes[tile]]).mean() > BLURRED)
 
     def _looks_better(self, tile: int, bits: int, shown: UInt8Array, more: int, beside: UInt8Array) -> bool:
         """Whether a tile looks better with a layer, for the bits it takes then. Packs for PSNR do not ask:
@@ -288,6 +303,13 @@ def stored(
     data, coded = encode_pixels(original, step, exact.data, worth * channels, most)
     error = int(np.square(coded.astype(np.int32) - original).sum(dtype=np.int64))
     return Stored(data, channels * error) if data else None
+
+
+def _by_tile(mask: Mask, header: Header) -> dict[int, Mask]:
+    """The parts of a mask that have something, by tile."""
+    boxes = (tile_box(header, tile) for tile in range(tile_count(header)))
+    parts = enumerate(mask[box.top : box.bottom, box.left : box.right] for box in boxes)
+    return {tile: part for tile, part in parts if part.any()}
 
 
 def _cost(way: Stored, worth_of_error: float) -> float:

@@ -29,8 +29,11 @@ class Networks:
 
 @dataclass(frozen=True, eq=False)
 class Latents:
-    """The integers of a tile (as float32) and, where it is known, the class of each r: its table codes it."""
+    """The integers of a tile (as float32); where known, the class of each r, whose table codes it, and
+    their code as bytes.
+    """
 
     z: Floats
     r: Floats
     index: NDArray[np.uint8] | None = None
+    payload: bytes | None = None

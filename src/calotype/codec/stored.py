@@ -25,7 +25,7 @@ ENCODER = "encoder.safetensors"
 
 MAX_BYTES = 1 << 28
 """No file of a pack is larger, stored or unpacked."""
-PART = 1 << 14
+PART = 1 << 18
 """Bytes that are read at once, so that hardly more than MAX_BYTES are ever unpacked."""
 STEPS = 256
 """Levels from one trained level to the next."""

@@ -174,13 +174,26 @@ class LatentCoder:
         that a decoder will have. zone [h, w] says which row of ``keep`` holds at a place; by default the
         first. Raises ValueError for arrays of other shapes and for zones without a row.
         """
+        return self.choose_and_write(level, networks, steps, wish, y, z, zone)[0]
+
+    def choose_and_write(
+        self,
+        level: LevelIntegers,
+        networks: DecoderNetworks,
+        steps: LevelSteps,
+        wish: Wish,
+        y: NDArray[np.float32],
+        z: NDArray[np.int32],
+        zone: NDArray[np.uint8] | None = None,
+    ) -> tuple[NDArray[np.int32], bytes]:
+        """What `choose` returns, and what `write` makes of it and z, for little more time."""
         r = np.zeros(y.shape, np.int32)
         chosen = (wish.unit, wish.low_gain, wish.high_gain, wish.keep)
         if zone is None:
             zone = np.zeros(y.shape[1:], np.uint8)
         grids = (steps.low, steps.high)
-        self._native.choose(level._arrays(), networks.native, grids, chosen, zone, y, z.copy(), r)
-        return r
+        data = self._native.choose(level._arrays(), networks.native, grids, chosen, zone, y, z.copy(), r)
+        return r, data
 
     def classes(self, level: LevelIntegers, z: ArrayLike, r: ArrayLike) -> Classes:
         """Return the tables of every integer of a tile, and r with 0 forced, in coding order, wherever the

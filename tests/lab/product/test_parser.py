@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
+from calotype.codec import library, tensors
+from calotype.codec.latents import Networks, quantise
 from calotype.coder import LatentCoder, LevelIntegers, TableSet
 from calotype.coder.latents import kernels
 from calotype.lab.layers.integer import IntConv
@@ -23,8 +28,10 @@ from calotype.lab.models.calotype_walk import (
     split_phases,
     walk,
 )
+from calotype.lab.pack import exact
 
 M = 37
+PHOTOGRAPH = Path(__file__).parents[3] / "examples/miner-portrait.jpg"
 SIZES = [(1, 1), (1, 20), (20, 1), (2, 3), (3, 2), (5, 8), (7, 7), (8, 8), (9, 9), (12, 17), (16, 16)]
 SIZES += [(15, 10), (19, 18), (20, 4), (6, 13), (33, 50)]
 
@@ -89,7 +96,7 @@ def reference(latents: LatentNetworks, k: Knobs, z: np.ndarray, r: np.ndarray) -
     rows, columns = -(-h // 8) * 8, -(-w // 8) * 8
     inside = torch.zeros(1, 1, rows, columns, dtype=torch.float64)
     inside[..., :h, :w] = 1
-    whole_r = torch.zeros(1, M, rows, columns, dtype=torch.float64)
+    whole_r = torch.zeros(1, len(r), rows, columns, dtype=torch.float64)
     whole_r[0, :, :h, :w] = torch.from_numpy(r)
     whole_z = torch.zeros(1, HYPER, rows // 2, columns // 2, dtype=torch.float64)
     whole_z[0, :, : z.shape[1], : z.shape[2]] = torch.from_numpy(z)
@@ -182,3 +189,50 @@ def test_tables_are_those_of_the_model(kernel: str, wild: bool) -> None:
         np.testing.assert_array_equal(back[0], z)
         np.testing.assert_array_equal(back[1], settled)
     assert len(seen) > 40, "the tables of the test should vary"
+
+
+def of_pack(tables: dict[str, np.ndarray]) -> LatentNetworks:
+    """The networks of a pack, integer for integer: the other way round than `arrays`."""
+    latents = LatentNetworks(Config(latents=tables["unit"].size)).double().eval()
+    with torch.no_grad():
+        for prefix, part in (("hyper.", latents.hyper_model), ("scales.", latents.scales)):
+            for name, layer in part.named_modules():
+                if isinstance(layer, IntConv):
+                    weight = torch.from_numpy(tables[f"{prefix}{name}.weight"].astype(np.float64))
+                    layer.weight.copy_(weight / 2**layer.shift)
+                    bias = tables.get(f"{prefix}{name}.bias", np.zeros(len(weight)))
+                    layer.bias.copy_(torch.from_numpy(bias.astype(np.float64)) / 2**layer.shift)
+                    held, shifts = (t.numpy() for t in layer.integers())
+                    assert np.array_equal(held, weight.numpy()), name
+                    assert np.array_equal(shifts, bias), name
+    return latents
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["photo-psnr", "photo-eyes"])
+def test_tables_of_the_packs_that_come_along(name: str) -> None:
+    """Torch and the native code, at all trained levels and between, on a photograph, with 1 and 2 threads."""
+    pack = library.load(name)
+    tables = tensors.load(pack.file("tables.safetensors"))
+    latents, coder = of_pack(tables), pack.coder
+    with Image.open(PHOTOGRAPH) as file:
+        pixels = np.asarray(file.convert("RGB").crop((0, 0, 16 * 19, 16 * 14)))
+    y = pack.encoder.analysis(pixels)[None]
+    top = pack.manifest.max_level
+    seen: set[int] = set()
+    for number in sorted({*range(0, top + 1, 256), *range(101, top, 256)}):
+        level = pack.level(number)
+        coded = quantise(Networks(pack, level), y)
+        z, r = (t[0].astype(np.int32) for t in (coded.z, coded.r))
+        found = coder.classes(level.parser, z, r)
+        assert np.array_equal(found.r, r)
+        assert coder.write(level.parser, z, r) == coded.payload
+        seen |= set(found.index.flatten())
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            table, shift, index, settled = reference(latents, exact.knobs(tables, number), z, r)
+            np.testing.assert_array_equal(found.z_table, table)
+            np.testing.assert_array_equal(found.z_shift, shift)
+            np.testing.assert_array_equal(found.index, index)
+            np.testing.assert_array_equal(settled, r)
+    assert len(seen) > 50, "the levels should use most classes"

@@ -1,7 +1,8 @@
 """A page on which people choose blindly between two codecs, from the decoded pictures of a run.
 
 One self-contained HTML file: pairs of the same picture at the same rate, in an order and on sides drawn anew
-by each visit, beside the original; at the end who was chosen how often, and the votes as a file.
+by each visit, beside the original; at the end who was chosen how often, and the votes as a file. How one
+votes is the viewer's page's: its web/ballot.js and ballot.css are written into the file.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from PIL import Image
 from calotype.bench import results
 from calotype.bench.errors import BenchError
 from calotype.bench.measure import lossless, middle
+from calotype.page import home
 
 NAME = "blind.html"
 SIDE = (512, 400)
@@ -34,6 +36,7 @@ def build(folder: Path, codecs: tuple[str, str], size: tuple[int, int] = SIDE, m
 
     Raises:
         BenchError: when the folder holds no results, a codec is not in them, or there are no pairs.
+        PackError: when the viewer's page is not in this installation.
     """
     found = results.read(folder)
     if codecs[0] == codecs[1]:
@@ -68,6 +71,9 @@ def build(folder: Path, codecs: tuple[str, str], size: tuple[int, int] = SIDE, m
     # "<" could end the script element, or begin another.
     text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     template = resources.files(__package__).joinpath(NAME).read_text("utf-8")
+    page = home()
+    for mark, name in (("%%STYLE%%", "ballot.css"), ("%%BALLOT%%", "ballot.js")):
+        template = template.replace(mark, (page / name).read_text("utf-8"))
     path = folder / NAME
     results.write_text(path, template.replace("%%DATA%%", text))
     return path
