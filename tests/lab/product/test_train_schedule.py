@@ -88,7 +88,7 @@ def poison(run: Trainer, steps: set[int]) -> list[Tensor]:
 
 
 def test_a_broken_run_goes_back_to_its_last_good_weights(trainer: Make, tmp_path: Path) -> None:
-    run = trainer(steps=8, rollbacks=1, log_every=2, save_every=100, lr=1e-3, warmup=0)
+    run = trainer(steps=8, batch=2, rollbacks=1, log_every=2, save_every=100, lr=1e-3, warmup=0)
     seen = poison(run, {3, 4})
     run.run()
     assert run.config.lr == pytest.approx(5e-4)
@@ -101,14 +101,14 @@ def test_a_broken_run_goes_back_to_its_last_good_weights(trainer: Make, tmp_path
 
 
 def test_going_back_has_an_end(trainer: Make) -> None:
-    run = trainer(steps=8, rollbacks=1, log_every=2, save_every=100)
+    run = trainer(steps=8, batch=2, rollbacks=1, log_every=2, save_every=100)
     poison(run, {2, 3, 4, 5, 6, 7})
     with pytest.raises(Diverged, match="after going back 1 times"):
         run.run()
 
 
 def test_a_loss_that_explodes_is_broken_too(trainer: Make) -> None:
-    run = trainer(steps=6, rollbacks=2, log_every=2, save_every=100)
+    run = trainer(steps=6, batch=2, rollbacks=2, log_every=2, save_every=100)
     healthy = run.objective.training_loss
 
     def exploding(x: Tensor, generator: Any, hard: bool) -> tuple[Tensor, dict[str, Any]]:
