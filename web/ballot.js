@@ -89,8 +89,9 @@ export class Ballot {
   }
 
   /** Does what a key says; whether it says something. */
-  key({ key, ctrlKey, metaKey, altKey }) {
+  key({ key, ctrlKey, metaKey, altKey, repeat }) {
     if (ctrlKey || metaKey || altKey) return false;
+    if (repeat && this.choosing) return true; // one held down is no vote on what nobody saw
     const { choosing } = this, blindly = choosing && this.#looked === null;
     const keys = { a: () => this.vote("a"), b: () => this.vote("b"), s: () => this.vote("same"), backspace: () => this.back(), escape: () => this.stop() };
     const does = choosing && key.toLowerCase() === "z" ? () => this.#zoom() : blindly || (choosing && key === "Escape") ? keys[key.toLowerCase()] : null;

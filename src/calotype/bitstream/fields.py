@@ -6,6 +6,7 @@ Named tuples, not dataclasses, whose import takes a tenth of the time of ``calot
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from calotype.errors import CalotypeError
@@ -102,6 +103,10 @@ class Header(_Header):
         header = super().__new__(cls, width, height, level, pack_id, tile, grey, lab)
         header._check()
         return header
+
+    @classmethod
+    def _make(cls, fields: Iterable[Any]) -> Header:
+        return cls(*fields)  # what `_replace` and Python's own `copy.replace` use: checked as well
 
     def replace(self, **changes: Any) -> Header:
         """The header with some fields changed, checked as well."""

@@ -34,8 +34,10 @@ NEAR_WORTH = 1.0
 """Bits that a squared error of 1 is worth in the pixels of drawings that are near theirs."""
 STEPS = (5, 3, 1)
 """Between the values that pixels of photographs may have."""
-PART, BAND = 8, 8
-"""A tile of a photograph is judged by one of so many bands, of so many rows each."""
+PART, BAND, SEVERAL = 8, 8, 12
+"""A tile of a photograph is judged by one of so many bands, of so many rows each; by four times as many where
+a picture has few tiles, as then each of them counts.
+"""
 WORTHS = np.exp2(np.arange(-10, 8, 1 / 32))
 """Those that are tried for a picture, in bits."""
 FILLED, TRIALS = 4, 8
@@ -231,7 +233,8 @@ class Approach(Mixture):
         """The forms of a tile of a photograph, by some bands of its rows: a line of text may lie anywhere."""
         original = self._original(tile)
         band = np.arange(len(original)) // BAND
-        part = original[(band - (band[-1] + 1) // 2) % PART == 0]
+        apart = PART if len(self.suspects) >= SEVERAL else PART // 4
+        part = original[(band - (band[-1] + 1) // 2) % apart == 0]
         scale = len(original) / len(part)
         forms = []
         for step in STEPS:

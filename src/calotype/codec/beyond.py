@@ -8,6 +8,7 @@ import math
 from dataclasses import replace
 from functools import cached_property
 
+from calotype.bitstream import Header, tile_count
 from calotype.codec import rate
 from calotype.codec.approach import FROM, Approach
 from calotype.codec.choice import Choice
@@ -77,7 +78,7 @@ class Beyond:
         """The file that fills a size best, with ``found`` at the highest level to begin with."""
         header = self.mixture.analysis.header
         sides = [header.tile] if self.mixture.suspects else []  # pages in large tiles: better
-        sides += [self.near, self.tile or of_several(self.near, header.width, header.height)]
+        sides += [self.near, self.tile or _small(self.near, header)]
         for approach in map(self._approach, dict.fromkeys(sides)):
             closer = Exposure(self.picture, approach, self.exposure.limits).fill(approach, target)
             # What smaller tiles cost, 1 % or less, is no gain.
@@ -99,8 +100,8 @@ class Beyond:
         return replace(self.exact, reached=PERFECT[target.kind])
 
 
-def of_several(side: int, width: int, height: int) -> int:
+def _small(side: int, header: Header) -> int:
     """The side of tiles, or a smaller one, of which a picture has at least SEVERAL."""
-    while side > 64 and -(-width // side) * -(-height // side) < SEVERAL:
+    while side > 64 and tile_count(replace(header, tile=side)) < SEVERAL:
         side //= 2
     return side

@@ -16,7 +16,7 @@ from calotype.bitstream import Header, Limits, tile_count
 from calotype.codec import aim, library, mixed, strokes, tiles
 from calotype.codec.analysis import Analysis
 from calotype.codec.approach import FROM, Approach
-from calotype.codec.beyond import Beyond, of_several
+from calotype.codec.beyond import Beyond
 from calotype.codec.choice import Choice
 from calotype.codec.exposure import Encoded, Exposure
 from calotype.codec.image import Picture
@@ -98,8 +98,7 @@ def encode(
         near = quality if quality is not None and quality > FROM else None
         side = tile or loaded.manifest.tile
         side_near = side if tile or traits.suspicious().all() else min(side, mixed.SIDE)
-        side_even = side_near if side_near == side else of_several(side_near, *size)  # for even steps
-        header = Header(*size, level or 0, loaded.key, side_even if near else side, picture.grey)
+        header = Header(*size, level or 0, loaded.key, side_near if near else side, picture.grey)
         share = tiles.share(threads, tile_count(header)) if effort else (workers, 1)
         analysis = Analysis(picture.pixels, header, loaded, share, pool, margin)
         choice = Choice(analysis, effort)
