@@ -253,3 +253,12 @@ def test_is_calo() -> None:
     assert not is_calo(data[:2])
     assert not is_calo(b"")
     assert not is_calo(b"\x89PNG")
+
+
+def test_no_way_leads_around_the_checks_of_a_header() -> None:
+    header = Header(10, 20, 256, b"abcd")
+    assert header._replace(width=11) == header.replace(width=11)
+    with pytest.raises(ValueError, match="width"):
+        header._replace(width=0)
+    with pytest.raises(ValueError, match="width"):
+        Header._make([0, 20, 256, b"abcd"])

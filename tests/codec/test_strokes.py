@@ -1,4 +1,4 @@
-"""Text over photographs that no layer takes: the strokes of its letters, and the note that they are blurred."""
+"""Text over photographs that no layer takes: the strokes of its letters, and the note on their blur."""
 
 from __future__ import annotations
 

@@ -105,8 +105,8 @@ class Header(_Header):
         return header
 
     @classmethod
-    def _make(cls, fields: Iterable[Any]) -> Header:
-        return cls(*fields)  # what `_replace` and Python's own `copy.replace` use: checked as well
+    def _make(cls, iterable: Iterable[Any]) -> Header:  # type: ignore[override]  # typeshed has a type of its own
+        return cls(*iterable)  # what `_replace` and Python's own `copy.replace` use: checked as well
 
     def replace(self, **changes: Any) -> Header:
         """The header with some fields changed, checked as well."""

@@ -102,6 +102,6 @@ class Beyond:
 
 def _small(side: int, header: Header) -> int:
     """The side of tiles, or a smaller one, of which a picture has at least SEVERAL."""
-    while side > 64 and tile_count(replace(header, tile=side)) < SEVERAL:
+    while side > 64 and tile_count(header.replace(tile=side)) < SEVERAL:
         side //= 2
     return side

@@ -79,7 +79,7 @@ def of(header: Header, pack: str | Path | Pack | None = None) -> Pack:
 def native(header: Header, pack: str | Path | Pack | None = None) -> _rans.Pack:
     """What decodes a file, without all that an encoder needs. Errors as `of`.
 
-    Hashes of a pack that came with the package are not computed again: it is trusted as the code is.
+    Of the tests of a pack that came with the package one is made, and all hashes.
     """
     if not isinstance(pack, str | Path | None) and pack.key == header.pack_id:
         return of(header, pack).native

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def open_pack(manifest: bytes, tables: bytes, networks: bytes, *, installed: bool = False) -> _rans.Pack:
     """A pack from the bytes of its three files, plain or compressed by gzip.
 
-    installed: it came with this code and is trusted as that is: hashes are not computed again, and one of
-               the tests is made instead of all. Sizes and bounds are checked all the same.
+    installed: it came with this code: hashes are the caller's to check, and one of the tests is made instead
+               of all. Sizes and bounds are checked all the same.
 
     Raises ValueError that says what is wrong.
     """
