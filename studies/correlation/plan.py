@@ -152,14 +152,14 @@ BUDGETS = {
         },
     ),
     "pairs": Budget(
-        "an hour on a core that is shared, one system: five pairs of trainings from a common start, with and "
+        "half an hour on a core, one system: five pairs of trainings from a common start, with and "
         "without the loss on the same crops and noise; whether a gain can be told from chance. For others "
         "--set ablate=cheng",
-        n=64, m=96, lambdas=(0.0067,), base=1500, seeds=5, ablate="mean-scale", alphas=(), windows=(),
+        n=64, m=96, lambdas=(0.0067,), base=4000, seeds=5, ablate="mean-scale", alphas=(), windows=(),
         pictures=6,
         train={
-            **_LOOP, "steps": 60, "batch": 2, "crop": 128, "lr": 1e-3, "warmup": 10, "decay": 0.7,
-            "ema": 0.98, "save_every": 60, "held_out": 2,
+            **_LOOP, "steps": 250, "batch": 2, "crop": 128, "lr": 2e-4, "warmup": 10, "decay": 0.7,
+            "ema": 0.99, "save_every": 60, "held_out": 2,
         },
     ),
     "medium": Budget(
