@@ -127,7 +127,10 @@ def test_back_stop_and_on_again(site: Site, page: Any) -> None:
     page.keyboard.press("Backspace")
     assert page.inner_text("#blind-where").startswith("Pair 1 of 2")
     np.testing.assert_array_equal(seen(page, "a"), first)
-    page.keyboard.press("s")
+    page.keyboard.down("s")
+    page.keyboard.down("s")  # a key held down is one vote
+    page.keyboard.up("s")
+    assert page.inner_text("#blind-where").startswith("Pair 2 of 2")
     page.keyboard.press("Escape")
     assert page.inner_text("#blind-where") == "This is how you voted on 1 of 2 pairs."
     assert [row[1:] for row in rows(page, "votes")] == [["0", "0", "1"]] * 2
