@@ -110,9 +110,10 @@ public:
 
     // Sets r to an encoder's choice for latents y, given z; returns the bytes that `write` makes of both.
     nb::bytes choose(const LevelArrays& level, const calotype::fixed::Networks& networks,
-                const std::tuple<Ints<2>, Ints<2>>& steps,
-                const std::tuple<Floats<1>, Floats<2>, Floats<2>, Floats<2>>& wish,
-                const Array<const std::uint8_t, 2>& zone, const Floats<3>& y, const Z& z, const R& r) const {
+                     const std::tuple<Ints<2>, Ints<2>>& steps,
+                     const std::tuple<Floats<1>, Floats<2>, Floats<2>, Floats<2>>& wish,
+                     const Array<const std::uint8_t, 2>& zone, const Floats<3>& y, const Z& z,
+                     const R& r) const {
         const Tile t = tile(level, z, r, net_.latents());
         const auto& [unit, low_gain, high_gain, keep] = wish;
         check_shape("y", y, {net_.latents(), t.h, t.w});

@@ -58,7 +58,7 @@ class Crop:
         gains = self.level.gains["low_gain"], self.level.gains["high_gain"]
         wish = Wish(self.pack.unit, *gains, self.pack.keeps[masking.PLAIN][None])
         steps = self.level.steps
-        return self.pack.coder.choose(self.level.parser, self.pack.decoder, steps, wish, self.y[0], z)
+        return self.pack.coder.choose(self.level.parser, self.pack.decoder, steps, wish, self.y[0], z)[0]
 
     def classes(self, z: Array, r: Array) -> Classes:
         """The tables of integers."""

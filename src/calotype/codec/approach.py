@@ -34,10 +34,12 @@ NEAR_WORTH = 1.0
 """Bits that a squared error of 1 is worth in the pixels of drawings that are near theirs."""
 STEPS = (5, 3, 1)
 """Between the values that pixels of photographs may have."""
-PART, BAND, SEVERAL = 8, 8, 12
+PART, BAND = 8, 8
 """A tile of a photograph is judged by one of so many bands, of so many rows each; by four times as many where
 a picture has few tiles, as then each of them counts.
 """
+SEVERAL = 12
+"""Tiles that a picture is to have if some of them are to be better than others."""
 WORTHS = np.exp2(np.arange(-10, 8, 1 / 32))
 """Those that are tried for a picture, in bits."""
 FILLED, TRIALS = 4, 8

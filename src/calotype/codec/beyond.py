@@ -10,7 +10,7 @@ from functools import cached_property
 
 from calotype.bitstream import Header, tile_count
 from calotype.codec import rate
-from calotype.codec.approach import FROM, Approach
+from calotype.codec.approach import FROM, SEVERAL, Approach
 from calotype.codec.choice import Choice
 from calotype.codec.exposure import Encoded, Exposure, of_size
 from calotype.codec.levels import Ladder
@@ -19,8 +19,6 @@ from calotype.codec.rate import Target
 
 FEW = 0.03
 """How much below a size is near enough beyond the levels: smaller tiles come nearer, and cost something."""
-SEVERAL = 12
-"""Tiles that a picture is to have if some of them are to be better than others."""
 MORE = 1.2
 """How many times a file's size tiles without loss may take that were tried: those of PAGE take less."""
 PERFECT: dict[rate.Kind, float] = {"psnr": math.inf, "ms_ssim": 1.0, "ssimulacra2": 100.0}

@@ -103,9 +103,9 @@ def encode(
         analysis = Analysis(picture.pixels, header, loaded, share, pool, margin)
         choice = Choice(analysis, effort)
         text = None if near else strokes.find(picture.pixels)
-        mixture = Mixture(analysis, choice, traits, text)
-        if near:
-            mixture = Approach(analysis, choice, traits, near)
+        mixture = (
+            Approach(analysis, choice, traits, near) if near else Mixture(analysis, choice, traits, text)
+        )
         ladder = aim.ladder(analysis)
         if level is None:
             level = ladder.level_of(DEFAULT_QUALITY if quality is None else quality)

@@ -43,8 +43,8 @@ def quantise(networks: Networks, y: Floats, thin: tuple[bool, bool] = (False, Fa
         zone[:, -1] = 0
     whole = np.ascontiguousarray(y[0])
     z = pack.encoder.hyper(whole, finest, level.steps.z_mul, pack.manifest.z_limit)
-    coded = pack.coder.choose_and_write(level.parser, pack.decoder, level.steps, wish, whole, z, zone)
-    return Latents(z[None].astype(np.float32), coded[0][None].astype(np.float32), payload=coded[1])
+    r, payload = pack.coder.choose(level.parser, pack.decoder, level.steps, wish, whole, z, zone)
+    return Latents(z[None].astype(np.float32), r[None].astype(np.float32), payload=payload)
 
 
 def settled(networks: Networks, latents: Latents) -> Latents:

@@ -168,25 +168,14 @@ class LatentCoder:
         y: NDArray[np.float32],
         z: NDArray[np.int32],
         zone: NDArray[np.uint8] | None = None,
-    ) -> NDArray[np.int32]:
-        """Return an encoder's residuals r [M, h, w] for latents y [M, h, w], given z: each is
-        ``(y - mean) * gain``, rounded, its magnitude first multiplied by ``keep`` at its class, from the mean
-        that a decoder will have. zone [h, w] says which row of ``keep`` holds at a place; by default the
-        first. Raises ValueError for arrays of other shapes and for zones without a row.
-        """
-        return self.choose_and_write(level, networks, steps, wish, y, z, zone)[0]
-
-    def choose_and_write(
-        self,
-        level: LevelIntegers,
-        networks: DecoderNetworks,
-        steps: LevelSteps,
-        wish: Wish,
-        y: NDArray[np.float32],
-        z: NDArray[np.int32],
-        zone: NDArray[np.uint8] | None = None,
     ) -> tuple[NDArray[np.int32], bytes]:
-        """What `choose` returns, and what `write` makes of it and z, for little more time."""
+        """Return an encoder's residuals r [M, h, w] for latents y [M, h, w], given z, and what `write` makes
+        of both, for little more time.
+
+        Each residual is ``(y - mean) * gain``, rounded, its magnitude first multiplied by ``keep`` at its
+        class, from the mean that a decoder will have. zone [h, w] says which row of ``keep`` holds at a place;
+        by default the first. Raises ValueError for arrays of other shapes and for zones without a row.
+        """
         r = np.zeros(y.shape, np.int32)
         chosen = (wish.unit, wish.low_gain, wish.high_gain, wish.keep)
         if zone is None:

@@ -133,7 +133,7 @@ def test_an_encoder_chooses_by_the_means_of_the_decoder(made: Made, size: tuple[
     for name in kernels():
         coder = LatentCoder(arrays, z_tables(Statistics()), r_tables(Statistics()), kernel=name)
         decoder = DecoderNetworks(made.fixed.arrays(), kernel=name)
-        r = coder.choose(level, decoder, steps, Wish(unit, low_gain, high_gain, keep[None]), y, z)
+        r, _ = coder.choose(level, decoder, steps, Wish(unit, low_gain, high_gain, keep[None]), y, z)
         found = coder.classes(level, z, r)
         assert np.array_equal(found.r, r), "what has no code is 0"
         y_hat = decoder.restore(steps, z, r).transpose(2, 0, 1)

@@ -68,7 +68,7 @@ class InIntegers:
         )
         y = self.encoder.analysis(pixels)
         z = self.encoder.hyper(y, finest, grid.z_mul, Z_LIMIT)
-        r = self.coder.choose(self._integers(anchor), self.decoder, grid, wish, y, z)
+        r, _ = self.coder.choose(self._integers(anchor), self.decoder, grid, wish, y, z)
         size = self.size(z, r, anchor)
         return size, self.decoder.synthesis(t["level_vector"], self.decoder.restore(grid, z, r))
 
