@@ -173,7 +173,7 @@ class LatentCoder:
         of both, for little more time.
 
         Each residual is ``(y - mean) * gain``, rounded, its magnitude first multiplied by ``keep`` at its
-        class, from the mean that a decoder will have. zone [h, w] says which row of ``keep`` holds at a place;
+        class, from the mean that a decoder will have. zone [h, w] says which row of ``keep`` holds where;
         by default the first. Raises ValueError for arrays of other shapes and for zones without a row.
         """
         r = np.zeros(y.shape, np.int32)
