@@ -245,6 +245,7 @@ def test_a_disk_that_fills_up_half_way(coded: Path, photo: Path, tmp_path: Path,
     script = """
         import resource, sys
         from calotype.cli import main
+        sys.dont_write_bytecode = True  # half of it is written, and believed by whoever imports next
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
         sys.exit(main(sys.argv[1:]))
     """
