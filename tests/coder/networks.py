@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -67,7 +65,6 @@ def random_level(seed: int = 0) -> LevelIntegers:
     )
 
 
-@cache
 def tables() -> tuple[TableSet, TableSet]:
     """Laws of z and r; any will do."""
     return gaussian_tables(log_scales(64, 0.3, 5.0)), gaussian_tables([*log_scales(64, 0.11, 64.0)] * 3)
