@@ -60,6 +60,7 @@ def test_a_field_that_goes_on_beyond_the_picture(tmp_path: Path, capsys: pytest.
     assert not capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_deviation_command(tmp_path: Path) -> None:
     pixels = (synthetic(128)[0] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
     Image.fromarray(pixels).save(tmp_path / "a.png")

@@ -46,7 +46,7 @@ def run(tmp_path: Path, photographs: Callable[[int, int, int], Path], monkeypatc
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[] if name in ("smoke", "paper") else [pytest.mark.slow]) for name in BUDGETS],
+    [pytest.param(name, marks=[] if name == "smoke" else [pytest.mark.slow]) for name in BUDGETS],
 )
 def test_every_row_of_every_budget_can_be_built(name: str) -> None:
     budget = BUDGETS[name]

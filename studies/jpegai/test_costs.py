@@ -42,6 +42,7 @@ def test_cost_of_the_baseline(latents: tuple[int, int], biases: str, ptflops: st
     assert f"{counts['ptflops']:.1f}" == ptflops
 
 
+@pytest.mark.slow
 def test_cost_of_the_baselines_branches() -> None:
     """Luma 782.6 and chroma 51.0 with biases; luma alone with 128 latents is 852.8 by ptflops."""
 

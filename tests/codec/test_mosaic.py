@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -49,7 +50,9 @@ def test_reading_gives_what_was_made(
         return (slice(None),) * axis + tiles.inside(box, bounds)[1:]
 
     with ThreadPoolExecutor(workers) as pool:
-        got = list(Mosaic(pieces, make, axis).read(pool, rows, lambda n, array: (n, np.array(array))))
+        got = list(
+            Mosaic(pieces, make, axis).read(pool, rows, lambda n, array: (n, np.array(array)), workers)
+        )
     boxes = [box for row in rows for box in row]
     assert [n for n, _ in got] == list(range(len(boxes)))
     assert all(np.array_equal(array, whole[at(boxes[n])]) for n, array in got)
@@ -65,7 +68,7 @@ def test_pieces_that_nobody_reads_are_not_made() -> None:
 
     with ThreadPoolExecutor(1) as pool:
         read = Mosaic([box for row in pieces for box in row], make, 2).read(
-            pool, [[Box(5, 4, 8, 6)]], lambda _, array: float(array.sum())
+            pool, [[Box(5, 4, 8, 6)]], lambda _, array: float(array.sum()), 1
         )
         assert list(read) == [7 * 6]
 
@@ -75,4 +78,21 @@ def test_an_error_in_a_piece_reaches_the_reader() -> None:
         raise ValueError(f"piece {k}")
 
     with ThreadPoolExecutor(1) as pool, pytest.raises(ValueError, match="piece 0"):
-        list(Mosaic([Box(0, 0, 2, 2)], make, 2).read(pool, [[Box(0, 0, 1, 1)]], lambda *_: None))
+        list(Mosaic([Box(0, 0, 2, 2)], make, 2).read(pool, [[Box(0, 0, 1, 1)]], lambda *_: None, 1))
+
+
+def test_no_worker_waits_while_a_later_row_needs_a_piece() -> None:
+    """A row of one piece would keep one worker at it, and the others waiting for it."""
+    pieces = grid(4, 8, 1, 2)
+    together = threading.Barrier(2)
+
+    def make(k: int) -> np.ndarray:
+        together.wait(60)  # raises unless both are made at a time
+        return np.full((1, 1, 4, 4), k, np.float32)
+
+    rows = [[Box(0, 4 * k, 4, 4 * k + 2), Box(0, 4 * k + 2, 4, 4 * k + 4)] for k in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        read = Mosaic([box for row in pieces for box in row], make, 2).read(
+            pool, rows, lambda n, a: a.mean(), 2
+        )
+        assert list(read) == [0, 0, 1, 1]

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from tests.conftest import every
 
 from calotype import cli
 from calotype.bench.codecs.lab import Lab
@@ -43,7 +44,7 @@ def test_which_are_progressive() -> None:
 # -- files ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", every(len(NAMES), NAMES))
 def test_a_file_cut_anywhere_gives_its_whole_parts(name: str) -> None:
     codec, image = ModelCodec(thin(name)), picture(70, 90).permute(1, 2, 0).numpy()
     data = codec.encode(image)

@@ -52,7 +52,7 @@ class Analysis:
         columns, _ = grid_size(self.header)
         boxes = [self.seen(k) for k in range(tile_count(self.header))]
         rows = [boxes[k : k + columns] for k in range(0, len(boxes), columns)]
-        return Mosaic(self._boxes, self._make, 2).read(self.pool, rows, use)
+        return Mosaic(self._boxes, self._make, 2).read(self.pool, rows, use, self.workers)
 
     def keep(self) -> None:
         """Analyse now, once for all that follows: a search reads every tile at each level that it tries."""

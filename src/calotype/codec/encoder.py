@@ -93,16 +93,16 @@ def encode(
     workers = min(threads, tiles.MAX_WORKERS if effort else tiles.MOST)
     with tiles.pool(workers) as pool:
         margin = loaded.manifest.synthesis_margin if effort else 0  # refining looks at a tile's pixels
-
-        traits = Traits.of(picture.pixels, min(tile or mixed.SIDE, mixed.SIDE))
         near = quality if quality is not None and quality > FROM else None
+        looking = None if near else pool.submit(strokes.find, picture.pixels)
+        traits = Traits.of(picture.pixels, min(tile or mixed.SIDE, mixed.SIDE))
         side = tile or loaded.manifest.tile
         side_near = side if tile or traits.suspicious().all() else min(side, mixed.SIDE)
         header = Header(*size, level or 0, loaded.key, side_near if near else side, picture.grey)
         share = tiles.share(threads, tile_count(header)) if effort else (workers, 1)
         analysis = Analysis(picture.pixels, header, loaded, share, pool, margin)
         choice = Choice(analysis, effort)
-        text = None if near else strokes.find(picture.pixels)
+        text = looking.result() if looking else None
         mixture = (
             Approach(analysis, choice, traits, near) if near else Mixture(analysis, choice, traits, text)
         )

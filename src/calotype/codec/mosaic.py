@@ -35,29 +35,37 @@ class Mosaic(Generic[Piece]):
         self._edges = np.array(boxes)
 
     def read(
-        self, pool: Executor, rows: Sequence[Sequence[Box]], use: Callable[[int, Piece], Result]
+        self,
+        pool: Executor,
+        rows: Sequence[Sequence[Box]],
+        use: Callable[[int, Piece], Result],
+        workers: int,
     ) -> Iterator[Result]:
-        """``use(n, array of box n)`` for boxes in rows, by the workers of `pool`.
+        """``use(n, array of box n)`` for boxes in rows, by so many workers, those of `pool`.
 
         Returns the results in order.
-        Pieces are made when a row first needs them, and dropped after the last row in succession that does.
+        Pieces are made when a row first needs them, or earlier if there are fewer than workers; they are
+        dropped after the last row in succession that needs them.
         """
         pieces: dict[int, Future[Piece]] = {}
         before: list[Future[Result]] = []
         number = itertools.count()
-        for row in rows:
-            needed = [self._under(box) for box in row]
+        needed = [[self._under(box) for box in row] for row in rows]
+        for n, row in enumerate(rows):
             # In this order, so that no worker waits for a piece that none has begun.
-            for k in sorted(set().union(*needed) - pieces.keys()):
-                pieces[k] = pool.submit(self.make, k)
+            wanted: set[int] = set()
+            for later in needed[n:]:
+                if wanted and len(wanted) >= workers:
+                    break
+                wanted.update(*later)
+            pieces = {k: pieces.get(k) or pool.submit(self.make, k) for k in sorted(wanted)}
             jobs = [
                 pool.submit(self._use, next(number), box, {k: pieces[k] for k in under}, use)
-                for box, under in zip(row, needed)
+                for box, under in zip(row, needed[n])
             ]
             for job in before:
                 yield job.result()
             before = jobs
-            pieces = {k: pieces[k] for under in needed for k in under}
         for job in before:
             yield job.result()
 

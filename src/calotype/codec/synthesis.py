@@ -70,7 +70,8 @@ class Development:
         needed = tiles_in(self.header, tiles.common(seen, picture))
         boxes = [tiles.latent_box(tile_box(self.header, tile)) for tile in needed]
         mosaic = Mosaic(boxes, lambda k: self.y_hat(needed[k]), 0)
-        for _ in mosaic.read(pool, [[grown(window) for window in row] for row in rows], develop):
+        looked = [[grown(window) for window in row] for row in rows]
+        for _ in mosaic.read(pool, looked, develop, self.workers):
             pass
 
 

@@ -107,6 +107,7 @@ def test_going_back_has_an_end(trainer: Make) -> None:
         run.run()
 
 
+@pytest.mark.slow
 def test_a_loss_that_explodes_is_broken_too(trainer: Make) -> None:
     run = trainer(steps=6, batch=2, rollbacks=2, log_every=2, save_every=100)
     healthy = run.objective.training_loss
