@@ -12,9 +12,9 @@ photographs that are stored for the same pack are not measured again. ``fit`` ma
 regression, to which odd photographs count less, and writes it into the pack's manifest.json; a pack exported
 anew from the same weights takes the same file. Photographs measured before decoder or rounding changed may
 stay in the file: under ``before``, each time with ``shifts``, what is to be added to their level for each of
-`SCORES`, and with ``levels`` where those were not the trained ones. ``check`` encodes pictures
-with the default pack as users do and stores the SSIMULACRA2 of each; ``table`` writes how far it spreads
-between the marks ``<!-- benchmark:quality -->`` and ``<!-- end -->``.
+`SCORES`, and with ``levels`` where those were not the trained ones. ``check`` encodes pictures with the
+default pack as users do and stores the SSIMULACRA2 of each; ``table`` writes how far it spreads between the
+marks ``<!-- benchmark:quality -->`` and ``<!-- end -->``.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ BELIEVED = (1.0, 99.0)
 ENDS = 25.0, 4.0
 """Points of SSIMULACRA2 per trained level below the lowest and above the highest, to go on straight there."""
 FAR, ROUNDS = 60.0, 8
-"""Photographs that are missed by more levels than that count less, the more, the farther; so often is looked."""
+"""Photographs missed by more levels than that count less, the farther the less; so often is looked."""
 Floats = NDArray[np.float64]
 
 
