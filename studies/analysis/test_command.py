@@ -71,6 +71,7 @@ def test_deviation_command(tmp_path: Path) -> None:
     assert is_drawing(tmp_path / "deviation.png")
 
 
+@pytest.mark.slow
 def test_correlation_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = run(tmp_path, "correlation", "minnen2018-mean-scale:n=8,m=12", "--radius", "1")
     assert np.array(found["models"][0]["channels"]).shape == (12, 3, 3)

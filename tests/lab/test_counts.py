@@ -89,7 +89,7 @@ def test_charm_without_its_prior() -> None:
     assert sum(counts.values()) == 113_976_323
 
 
-@pytest.mark.parametrize("name", ["toderici2016", "toderici2017-lstm"])
+@pytest.mark.parametrize("name", every(2, ["toderici2016", "toderici2017-lstm"]))
 def test_recurrent_networks(name: str) -> None:
     """Encoder, binarizer, decoder of the PyTorch reference; kMAC/px of one iteration."""
     counts = complexity.part_parameters(on_meta(name, {}))
@@ -170,6 +170,7 @@ def test_integer_convolutions_count_in_every_rule() -> None:
     assert found == {"exact": macs, "layers": macs, "ptflops": macs + 70 * 6}
 
 
+@pytest.mark.slow
 def test_the_products_latents_by_hand() -> None:
     """Layer by layer: outputs times inputs times taps, at the sites of the stage or phase."""
     with torch.device("meta"):

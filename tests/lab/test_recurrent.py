@@ -132,6 +132,7 @@ def test_bits_as_they_are_cost_an_eighth_of_a_bit_per_pixel_and_iteration() -> N
     assert sizes == pytest.approx([0.125, 0.25], abs=0.008)  # container and the coder's states
 
 
+@pytest.mark.slow
 def test_the_model_of_the_bits_learns_what_repeats() -> None:
     """Trained alone, on the codes of one picture: fewer bits than there are, estimated and in a file."""
     model = thin("toderici2017-lstm")

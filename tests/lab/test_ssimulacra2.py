@@ -77,6 +77,7 @@ def test_slopes_are_finite(name: str) -> None:
         assert y.grad.abs().max() == 0
 
 
+@pytest.mark.slow
 def test_following_the_slope_raises_the_score() -> None:
     x = picture(128, 128)[None] / 255
     y = (noisy(picture(128, 128)[None], 8) / 255).requires_grad_()
@@ -117,6 +118,7 @@ def test_what_it_refuses(shape: tuple[int, ...]) -> None:
 SMALL = {"latents": 48, "width": 48, "narrow": 8, "narrow16": 8, "wide16": 8, "render": 8}
 
 
+@pytest.mark.slow
 def test_the_product_can_be_trained_for_it() -> None:
     objective = Subject(options=SMALL, distortion="ssimulacra2").build()
     x = torch.stack([picture(128, 128, seed=seed) for seed in range(4)])

@@ -64,7 +64,7 @@ def on_meta(size: str, **config: Any) -> LabModel:
         return registry.build(f"liu2023-tcm-{size}", **config)
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", every(3, SIZES))
 def test_parameters(size: str) -> None:
     """All of them, and the convolutions and linear layers alone, which is what the paper prints."""
     model, known = on_meta(size), SIZES[size]
@@ -106,6 +106,7 @@ def test_where_the_multiply_accumulates_are() -> None:
     assert slices == pytest.approx(109.12, abs=0.005)
 
 
+@pytest.mark.slow
 def test_latent_shapes() -> None:
     narrow = on_meta("small", n=8, inner=16, widths=[8, 8])
     assert complexity.latent_shapes(narrow) == {"y": (320, 16, 16), "z": (192, 4, 4)}

@@ -171,6 +171,7 @@ def test_giving_up_while_it_encodes(site: Site, page: Any) -> None:
     assert page.locator("#trouble").is_hidden()
 
 
+@pytest.mark.slow
 def test_pairs_that_are_ready_can_be_enough(site: Site, page: Any) -> None:
     """While the second picture is still on its way."""
     for name, pixels in PHOTOS.items():
@@ -224,6 +225,7 @@ def test_avif_by_the_program(calotype_view: Any, page: Any) -> None:
     assert all({side.split(",")[0] for side in row[2:4]} == {"Calotype", "AVIF"} for row in told)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_done_says_why(site: Site, page: Any, photo: bytes) -> None:
     page.goto(site.root)
     drop(page, ("photo.calo", photo))

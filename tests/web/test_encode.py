@@ -149,6 +149,7 @@ def test_the_page_says_what_a_file_does_not_keep(
     assert page.inner_text("#lost") == said
 
 
+@pytest.mark.slow
 def test_a_phone_held_sideways_shows_the_picture(photo_page: Any) -> None:
     made(photo_page)
     photo_page.set_viewport_size({"width": 740, "height": 360})
@@ -160,6 +161,7 @@ def test_a_phone_held_sideways_shows_the_picture(photo_page: Any) -> None:
         assert photo_page.locator(name).is_visible()
 
 
+@pytest.mark.slow
 def test_a_large_picture_gives_up_what_is_not_wanted(site: Site, page: Any) -> None:
     pixels = np.tile(scene(1100, 700, 1), (1, 3, 1))  # six tiles
     page.goto(site.root)

@@ -57,6 +57,7 @@ def test_files_of_the_browser_are_of_the_same_size(site: Site, page: Any) -> Non
     assert page.locator("#avif").is_hidden()  # there is nothing that makes it
 
 
+@pytest.mark.slow
 def test_where_no_file_is_so_small_the_page_says_so(site: Site, page: Any) -> None:
     page.goto(site.root)
     encoded(page, "0", scene(90, 150, 3))
