@@ -67,7 +67,7 @@ private:
                         keep[j] = wish_.keep[row_of_keep[j] + cls[j] % latents::classes];
                         v[j] = (wish_.y[plane + j * s.step] - unit * of[j * channels]) * gain[c];
                     }
-                    std::int32_t* const r = &chosen[(c - from) * n];
+                    std::int32_t* const r = chosen.data() + (c - from) * n;  // of no column, too
                     for (std::size_t j = 0; j < n; ++j) {
                         const float wanted = std::abs(v[j]) * keep[j] + 0.5F;
                         const auto size = static_cast<std::int32_t>(wanted < 32767.0F ? wanted : 32767.0F);

@@ -152,14 +152,14 @@ BUDGETS = {
         },
     ),
     "pairs": Budget(
-        "half an hour on a core, one system: five pairs of trainings from a common start, with and "
+        "an hour and a half on a core, one system: ten pairs of trainings from a common start, with and "
         "without the loss on the same crops and noise; whether a gain can be told from chance. For others "
         "--set ablate=cheng",
-        n=64, m=96, lambdas=(0.0067,), base=4000, seeds=5, ablate="mean-scale", alphas=(), windows=(),
+        n=64, m=96, lambdas=(0.0067,), base=8000, seeds=10, ablate="mean-scale", alphas=(), windows=(),
         pictures=6,
         train={
-            **_LOOP, "steps": 250, "batch": 2, "crop": 128, "lr": 2e-4, "warmup": 10, "decay": 0.7,
-            "ema": 0.99, "save_every": 60, "held_out": 2,
+            **_LOOP, "steps": 800, "batch": 2, "crop": 128, "lr": 1e-4, "warmup": 20, "decay": 0.7,
+            "ema": 0.998, "save_every": 200, "held_out": 2,
         },
     ),
     "medium": Budget(

@@ -196,7 +196,7 @@ def test_info_and_metadata(library: Library, scene: Callable[..., np.ndarray], t
     image = Image.fromarray(scene(70, 90))
     image.info["icc_profile"] = None
     data = calotype.encode(
-        image, 20, pack=TINY, xmp=b"<x:xmpmeta/>" * 500, exif=b"MM\0*\0\0\0\x08\0\0\0\0\0\0"
+        image, 20, pack=TINY, xmp=b"<x>" + b"<y/>" * 1500 + b"</x>", exif=b"MM\0*\0\0\0\x08\0\0\0\0\0\0"
     )
     info = library.info(data)
     assert (info.width, info.height) == (90, 70)
