@@ -9,11 +9,12 @@
 ``measure`` encodes photographs (what training saw; of large ones a part or the whole, reduced, as chance has
 it) at every trained level and stores features (calotype.codec.visual) and SSIMULACRA2, for as long as it may;
 photographs that are stored for the same pack are not measured again. ``fit`` makes ``visual`` of it by ridge
-regression and writes it into the pack's manifest.json; a pack exported anew from the same weights takes the
-same file. Photographs measured before decoder or rounding changed may stay in the file: under ``before``,
-each time with ``shifts``, what is to be added to their level for each of `SCORES`. ``check`` encodes pictures
-with the default pack as users do and stores the SSIMULACRA2 of each; ``table`` writes how far it spreads
-between the marks ``<!-- benchmark:quality -->`` and ``<!-- end -->``.
+regression, to which odd photographs count less, and writes it into the pack's manifest.json; a pack exported
+anew from the same weights takes the same file. Photographs measured before decoder or rounding changed may
+stay in the file: under ``before``, each time with ``shifts``, what is to be added to their level for each of
+`SCORES`, and with ``levels`` where those were not the trained ones. ``check`` encodes pictures with the
+default pack as users do and stores the SSIMULACRA2 of each; ``table`` writes how far it spreads between the
+marks ``<!-- benchmark:quality -->`` and ``<!-- end -->``.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ BELIEVED = (1.0, 99.0)
 """Percentiles of the photographs' levels, beyond which none is believed."""
 ENDS = 25.0, 4.0
 """Points of SSIMULACRA2 per trained level below the lowest and above the highest, to go on straight there."""
+FAR, ROUNDS = 60.0, 8
+"""Photographs missed by more levels than that count less, the farther the less; so often is looked."""
 Floats = NDArray[np.float64]
 
 
@@ -144,19 +147,22 @@ def _score(pixels: NDArray[np.uint8], pack: Pack, level: int) -> float:
 
 def fit(stored: dict[str, Any]) -> dict[str, Any]:
     """The field ``visual``, from what ``measure`` stored."""
-    groups = [{"shifts": 0, **group} for group in (stored, *stored.get("before", []))]
+    groups = [g for g in (stored, *stored.get("before", [])) if g["photographs"]]
     rows = [row for group in groups for row in group["photographs"]]
     x = np.array([row["features"] for row in rows])
     levels = np.array(
-        [_levels(r["scores"]) + group["shifts"] for group in groups for r in group["photographs"]]
+        [
+            _levels(row["scores"], group.get("levels")) + group.get("shifts", 0)
+            for group in groups
+            for row in group["photographs"]
+        ]
     )
     mean, spread = x.mean(0), x.std(0)
     z = np.column_stack(((x - mean) / spread, np.ones(len(x))))
-    penalty = RIDGE * len(x) * np.diag([*np.ones(x.shape[1]), 0.0])
-    weights = np.linalg.solve(z.T @ z + penalty, z.T @ levels)
+    weights = np.column_stack([_robust(z, column) for column in levels.T])
     slopes = weights[:-1] / spread[:, None]
     constants = weights[-1] - mean @ slopes
-    highest = STEPS * (len(rows[0]["scores"]) - 1)
+    highest = STEPS * (max(len(row["scores"]) for row in rows) - 1)
     bounds = np.percentile(levels, BELIEVED, axis=0).clip(0, highest).round()
     return {
         "scores": list(SCORES),
@@ -165,10 +171,26 @@ def fit(stored: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _levels(scores: list[float]) -> Floats:
-    """The level for each of `SCORES`, straight between trained levels and beyond them."""
+def _robust(z: Floats, levels: Floats) -> Floats:
+    """Weights that give the levels [photographs] of z [photographs, features, the last of them 1]: ridge
+    regression with Huber's loss, so that a few odd photographs do not bend it.
+    """
+    count, penalty = np.ones(len(z)), RIDGE * np.diag([*np.ones(z.shape[1] - 1), 0.0])
+    for _ in range(ROUNDS):
+        much = z.T * count
+        weights = np.linalg.solve(much @ z + count.sum() * penalty, much @ levels)
+        count = np.minimum(1, FAR / np.maximum(np.abs(z @ weights - levels), FAR))
+    return np.asarray(weights)
+
+
+def _levels(scores: list[float], at: list[int] | None = None) -> Floats:
+    """The level for each of `SCORES`, straight between the levels that were measured and beyond them.
+
+    at: those, `STEPS` apart; the trained ones by default
+    """
     rising = np.maximum.accumulate(np.array(scores) + 1e-6 * np.arange(len(scores)))
-    where = STEPS * np.arange(-1, len(scores) + 1)
+    first = at[0] if at else 0
+    where = first + STEPS * np.arange(-1, len(scores) + 1)
     return np.interp(SCORES, [rising[0] - ENDS[0], *rising, rising[-1] + ENDS[1]], where)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     from calotype.codec.pack import Pack
 
 TINY = Path(__file__).parent / "data" / "tiny" / "tiny.zip"
+
+
+def every(n: int, values: Iterable[Any]) -> list[Any]:
+    """Values of a parameter, or tuples for several: the first and every `n`-th after it in `make test`, the
+    others in `make nightly`.
+    """
+    found = [value if isinstance(value, tuple) else (value,) for value in values]
+    return [pytest.param(*value, marks=[pytest.mark.slow] if k % n else []) for k, value in enumerate(found)]
 
 
 def pytest_collection_finish() -> None:

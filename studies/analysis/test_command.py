@@ -60,6 +60,7 @@ def test_a_field_that_goes_on_beyond_the_picture(tmp_path: Path, capsys: pytest.
     assert not capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_deviation_command(tmp_path: Path) -> None:
     pixels = (synthetic(128)[0] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
     Image.fromarray(pixels).save(tmp_path / "a.png")
@@ -70,6 +71,7 @@ def test_deviation_command(tmp_path: Path) -> None:
     assert is_drawing(tmp_path / "deviation.png")
 
 
+@pytest.mark.slow
 def test_correlation_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = run(tmp_path, "correlation", "minnen2018-mean-scale:n=8,m=12", "--radius", "1")
     assert np.array(found["models"][0]["channels"]).shape == (12, 3, 3)

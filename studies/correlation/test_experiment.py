@@ -46,7 +46,7 @@ def run(tmp_path: Path, photographs: Callable[[int, int, int], Path], monkeypatc
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[] if name in ("smoke", "paper") else [pytest.mark.slow]) for name in BUDGETS],
+    [pytest.param(name, marks=[] if name == "smoke" else [pytest.mark.slow]) for name in BUDGETS],
 )
 def test_every_row_of_every_budget_can_be_built(name: str) -> None:
     budget = BUDGETS[name]
@@ -225,6 +225,7 @@ def test_rows_of_a_system_share_their_start(run: Run, tmp_path: Path) -> None:
     )  # loss, lambda and seed all matter
 
 
+@pytest.mark.slow
 def test_every_kind_of_decoding_is_timed(tmp_path: Path) -> None:
     """Position by position only where there is a raster scan, plain sums only where there are quicker ones;
     models and coders are as they were before.

@@ -141,6 +141,7 @@ def test_epsilon_by_hand() -> None:
         deviation.epsilon(torch.zeros(1, 2, 3, 3), torch.zeros(1, 2, 3, 3))
 
 
+@pytest.mark.slow
 def test_untrained_tcm_in_both_forms(small: LabModel) -> None:
     """The averaged form is near 0.9, the literal one 320 times that; only the former is of the published
     order.

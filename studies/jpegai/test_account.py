@@ -18,12 +18,13 @@ ATTENTION = replace(OURS, shuffles=(), high="tam-ds")
 EVERYTHING = Reading(128, 64, (64, 32), low="cab", high="tam", shuffles=(1, 2, 3, 4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("reading", "design"),
     [
         (OURS, Design(high="tam-cs", up="shuffle")),
-        pytest.param(ATTENTION, Design(high="tam-ds"), marks=pytest.mark.slow),
-        pytest.param(EVERYTHING, Design("cab", "tam", up="shuffle-all"), marks=pytest.mark.slow),
+        (ATTENTION, Design(high="tam-ds")),
+        (EVERYTHING, Design("cab", "tam", up="shuffle-all")),
     ],
 )
 def test_formulas_give_what_networks_cost(reading: Reading, design: Design) -> None:

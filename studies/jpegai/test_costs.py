@@ -12,7 +12,7 @@ from studies.jpegai.complexity import decoder_kmacs, kmacs
 @pytest.mark.parametrize(
     ("point", "luma", "chroma", "total", "ptflops"),
     [
-        ("hop", "131.18", "14.33", "145.51", "191.9"),
+        pytest.param("hop", "131.18", "14.33", "145.51", "191.9", marks=pytest.mark.slow),
         ("bop", "8.60", "2.62", "11.22", "17.1"),
         ("sop", "3.57", "0.70", "4.28", "4.3"),
     ],
@@ -42,6 +42,7 @@ def test_cost_of_the_baseline(latents: tuple[int, int], biases: str, ptflops: st
     assert f"{counts['ptflops']:.1f}" == ptflops
 
 
+@pytest.mark.slow
 def test_cost_of_the_baselines_branches() -> None:
     """Luma 782.6 and chroma 51.0 with biases; luma alone with 128 latents is 852.8 by ptflops."""
 

@@ -29,6 +29,7 @@ def test_the_page_is_what_the_results_give() -> None:
     assert len(seeds) >= 3
 
 
+@pytest.mark.slow
 def test_all_of_a_seed_begin_alike() -> None:
     base = whole.build("baseline", 0, **THIN).state_dict()
     for variant in whole.VARIANTS[1:]:

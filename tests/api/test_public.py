@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import re
 import subprocess
 import sys
 
@@ -77,3 +79,8 @@ def test_coding_imports_no_onnxruntime_no_torch_and_no_command_line() -> None:
     )
     assert "calotype._rans" in modules
     assert not modules & {"onnxruntime", "torch", "rich", "pydantic", "matplotlib", "scipy", "calotype.cli"}
+
+
+def test_a_users_installation_needs_numpy_and_pillow_alone() -> None:
+    needed = importlib.metadata.requires("calotype") or []
+    assert sorted(re.split(r"\W", n)[0] for n in needed if "extra ==" not in n) == ["Pillow", "numpy"]

@@ -71,6 +71,30 @@ def test_photographs_of_a_pack_before_are_shifted(script: ModuleType) -> None:
     np.testing.assert_allclose(moved[:, -1], shifts, atol=0.011)
 
 
+def test_odd_photographs_do_not_bend_it(script: ModuleType) -> None:
+    rows = _photographs(100)
+    plain = script.fit({"photographs": rows})
+    for row in rows[:5]:
+        row["scores"] = [score - 50 for score in row["scores"]]  # 1067 levels more
+    bent = script.fit({"photographs": rows})
+    features = np.full(visual.count(8), 0.5)
+    levels = [dict(visual.points(visual.parse(f, 1792), features, 1792))[40] for f in (plain, bent)]
+    assert 0 <= levels[1] - levels[0] < 15  # their mean is 53
+
+
+def test_photographs_may_be_measured_at_other_levels(script: ModuleType) -> None:
+    """Where scores are straight between levels, half a level higher ones say the same."""
+    rows = _photographs(40)
+    for row in rows:
+        row["scores"] = [5 * row["features"][0] + 12 * k for k in range(8)]
+    plain = script.fit({"photographs": rows})
+    higher = [{**row, "scores": [score + 6 for score in row["scores"][:7]]} for row in rows]
+    group = {"photographs": higher, "levels": [128 + 256 * k for k in range(7)]}
+    found = script.fit({"photographs": [], "before": [group, {"photographs": rows}]})
+    for score in range(1, 6):  # within what both measured
+        np.testing.assert_allclose(found["weights"][score], plain["weights"][score], atol=0.05)
+
+
 def test_of_large_photographs_a_part_or_less(script: ModuleType, tmp_path: Path) -> None:
     """Always the same one of a photograph, whichever others there are."""
     sizes = set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import subprocess
 import sys
 import textwrap
@@ -11,9 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image, features
 
+import calotype
 from calotype import bitstream
 
 Run = Callable[..., Any]
@@ -233,6 +236,29 @@ def test_a_full_disk(run: Run, photo: Path, coded: Path, tmp_path: Path) -> None
         run, tmp_path, "decode", coded, "-o", "/dev/full", says="/dev/full: no space left on device"
     )
     assert Path("/dev/full").is_char_device()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell that closes streams")
+def test_closed_streams(photo: Path, tmp_path: Path) -> None:
+    """Files are whole, with nothing in them but the picture, and what could not be said is a fault."""
+
+    def shell(line: str) -> tuple[int, bytes]:
+        command = ["sh", "-c", f"{shlex.quote(sys.executable)} -m calotype {line}"]
+        done = subprocess.run(command, cwd=tmp_path, stderr=subprocess.PIPE, timeout=120, check=False)
+        return done.returncode, done.stderr
+
+    closed = (1, b"calotype: standard output: bad file descriptor\n")
+    assert shell(f"encode {shlex.quote(str(photo))} -o a.calo >&-") == closed
+    assert shell("decode a.calo -o a.png <&- >&- 2>&-") == (1, b"")
+    with Image.open(tmp_path / "a.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), calotype.decode((tmp_path / "a.calo").read_bytes()))
+    assert shell("decode - -o b.png <&-") == (
+        1,
+        b"calotype: standard input: magic at offset 0: not a .calo file: the file is empty\n",
+    )
+    assert shell("decode a.calo -o - >&-") == (1, b"calotype: a.calo: bad file descriptor\n")
+    assert shell("--version >&-") == closed
+    assert contents(tmp_path).keys() == {"photo.png", "a.calo", "a.png"}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs limits on file sizes")

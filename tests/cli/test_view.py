@@ -39,7 +39,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
             server.add(name, page / name)
         for number, name in enumerate(("a b.calo", "page.html")):
             server.add(f"files/{number}/{name}", tmp_path / name)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         yield server
         server.shutdown()

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests import reader, reader_file, reader_pixels
+from tests.conftest import every
 from tests.golden import DATA, KNOWN, cases, digest
 
 from calotype.bitstream import File, parse, tile_box, write
@@ -125,6 +126,7 @@ def test_windows_of_any_size_give_the_same(
     assert digest(decode(data, pack=pack, threads=2).picture.pixels) == known["pixels"]
 
 
+@pytest.mark.parametrize("stored", every(3, FILES), indirect=True)
 def test_a_reader_written_from_the_page_reads_the_same(stored: tuple[bytes, Known, Pack]) -> None:
     data, known, pack = stored
     integers, pixels, small = reader.read(data, pack.file(manifest.TABLES), pack.file(manifest.NETWORKS))

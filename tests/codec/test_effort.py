@@ -79,6 +79,7 @@ def test_flat_picture() -> None:
     assert np.abs(decoded - 77).max() <= np.abs(one_pass - 77).max() + 1
 
 
+@pytest.mark.slow
 def test_target_is_met_with_effort(scene: Scene) -> None:
     pixels = scene(160, 160, seed=2)
     size = len(calotype.encode(pixels, 45, tune="psnr", threads=1))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from tests.conftest import every
 
 from calotype.bitstream import parse, probe
 from calotype.codec.approach import pick
@@ -158,7 +159,7 @@ def render(height: int, width: int, seed: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("grey", [False, True])
-@pytest.mark.parametrize("make", [shades, render])
+@pytest.mark.parametrize("make", every(2, [shades, render]))
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_drawings_lead_up_to_it_too(make: Callable[..., np.ndarray], seed: int, grey: bool) -> None:
     """The more an error is worth the more bytes and the fewer errors; never more bytes than without loss."""

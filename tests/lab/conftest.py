@@ -26,9 +26,15 @@ torch.set_num_threads(1)
 
 
 # Of these another system's thin model runs the same code: TCM's sizes are one size when thin, attention is in
-# the mixture too, Hu's wide layers are its narrow ones, and JPEG AI's combination has three variants in it.
+# the mixture too, Hu's wide layers are its narrow ones, checkerboards and slices over Cheng's transforms are
+# those over Minnen's, Zhu's hyperprior is in its slices, Toderici's cells differ by one layer, and JPEG AI's
+# combination has the variants in it.
 REPEATED = {"liu2023-tcm-medium", "liu2023-tcm-large", "cheng2020-attention", "hu2020-high"}
-REPEATED |= {f"jpegai2023-{part}" for part in ("activation", "shuffle", "attention-cs")}
+REPEATED |= {"he2021-cheng", "ali2023-cheng-charm", "zhu2022-hyperprior", "he2022-elic-chandelier"}
+REPEATED |= {f"toderici2017-{cell}" for cell in ("lstm", "associative")}
+REPEATED |= {
+    f"jpegai2023-{part}" for part in ("baseline", "activation", "shuffle", "attention-cs", "attention-ds")
+}
 
 
 def systems() -> list[Any]:

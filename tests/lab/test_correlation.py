@@ -12,13 +12,13 @@ from torch.nn import functional as F
 from calotype.lab import registry
 from calotype.lab.losses import CorrelationLoss, WithCorrelation, convert_alpha, normalised
 from calotype.lab.losses.correlation import MASKS, PAPER_ALPHA, products, window_mask
-from calotype.lab.models.base import LabModel, Output
+from calotype.lab.models.base import Output
 from calotype.lab.models.calotype_objective import AllQualities
 from calotype.lab.objective import RateDistortion
 from calotype.lab.train import options
 from calotype.lab.train.subject import Subject
 
-from .conftest import picture, thin
+from .conftest import picture, systems, thin
 from .small import product
 
 
@@ -191,7 +191,7 @@ NOT_GAUSSIAN = (
     "mentzer2018",
     "toderici",
 )
-GAUSSIAN = [n for n in registry.names(LabModel) if not n.startswith(NOT_GAUSSIAN)]
+GAUSSIAN = [one for one in systems() if not one.values[0].startswith(NOT_GAUSSIAN)]
 
 
 @pytest.mark.parametrize("name", GAUSSIAN)

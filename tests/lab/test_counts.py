@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from tests.conftest import every
 
 from calotype.bench.codecs import _counts
 from calotype.lab import registry
@@ -88,7 +89,7 @@ def test_charm_without_its_prior() -> None:
     assert sum(counts.values()) == 113_976_323
 
 
-@pytest.mark.parametrize("name", ["toderici2016", "toderici2017-lstm"])
+@pytest.mark.parametrize("name", every(2, ["toderici2016", "toderici2017-lstm"]))
 def test_recurrent_networks(name: str) -> None:
     """Encoder, binarizer, decoder of the PyTorch reference; kMAC/px of one iteration."""
     counts = complexity.part_parameters(on_meta(name, {}))
@@ -118,7 +119,7 @@ def test_prior_has_61_per_channel(channels: int) -> None:
     assert complexity.parameters(FactorizedPrior(channels)) == 61 * channels
 
 
-@pytest.mark.parametrize(("name", "config", "expected"), MACS)
+@pytest.mark.parametrize(("name", "config", "expected"), every(3, MACS))
 def test_macs(name: str, config: dict[str, int], expected: dict[str, float]) -> None:
     found = complexity.kmacs_per_pixel(on_meta(name, config))
     for part, value in expected.items():
@@ -169,6 +170,7 @@ def test_integer_convolutions_count_in_every_rule() -> None:
     assert found == {"exact": macs, "layers": macs, "ptflops": macs + 70 * 6}
 
 
+@pytest.mark.slow
 def test_the_products_latents_by_hand() -> None:
     """Layer by layer: outputs times inputs times taps, at the sites of the stage or phase."""
     with torch.device("meta"):

@@ -60,12 +60,12 @@ def test_any_size_comes_back_exactly(name: str, sizes: list[tuple[int, int]]) ->
     [
         ("balle2018-factorized", 20),
         ("minnen2018-mean-scale", 20),
-        ("minnen2018-autoregressive", 20),
+        pytest.param("minnen2018-autoregressive", 20, marks=pytest.mark.slow),
         pytest.param("he2021-minnen", 150, marks=pytest.mark.slow),
         pytest.param("he2022-elic", 40, marks=pytest.mark.slow),
         pytest.param("hu2020-low", 60, marks=pytest.mark.slow),
-        ("lee2019", 20),
-        ("mentzer2018", 20),
+        pytest.param("lee2019", 20, marks=pytest.mark.slow),
+        pytest.param("mentzer2018", 20, marks=pytest.mark.slow),
     ],
 )
 def test_size_is_the_estimate(name: str, steps: int) -> None:

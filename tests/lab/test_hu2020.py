@@ -69,6 +69,7 @@ def test_further_losses_do_not_pull_at_their_targets() -> None:
     assert h1.grad is not None
 
 
+@pytest.mark.slow
 def test_the_recipe_trains_through_all_stages(tmp_path: Path) -> None:
     """A few steps of the named recipe leave a plain model that codes files; the run can be resumed."""
     photos, run = tmp_path / "photos", tmp_path / "run"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.conftest import every
 from torch import Tensor, nn
 
 from calotype.lab import registry
@@ -150,7 +151,7 @@ def _widen(model: TwoBranches, factor: float) -> None:
             part[-1].weight *= factor
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", every(3, NAMES))
 def test_every_weight_is_trained(name: str) -> None:
     """Noise for the rate, rounding for the rest: gradients reach all weights, and are finite."""
     model = thin(name).train()

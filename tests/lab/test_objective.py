@@ -23,6 +23,7 @@ def test_distortions_known_answers() -> None:
     assert psnr(x, y).tolist() == pytest.approx([48.1308, 20.0], abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(176, 161), (200, 333)])
 def test_ms_ssim_is_that_of_the_codec(size: tuple[int, int]) -> None:
     a = picture(*size)
@@ -82,16 +83,15 @@ def test_ms_ssim_objective_learns() -> None:
     assert np.mean(losses[-3:]) < 0.9 * losses[0]
 
 
-LONG = ("chen2021", "johnston2018", "toderici2017", "xie2021", "zhu2022", "liu2023")
-"""Systems that take seconds to learn: in one step every parameter gets a gradient, the rest is nightly."""
+LESSONS = ("balle2018-factorized", "minnen2018-mean-scale", "cheng2020-anchor", "toderici2016", "mentzer2018")
 
 
 def lessons() -> list[Any]:
-    """Every system with the most steps that it gets."""
+    """Every system with one step, and those of LESSONS with a dozen; the others' dozens are nightly."""
     found = []
     for one in systems():
         (name,) = one.values
-        late = name.startswith(LONG)
+        late = name not in LESSONS
         found += [pytest.param(name, 1, marks=one.marks)] if late else []
         found += [pytest.param(name, 12, marks=pytest.mark.slow if late else one.marks)]
     return found

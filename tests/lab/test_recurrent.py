@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from tests.conftest import every
 
 from calotype import cli
 from calotype.bench.codecs.lab import Lab
@@ -43,7 +44,7 @@ def test_which_are_progressive() -> None:
 # -- files ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", every(len(NAMES), NAMES))
 def test_a_file_cut_anywhere_gives_its_whole_parts(name: str) -> None:
     codec, image = ModelCodec(thin(name)), picture(70, 90).permute(1, 2, 0).numpy()
     data = codec.encode(image)
@@ -131,6 +132,7 @@ def test_bits_as_they_are_cost_an_eighth_of_a_bit_per_pixel_and_iteration() -> N
     assert sizes == pytest.approx([0.125, 0.25], abs=0.008)  # container and the coder's states
 
 
+@pytest.mark.slow
 def test_the_model_of_the_bits_learns_what_repeats() -> None:
     """Trained alone, on the codes of one picture: fewer bits than there are, estimated and in a file."""
     model = thin("toderici2017-lstm")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tests.conftest import every
 
 from calotype.errors import CalotypeError
 from calotype.lab import registry, use
@@ -60,7 +61,7 @@ def test_high_rates_take_more(name: str) -> None:
     assert complexity.parameters(high) > complexity.parameters(model)
 
 
-@pytest.mark.parametrize("name", registry.names())
+@pytest.mark.parametrize("name", every(3, registry.names()))
 def test_configuration_rebuilds_the_model(name: str) -> None:
     model = registry.build(name, **registry.entry(name).thin)
     again = registry.build(name, **json.loads(json.dumps(model.settings())))
@@ -134,6 +135,7 @@ def test_words_for_switches() -> None:
         registry.entry("zhu2022-hyperprior").model(hyper_depths=(1,))  # type: ignore[call-arg]
 
 
+@pytest.mark.slow
 def test_describe_with_sizes_that_do_not_fit_the_thin_ones() -> None:
     """The thin model of the receptive field has 20 latents, which do not make 8 slices."""
     sizes = {"n": 4, "m": 24, "z": 8, "inner": 16, "widths": [8, 8], "slices": 8}

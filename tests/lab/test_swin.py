@@ -138,6 +138,7 @@ def test_published_counts() -> None:
     assert sum(parts.values()) - parts["prior"] == 32_550_864
 
 
+@pytest.mark.slow
 def test_published_shapes() -> None:
     with torch.device("meta"):
         model = registry.build("zhu2022-hyperprior")

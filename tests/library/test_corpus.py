@@ -46,6 +46,7 @@ def test_each_is_pixels_or_an_error_of_ours(files: dict[str, bytes]) -> None:
     assert sum(len(result) == 64 for result in found) > len(found) // 3
 
 
+@pytest.mark.slow
 def test_webassembly_says_the_same(files: dict[str, bytes], tmp_path: Path) -> None:
     node = shutil.which("node")
     if node is None:

@@ -99,6 +99,7 @@ def test_the_bytes_of_the_program(cases: Cases, photo: np.ndarray) -> None:
         )
 
 
+@pytest.mark.slow
 def test_large_pictures_are_looked_at_coarsely(cases: Cases) -> None:
     """More than 4096 latents: every second one each way tells the look."""
     pixels = np.tile(scene(512, 512, 5), (2, 3, 1))[:1000, :1100]

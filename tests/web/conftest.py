@@ -109,7 +109,9 @@ def serve(things: dict[str, bytes]) -> tuple[Site, ThreadingHTTPServer]:
     site = Site(things=things)
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"site": site}))
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(
+        target=server.serve_forever, args=(0.02,), daemon=True
+    ).start()  # or it ends half a second late
     site.root = f"http://127.0.0.1:{server.server_port}/"
     return site, server
 

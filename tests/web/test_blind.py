@@ -147,6 +147,7 @@ def test_back_stop_and_on_again(site: Site, page: Any) -> None:
         page.keyboard.press("z")
 
 
+@pytest.mark.slow
 def test_giving_up_while_it_encodes(site: Site, page: Any) -> None:
     """At once, though the networks have not arrived; what begins later and encoding in the page are well."""
     gate = threading.Event()
@@ -170,6 +171,7 @@ def test_giving_up_while_it_encodes(site: Site, page: Any) -> None:
     assert page.locator("#trouble").is_hidden()
 
 
+@pytest.mark.slow
 def test_pairs_that_are_ready_can_be_enough(site: Site, page: Any) -> None:
     """While the second picture is still on its way."""
     for name, pixels in PHOTOS.items():
@@ -192,6 +194,7 @@ NO_WEBP = """
 """
 
 
+@pytest.mark.slow
 def test_jpeg_where_there_is_neither_avif_nor_webp(site: Site, page: Any) -> None:
     page.add_init_script(NO_WEBP)
     page.goto(site.root)
@@ -204,6 +207,7 @@ def test_jpeg_where_there_is_neither_avif_nor_webp(site: Site, page: Any) -> Non
     assert page.locator("#blind-votes th").all_inner_texts() == ["rate", "Calotype", "JPEG", "no difference"]
 
 
+@pytest.mark.slow  # test_rivals.py has the program make AVIF
 @pytest.mark.skipif("AVIF" not in rivals.names(), reason="this Pillow writes no AVIF")
 def test_avif_by_the_program(calotype_view: Any, page: Any) -> None:
     """Beside a .calo file, which is no photograph."""
@@ -221,6 +225,7 @@ def test_avif_by_the_program(calotype_view: Any, page: Any) -> None:
     assert all({side.split(",")[0] for side in row[2:4]} == {"Calotype", "AVIF"} for row in told)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_done_says_why(site: Site, page: Any, photo: bytes) -> None:
     page.goto(site.root)
     drop(page, ("photo.calo", photo))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.conftest import every
 from tests.golden import scene
 from tests.web.conftest import Site, calo, decoded, drop, png, shown, wait
 
@@ -121,20 +122,20 @@ def test_the_photograph_alone_leads_back_to_its_file(site: Site, photo_page: Any
     assert photo_page.locator("#left option").count() == 2
 
 
-@pytest.mark.parametrize(
-    ("kind", "options", "said"),
-    [
-        ("PNG", {}, ""),
-        (
-            "PNG",
-            {"exif": b"Exif\0\0secret", "icc_profile": b"p" * 200},
-            "Not kept: EXIF; colours become sRGB.",
-        ),
-        ("JPEG", {"exif": b"Exif\0\0secret", "xmp": b"<x/>"}, "Not kept: EXIF, XMP."),
-        ("WEBP", {"xmp": b"<x/>", "lossless": True}, "Not kept: XMP."),
-        ("BMP", {}, "Not kept: metadata, more than 8 bits and HDR; colours become sRGB."),
-    ],
-)
+LOST = [
+    ("PNG", {}, ""),
+    ("JPEG", {"exif": b"Exif\0\0secret", "xmp": b"<x/>"}, "Not kept: EXIF, XMP."),
+    ("WEBP", {"xmp": b"<x/>", "lossless": True}, "Not kept: XMP."),
+    (
+        "PNG",
+        {"exif": b"Exif\0\0secret", "icc_profile": b"p" * 200},
+        "Not kept: EXIF; colours become sRGB.",
+    ),
+    ("BMP", {}, "Not kept: metadata, more than 8 bits and HDR; colours become sRGB."),
+]
+
+
+@pytest.mark.parametrize(("kind", "options", "said"), every(3, LOST))
 def test_the_page_says_what_a_file_does_not_keep(
     site: Site, page: Any, kind: str, options: dict[str, Any], said: str
 ) -> None:
@@ -148,6 +149,7 @@ def test_the_page_says_what_a_file_does_not_keep(
     assert page.inner_text("#lost") == said
 
 
+@pytest.mark.slow
 def test_a_phone_held_sideways_shows_the_picture(photo_page: Any) -> None:
     made(photo_page)
     photo_page.set_viewport_size({"width": 740, "height": 360})
@@ -159,6 +161,7 @@ def test_a_phone_held_sideways_shows_the_picture(photo_page: Any) -> None:
         assert photo_page.locator(name).is_visible()
 
 
+@pytest.mark.slow
 def test_a_large_picture_gives_up_what_is_not_wanted(site: Site, page: Any) -> None:
     pixels = np.tile(scene(1100, 700, 1), (1, 3, 1))  # six tiles
     page.goto(site.root)

@@ -40,6 +40,7 @@ INTERRUPTED = _interrupt.STATUS
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    _fill_streams()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     name = arguments[0] if arguments else "--help"
     if name in ("-h", "--help", "help", "--version"):
@@ -50,6 +51,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return USAGE
     return _guarded(name, arguments[1:])
+
+
+def _fill_streams() -> None:
+    """In place of a stream that the caller has closed (``>&-``): nothing to read, errors when written to.
+
+    Else its number would be that of the next file that is opened, and what libraries print would go there.
+    """
+    if sys.stdin is None:
+        sys.stdin = os.fdopen(os.open(os.devnull, os.O_RDONLY))
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")  # nobody could be told that it failed
 
 
 def _commands() -> dict[str, str]:
@@ -97,19 +111,29 @@ def _guarded(name: str, arguments: list[str]) -> int:
     except _TerminatedError:
         return _interrupted(128 + signal.SIGTERM)
     except BrokenPipeError:
-        # Whoever read our output has gone, as in `calotype probe x.calo | head -1`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # whoever read it has gone, as in `calotype probe x.calo | head -1`
         return FAILURE
     except (CalotypeError, OSError, MemoryError) as error:
         from calotype.cli.report import complain
 
-        complain(None, error)
+        source = None
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _drop_output()
+            source = "standard output"
+        complain(source, error)
         return FAILURE
     finally:
         if command:
             _interrupt.stop_at_once()
         if previous is not None:
             signal.signal(signal.SIGTERM, previous)
+
+
+def _drop_output() -> None:
+    """What cannot be written is not to be tried again, and complained of, when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _TerminatedError(BaseException):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import threading
 import time
@@ -53,8 +52,9 @@ def run(
         _write(job, data, force)
         return {"input": job.source, "output": job.target, **record, "seconds": time.perf_counter() - start}
 
-    with _progress(len(jobs), shown=not json and not quiet) as advance:
+    with _Count(len(jobs), shown=not json and not quiet) as count:
         for job, result in _results(jobs, one, workers):
+            count.hide()
             if isinstance(result, BaseException):
                 failed += 1
                 complain(_name(job.source), result)
@@ -67,7 +67,7 @@ def run(
                 print(summary(result), file=sys.stderr if job.target == STANDARD else sys.stdout, flush=True)
                 for note in result.get("notes", ()):
                     print(f"calotype: {_name(job.source)}: {note}", file=sys.stderr, flush=True)
-            advance()
+            count.advance()
     return FAILURE if failed else 0
 
 
@@ -132,18 +132,35 @@ def _write(job: Job, data: Buffer, force: bool) -> None:
     write_file(job.target, data, overwrite=force)
 
 
-@contextlib.contextmanager
-def _progress(total: int, *, shown: bool) -> Iterator[Callable[[], None]]:
-    """A progress bar on stderr, when there is more than one file and a person to see it."""
-    if not shown or total < 2 or not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console  # late: importing rich takes time, and one file needs no bar
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+class _Count:
+    """The last line on the terminal: how many files are done, and how long the rest will take.
 
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    # Lines for people go above the bar, but only from a terminal: a redirected stdout must stay one.
-    with Progress(*columns, console=console, redirect_stdout=sys.stdout.isatty(), transient=True) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda: bar.advance(task)
+    Only where there are several, and a person to see it.
+    """
+
+    WIDTH = 60
+
+    def __init__(self, total: int, *, shown: bool) -> None:
+        self.total, self.done, self.since = total, 0, time.monotonic()
+        self.shown = shown and total > 1 and sys.stderr.isatty()
+
+    def __enter__(self) -> _Count:
+        self._show(f"0 of {self.total} files")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.hide()
+
+    def hide(self) -> None:
+        """Before anything else is printed."""
+        self._show("")
+
+    def advance(self) -> None:
+        """One more is done."""
+        self.done += 1
+        left = round((time.monotonic() - self.since) / self.done * (self.total - self.done))
+        self._show(f"{self.done} of {self.total} files, {left // 60}:{left % 60:02} left")
+
+    def _show(self, text: str) -> None:
+        if self.shown:
+            print(f"\r{text:{self.WIDTH}}\r", end="", file=sys.stderr, flush=True)

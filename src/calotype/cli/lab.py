@@ -24,7 +24,7 @@ COMMANDS = {
     "eval": "rate, distortion and times of checkpoints on pictures, with real files",
     "convert": "take over weights of CompressAI, and give back",
 }
-NEEDS = ("torch", "safetensors")
+NEEDS = ("torch", "safetensors", "rich")
 
 
 def main(arguments: list[str]) -> int:

@@ -16,7 +16,7 @@ manifest, gives a level for each of some scores. Between them, and to both ends,
 
 The last three were found by leaving out a twelfth of the photographs at a time: at quality 60 the forecast
 then misses by 2.2 points (standard deviation) instead of 3.2. Tried as well: what quantising really loses at
-the foretold level. It says no more.
+the foretold level. It says no more; docs/training.md has the rest.
 
 The arithmetic is native (native/visual.hpp).
 """

@@ -40,6 +40,7 @@ def test_curves_that_cannot_be_compared(spoilt: np.ndarray) -> None:
     assert loss.more_rate((RATES, QUALITIES), (RATES, spoilt)) == math.inf
 
 
+@pytest.mark.slow
 def test_a_pack_of_harmed_calibration_is_refused(
     started: Calotype, calibration: tuple[torch.Tensor, torch.Tensor], tmp_path: Path
 ) -> None:

@@ -70,6 +70,7 @@ def words(folder: Path, cache: Path, out: Path, *more: Any) -> list[str]:
 # -- latents alone ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_latents_alone_are_trained_and_nothing_else(
     folder: Path, tmp_path: Path, saved: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

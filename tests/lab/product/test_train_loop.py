@@ -228,6 +228,7 @@ def test_paces_come_before_those_of_the_model(trainer: Make) -> None:
     assert pace[id(names["analysis.patch.weight"])] == 0.1
 
 
+@pytest.mark.slow
 def test_all_qualities_can_be_tuned_for_ms_ssim(photos: Photos) -> None:
     subject = Subject(
         options={"latents": 48, "width": 48, "narrow": 8, "narrow16": 8, "wide16": 8, "render": 8},
@@ -264,6 +265,7 @@ def test_no_time_leaves_a_checkpoint_at_once(trainer: Make, tmp_path: Path) -> N
     assert State.load(tmp_path / "run").step == 0
 
 
+@pytest.mark.slow
 def test_the_log_has_each_step_once_after_a_crash(trainer: Make, tmp_path: Path) -> None:
     def crash() -> None:
         raise OSError("the disk is full")

@@ -87,6 +87,7 @@ def poison(run: Trainer, steps: set[int]) -> list[Tensor]:
     return seen
 
 
+@pytest.mark.slow
 def test_a_broken_run_goes_back_to_its_last_good_weights(trainer: Make, tmp_path: Path) -> None:
     run = trainer(steps=8, batch=2, rollbacks=1, log_every=2, save_every=100, lr=1e-3, warmup=0)
     seen = poison(run, {3, 4})
@@ -107,6 +108,7 @@ def test_going_back_has_an_end(trainer: Make) -> None:
         run.run()
 
 
+@pytest.mark.slow
 def test_a_loss_that_explodes_is_broken_too(trainer: Make) -> None:
     run = trainer(steps=6, batch=2, rollbacks=2, log_every=2, save_every=100)
     healthy = run.objective.training_loss

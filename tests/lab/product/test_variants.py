@@ -27,6 +27,7 @@ def packed(picture: Picture, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "packed"
 
 
+@pytest.mark.slow
 def test_areas_decide_the_shares(packed: Path) -> None:
     photos = Photos.open(packed)
     area: dict[str, float] = {}
