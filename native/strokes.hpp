@@ -1,86 +1,126 @@
 // Tells lines of text over photographs, thin, half-transparent or damaged by JPEG, by the strokes of their letters.
 //
-// Strokes of a text end in the same rows, those of its height and of its base line, and strokes in photographs anywhere: in
-// how many strokes each row of a strip has, text makes jumps.
+// A line of text is a row of squares as high as it, nearly all of which have strokes, with few strokes above and below:
+// strokes in photographs end anywhere.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <vector>
 
 namespace calotype::strokes {
 
-inline constexpr int contrast = 24;                 // grey levels between a stroke and what is on both sides of it ...
-inline constexpr std::size_t reach = 3;             // ... so many pixels away, and much more than these two differ by
-inline constexpr int alike = 3;                     // how many times as much
-inline constexpr std::size_t rows = 128, columns = 192;  // of a strip
-inline constexpr double dense = 0.006;              // the share of a strip in strokes from which it is looked at
-inline constexpr double jumps = 2;                  // of text; had rows nothing to do with each other, it would be 1
+inline constexpr int contrast = 20;  // grey levels between a stroke and what is on both sides of it ...
+inline constexpr int alike = 3;      // ... and so many times more than these two differ by
+inline constexpr std::size_t band = 512;  // rows that are looked at together
+
+// What is looked for: lines of so many rows, letters and what reaches above and below them, and how far beside the middle
+// of a stroke is no stroke.
+struct Height {
+    std::size_t rows, reach;
+};
+inline constexpr Height heights[] = {{10, 3}, {13, 3}, {17, 3}, {22, 3}, {28, 3}, {36, 3}, {22, 6}, {28, 6}, {36, 6}, {46, 6}};
+
+// A line of `squares` squares; three of four have strokes in at least the share `dense` of them. Above and below it is at
+// most the share `quiet` of the strokes within, row for row.
+struct Line {
+    std::size_t squares;
+    double dense, quiet;
+};
+inline constexpr Line lines[] = {{10, 0.1, 0.22}, {14, 0.05, 0.2}};
 
 // Pixels [h][w][3]; green is what is looked at.
 class Finder {
 public:
-    Finder(const std::uint8_t* pixels, std::size_t h, std::size_t w) : pixels_(pixels), h_(h), w_(w), row_(w), is_(w) {}
+    Finder(const std::uint8_t* pixels, std::size_t h, std::size_t w) : pixels_(pixels), h_(h), w_(w), row_(w) {}
 
-    // Sets those of mask, [h][w], that are strokes of text. How many strips have some; bright ones and dark ones count apart.
+    // Sets those of mask, [h][w], that are strokes of text. How many lines were found, the same ones more than once.
     std::size_t find(std::uint8_t* mask) {
+        constexpr std::size_t over = 80;  // rows that bands share: more than a line takes with what is above and below
         std::size_t found = 0;
-        for (std::size_t top = 0; top + rows / 2 < h_; top += rows)
-            for (const bool bright : {true, false}) found += find_in(top, std::min(top + rows, h_), bright, mask);
+        for (std::size_t top = 0; top == 0 || top + over < h_; top += band - over)
+            for (const std::size_t reach : {3, 6})
+                for (const bool bright : {true, false}) found += find_in(top, std::min(top + band, h_), reach, bright, mask);
         return found;
     }
 
 private:
-    std::size_t find_in(std::size_t top, std::size_t bottom, bool bright, std::uint8_t* mask) {
-        const std::size_t strips = (w_ + columns / 2 - 1) / columns, high = bottom - top;
-        std::vector<std::vector<int>> counts(strips, std::vector<int>(high));
-        for (std::size_t y = top; y < bottom; ++y) {
-            mark(y, bright);
-            for (std::size_t k = 0; k < strips; ++k) {
-                int sum = 0;
-                for (std::size_t x = k * columns; x < std::min(w_, (k + 1) * columns); ++x) sum += is_[x];
-                counts[k][y - top] = sum;
+    std::size_t find_in(std::size_t top, std::size_t bottom, std::size_t reach, bool bright, std::uint8_t* mask) {
+        const std::size_t high = bottom - top;
+        is_.assign(high * w_, 0);
+        sums_.assign(high * (w_ + 1), 0);
+        for (std::size_t y = 0; y < high; ++y) {
+            mark(top + y, reach, bright, &is_[y * w_]);
+            std::uint32_t* const sums = &sums_[y * (w_ + 1)];
+            for (std::size_t x = 0; x < w_; ++x) sums[x + 1] = sums[x] + is_[y * w_ + x];
+        }
+        std::size_t found = 0;
+        for (const Height& height : heights)
+            if (height.reach == reach) found += find_lines(height.rows, top, high, mask);
+        return found;
+    }
+
+    // Lines of `rows` rows in a band.
+    std::size_t find_lines(std::size_t rows, std::size_t top, std::size_t high, std::uint8_t* mask) {
+        const std::size_t count = w_ / rows, beside = std::max<std::size_t>(3, rows / 3);
+        if (count < lines[0].squares || high < rows + 2 * beside) return 0;
+        columns_.assign((high + 1) * count, 0);
+        for (std::size_t y = 0; y < high; ++y)
+            for (std::size_t k = 0; k < count; ++k) {
+                const std::uint32_t* const sums = &sums_[y * (w_ + 1) + k * rows];
+                columns_[(y + 1) * count + k] = columns_[y * count + k] + sums[rows] - sums[0];
             }
-        }
-        std::vector<std::size_t> texts;
-        for (std::size_t k = 0; k < strips; ++k)
-            if (is_text(counts[k])) texts.push_back(k);
-        for (std::size_t y = top; y < bottom && !texts.empty(); ++y) {
-            mark(y, bright);
-            for (const std::size_t k : texts)
-                for (std::size_t x = k * columns; x < std::min(w_, (k + 1) * columns); ++x) mask[y * w_ + x] |= is_[x];
-        }
-        return texts.size();
+        const auto within = [&](std::size_t y, std::size_t n, std::size_t k) {
+            return columns_[(y + n) * count + k] - columns_[y * count + k];
+        };
+        std::size_t found = 0;
+        for (std::size_t y = beside; y + rows + beside <= high; y += std::max<std::size_t>(1, rows / 10))
+            for (const Line& line : lines) {
+                const auto least = static_cast<std::uint32_t>(line.dense * static_cast<double>(rows * rows) + 0.999);
+                std::size_t full = 0;
+                std::uint32_t in = 0, above = 0, below = 0;
+                for (std::size_t k = 0; k < count; ++k) {
+                    const std::uint32_t here = within(y, rows, k);
+                    full += here >= least, in += here;
+                    above += within(y - beside, beside, k), below += within(y + rows, beside, k);
+                    if (k + 1 < line.squares) continue;
+                    const std::size_t first = k + 1 - line.squares;
+                    const double share = line.quiet * static_cast<double>(beside * in) / static_cast<double>(rows);
+                    if (4 * full >= 3 * line.squares && std::max(above, below) < share) {
+                        ++found;
+                        copy(y, rows, first * rows, (k + 1) * rows, top, mask);
+                    }
+                    const std::uint32_t last = within(y, rows, first);
+                    full -= last >= least, in -= last;
+                    above -= within(y - beside, beside, first), below -= within(y + rows, beside, first);
+                }
+            }
+        return found;
     }
 
-    static bool is_text(const std::vector<int>& counts) {
-        double all = 0, sum = 0, squares = 0;
-        for (const int n : counts) all += n;
-        for (std::size_t y = 2; y < counts.size(); ++y) {
-            const int d = counts[y] - counts[y - 2];
-            sum += counts[y] + counts[y - 2];
-            squares += d * d;
-        }
-        return all >= dense * rows * columns && squares > jumps * sum;
+    void copy(std::size_t y, std::size_t rows, std::size_t left, std::size_t right, std::size_t top, std::uint8_t* mask) const {
+        for (std::size_t end = y + rows; y < end; ++y)
+            for (std::size_t x = left; x < right; ++x) mask[(top + y) * w_ + x] |= is_[y * w_ + x];
     }
 
-    // Which pixels of a row are in strokes that go down, one to four pixels wide. Without branches, for vectors.
-    void mark(std::size_t y, bool bright) {
+    // Which pixels of a row are in strokes that go down, less wide than twice the reach. Without branches, for vectors.
+    void mark(std::size_t y, std::size_t reach, bool bright, std::uint8_t* is) {
         const std::uint8_t* const from = pixels_ + 3 * y * w_ + 1;
         for (std::size_t x = 0; x < w_; ++x) row_[x] = static_cast<std::int16_t>(bright ? from[3 * x] : 255 - from[3 * x]);
         for (std::size_t x = reach; x + reach < w_; ++x) {
             const int p = row_[x], left = row_[x - reach], right = row_[x + reach];
             const int more = p - std::max(left, right), differ = std::max(left, right) - std::min(left, right);
-            is_[x] = (more >= contrast) & (alike * differ < more);
+            is[x] = (more >= contrast) & (alike * differ < more);
         }
     }
 
     const std::uint8_t* pixels_;
     std::size_t h_, w_;
     std::vector<std::int16_t> row_;
-    std::vector<std::uint8_t> is_;
+    std::vector<std::uint8_t> is_;          // [rows of a band][w]
+    std::vector<std::uint32_t> sums_;       // [rows of a band][w + 1]: strokes left of a pixel
+    std::vector<std::uint32_t> columns_;    // [rows of a band + 1][squares]: strokes above a row
 };
 
 }  // namespace calotype::strokes

@@ -94,7 +94,7 @@ def test_equal_names_are_kept_apart() -> None:
         (["out"], "no pictures found in out"),
         (["*.bmp"], "no pictures found in"),
         (["photos/c.png", "photos", "out"], "two inputs would both be written to out/c.png.calo"),
-        (["photos", "a.png", "-"], "2 inputs cannot go into one file -"),
+        (["photos", "a.png", "-"], "2 inputs cannot go to standard output; name a folder, such as out/"),
     ],
 )
 def test_what_makes_no_sense(paths: list[str], message: str) -> None:

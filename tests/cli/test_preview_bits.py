@@ -59,6 +59,21 @@ def test_a_thumbnail_of_a_file_that_is_cut_off(run: Run, file: Path) -> None:
         assert thumbnail.tobytes() == preview.tobytes()
 
 
+def test_a_file_cut_in_its_first_tile_says_what_helps(run: Run, file: Path) -> None:
+    """No tile is whole, so there is no picture of its size; what there is is a preview."""
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 40, 3), np.uint8))
+    one_tile = calotype.encode(noise.resize((160, 200), Image.Resampling.BICUBIC), quality=50)
+    file.write_bytes(one_tile[: len(one_tile) * 2 // 3])
+    for arguments in ((), ("--size", 100)):
+        done = run("decode", file, "--keep-damaged", *arguments)
+        assert "truncated" in done.complaint
+        assert "--preview shows what is left" in done.complaint
+    assert "--preview" not in run("decode", file).complaint
+    assert run("decode", file, "--preview", "--keep-damaged").status == 0
+    file.write_bytes(one_tile[:10])  # not even that
+    assert "--preview" not in run("decode", file, "--keep-damaged").complaint
+
+
 def test_preview_and_region_exclude_each_other(run: Run, file: Path) -> None:
     assert run("decode", file, "--preview", "--region", "0,0,8,8").status == 2
 

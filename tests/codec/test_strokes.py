@@ -63,6 +63,20 @@ def test_strokes_of_text_are_found(kind: str) -> None:
     assert found.mean() > 0.01
 
 
+@pytest.mark.parametrize("size", [13, 20, 32])
+@pytest.mark.parametrize("top", [30, 210, 340])
+def test_one_line_is_enough(size: int, top: int) -> None:
+    """A caption, wherever it lies, and nothing far from it."""
+    below = Image.fromarray(place()).convert("RGBA")
+    over = Image.new("RGBA", below.size)
+    ImageDraw.Draw(over).text((8, top), WORDS, (255, 255, 255, 150), ImageFont.load_default(size))
+    found = strokes.find(np.asarray(Image.alpha_composite(below, over).convert("RGB")))
+    assert found is not None
+    rows = np.flatnonzero(found.any(1))
+    assert top - size / 2 < rows[0]
+    assert rows[-1] < top + 2 * size
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_without_text_there_are_none(seed: int) -> None:
     assert strokes.find(scene(*SIDES, seed)) is None

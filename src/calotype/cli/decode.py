@@ -19,7 +19,7 @@ from calotype.cli.options import (
     prepare_pillow,
     region,
 )
-from calotype.errors import CalotypeError, ImageError
+from calotype.errors import CalotypeError, FormatError, ImageError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -147,6 +147,14 @@ def _decode(job: Job, given: argparse.Namespace, suffix: str, threads: int) -> t
             if preview
             else decoder.decode(data, region=given.region, **options)
         )
+    except FormatError as error:
+        small = None
+        if given.keep_damaged and not preview:
+            with contextlib.suppress(CalotypeError):
+                small = decoder.preview(data, **{**options, "limits": _limits(given, True)})
+        if small is None:
+            raise
+        raise FormatError(f"{error}; --preview shows what is left, small") from error
     except ValueError as error:  # the region is not inside this picture
         raise ImageError(str(error)) from error
     damaged, problem = list(decoded.damaged), decoded.error

@@ -70,9 +70,10 @@ class Plan(NamedTuple):
         into_folder = output != STANDARD and any(map(_is_folder, [*paths, output or ""]))
         if output is not None and not into_folder:
             if len(sources) > 1:
-                raise UsageError(
-                    f"{len(sources)} inputs cannot go into one file {output}; name a folder: {output}/"
-                )
+                count = f"{len(sources)} inputs cannot go"
+                if output == STANDARD:
+                    raise UsageError(f"{count} to standard output; name a folder, such as out/")
+                raise UsageError(f"{count} into one file {output}; name a folder: {output}/")
             return [Job(sources[0][0], output)]
         return self._named(sources, output)
 

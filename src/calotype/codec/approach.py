@@ -4,7 +4,7 @@ Every tile has several forms: latents at the highest level, pixels with errors o
 pixels near them as native/economy.hpp finds them, and its pixels exactly. One worth of an error for the whole
 picture picks each tile's form, the one that costs least, bits + worth x squared error; it is searched for so
 that the file has the size that its quality stands for. Pixels alone would not do: those of a photograph take
-1.5 to 2.2 times the bytes of its latents before they are as good.
+1.5 to 2.2 times the bytes of its latents before they are as good. Small pictures have more forms: `front`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from calotype.bitstream import tile_count
 from calotype.codec.analysis import Analysis
 from calotype.codec.choice import Choice
+from calotype.codec.front import DRAWN, FEWER, RUNGS, SMALL, TINY, Front
 from calotype.codec.latents import Floats, Latents, Networks
 from calotype.codec.mixed import TRIAL, Decision, Mixture, Stored, stored
 from calotype.codec.pixels import tile_pixels
@@ -82,6 +83,8 @@ class Approach(Mixture):
         self._fixed: dict[int, list[Form]] = {}
         self._made: dict[tuple[int, int], Stored] = {}
         self._way: bytes | None = None
+        self.small = analysis.header.width * analysis.header.height <= SMALL
+        self._front: Front | None = None
         self.move(quality)
         analysis.keep()
 
@@ -109,6 +112,15 @@ class Approach(Mixture):
         self.share = 1.0  # all forms
         forms, bits, errors = self._seen(networks)
         most, rows = 8.0 * room, np.arange(len(bits))
+        first = bits[rows, _cheapest(bits, errors, self._floors(networks))].sum()
+        way = math.log(_exact(bits, errors) / first)
+        if self._front:
+            best = self._front.within(most)
+            if best is None:
+                return False
+            self._decisions[networks.level.number] = Decision(self._make(forms, best))
+            self.share = math.log(bits[rows, best].sum() / first) / way if way > 0 else 1.0
+            return True
         for worth in (*WORTHS[::-1], 0.0):
             picked = _cheapest(bits, errors, worth)
             taken, missed = bits[rows, picked], errors[rows, picked]
@@ -133,8 +145,6 @@ class Approach(Mixture):
                 if better and better.error < missed[tile]:
                     chosen[tile], taken[tile], missed[tile] = better, 8 * len(better.data), better.error
         self._decisions[networks.level.number] = Decision(chosen)
-        first = bits[rows, _cheapest(bits, errors, self._floors(networks))].sum()
-        way = math.log(_exact(bits, errors) / first)
         self.share = math.log(taken.sum() / first) / way if way > 0 else 1.0
         return True
 
@@ -161,7 +171,13 @@ class Approach(Mixture):
 
     def _decide(self, networks: Networks) -> Decision:
         forms, bits, errors = self._seen(networks)
-        return Decision(self._make(forms, pick(bits, errors, self._floors(networks), self.share)))
+        floors = self._floors(networks)
+        if not self._front:
+            return Decision(self._make(forms, pick(bits, errors, floors, self.share)))
+        first = _cheapest(bits, errors, floors)
+        least, missed = _taken(bits, first).sum(), _taken(errors, first).sum()
+        goal = least ** (1 - self.share) * _exact(bits, errors) ** self.share
+        return Decision(self._make(forms, self._front.near(goal, missed)))
 
     def _make(self, forms: dict[int, list[Form]], picked: NDArray[np.int64]) -> dict[int, Stored]:
         """The tiles that are pixels where so is picked."""
@@ -179,11 +195,12 @@ class Approach(Mixture):
         return self._worths.at(networks.level.number) if self.drawings else 0.0
 
     def _seen(self, networks: Networks) -> _Forms:
-        key = networks.level.number, bool(self.drawings) and self.share >= LATE
+        key = networks.level.number, not self.small and bool(self.drawings) and self.share >= LATE
         if self._shown is None or self._shown[0] != key:
             self._forget()
             self._look_beneath(networks)
             self._shown = key, self._look(networks, self._lowest(networks))
+            self._front = Front(*self._shown[1][1:]) if self.small else None
         return self._shown[1]
 
     def _look(self, networks: Networks, lowest: float) -> _Forms:
@@ -192,7 +209,7 @@ class Approach(Mixture):
         latents: dict[int, tuple[int, float]] = {}
         lock = threading.Lock()
         photos = [tile for tile in self.suspects if tile not in self.drawings]
-        if photos and self._way is None:  # one for all
+        if photos and self._way is None and not self.small:  # one for all
             middle = self._original(photos[len(photos) // 2])
             self._way = encode_pixels(middle, most=TRIAL)[0]
 
@@ -215,6 +232,11 @@ class Approach(Mixture):
 
     def _forms(self, tile: int, lowest: float, cost: float) -> list[Form]:
         """The ways to store a tile as pixels, without loss last."""
+        if self.small:
+            if tile not in self._fixed:
+                self._fixed[tile] = self._rungs(tile)
+            near = self._as_pixels(tile, lowest, cost) if tile in self.drawings else None
+            return [Form.of(near), *self._fixed[tile]] if near else self._fixed[tile]
         if tile not in self.drawings:
             if tile not in self._fixed:
                 self._fixed[tile] = self._estimated(tile)
@@ -230,6 +252,15 @@ class Approach(Mixture):
         if near := self._as_pixels(tile, lowest, cost):  # what quality 95 may have
             found.append(Form.of(near))
         return [*found, last]
+
+    def _rungs(self, tile: int) -> list[Form]:
+        """The forms of a tile of a small picture, all made."""
+        original, header = self._original(tile), self.analysis.header
+        exact = Stored(encode_pixels(original)[0], 0)
+        self._exact[tile] = np.inf, exact
+        rungs = DRAWN if tile in self.drawings else RUNGS if header.width * header.height <= TINY else FEWER
+        near = (stored(original, exact, step, worth) for step, worth in rungs)
+        return [Form.of(made) for made in (*near, exact) if made]
 
     def _estimated(self, tile: int) -> list[Form]:
         """The forms of a tile of a photograph, by some bands of its rows: a line of text may lie anywhere."""

@@ -13,12 +13,13 @@ from calotype.codec import rate
 from calotype.codec.approach import FROM, SEVERAL, Approach
 from calotype.codec.choice import Choice
 from calotype.codec.exposure import Encoded, Exposure, of_size
+from calotype.codec.front import SMALL
 from calotype.codec.levels import Ladder
 from calotype.codec.lossless import without_loss
 from calotype.codec.rate import Target
 
 FEW = 0.03
-"""How much below a size is near enough beyond the levels: smaller tiles come nearer, and cost something."""
+"""How much below a size is near enough for large pictures: smaller tiles come nearer, and cost something."""
 MORE = 1.2
 """How many times a file's size tiles without loss may take that were tried: those of PAGE take less."""
 PERFECT: dict[rate.Kind, float] = {"psnr": math.inf, "ms_ssim": 1.0, "ssimulacra2": 100.0}
@@ -37,6 +38,7 @@ class Beyond:
     def __init__(self, exposure: Exposure, tile: int | None, near: int, effort: int) -> None:
         self.exposure, self.tile, self.near, self.effort = exposure, tile, near, effort
         self.picture, self.mixture = exposure.picture, exposure.mixture
+        self.small = self.picture.width * self.picture.height <= SMALL
 
     @cached_property
     def exact(self) -> Encoded:
@@ -57,7 +59,9 @@ class Beyond:
         No loss meets any likeness, and any size that it fits into. Raises LimitError when no file does.
         """
         found = self.exposure.meet(target, ladder)
-        if found.reached is not None and target.is_met(found.reached):
+        met = found.reached is not None and target.is_met(found.reached)
+        # In small pictures with drawings other tiles may be better at the same size.
+        if met and not (target.limits_size and self.mixture.suspects and self.small):
             return self.cheaper(found, target)
         if not target.limits_size:
             return self._as_like(target, ladder)
@@ -73,16 +77,24 @@ class Beyond:
         return found if found and len(found.data) < len(self.exact.data) else self._reaching(target)
 
     def _as_large(self, target: Target, found: Encoded) -> Encoded:
-        """The file that fills a size best, with ``found`` at the highest level to begin with."""
-        header = self.mixture.analysis.header
+        """The file with the smallest error that a size has room for, ``found`` at the highest level or one in
+        tiles that are pixels.
+
+        In small pictures the sides of tiles that are tried are the same for all sizes, and so a larger size
+        has no larger error.
+        """
+        header, networks = self.mixture.analysis.header, self.exposure.networks(found.level)
+        least = self.exposure.error(networks)
         sides = [header.tile] if self.mixture.suspects else []  # pages in large tiles: better
         sides += [self.near, self.tile or _small(self.near, header)]
-        for approach in map(self._approach, dict.fromkeys(sides)):
-            closer = Exposure(self.picture, approach, self.exposure.limits).fill(approach, target)
-            # What smaller tiles cost, 1 % or less, is no gain.
-            if closer and len(closer.data) > (1 + rate.TOLERANCE) * len(found.data):
-                found = closer
-            if of_size(target, found.data, self.picture) > (1 - FEW) * target.value:
+        grids = {tile_count(header.replace(tile=side)): side for side in reversed(sides)}
+        for side in sorted(grids.values(), key=sides.index):
+            approach = self._approach(side)
+            exposure = Exposure(self.picture, approach, self.exposure.limits)
+            closer = exposure.fill(approach, target)
+            if closer and (error := exposure.error(networks)) < least:
+                found, least = closer, error
+            if not approach.small and of_size(target, found.data, self.picture) > (1 - FEW) * target.value:
                 break
         return found
 

@@ -10,7 +10,11 @@ and `approach` beyond quality 95. `exposure` makes the file at a level or search
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from calotype.bitstream import Header, Limits, tile_count
 from calotype.codec import aim, library, mixed, strokes, tiles
@@ -18,7 +22,9 @@ from calotype.codec.analysis import Analysis
 from calotype.codec.approach import FROM, Approach
 from calotype.codec.beyond import Beyond
 from calotype.codec.choice import Choice
+from calotype.codec.decoder import decode
 from calotype.codec.exposure import Encoded, Exposure
+from calotype.codec.front import SMALL
 from calotype.codec.image import Picture
 from calotype.codec.lossless import without_loss
 from calotype.codec.mixed import Mixture
@@ -96,6 +102,13 @@ def encode(
         near = quality if quality is not None and quality > FROM else None
         looking = None if near else pool.submit(strokes.find, picture.pixels)
         traits = Traits.of(picture.pixels, min(tile or mixed.SIDE, mixed.SIDE))
+        floor = None
+        if near and (size[0] * size[1] <= SMALL or traits.graphic()):
+            floor = encode(
+                picture, quality=FROM, effort=effort, pack=loaded, tile=tile, threads=threads, limits=limits
+            )
+            if floor.quality == 100:
+                return floor
         side = tile or loaded.manifest.tile
         side_near = side if tile or traits.suspicious().all() else min(side, mixed.SIDE)
         header = Header(*size, level or 0, loaded.key, side_near if near else side, picture.grey)
@@ -122,4 +135,13 @@ def encode(
             return beyond.meet(target, ladder)
         data, note = exposure.file(level), exposure.mixture.note(level)
         found = Encoded(data, level, near or min(ladder.quality_of(level), FROM), None, note)
+        error = partial(_error, picture, pack=loaded, limits=limits)
+        if floor and error(floor) < error(found):
+            found = replace(floor, quality=found.quality)
         return found if by_level else beyond.cheaper(found)
+
+
+def _error(picture: Picture, found: Encoded, pack: Pack, limits: Limits | None) -> int:
+    """The squared error of all that a file decodes to."""
+    shown = decode(found.data, pack=pack, limits=limits).picture.pixels
+    return int(np.square(shown.astype(np.int32) - picture.pixels).sum(dtype=np.int64))

@@ -1,7 +1,8 @@
 """Text over photographs that no layer takes: thin, half-transparent, or damaged by JPEG.
 
-It is told by the strokes of its letters, which end in the same rows (native/strokes.hpp). Of 99 photographs
-that were looked at two count as such: lit windows in rows, and shelves.
+It is told by rows of squares that have strokes, with few above and below (native/strokes.hpp). Of 54 captions
+of many kinds, drawn over photographs, 39 are found; of those 18 that had no part in the choice of its
+figures, 13. Of 157 photographs without text one counts as such: railings and windows in rows.
 """
 
 from __future__ import annotations
@@ -13,12 +14,8 @@ from calotype.coder.native import load
 
 Mask = NDArray[np.bool_]
 
-FEWEST = 3
-"""Places with text, of 128 x 192 pixels each, that a picture is to have: two may be by chance."""
-
 
 def find(pixels: NDArray[np.uint8]) -> Mask | None:
     """Which pixels of [H, W, 3] are in strokes of a text, [H, W]; None where there is none."""
     found = np.zeros(pixels.shape[:2], bool)
-    places = load().strokes_find(np.ascontiguousarray(pixels), found)
-    return found if places >= FEWEST else None
+    return found if load().strokes_find(np.ascontiguousarray(pixels), found) else None
