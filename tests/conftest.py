@@ -26,7 +26,7 @@ TINY = Path(__file__).parent / "data" / "tiny" / "tiny.zip"
 
 def every(n: int, values: Iterable[Any]) -> list[Any]:
     """Values of a parameter, or tuples for several: the first and every `n`-th after it in `make test`, the
-    others in `make nightly`.
+    others in `make nightly`. By place: for values that are alike, or with those first that differ most.
     """
     found = [value if isinstance(value, tuple) else (value,) for value in values]
     return [pytest.param(*value, marks=[pytest.mark.slow] if k % n else []) for k, value in enumerate(found)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -257,7 +258,14 @@ def test_closed_streams(photo: Path, tmp_path: Path) -> None:
         b"calotype: standard input: magic at offset 0: not a .calo file: the file is empty\n",
     )
     assert shell("decode a.calo -o - >&-") == (1, b"calotype: a.calo: bad file descriptor\n")
-    assert shell("--version >&-") == closed
+    assert shell("--version >&-") == shell("encode --help >&-") == closed
+    shutil.copy(photo, tmp_path / "b.png")
+    for output in (">&-", "> /dev/full", "| true"):  # what cannot be said keeps no picture from being made
+        folder = tmp_path / "many"
+        assert shell(f"encode {shlex.quote(str(photo))} b.png -w 1 -o many/ {output}")[1].count(b"\n") <= 1
+        assert sorted(path.name for path in folder.iterdir()) == ["b.calo", "photo.calo"]
+        shutil.rmtree(folder)
+    (tmp_path / "b.png").unlink()
     assert contents(tmp_path).keys() == {"photo.png", "a.calo", "a.png"}
 
 

@@ -7,6 +7,7 @@ parser (an ``app`` or a ``main(arguments)``), as their imports are heavy anyway.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import importlib.util
 import os
@@ -36,6 +37,8 @@ LATE_COMMANDS = {
 USAGE = 2
 FAILURE = 1
 INTERRUPTED = _interrupt.STATUS
+_LOST = (errno.EBADF, errno.ENOSPC)
+"""What writing to a closed stream, or to a full disk, gives; of files the error has the name."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -101,11 +104,12 @@ def _guarded(name: str, arguments: list[str]) -> int:
     previous, command = _catch_termination(), False
     try:
         command = _interrupt.raise_again()
-        status = _run(name, arguments)
+        try:
+            status = _run(name, arguments)
+        except SystemExit as stop:  # argparse
+            status = stop.code if isinstance(stop.code, int) else FAILURE
         sys.stdout.flush()
         return status
-    except SystemExit as stop:  # argparse
-        return stop.code if isinstance(stop.code, int) else FAILURE
     except KeyboardInterrupt:
         return _interrupted(INTERRUPTED)
     except _TerminatedError:
@@ -116,13 +120,10 @@ def _guarded(name: str, arguments: list[str]) -> int:
     except (CalotypeError, OSError, MemoryError) as error:
         from calotype.cli.report import complain
 
-        source = None
-        try:
-            sys.stdout.flush()
-        except OSError:
+        lost = isinstance(error, OSError) and error.filename is None and error.errno in _LOST
+        if lost:
             _drop_output()
-            source = "standard output"
-        complain(source, error)
+        complain("standard output" if lost else None, error)
         return FAILURE
     finally:
         if command:

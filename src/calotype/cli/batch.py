@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -40,6 +42,17 @@ def run(
     summary: one line for people from the record.
     workers: jobs at a time; by default one per core, for whole files are the best way to share the cores.
     """
+    unsaid: OSError | None = None
+
+    def say(show: Callable[[], None]) -> None:
+        """What cannot be said, as nobody listens or a disk is full, keeps no file from being made."""
+        nonlocal unsaid
+        if unsaid is None:
+            try:
+                show()
+            except OSError as error:
+                unsaid = error
+
     cores = default_threads()
     workers = min(workers or cores, len(jobs))
     threads = max(1, cores // workers)
@@ -60,14 +73,18 @@ def run(
                 complain(_name(job.source), result)
                 if json:
                     message = describe(result, _name(job.source))
-                    print_json({"input": job.source, "output": job.target, "error": message})
+                    record = {"input": job.source, "output": job.target, "error": message}
+                    say(partial(print_json, record))
             elif json:
-                print_json(result)
+                say(partial(print_json, result))
             elif not quiet:
-                print(summary(result), file=sys.stderr if job.target == STANDARD else sys.stdout, flush=True)
+                stream = sys.stderr if job.target == STANDARD else sys.stdout
+                say(partial(print, summary(result), file=stream, flush=True))
                 for note in result.get("notes", ()):
                     print(f"calotype: {_name(job.source)}: {note}", file=sys.stderr, flush=True)
             count.advance()
+    if unsaid is not None:
+        raise unsaid
     return FAILURE if failed else 0
 
 
@@ -138,11 +155,11 @@ class _Count:
     Only where there are several, and a person to see it.
     """
 
-    WIDTH = 60
-
     def __init__(self, total: int, *, shown: bool) -> None:
         self.total, self.done, self.since = total, 0, time.monotonic()
         self.shown = shown and total > 1 and sys.stderr.isatty()
+        columns = os.get_terminal_size(sys.stderr.fileno()).columns if self.shown else 0
+        self.width = min(60, (columns or 80) - 1)  # a line that goes on in the next one would stay
 
     def __enter__(self) -> _Count:
         self._show(f"0 of {self.total} files")
@@ -163,4 +180,4 @@ class _Count:
 
     def _show(self, text: str) -> None:
         if self.shown:
-            print(f"\r{text:{self.WIDTH}}\r", end="", file=sys.stderr, flush=True)
+            print(f"\r{text[: self.width]:{self.width}}\r", end="", file=sys.stderr, flush=True)
