@@ -96,3 +96,33 @@ def test_grey_stays_grey() -> None:
     pixels = RNG.integers(0, 256, (30, 30, 1), np.uint8).repeat(3, 2)
     picture = Picture(pixels, grey=True, alpha=disc(30, 30)).concealed()
     assert np.ptp(picture.pixels, axis=2).max() == 0
+
+
+def icon(side: int) -> np.ndarray:
+    """A ring on a disc with smooth edges, black under what is transparent: [side, side, 4]."""
+    y, x = (np.mgrid[0:side, 0:side] + 0.5) / side - 0.5
+    away = np.hypot(x, y)
+    inside = np.clip((0.42 - away) * side, 0, 1)[:, :, None]
+    ring = np.clip(2 - np.abs(away - 0.25) * side / 4, 0, 1)[:, :, None]
+    colour = np.float64([30, 120, 210]) * (1 - ring) + np.float64([250, 240, 230]) * ring
+    return np.rint(np.concatenate([colour * (inside > 0), 255 * inside], 2)).astype(np.uint8)
+
+
+def blended(pixels: np.ndarray) -> np.ndarray:
+    """On black and on white."""
+    colour, alpha = pixels[:, :, :3].astype(float), pixels[:, :, 3:] / 255
+    return np.stack([colour * alpha + ground * (1 - alpha) for ground in (0, 255)])
+
+
+@pytest.mark.parametrize("side", [24, 64, 200])
+def test_icons_take_no_more_than_with_their_own_colours(side: int) -> None:
+    """And no more than without loss, at any quality."""
+    pixels = icon(side)
+    exact = len(calotype.encode(pixels, 100))
+    for quality in (40, 80, 95, 97, 99, 99.9):
+        ours, kept = (calotype.encode(pixels, quality, keep_hidden_colour=keep) for keep in (False, True))
+        assert max(len(ours), len(kept)) <= exact
+        errors = [
+            np.square(blended(np.asarray(calotype.decode(d))) - blended(pixels)).mean() for d in (ours, kept)
+        ]
+        assert len(ours) <= 1.02 * len(kept) or errors[0] < errors[1]

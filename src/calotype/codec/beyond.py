@@ -42,12 +42,21 @@ class Beyond:
 
     @cached_property
     def exact(self) -> Encoded:
-        """The file without loss."""
-        return without_loss(self.picture, self.tile, self.mixture.analysis.pool, self.exposure.limits)
+        """The file without loss; of hidden colours, the given ones if they take less."""
+        pictures = [self.picture]
+        if self.picture.before is not None:
+            pictures.append(replace(self.picture, pixels=self.picture.before))
+        pool, limits = self.mixture.analysis.pool, self.exposure.limits
+        return min((without_loss(p, self.tile, pool, limits) for p in pictures), key=lambda e: len(e.data))
 
     def cheaper(self, found: Encoded, target: Target | None = None) -> Encoded:
-        """The file without loss if it takes no more than what was found, as it may in flat graphics."""
-        if not self.mixture.traits.graphic() or self.mixture.exact_bytes() > MORE * len(found.data):
+        """The file without loss if it takes no more than what was found, as it may in flat graphics, and in
+        small pictures just below it.
+        """
+        close = self.small and isinstance(self.mixture, Approach)
+        if not (close or self.mixture.traits.graphic()):
+            return found
+        if self.mixture.exact_bytes() > MORE * len(found.data):
             return found
         if len(self.exact.data) > len(found.data):
             return found

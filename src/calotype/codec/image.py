@@ -36,6 +36,7 @@ class Picture:
             before. The orientation tag in it holds for ``pixels``: pixels are never turned.
     xmp:    XMP packet, UTF-8.
     notes:  one sentence for each lossy conversion that was needed to get here, for people to read.
+    before: ``pixels`` before :meth:`concealed` changed them; None when it did not.
 
     Raises ImageError when an array has another shape or type.
     """
@@ -47,6 +48,7 @@ class Picture:
     exif: bytes | None = None
     xmp: bytes | None = None
     notes: tuple[str, ...] = ()
+    before: UInt8Array | None = None
 
     def __post_init__(self) -> None:
         shape = self.pixels.shape
@@ -178,7 +180,7 @@ class Picture:
         pixels = conceal(self.pixels, self.alpha)
         if self.grey and pixels is not self.pixels:  # filled channel by channel, which rounding could part
             pixels[:, :, 1:] = pixels[:, :, :1]
-        return replace(self, pixels=pixels)
+        return replace(self, pixels=pixels, before=None if pixels is self.pixels else self.pixels)
 
     def given(
         self,
