@@ -30,6 +30,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_folder_of_checkpoints_is_one_curve(checkpoints: Path) -> None:
     codec = codecs.get(f"lab:{checkpoints}")
     assert codec.name == "lab:hyperprior"

@@ -43,7 +43,7 @@ def visible(image: Image.Image) -> np.ndarray:
     return pixels
 
 
-@pytest.mark.parametrize(("mode", "suffix"), every(2, SAVED))
+@pytest.mark.parametrize(("mode", "suffix"), every(4, SAVED))
 def test_there_and_back(run: Run, tmp_path: Path, mode: str, suffix: str) -> None:
     if suffix == "avif" and not features.check("avif"):
         pytest.skip("Pillow is without AVIF")

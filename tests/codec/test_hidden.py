@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.conftest import every
 
 import calotype
 from calotype.codec.hidden import conceal
@@ -114,7 +115,7 @@ def blended(pixels: np.ndarray) -> np.ndarray:
     return np.stack([colour * alpha + ground * (1 - alpha) for ground in (0, 255)])
 
 
-@pytest.mark.parametrize("side", [24, 64, 200])
+@pytest.mark.parametrize("side", every(3, [64, 24, 200]))
 def test_icons_take_no_more_than_with_their_own_colours(side: int) -> None:
     """And no more than without loss, at any quality."""
     pixels = icon(side)

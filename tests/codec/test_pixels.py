@@ -111,6 +111,7 @@ def test_flat_graphics_are_exact_where_that_takes_no_more(scene: Scene, target: 
     assert encode(Picture(scene(100, 100)), quality=95).quality == 95
 
 
+@pytest.mark.slow
 def test_qualities_lead_up_to_it(scene: Scene) -> None:
     """By even factors of size, as far as single tiles allow, and with ever smaller errors."""
     picture = Picture(scene(320, 320))

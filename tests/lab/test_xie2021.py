@@ -21,6 +21,7 @@ def stirred(flow: torch.nn.Module) -> torch.nn.Module:
     return flow.eval()
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_the_published_flow_inverts() -> None:
     torch.manual_seed(0)

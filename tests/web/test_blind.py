@@ -116,6 +116,7 @@ def test_a_visitor_chooses_and_is_told_how(site: Site, page: Any) -> None:
     assert page.inner_text("#nameleft") == "one.png"
 
 
+@pytest.mark.slow
 def test_back_stop_and_on_again(site: Site, page: Any) -> None:
     page.goto(site.root)
     opened(page, {"one.png": PHOTOS["one.png"]})
@@ -261,6 +262,7 @@ def test_more_can_be_dropped_and_twelve_are_used(site: Site, page: Any) -> None:
     assert page.inner_text("#blind-which") == "The first 12 of your 13 photographs are used."
 
 
+@pytest.mark.slow
 def test_places_have_most_detail_and_lie_apart(site: Site, page: Any) -> None:
     """And of too large a picture the middle is taken, in its shape."""
     page.goto(site.root)

@@ -176,6 +176,7 @@ def test_a_large_picture_gives_up_what_is_not_wanted(site: Site, page: Any) -> N
     assert saved(page)[1] == calo(pixels, quality=50, tile=None)
 
 
+@pytest.mark.slow
 def test_another_photograph_takes_its_place(site: Site, photo_page: Any) -> None:
     other = np.ascontiguousarray(scene(90, 150, 3)[::-1, ::-1])
     drop(photo_page, ("other.webp.png", png(other)))
@@ -211,6 +212,7 @@ def test_a_turned_picture_with_alpha(site: Site, page: Any) -> None:
     assert psnr(np.ascontiguousarray(opaque[:, :, :3]), decoded(data)[:, :50, :3]) > 25
 
 
+@pytest.mark.slow
 def test_drawings_are_without_loss(site: Site, page: Any) -> None:
     """At any quality, where that takes no more; of a drawing in a photograph there is a note."""
     drawing = np.kron(np.eye(9), np.ones((20, 20))).astype(np.uint8) * 255
@@ -242,6 +244,7 @@ def test_drawings_are_without_loss(site: Site, page: Any) -> None:
     assert page.locator("#hint").is_hidden()
 
 
+@pytest.mark.slow
 def test_what_cannot_be_encoded_says_why(site: Site, page: Any, photo: bytes) -> None:
     page.goto(site.root)
     drop(page, ("photo.calo", photo))

@@ -8,6 +8,7 @@ import threading
 from typing import Any
 
 import numpy as np
+import pytest
 from tests.web.conftest import Site, decoded, drop, shown, wait
 
 from calotype.cli import view
@@ -41,6 +42,7 @@ def test_a_part_of_the_pack_shows_the_preview(site: Site, page: Any, long: bytes
     assert not [path for path in site.asked[before:] if path.endswith((".safetensors", ".gz"))]
 
 
+@pytest.mark.slow
 def test_a_part_that_is_another_is_passed_over(site: Site, page: Any, photo: bytes) -> None:
     add_part(site)
     site.things[f"/tiny/{view.PREVIEW}"] = site.things["/tiny/networks.safetensors"]

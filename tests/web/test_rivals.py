@@ -82,6 +82,7 @@ def test_the_program_makes_avif_for_its_page(calotype_view: Any, page: Any) -> N
     assert np.abs(shown(page, 300, 180)[..., :3] - theirs).max() <= 2  # the browser's own decoder
 
 
+@pytest.mark.slow
 @needs_avif
 def test_a_module_beside_the_page_makes_avif(site: Site, page: Any) -> None:
     """A stand-in with the interface of @jsquash/avif, which has a file ready for every fourth quality."""

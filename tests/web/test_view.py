@@ -34,6 +34,7 @@ def test_it_shows_the_files_and_ends_with_the_page(calotype_view: Any, page: Any
     assert process.wait(WAIT / 1000) == 0
 
 
+@pytest.mark.slow
 def test_it_encodes_with_the_usual_pack(calotype_view: Any, page: Any) -> None:
     _, address = calotype_view()
     page.goto(address)

@@ -345,6 +345,7 @@ def test_the_help_explains_every_field(capsys: pytest.CaptureFixture[str]) -> No
         assert len(line) > len(name) + 12
 
 
+@pytest.mark.slow
 def test_tensorboard_gets_the_curves(folder: Path, cache: Path, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     words = ["--data", str(folder), "--cache", str(cache), "--out", str(tmp_path / "run"), "--quiet"]

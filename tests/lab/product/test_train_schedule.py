@@ -44,6 +44,7 @@ def test_a_schedule_goes_by_steps_or_time_whichever_is_further() -> None:
     assert alone.learning_rate(0, 120.0) == pytest.approx(0.01)
 
 
+@pytest.mark.slow
 def test_minutes_alone_end_annealed(trainer: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run without a number of steps plans with the time it gets; its plan is part of its state."""
     rates = []
