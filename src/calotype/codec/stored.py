@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -48,7 +49,9 @@ def read(path: Path, name: str, *, unpack: bool = True) -> bytes:
     if path.is_dir():
         found = stored(path, name)
         with found.open("rb") as file:
-            data = _limited(found.name, file.read)
+            if os.fstat(file.fileno()).st_size > MAX_BYTES:
+                raise OSError(f"{found.name} has more than 2^28 bytes")
+            data = file.read()
         return _plain(found.name, data) if unpack else data
     import zipfile  # late: packs are folders, as a rule
 
