@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -192,3 +193,23 @@ def test_only_a_few_rows_of_tiles_are_in_memory(pack: Pack, monkeypatch: pytest.
         Development(header, Networks(pack, pack.level(0)), of_tile, Box(0, 0, 64, 64 * 20)).run(pool)
     assert len(alive) == 20
     assert most <= 2 * reach + 3
+
+
+def test_an_interrupt_waits_for_nobody() -> None:
+    """What has begun goes on by itself, what has not is dropped; any other error waits for both."""
+    go, begun, done = threading.Event(), threading.Event(), []
+
+    def work() -> None:
+        begun.set()
+        assert go.wait(60)
+        done.append(1)
+
+    with pytest.raises(KeyboardInterrupt), tiles.pool(1) as pool:  # noqa: PT012
+        first, second = pool.submit(work), pool.submit(work)
+        assert begun.wait(60)
+        raise KeyboardInterrupt
+    assert not done
+    go.set()
+    first.result(60)
+    assert second.cancelled()
+    assert done == [1]

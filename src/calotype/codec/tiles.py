@@ -110,9 +110,15 @@ def share(threads: int, tiles: int) -> tuple[int, int]:
 
 @contextmanager
 def pool(workers: int) -> Iterator[Executor]:
-    """A pool of threads which, when the block is left by an error, drops the jobs that have not begun."""
-    executor = ThreadPoolExecutor(workers, thread_name_prefix="calotype")
+    """A pool of threads which, when the block is left by an error, drops the jobs that have not begun.
+
+    An interrupt does not wait for those that have, either: nobody will look at what they give.
+    """
+    executor, wait = ThreadPoolExecutor(workers, thread_name_prefix="calotype"), True
     try:
         yield executor
+    except KeyboardInterrupt:
+        wait = False
+        raise
     finally:
-        executor.shutdown(wait=True, cancel_futures=True)
+        executor.shutdown(wait=wait, cancel_futures=True)
