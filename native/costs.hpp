@@ -49,7 +49,7 @@ public:
         return Reader::raw(n, 0);
     }
 
-    std::vector<double> bits;
+    std::vector<double> bits = {0.0};
 
 private:
     void add(double probability) { bits[at_] -= std::log2(probability); }

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "costs.hpp"
+#include "palette.hpp"
 #include "walk.hpp"
 
 namespace calotype::lossless {
@@ -14,9 +15,11 @@ namespace calotype::lossless {
 class Economy : public Writer {
 public:
     // pixels: all that are to be coded; worth: what a squared error of 1 is worth, in 2^-24 bits; most: all that may
-    // be spent on bits and errors
-    Economy(std::uint8_t first, std::vector<Pixel> pixels, std::size_t width, std::int64_t worth, std::int64_t most)
-        : Writer(first), pixels_(std::move(pixels)), width_(width), usual_(worth), most_(most) {}
+    // be spent on bits and errors; palette: the colours that the pixels are numbers of, none if they are no numbers
+    Economy(std::uint8_t first, std::vector<Pixel> pixels, std::size_t width, std::int64_t worth, std::int64_t most,
+            Palette palette)
+        : Writer(first), pixels_(std::move(pixels)), width_(width), usual_(worth), most_(most),
+          palette_(std::move(palette)) {}
 
     bool enough() const { return spent_ > most_; }
 
@@ -30,7 +33,7 @@ public:
         for (std::size_t i = 0; i < round.count; ++i) {
             std::array<int, 3> in;
             const int right = walk.mixer(round, i).probability(walk.chances(round, i), in);
-            best.take(misses + price(right) + worth_ * error(walk, round.list[i], p), round.list[i]);
+            best.take(misses + price(right) + worth_ * error(round.list[i], p), round.list[i]);
             misses += price(65536 - right);
         }
         if (misses < best.cost) plan(walk, x, p, misses, best);
@@ -59,14 +62,16 @@ private:
 
     static std::int64_t price(int probability) { return costs().of[static_cast<std::size_t>(probability >> 4)]; }
 
-    template <class Walk>
-    static std::int64_t error(const Walk& walk, Pixel a, Pixel b) {
+    std::int64_t error(Pixel a, Pixel b) const {
+        if (!palette_.empty()) a = palette_[a], b = palette_[b];
         std::int64_t sum = 0;
-        for (std::size_t c = 0; c < walk.shape_.channels; ++c) {
-            const int d = byte(a, c) - byte(b, c);
-            sum += d * d;
-        }
+        for (std::size_t c = 0; c < max_channels; ++c) sum += square(byte(a, c) - byte(b, c));
         return sum;
+    }
+
+    // Of one value.
+    std::int64_t missed(int v, int want) const {
+        return palette_.empty() ? square(v - want) : error(static_cast<Pixel>(v), static_cast<Pixel>(want));
     }
 
     // Value after value, the best of each. cost: what was spent before it on this pixel
@@ -85,7 +90,7 @@ private:
                 const auto& known = walk.known_[static_cast<std::size_t>(v[0])];
                 const int chance = std::clamp<int>(known.chance.p, 64, 65472);
                 const std::int64_t first = worth_ * square(v[0] - want);  // which the error of the pixel has in it
-                best.take(cost - first + price(chance) + worth_ * error(walk, known.pixel, p), known.pixel);
+                best.take(cost - first + price(chance) + worth_ * error(known.pixel, p), known.pixel);
                 cost += price(65536 - chance);
             }
             if (cost >= best.cost) return;
@@ -114,7 +119,7 @@ private:
             const auto k = static_cast<std::size_t>(s);
             const int share = (s < 15 ? f.mixed[k + 1] : 1 << 15) - f.mixed[k];
             const std::int64_t cost =
-                costs().of[static_cast<std::size_t>(share >> 3)] + (raw << 24) + worth_ * square(found - want);
+                costs().of[static_cast<std::size_t>(share >> 3)] + (raw << 24) + worth_ * missed(found, want);
             if (cost < least) least = cost, v = found;
         }
         return least;
@@ -126,6 +131,7 @@ private:
     std::vector<Pixel> pixels_;
     std::size_t width_, at_ = 0;
     std::int64_t usual_, worth_ = 0, most_, spent_ = 0;
+    Palette palette_;
 };
 
 }  // namespace calotype::lossless

@@ -22,27 +22,43 @@ struct Terms {
     bool exact() const { return step == 1 && worth == 0; }
 };
 
+// What a coder makes of the pixels, which become what a decoder gets. False when it has had enough.
+template <class Coder>
+bool walk(Coder& coder, Shape shape, Way way, const Palette& palette, std::uint8_t* data) {
+    if (way.colour < 3) return Walk<Coder>(coder, shape, way).run(data);
+    const Palette colours = code_palette(coder, shape.channels, palette);
+    std::vector<std::uint8_t> numbers(shape.width * shape.height);
+    if constexpr (!Coder::reads) numbers = numbered(data, shape, palette);
+    const Way plain = {0, way.screen, 1, static_cast<int>(colours.size()) - 1};
+    if (!Walk<Coder>(coder, {shape.width, shape.height, 1}, plain).run(numbers.data())) return false;
+    for (const std::uint8_t n : numbers)
+        for (std::size_t c = 0; c < shape.channels; ++c) *data++ = static_cast<std::uint8_t>(byte(colours[n], c));
+    return true;
+}
+
 // One way to code the pixels, which become what a decoder gets. Empty when it would cost too much.
-inline std::vector<std::uint8_t> encode(std::uint8_t* data, Shape shape, Way way, const Terms& terms) {
+inline std::vector<std::uint8_t> encode(std::uint8_t* data, Shape shape, Way way, const Terms& terms,
+                                        const Palette& palette = {}) {
     const auto first = static_cast<std::uint8_t>(way.colour | (way.screen ? 4 : 0) | (way.step - 1) << 3);
     const auto fixed = [](double bits) { return std::llround(std::clamp(bits, 0.0, 1e11) * (1 << 24)); };
     if (terms.worth > 0) {
         std::vector<Pixel> pixels(shape.width * shape.height);
-        for (std::size_t i = 0; i < pixels.size() * shape.channels; ++i)
-            pixels[i / shape.channels] |= Pixel{data[i]} << 8 * (i % shape.channels);
-        Economy writer(first, std::move(pixels), shape.width, fixed(terms.worth), fixed(terms.most));
-        if (!Walk<Economy>(writer, shape, way).run(data)) return {};
-        return writer.finish();
+        const std::vector<std::uint8_t> numbers =
+            way.colour == 3 ? numbered(data, shape, palette) : std::vector<std::uint8_t>();
+        for (std::size_t i = 0; i < pixels.size(); ++i)
+            pixels[i] = numbers.empty() ? pixel_of(data + i * shape.channels, shape.channels) : numbers[i];
+        Economy writer(first, std::move(pixels), shape.width, fixed(terms.worth), fixed(terms.most),
+                       way.colour == 3 ? palette : Palette());
+        return walk(writer, shape, way, palette, data) ? writer.finish() : std::vector<std::uint8_t>();
     }
     Writer writer(first, static_cast<std::size_t>(std::clamp(terms.most / 8, 0.0, 4e9)));  // what 32 bits hold
-    if (!Walk<Writer>(writer, shape, way).run(data)) return {};
-    return writer.finish();
+    return walk(writer, shape, way, palette, data) ? writer.finish() : std::vector<std::uint8_t>();
 }
 
 // The ways that may be best, judging by some rows in the middle: whether whole pixels are guessed is found out with one
 // kind of colours, the others are tried with what was better. Guessing takes time to learn, so more than one way is
 // left; one alone when what may be spent is limited, for that is a trial. None when all would cost twice of it.
-inline std::vector<Way> choose(const std::uint8_t* data, Shape shape, const Terms& terms) {
+inline std::vector<Way> choose(const std::uint8_t* data, Shape shape, const Terms& terms, const Palette& palette) {
     const std::size_t rows = shape.height < 512 ? 32 : 64;
     const Shape strip = {shape.width, std::min(shape.height, rows), shape.channels};
     const std::size_t row = shape.width * shape.channels;
@@ -51,16 +67,22 @@ inline std::vector<Way> choose(const std::uint8_t* data, Shape shape, const Term
     const auto attempt = [&](unsigned colour, bool screen) {
         const Way way = {colour, screen, terms.step};
         std::vector<std::uint8_t> copy(from, from + strip.height * row);
-        return tried.emplace_back(encode(copy.data(), strip, way, {terms.step}).size(), way).first;
+        return tried.emplace_back(encode(copy.data(), strip, way, {terms.step}, palette).size(), way).first;
     };
     const unsigned colours = shape.channels < 3 ? 1 : terms.exact() ? 3 : 2;  // errors of luma would add up
     const unsigned usual = colours > 1 ? 1 : 0;
     const std::size_t guessed = attempt(usual, true), not_guessed = attempt(usual, false);
     for (unsigned colour = 0; colour < colours; ++colour)
         if (colour != usual) attempt(colour, guessed <= not_guessed);
+    const double share = static_cast<double>(strip.height) / static_cast<double>(shape.height);
+    if (!palette.empty()) {
+        attempt(3, guessed <= not_guessed);
+        Writer alone(0);
+        code_palette(alone, shape.channels, palette);  // which the strip pays its share of
+        tried.back().first -= static_cast<std::size_t>((1 - share) * static_cast<double>(alone.finish().size()));
+    }
     std::stable_sort(tried.begin(), tried.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
     const std::size_t least = tried[0].first;
-    const double share = static_cast<double>(strip.height) / static_cast<double>(shape.height);
     if (terms.exact() && 8.0 * static_cast<double>(least) > 2 * terms.most * share + 1000) return {};
     const std::size_t near = least + (terms.most < Terms().most ? 0 : least / 32);
     std::vector<Way> best;
@@ -78,13 +100,19 @@ inline std::vector<std::uint8_t> encode(std::uint8_t* data, Shape shape, const T
     if (terms.step < 1 || terms.step > max_step) throw std::invalid_argument("step must be 1 to 32");
     if (like >= 0) {
         const Way way = way_of(static_cast<unsigned>(like));
-        const unsigned colour = shape.channels < 3 ? 0 : way.colour == 2 && !terms.exact() ? 1 : way.colour % 3;
-        return encode(data, shape, Way{colour, way.screen, terms.step}, terms);
+        const Palette palette = way.colour == 3 && terms.step == 1 ? palette_of(data, shape) : Palette();
+        const unsigned colour = !palette.empty()                        ? 3
+                                : shape.channels < 3                    ? 0
+                                : way.colour == 3                       ? 1
+                                : way.colour == 2 && !terms.exact()     ? 1
+                                                                        : way.colour;
+        return encode(data, shape, Way{colour, way.screen, terms.step}, terms, palette);
     }
+    const Palette palette = terms.step == 1 ? palette_of(data, shape) : Palette();
     std::vector<std::uint8_t> best, pixels;
-    for (const Way& way : choose(data, shape, terms)) {
+    for (const Way& way : choose(data, shape, terms, palette)) {
         std::vector<std::uint8_t> copy(data, data + shape.width * shape.height * shape.channels);
-        std::vector<std::uint8_t> found = encode(copy.data(), shape, way, terms);
+        std::vector<std::uint8_t> found = encode(copy.data(), shape, way, terms, palette);
         if (!found.empty() && (best.empty() || found.size() < best.size())) best.swap(found), pixels.swap(copy);
     }
     if (!best.empty()) std::copy(pixels.begin(), pixels.end(), data);
@@ -96,9 +124,10 @@ template <class Coder>
 void read(Coder& reader, Shape shape, std::uint8_t* data) {
     check(shape);
     const Way way = way_of(reader.next());
-    if (way.colour > (shape.channels < 3 ? 0 : 2)) throw stream_error("damaged payload: no such colours");
+    if (way.colour == 3 ? way.step > 1 : way.colour > 0 && shape.channels < 3)
+        throw stream_error("damaged payload: no such colours");
     reader.start();
-    Walk<Coder>(reader, shape, way).run(data);
+    walk(reader, shape, way, {}, data);
     reader.finish();
 }
 

@@ -202,6 +202,18 @@ struct Chance {
     }
 };
 
+// A number from 0 to 8190, Exp-Golomb, whose length is learnt.
+using Numbers = std::array<Chance, 12>;
+
+template <class Coder>
+int number(Coder& coder, Numbers& chances, int n) {
+    const unsigned bits = static_cast<unsigned>(std::bit_width(static_cast<unsigned>(n) + 1)) - 1;
+    unsigned found = 0;
+    while (found < 12 && chances[found].code(coder, bits > found, 60)) ++found;
+    const std::uint32_t rest = coder.raw(found, (static_cast<std::uint32_t>(n) + 1) & ((1u << found) - 1));
+    return static_cast<int>((1u << found) + rest) - 1;
+}
+
 // A bit from three chances, mixed as logistic regression does it (Mahoney 2005, PAQ; Mattern 2012).
 struct Mixer {
     std::array<std::int32_t, 3> weight = {33306, 33306, 33306};  // 1 / 2^16; a little more than a mean

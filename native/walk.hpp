@@ -48,8 +48,7 @@ public:
             for (std::size_t x = pad; x < shape_.width + pad; ++x, data += shape_.channels) {
                 Pixel p = 0;
                 if constexpr (requires { coder_.next_pixel(); }) coder_.next_pixel();
-                if constexpr (!Coder::reads)
-                    for (std::size_t c = 0; c < shape_.channels; ++c) p |= Pixel{data[c]} << 8 * c;
+                if constexpr (!Coder::reads) p = pixel_of(data, shape_.channels);
                 p = way_.screen ? guess_pixel(x, p) : value_by_value(x, p);
                 pixel_[0][x] = p;
                 for (std::size_t c = 0; c < shape_.channels; ++c)
@@ -233,8 +232,8 @@ private:
         f.a->learn(s);
         f.b->learn(s);
         int upper = static_cast<int>(s) - 8;
-        if (s == 15) upper += escape(escapes_[k][1], whole - 7);
-        if (s == 0) upper -= escape(escapes_[k][0], -8 - whole);
+        if (s == 15) upper += number(coder_, escapes_[k][1], whole - 7);
+        if (s == 0) upper -= number(coder_, escapes_[k][0], -8 - whole);
         const std::uint32_t lower =
             f.cut ? coder_.raw(f.cut, static_cast<std::uint32_t>(q) & ((1u << f.cut) - 1)) : 0;
         q = upper * (1 << f.cut) + static_cast<int>(lower);
@@ -246,15 +245,6 @@ private:
         before = v - f.predicted;
         keep(x, planes_[c], f.guesses, v, before);
         return v;
-    }
-
-    // A number from 0 to 8190, Exp-Golomb.
-    int escape(std::array<Chance, 12>& chances, int n) {
-        const unsigned bits = static_cast<unsigned>(std::bit_width(static_cast<unsigned>(n) + 1)) - 1;
-        unsigned found = 0;
-        while (found < 12 && chances[found].code(coder_, bits > found, 60)) ++found;
-        const std::uint32_t rest = coder_.raw(found, (static_cast<std::uint32_t>(n) + 1) & ((1u << found) - 1));
-        return static_cast<int>((1u << found) + rest) - 1;
     }
 
     static void keep(std::size_t x, Plane& plane, const Guesses& g, int v, int miss) {
@@ -345,7 +335,7 @@ private:
     std::array<std::int32_t, 1536> weight_;
     std::vector<Shares> main_, side_;
     std::vector<Bias> bias_;
-    std::array<std::array<std::array<Chance, 12>, 2>, 3> escapes_;
+    std::array<std::array<Numbers, 2>, 3> escapes_;
     std::array<Known, 256> known_;
     std::array<std::vector<Place>, 2> places_;
     std::vector<Chance> patterns_, histories_, hashed_;

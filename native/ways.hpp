@@ -23,17 +23,24 @@ using Values = std::array<int, max_channels>;
 
 inline int byte(Pixel p, std::size_t c) { return static_cast<int>(p >> 8 * c & 255); }
 
+inline Pixel pixel_of(const std::uint8_t* data, std::size_t channels) {
+    Pixel p = 0;
+    for (std::size_t c = 0; c < channels; ++c) p |= Pixel{data[c]} << 8 * c;
+    return p;
+}
+
 // How a tile is coded: its first byte.
 struct Way {
-    unsigned colour = 0;  // 0 as it is, 1 green and differences to it, 2 luma and two differences (YCoCg-R)
+    unsigned colour = 0;  // 0 as it is, 1 green and differences to it, 2 luma and two more (YCoCg-R), 3 a palette
     bool screen = false;  // whole pixels are guessed first
     unsigned step = 1;    // between the values that can be coded; 1 is without loss
+    int top = 255;        // the greatest value; of a palette, its last colour
 
     bool differs(std::size_t c) const { return colour && (c == 1 || c == 2); }
 
     // The least and the greatest value c of a pixel with such a first one.
     std::pair<int, int> bounds(std::size_t c, int first) const {
-        if (!differs(c)) return {0, 255};
+        if (!differs(c)) return {0, top};
         return colour == 1 ? std::pair(-first, 255 - first) : std::pair(-255, 255);
     }
 

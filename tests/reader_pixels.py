@@ -155,9 +155,13 @@ class PixelReader:
     def __init__(self, data: bytes, width: int, height: int, channels: int) -> None:
         first = data[0] if data else 0
         self.colour, self.screen, self.step = first & 3, first >> 2 & 1, (first >> 3) + 1
-        if self.colour > 2 or (self.colour and channels < 3):
+        if (self.colour == 3 and self.step > 1) or (self.colour in (1, 2) and channels < 3):
             raise ValueError("a pixel stream of unknown colours")
-        self.code, self.size, self.channels = Range(data[1:]), (width, height), channels
+        self.code, self.size, self.channels, self.top = Range(data[1:]), (width, height), channels, 255
+        self.palette = self.colours(channels) if self.colour == 3 else None
+        if self.palette is not None:
+            self.colour, self.channels, self.top = 0, 1, len(self.palette) - 1
+            channels = 1
         self.shares: dict[Any, Shares] = defaultdict(Shares)
         self.chances: dict[Any, Chance] = defaultdict(Chance)
         self.weights: dict[Any, list[int]] = defaultdict(lambda: [33306] * 3)
@@ -184,7 +188,25 @@ class PixelReader:
                 out[y, x] = [pixel >> 8 * c & 255 for c in range(self.channels)]
         if self.code.at != len(self.code.data) or self.code.code:
             raise ValueError("the pixel stream does not end as it must")
-        return out
+        return out if self.palette is None else self.palette[out[:, :, 0]]
+
+    def number(self, chances: Sequence[Chance]) -> int:
+        length = 0
+        while length < 12 and self.code.lone(chances[length], 60):
+            length += 1
+        return 2**length + self.code.raw(length) - 1
+
+    def colours(self, channels: int) -> Array:
+        """The palette, [K, channels]."""
+        learnt = [[Chance() for _ in range(12)] for _ in range(channels)]
+        count, v, found = self.code.raw(8) + 1, [0] * channels, []
+        for _ in range(count):
+            for c in range(channels):
+                n = self.number(learnt[c])
+                v[c] += n if c == 0 else (n + 1) // 2 if n % 2 else -(n // 2)
+            plain = [v[1] + v[0], v[0], v[2] + v[0], *v[3:]] if channels > 2 else v
+            found.append([clip(value, 0, 255) for value in plain])
+        return np.array(found, np.uint8)
 
     def pixel(self, x: int) -> int:
         if not self.screen:
@@ -288,7 +310,7 @@ class PixelReader:
         w, n, nw, ne = (at(x, *d) for d in ((-1, 0), (0, -1), (-1, -1), (1, -1)))
         ww, nn = at(x, -2, 0), at(x, 0, -2)
         e = {name: self.missed[c].at(x, *d) for name, d in AROUND.items()}
-        low, high = 0, 255
+        low, high = 0, self.top
         if self.colour == 1 and c in (1, 2):
             low, high = -known[0], 255 - known[0]
         elif self.colour == 2 and c in (1, 2):
@@ -320,10 +342,7 @@ class PixelReader:
         b.learn(symbol)
         r = symbol - 8
         if symbol in (0, 15):
-            length = 0
-            while length < 12 and code.lone(self.chances["open", k, symbol, length], 60):
-                length += 1
-            far = 2**length + code.raw(length) - 1
+            far = self.number([self.chances["open", k, symbol, length] for length in range(12)])
             r += far if symbol else -far
         v = clip(predicted + (2**cut * r + code.raw(cut)) * self.step, low, high)
         bias[0] += 8 * v - f + bias[2]

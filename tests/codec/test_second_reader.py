@@ -49,7 +49,7 @@ def test_every_mode_of_the_pixel_stream(channels: int, step: int) -> None:
                 assert data[0] & 4, "whole pixels should have been guessed"
 
 
-@pytest.mark.parametrize("colour", [0, 1, 2])
+@pytest.mark.parametrize("colour", [0, 1, 2, 3])
 @pytest.mark.parametrize("whole", [0, 1])
 def test_every_colour(colour: int, whole: int) -> None:
     pixels = screen(14, 19, 3)
@@ -60,7 +60,7 @@ def test_every_colour(colour: int, whole: int) -> None:
 
 def test_a_damaged_pixel_stream_is_refused() -> None:
     data, _ = encode_pixels(shading(9, 9, 3))
-    for spoilt in (data[:-1], data + b"\0", b"", b"\3" + data[1:]):
+    for spoilt in (data[:-1], data + b"\0", b"", b"\x0b" + data[1:]):
         with pytest.raises(ValueError, match="pixel stream"):
             reader_pixels.read(spoilt, 9, 9, 3)
 

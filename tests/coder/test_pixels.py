@@ -109,7 +109,7 @@ def test_damage(seed: int) -> None:
     with pytest.raises(FormatError, match="does not end"):
         decode_pixels(good + b"\0", 37, 41, 3)
     with pytest.raises(FormatError, match="no such colours"):
-        decode_pixels(b"\x03" + good[1:], 37, 41, 3)
+        decode_pixels(b"\x0b" + good[1:], 37, 41, 3)
 
 
 def test_refused() -> None:
@@ -168,21 +168,57 @@ def test_what_costs_too_much_is_given_up() -> None:
     assert len(data) < 1.04 * len(exact)
 
 
-GOLDEN = {
-    (1, 1, 1, 0): ("8a88aeb181f481b7", "1d53534f198fe721"),
-    (40, 50, 3, 0): ("15647794b1d66ab6", "127b143b9676835b"),
-    (33, 70, 3, 40): ("2be2a29491e4ec07", "237981532bcdba54"),
-    (64, 31, 1, 200): ("5d8a501ac89c9a72", "98e2554825761c8e"),
-    (20, 21, 4, 5): ("04126a622cb6a51a", "f74ae5be72072606"),
-    (90, 64, 2, 1): ("47180c07ed656aee", "a717bc73c2bdda98"),
+GOLDEN = {  # the first byte of the stream, and a hash of it and of the pixels
+    (1, 1, 1, 0, 1): (4, "8a88aeb181f481b7"),
+    (1, 1, 1, 0, 4): (24, "1d53534f198fe721"),
+    (40, 50, 3, 0, 1): (5, "15647794b1d66ab6"),
+    (40, 50, 3, 0, 4): (29, "127b143b9676835b"),
+    (33, 70, 3, 40, 1): (2, "2be2a29491e4ec07"),
+    (33, 70, 3, 40, 4): (25, "237981532bcdba54"),
+    (64, 31, 1, 200, 1): (0, "5d8a501ac89c9a72"),
+    (64, 31, 1, 200, 4): (24, "98e2554825761c8e"),
+    (20, 21, 4, 5, 1): (5, "04126a622cb6a51a"),
+    (20, 21, 4, 5, 4): (29, "f74ae5be72072606"),
+    (90, 64, 2, 1, 1): (4, "47180c07ed656aee"),
+    (90, 64, 2, 1, 4): (28, "a717bc73c2bdda98"),
+    (40, 50, 3, 0, 0): (7, "2b7b54ea6c725779"),
+    (64, 31, 1, 200, 0): (3, "e22316ddaf7695ac"),
+    (20, 21, 4, 0, 0): (7, "f1b9bb40f44818fd"),
 }
 
 
-@pytest.mark.parametrize(("height", "width", "channels", "noise"), GOLDEN)
-def test_golden(height: int, width: int, channels: int, noise: int) -> None:
+@pytest.mark.parametrize(("height", "width", "channels", "noise", "step"), GOLDEN)
+def test_golden(height: int, width: int, channels: int, noise: int, step: int) -> None:
     """The same bytes on every machine; docs/FORMAT.md says what they mean."""
-    for step in (1, 4):
-        pixels = drawing(height, width, channels, 7, noise)
-        data, coded = encode_pixels(pixels, step)
-        found = sha(data + coded.tobytes())
-        assert found == GOLDEN[height, width, channels, noise][step > 1]
+    first, known = GOLDEN[height, width, channels, noise, step]
+    data, coded = encode_pixels(drawing(height, width, channels, 7, noise), step or 1, bytes([first]))
+    assert data[0] == first
+    assert sha(data + coded.tobytes()) == known
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("count", [1, 2, 17, 256, 257])
+def test_few_colours(channels: int, count: int) -> None:
+    """Up to 256 may be a palette, in any order; exactly, and near them as well."""
+    random = np.random.default_rng(count + channels)
+    colours = random.integers(0, 256, (257, 4), np.uint8)
+    colours[:256, 0] = random.permutation(256)
+    numbers = np.concatenate([np.arange(count), random.integers(0, count, 3000 - count)])
+    pixels = np.ascontiguousarray(colours[numbers, :channels].reshape(60, 50, channels))
+    few = count <= 256 or channels == 1
+    data, coded = encode_pixels(pixels, like=b"\7")
+    assert (data[0] & 3 == 3) == few
+    assert np.array_equal(coded, pixels)
+    assert np.array_equal(decode_pixels(data, 60, 50, channels), pixels)
+    near, coded = encode_pixels(pixels, like=b"\7", worth=0.001)
+    assert np.array_equal(decode_pixels(near, 60, 50, channels), coded)
+    assert len(near) < 1.03 * len(data)
+    if few:
+        assert {*map(tuple, coded.reshape(-1, channels))} <= {*map(tuple, pixels.reshape(-1, channels))}
+
+
+def test_a_drawing_of_few_colours_is_a_palette() -> None:
+    pixels = np.repeat(letters(60, 80, 3)[..., :1] // 16 * 16, 3, axis=2) // np.array([1, 2, 3], np.uint8)
+    data, _ = encode_pixels(pixels)
+    assert data[0] & 3 == 3
+    assert len(data) < 0.9 * min(len(encode_pixels(pixels, like=bytes([k]))[0]) for k in (4, 5, 6))
