@@ -97,3 +97,13 @@ def test_the_front_has_the_best_of_all_choices() -> None:
         if found is not None:
             assert bits[rows, found].sum() <= most
             assert errors[rows, found].sum() == best
+
+
+@pytest.mark.parametrize("size", [(120, 136), (150, 190)])
+def test_steps_are_even(scene: Scene, size: tuple[int, int]) -> None:
+    """Of one tile, whose pixels come nearer to their own, and of several, which become pixels in turn."""
+    pack, original = library.load("photo-psnr"), picture(scene, size, "photograph")
+    sizes = [len(encode(original, quality=quality, pack=pack).data) for quality in range(95, 101)]
+    even = (sizes[-1] / sizes[0]) ** (1 / 5)
+    for less, more in itertools.pairwise(sizes):
+        assert less * even**0.5 < more < less * even**1.6

@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calotype.bitstream import tile_count
+from calotype.codec import front
 from calotype.codec.analysis import Analysis
 from calotype.codec.choice import Choice
-from calotype.codec.front import DRAWN, FEWER, RUNGS, SMALL, TINY, Front
+from calotype.codec.front import SEVERAL, SMALL, Front
 from calotype.codec.latents import Floats, Latents, Networks
 from calotype.codec.mixed import TRIAL, Decision, Mixture, Stored, stored
 from calotype.codec.pixels import tile_pixels
@@ -39,8 +40,6 @@ PART, BAND = 8, 8
 """A tile of a photograph is judged by one of so many bands, of so many rows each; by four times as many where
 a picture has few tiles, as then each of them counts.
 """
-SEVERAL = 12
-"""Tiles that a picture is to have if some of them are to be better than others."""
 WORTHS = np.exp2(np.arange(-10, 8, 1 / 32))
 """Those that are tried for a picture, in bits."""
 FILLED, TRIALS = 4, 8
@@ -72,18 +71,26 @@ _Forms = tuple[dict[int, list[Form]], Figures, Figures]  # by tile; bits, errors
 class Approach(Mixture):
     """A mixture on the way from quality 95 to no loss.
 
-    quality: above 95 and below 100; ``move`` gives it another
+    quality:  above 95 and below 100; ``move`` gives it another
+    thorough: try all forms of small pictures, for a target
     """
 
-    def __init__(self, analysis: Analysis, choice: Choice, traits: Traits, quality: float) -> None:
+    def __init__(
+        self, analysis: Analysis, choice: Choice, traits: Traits, quality: float, thorough: bool = False
+    ) -> None:
         super().__init__(analysis, choice, traits)
         self.drawings = set(self.suspects)
         self.suspects = list(range(tile_count(analysis.header)))
-        self._shown: tuple[tuple[int, bool], _Forms] | None = None
+        self._shown: tuple[tuple[int, object], _Forms] | None = None
         self._fixed: dict[int, list[Form]] = {}
+        self._rungs: dict[tuple[int, int, float], Stored | None] = {}
         self._made: dict[tuple[int, int], Stored] = {}
         self._way: bytes | None = None
-        self.small = analysis.header.width * analysis.header.height <= SMALL
+        self.part = 1.0  # of the error that the least file has by estimate, in the one that was decided on
+        self._finer = 0.0  # bits that a value without loss takes more than in the form EARLY
+        pixels = analysis.header.width * analysis.header.height
+        self.small = pixels <= SMALL
+        self._thorough = thorough
         self._front: Front | None = None
         self.move(quality)
         analysis.keep()
@@ -177,7 +184,13 @@ class Approach(Mixture):
         first = _cheapest(bits, errors, floors)
         least, missed = _taken(bits, first).sum(), _taken(errors, first).sum()
         goal = least ** (1 - self.share) * _exact(bits, errors) ** self.share
-        return Decision(self._make(forms, self._front.near(goal, missed)))
+        best = self._front.near(goal, missed)
+        self.part = _taken(errors, best).sum() / missed if missed else 1.0
+        return Decision(self._make(forms, best))
+
+    def exact_bytes(self) -> float:
+        """As they are seen, guessed ones as well."""
+        return _exact(*self._shown[1][1:]) / 8 if self.small and self._shown else super().exact_bytes()
 
     def _make(self, forms: dict[int, list[Form]], picked: NDArray[np.int64]) -> dict[int, Stored]:
         """The tiles that are pixels where so is picked."""
@@ -195,7 +208,8 @@ class Approach(Mixture):
         return self._worths.at(networks.level.number) if self.drawings else 0.0
 
     def _seen(self, networks: Networks) -> _Forms:
-        key = networks.level.number, not self.small and bool(self.drawings) and self.share >= LATE
+        late = bool(self.drawings) and self.share >= LATE
+        key = networks.level.number, (self._ladder(False), self._ladder(True)) if self.small else late
         if self._shown is None or self._shown[0] != key:
             self._forget()
             self._look_beneath(networks)
@@ -209,9 +223,14 @@ class Approach(Mixture):
         latents: dict[int, tuple[int, float]] = {}
         lock = threading.Lock()
         photos = [tile for tile in self.suspects if tile not in self.drawings]
-        if photos and self._way is None and not self.small:  # one for all
+        if photos and not self._thorough:
             middle = self._original(photos[len(photos) // 2])
-            self._way = encode_pixels(middle, most=TRIAL)[0]
+            if self._way is None:  # one for all
+                self._way = encode_pixels(middle, most=TRIAL)[0]
+            if self.small and not self._finer and self._ladder(False) == front.EARLY:
+                near = stored(middle, Stored(self._way, 0), *front.EARLY[0])
+                assert near is not None, "without a limit there is a stream"
+                self._finer = 8 * (len(self._way) - len(near.data)) / middle.size
 
         def look(tile: int) -> None:
             as_latents = self._as_latents(networks, tile)
@@ -233,10 +252,8 @@ class Approach(Mixture):
     def _forms(self, tile: int, lowest: float, cost: float) -> list[Form]:
         """The ways to store a tile as pixels, without loss last."""
         if self.small:
-            if tile not in self._fixed:
-                self._fixed[tile] = self._rungs(tile)
             near = self._as_pixels(tile, lowest, cost) if tile in self.drawings else None
-            return [Form.of(near), *self._fixed[tile]] if near else self._fixed[tile]
+            return [*([Form.of(near)] if near else []), *self._steps(tile)]
         if tile not in self.drawings:
             if tile not in self._fixed:
                 self._fixed[tile] = self._estimated(tile)
@@ -253,20 +270,32 @@ class Approach(Mixture):
             found.append(Form.of(near))
         return [*found, last]
 
-    def _rungs(self, tile: int) -> list[Form]:
-        """The forms of a tile of a small picture, all made."""
-        original, header = self._original(tile), self.analysis.header
-        exact = Stored(encode_pixels(original)[0], 0)
-        self._exact[tile] = np.inf, exact
-        rungs = DRAWN if tile in self.drawings else RUNGS if header.width * header.height <= TINY else FEWER
-        near = (stored(original, exact, step, worth) for step, worth in rungs)
-        return [Form.of(made) for made in (*near, exact) if made]
+    def _ladder(self, drawn: bool) -> front.Rungs:
+        header = self.analysis.header
+        return front.rungs(drawn, header.width * header.height, None if self._thorough else self.share)
+
+    def _steps(self, tile: int) -> list[Form]:
+        """The forms of a tile of a small picture, all made but the exact one where it is hardly of use."""
+        original, drawn = self._original(tile), tile in self.drawings
+        rungs = self._ladder(drawn)
+        like = None if drawn or self._thorough else self._way
+        guessed = like and rungs == front.EARLY
+        if (exact := self._exact.get(tile, (0, None))[1]) is None and not guessed:
+            exact = Stored(encode_pixels(original, like=like)[0], 0)
+            self._exact[tile] = np.inf, exact
+        found = []
+        for rung in rungs:
+            if (key := (tile, *rung)) not in self._rungs:
+                self._rungs[key] = stored(original, exact or Stored(like or b"", 0), *rung)
+            if near := self._rungs[key]:
+                found.append(Form.of(near))
+        return [*found, Form.of(exact) if exact else Form(found[0].bits + self._finer * original.size, 0)]
 
     def _estimated(self, tile: int) -> list[Form]:
         """The forms of a tile of a photograph, by some bands of its rows: a line of text may lie anywhere."""
         original = self._original(tile)
         band = np.arange(len(original)) // BAND
-        apart = PART if len(self.suspects) >= SEVERAL else PART // 4
+        apart = PART if len(self.suspects) >= SEVERAL and self.analysis.header.tile > 128 else PART // 4
         part = original[(band - (band[-1] + 1) // 2) % apart == 0]
         scale = len(original) / len(part)
         forms = []

@@ -8,12 +8,12 @@ import math
 from dataclasses import replace
 from functools import cached_property
 
-from calotype.bitstream import Header, tile_count
+from calotype.bitstream import tile_count
 from calotype.codec import rate
-from calotype.codec.approach import FROM, SEVERAL, Approach
+from calotype.codec.approach import FROM, Approach
 from calotype.codec.choice import Choice
 from calotype.codec.exposure import Encoded, Exposure, of_size
-from calotype.codec.front import SMALL
+from calotype.codec.front import SMALL, side_of
 from calotype.codec.levels import Ladder
 from calotype.codec.lossless import without_loss
 from calotype.codec.rate import Target
@@ -95,7 +95,7 @@ class Beyond:
         header, networks = self.mixture.analysis.header, self.exposure.networks(found.level)
         least = self.exposure.error(networks)
         sides = [header.tile] if self.mixture.suspects else []  # pages in large tiles: better
-        sides += [self.near, self.tile or _small(self.near, header)]
+        sides += [self.near, self.tile or side_of(self.near, header)]
         grids = {tile_count(header.replace(tile=side)): side for side in reversed(sides)}
         for side in sorted(grids.values(), key=sides.index):
             approach = self._approach(side)
@@ -110,17 +110,10 @@ class Beyond:
     def _approach(self, side: int) -> Approach:
         """The picture where the levels end, in tiles of a side."""
         finest = self.mixture.analysis.tiled(side)
-        return Approach(finest, Choice(finest, self.effort), self.mixture.traits, FROM)
+        return Approach(finest, Choice(finest, self.effort), self.mixture.traits, FROM, thorough=True)
 
     def _reaching(self, target: Target) -> Encoded:
         """The file without loss, with what a target says of it."""
         if target.limits_size:
             return replace(self.exact, reached=of_size(target, self.exact.data, self.picture))
         return replace(self.exact, reached=PERFECT[target.kind])
-
-
-def _small(side: int, header: Header) -> int:
-    """The side of tiles, or a smaller one, of which a picture has at least SEVERAL."""
-    while side > 64 and tile_count(header.replace(tile=side)) < SEVERAL:
-        side //= 2
-    return side

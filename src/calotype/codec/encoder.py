@@ -24,7 +24,7 @@ from calotype.codec.beyond import Beyond
 from calotype.codec.choice import Choice
 from calotype.codec.decoder import decode
 from calotype.codec.exposure import Encoded, Exposure
-from calotype.codec.front import SMALL
+from calotype.codec.front import SMALL, TURN, side_of
 from calotype.codec.image import Picture
 from calotype.codec.lossless import without_loss
 from calotype.codec.mixed import Mixture
@@ -36,6 +36,8 @@ from calotype.codec.traits import Traits
 DEFAULT_QUALITY = 80.0
 """Where photographs look flawless at normal viewing distance; a plain map gives about as much."""
 MAX_EFFORT = 9
+SURE = 0.9
+"""A file beyond FROM with such a part of the error that it begins from is better than that of FROM."""
 
 
 def encode(
@@ -111,7 +113,11 @@ def encode(
                 return floor
         side = tile or loaded.manifest.tile
         side_near = side if tile or traits.suspicious().all() else min(side, mixed.SIDE)
-        header = Header(*size, level or 0, loaded.key, side_near if near else side, picture.grey)
+        header = Header(*size, level or 0, loaded.key, side, picture.grey)
+        if near:
+            stepwise = near < FROM + (100 - FROM) * TURN
+            fine = stepwise and not tile and not traits.suspicious().all()
+            header = header.replace(tile=side_of(side_near, header) if fine else side_near)
         share = tiles.share(threads, tile_count(header)) if effort else (workers, 1)
         analysis = Analysis(picture.pixels, header, loaded, share, pool, margin)
         choice = Choice(analysis, effort)
@@ -136,7 +142,8 @@ def encode(
         data, note = exposure.file(level), exposure.mixture.note(level)
         found = Encoded(data, level, near or min(ladder.quality_of(level), FROM), None, note)
         error = partial(_error, picture, pack=loaded, limits=limits)
-        if floor and error(floor) < error(found):
+        sure = isinstance(mixture, Approach) and mixture.part < SURE
+        if floor and not sure and error(floor) < error(found):
             found = replace(floor, quality=found.quality)
         return found if by_level else beyond.cheaper(found)
 

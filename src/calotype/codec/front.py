@@ -4,6 +4,8 @@ A picture of one tile has no steps in which tile after tile becomes better, so i
 own: in wide steps first, with whatever is cheap near them (native/economy.hpp), then in narrow ones. What the
 choices of all tiles make is a front: files such that none of the same size has a smaller error. It does not
 depend on what is asked for, so a larger size never has a larger error.
+
+For a quality that would take long: there tiles are small enough to make the steps, each with few forms.
 """
 
 from __future__ import annotations
@@ -11,19 +13,68 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from calotype.bitstream import Header, tile_count
+
 SMALL = 4 * 256 * 256
-"""Pixels of a picture up to which all forms of all its tiles are made."""
+"""Pixels of a picture up to which all forms of its tiles are made, and not guessed."""
 TINY = 256 * 256
-"""The same with all rungs: of two tiles and more the choices between them make steps, too."""
-RUNGS = ((7, 0.6), (7, 2.0), (5, 0.6), (5, 2.0), (3, 0.6), (3, 1.0), (3, 2.0), (3, 0.0), (1, 1.0), (1, 2.0))
+"""The same with all rungs, for a target: of two tiles and more the choices between them make steps, too."""
+TILELESS = 128 * 128
+"""The same, for a quality: of fewer pixels there are no tiles that could make steps."""
+SEVERAL = 12
+"""Tiles that a picture is to have if some of them are to be better than others."""
+Rungs = tuple[tuple[int, float], ...]
+RUNGS: Rungs = (
+    (7, 0.6),
+    (7, 2.0),
+    (5, 0.6),
+    (5, 2.0),
+    (3, 0.6),
+    (3, 1.0),
+    (3, 2.0),
+    (3, 0.0),
+    (1, 1.0),
+    (1, 2.0),
+)
 """Forms of photographs but the exact one: between values, and bits that a squared error of 1 is worth."""
-FEWER = ((7, 2.0), (5, 2.0), (3, 1.0), (3, 0.0), (1, 1.0))
-DRAWN = ((1, 0.03), (1, 0.1), (1, 0.3), (1, 1.0), (3, 0.0))
+FEWER: Rungs = ((7, 2.0), (5, 2.0), (3, 1.0), (3, 0.0), (1, 1.0))
+DRAWN: Rungs = ((1, 0.03), (1, 0.1), (1, 0.3), (1, 1.0), (3, 0.0))
 """The same of drawings, whose flat places are exact."""
+EARLY: Rungs = ((3, 0.6),)
+"""The same of photographs in tiles that make the steps: on the way from latents to no loss, some tiles in
+this form have a smaller error than all in one that takes less.
+"""
+TURN, MIDDLE = 0.7, 0.6
+"""So far on the way that is over; after it all pixels are nearer to theirs. In steps of 1 they have the size
+that is due at 0.8 of the way with this worth of an error; twice as much is for a tenth of the way more.
+"""
+DRAWN_EARLY: Rungs = ((1, 0.3),)
+DRAWN_LATE: Rungs = ((1, 1.0),)
 POINTS = 2048
 """Choices that are kept of a front."""
 
 Figures = NDArray[np.float64]
+
+
+def rungs(drawn: bool, pixels: int, share: float | None) -> Rungs:
+    """The forms of a tile but the exact one.
+
+    drawn:  whether it is a drawing
+    pixels: of the picture
+    share:  how far on the way to no loss; None: all forms that are tried for a target
+    """
+    if share is None or pixels <= TILELESS:
+        return DRAWN if drawn else RUNGS if pixels <= TINY else FEWER
+    if share < TURN:
+        return DRAWN_EARLY if drawn else EARLY
+    return DRAWN_LATE if drawn else ((1, MIDDLE * 2 ** (10 * share - 8)),)
+
+
+def side_of(side: int, header: Header) -> int:
+    """The side of tiles, or a smaller one, of which a picture has at least SEVERAL."""
+    while side > 64 and tile_count(header.replace(tile=side)) < SEVERAL:
+        side //= 2
+    return side
 
 
 class Front:

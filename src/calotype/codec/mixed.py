@@ -96,6 +96,8 @@ class Mixture:
     def __init__(
         self, analysis: Analysis, choice: Choice, traits: Traits, strokes: Mask | None = None
     ) -> None:
+        if analysis.header.tile < traits.side:
+            traits = Traits.of(analysis.pixels, analysis.header.tile)
         self.analysis, self.choice, self.traits = analysis, choice, traits
         by_tile = traits.tiles(analysis.header.tile)
         self._strokes = {} if strokes is None else _by_tile(strokes, analysis.header)
