@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 from tests.conftest import every
 
 import calotype
-from calotype.codec.hidden import conceal
+from calotype.codec import encoder
+from calotype.codec.hidden import conceal, likeness
 from calotype.codec.image import Picture
 
 Scene = Callable[..., np.ndarray]
@@ -28,14 +30,15 @@ def test_visible_pixels_stay(height: int, width: int) -> None:
     pixels = RNG.integers(0, 256, (height, width, 3), np.uint8)
     alpha = RNG.choice(np.array([0, 1, 255], np.uint8), (height, width))
     before = pixels.copy()
-    filled = conceal(pixels, alpha)
-    assert np.array_equal(filled[alpha > 0], pixels[alpha > 0])
+    for filled in conceal(pixels, alpha):
+        assert np.array_equal(filled[alpha > 0], pixels[alpha > 0])
     assert np.array_equal(pixels, before)
 
 
 def test_nothing_is_done_where_nothing_is_hidden() -> None:
     pixels = RNG.integers(0, 256, (8, 8, 3), np.uint8)
-    assert conceal(pixels, np.full((8, 8), 1, np.uint8)) is pixels
+    (same,) = conceal(pixels, np.full((8, 8), 1, np.uint8))
+    assert same is pixels
 
 
 @pytest.mark.parametrize("size", [(600, 40), (64, 64)])
@@ -45,21 +48,22 @@ def test_one_colour_goes_on_everywhere(size: tuple[int, int]) -> None:
     alpha[3:9, 5:8] = 255
     pixels = RNG.integers(0, 256, (*size, 3), np.uint8)
     pixels[alpha > 0] = (10, 200, 90)
-    assert np.abs(conceal(pixels, alpha).astype(int) - (10, 200, 90)).max() <= 1
+    for filled in conceal(pixels, alpha):
+        assert np.abs(filled.astype(int) - (10, 200, 90)).max() <= 1
 
 
 def test_strips_meet_without_a_seam(scene: Scene) -> None:
     """Where strips of 256 rows meet, rows differ as little as elsewhere."""
     pixels, alpha = scene(800, 120), np.zeros((800, 120), np.uint8)
     alpha[:, 50:70] = 255
-    steps = np.abs(np.diff(conceal(pixels, alpha)[:, :40].astype(float), axis=0)).mean(axis=(1, 2))
+    steps = np.abs(np.diff(conceal(pixels, alpha)[0][:, :40].astype(float), axis=0)).mean(axis=(1, 2))
     assert steps[[255, 511, 767]].max() <= steps.max()
     assert steps[[255, 511, 767]].mean() <= 1.5 * steps.mean() + 0.5
 
 
 def test_a_picture_of_nothing() -> None:
     alpha = np.zeros((40, 50), np.uint8)
-    filled = conceal(RNG.integers(0, 256, (40, 50, 3), np.uint8), alpha)
+    (filled,) = conceal(RNG.integers(0, 256, (40, 50, 3), np.uint8), alpha)
     assert (filled == filled[0, 0]).all()
 
 
@@ -127,3 +131,23 @@ def test_icons_take_no_more_than_with_their_own_colours(side: int) -> None:
             np.square(blended(np.asarray(calotype.decode(d))) - blended(pixels)).mean() for d in (ours, kept)
         ]
         assert len(ours) <= 1.02 * len(kept) or errors[0] < errors[1]
+
+
+@pytest.mark.parametrize("shading", [False, True])
+@pytest.mark.parametrize("quality", [60, 92])
+def test_both_ways_are_tried(scene: Scene, quality: int, *, shading: bool) -> None:
+    """Of a small picture the better way is taken, whether its neighbours are equal or softly shaded."""
+    pixels = icon(96)
+    if shading:
+        pixels[..., :3] = np.clip(pixels[..., :3] * 0.7 + scene(96, 96) * 0.3, 0, 255).astype(np.uint8)
+    given = Picture.from_array(pixels)
+    picture, alpha = given.concealed(), pixels[..., 3]
+    ways = picture.concealments()
+    assert len(ways) == 2
+
+    def cost(data: bytes) -> float:
+        back = np.asarray(calotype.decode(data).convert("RGB"))
+        return math.log(len(data)) - encoder.DECIBEL * likeness(given.pixels, alpha, back)
+
+    tried = [cost(encoder.encode(way, quality=quality).data) for way in ways]
+    assert cost(encoder.encode(picture, quality=quality).data) == min(tried)

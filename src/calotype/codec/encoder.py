@@ -10,6 +10,8 @@ and `approach` beyond quality 95. `exposure` makes the file at a level or search
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from calotype.bitstream import Header, Limits, tile_count
-from calotype.codec import aim, library, mixed, strokes, tiles
+from calotype.codec import aim, hidden, library, mixed, strokes, tiles
 from calotype.codec.analysis import Analysis
 from calotype.codec.approach import FROM, Approach
 from calotype.codec.beyond import Beyond
@@ -32,10 +34,13 @@ from calotype.codec.pack import Pack
 from calotype.codec.rate import Target
 from calotype.codec.threads import default_threads
 from calotype.codec.traits import Traits
+from calotype.errors import LimitError
 
 DEFAULT_QUALITY = 80.0
 """Where photographs look flawless at normal viewing distance; a plain map gives about as much."""
 MAX_EFFORT = 9
+DECIBEL = 0.09
+"""By how much the logarithm of a size may rise for a decibel."""
 SURE = 0.9
 """A file beyond FROM with such a part of the error that it begins from is better than that of FROM."""
 
@@ -82,6 +87,12 @@ def encode(
         raise ValueError(f"quality must be 0 to 100, is {quality}")
     if effort not in range(MAX_EFFORT + 1):
         raise ValueError(f"effort must be a whole number from 0 to {MAX_EFFORT}, is {effort}")
+    if picture.other is not None:
+        again = partial(
+            encode, quality=quality, target=target, level=level, lossless=lossless, effort=effort,
+            pack=pack, tile=tile, threads=threads, limits=limits,
+        )  # fmt: skip
+        return _better(picture, again, pack, limits)
     if lossless or quality == 100:
         with tiles.pool(threads or default_threads()) as pool:
             return without_loss(picture, tile, pool, limits)
@@ -146,6 +157,28 @@ def encode(
         if floor and not sure and error(floor) < error(found):
             found = replace(floor, quality=found.quality)
         return found if by_level else beyond.cheaper(found)
+
+
+def _better(
+    picture: Picture,
+    encoded: Callable[[Picture], Encoded],
+    pack: str | Path | Pack | None,
+    limits: Limits | None,
+) -> Encoded:
+    """The better file of those with either colours under alpha 0. Raises LimitError if neither can be."""
+    found: list[tuple[float, Encoded]] = []
+    alpha = picture.alpha
+    assert alpha is not None, "without alpha there is one way"
+    for way in picture.concealments():
+        try:
+            one = encoded(way)
+        except LimitError:
+            if found or way.pixels is picture.pixels:
+                continue
+            raise
+        shown = decode(one.data, pack=pack, limits=limits).picture.pixels
+        found.append((math.log(len(one.data)) - DECIBEL * hidden.likeness(picture.pixels, alpha, shown), one))
+    return min(found, key=lambda pair: pair[0])[1]
 
 
 def _error(picture: Picture, found: Encoded, pack: Pack, limits: Limits | None) -> int:

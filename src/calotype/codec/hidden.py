@@ -5,11 +5,12 @@ visible pixels over ever larger squares, coarse to fine (*pull-push*, Gortler et
 Other colours there cost bytes, and their edge with the visible part is blurred into it.
 
 Drawings, such as icons, are stored as pixels, of which smooth ones cost most: theirs becomes the commonest
-of the visible colours.
+of the visible colours. Which of both is better for a small picture is found by encoding it with both.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -21,17 +22,36 @@ Floats = NDArray[np.float32]
 
 _BLOCK = 16  # pixels on a side of a cell of the coarse picture
 _DRAWN = 0.5  # of the visible pixels are as one beside them, in drawings
+_TRIED = 256 * 256  # pixels up to which both are tried
+_CLEAR = 50.0  # dB beyond which nothing is seen
 _STRIP = 16 * _BLOCK  # rows at a time, so that large pictures need little memory
 
 
-def conceal(pixels: UInt8Array, alpha: UInt8Array) -> UInt8Array:
-    """``pixels`` [H, W, 3] with other colours where ``alpha`` [H, W] is 0; the same array if it never is.
+def conceal(pixels: UInt8Array, alpha: UInt8Array) -> list[UInt8Array]:
+    """``pixels`` [H, W, 3] with other colours where ``alpha`` [H, W] is 0, in one way or in two that are to
+    be tried, the likelier first; the same array if it never is 0.
 
     What is visible stays as it is, to the last bit."""
-    if alpha.all():
-        return pixels
-    if _is_drawn(pixels, alpha > 0):
-        return np.where(alpha[:, :, None] == 0, _commonest(pixels[alpha > 0]), pixels)
+    visible = alpha > 0
+    if visible.all() or not visible.any():
+        return [pixels if visible.all() else np.full_like(pixels, 128)]
+    tried, drawn = alpha.size <= _TRIED, _is_drawn(pixels, visible)
+    ways = []
+    if drawn or tried:
+        ways.append(np.where(visible[:, :, None], pixels, _commonest(pixels[visible])))
+    if tried or not drawn:
+        ways.insert(len(ways) if drawn else 0, _continued(pixels, alpha))
+    return ways
+
+
+def likeness(pixels: UInt8Array, alpha: UInt8Array, shown: UInt8Array) -> float:
+    """How like ``pixels`` [H, W, 3] others are as far as they are seen, in dB, at most _CLEAR."""
+    missed = (pixels.astype(np.float32) - shown) * (alpha[:, :, None] / np.float32(255))
+    return min(-10 * math.log10(max(float(np.square(missed).mean()), 1e-9) / 255**2), _CLEAR)
+
+
+def _continued(pixels: UInt8Array, alpha: UInt8Array) -> UInt8Array:
+    """With what goes on from the visible parts."""
     height = alpha.shape[0]
     coarse = _coarse(pixels, alpha)
     result: UInt8Array = pixels.copy()

@@ -37,6 +37,7 @@ class Picture:
     xmp:    XMP packet, UTF-8.
     notes:  one sentence for each lossy conversion that was needed to get here, for people to read.
     before: ``pixels`` before :meth:`concealed` changed them; None when it did not.
+    other:  what :meth:`concealed` might have made of ``pixels`` as well; None when that is not to be tried.
 
     Raises ImageError when an array has another shape or type.
     """
@@ -49,6 +50,7 @@ class Picture:
     xmp: bytes | None = None
     notes: tuple[str, ...] = ()
     before: UInt8Array | None = None
+    other: UInt8Array | None = None
 
     def __post_init__(self) -> None:
         shape = self.pixels.shape
@@ -177,10 +179,18 @@ class Picture:
             return self
         from calotype.codec.hidden import conceal  # late: for encoders alone
 
-        pixels = conceal(self.pixels, self.alpha)
-        if self.grey and pixels is not self.pixels:  # filled channel by channel, which rounding could part
-            pixels[:, :, 1:] = pixels[:, :, :1]
-        return replace(self, pixels=pixels, before=None if pixels is self.pixels else self.pixels)
+        ways = conceal(self.pixels, self.alpha)
+        if ways[0] is self.pixels:
+            return self
+        if self.grey:  # filled channel by channel, which rounding could part
+            for pixels in ways:
+                pixels[:, :, 1:] = pixels[:, :, :1]
+        return replace(self, pixels=ways[0], before=self.pixels, other=ways[1] if len(ways) > 1 else None)
+
+    def concealments(self) -> list[Picture]:
+        """This picture with either colours under alpha 0."""
+        ways = [self.pixels, *([] if self.other is None else [self.other])]
+        return [replace(self, pixels=pixels, other=None) for pixels in ways]
 
     def given(
         self,
