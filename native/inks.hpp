@@ -374,7 +374,7 @@ inline std::optional<Found> find(const std::uint8_t* pixels, std::size_t h, std:
     for (const auto& [n, c] : often) inks.push_back(c);
 
     if (inks.empty()) return {};
-    const std::uint8_t steps = worth < 0.0035 ? 3 : worth < 0.024 ? 6 : 12;  // best for letters of 18 pixels
+    const std::uint8_t steps = worth < 0.0035 ? 3 : worth < 0.022 ? 6 : 12;  // best for letters of 18 pixels
     Finder finder(pixels, h, w, std::move(inks), worth, steps);
     if (!finder.find()) return {};
 
