@@ -2,6 +2,8 @@
 
     python benchmarks/quality.py measure PACK PHOTOS... --out FILE [--minutes 15]
     python benchmarks/quality.py fit FILE PACK
+    python benchmarks/quality.py glance PACK PHOTOS... --out FILE [--minutes 15]
+    python benchmarks/quality.py trust FILE PACK
     python benchmarks/quality.py check PICTURES... [--qualities 40 60 80] [--every 1]
         [--out docs/results/quality.json]
     python benchmarks/quality.py table docs/results/quality.json docs/guide.md
@@ -12,9 +14,14 @@ photographs that are stored for the same pack are not measured again. ``fit`` ma
 regression, to which odd photographs count less, and writes it into the pack's manifest.json; a pack exported
 anew from the same weights takes the same file. Photographs measured before decoder or rounding changed may
 stay in the file: under ``before``, each time with ``shifts``, what is to be added to their level for each of
-`SCORES`, and with ``levels`` where those were not the trained ones. ``check`` encodes pictures with the
-default pack as users do and stores the SSIMULACRA2 of each; ``table`` writes how far it spreads between the
-marks ``<!-- benchmark:quality -->`` and ``<!-- end -->``.
+`SCORES`, and with ``levels`` where those were not the trained ones.
+
+``glance`` stores by how much photographs, and those windows of them that are looked at
+(calotype.codec.glance), score more than the pack foretells, at its level for each of `GLANCED`; ``trust``
+adds to ``visual`` what follows for others. A ``fit`` comes before, and takes away what a ``trust`` has added.
+
+``check`` encodes pictures with the default pack as users do and stores the SSIMULACRA2 of each; ``table``
+writes how far it spreads between the marks ``<!-- benchmark:quality -->`` and ``<!-- end -->``.
 """
 
 from __future__ import annotations
@@ -33,7 +40,9 @@ from PIL import Image
 
 from calotype.bench import tables
 from calotype.bench.names import find_images
-from calotype.codec import library, manifest, tiles, visual
+from calotype.bitstream import Header
+from calotype.codec import aim, glance, library, manifest, tiles, visual
+from calotype.codec.analysis import Analysis
 from calotype.codec.decoder import decode
 from calotype.codec.encoder import encode
 from calotype.codec.files import write_file
@@ -47,6 +56,8 @@ from calotype.records.script import guarded, made_of
 
 NAME = "quality"
 SCORES = (20, 30, 40, 50, 60, 70, 80)
+GLANCED = (20, 40, 60, 80)
+"""Of the scores those at which windows are looked at; between them lies what lies between."""
 SIDES, LARGE, REDUCED, SHARE = (1024, 768), 900_000, (600_000, 1_200_000, 2_000_000), 0.45
 """Of photographs above `LARGE` pixels a part of `SIDES`; of that share the whole at one of `REDUCED`."""
 RIDGE = 0.01
@@ -56,6 +67,10 @@ ENDS = 25.0, 4.0
 """Points of SSIMULACRA2 per trained level below the lowest and above the highest, to go on straight there."""
 FAR, ROUNDS = 60.0, 8
 """Photographs missed by more levels than that count less, the farther the less; so often is looked."""
+BELIEVED_MISS, ODD = 8.0, 3.0
+"""The farthest miss of windows, as in native/glance.hpp; and what a photograph may be off beside it, likewise
+in points.
+"""
 Floats = NDArray[np.float64]
 
 
@@ -68,9 +83,17 @@ def main(arguments: list[str] | None = None) -> None:
     measuring.add_argument("photos", nargs="+", type=Path)
     measuring.add_argument("--out", type=Path, required=True)
     measuring.add_argument("--minutes", type=float, default=15)
+    glancing = commands.add_parser("glance")
+    glancing.add_argument("pack", type=Path)
+    glancing.add_argument("photos", nargs="+", type=Path)
+    glancing.add_argument("--out", type=Path, required=True)
+    glancing.add_argument("--minutes", type=float, default=15)
     fitting = commands.add_parser("fit")
     fitting.add_argument("file", type=Path)
     fitting.add_argument("pack", type=Path)
+    trusting = commands.add_parser("trust")
+    trusting.add_argument("file", type=Path)
+    trusting.add_argument("pack", type=Path)
     checking = commands.add_parser("check")
     checking.add_argument("pictures", nargs="+", type=Path)
     checking.add_argument("--qualities", nargs="+", type=float, default=[40, 60, 80])
@@ -84,15 +107,23 @@ def main(arguments: list[str] | None = None) -> None:
     if given.command == "measure":
         measure(given, words)
     elif given.command == "fit":
-        path = given.pack / manifest.NAME
-        fields = made_of(path, dict) | {"visual": made_of(given.file, fit)}
-        text = json.dumps(fields, indent=1) + "\n"
-        manifest.parse(text.encode(), str(given.pack))
-        write_file(path, text.encode(), overwrite=True)
+        _write_visual(given.pack, made_of(given.file, fit))
+    elif given.command == "glance":
+        look(given, words)
+    elif given.command == "trust":
+        stored = made_of(given.pack / manifest.NAME, dict)["visual"]
+        _write_visual(given.pack, stored | {"glance": made_of(given.file, trust)})
     elif given.command == "check":
         check(given, words)
     else:
         tables.write(given, table, NAME)
+
+
+def _write_visual(pack: Path, found: dict[str, Any]) -> None:
+    path = pack / manifest.NAME
+    text = json.dumps(made_of(path, dict) | {"visual": found}, indent=1) + "\n"
+    manifest.parse(text.encode(), str(pack))
+    write_file(path, text.encode(), overwrite=True)
 
 
 def measure(given: argparse.Namespace, words: list[str]) -> None:
@@ -115,6 +146,41 @@ def measure(given: argparse.Namespace, words: list[str]) -> None:
         about = {**provenance(words), "pack": pack.manifest.id[:8]}
         text = json.dumps({**about, "photographs": rows, **(kept if same else {})})
         write_file(given.out, text.replace('{"photo', '\n {"photo').encode() + b"\n", overwrite=True)
+
+
+def look(given: argparse.Namespace, words: list[str]) -> None:
+    """Store what photographs and windows of them miss, as chance has it."""
+    pack, end = Pack(given.pack), time.monotonic() + 60 * given.minutes
+    names = find_images(given.photos)
+    random.Random(0).shuffle(names)
+    rows: list[dict[str, Any]] = []
+    for path in names:
+        if time.monotonic() > end:
+            break
+        found = _misses(pack, _part(path))
+        if found is not None:
+            windows, pictures = ([round(miss, 2) for miss in part] for part in found)
+            rows.append({"photo": path.stem, "windows": windows, "pictures": pictures})
+        about = {**provenance(words), "pack": pack.manifest.id[:8], "scores": list(GLANCED)}
+        text = json.dumps({**about, "photographs": rows}).replace('{"photo', '\n {"photo')
+        write_file(given.out, text.encode() + b"\n", overwrite=True)
+
+
+def _misses(pack: Pack, pixels: NDArray[np.uint8]) -> tuple[list[float], list[float]] | None:
+    """By how much windows, and the picture, score more than foretold; None where no windows are looked at."""
+    height, width = pixels.shape[:2]
+    with tiles.pool(1) as pool:
+        header = Header(width, height, 0, pack.key, pack.manifest.tile)
+        analysis = Analysis(pixels, header, pack, (1, 1), pool)
+        windows, whole = aim.looked(analysis)
+        if not windows:
+            return None
+        forecast, own = (
+            aim.forecast(pack, sums) for sums in (whole, visual.total(window.sums for window in windows))
+        )
+        levels = [forecast.level_of(score) for score in GLANCED]
+        seen = [glance.score(analysis, windows, level) - own.quality_of(level) for level in levels]
+    return seen, [_score(pixels, pack, level) - score for level, score in zip(levels, GLANCED)]
 
 
 def features(pack: Pack, pixels: NDArray[np.uint8]) -> Floats:
@@ -171,7 +237,26 @@ def fit(stored: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _robust(z: Floats, levels: Floats) -> Floats:
+def trust(stored: dict[str, Any]) -> list[list[float]]:
+    """The field ``glance`` of ``visual``, from what ``glance`` stored."""
+    rows = stored["photographs"]
+    windows, pictures = (np.array([row[key] for row in rows]) for key in ("windows", "pictures"))
+    found = np.array([_trust(*pair) for pair in zip(windows.T, pictures.T)])
+    between = [np.interp(SCORES, stored["scores"], column) for column in found.T]
+    return [[round(float(bias), 2), round(float(share), 3)] for bias, share in zip(*between)]
+
+
+def _trust(windows: Floats, pictures: Floats) -> tuple[float, float]:
+    """By how much windows miss when pictures do not, and the share of a further miss that pictures have too;
+    both [photographs]. Odd photographs count less.
+    """
+    middle = np.median(windows)
+    x = np.column_stack((np.clip(windows - middle, -BELIEVED_MISS, BELIEVED_MISS), np.ones(len(windows))))
+    share, constant = _robust(x, pictures, ODD)
+    return middle - constant / share, share
+
+
+def _robust(z: Floats, levels: Floats, far: float = FAR) -> Floats:
     """Weights that give the levels [photographs] of z [photographs, features, the last of them 1]: ridge
     regression with Huber's loss, so that a few odd photographs do not bend it.
     """
@@ -179,7 +264,7 @@ def _robust(z: Floats, levels: Floats) -> Floats:
     for _ in range(ROUNDS):
         much = z.T * count
         weights = np.linalg.solve(much @ z + count.sum() * penalty, much @ levels)
-        count = np.minimum(1, FAR / np.maximum(np.abs(z @ weights - levels), FAR))
+        count = np.minimum(1, far / np.maximum(np.abs(z @ weights - levels), far))
     return np.asarray(weights)
 
 

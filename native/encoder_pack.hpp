@@ -3,6 +3,7 @@
 
 #include "analysis.hpp"
 #include "choose.hpp"
+#include "glance.hpp"
 #include "masking.hpp"
 #include "pack.hpp"
 
@@ -59,27 +60,41 @@ public:
         return found;
     }
 
-    // The level for a quality of 0 to 100, of a picture with these sums of its look (visual.hpp); empty sums for a pack
-    // that does not ask for them.
-    std::uint32_t level_of(double quality, const std::vector<double>& sums) const {
-        Points points = quality_;
-        if (measures()) {
-            const auto levels = visual::levels(visual::features(sums, pack_.levels_), weights_.data(), bounds_.data(),
-                                               scores_.size(), max_level());
-            points = {{0, 0}};
-            for (std::size_t s = 0; s < scores_.size(); ++s) points.push_back({scores_[s], levels[s]});
-            points.push_back({visual::top, max_level()});
-        }
-        std::size_t k = 1;
-        while (k + 1 < points.size() && quality > points[k].first) ++k;
-        const auto [from, low] = points[k - 1];
-        const auto [to, high] = points[k];
-        const double level = (high - low) / (to - from) * (std::clamp(quality, from, to) - from) + low;
-        return static_cast<std::uint32_t>(std::nearbyint(level));  // halves go to even levels
+    // What is known of windows that are coded and looked at; nothing for a pack that does not ask for them.
+    const glance::Trust* trust() const { return trust_.share.empty() ? nullptr : &trust_; }
+    const std::vector<double>& scores() const { return scores_; }
+
+    // Qualities and levels, both rising, straight between.
+    using Points = std::vector<std::pair<double, double>>;
+
+    // Those of a picture with these sums of its look (visual.hpp); empty sums for a pack that does not ask for them.
+    Points points(const std::vector<double>& sums) const {
+        if (measures() == nullptr) return quality_;
+        const auto levels = visual::levels(visual::features(sums, pack_.levels_), weights_.data(), bounds_.data(),
+                                           scores_.size(), max_level());
+        Points points = {{0, 0}};
+        for (std::size_t s = 0; s < scores_.size(); ++s) points.push_back({scores_[s], levels[s]});
+        points.push_back({visual::top, max_level()});
+        return points;
+    }
+
+    static std::uint32_t level_of(double quality, const Points& points) {
+        return static_cast<std::uint32_t>(std::nearbyint(between(quality, points)));  // halves go to even levels
+    }
+    static double quality_of(std::uint32_t level, Points points) {
+        for (auto& [quality, at] : points) std::swap(quality, at);
+        return between(level, points);
     }
 
 private:
-    using Points = std::vector<std::pair<double, double>>;
+    static double between(double x, const Points& points) {
+        std::size_t k = 1;
+        while (k + 1 < points.size() && x > points[k].first) ++k;
+        const auto [from, low] = points[k - 1];
+        const auto [to, high] = points[k];
+        return (high - low) / (to - from) * (std::clamp(x, from, to) - from) + low;
+    }
+
     static constexpr std::size_t low = Pack::low_channels;
 
     std::size_t high() const { return pack_.channels() - low; }
@@ -160,6 +175,14 @@ private:
             weights_.insert(weights_.end(), row.begin(), row.end());
             bounds_.insert(bounds_.end(), ends.begin(), ends.end());
         }
+        if (look.find("glance") != nullptr) {
+            const auto &pairs = member(look, "glance").items;
+            if (pairs.size() != many) wrong("visual");
+            for (const Json& pair : pairs) {
+                const auto both = numbers(pair, 2, "visual");
+                trust_.bias.push_back(both[0]), trust_.share.push_back(both[1]);
+            }
+        }
         std::vector<std::int32_t> steps;
         for (std::uint32_t k = 0; k < pack_.levels_; ++k) {
             const auto at = pack_.level(256 * k).high_step;
@@ -176,6 +199,7 @@ private:
     Points quality_;
     std::vector<double> scores_, weights_, bounds_;
     visual::Measures measures_;
+    glance::Trust trust_;
 };
 
 }  // namespace calotype

@@ -84,27 +84,22 @@ public:
     // The level for a quality of 0 to 100. All windows must be analysed.
     std::uint32_t level_of(double quality) {
         if (!(quality >= 0 && quality <= 100)) throw Error(Fault::argument, "quality must be 0 to 100");
-        if (const visual::Measures* by = pack_.measures(); by != nullptr && sums_.empty()) {
-            const std::size_t apart = bounds().width() * bounds().height() > visual::few ? visual::apart : 1;
-            for (std::size_t tile = 0; tile < y_.size(); ++tile) {
-                const Box box = latents(tile);
-                const auto part = visual::sums(analysed(tile), pack_.pack().channels(), box.height(), box.width(), *by, apart);
-                sums_.resize(part.size());
-                for (std::size_t i = 0; i < part.size(); ++i) sums_[i] += part[i];
-            }
+        if (pack_.measures() != nullptr && sums_.empty()) look();
+        EncoderPack::Points points = pack_.points(sums_);
+        if (pack_.trust() != nullptr && !glanced_.empty() && quality > 0 && quality < visual::top) {
+            const double gained = gain(std::clamp(quality, pack_.scores().front(), pack_.scores().back()), points);
+            for (std::size_t k = 1; k + 1 < points.size(); ++k) points[k].first += gained;
         }
-        return pack_.level_of(quality, sums_);
+        return EncoderPack::level_of(quality, points);
     }
 
     // A file at a level, or without loss, whose tiles are to be coded next. Returns how many there are.
     std::size_t begin(std::uint32_t level) {
         if (level > pack_.max_level())
             throw Error(Fault::argument, "level must be 0 to " + std::to_string(pack_.max_level()));
-        level_ = pack_.pack().level(level);
+        level_.emplace(pack_, level);
         header_ = usual_;
         header_.level = level;
-        low_gain_ = pack_.gains("low_gain", level, Pack::low_channels);
-        high_gain_ = pack_.gains("high_gain", level, pack_.pack().channels() - Pack::low_channels);
         return start();
     }
     std::size_t begin_without_loss() {
@@ -134,6 +129,80 @@ public:
 
 private:
     using Data = std::vector<std::uint8_t>;
+
+    // What latents are chosen by at a level.
+    struct Tuned {
+        Level level;
+        std::vector<float> low_gain, high_gain;
+
+        Tuned(const EncoderPack& pack, std::uint32_t number)
+            : level(pack.pack().level(number)),
+              low_gain(pack.gains("low_gain", number, Pack::low_channels)),
+              high_gain(pack.gains("high_gain", number, pack.pack().channels() - Pack::low_channels)) {}
+    };
+
+    // ---- what a quality means --------------------------------------------------------------------------------
+
+    // Sums of the look, of the whole and of windows that are like it.
+    void look() {
+        const std::size_t apart = bounds().width() * bounds().height() > visual::few ? visual::apart : 1;
+        std::vector<Box> windows;
+        std::vector<std::vector<double>> sums;
+        constexpr std::size_t side = glance::latents;
+        const std::size_t columns = (bounds().width() + side - 1) / side, rows = (bounds().height() + side - 1) / side;
+        for (std::size_t k = 0; k < rows * columns; ++k) {
+            const std::size_t left = k % columns * side, top = k / columns * side;
+            const Box box = Box{left, top, left + side, top + side}.common(bounds());
+            const auto y = part(box);
+            const visual::Part all{y.data(), box.height(), box.width(), box.width(), box.height() * box.width()};
+            auto found = visual::sums(all, pack_.pack().channels(), *pack_.measures(), apart);
+            glance::add(sums_, found);
+            if (16 * (top + side) > usual_.height || 16 * (left + side) > usual_.width) continue;
+            windows.push_back(box);
+            sums.push_back(std::move(found));
+        }
+        for (const std::size_t k : glance::choose(sums, sums_, pack_.max_level() / 256 + 1)) {
+            glanced_.push_back(windows[k]);
+            glance::add(glanced_sums_, sums[k]);
+        }
+    }
+
+    // How much better than foretold the picture will look at the level for a quality, by some windows of it.
+    double gain(double quality, const EncoderPack::Points& points) const {
+        const Pack& pack = pack_.pack();
+        const std::uint32_t number = EncoderPack::level_of(quality, points);
+        const Tuned tuned(pack_, number);
+        std::vector<glance::Terms> found;
+        for (const Box& box : glanced_) {
+            const auto y = part(box);
+            std::vector<std::int16_t> latents(y.size());
+            choose(tuned, y.data(), box.height(), box.width(), zones(box, y.data()), latents.data());
+            Data shown(3 * glance::side * glance::side);
+            pack.networks().synthesis.run(latents.data(), box.height(), box.width(), shown.data());
+            found.push_back(glance::measure(&rgb_[(16 * box.top * usual_.width + 16 * box.left) * 3], 3 * usual_.width,
+                                            std::move(shown), usual_.grey));
+        }
+        const double foretold = EncoderPack::quality_of(number, pack_.points(glanced_sums_));
+        return glance::gain(quality, glance::score(found), foretold, pack_.scores(), *pack_.trust());
+    }
+
+    // The latents of a box, [M][h][w].
+    std::vector<float> part(const Box& box) const {
+        const std::size_t channels = pack_.pack().channels();
+        std::vector<float> found(channels * box.height() * box.width());
+        for (std::size_t tile = 0; tile < y_.size(); ++tile) {
+            const Box from = latents(tile), common = from.common(box);
+            if (common.empty()) continue;
+            const float* const y = analysed(tile);
+            for (std::size_t c = 0; c < channels; ++c)
+                for (std::size_t i = common.top; i < common.bottom; ++i)
+                    std::copy_n(&y[(c * from.height() + i - from.top) * from.width() + common.left - from.left], common.width(),
+                                &found[(c * box.height() + i - box.top) * box.width() + common.left - box.left]);
+        }
+        return found;
+    }
+
+    // ---- parts of the picture --------------------------------------------------------------------------------
 
     std::vector<traits::Counts> traits_of(std::size_t side) const {
         return traits::Picture(rgb_.data(), usual_.height, usual_.width).counts(side);
@@ -191,24 +260,30 @@ private:
         return found;
     }
 
-    // The payload of a tile of latents: the choice of its integers, and their code.
+    // The payload of a tile of latents.
     Data latents_of(std::size_t tile) const {
-        const Pack& pack = pack_.pack();
         const Box box = latents(tile);
-        const std::size_t h = box.height(), w = box.width();
         const float* const y = analysed(tile);
-        const Data zone = zones(box, y);
-        std::vector<float> finest(low_gain_.end() - Pack::low_channels, low_gain_.end());
-        finest.insert(finest.end(), high_gain_.end() - static_cast<std::ptrdiff_t>(pack.channels() - Pack::low_channels),
-                      high_gain_.end());
+        return choose(*level_, y, box.height(), box.width(), zones(box, y), nullptr);
+    }
+
+    // The choice of the integers for y [M][h][w], and their code. `shown`: if there, what the synthesis makes pixels of is
+    // written there, [h][w][M]; h and w are multiples of 8 then.
+    Data choose(const Tuned& at, const float* y, std::size_t h, std::size_t w, const Data& zone, std::int16_t* shown) const {
+        const Pack& pack = pack_.pack();
+        std::vector<float> finest(at.low_gain.end() - Pack::low_channels, at.low_gain.end());
+        finest.insert(finest.end(), at.high_gain.end() - static_cast<std::ptrdiff_t>(pack.channels() - Pack::low_channels),
+                      at.high_gain.end());
         std::vector<std::int32_t> z(pack.hyper() * ((h + 1) / 2) * ((w + 1) / 2)), r(pack.channels() * h * w);
-        pack_.networks().hyper.run(y, h, w, pack_.analysis_unit().data(), finest.data(), level_->z_mul.data(),
+        pack_.networks().hyper.run(y, h, w, pack_.analysis_unit().data(), finest.data(), at.level.z_mul.data(),
                                    latents::max_z, z.data());
         const fixed::MeanNetwork& mean = pack.networks().mean;
-        fixed::Means means(mean, level_->steps(), h, w);
-        fixed::Choose choose(means, {y, pack_.unit().data(), low_gain_.data(), high_gain_.data(), pack_.keeps().data(), zone.data()},
-                             mean, h, w, z.data(), level_->z_mul.data(), r.data());
-        pack.walk(*level_, choose, h, w, z.data(), r.data());
+        fixed::Means means(mean, at.level.steps(), h, w);
+        fixed::Choose choose(means, {y, pack_.unit().data(), at.low_gain.data(), at.high_gain.data(), pack_.keeps().data(), zone.data()},
+                             mean, h, w, z.data(), at.level.z_mul.data(), r.data());
+        pack.walk(at.level, choose, h, w, z.data(), r.data());
+        if (shown != nullptr)
+            fixed::Networks::enter(at.level.level_vector.data(), pack.channels(), h * w, means.latents(), shown);
         return choose.finish();
     }
 
@@ -216,9 +291,9 @@ private:
     Header usual_, windows_, header_;  // with tiles of latents, with windows for tiles, and of the file being made
     Data rgb_, opacity_;     // [height][width][3], and [height][width] or nothing
     std::vector<std::vector<float>> y_;
-    std::vector<double> sums_;
-    std::optional<Level> level_;  // none: without loss
-    std::vector<float> low_gain_, high_gain_;
+    std::vector<double> sums_, glanced_sums_;
+    std::vector<Box> glanced_;
+    std::optional<Tuned> level_;  // none: without loss
     std::vector<Data> coded_, alpha_;
     std::uint32_t alpha_tile_ = 0;
 };

@@ -1,9 +1,11 @@
 // Python binding of the latents' parser. The Python face with the full documentation is
 // calotype/coder/latents.py.
 #include <algorithm>
+#include <optional>
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
@@ -108,13 +110,15 @@ public:
         walk.high();
     }
 
-    // Sets r to an encoder's choice for latents y, given z; returns the bytes that `write` makes of both.
+    // Sets r to an encoder's choice for latents y, given z, and y_hat to what `restore` makes of both if it is there; returns
+    // the bytes that `write` makes.
     nb::bytes choose(const LevelArrays& level, const calotype::fixed::Networks& networks,
                      const std::tuple<Ints<2>, Ints<2>>& steps,
                      const std::tuple<Floats<1>, Floats<2>, Floats<2>, Floats<2>>& wish,
                      const Array<const std::uint8_t, 2>& zone, const Floats<3>& y, const Z& z,
-                     const R& r) const {
+                     const R& r, const std::optional<Array<std::int16_t, 3>>& y_hat) const {
         const Tile t = tile(level, z, r, net_.latents());
+        if (y_hat) check_shape("y_hat", *y_hat, {t.h, t.w, net_.latents()});
         const auto& [unit, low_gain, high_gain, keep] = wish;
         check_shape("y", y, {net_.latents(), t.h, t.w});
         check_shape("unit", unit, {net_.latents()});
@@ -140,6 +144,7 @@ public:
             walk.hyper();
             walk.low();
             walk.high();
+            if (y_hat) means.tile(y_hat->data());
             bytes = coder.finish();
         }
         return nb::bytes(bytes.data(), bytes.size());
@@ -197,5 +202,5 @@ void bind_latents(nb::module_& m) {
         .def("look", &Latents::look, "level"_a, "z"_a.noconvert(), "r"_a.noconvert(), "z_table"_a.noconvert(),
              "z_shift"_a.noconvert(), "r_class"_a.noconvert())
         .def("choose", &Latents::choose, "level"_a, "networks"_a, "steps"_a, "wish"_a, "zone"_a.noconvert(),
-             "y"_a.noconvert(), "z"_a.noconvert(), "r"_a.noconvert());
+             "y"_a.noconvert(), "z"_a.noconvert(), "r"_a.noconvert(), "y_hat"_a.none());
 }

@@ -1,11 +1,16 @@
-// Python binding of what an encoder sees in a picture: zones of masking, the forecast of its look, traits of drawings, layers,
+// Python binding of what an encoder sees in a picture: zones of masking, the forecast of its look and a glance at windows, traits of drawings, layers,
 // strokes of text.
-// The Python faces with the full documentation are calotype/codec/masking.py, visual.py, traits.py, layer.py and strokes.py.
+// The Python faces with the full documentation are calotype/codec/masking.py, visual.py, glance.py, traits.py, layer.py and strokes.py.
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <vector>
 
+#include <nanobind/stl/array.h>
+#include <nanobind/stl/vector.h>
+
 #include "binding.hpp"
+#include "glance.hpp"
 #include "inks.hpp"
 #include "masking.hpp"
 #include "strokes.hpp"
@@ -34,15 +39,18 @@ void measures(const Ints<3>& steps, const Floats<1>& unit, const Array<float, 1>
     std::copy(found.within.begin(), found.within.end(), within.data());
 }
 
-void sums(const Floats<3>& y, const Floats<1>& step, const Floats<2>& within, std::size_t apart,
-          const Array<double, 1>& out) {
-    const std::size_t high = high_of(y, step), levels = within.shape(0);
+// box: left, top, right, bottom of the part that is looked at
+void sums(const Floats<3>& y, const std::array<std::size_t, 4>& box, const Floats<1>& step, const Floats<2>& within,
+          std::size_t apart, const Array<double, 1>& out) {
+    const std::size_t high = high_of(y, step), levels = within.shape(0), h = y.shape(1), w = y.shape(2);
+    const auto [left, top, right, bottom] = box;
     check_shape("within", within, {levels, high});
     check_shape("out", out, {levels + visual::middle + 3 + high + 1});
     if (apart < 1 || levels < visual::middle) throw std::invalid_argument("apart must be above 0, and levels 3");
+    if (left >= right || top >= bottom || right > w || bottom > h) throw std::invalid_argument("the box is not within y");
     nb::gil_scoped_release release;
     const visual::Measures by{{step.data(), step.data() + high}, {within.data(), within.data() + levels * high}};
-    const auto found = visual::sums(y.data(), y.shape(0), y.shape(1), y.shape(2), by, apart);
+    const auto found = visual::sums({y.data() + top * w + left, bottom - top, right - left, w, h * w}, y.shape(0), by, apart);
     std::copy(found.begin(), found.end(), out.data());
 }
 
@@ -62,6 +70,42 @@ void levels(const Doubles& features, const Array<const double, 2>& weights, cons
     const auto found = visual::levels({features.data(), features.data() + features.shape(0)}, weights.data(),
                                       bounds.data(), scores, max_level);
     std::copy(found.begin(), found.end(), out.data());
+}
+
+// sums: [windows][sums]. Their numbers.
+std::vector<std::size_t> glance_choose(const Array<const double, 2>& sums, const Doubles& whole, std::size_t trained) {
+    check_shape("sums", sums, {sums.shape(0), whole.shape(0)});
+    if (whole.shape(0) < trained + visual::middle + 5) throw std::invalid_argument("sums are too few");
+    std::vector<std::vector<double>> windows;
+    for (std::size_t k = 0; k < sums.shape(0); ++k)
+        windows.emplace_back(sums.data() + k * sums.shape(1), sums.data() + (k + 1) * sums.shape(1));
+    return glance::choose(windows, {whole.data(), whole.data() + whole.shape(0)}, trained);
+}
+
+void glance_measure(const Array<const std::uint8_t, 3>& original, const Array<const std::uint8_t, 3>& shown, bool grey,
+                    const Array<double, 1>& out) {
+    check_shape("original", original, {glance::side, glance::side, 3});
+    check_shape("shown", shown, {glance::side, glance::side, 3});
+    check_shape("out", out, {glance::terms.size()});
+    nb::gil_scoped_release release;
+    const auto found = glance::measure(original.data(), 3 * glance::side, {shown.data(), shown.data() + shown.size()}, grey);
+    std::copy(found.begin(), found.end(), out.data());
+}
+
+// windows: [windows][terms]
+double glance_score(const Array<const double, 2>& windows) {
+    check_shape("windows", windows, {windows.shape(0), glance::terms.size()});
+    if (windows.shape(0) < 1) throw std::invalid_argument("there are no windows");
+    std::vector<glance::Terms> found(windows.shape(0));
+    for (std::size_t k = 0; k < found.size(); ++k) std::copy_n(windows.data() + k * found[k].size(), found[k].size(), found[k].begin());
+    return glance::score(found);
+}
+
+double glance_gain(double quality, double found, double foretold, const std::vector<double>& scores,
+                   const std::vector<double>& bias, const std::vector<double>& share) {
+    if (scores.size() < 2 || bias.size() != scores.size() || share.size() != scores.size())
+        throw std::invalid_argument("bias and share must be as many as scores, two at least");
+    return glance::gain(quality, found, foretold, scores, {bias, share});
 }
 
 void keeps(const Floats<1>& keep, const Array<float, 2>& out) {
@@ -139,9 +183,15 @@ void lay_over(const Array<const std::uint8_t, 1>& part, const Array<const std::u
 void bind_looks(nb::module_& m) {
     using namespace nb::literals;
     m.def("visual_measures", &measures, "steps"_a, "unit"_a, "step"_a.noconvert(), "within"_a.noconvert());
-    m.def("visual_sums", &sums, "y"_a, "step"_a, "within"_a, "apart"_a, "out"_a.noconvert());
+    m.def("visual_sums", &sums, "y"_a, "box"_a, "step"_a, "within"_a, "apart"_a, "out"_a.noconvert());
     m.def("visual_features", &features, "sums"_a, "trained"_a, "out"_a.noconvert());
     m.def("visual_levels", &levels, "features"_a, "weights"_a, "bounds"_a, "max_level"_a, "out"_a.noconvert());
+    m.attr("GLANCE_LATENTS") = glance::latents;
+    m.attr("GLANCE_TERMS") = glance::terms.size();
+    m.def("glance_choose", &glance_choose, "sums"_a, "whole"_a, "trained"_a);
+    m.def("glance_measure", &glance_measure, "original"_a, "shown"_a.noconvert(), "grey"_a, "out"_a.noconvert());
+    m.def("glance_score", &glance_score, "windows"_a);
+    m.def("glance_gain", &glance_gain, "quality"_a, "found"_a, "foretold"_a, "scores"_a, "bias"_a, "share"_a);
     m.def("masking_keeps", &keeps, "keep"_a, "out"_a.noconvert());
     m.def("masking_zones", &zones, "y"_a, "step"_a, "out"_a.noconvert());
     m.def("layer_find", &find_layer, "pixels"_a, "grey"_a, "worth"_a, "below"_a.noconvert());

@@ -80,6 +80,12 @@ public:
     std::size_t columns() const { return columns_; }
     const Word* latents() const { return y_.data(); }
 
+    // Those of the tile, [h][w][latents].
+    void tile(Word* out) const {
+        const std::size_t line = w_ * net_.latents();
+        for (std::size_t i = 0; i < h_; ++i) std::copy_n(y_.data() + i * columns_ * net_.latents(), line, out + i * line);
+    }
+
     // Means [site][low channels] of a stage's sites in the padded tile.
     const Word* low_stage(const latents::Stage& s) {
         stage_ = s;

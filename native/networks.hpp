@@ -47,9 +47,7 @@ struct Networks {
             means.high_stage(p);
             means.settle([&](std::size_t c, std::size_t i, std::size_t j) { return r[(c * h + i) * w + j]; });
         }
-        const std::size_t line = w * mean.latents();
-        for (std::size_t i = 0; i < h; ++i)
-            std::copy_n(means.latents() + i * means.columns() * mean.latents(), line, y + i * line);
+        means.tile(y);
     }
 
     MeanNetwork mean;

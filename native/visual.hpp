@@ -62,19 +62,25 @@ inline std::vector<float> energies(const float* y, std::size_t channels, std::si
     return whole;
 }
 
-// What the features are made of, summed over every `apart`-th place each way of y [M][h][w]: shares lost at each trained
+// A part of h x w places of some latents [M][places]: its first one, and how far apart rows and channels are.
+struct Part {
+    const float* first;
+    std::size_t h, w, row, channel;
+};
+
+// What the features are made of, summed over every `apart`-th place each way of a part: shares lost at each trained
 // level, their fourth powers at the middle ones, brightness, logarithm of its rises, logarithm of the energy, energy of
 // each high channel, number of places.
-inline std::vector<double> sums(const float* y, std::size_t channels, std::size_t h, std::size_t w, const Measures& by,
-                                std::size_t apart) {
+inline std::vector<double> sums(const Part& y, std::size_t channels, const Measures& by, std::size_t apart) {
     const std::size_t high = channels - low, levels = by.within.size() / high;
-    const std::size_t columns = (w + apart - 1) / apart, places = (h + apart - 1) / apart * columns;
+    const std::size_t columns = (y.w + apart - 1) / apart, places = (y.h + apart - 1) / apart * columns;
     std::vector<float> plane(places), whole(places), rises(places), lost(levels * places);
     std::vector<double> found(levels + middle + 3 + high + 1);
     double* const rest = &found[levels + middle];
     for (std::size_t c = 0; c < channels; ++c) {
-        for (std::size_t p = 0; p < places; ++p)
-            plane[p] = y[(c * h + p / columns * apart) * w + p % columns * apart];
+        const float* from = y.first + c * y.channel;
+        for (std::size_t p = 0; p < places; from += apart * y.row)
+            for (std::size_t j = 0; j < columns; ++j, ++p) plane[p] = from[j * apart];
         if (c == 0)
             for (const float v : plane) rest[0] += v;
         if (c == rise || c == rise + 1)

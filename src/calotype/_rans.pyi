@@ -1,5 +1,6 @@
 """Types of the native module (native/module.cpp). Use calotype.coder instead."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,7 @@ class Latents:
         y: NDArray[np.float32],
         z: NDArray[np.int32],
         r: NDArray[np.int32],
+        y_hat: NDArray[np.int16] | None,
     ) -> bytes: ...
 
 class FileError(ValueError): ...
@@ -135,6 +137,7 @@ def visual_measures(
 ) -> None: ...
 def visual_sums(
     y: NDArray[np.float32],
+    box: tuple[int, int, int, int],
     step: NDArray[np.float32],
     within: NDArray[np.float32],
     apart: int,
@@ -148,6 +151,23 @@ def visual_levels(
     max_level: float,
     out: NDArray[np.float64],
 ) -> None: ...
+
+GLANCE_LATENTS: int
+GLANCE_TERMS: int
+
+def glance_choose(sums: NDArray[np.float64], whole: NDArray[np.float64], trained: int) -> list[int]: ...
+def glance_measure(
+    original: NDArray[np.uint8], shown: NDArray[np.uint8], grey: bool, out: NDArray[np.float64]
+) -> None: ...
+def glance_score(windows: NDArray[np.float64]) -> float: ...
+def glance_gain(
+    quality: float,
+    found: float,
+    foretold: float,
+    scores: Sequence[float],
+    bias: Sequence[float],
+    share: Sequence[float],
+) -> float: ...
 def masking_keeps(keep: NDArray[np.float32], out: NDArray[np.float32]) -> None: ...
 def masking_zones(y: NDArray[np.float32], step: NDArray[np.float32], out: NDArray[np.uint8]) -> None: ...
 def layer_find(pixels: NDArray[np.uint8], grey: bool, worth: float, below: NDArray[np.uint8]) -> bytes: ...

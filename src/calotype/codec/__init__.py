@@ -7,7 +7,7 @@ metadata, exif, xmp, boxes, mend  what goes along with them
 analysis, masking, choice         the encoder's latents, and the integers that they are coded as
 effort                            better integers, by search
 mixed, traits, pixels, hidden     what is stored as pixels: drawings, no loss, alpha
-aim, visual, approach             from a quality to a level, for the picture at hand
+aim, visual, glance, approach     from a quality to a level, for the picture at hand
 rate, proof                       the search for a target, and what it looks at
 metrics, ssimulacra2              the likeness that it measures
 tiles, mosaic, synthesis          windows, and the way from latents back to pixels in bounded memory

@@ -58,6 +58,20 @@ class Analysis:
         """Analyse now, once for all that follows: a search reads every tile at each level that it tries."""
         self.kept = self.kept or list(self.each(lambda _, y: np.array(y)))
 
+    def holding(self, box: Box) -> tuple[Floats, Box]:
+        """y [1, M, h, w] that holds a box of latents, from what is kept, and where it is in there."""
+        side = self.header.tile // tiles.STRIDE
+        columns, _ = grid_size(self.header)
+        rows = range(box.top // side, (box.bottom - 1) // side + 1)
+        held = [r * columns + c for r in rows for c in range(box.left // side, (box.right - 1) // side + 1)]
+        if len(held) == 1:
+            return self.kept[held[0]], tiles.moved(box, self.seen(held[0]))
+        y = np.empty((*self.kept[0].shape[:2], box.height, box.width), np.float32)
+        for tile in held:
+            common = tiles.common(self.tile(tile), box)
+            y[tiles.inside(common, box)] = self.kept[tile][tiles.inside(common, self.seen(tile))]
+        return y, tiles.moved(box, box)
+
     def tiled(self, side: int) -> Analysis:
         """The same latents in tiles of another side; what was kept is not made again."""
         header = self.header.replace(tile=side)

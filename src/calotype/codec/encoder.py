@@ -136,9 +136,10 @@ def encode(
         mixture = (
             Approach(analysis, choice, traits, near) if near else Mixture(analysis, choice, traits, text)
         )
-        ladder = aim.ladder(analysis)
+        aimed = DEFAULT_QUALITY if quality is None else quality
+        ladder = aim.ladder(analysis, None if by_level or target else aimed)
         if level is None:
-            level = ladder.level_of(DEFAULT_QUALITY if quality is None else quality)
+            level = ladder.level_of(aimed)
         if tile is None and not near:
 
             def finer() -> Mixture:

@@ -32,6 +32,20 @@ def quantise(networks: Networks, y: Floats, thin: tuple[bool, bool] = (False, Fa
 
     thin: whether few of the pixels under the last row, and under the last column, are in the picture
     """
+    z, r, payload = _choose(networks, y, thin)
+    return Latents(z[None].astype(np.float32), r[None].astype(np.float32), payload=payload)
+
+
+def shown(networks: Networks, y: Floats) -> Words:
+    """y_hat [h, w, M] of the integers that `quantise` makes of y [1, M, h, w]."""
+    y_hat = np.empty((*y.shape[-2:], y.shape[1]), np.int16)
+    _choose(networks, y, (False, False), y_hat)
+    return y_hat
+
+
+def _choose(
+    networks: Networks, y: Floats, thin: tuple[bool, bool], y_hat: Words | None = None
+) -> tuple[NDArray[np.int32], NDArray[np.int32], bytes]:
     pack, level = networks.pack, networks.level
     wish = Wish(pack.unit, level.gains["low_gain"], level.gains["high_gain"], pack.keeps)
     finest = np.concatenate((wish.low_gain[-1], wish.high_gain[-1]))
@@ -43,8 +57,8 @@ def quantise(networks: Networks, y: Floats, thin: tuple[bool, bool] = (False, Fa
         zone[:, -1] = 0
     whole = np.ascontiguousarray(y[0])
     z = pack.encoder.hyper(whole, finest, level.steps.z_mul, pack.manifest.z_limit)
-    r, payload = pack.coder.choose(level.parser, pack.decoder, level.steps, wish, whole, z, zone)
-    return Latents(z[None].astype(np.float32), r[None].astype(np.float32), payload=payload)
+    r, payload = pack.coder.choose(level.parser, pack.decoder, level.steps, wish, whole, z, zone, y_hat)
+    return z, r, payload
 
 
 def settled(networks: Networks, latents: Latents) -> Latents:

@@ -53,18 +53,26 @@ def common(a: Box, b: Box) -> Box:
     return Box(max(a.left, b.left), max(a.top, b.top), min(a.right, b.right), min(a.bottom, b.bottom))
 
 
+def moved(box: Box, outer: Box) -> Box:
+    """`box` counted from the corner of `outer`."""
+    return Box(box.left - outer.left, box.top - outer.top, box.right - outer.left, box.bottom - outer.top)
+
+
 def inside(box: Box, outer: Box) -> tuple[EllipsisType, slice, slice]:
     """Where `box` is in an array [..., h, w] that holds `outer`."""
-    return (
-        ...,
-        slice(box.top - outer.top, box.bottom - outer.top),
-        slice(box.left - outer.left, box.right - outer.left),
-    )
+    at = moved(box, outer)
+    return ..., slice(at.top, at.bottom), slice(at.left, at.right)
 
 
 def scaled(box: Box, factor: int) -> Box:
     """`box` with every coordinate times `factor`."""
     return Box(box.left * factor, box.top * factor, box.right * factor, box.bottom * factor)
+
+
+def grid(box: Box, side: int) -> list[Box]:
+    """A box in squares of a side, row by row; those at its right and lower end may be smaller."""
+    corners = itertools.product(range(box.top, box.bottom, side), range(box.left, box.right, side))
+    return [common(Box(left, top, left + side, top + side), box) for top, left in corners]
 
 
 def cut(pixels: NDArray[np.uint8], latents: Box) -> NDArray[np.uint8]:

@@ -24,13 +24,14 @@ The arithmetic is native (native/visual.hpp).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from calotype.bitstream import Box
 from calotype.codec import levels
 from calotype.codec.stored import STEPS
 from calotype.coder.native import load
@@ -72,23 +73,28 @@ class Visual:
     scores:  of SSIMULACRA2, rising, between 0 and `TOP`
     weights: for each score those of the features, and a constant: its level
     bounds:  for each score the lowest and the highest level that are believed
+    glance:  for each score what windows miss where the picture does not, and what share of a further miss is
+             the picture's (calotype.codec.glance); None where no windows are looked at
     """
 
     scores: tuple[float, ...]
     weights: tuple[tuple[float, ...], ...]
     bounds: tuple[tuple[float, float], ...]
+    glance: tuple[tuple[float, float], ...] | None = None
 
 
 def parse(value: Any, max_level: int) -> Visual:
     """The field as it is in the file. Raises ValueError, TypeError or OverflowError where it breaks
     the contract.
     """
-    if not isinstance(value, dict) or set(value) != {"scores", "weights", "bounds"}:
-        raise ValueError("it must have scores, weights and bounds")
+    if not isinstance(value, dict) or set(value) - {"glance"} != {"scores", "weights", "bounds"}:
+        raise ValueError("it must have scores, weights and bounds, and may have a glance")
+    glance = value.get("glance")
     found = Visual(
         tuple(float(score) for score in value["scores"]),
         tuple(tuple(float(w) for w in row) for row in value["weights"]),
         tuple((float(low), float(high)) for low, high in value["bounds"]),
+        None if glance is None else tuple((float(bias), float(share)) for bias, share in glance),
     )
     if not 2 <= len(found.scores) == len(found.weights) == len(found.bounds):
         raise ValueError("it must have as many weights and bounds as scores, two at least")
@@ -101,6 +107,10 @@ def parse(value: Any, max_level: int) -> Visual:
         raise ValueError(f"its weights must be {numbers} numbers for each score, of {MIDDLE} levels at least")
     if not all(0 <= low <= high <= max_level for low, high in found.bounds):
         raise ValueError(f"its bounds must lie within the levels 0 to {max_level}")
+    if found.glance is not None and not (
+        len(found.glance) == len(found.scores) and np.isfinite(found.glance).all()
+    ):
+        raise ValueError("its glance must have two numbers for each score")
     return found
 
 
@@ -114,22 +124,31 @@ def measures(tables: dict[str, NDArray[Any]]) -> Measures:
     return Measures(step[:, None], within[:, :, None])
 
 
-def sums(y: Floats, by: Measures, apart: int) -> Sums:
-    """What the features are made of, summed over every `apart`-th place each way of y [1, M, h, w].
+def sums(y: Floats, by: Measures, apart: int, box: Box | None = None) -> Sums:
+    """What the features are made of, summed over every `apart`-th place each way of y [1, M, h, w] or of a
+    box in it.
 
     In this order: shares lost at each trained level, their fourth powers at the middle ones, brightness,
     logarithm of its rises, logarithm of the energy, energy of each high channel, number of places.
     """
     trained, high, _ = by.within.shape
     found = np.empty(trained + MIDDLE + 3 + high + 1)
-    load().visual_sums(np.ascontiguousarray(y[0]), by.step.ravel(), by.within[:, :, 0], apart, found)
+    box = box or Box(0, 0, y.shape[3], y.shape[2])
+    load().visual_sums(
+        np.ascontiguousarray(y[0]), tuple(box), by.step.ravel(), by.within[:, :, 0], apart, found
+    )
     return found
+
+
+def total(parts: Iterable[Sums]) -> Sums:
+    """The sums of a picture, from those of its parts."""
+    return np.asarray(np.sum(list(parts), axis=0))
 
 
 def features(found: Sequence[Sums], trained: int) -> Sums:
     """The features of a picture, [count(trained)], from the sums of its parts."""
     out = np.empty(count(trained))
-    load().visual_features(np.sum(found, axis=0), trained, out)
+    load().visual_features(total(found), trained, out)
     return out
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from calotype.coder.native import load
-from calotype.coder.networks import DecoderNetworks, LevelSteps, Wish
+from calotype.coder.networks import DecoderNetworks, LevelSteps, Wish, Words
 from calotype.coder.stream import Bytes, _checked
 from calotype.coder.tables import TableSet
 from calotype.errors import FormatError
@@ -168,20 +168,24 @@ class LatentCoder:
         y: NDArray[np.float32],
         z: NDArray[np.int32],
         zone: NDArray[np.uint8] | None = None,
+        y_hat: Words | None = None,
     ) -> tuple[NDArray[np.int32], bytes]:
         """Return an encoder's residuals r [M, h, w] for latents y [M, h, w], given z, and what `write` makes
         of both, for little more time.
 
         Each residual is ``(y - mean) * gain``, rounded, its magnitude first multiplied by ``keep`` at its
         class, from the mean that a decoder will have. zone [h, w] says which row of ``keep`` holds where;
-        by default the first. Raises ValueError for arrays of other shapes and for zones without a row.
+        by default the first. y_hat [h, w, M] takes the latents that a decoder will have. Raises ValueError
+        for arrays of other shapes and for zones without a row.
         """
         r = np.zeros(y.shape, np.int32)
         chosen = (wish.unit, wish.low_gain, wish.high_gain, wish.keep)
         if zone is None:
             zone = np.zeros(y.shape[1:], np.uint8)
         grids = (steps.low, steps.high)
-        data = self._native.choose(level._arrays(), networks.native, grids, chosen, zone, y, z.copy(), r)
+        data = self._native.choose(
+            level._arrays(), networks.native, grids, chosen, zone, y, z.copy(), r, y_hat
+        )
         return r, data
 
     def classes(self, level: LevelIntegers, z: ArrayLike, r: ArrayLike) -> Classes:

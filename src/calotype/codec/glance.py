@@ -1,0 +1,86 @@
+"""A glance at some windows before the level is settled: do they look as foretold?
+
+What the forecast of `calotype.codec.visual` misses is mostly the picture's own and shows in many of its parts.
+So some windows of 128 x 128 pixels are coded at the level foretold, developed and compared. A share of what
+they look better or worse than their own latents foretell is taken for the picture's, and the level moves.
+
+* Which windows: of a grid over the picture those that together are most like it, by what the forecast looks
+  at.
+* How many: 4; in pictures of less than 20 windows one for 5, and so none where there are fewer than 5.
+* How they look: the ten terms of SSIMULACRA2 that make up 92 % of it, over all windows together.
+* What share, and what windows always miss because their borders see nothing around them: fitted for some
+  scores (``benchmarks/quality.py``) and stored in the pack's manifest.
+
+The analysis is not made again. docs/training.md says what it brings and costs, and what else was tried. The
+arithmetic is native (native/glance.hpp), the same in web pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from calotype.bitstream import Box
+from calotype.codec import latents, tiles
+from calotype.codec.analysis import Analysis
+from calotype.codec.latents import Floats, Networks
+from calotype.codec.levels import Ladder
+from calotype.codec.visual import Sums, Visual
+from calotype.coder.native import load
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of a picture: its box of latents, y [1, M, h, w] of them, and the sums of its look."""
+
+    box: Box
+    y: Floats
+    sums: Sums
+
+
+def side() -> int:
+    """Of a window, in latents."""
+    return int(load().GLANCE_LATENTS)
+
+
+def choose(sums: Sequence[Sums], whole: Sums, trained: int) -> list[int]:
+    """The numbers of the windows that are to be looked at.
+
+    sums:    of each window that lies in the picture
+    whole:   of the picture
+    trained: levels of the pack
+    """
+    if not sums:
+        return []
+    return list(load().glance_choose(np.stack(sums), whole, trained))
+
+
+def score(analysis: Analysis, windows: Sequence[Window], level: int) -> float:
+    """What windows score together, about, once coded at a level."""
+    pack = analysis.pack
+    networks = Networks(pack, pack.level(level))
+
+    def look(window: Window) -> Sums:
+        shown = pack.decoder.synthesis(networks.level.vector, latents.shown(networks, window.y))
+        terms = np.empty(load().GLANCE_TERMS)
+        original = tiles.cut(analysis.pixels, window.box)[0]
+        load().glance_measure(original, shown, analysis.header.grey, terms)
+        return terms
+
+    return float(load().glance_score(np.stack(list(analysis.pool.map(look, windows)))))
+
+
+def moved(forecast: Ladder, visual: Visual, quality: float, found: float, foretold: float) -> Ladder:
+    """The forecast after a glance at windows at the level that it has for a quality.
+
+    quality:  between the first and the last of the scores
+    found:    what windows scored at that level
+    foretold: what their own forecast says
+    """
+    assert visual.glance is not None
+    bias, share = zip(*visual.glance)
+    gain = load().glance_gain(quality, found, foretold, visual.scores, bias, share)
+    first, *inner, last = forecast.points
+    return Ladder((first, *((score + gain, level) for score, level in inner), last))
