@@ -159,15 +159,18 @@ def look(given: argparse.Namespace, words: list[str]) -> None:
             break
         found = _misses(pack, _part(path))
         if found is not None:
-            windows, pictures = ([round(miss, 2) for miss in part] for part in found)
-            rows.append({"photo": path.stem, "windows": windows, "pictures": pictures})
+            count, *misses = found
+            windows, pictures = ([round(miss, 2) for miss in part] for part in misses)
+            rows.append({"photo": path.stem, "count": count, "windows": windows, "pictures": pictures})
         about = {**provenance(words), "pack": pack.manifest.id[:8], "scores": list(GLANCED)}
         text = json.dumps({**about, "photographs": rows}).replace('{"photo', '\n {"photo')
         write_file(given.out, text.encode() + b"\n", overwrite=True)
 
 
-def _misses(pack: Pack, pixels: NDArray[np.uint8]) -> tuple[list[float], list[float]] | None:
-    """By how much windows, and the picture, score more than foretold; None where no windows are looked at."""
+def _misses(pack: Pack, pixels: NDArray[np.uint8]) -> tuple[int, list[float], list[float]] | None:
+    """How many windows are looked at, and by how much they, and the picture, score more than foretold; None
+    where there are none.
+    """
     height, width = pixels.shape[:2]
     with tiles.pool(1) as pool:
         header = Header(width, height, 0, pack.key, pack.manifest.tile)
@@ -180,7 +183,7 @@ def _misses(pack: Pack, pixels: NDArray[np.uint8]) -> tuple[list[float], list[fl
         )
         levels = [forecast.level_of(score) for score in GLANCED]
         seen = [glance.score(analysis, windows, level) - own.quality_of(level) for level in levels]
-    return seen, [_score(pixels, pack, level) - score for level, score in zip(levels, GLANCED)]
+    return len(windows), seen, [_score(pixels, pack, level) - score for level, score in zip(levels, GLANCED)]
 
 
 def features(pack: Pack, pixels: NDArray[np.uint8]) -> Floats:
@@ -240,20 +243,23 @@ def fit(stored: dict[str, Any]) -> dict[str, Any]:
 def trust(stored: dict[str, Any]) -> list[list[float]]:
     """The field ``glance`` of ``visual``, from what ``glance`` stored."""
     rows = stored["photographs"]
-    windows, pictures = (np.array([row[key] for row in rows]) for key in ("windows", "pictures"))
-    found = np.array([_trust(*pair) for pair in zip(windows.T, pictures.T)])
+    count, windows, pictures = (
+        np.array([row[key] for row in rows]) for key in ("count", "windows", "pictures")
+    )
+    found = np.array([_trust(count, *pair) for pair in zip(windows.T, pictures.T)])
     between = [np.interp(SCORES, stored["scores"], column) for column in found.T]
     return [[round(float(bias), 2), round(float(share), 3)] for bias, share in zip(*between)]
 
 
-def _trust(windows: Floats, pictures: Floats) -> tuple[float, float]:
-    """By how much windows miss when pictures do not, and the share of a further miss that pictures have too;
-    both [photographs]. Odd photographs count less.
+def _trust(count: Floats, windows: Floats, pictures: Floats) -> tuple[float, float]:
+    """By how much windows miss when pictures do not, and the share of a further miss that pictures would have
+    if there were very many windows; all [photographs]. Odd photographs count less.
     """
     middle = np.median(windows)
-    x = np.column_stack((np.clip(windows - middle, -BELIEVED_MISS, BELIEVED_MISS), np.ones(len(windows))))
-    share, constant = _robust(x, pictures, ODD)
-    return middle - constant / share, share
+    believed = count / (count + 1)
+    missed = np.clip(windows - middle, -BELIEVED_MISS, BELIEVED_MISS)
+    share, constant = _robust(np.column_stack((believed * missed, np.ones(len(count)))), pictures, ODD)
+    return middle - constant / (share * believed.mean()), share
 
 
 def _robust(z: Floats, levels: Floats, far: float = FAR) -> Floats:

@@ -183,7 +183,7 @@ private:
                                             std::move(shown), usual_.grey));
         }
         const double foretold = EncoderPack::quality_of(number, pack_.points(glanced_sums_));
-        return glance::gain(quality, glance::score(found), foretold, pack_.scores(), *pack_.trust());
+        return glance::gain(quality, found.size(), glance::score(found), foretold, pack_.scores(), *pack_.trust());
     }
 
     // The latents of a box, [M][h][w].

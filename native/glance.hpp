@@ -1,16 +1,17 @@
 // A glance at some windows of a picture before its level is settled (src/calotype/codec/glance.py says why): which
 // windows, how they look once coded, and how far the forecast is moved by that.
 //
-// How they look is SSIMULACRA2 (src/calotype/ssimulacra2.py) cut down to the ten terms that make up 92 % of it, over all
+// How they look is SSIMULACRA2 (src/calotype/ssimulacra2.py) cut down to the nine terms that make up 90 % of it, over all
 // windows together. Single precision, additions in the order in which they are written and a cube root of our own: every
 // machine finds the same.
 #pragma once
 
+#include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "visual.hpp"
@@ -18,7 +19,7 @@
 namespace calotype::glance {
 
 inline constexpr std::size_t latents = 8, side = 16 * latents;  // of a window, in latents and in pixels
-inline constexpr std::size_t most = 4, share = 5;               // windows: one for so many that there are, at most
+inline constexpr std::size_t most = 6, share = 8;               // windows: one for eight that there are, and six at most
 
 // ---- which windows ---------------------------------------------------------------------------------------------
 
@@ -72,37 +73,41 @@ inline std::vector<std::size_t> choose(const std::vector<std::vector<double>>& s
 
 // ---- how they look ---------------------------------------------------------------------------------------------
 
+enum class Channel { y, b };
 enum class Seen { structure, artefacts, lost };
 
-// A term of SSIMULACRA2: of a channel (X, Y or B) at a scale, finest 0, the mean of a map or its 4-norm.
+// A term of SSIMULACRA2: of a channel (Y or B) at a scale, finest 0, the mean of a map or its 4-norm.
 struct Term {
-    std::size_t scale, channel;
+    std::size_t scale;
+    Channel channel;
     Seen seen;
     bool norm;
     double weight;
 };
 
-inline constexpr std::size_t x = 0, y = 1, b = 2, scales = 5;
-inline constexpr std::array<Term, 10> terms = {{
-    {0, y, Seen::structure, true, 7.466890328078848},
-    {0, y, Seen::lost, true, 17.445833984131262},
-    {1, x, Seen::structure, true, 1.1041726426657346},
-    {1, y, Seen::structure, true, 6.683678146179332},
-    {2, y, Seen::structure, false, 225.20515300849274},
-    {2, y, Seen::structure, true, 19.213238186143016},
-    {3, y, Seen::structure, false, 176.39317598450694},
-    {3, b, Seen::structure, true, 8.826982764996862},
-    {4, b, Seen::structure, false, 95.1080498811086},
-    {4, b, Seen::artefacts, true, 171.2667255897307},
+inline constexpr std::array<Term, 9> terms = {{
+    {0, Channel::y, Seen::structure, true, 7.466890328078848},
+    {0, Channel::y, Seen::lost, true, 17.445833984131262},
+    {1, Channel::y, Seen::structure, true, 6.683678146179332},
+    {2, Channel::y, Seen::structure, false, 225.20515300849274},
+    {2, Channel::y, Seen::structure, true, 19.213238186143016},
+    {3, Channel::y, Seen::structure, false, 176.39317598450694},
+    {3, Channel::b, Seen::structure, true, 8.826982764996862},
+    {4, Channel::b, Seen::structure, false, 95.1080498811086},
+    {4, Channel::b, Seen::artefacts, true, 171.2667255897307},
 }};
-inline constexpr double whole = 0.92;  // of the weighted sum of all terms, what these make up
+inline constexpr double whole = 0.9;  // of the weighted sum of all terms, what these make up
 
 using Terms = std::array<double, terms.size()>;  // means over a window, those of 4-norms still of fourth powers
 using Map = std::vector<float>;                  // [n][n]
 
 // The cube root of what lies between 0.003 and 1.1, to a few millionths: by Newton's method, from a guess by the exponent.
 inline float cube_root(float v) {
-    float root = std::bit_cast<float>(std::bit_cast<std::uint32_t>(v) / 3 + 709921077);
+    std::uint32_t bits;
+    float root;
+    std::memcpy(&bits, &v, sizeof bits);
+    bits = bits / 3 + 709921077;
+    std::memcpy(&root, &bits, sizeof bits);
     for (int i = 0; i < 2; ++i) root -= (root - v / (root * root)) * (1 / 3.0F);
     return root;
 }
@@ -198,17 +203,13 @@ struct Light {
         }
     }
 
-    // X, Y or B as the metric has them.
-    Map channel(std::size_t which) const {
+    // Y or B as the metric has them.
+    Map channel(Channel which) const {
         constexpr float bias = 0.0037930732552754493F, root = 0.15595420054924863F;  // and its cube root
         const Map l = cone(0.30F, 0.622F, 0.078F, bias), m = cone(0.23F, 0.692F, 0.078F, bias);
         Map found(n * n);
-        if (which == x) {
-            for (std::size_t i = 0; i < n * n; ++i) found[i] = (l[i] - m[i]) * 7 + 0.42F;
-            return found;
-        }
         for (std::size_t i = 0; i < n * n; ++i) found[i] = 0.5F * (l[i] + m[i]) - root + 0.01F;
-        if (which == y) return found;
+        if (which == Channel::y) return found;
         const Map s = cone(0.243422689F, 0.204767444F, 0.551809867F, bias);
         for (std::size_t i = 0; i < n * n; ++i) found[i] = s[i] - root - (found[i] - 0.01F) + 0.55F;
         return found;
@@ -271,7 +272,7 @@ inline Terms measure(const std::uint8_t* original, std::size_t stride, std::vect
     std::size_t scale = 0;
     for (std::size_t k = 0; k < terms.size();) {
         for (; scale < terms[k].scale; ++scale) first.halve(), second.halve();
-        const std::size_t channel = terms[k].channel;
+        const Channel channel = terms[k].channel;
         const Maps maps(first.channel(channel), second.channel(channel), first.n);
         for (; k < terms.size() && terms[k].scale == scale && terms[k].channel == channel; ++k) {
             double sum = 0;
@@ -301,7 +302,7 @@ inline double score(const std::vector<Terms>& windows) {
 // ---- what follows ----------------------------------------------------------------------------------------------
 
 // What a pack's manifest says: for each score of the forecast, by how much windows miss it when the picture does not, and
-// what share of a further miss is the picture's own.
+// what share of a further miss would be the picture's own if there were very many windows.
 struct Trust {
     std::vector<double> bias, share;
 };
@@ -309,15 +310,17 @@ struct Trust {
 inline constexpr double believed = 8;  // the farthest miss of windows, in scores: rare, and not the picture's then
 
 // How much better than foretold the picture will look, in scores, at the level foretold for `quality`, which lies between
-// the first and the last of `scores`; its windows scored `found` there, and were foretold to score `foretold`.
-inline double gain(double quality, double found, double foretold, const std::vector<double>& scores, const Trust& trust) {
+// the first and the last of `scores`; so many windows scored `found` there, and were foretold to score `foretold`.
+inline double gain(double quality, std::size_t windows, double found, double foretold, const std::vector<double>& scores,
+                   const Trust& trust) {
     std::size_t k = 1;
     while (k + 1 < scores.size() && quality > scores[k]) ++k;
     const double part = (quality - scores[k - 1]) / (scores[k] - scores[k - 1]);
     const auto at = [&](const std::vector<double>& v) { return v[k - 1] + part * (v[k] - v[k - 1]); };
     const double miss = std::clamp(found - foretold - at(trust.bias), -believed, believed);
-    const double most = std::min(scores.front(), visual::top - scores.back()) / 2;  // what is left at both ends still rises
-    return std::clamp(at(trust.share) * miss, -most, most);
+    const double room = std::min(scores.front(), visual::top - scores.back()) / 2;  // what is left at both ends still rises
+    const auto many = static_cast<double>(windows);  // what is the picture's and what is chance in one window are alike
+    return std::clamp(at(trust.share) * many / (many + 1) * miss, -room, room);
 }
 
 }  // namespace calotype::glance

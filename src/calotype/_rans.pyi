@@ -162,6 +162,7 @@ def glance_measure(
 def glance_score(windows: NDArray[np.float64]) -> float: ...
 def glance_gain(
     quality: float,
+    windows: int,
     found: float,
     foretold: float,
     scores: Sequence[float],

@@ -105,9 +105,11 @@ def test_of_large_pictures_pieces_are_looked_at(
     monkeypatch.setattr(aim, "SIDE", 4)
     seen: list[Any] = []
     looked = visual.sums
-    monkeypatch.setattr(visual, "sums", lambda y, *how: seen.append(y.shape) or looked(y, *how))
+    monkeypatch.setattr(
+        visual, "sums", lambda y, *how: seen.append((how[-1].height, how[-1].width)) or looked(y, *how)
+    )
     part = _made(pixels, 55)
-    assert [shape[-2:] for shape in seen] == [(4, 4)] * 16
+    assert seen == [(4, 4)] * 16
     assert abs(part.level - whole) < 100
     assert len(_made(scene(16, 2000), 55).data) < 4000  # one piece high
 
@@ -150,7 +152,9 @@ def test_small_pictures_are_looked_at_everywhere(
 ) -> None:
     seen: list[int] = []
     looked = visual.sums
-    monkeypatch.setattr(visual, "sums", lambda y, by, apart: seen.append(apart) or looked(y, by, apart))
+    monkeypatch.setattr(
+        visual, "sums", lambda y, by, apart, box: seen.append(apart) or looked(y, by, apart, box)
+    )
     _made(scene(64, 96), 55)
     monkeypatch.setattr(visual, "FEW", 23)  # of 24
     _made(scene(64, 96), 55)
@@ -188,6 +192,10 @@ GOOD: dict[str, Any] = {"scores": [30, 80], "weights": [[0] * 15, [1] * 15], "bo
         ({"bounds": [[0, 9], 5]}, "visual"),
         ({"scores": None}, "visual"),
         ({"more": 1}, "scores, weights and bounds"),
+        ({"glance": [[0, 1]]}, "two numbers for each"),
+        ({"glance": [[0, 1], [0, float("nan")]]}, "two numbers for each"),
+        ({"glance": [[0, 1], [0]]}, "visual"),
+        ({"glance": 1}, "visual"),
     ],
 )
 def test_what_breaks_the_contract_is_refused(pack: Pack, change: dict[str, Any], message: str) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,14 @@ from tests.golden import scene
 from tests.library.test_web import TINY, WEB, node
 
 from calotype.api import to_picture
+from calotype.bitstream import Header
 from calotype.cli import demo
-from calotype.codec import library
+from calotype.codec import aim, library
+from calotype.codec.analysis import Analysis
 from calotype.codec.encoder import encode
 
 SCRIPT = Path(__file__).parent / "encode.mjs"
+POOL = ThreadPoolExecutor(1)
 UNUSUAL = {"quality": 96}
 """A quality that is the program's alone."""
 
@@ -97,6 +101,23 @@ def test_the_bytes_of_the_program(cases: Cases, photo: np.ndarray) -> None:
         assert found == {**found, "files": wanted, "given": "AbortError", "again": wanted[0], "note": ""}, (
             given
         )
+
+
+def test_windows_are_looked_at_as_by_the_program(cases: Cases) -> None:
+    with Image.open(demo.PHOTO) as image:
+        pixels = np.asarray(image.convert("RGB"))[:390, :530]  # three windows by four, and borders
+    wishes = [{"quality": 33.3}, {"quality": 60}, {"quality": 88}]
+    plain = library.load("photo-eyes")
+    for picture in (pixels, pixels[:, :, 1:2]):
+        cases.add(picture, wishes, "photo-eyes")
+        analysis = Analysis(
+            rgba(picture)[:, :, :3], Header(530, 390, 0, plain.key, 1024), plain, (1, 1), POOL
+        )
+        # Without a glance the level would be another.
+        forecast, glanced = (aim.ladder(analysis, quality).level_of(60) for quality in (None, 60))
+        assert abs(forecast - glanced) > 2
+    for found, wanted in zip(cases.run(), cases.wanted, strict=True):
+        assert found["files"] == wanted
 
 
 @pytest.mark.slow

@@ -34,7 +34,9 @@ def ladder(analysis: Analysis, quality: float | None = None) -> Ladder:
     quality = min(max(quality, scores[0]), scores[-1])
     level = found.level_of(quality)
     foretold = forecast(analysis.pack, visual.total(window.sums for window in windows)).quality_of(level)
-    return glance.moved(found, manifest.visual, quality, glance.score(analysis, windows, level), foretold)
+    return glance.moved(
+        found, manifest.visual, quality, len(windows), glance.score(analysis, windows, level), foretold
+    )
 
 
 def forecast(pack: Pack, sums: Sums) -> Ladder:

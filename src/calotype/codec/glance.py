@@ -1,13 +1,13 @@
 """A glance at some windows before the level is settled: do they look as foretold?
 
-What the forecast of `calotype.codec.visual` misses is mostly the picture's own and shows in many of its parts.
+What the forecast of `calotype.codec.visual` misses is mostly the picture's own, and many parts show it.
 So some windows of 128 x 128 pixels are coded at the level foretold, developed and compared. A share of what
 they look better or worse than their own latents foretell is taken for the picture's, and the level moves.
 
 * Which windows: of a grid over the picture those that together are most like it, by what the forecast looks
   at.
-* How many: 4; in pictures of less than 20 windows one for 5, and so none where there are fewer than 5.
-* How they look: the ten terms of SSIMULACRA2 that make up 92 % of it, over all windows together.
+* How many: one for 8 that there are, and 6 at most; in pictures of less than 0.13 megapixels none.
+* How they look: the nine terms of SSIMULACRA2 that make up 90 % of it, over all windows together.
 * What share, and what windows always miss because their borders see nothing around them: fitted for some
   scores (``benchmarks/quality.py``) and stored in the pack's manifest.
 
@@ -72,15 +72,18 @@ def score(analysis: Analysis, windows: Sequence[Window], level: int) -> float:
     return float(load().glance_score(np.stack(list(analysis.pool.map(look, windows)))))
 
 
-def moved(forecast: Ladder, visual: Visual, quality: float, found: float, foretold: float) -> Ladder:
+def moved(
+    forecast: Ladder, visual: Visual, quality: float, windows: int, found: float, foretold: float
+) -> Ladder:
     """The forecast after a glance at windows at the level that it has for a quality.
 
     quality:  between the first and the last of the scores
-    found:    what windows scored at that level
+    windows:  how many were looked at
+    found:    what they scored at that level
     foretold: what their own forecast says
     """
     assert visual.glance is not None
     bias, share = zip(*visual.glance)
-    gain = load().glance_gain(quality, found, foretold, visual.scores, bias, share)
+    gain = load().glance_gain(quality, windows, found, foretold, visual.scores, bias, share)
     first, *inner, last = forecast.points
     return Ladder((first, *((score + gain, level) for score, level in inner), last))
