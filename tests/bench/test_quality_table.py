@@ -42,6 +42,40 @@ def test_the_pack_has_what_was_fitted(script: ModuleType) -> None:
     np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=0.5)
 
 
+def test_the_pack_trusts_windows_as_was_fitted(script: ModuleType) -> None:
+    stored = json.loads((ROOT / "docs" / "results" / "quality-glance.json").read_text(encoding="utf-8"))
+    fields = json.loads(manifest.read(library.load().path, manifest.NAME))
+    assert script.trust(stored) == fields["visual"]["glance"]
+
+
+def test_what_windows_tell_of_pictures_is_found(script: ModuleType) -> None:
+    """At 20 they are two points too low, and 0.6 of what is left is the pictures'; at 80 a tenth of it."""
+    rng, rows = np.random.default_rng(0), []
+    for k in range(200):
+        miss, count = rng.uniform(-6, 6), int(rng.integers(1, 7))
+        pictures = [share * count / (count + 1) * miss for share in (0.6, 0.4, 0.2, 0.1)]
+        if k % 20 == 0:
+            pictures[0] += 30  # odd ones
+        rows.append({"photo": "x", "count": count, "windows": [miss - 2] * 4, "pictures": pictures})
+    found = script.trust({"scores": [20, 40, 60, 80], "photographs": rows})
+    assert len(found) == len(script.SCORES)
+    assert found[0] == pytest.approx([-2, 0.6], abs=0.5)
+    assert found[1] == pytest.approx([-2, 0.5], abs=0.3)  # between 20 and 40
+    assert found[-1] == pytest.approx([-2, 0.1], abs=0.02)
+
+
+def test_a_glance_is_stored(script: ModuleType, tmp_path: Path) -> None:
+    folder, out = tmp_path / "photos", tmp_path / "glance.json"
+    folder.mkdir()
+    pixels = np.tile(scene(256, 512), (1, 1, 1))
+    Image.fromarray(pixels).save(folder / "large.png")
+    Image.fromarray(pixels[:100]).save(folder / "small.png")  # has no windows
+    script.main(["glance", str(library.load().path), str(folder), "--out", str(out)])
+    (row,) = json.loads(out.read_text(encoding="utf-8"))["photographs"]
+    assert (row["photo"], row["count"]) == ("large", 1)
+    assert len(row["windows"]) == len(row["pictures"]) == len(script.GLANCED)
+
+
 def _photographs(count: int) -> list[dict[str, Any]]:
     """Whose score rises by 12 a level, from where the third feature says."""
     rng, rows = np.random.default_rng(0), []
