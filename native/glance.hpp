@@ -262,7 +262,13 @@ private:
 
 // The terms of one window: of a picture whose rows are `stride` bytes apart, and [side][side][3] as it is shown, by a grey
 // file in the mean of its colours.
-inline Terms measure(const std::uint8_t* original, std::size_t stride, std::vector<std::uint8_t> shown, bool grey) {
+#if defined(CALOTYPE_KERNELS_APART)  // as the kernels, for it takes as long as they do
+Terms measure(const std::uint8_t* original, std::size_t stride, std::vector<std::uint8_t> shown, bool grey);
+#else
+#if !defined(CALOTYPE_KERNELS_HERE)
+inline
+#endif
+Terms measure(const std::uint8_t* original, std::size_t stride, std::vector<std::uint8_t> shown, bool grey) {
     for (std::size_t i = 0; grey && i < shown.size(); i += 3) {
         const auto mean = static_cast<std::uint8_t>((shown[i] + shown[i + 1] + shown[i + 2] + 1) / 3);
         shown[i] = shown[i + 1] = shown[i + 2] = mean;
@@ -285,6 +291,7 @@ inline Terms measure(const std::uint8_t* original, std::size_t stride, std::vect
     }
     return found;
 }
+#endif
 
 // What windows with these terms score, about.
 inline double score(const std::vector<Terms>& windows) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes calotype.wasm, which decodes, and encode.wasm from native/; needs em++ and wasm-opt (Debian: emscripten). The kernels are
-# compiled for speed, the rest for size.
+# Makes calotype.wasm, which decodes, and encode.wasm from native/; needs em++ and wasm-opt (Debian: emscripten). The kernels (native/kernels.cpp)
+# are compiled for speed, the rest for size.
 #
 #   web/decoder/build.sh [folder to write to, default web/decoder]
 set -euo pipefail
