@@ -178,4 +178,4 @@ def test_what_cannot_be_encoded_says_why(cases: Cases) -> None:
 
 def test_the_module_is_small() -> None:
     parts = ("encoder.js", "encode.js", "encode-worker.js", "library.js", "encode.wasm")
-    assert sum((WEB / name).stat().st_size for name in parts) < 315_000
+    assert sum((WEB / name).stat().st_size for name in parts) < 330_000
