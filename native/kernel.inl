@@ -19,6 +19,14 @@ static CALOTYPE_INLINE void keep(const Vector& v, T* out, std::int32_t low, std:
         v.store(out, low, high);
 }
 
+template <bool added, class T, int n>
+static CALOTYPE_INLINE void keep(const Vector (&v)[n], T* out, std::size_t stride, std::int32_t low, std::int32_t high) {
+    if constexpr (added)
+        Vector::add_to(v, out, stride);
+    else
+        Vector::store(v, out, stride, low, high);
+}
+
 // The ending of sums [r][16] of one panel's columns: all of them, or `n` where the matrix ends.
 template <bool scaled, bool added, class T>
 static CALOTYPE_APART void finish(const std::int32_t* sums, int r, const Ending& e, std::size_t column,
@@ -35,6 +43,11 @@ static CALOTYPE_APART void finish(const std::int32_t* sums, int r, const Ending&
         return scaled ? v.scaled(scale) : v.shifted(shift);
     };
     if (n >= width) {
+        if constexpr (Vector::stored == 4 && sizeof(T) < 4)
+            for (; r >= 4; r -= 4, out += 4 * stride) {
+                const Vector v[4] = {next(), next(), next(), next()};
+                keep<added>(v, out, stride, low, high);
+            }
         for (int i = 0; i < r; ++i, out += stride) keep<added>(next(), out, low, high);
         return;
     }
@@ -79,6 +92,38 @@ struct Sums {
     }
 };
 
+// What `r` rows and `c` panels give along a run: `n` pairs or quads that lie side by side in each row. The weights of a panel lie
+// `pitch` of them behind those of the one before.
+template <int unit, int r, int c, class Input, class Weight>
+static CALOTYPE_INLINE void along(Vector (&acc)[r][c], const Input* const (&a)[r], const Weight* b, std::size_t pitch,
+                                  std::size_t n) {
+    const auto turn = [&](std::size_t m) {
+        CALOTYPE_UNROLL
+        for (int i = 0; i < r; ++i) {
+            CALOTYPE_UNROLL
+            for (int j = 0; j < c; ++j) {
+                const Weight* const of = b + j * pitch + m * unit * width;
+                if constexpr (unit == 2)
+                    acc[i][j].madd(a[i] + unit * m, of);
+                else
+                    acc[i][j].dot(a[i] + unit * m, of);
+            }
+        }
+    };
+    std::size_t m = 0;
+    if constexpr (Vector::turn == 2)
+        for (; m + 2 <= n; m += 2) turn(m), turn(m + 1);
+    for (; m < n; ++m) turn(m);
+}
+
+// Channels lie side by side, as a rule: one offset leads to as many units as lie so everywhere.
+static std::size_t run_of(const std::int32_t* offsets, std::size_t count, std::int32_t unit) {
+    std::size_t run = 0;
+    for (std::size_t k = 1, first = 0; k <= count; ++k)
+        if (k == count || offsets[k] != offsets[k - 1] + unit) run = std::gcd(run, k - first), first = k;
+    return run;
+}
+
 // Pairs of int16: sums of `r` rows and `c` panels from row `row` and panel `panel` on.
 struct Pairs {
     static constexpr int rows = Vector::rows, panels = Vector::panels;
@@ -87,31 +132,21 @@ struct Pairs {
     CALOTYPE_INLINE void sums(std::size_t row, std::size_t panel, Sums<c>& found, int first) const {
         Vector acc[r][c];
         const std::int16_t* a[r];
-        const std::int16_t* b = p.panels + panel * p.pairs * 2 * width;
+        const std::size_t pitch = p.pairs * 2 * width;
+        const std::int16_t* b = p.panels + panel * pitch;
         begin(acc, p, row, panel);
-        for (std::size_t k = 0; k < p.pairs; k += run) {
-            const std::ptrdiff_t offset = p.offsets[k];
-            for (int i = 0; i < r; ++i) a[i] = p.rows[row + i] + offset;
-            for (std::size_t m = 0; m < run; ++m, b += 2 * width) {
-                CALOTYPE_UNROLL
-                for (int i = 0; i < r; ++i) {
-                    CALOTYPE_UNROLL
-                    for (int j = 0; j < c; ++j) acc[i][j].madd(a[i] + 2 * m, b + j * p.pairs * 2 * width);
-                }
-            }
+        for (std::size_t k = 0; k < p.pairs; k += run, b += run * 2 * width) {
+            for (int i = 0; i < r; ++i) a[i] = p.rows[row + i] + p.offsets[k];
+            along<2>(acc, a, b, pitch, run);
         }
         found.keep(acc, first);
     }
     void start(std::size_t) {}
 
-    // Channels lie side by side, as a rule: one offset leads to as many pairs as lie so everywhere.
-    explicit Pairs(const Product& product) : p(product) {
-        for (std::size_t k = 1, first = 0; k <= p.pairs; ++k)
-            if (k == p.pairs || p.offsets[k] != p.offsets[k - 1] + 2) run = std::gcd(run, k - first), first = k;
-    }
+    explicit Pairs(const Product& product) : p(product), run(run_of(p.offsets, p.pairs, 2)) {}
 
     const Product& p;
-    std::size_t run = 0;
+    std::size_t run;
 };
 
 // Quads of bytes, likewise.
@@ -124,7 +159,6 @@ struct Quads {
         const std::uint8_t* a[r];
         const std::size_t quads = p.panels->quads;
         const std::int8_t* b = p.panels->panels.data() + panel * quads * 4 * width;
-        for (int i = 0; i < r; ++i) a[i] = p.rows[row + i];
         begin(acc, p, row, panel);
         if constexpr (Vector::packing == Packing::centred) {
             CALOTYPE_UNROLL
@@ -137,17 +171,14 @@ struct Quads {
         if constexpr (Vector::packing == Packing::sorted) {
             const BytePanels::Groups& groups = p.panels->groups[panel];
             const std::int32_t* offset = offsets;
+            for (int i = 0; i < r; ++i) a[i] = p.rows[row + i];
             for (std::uint32_t g = 0; g < groups.fours; ++g) group<4>(acc, a, offset, b);
             for (std::uint32_t g = 0; g < groups.twos; ++g) group<2>(acc, a, offset, b);
             for (std::uint32_t g = 0; g < groups.ones; ++g) group<1>(acc, a, offset, b);
         } else {
-            for (std::size_t k = 0; k < quads; ++k, b += 4 * width) {
-                const std::ptrdiff_t offset = p.offsets[k];
-                CALOTYPE_UNROLL
-                for (int i = 0; i < r; ++i) {
-                    CALOTYPE_UNROLL
-                    for (int j = 0; j < c; ++j) acc[i][j].dot(a[i] + offset, b + j * quads * 4 * width);
-                }
+            for (std::size_t k = 0; k < quads; k += run, b += run * 4 * width) {
+                for (int i = 0; i < r; ++i) a[i] = p.rows[row + i] + p.offsets[k];
+                along<4>(acc, a, b, quads * 4 * width, run);
             }
         }
         found.keep(acc, first);
@@ -179,9 +210,12 @@ struct Quads {
                 offsets[k] = p.offsets[p.panels->order[panel * p.panels->quads + k]];
     }
 
-    explicit Quads(const ByteProduct& product) : p(product) {}
+    explicit Quads(const ByteProduct& product) : p(product) {
+        if constexpr (Vector::packing != Packing::sorted) run = run_of(p.offsets, p.panels->quads, 4);
+    }
 
     const ByteProduct& p;
+    std::size_t run = 0;
     std::int32_t offsets[Vector::packing == Packing::sorted ? max_quads : 1];
 };
 

@@ -64,6 +64,7 @@ struct Scale {
 struct Vector {
     static constexpr int rows = 2, panels = 1;            // of sums of int16 that are kept in registers
     static constexpr int byte_rows = 2, byte_panels = 1;  // of sums of bytes
+    static constexpr int turn = 1, stored = 1;            // pairs or quads in a turn of the loop; rows that are stored together
     static constexpr Packing packing = Packing::plain;
 
     static Vector all(std::int32_t x) {

@@ -20,6 +20,7 @@ struct Scale {
 struct Vector {
     static constexpr int rows = 4, panels = 1;
     static constexpr int byte_rows = 5, byte_panels = 1;
+    static constexpr int turn = 1, stored = 1;
     static constexpr Packing packing = Packing::centred;
 
     static Vector all(std::int32_t x) {

@@ -18,6 +18,7 @@ struct Scale {
 struct Vector {
     static constexpr int rows = 2, panels = 1;
     static constexpr int byte_rows = 2, byte_panels = 1;
+    static constexpr int turn = 1, stored = 1;
     static constexpr Packing packing = Packing::split;
 
     static Vector all(std::int32_t x) {

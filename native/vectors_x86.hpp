@@ -47,6 +47,7 @@ struct Scale {
 struct Vector {
     static constexpr int rows = 6, panels = 1;
     static constexpr int byte_rows = 3, byte_panels = 1;
+    static constexpr int turn = 1, stored = 1;
     static constexpr Packing packing = Packing::sorted;
 
     // Sums of the products of some quads, two for each column, in 16 bits.
@@ -148,6 +149,9 @@ struct Scale {
 struct Vector {
     static constexpr int rows = 8, panels = 3;
     static constexpr int byte_rows = 8, byte_panels = 3;
+    // Two pairs or quads in a turn of the loop, as it takes more than products to keep two units busy; four rows are stored
+    // together, as what makes numbers narrow takes two vectors as readily as one.
+    static constexpr int turn = 2, stored = 4;
     static constexpr Packing packing = Packing::plain;
 
     static Vector all(std::int32_t x) { return {_mm512_set1_epi32(x)}; }
@@ -163,34 +167,66 @@ struct Vector {
         const __m512i half = _mm512_set1_epi64(std::int64_t{1} << 31);
         const __m512i a = _mm512_add_epi64(_mm512_mul_epi32(v, s.even), half);
         const __m512i b = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(v, 32), s.odd), half);
-        return {_mm512_mask_mov_epi32(_mm512_srli_epi64(a, 32), 0xaaaa, b)};
+        return {_mm512_mask_shuffle_epi32(b, 0x5555, a, odd_twice)};
     }
     void store(std::int32_t* p) const { _mm512_storeu_si512(p, v); }
     void store(std::int32_t* p, std::int32_t low, std::int32_t high) const {
         const __m512i l = _mm512_set1_epi32(low), h = _mm512_set1_epi32(high);
         _mm512_storeu_si512(p, _mm512_min_epi32(_mm512_max_epi32(v, l), h));
     }
+    // Four rows, each `stride` behind the one before.
+    static void store(const Vector (&v)[stored], std::int16_t* p, std::size_t stride, std::int32_t low, std::int32_t high) {
+        const __m512i l = _mm512_set1_epi16(static_cast<std::int16_t>(low));
+        const __m512i h = _mm512_set1_epi16(static_cast<std::int16_t>(high));
+        for (int i = 0; i < stored; i += 2)
+            two(p + i * stride, stride, _mm512_min_epi16(_mm512_max_epi16(narrow(v[i].v, v[i + 1].v), l), h));
+    }
+    static void store(const Vector (&v)[stored], std::uint8_t* p, std::size_t stride, std::int32_t low, std::int32_t high) {
+        const __m512i l = _mm512_set1_epi8(static_cast<char>(low)), h = _mm512_set1_epi8(static_cast<char>(high));
+        // Four bytes of each row, then four more of each, and so on:
+        const __m512i mixed = _mm512_packus_epi16(_mm512_packs_epi32(v[0].v, v[1].v), _mm512_packs_epi32(v[2].v, v[3].v));
+        const __m512i rows = _mm512_permutexvar_epi32(
+            _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), _mm512_min_epu8(_mm512_max_epu8(mixed, l), h));
+        put(p, _mm512_castsi512_si128(rows));
+        put(p + stride, _mm512_extracti32x4_epi32(rows, 1));
+        put(p + 2 * stride, _mm512_extracti32x4_epi32(rows, 2));
+        put(p + 3 * stride, _mm512_extracti32x4_epi32(rows, 3));
+    }
+    static void add_to(const Vector (&v)[stored], std::int16_t* p, std::size_t stride) {
+        for (int i = 0; i < stored; i += 2, p += 2 * stride)
+            two(p, stride, narrow(v[i].plus(p), v[i + 1].plus(p + stride)));
+    }
     void store(std::int16_t* p, std::int32_t low, std::int32_t high) const {
         const __m256i l = _mm256_set1_epi16(static_cast<std::int16_t>(low));
         const __m256i h = _mm256_set1_epi16(static_cast<std::int16_t>(high));
-        const __m256i t = _mm256_min_epi16(_mm256_max_epi16(_mm512_cvtsepi32_epi16(v), l), h);
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), t);
+        put(p, _mm256_min_epi16(_mm256_max_epi16(_mm512_cvtsepi32_epi16(v), l), h));
     }
     void store(std::uint8_t* p, std::int32_t low, std::int32_t high) const {
         const __m128i l = _mm_set1_epi8(static_cast<char>(low)), h = _mm_set1_epi8(static_cast<char>(high));
         const __m256i t = _mm512_cvtsepi32_epi16(v);
         const __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(t), _mm256_extracti128_si256(t, 1));
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_min_epu8(_mm_max_epu8(bytes, l), h));
+        put(p, _mm_min_epu8(_mm_max_epu8(bytes, l), h));
     }
-    void add_to(std::int16_t* p) const {
-        const __m256i before = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-        const __m512i sum = _mm512_add_epi32(v, _mm512_cvtepi16_epi32(before));
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtsepi32_epi16(sum));
-    }
+    void add_to(std::int16_t* p) const { put(p, _mm512_cvtsepi32_epi16(plus(p))); }
 
     __m512i v;
 
 private:
+    static constexpr _MM_PERM_ENUM odd_twice = _MM_PERM_DDBB;
+
+    static CALOTYPE_INLINE void put(void* p, __m128i x) { _mm_storeu_si128(static_cast<__m128i*>(p), x); }
+    static CALOTYPE_INLINE void put(void* p, __m256i x) { _mm256_storeu_si256(static_cast<__m256i*>(p), x); }
+    static CALOTYPE_INLINE void two(std::int16_t* p, std::size_t stride, __m512i rows) {
+        put(p, _mm512_castsi512_si256(rows));
+        put(p + stride, _mm512_extracti64x4_epi64(rows, 1));
+    }
+    // Two rows of int16, one behind the other.
+    static CALOTYPE_INLINE __m512i narrow(__m512i a, __m512i b) {
+        return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), _mm512_packs_epi32(a, b));
+    }
+    CALOTYPE_INLINE __m512i plus(const std::int16_t* p) const {
+        return _mm512_add_epi32(v, _mm512_cvtepi16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
+    }
     template <class T>
     static CALOTYPE_INLINE __m512i everywhere(const T* p) {
         std::int32_t x;
