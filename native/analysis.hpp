@@ -202,6 +202,7 @@ private:
             for (std::size_t c = 0; c < n; ++c) {
                 const float over = 1 / unit[first + c], by = gain[first + c];
                 const float* const from = y + (first + c) * channel;
+                fetch(y + std::min(first + c + 4, latents_ - 1) * channel, w);
                 for (std::size_t x = 0; x < w; ++x) {
                     const std::int32_t e = (log2(std::fabs(from[x] * by) + 0.2f) + (1 << (energy_shift - 1))) >> energy_shift;
                     sizes[c * w + x] = static_cast<Word>(std::min(e, energy_peak));

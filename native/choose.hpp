@@ -46,23 +46,27 @@ public:
     }
 
 private:
+    static constexpr std::size_t together = 16;  // channels
+
     void stage(std::size_t first, std::size_t channels, const latents::Sites& s, const std::uint8_t* index,
                const std::int16_t* mean, const float* gain) {
         const std::size_t across = up(w_, tile_multiple) / s.step, n = s.columns;
         std::vector<std::size_t> row_of_keep(n);
         std::vector<float> keep(n), v(n);
-        std::vector<std::int32_t> chosen(Means::together * n);
+        const std::size_t plane_size = h_ * w_, last_row = net_.latents() * plane_size - w_;
+        std::vector<std::int32_t> chosen(together * n);
         // Latents lie channel by channel, means site by site: some channels at a time stay in the cache.
-        for (std::size_t from = 0; from < channels; from += Means::together) {
-            const std::size_t end = std::min(from + Means::together, channels);
+        for (std::size_t from = 0; from < channels; from += together) {
+            const std::size_t end = std::min(from + together, channels);
             for (std::size_t i = 0; i < s.rows; ++i) {
                 const std::size_t row = (s.top + i * s.step) * w_ + s.left;
                 for (std::size_t j = 0; j < n; ++j) row_of_keep[j] = wish_.zone[row + j * s.step] * latents::classes;
                 for (std::size_t c = from; c < end; ++c) {
-                    const std::size_t plane = (first + c) * h_ * w_ + row;
+                    const std::size_t plane = (first + c) * plane_size + row;
                     const std::uint8_t* const cls = index + (c * s.rows + i) * n;
                     const std::int16_t* const of = mean + i * across * channels + c;
                     const float unit = wish_.unit[first + c];
+                    fetch(wish_.y + std::min(plane + 4 * plane_size, last_row), w_);
                     for (std::size_t j = 0; j < n; ++j) {
                         keep[j] = wish_.keep[row_of_keep[j] + cls[j] % latents::classes];
                         v[j] = (wish_.y[plane + j * s.step] - unit * of[j * channels]) * gain[c];

@@ -13,12 +13,13 @@ inline void fill(std::vector<float>& values, const std::vector<std::uint8_t>& kn
     if ((h == 1 && w == 1) || std::find(known.begin(), known.end(), 0) == known.end()) return;
     const std::size_t rows = (h + 1) / 2, columns = (w + 1) / 2;
     std::vector<float> small(rows * columns * 3), count(rows * columns);
-    for (std::size_t i = 0; i < h * w; ++i) {
-        if (!known[i]) continue;
-        const std::size_t to = i / w / 2 * columns + i % w / 2;
-        for (std::size_t c = 0; c < 3; ++c) small[3 * to + c] += values[3 * i + c];
-        ++count[to];
-    }
+    for (std::size_t y = 0, i = 0; y < h; ++y)
+        for (std::size_t x = 0; x < w; ++x, ++i) {
+            if (!known[i]) continue;
+            const std::size_t to = y / 2 * columns + x / 2;
+            for (std::size_t c = 0; c < 3; ++c) small[3 * to + c] += values[3 * i + c];
+            ++count[to];
+        }
     std::vector<std::uint8_t> there(count.size());
     for (std::size_t i = 0; i < count.size(); ++i) {
         there[i] = count[i] > 0;

@@ -144,8 +144,11 @@ public:
             walk.hyper();
             walk.low();
             walk.high();
-            if (y_hat) means.tile(y_hat->data());
             bytes = coder.finish();
+            if (y_hat) {
+                const auto made = means.take();
+                std::copy(made.begin(), made.end(), y_hat->data());
+            }
         }
         return nb::bytes(bytes.data(), bytes.size());
     }

@@ -33,6 +33,12 @@ inline Word word(std::int32_t x) {
     return static_cast<Word>(x < -word_peak ? -word_peak : x >= word_peak ? word_peak - 1 : x);
 }
 
+// Asks for n numbers that are read soon, in planes of which each is far from the one before.
+inline void fetch(const float* p, std::size_t n) {
+    constexpr std::size_t line = 64 / sizeof(float);
+    for (std::size_t i = 0; i < n; i += line) CALOTYPE_PREFETCH(p + i);
+}
+
 // An array of a pack: int8 or int16 weights [out, in, side, side], int32 vectors [out].
 struct Array {
     const void* data = nullptr;

@@ -80,18 +80,21 @@ public:
     std::size_t columns() const { return columns_; }
     const Word* latents() const { return y_.data(); }
 
-    // Those of the tile, [h][w][latents].
-    void tile(Word* out) const {
+    // Those of the tile, [h][w][latents]; nothing is left here.
+    std::vector<Word> take() {
         const std::size_t line = w_ * net_.latents();
-        for (std::size_t i = 0; i < h_; ++i) std::copy_n(y_.data() + i * columns_ * net_.latents(), line, out + i * line);
+        if (columns_ > w_)
+            for (std::size_t i = 1; i < h_; ++i) std::copy_n(&y_[i * columns_ * net_.latents()], line, &y_[i * line]);
+        y_.resize(h_ * line);
+        return std::move(y_);
     }
 
     // Means [site][low channels] of a stage's sites in the padded tile.
     const Word* low_stage(const latents::Stage& s) {
         stage_ = s;
-        sites(s.octave, s.phase);
+        place(s.octave, s.phase);
         const std::size_t n = net_.low_channels, count = grid_rows_ * grid_columns_;
-        mean_.assign(count * n, 0);
+        mean_.resize(count * n);
         channel_ = 0;
         channels_ = n;
         step_ = steps_.low + (s.phase == 0 ? 0 : 3 - s.octave) * n;
@@ -157,11 +160,11 @@ public:
     // Means [site][high channels] of phase p.
     const Word* high_stage(std::size_t p) {
         stage_ = {0, 0, p};
-        sites(0, p);
+        place(0, p);
         channel_ = net_.low_channels;
         channels_ = net_.high;
         step_ = steps_.high + p * net_.high;
-        mean_.assign(grid_rows_ * grid_columns_ * net_.high, 0);
+        mean_.resize(grid_rows_ * grid_columns_ * net_.high);
         if (p > 0) {
             const auto& reduce = net_.reduce[p - 1];
             const auto all = reduce.straight();
@@ -202,33 +205,51 @@ public:
     // the residual of channel c of all at a latent of the tile, an integer or a float; nothing is asked of the padding.
     template <class Value>
     void settle(Value&& value) {
-        for (std::size_t i = 0; i < grid_rows_; ++i)
-            // Residuals lie channel by channel, latents site by site: some channels at a time stay in the cache.
-            for (std::size_t first = 0; first < channels_; first += together)
-                settle(i, first, std::min(first + together, channels_), [&](std::size_t c, std::size_t j) {
+        for (std::size_t i = 0; i < grid_rows_; ++i) enter(i, 0, channels_);
+        // Channel by channel, as residuals lie: memory is read from its beginning to its end.
+        for (std::size_t c = 0; c < channels_; ++c)
+            for (std::size_t i = 0; i < grid_rows_; ++i)
+                add(i, c, [&](std::size_t j) {
                     return value(channel_ + c, top_ + i * step_sites_, left_ + j * step_sites_);
                 });
     }
 
     // The same of row i of its sites alone, and of channels `first` up to `end` of its own: `value(c, j)` is the
     // residual of channel c of these at site j.
-    static constexpr std::size_t together = 16;
     template <class Value>
     void settle(std::size_t i, std::size_t first, std::size_t end, Value&& value) {
-        const std::size_t y = top_ + i * step_sites_;
-        if (y >= h_) return;  // latents stay 0 in the padding
-        for (std::size_t j = 0, x = left_; x < w_; ++j, x += step_sites_) {
-            Word* const to = at(y, x) + channel_;
-            const Word* const mean = &mean_[(i * grid_columns_ + j) * channels_];
-            for (std::size_t c = first; c < end; ++c) {
-                const std::int64_t sum = mean[c] + stepped(value(c, j), step_[c]);
-                constexpr std::int64_t far = 2 * word_peak;
-                to[c] = word(static_cast<std::int32_t>(sum < -far ? -far : sum > far ? far : sum));
-            }
-        }
+        enter(i, first, end);
+        for (std::size_t c = first; c < end; ++c) add(i, c, [&](std::size_t j) { return value(c, j); });
     }
 
 private:
+    // How many sites of row i of the stage are in the tile: latents stay 0 in the padding.
+    std::size_t sites(std::size_t i) const {
+        return top_ + i * step_sites_ < h_ && left_ < w_ ? (w_ - left_ + step_sites_ - 1) / step_sites_ : 0;
+    }
+    Word* row(std::size_t i) { return at(top_ + i * step_sites_, left_) + channel_; }
+
+    // Means become latents.
+    void enter(std::size_t i, std::size_t first, std::size_t end) {
+        const Word* const mean = &mean_[i * grid_columns_ * channels_];
+        for (std::size_t j = 0, n = sites(i); j < n; ++j)
+            std::copy(mean + j * channels_ + first, mean + j * channels_ + end, row(i) + j * step_sites_ * net_.latents() + first);
+    }
+
+    // Residuals are added to them, of which most are 0.
+    template <class Value>
+    void add(std::size_t i, std::size_t c, Value&& value) {
+        Word* const to = row(i) + c;
+        const std::size_t pitch = step_sites_ * net_.latents();
+        for (std::size_t j = 0, n = sites(i); j < n; ++j) {
+            const auto r = value(j);
+            if (r == 0) continue;
+            const std::int64_t sum = to[j * pitch] + stepped(r, step_[c]);
+            constexpr std::int64_t far = 2 * word_peak;
+            to[j * pitch] = word(static_cast<std::int32_t>(sum < -far ? -far : sum > far ? far : sum));
+        }
+    }
+
     static constexpr std::int64_t half = std::int64_t{1} << (step_shift - 1);
 
     static std::int64_t stepped(std::int32_t r, std::int32_t step) {
@@ -243,7 +264,7 @@ private:
 
     Word* at(std::size_t y, std::size_t x) { return &y_[(y * columns_ + x) * net_.latents()]; }
 
-    void sites(std::size_t octave, std::size_t phase) {
+    void place(std::size_t octave, std::size_t phase) {
         step_sites_ = std::size_t{2} << octave;
         top_ = phase_row[phase] * step_sites_ / 2;
         left_ = phase_column[phase] * step_sites_ / 2;

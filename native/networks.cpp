@@ -49,7 +49,8 @@ void restore(const Networks& net, const StepArrays& steps, const Ints<1>& z_mul,
     check_shape("z_mul", z_mul, {net.mean.hyper});
     const fixed::Steps s = steps_of(net, std::get<0>(steps), std::get<1>(steps));
     nb::gil_scoped_release release;
-    net.restore(s, z_mul.data(), z.data(), r.data(), h, w, y.data());
+    const std::vector<std::int16_t> found = net.restore(s, z_mul.data(), z.data(), r.data(), h, w);
+    std::copy(found.begin(), found.end(), y.data());
 }
 
 void synthesis(const Networks& net, const Ints<1>& vector, const Array<const std::int16_t, 3>& y,

@@ -38,8 +38,8 @@ struct Networks {
 
     // All latents of a tile, [h][w][M]; z [K][ceil(h / 2)][ceil(w / 2)], r [M][h][w].
     template <class Residual>
-    void restore(const Steps& steps, const std::int32_t* z_mul, const std::int32_t* z, const Residual* r,
-                 std::size_t h, std::size_t w, Word* y) const {
+    std::vector<Word> restore(const Steps& steps, const std::int32_t* z_mul, const std::int32_t* z, const Residual* r,
+                              std::size_t h, std::size_t w) const {
         Means means(mean, steps, h, w);
         low(means, r, h, w);
         means.features(z, z_mul);
@@ -47,7 +47,7 @@ struct Networks {
             means.high_stage(p);
             means.settle([&](std::size_t c, std::size_t i, std::size_t j) { return r[(c * h + i) * w + j]; });
         }
-        means.tile(y);
+        return means.take();
     }
 
     MeanNetwork mean;

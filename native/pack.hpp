@@ -295,7 +295,7 @@ private:
         const std::size_t z_size = hyper_ * a * b, r_size = channels_ * h * w, sites = h * w;
         std::vector<std::uint8_t> z_table(z_size), index(r_size), pixel(256 * sites * 3), small(4 * sites * 3);
         std::vector<std::int32_t> z_shift(z_size);
-        std::vector<std::int16_t> y(r_size), x(r_size);
+        std::vector<std::int16_t> x(r_size);
         const std::size_t checked = trust_ == Trust::install ? 1 : cases;
         for (std::size_t g = 0; g < checked; ++g) {
             if (numbers[g] < 0) fail("tables.safetensors: golden_level is below 0");
@@ -314,7 +314,7 @@ private:
                 fail("the coder computes other classes here than where the pack was made");
             bool fine = true;
             if (trust_ != Trust::part) {
-                networks_->restore(at.steps(), at.z_mul.data(), z.data(), r.data(), h, w, y.data());
+                const auto y = networks_->restore(at.steps(), at.z_mul.data(), z.data(), r.data(), h, w);
                 fixed::Networks::enter(at.level_vector.data(), channels_, sites, y.data(), x.data());
                 networks_->synthesis.run(x.data(), h, w, pixel.data());
                 fine = same(pixel, pixels + g * pixel.size());

@@ -202,14 +202,14 @@ private:
     void read(Slot& slot) {
         check_size(slot.box);
         const std::size_t h = slot.box.height(), w = slot.box.width(), size = pack_->channels() * h * w;
-        slot.y.assign(size, 0);
         try {
             const Bytes from = payload(slot.tile);
             std::vector<std::int32_t> z(z_size(slot.box)), r(size);
             parse(from, slot.box, z, r, false);
-            pack_->networks().restore(level_->steps(), level_->z_mul.data(), z.data(), r.data(), h, w, slot.y.data());
+            slot.y = pack_->networks().restore(level_->steps(), level_->z_mul.data(), z.data(), r.data(), h, w);
         } catch (const rans::stream_error& e) {
             fail(slot.tile, e.what());
+            slot.y.assign(size, 0);
         }
         slot.layer = layer(slot.tile);
     }
@@ -340,10 +340,11 @@ private:
 
     void develop(const Box& core, const Box& seen, const Slots& slots) {
         const std::size_t n = pack_->channels();
-        std::vector<Word> x(seen.width() * seen.height() * n);
+        const std::size_t size = seen.width() * seen.height() * n;
+        const auto x = std::make_unique_for_overwrite<Word[]>(size);
         // Latents are 0 in tiles of pixels.
         const std::vector<Word> nothing(n);
-        for (std::size_t i = 0; i < x.size(); i += n)
+        for (std::size_t i = 0; i < size; i += n)
             fixed::Networks::enter(level_->level_vector.data(), n, 1, nothing.data(), &x[i]);
         for (Slot* s : slots) {
             const Box both = s->box.common(seen);
@@ -373,7 +374,7 @@ private:
                 canvas_.colour(shown.data(), b.width() * values, values, b);
             }
         };
-        pack_->networks().synthesis.strips(x.data(), seen.height(), seen.width(), count, strip);
+        pack_->networks().synthesis.strips(x.get(), seen.height(), seen.width(), count, strip);
         for (Slot* s : slots) s->release();
         if (done) done(part);
     }

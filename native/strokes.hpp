@@ -51,7 +51,7 @@ private:
         is_.assign(high * w_, 0);
         sums_.assign(high * (w_ + 1), 0);
         for (std::size_t y = 0; y < high; ++y) {
-            mark(top + y, reach, bright, &is_[y * w_]);
+            mark(pixels_ + 3 * (top + y) * w_ + 1, w_, reach, bright, row_.data(), &is_[y * w_]);
             std::uint32_t* const sums = &sums_[y * (w_ + 1)];
             for (std::size_t x = 0; x < w_; ++x) sums[x + 1] = sums[x] + is_[y * w_ + x];
         }
@@ -71,31 +71,41 @@ private:
                 const std::uint32_t* const sums = &sums_[y * (w_ + 1) + k * rows];
                 columns_[(y + 1) * count + k] = columns_[y * count + k] + sums[rows] - sums[0];
             }
-        const auto within = [&](std::size_t y, std::size_t n, std::size_t k) {
-            return columns_[(y + n) * count + k] - columns_[y * count + k];
-        };
+        here_.resize(count), above_.resize(count), below_.resize(count);
         std::size_t found = 0;
-        for (std::size_t y = beside; y + rows + beside <= high; y += std::max<std::size_t>(1, rows / 10))
+        for (std::size_t y = beside; y + rows + beside <= high; y += std::max<std::size_t>(1, rows / 10)) {
+            const auto within = [&](std::size_t from, std::size_t n, std::vector<std::uint32_t>& in) {
+                const std::uint32_t *const start = &columns_[from * count], *const end = &columns_[(from + n) * count];
+                for (std::size_t k = 0; k < count; ++k) in[k] = end[k] - start[k];
+            };
+            within(y, rows, here_);
+            bool beyond = false;  // are `above_` and `below_` known?
             for (const Line& line : lines) {
                 const auto least = static_cast<std::uint32_t>(line.dense * static_cast<double>(rows * rows) + 0.999);
+                std::uint32_t all = 0;  // squares with strokes: in most rows of photographs too few for a line
+                for (std::size_t k = 0; k < count; ++k) all += here_[k] >= least;
+                if (4 * all < 3 * line.squares) continue;
+                if (!beyond) within(y - beside, beside, above_), within(y + rows, beside, below_);
+                beyond = true;
                 std::size_t full = 0;
                 std::uint32_t in = 0, above = 0, below = 0;
                 for (std::size_t k = 0; k < count; ++k) {
-                    const std::uint32_t here = within(y, rows, k);
-                    full += here >= least, in += here;
-                    above += within(y - beside, beside, k), below += within(y + rows, beside, k);
+                    full += here_[k] >= least, in += here_[k];
+                    above += above_[k], below += below_[k];
                     if (k + 1 < line.squares) continue;
                     const std::size_t first = k + 1 - line.squares;
-                    const double share = line.quiet * static_cast<double>(beside * in) / static_cast<double>(rows);
-                    if (4 * full >= 3 * line.squares && std::max(above, below) < share) {
-                        ++found;
-                        copy(y, rows, first * rows, (k + 1) * rows, top, mask);
+                    if (4 * full >= 3 * line.squares) {
+                        const double share = line.quiet * static_cast<double>(beside * in) / static_cast<double>(rows);
+                        if (std::max(above, below) < share) {
+                            ++found;
+                            copy(y, rows, first * rows, (k + 1) * rows, top, mask);
+                        }
                     }
-                    const std::uint32_t last = within(y, rows, first);
-                    full -= last >= least, in -= last;
-                    above -= within(y - beside, beside, first), below -= within(y + rows, beside, first);
+                    full -= here_[first] >= least, in -= here_[first];
+                    above -= above_[first], below -= below_[first];
                 }
             }
+        }
         return found;
     }
 
@@ -104,14 +114,16 @@ private:
             for (std::size_t x = left; x < right; ++x) mask[(top + y) * w_ + x] |= is_[y * w_ + x];
     }
 
-    // Which pixels of a row are in strokes that go down, less wide than twice the reach. Without branches, for vectors.
-    void mark(std::size_t y, std::size_t reach, bool bright, std::uint8_t* is) {
-        const std::uint8_t* const from = pixels_ + 3 * y * w_ + 1;
-        for (std::size_t x = 0; x < w_; ++x) row_[x] = static_cast<std::int16_t>(bright ? from[3 * x] : 255 - from[3 * x]);
-        for (std::size_t x = reach; x + reach < w_; ++x) {
-            const int p = row_[x], left = row_[x - reach], right = row_[x + reach];
-            const int more = p - std::max(left, right), differ = std::max(left, right) - std::min(left, right);
-            is[x] = (more >= contrast) & (alike * differ < more);
+    // Which of a row's n pixels are in strokes that go down, less wide than twice the reach; row: room for n. Without branches,
+    // in 16 bits and of nothing but its arguments, so that compilers make vectors of it.
+    static void mark(const std::uint8_t* from, std::size_t n, std::size_t reach, bool bright, std::int16_t* row, std::uint8_t* is) {
+        for (std::size_t x = 0; x < n; ++x) row[x] = static_cast<std::int16_t>(bright ? from[3 * x] : 255 - from[3 * x]);
+        if (n <= 2 * reach) return;
+        const std::int16_t *const left = row, *const at = row + reach, *const right = row + 2 * reach;
+        for (std::size_t x = 0; x < n - 2 * reach; ++x) {
+            const std::int16_t most = std::max(left[x], right[x]), least = std::min(left[x], right[x]);
+            const auto more = static_cast<std::int16_t>(at[x] - most), differ = static_cast<std::int16_t>(alike * (most - least));
+            is[reach + x] = (more >= contrast) & (differ < more);
         }
     }
 
@@ -121,6 +133,7 @@ private:
     std::vector<std::uint8_t> is_;          // [rows of a band][w]
     std::vector<std::uint32_t> sums_;       // [rows of a band][w + 1]: strokes left of a pixel
     std::vector<std::uint32_t> columns_;    // [rows of a band + 1][squares]: strokes above a row
+    std::vector<std::uint32_t> here_, above_, below_;  // [squares]: strokes in them, above and below them
 };
 
 }  // namespace calotype::strokes

@@ -1,6 +1,8 @@
 // Latents to pixels, in integers (docs/FORMAT.md).
 #pragma once
 
+#include <cstring>
+
 #include "bottlenecks.hpp"
 
 namespace calotype::fixed {
@@ -43,9 +45,9 @@ public:
     template <class Strip>
     void strips(Word* y, std::size_t h, std::size_t w, std::size_t count, Strip&& strip) const {
         Rows rows(*this, y, h, w);
-        std::vector<std::uint8_t> pixels(4 * w * patch_size);
+        std::vector<std::uint8_t> clipped(4 * w * patch_size), pixels(clipped.size());
         for (std::size_t k = 0; k < count; ++k) {
-            emit(rows.patches(k), 4 * w, pixels.data());
+            emit(rows.patches(k), 4 * w, clipped.data(), pixels.data());
             strip(k, static_cast<const std::uint8_t*>(pixels.data()));
         }
     }
@@ -140,17 +142,15 @@ private:
         std::vector<const Byte*> bytes_;
     };
 
-    // Patches [w][(row column colour)] in 1/32 grey levels to pixels [4][4 w][3].
-    static void emit(const Word* patches, std::size_t w, std::uint8_t* pixels) {
-        constexpr std::size_t line = patch_size / patch_side;
-        for (std::size_t r = 0; r < patch_side; ++r) {
-            const Word* p = patches + r * line;
-            for (std::size_t x = 0; x < w; ++x, p += patch_size)
-                for (std::size_t i = 0; i < line; ++i) {
-                    const int v = (p[i] + (1 << (pixel_shift - 1))) >> pixel_shift;
-                    *pixels++ = static_cast<std::uint8_t>(v < 0 ? 0 : v > 255 ? 255 : v);
-                }
+    // Patches [w][(row column colour)] in 1/32 grey levels, as bytes to `clipped`, to pixels [4][4 w][3].
+    static void emit(const Word* patches, std::size_t w, std::uint8_t* clipped, std::uint8_t* pixels) {
+        for (std::size_t i = 0; i < w * patch_size; ++i) {  // in 16 bits, for vectors: half a level more could be beyond them
+            const auto v = static_cast<Word>((patches[i] >> pixel_shift) + (patches[i] >> (pixel_shift - 1) & 1));
+            clipped[i] = static_cast<std::uint8_t>(std::min<Word>(std::max<Word>(v, 0), 255));
         }
+        constexpr std::size_t line = patch_size / patch_side;
+        for (std::size_t r = 0; r < patch_side; ++r)
+            for (std::size_t x = 0; x < w; ++x, pixels += line) std::memcpy(pixels, clipped + x * patch_size + r * line, line);
     }
 
     const Kernels& kernels_;

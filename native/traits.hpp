@@ -77,7 +77,10 @@ public:
 
 private:
     const std::uint8_t* at(std::size_t i) const { return pixels_ + 3 * i; }
-    bool same(std::size_t i, std::size_t j) const { return std::equal(at(i), at(i) + 3, at(j)); }
+    bool same(std::size_t i, std::size_t j) const {
+        const std::uint8_t *const a = at(i), *const b = at(j);
+        return (a[0] == b[0]) & (a[1] == b[1]) & (a[2] == b[2]);
+    }
     bool far(std::size_t i, std::size_t j, int by = jump) const {
         const std::uint8_t *a = at(i), *b = at(j);
         return std::abs(a[0] - b[0]) >= by || std::abs(a[1] - b[1]) >= by || std::abs(a[2] - b[2]) >= by;

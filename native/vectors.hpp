@@ -43,6 +43,12 @@
 #define CALOTYPE_TARGET_END
 #define CALOTYPE_UNROLL
 #endif
+// Asks for memory that is read soon: where it lies in many places, no processor guesses them.
+#if defined(__GNUC__)
+#define CALOTYPE_PREFETCH(p) __builtin_prefetch(p)
+#else
+#define CALOTYPE_PREFETCH(p)
+#endif
 #if defined(__GNUC__)
 #define CALOTYPE_INLINE inline __attribute__((always_inline))
 #define CALOTYPE_APART __attribute__((noinline))
