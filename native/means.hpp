@@ -240,8 +240,10 @@ private:
     template <class Value>
     void add(std::size_t i, std::size_t c, Value&& value) {
         Word* const to = row(i) + c;
-        const std::size_t pitch = step_sites_ * net_.latents();
-        for (std::size_t j = 0, n = sites(i); j < n; ++j) {
+        const std::size_t pitch = step_sites_ * net_.latents(), n = sites(i);
+        bool any = false;  // in most rows there is none: told without branches, for vectors
+        for (std::size_t j = 0; j < n; ++j) any |= value(j) != 0;
+        for (std::size_t j = 0; any && j < n; ++j) {
             const auto r = value(j);
             if (r == 0) continue;
             const std::int64_t sum = to[j * pitch] + stepped(r, step_[c]);
