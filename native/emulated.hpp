@@ -21,3 +21,13 @@ inline __m512i _mm512_sra_epi32(__m512i x, __m128i count) {
     for (auto& a : all) a >>= _mm_cvtsi128_si32(count);
     return _mm512_loadu_si512(all);
 }
+
+inline constexpr int _MM_PERM_DDBB = 0xf5;  // odd lanes, twice each
+inline __m512i _mm512_mask_shuffle_epi32(__m512i x, int mask, __m512i y, int order) {
+    std::int32_t to[16], from[16];
+    _mm512_storeu_si512(to, x);
+    _mm512_storeu_si512(from, y);
+    for (int i = 0; i < 16; ++i)
+        if ((mask >> i & 1) != 0) to[i] = from[i / 4 * 4 + (order >> i % 4 * 2 & 3)];
+    return _mm512_loadu_si512(to);
+}

@@ -19,12 +19,12 @@ static CALOTYPE_INLINE void keep(const Vector& v, T* out, std::int32_t low, std:
         v.store(out, low, high);
 }
 
-template <bool added, class T, int n>
-static CALOTYPE_INLINE void keep(const Vector (&v)[n], T* out, std::size_t stride, std::int32_t low, std::int32_t high) {
+template <bool added, class V, class T, int n>
+static CALOTYPE_INLINE void keep(const V (&v)[n], T* out, std::size_t stride, std::int32_t low, std::int32_t high) {
     if constexpr (added)
-        Vector::add_to(v, out, stride);
+        V::add_to(v, out, stride);
     else
-        Vector::store(v, out, stride, low, high);
+        V::store(v, out, stride, low, high);
 }
 
 // The ending of sums [r][16] of one panel's columns: all of them, or `n` where the matrix ends.

@@ -341,7 +341,7 @@ private:
     void develop(const Box& core, const Box& seen, const Slots& slots) {
         const std::size_t n = pack_->channels();
         const std::size_t size = seen.width() * seen.height() * n;
-        const auto x = std::make_unique_for_overwrite<Word[]>(size);
+        const std::unique_ptr<Word[]> x(new Word[size]);  // all of it is written
         // Latents are 0 in tiles of pixels.
         const std::vector<Word> nothing(n);
         for (std::size_t i = 0; i < size; i += n)

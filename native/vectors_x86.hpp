@@ -167,7 +167,8 @@ struct Vector {
         const __m512i half = _mm512_set1_epi64(std::int64_t{1} << 31);
         const __m512i a = _mm512_add_epi64(_mm512_mul_epi32(v, s.even), half);
         const __m512i b = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(v, 32), s.odd), half);
-        return {_mm512_mask_shuffle_epi32(b, 0x5555, a, odd_twice)};
+        // Odd lanes of b, and in even ones the odd ones of a: one instruction.
+        return {_mm512_mask_shuffle_epi32(b, 0x5555, a, _MM_PERM_DDBB)};
     }
     void store(std::int32_t* p) const { _mm512_storeu_si512(p, v); }
     void store(std::int32_t* p, std::int32_t low, std::int32_t high) const {
@@ -212,8 +213,6 @@ struct Vector {
     __m512i v;
 
 private:
-    static constexpr _MM_PERM_ENUM odd_twice = _MM_PERM_DDBB;
-
     static CALOTYPE_INLINE void put(void* p, __m128i x) { _mm_storeu_si128(static_cast<__m128i*>(p), x); }
     static CALOTYPE_INLINE void put(void* p, __m256i x) { _mm256_storeu_si256(static_cast<__m256i*>(p), x); }
     static CALOTYPE_INLINE void two(std::int16_t* p, std::size_t stride, __m512i rows) {
