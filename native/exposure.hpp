@@ -87,7 +87,11 @@ public:
         if (pack_.measures() != nullptr && sums_.empty()) look();
         EncoderPack::Points points = pack_.points(sums_);
         if (pack_.trust() != nullptr && !glanced_.empty() && quality > 0 && quality < visual::top) {
-            const double gained = gain(std::clamp(quality, pack_.scores().front(), pack_.scores().back()), points);
+            const double gained = glance::between(quality, pack_.scores(), [&](std::size_t k) {
+                if (gains_.empty()) gains_.resize(pack_.scores().size());
+                if (!gains_[k]) gains_[k] = gain(pack_.scores()[k], points);
+                return *gains_[k];
+            });
             for (std::size_t k = 1; k + 1 < points.size(); ++k) points[k].first += gained;
         }
         return EncoderPack::level_of(quality, points);
@@ -292,6 +296,7 @@ private:
     Data rgb_, opacity_;     // [height][width][3], and [height][width] or nothing
     std::vector<std::vector<float>> y_;
     std::vector<double> sums_, glanced_sums_;
+    std::vector<std::optional<double>> gains_;  // at each of the pack's scores, once it is known
     std::vector<Box> glanced_;
     std::optional<Tuned> level_;  // none: without loss
     std::vector<Data> coded_, alpha_;

@@ -325,9 +325,24 @@ inline double gain(double quality, std::size_t windows, double found, double for
     const double part = (quality - scores[k - 1]) / (scores[k] - scores[k - 1]);
     const auto at = [&](const std::vector<double>& v) { return v[k - 1] + part * (v[k] - v[k - 1]); };
     const double miss = std::clamp(found - foretold - at(trust.bias), -believed, believed);
-    const double room = std::min(scores.front(), visual::top - scores.back()) / 2;  // what is left at both ends still rises
+    double room = std::min(scores.front(), visual::top - scores.back());
+    for (std::size_t i = 1; i < scores.size(); ++i) room = std::min(room, scores[i] - scores[i - 1]);
+    room /= 2;  // so that levels still rise with quality, between two scores and at both ends
     const auto many = static_cast<double>(windows);  // what is the picture's and what is chance in one window are alike
     return std::clamp(at(trust.share) * many / (many + 1) * miss, -room, room);
+}
+
+// The gain at a quality, straight between the scores on either side, at whose levels windows are looked at, beyond the last
+// as there: were it looked for at the quality's own level, a higher quality could get a lower level. at: that of score k.
+template <class At>
+double between(double quality, const std::vector<double>& scores, At&& at) {
+    quality = std::clamp(quality, scores.front(), scores.back());
+    std::size_t k = 0;
+    while (scores[k] < quality) ++k;
+    const double high = at(k);
+    if (scores[k] == quality) return high;
+    const double low = at(k - 1);
+    return low + (quality - scores[k - 1]) / (scores[k] - scores[k - 1]) * (high - low);
 }
 
 }  // namespace calotype::glance

@@ -21,7 +21,8 @@ def ladder(analysis: Analysis, quality: float | None = None) -> Ladder:
     """What qualities mean for a picture: by its look when the pack knows how to tell, else by the pack's own
     map.
 
-    quality: one that is asked for: near it the forecast is better, for it is checked on windows
+    quality: one that is asked for: near it the forecast is better, for windows are looked at, at the scores on
+             either side
     """
     manifest = analysis.pack.manifest
     if manifest.visual is None:
@@ -30,13 +31,14 @@ def ladder(analysis: Analysis, quality: float | None = None) -> Ladder:
     found = forecast(analysis.pack, whole)
     if manifest.visual.glance is None or quality is None or not windows or not 0 < quality < visual.TOP:
         return found
-    scores = manifest.visual.scores
-    quality = min(max(quality, scores[0]), scores[-1])
-    level = found.level_of(quality)
-    foretold = forecast(analysis.pack, visual.total(window.sums for window in windows)).quality_of(level)
-    return glance.moved(
-        found, manifest.visual, quality, len(windows), glance.score(analysis, windows, level), foretold
-    )
+    known, own = manifest.visual, forecast(analysis.pack, visual.total(window.sums for window in windows))
+
+    def gain(score: float) -> float:
+        level = found.level_of(score)
+        seen = glance.score(analysis, windows, level)
+        return glance.gain(known, score, len(windows), seen, own.quality_of(level))
+
+    return glance.moved(found, glance.between(quality, known.scores, gain))
 
 
 def forecast(pack: Pack, sums: Sums) -> Ladder:

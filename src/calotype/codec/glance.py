@@ -17,7 +17,8 @@ arithmetic is native (native/glance.hpp), the same in web pages.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import bisect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,10 +73,8 @@ def score(analysis: Analysis, windows: Sequence[Window], level: int) -> float:
     return float(load().glance_score(np.stack(list(analysis.pool.map(look, windows)))))
 
 
-def moved(
-    forecast: Ladder, visual: Visual, quality: float, windows: int, found: float, foretold: float
-) -> Ladder:
-    """The forecast after a glance at windows at the level that it has for a quality.
+def gain(visual: Visual, quality: float, windows: int, found: float, foretold: float) -> float:
+    """How much better than forecast a picture is taken to look, after a glance at the level for a quality.
 
     quality:  between the first and the last of the scores
     windows:  how many were looked at
@@ -84,6 +83,25 @@ def moved(
     """
     assert visual.glance is not None
     bias, share = zip(*visual.glance)
-    gain = load().glance_gain(quality, windows, found, foretold, visual.scores, bias, share)
+    return float(load().glance_gain(quality, windows, found, foretold, visual.scores, bias, share))
+
+
+def between(quality: float, scores: Sequence[float], at: Callable[[float], float]) -> float:
+    """The gain at a quality: straight between those of the scores on either side, beyond the last as there.
+
+    So that levels rise with quality: were the gain looked for at each quality's own level, a higher one could
+    get a lower level.
+    """
+    quality = min(max(quality, scores[0]), scores[-1])
+    k = bisect.bisect_left(scores, quality)
+    high = at(scores[k])
+    if scores[k] == quality:
+        return high
+    low = at(scores[k - 1])
+    return low + (quality - scores[k - 1]) / (scores[k] - scores[k - 1]) * (high - low)
+
+
+def moved(forecast: Ladder, by: float) -> Ladder:
+    """The forecast with all scores moved but its ends."""
     first, *inner, last = forecast.points
-    return Ladder((first, *((score + gain, level) for score, level in inner), last))
+    return Ladder((first, *((score + by, level) for score, level in inner), last))
