@@ -152,6 +152,7 @@ private:
         const std::size_t apart = bounds().width() * bounds().height() > visual::few ? visual::apart : 1;
         std::vector<Box> windows;
         std::vector<std::vector<double>> sums;
+        std::vector<double> all_sums;  // kept once they are whole: a tile may not be analysed yet
         constexpr std::size_t side = glance::latents;
         const std::size_t columns = (bounds().width() + side - 1) / side, rows = (bounds().height() + side - 1) / side;
         for (std::size_t k = 0; k < rows * columns; ++k) {
@@ -160,11 +161,12 @@ private:
             const auto y = part(box);
             const visual::Part all{y.data(), box.height(), box.width(), box.width(), box.height() * box.width()};
             auto found = visual::sums(all, pack_.pack().channels(), *pack_.measures(), apart);
-            glance::add(sums_, found);
+            glance::add(all_sums, found);
             if (16 * (top + side) > usual_.height || 16 * (left + side) > usual_.width) continue;
             windows.push_back(box);
             sums.push_back(std::move(found));
         }
+        sums_ = std::move(all_sums);
         for (const std::size_t k : glance::choose(sums, sums_, pack_.max_level() / 256 + 1)) {
             glanced_.push_back(windows[k]);
             glance::add(glanced_sums_, sums[k]);

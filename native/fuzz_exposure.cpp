@@ -35,14 +35,24 @@ void replace(std::string& text, const std::string& from, const std::string& to) 
 
 std::string hash(const Data& data) { return Sha256::of(data.data(), data.size()); }
 
+// The manifest of a pack of three levels, with what it takes to foretell a picture's look and to glance at it.
+void add_visual(Data& manifest) {
+    std::string text(manifest.begin(), manifest.end());
+    const std::string weights = "[-4, -8, -12, 3, 2, 1, 0.1, 5, 9, ";
+    replace(text, "\"quality\":", "\"visual\": {\"scores\": [30.5, 60, 90], \"weights\": [" + weights + "100], " + weights +
+                "200], " + weights + "300]], \"bounds\": [[0, 300], [50, 400], [100.5, 512]], " +
+                "\"glance\": [[-0.5, 0.7], [0, 0.6], [1.5, 0.5]]}, \"quality\":");
+    manifest.assign(text.begin(), text.end());
+}
+
 // Damage whose hashes fit: it is a pack's maker who did it.
 Files damaged(const Files& good, std::mt19937& random) {
     Files files = good;
     std::string text(good.manifest.begin(), good.manifest.end());
     for (std::uint32_t n = random() % 4; n > 0; --n) {
         if (random() % 2 == 0) {
-            const std::size_t first = text.find("\"quality\"");  // numbers of an encoder stand behind it
-            const std::size_t at = first + random() % (text.size() - first);
+            const std::size_t first = text.find("\"visual\""), end = text.find("\"training\"");  // an encoder's numbers
+            const std::size_t at = first + random() % (end - first);
             if (text[at] >= '0' && text[at] <= '9') text[at] = "0123456789-e."[random() % 13];
             continue;
         }
@@ -65,7 +75,10 @@ Data made(Exposure& exposure, double quality) {
 }
 
 void use(const Pack& pack, const EncoderPack& own, std::mt19937& random) {
-    const std::uint32_t w = 1 + random() % 90, h = 1 + random() % 90;
+    std::uint32_t w = 1 + random() % 90, h = 1 + random() % 90;
+    const std::uint32_t kind = random() % 8;
+    if (kind == 0) w += 512, h += 256;       // enough for a glance at a window
+    if (kind == 1) w += 2048, h = h % 4 + 1;  // to be analysed in two windows
     const bool grey = random() % 4 == 0, opaque = random() % 2 == 0, smooth = random() % 2 == 0;
     Data rgba(std::size_t{4} * w * h);
     for (std::size_t i = 0; i < rgba.size(); ++i) {
@@ -75,11 +88,23 @@ void use(const Pack& pack, const EncoderPack& own, std::mt19937& random) {
     }
     Exposure exposure(own, rgba.data(), w, h);
     exposure.drawing();
-    for (std::size_t window = 0; window < exposure.windows(); ++window) exposure.analyse(window);
+    for (std::size_t window = 0; window < exposure.windows(); ++window) {
+        try {
+            exposure.level_of(50);
+            broken("a level before all is analysed");
+        } catch (const Error&) {
+        }
+        exposure.analyse(window);
+    }
     const double quality = random() % 8 ? random() % 96 : 100;
     const Data data = made(exposure, quality);
     made(exposure, random() % 96);
     if (made(exposure, quality) != data) broken("the second file is another");
+    if (kind == 1) {
+        Exposure again(own, rgba.data(), w, h);
+        for (std::size_t window = again.windows(); window-- > 0;) again.analyse(window);
+        if (made(again, quality) != data) broken("what was asked too early changed the file");
+    }
     const File file(bytes(data), {}, File::Damage::error);
     if (file.header.width != w || file.header.height != h) broken("the file is of another size");
     std::vector<std::uint8_t> pixels(std::size_t{4} * w * h);
@@ -96,8 +121,9 @@ void use(const Pack& pack, const EncoderPack& own, std::mt19937& random) {
 int main(int count, char** arguments) {
     if (count < 3 || count > 4) broken("give the folder of a pack, and seconds");
     const std::string folder = std::string(arguments[1]) + "/";
-    const Files good = {read(folder + "manifest.json"), read(folder + "tables.safetensors"),
-                        read(folder + "networks.safetensors"), read(folder + "encoder.safetensors")};
+    Files good = {read(folder + "manifest.json"), read(folder + "tables.safetensors"),
+                  read(folder + "networks.safetensors"), read(folder + "encoder.safetensors")};
+    add_visual(good.manifest);
     std::mt19937 random(count > 3 ? static_cast<std::uint32_t>(std::atoi(arguments[3])) : 1);
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(std::atoi(arguments[2]));
     long tried = 0, refused = 0;

@@ -13,6 +13,8 @@ inline void check(Shape shape) {
     if (shape.channels < 1 || shape.channels > max_channels) throw std::invalid_argument("channels must be 1 to 4");
 }
 
+inline constexpr double most_worth = 1000;  // more counts as so much: in flat areas, too, 64 bits hold what an error costs
+
 // What may be lost, and how much may be spent.
 struct Terms {
     unsigned step = 1;   // between the values that can be coded: errors are at most half of it
@@ -47,7 +49,7 @@ inline std::vector<std::uint8_t> encode(std::uint8_t* data, Shape shape, Way way
             way.colour == 3 ? numbered(data, shape, palette) : std::vector<std::uint8_t>();
         for (std::size_t i = 0; i < pixels.size(); ++i)
             pixels[i] = numbers.empty() ? pixel_of(data + i * shape.channels, shape.channels) : numbers[i];
-        Economy writer(first, std::move(pixels), shape.width, fixed(terms.worth), fixed(terms.most),
+        Economy writer(first, std::move(pixels), shape.width, fixed(std::min(terms.worth, most_worth)), fixed(terms.most),
                        way.colour == 3 ? palette : Palette());
         return walk(writer, shape, way, palette, data) ? writer.finish() : std::vector<std::uint8_t>();
     }
@@ -98,6 +100,7 @@ inline Way way_of(unsigned first) { return {first & 3, (first & 4) != 0, (first 
 inline std::vector<std::uint8_t> encode(std::uint8_t* data, Shape shape, const Terms& terms, int like = -1) {
     check(shape);
     if (terms.step < 1 || terms.step > max_step) throw std::invalid_argument("step must be 1 to 32");
+    if (std::isnan(terms.worth) || std::isnan(terms.most)) throw std::invalid_argument("worth and most must be numbers");
     if (like >= 0) {
         const Way way = way_of(static_cast<unsigned>(like));
         const Palette palette = way.colour == 3 && terms.step == 1 ? palette_of(data, shape) : Palette();
@@ -139,6 +142,7 @@ inline void decode(const std::uint8_t* bytes, std::size_t size, Shape shape, std
 // What each square of side `cell` of the pixels costs, in bits, row after row of squares.
 inline std::vector<double> places(const std::uint8_t* bytes, std::size_t size, Shape shape, std::size_t cell) {
     check(shape);
+    if (cell < 1) throw std::invalid_argument("cell must be above 0");
     Meter meter(bytes, size, shape.width, cell);
     std::vector<std::uint8_t> pixels(shape.width * shape.height * shape.channels);
     read(meter, shape, pixels.data());

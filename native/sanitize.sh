@@ -33,8 +33,8 @@ echo "== native/fuzz_encoder.cpp, damaged networks of an encoder"
 $cxx $flags native/fuzz_encoder.cpp -o "$out/fuzz_encoder"
 ASAN_OPTIONS=allocator_may_return_null=1 "$out/fuzz_encoder" "$out/pack/encoder.safetensors" "${FUZZ_SECONDS:-60}"
 
-echo "== native/fuzz_exposure.cpp, whole pictures with an encoder's damaged packs"
-$cxx $flags -Wno-restrict native/fuzz_exposure.cpp -o "$out/fuzz_exposure" -pthread
+echo "== native/fuzz_exposure.cpp, whole pictures with an encoder's damaged packs, glances among them"
+$cxx $flags -fsanitize=float-cast-overflow -Wno-restrict native/fuzz_exposure.cpp -o "$out/fuzz_exposure" -pthread
 ASAN_OPTIONS=allocator_may_return_null=1 "$out/fuzz_exposure" "$out/pack" "${FUZZ_SECONDS:-60}"
 
 if command -v clang++ >/dev/null; then

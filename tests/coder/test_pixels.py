@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import math
 import zlib
 
 import numpy as np
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from calotype.coder import decode_pixels, encode_pixels
+from calotype.coder import decode_pixels, encode_pixels, pixel_bits
 from calotype.errors import FormatError
 
 Pixels = NDArray[np.uint8]
@@ -119,6 +121,22 @@ def test_refused() -> None:
         encode_pixels(np.zeros((3, 3, 5), np.uint8))
     with pytest.raises(ValueError, match="step"):
         encode_pixels(np.zeros((3, 3, 1), np.uint8), 33)
+    with pytest.raises(ValueError, match="must be numbers"):
+        encode_pixels(np.zeros((3, 3, 1), np.uint8), worth=math.nan)
+    with pytest.raises(ValueError, match="must be numbers"):
+        encode_pixels(np.zeros((3, 3, 1), np.uint8), most=math.nan)
+    with pytest.raises(ValueError, match="cell"):
+        pixel_bits(encode_pixels(np.zeros((3, 3, 1), np.uint8))[0], 3, 3, 1, 0)
+
+
+@pytest.mark.parametrize("worth", [1000, 2000, 20000, math.inf])
+def test_the_greatest_worth(worth: float) -> None:
+    """Errors that nothing is worth are not made, in flat areas and in any others."""
+    pixels = drawing(40, 60, 3, 1, 60)
+    for like in (b"\4", b"\5", b"\7"):
+        data, coded = encode_pixels(pixels, like=like, worth=worth)
+        assert np.array_equal(coded, pixels)
+        assert np.array_equal(decode_pixels(data, 40, 60, 3), pixels)
 
 
 def letters(height: int, width: int, seed: int) -> np.ndarray:
@@ -215,6 +233,27 @@ def test_few_colours(channels: int, count: int) -> None:
     assert len(near) < 1.03 * len(data)
     if few:
         assert {*map(tuple, coded.reshape(-1, channels))} <= {*map(tuple, pixels.reshape(-1, channels))}
+
+
+@pytest.mark.parametrize("count", [1, 5, 200, 256])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_damaged_palettes(count: int, channels: int) -> None:
+    """Damage gives FormatError or other pixels, of no more than 256 colours; most is in the palette."""
+    random = np.random.default_rng(count)
+    colours = random.integers(0, 256, (count, channels), np.uint8)
+    pixels = colours[random.integers(0, count, (40, 30))]
+    good, _ = encode_pixels(pixels, like=b"\7")
+    assert good[0] & 3 == 3
+    for at in [*range(1, min(len(good), 60)), *range(60, len(good), 29)]:
+        for bit in (0, 4, 7):
+            data = bytearray(good)
+            data[at] ^= 1 << bit
+            with contextlib.suppress(FormatError):
+                decoded = decode_pixels(data, 40, 30, channels)
+                assert len({*map(tuple, decoded.reshape(-1, channels).tolist())}) <= 256
+    for cut in range(0, len(good), 7):
+        with pytest.raises(FormatError, match="damaged payload"):
+            decode_pixels(good[:cut], 40, 30, channels)
 
 
 def test_a_drawing_of_few_colours_is_a_palette() -> None:

@@ -24,7 +24,7 @@ def encode_pixels(
 
     step: between the values that can be coded, 1 to 32: errors are at most half of it; 1 is without loss
     like: the stream of nearly the same pixels, so that nothing has to be tried: many times faster
-    worth: bits that a squared error of 1 is worth, up to 1000: whatever is near a pixel is coded in its place
+    worth: bits that a squared error of 1 is worth, 1000 at most: what is near a pixel is coded in its place
           when that costs less; 0 trades nothing
     most: what the stream may cost, in bits with the worth of its errors; one that costs more is given up:
           empty; what is limited is a trial, and fewer ways are tried
