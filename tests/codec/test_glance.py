@@ -175,10 +175,12 @@ def test_the_ladder_moves_but_for_its_ends(pack: Pack) -> None:
     assert known is not None
     flat = Ladder(((0.0, 0.0), *((s, 10 * s) for s in known.scores), (95.0, 1792.0)))
     for found in (-400, 40, 60, 80, 100):
-        ladder = glance.moved(flat, known, 60, 4, found, 60)
+        ladder = glance.moved(flat, glance.gain(known, 60, 4, found, 60))
         assert (ladder.points[0], ladder.points[-1]) == (flat.points[0], flat.points[-1])
         assert all(a < c and b < d for (a, b), (c, d) in itertools.pairwise(ladder.points))
-    better, worse = (glance.moved(flat, known, 60, 4, found, 60).level_of(60) for found in (70, 50))
+    better, worse = (
+        glance.moved(flat, glance.gain(known, 60, 4, found, 60)).level_of(60) for found in (70, 50)
+    )
     assert better < 600 < worse
 
 
@@ -223,13 +225,40 @@ def test_tiles_and_threads_do_not_change_the_level(
         assert abs(other - whole) <= 2
 
 
-def test_qualities_rise(pack: Pack, photo: NDArray[np.uint8]) -> None:
-    """Each has a glance of its own."""
+def test_qualities_rise(pack: Pack, photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch) -> None:
+    """However windows look at the levels of the scores: what they gain lies between those of two scores."""
     analysis = _analysis(photo, pack)
-    qualities = [0, 5, *range(16, 96, 4), 95]
-    levels = [aim.ladder(analysis, q).level_of(q) for q in qualities]
-    assert levels == sorted(set(levels))
-    assert (levels[0], levels[-1]) == (0, pack.manifest.max_level)
+    known, plain = pack.manifest.visual, aim.ladder(analysis)
+    assert known is not None
+    qualities = [0, 5, *np.arange(15, 95, 0.5).tolist(), 95]
+    random, cache = np.random.default_rng(5), {}
+    real = glance.score
+
+    def once(analysis: Analysis, windows: Any, level: int) -> float:
+        if level not in cache:
+            cache[level] = real(analysis, windows, level)
+        return cache[level]
+
+    monkeypatch.setattr(glance, "score", once)
+    for _ in range(6):
+        levels = [aim.ladder(analysis, q).level_of(q) for q in qualities]
+        assert levels == sorted(levels)
+        assert (levels[0], levels[-1]) == (0, pack.manifest.max_level)
+        assert set(cache) == {plain.level_of(score) for score in known.scores}
+        cache = {level: float(random.uniform(0, 100)) for level in cache}
+
+
+def test_at_a_score_windows_are_looked_at_once() -> None:
+    asked: list[float] = []
+
+    def gain(score: float) -> float:
+        asked.append(score)
+        return score / 10
+
+    for quality, gained, at in ((60, 6, [60]), (65, 6.5, [70, 60]), (7, 2, [20]), (90, 8, [80])):
+        assert glance.between(quality, [20, 60, 70, 80], gain) == pytest.approx(gained)
+        assert asked == at
+        asked.clear()
 
 
 def test_without_a_quality_nothing_is_looked_at(

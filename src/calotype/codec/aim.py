@@ -21,8 +21,8 @@ def ladder(analysis: Analysis, quality: float | None = None) -> Ladder:
     """What qualities mean for a picture: by its look when the pack knows how to tell, else by the pack's own
     map.
 
-    quality: one that is asked for: near it the forecast is better, for windows are looked at, at the scores on
-             either side
+    quality: one that is asked for: near it the forecast is better, for windows are looked at, at the levels
+             of the scores on either side
     """
     manifest = analysis.pack.manifest
     if manifest.visual is None:

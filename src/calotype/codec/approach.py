@@ -20,7 +20,7 @@ from calotype.bitstream import tile_count
 from calotype.codec import front
 from calotype.codec.analysis import Analysis
 from calotype.codec.choice import Choice
-from calotype.codec.front import SEVERAL, SMALL, Front
+from calotype.codec.front import SEVERAL, SMALL, TURN, Front
 from calotype.codec.latents import Floats, Latents, Networks
 from calotype.codec.mixed import TRIAL, Decision, Mixture, Stored, stored
 from calotype.codec.pixels import tile_pixels
@@ -184,7 +184,7 @@ class Approach(Mixture):
         first = _cheapest(bits, errors, floors)
         least, missed = _taken(bits, first).sum(), _taken(errors, first).sum()
         goal = least ** (1 - self.share) * _exact(bits, errors) ** self.share
-        best = self._front.near(goal, missed)
+        best = self._front.near(goal, missed, below=self.share < TURN)
         self.part = _taken(errors, best).sum() / missed if missed else 1.0
         return Decision(self._make(forms, best))
 

@@ -106,7 +106,13 @@ class Front:
         count = int(np.searchsorted(self.bits, most, "right"))
         return self.forms[count - 1] if count else None
 
-    def near(self, goal: float, error: float) -> NDArray[np.int64]:
-        """The forms whose bits are nearest to a goal, as a factor, with an error of at most ``error``."""
+    def near(self, goal: float, error: float, *, below: bool) -> NDArray[np.int64]:
+        """The forms whose bits are nearest to a goal, as a factor, with an error of at most ``error``.
+
+        below: of those that are not above it, where there are any: of few choices the next may be the one
+               without loss, larger than what a higher quality has
+        """
         good = np.flatnonzero(self.errors <= error)
+        if below and self.bits[good[0]] <= goal:
+            good = good[self.bits[good] <= goal]
         return np.asarray(self.forms[good[np.abs(np.log(self.bits[good] / goal)).argmin()]])
