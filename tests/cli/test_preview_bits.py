@@ -99,7 +99,8 @@ def test_map(run: Run, file: Path, tmp_path: Path, part: str) -> None:
 
 def test_bits_and_map_of_pixels(run: Run, tmp_path: Path) -> None:
     pixels = np.full((64, 80, 3), 200, np.uint8)
-    pixels[20:30, 16:32] = np.random.default_rng(1).integers(0, 256, (10, 16, 3))
+    # More colours than a palette has.
+    pixels[16:40, 16:32] = np.random.default_rng(1).integers(0, 256, (24, 16, 3))
     calotype.save(Image.fromarray(pixels), tmp_path / "a.calo", lossless=True)
     drawn = ("--map", tmp_path / "bits.png", "--map-of", "pixels")
     lines = run("probe", tmp_path / "a.calo", "--bits", *drawn).out

@@ -77,15 +77,20 @@ def test_little_of_a_pack_of_ours_is_read_to_find_it() -> None:
         assert library._described(path) == (bytes.fromhex(fields.id[:8]), fields.max_level)
 
 
+@pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("name", [stored.TABLES, stored.NETWORKS])
-def test_a_bit_gone_wrong_in_a_pack_of_ours_is_noticed(tmp_path: Path, name: str) -> None:
+def test_a_bit_gone_wrong_in_a_pack_of_ours_is_noticed(tmp_path: Path, name: str, packed: bool) -> None:
+    """By a hash, or by the checksum of what is compressed."""
     pack = tmp_path / "photo-eyes"
     shutil.copytree(library.BUILT_IN / "photo-eyes", pack)
     stored.open_native(pack, installed=True)
-    data = bytearray((pack / name).read_bytes())
+    path = pack / f"{name}{stored.PACKED if packed else ''}"
+    data = bytearray(stored.read(pack, name, unpack=not packed))
+    path.write_bytes(data)
+    stored.open_native(pack, installed=True)
     data[-1000] ^= 1
-    (pack / name).write_bytes(data)
-    with pytest.raises(PackError, match=f"{name} is damaged"):
+    path.write_bytes(data)
+    with pytest.raises(PackError, match="unpacked" if packed else f"{name} is damaged"):
         stored.open_native(pack, installed=True)
 
 
