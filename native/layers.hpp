@@ -33,6 +33,14 @@ inline Word word(std::int32_t x) {
     return static_cast<Word>(x < -word_peak ? -word_peak : x >= word_peak ? word_peak - 1 : x);
 }
 
+// The sum of two words, clipped; in 16 bits alone, for vectors: one that is too large has another sign than both.
+inline Word sum(Word a, Word b) {
+    const auto plain = static_cast<Word>(static_cast<std::uint16_t>(a) + static_cast<std::uint16_t>(b));
+    const auto beyond = static_cast<Word>(static_cast<Word>((plain ^ a) & (plain ^ b)) >> 15);
+    const auto peak = static_cast<Word>((a >> 15) ^ (word_peak - 1));
+    return static_cast<Word>(plain ^ ((plain ^ peak) & beyond));
+}
+
 // Asks for n numbers that are read soon, in planes of which each is far from the one before.
 inline void fetch(const float* p, std::size_t n) {
     constexpr std::size_t line = 64 / sizeof(float);
