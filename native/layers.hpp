@@ -86,10 +86,10 @@ public:
         : kept_(kept), rows_(rows), stride_(up(channels, 4)), pitch_((columns + 2) * stride_), data_((kept + 1) * pitch_) {}
 
     std::size_t stride() const { return stride_; }
-    T* at(std::size_t y) { return data_.data() + y % kept_ * pitch_ + stride_; }
-    // Where the 3x3 sites around the first one of row y begin, and offsets from there. Behind the rows that are kept there is
+    T* at(std::size_t y, std::size_t x = 0) { return data_.data() + y % kept_ * pitch_ + (x + 1) * stride_; }
+    // Where the 3x3 sites around site x of row y begin, and offsets from there. Behind the rows that are kept there is
     // one of zeros, for those beyond the map.
-    const T* start() const { return data_.data(); }
+    const T* start(std::size_t x = 0) const { return data_.data() + x * stride_; }
     void around(std::size_t y, std::size_t padded, std::size_t unit, std::vector<std::int32_t>& offsets) const {
         offsets.clear();
         for (std::size_t t = 0; t < 9; ++t) {

@@ -361,15 +361,18 @@ private:
                                        &x[((row - seen.top) * seen.width() + both.left - seen.left) * n]);
         }
         const Box from = seen.times(stride), part = core.times(stride).common(canvas_.box);
-        const std::size_t count = (part.bottom - from.top + 3) / 4;
+        constexpr std::size_t patch = fixed::patch_side;
+        const Box patches =
+            Box{part.left - from.left, part.top - from.top, part.right - from.left, part.bottom - from.top}.over(patch);
+        const std::size_t left = from.left + patch * patches.left, pitch = patches.width() * patch * 3;
         std::vector<std::uint8_t> shown;
         const auto strip = [&](std::size_t k, const std::uint8_t* pixels) {
-            const std::size_t top = from.top + 4 * k, pitch = from.width() * 3;
-            const Box rows = Box{part.left, top, part.right, top + 4}.common(part);
+            const std::size_t top = from.top + patch * k;
+            const Box rows = Box{part.left, top, part.right, top + patch}.common(part);
             for (const Slot* s : slots) {
                 const Box tile = tile_box(s->tile), b = rows.common(tile);
                 if (b.empty()) continue;
-                const std::uint8_t* const below = pixels + ((b.top - top) * from.width() + b.left - from.left) * 3;
+                const std::uint8_t* const below = pixels + (b.top - top) * pitch + (b.left - left) * 3;
                 if (!s->layer) {
                     canvas_.colour(below, pitch, 3, b);
                     continue;
@@ -381,7 +384,7 @@ private:
                 canvas_.colour(shown.data(), b.width() * values, values, b);
             }
         };
-        pack_->networks().synthesis.strips(x.get(), seen.height(), seen.width(), count, strip);
+        pack_->networks().synthesis.strips(x.get(), seen.height(), seen.width(), patches, strip);
         for (Slot* s : slots) s->release();
         if (done) done(part);
     }
