@@ -27,6 +27,15 @@ static CALOTYPE_INLINE void keep(const V (&v)[n], T* out, std::size_t stride, st
         V::store(v, out, stride, low, high);
 }
 
+// Sums in memory, some of them behind the sixteen perhaps, scaled.
+template <class V>
+static CALOTYPE_INLINE V scaled_at(const std::int32_t* sums, const Scale& scale) {
+    if constexpr (requires { V::scaled(sums, scale); })
+        return V::scaled(sums, scale);
+    else
+        return V::load(sums).scaled(scale);
+}
+
 // The ending of sums [r][16] of one panel's columns: all of them, or `n` where the matrix ends.
 template <bool scaled, bool added, class T>
 static CALOTYPE_APART void finish(const std::int32_t* sums, int r, const Ending& e, std::size_t column,
@@ -38,9 +47,9 @@ static CALOTYPE_APART void finish(const std::int32_t* sums, int r, const Ending&
     Scale scale;
     if constexpr (scaled) scale = Scale(e.scale + column);
     const auto next = [&] {
-        const Vector v = Vector::load(sums);
+        const std::int32_t* const from = sums;
         sums += width;
-        return scaled ? v.scaled(scale) : v.shifted(shift);
+        return scaled ? scaled_at<Vector>(from, scale) : Vector::load(from).shifted(shift);
     };
     if (n >= width) {
         if constexpr (Vector::stored == 4 && sizeof(T) < 4)
@@ -74,6 +83,7 @@ static constexpr int batch = 48;
 template <int c>
 struct Sums {
     alignas(64) std::int32_t of[c][batch][width];
+    std::int32_t beyond[width];  // may be read, for nothing
 
     template <int r>
     CALOTYPE_INLINE void keep(const Vector (&acc)[r][c], int first) {

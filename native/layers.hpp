@@ -33,6 +33,14 @@ inline Word word(std::int32_t x) {
     return static_cast<Word>(x < -word_peak ? -word_peak : x >= word_peak ? word_peak - 1 : x);
 }
 
+// The sum of two words, clipped; in 16 bits alone, for vectors: one that is too large has another sign than both.
+inline Word sum(Word a, Word b) {
+    const auto plain = static_cast<Word>(static_cast<std::uint16_t>(a) + static_cast<std::uint16_t>(b));
+    const auto beyond = static_cast<Word>(static_cast<Word>((plain ^ a) & (plain ^ b)) >> 15);
+    const auto peak = static_cast<Word>((a >> 15) ^ (word_peak - 1));
+    return static_cast<Word>(plain ^ ((plain ^ peak) & beyond));
+}
+
 // Asks for n numbers that are read soon, in planes of which each is far from the one before.
 inline void fetch(const float* p, std::size_t n) {
     constexpr std::size_t line = 64 / sizeof(float);
@@ -78,10 +86,10 @@ public:
         : kept_(kept), rows_(rows), stride_(up(channels, 4)), pitch_((columns + 2) * stride_), data_((kept + 1) * pitch_) {}
 
     std::size_t stride() const { return stride_; }
-    T* at(std::size_t y) { return data_.data() + y % kept_ * pitch_ + stride_; }
-    // Where the 3x3 sites around the first one of row y begin, and offsets from there. Behind the rows that are kept there is
+    T* at(std::size_t y, std::size_t x = 0) { return data_.data() + y % kept_ * pitch_ + (x + 1) * stride_; }
+    // Where the 3x3 sites around site x of row y begin, and offsets from there. Behind the rows that are kept there is
     // one of zeros, for those beyond the map.
-    const T* start() const { return data_.data(); }
+    const T* start(std::size_t x = 0) const { return data_.data() + x * stride_; }
     void around(std::size_t y, std::size_t padded, std::size_t unit, std::vector<std::int32_t>& offsets) const {
         offsets.clear();
         for (std::size_t t = 0; t < 9; ++t) {

@@ -222,6 +222,18 @@ public:
         for (std::size_t c = first; c < end; ++c) add(i, c, [&](std::size_t j) { return value(c, j); });
     }
 
+    // The same residual by residual: first all of the stage's latents are their means, then `add(c, i, r)` adds one to
+    // channel c of these at site i of the tile.
+    void settle() {
+        site_.clear();
+        for (std::size_t i = 0; i < grid_rows_; ++i) {
+            enter(i, 0, channels_);
+            for (std::size_t j = 0, n = sites(i); j < n; ++j)
+                site_.push_back(static_cast<std::uint32_t>(row(i) + j * step_sites_ * net_.latents() - y_.data()));
+        }
+    }
+    void add(std::size_t c, std::size_t i, std::int32_t r) { add(y_[site_[i] + c], r, c); }
+
 private:
     // How many sites of row i of the stage are in the tile: latents stay 0 in the padding.
     std::size_t sites(std::size_t i) const {
@@ -245,11 +257,14 @@ private:
         for (std::size_t j = 0; j < n; ++j) any |= value(j) != 0;
         for (std::size_t j = 0; any && j < n; ++j) {
             const auto r = value(j);
-            if (r == 0) continue;
-            const std::int64_t sum = to[j * pitch] + stepped(r, step_[c]);
-            constexpr std::int64_t far = 2 * word_peak;
-            to[j * pitch] = word(static_cast<std::int32_t>(sum < -far ? -far : sum > far ? far : sum));
+            if (r != 0) add(to[j * pitch], r, c);
         }
+    }
+    template <class Residual>
+    void add(Word& to, Residual r, std::size_t c) {
+        const std::int64_t sum = to + stepped(r, step_[c]);
+        constexpr std::int64_t far = 2 * word_peak;
+        to = word(static_cast<std::int32_t>(sum < -far ? -far : sum > far ? far : sum));
     }
 
     static constexpr std::int64_t half = std::int64_t{1} << (step_shift - 1);
@@ -302,6 +317,7 @@ private:
     std::size_t channel_ = 0, channels_ = 0;
     const std::int32_t* step_ = nullptr;
     std::vector<const Word*> pointers_;
+    std::vector<std::uint32_t> site_;  // where a stage's latents are in y_
 };
 
 }  // namespace calotype::fixed

@@ -14,9 +14,15 @@ struct Networks {
 
     // Latents y [h][w][M] plus the level's vector [M], clipped.
     static void enter(const std::int32_t* vector, std::size_t channels, std::size_t sites, const Word* y, Word* out) {
+        std::vector<Word> near(channels);
+        for (std::size_t c = 0; c < channels; ++c) near[c] = word(vector[c]);
+        const bool exact = std::equal(near.begin(), near.end(), vector);
         for (std::size_t i = 0; i < sites; ++i, y += channels, out += channels)
-            for (std::size_t c = 0; c < channels; ++c)
-                out[c] = word(y[c] + latents::clip(vector[c], -2 * word_peak, 2 * word_peak));
+            if (exact)
+                for (std::size_t c = 0; c < channels; ++c) out[c] = sum(y[c], near[c]);
+            else
+                for (std::size_t c = 0; c < channels; ++c)
+                    out[c] = word(y[c] + latents::clip(vector[c], -2 * word_peak, 2 * word_peak));
     }
 
     // A tile of h x w latents at an eighth of its size, [2 h][2 w][3], from the residuals of its low channels.

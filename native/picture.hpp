@@ -15,6 +15,7 @@
 #include "layer.hpp"
 #include "lossless.hpp"
 #include "pack.hpp"
+#include "settle.hpp"
 
 namespace calotype {
 
@@ -184,11 +185,10 @@ private:
         return nullptr;
     }
 
-    // The integers of a tile of latents, from `from`.
-    void parse(Bytes from, const Box& box, std::vector<std::int32_t>& z, std::vector<std::int32_t>& r, bool low) const {
+    // The integers of a tile of latents that its preview needs, from `from`.
+    void parse(Bytes from, const Box& box, std::vector<std::int32_t>& z, std::vector<std::int32_t>& r) const {
         latents::Decode coder{{from.data, from.size}};
-        pack_->walk(*level_, coder, box.height(), box.width(), z.data(), r.data(), low);
-        if (!low) coder.coder.finish();
+        pack_->walk(*level_, coder, box.height(), box.width(), z.data(), r.data(), true);
     }
 
     static void check_size(const Box& box) {
@@ -201,15 +201,18 @@ private:
 
     void read(Slot& slot) {
         check_size(slot.box);
-        const std::size_t h = slot.box.height(), w = slot.box.width(), size = pack_->channels() * h * w;
+        const std::size_t h = slot.box.height(), w = slot.box.width();
         try {
             const Bytes from = payload(slot.tile);
-            std::vector<std::int32_t> z(z_size(slot.box)), r(size);
-            parse(from, slot.box, z, r, false);
-            slot.y = pack_->networks().restore(level_->steps(), level_->z_mul.data(), z.data(), r.data(), h, w);
+            std::vector<std::int32_t> z(z_size(slot.box));
+            fixed::Means means(pack_->networks().mean, level_->steps(), h, w);
+            fixed::Settle coder({from.data, from.size}, means, z.data(), level_->z_mul.data());
+            pack_->walk(*level_, coder, h, w, z.data(), nullptr);
+            coder.coder.finish();
+            slot.y = means.take();
         } catch (const rans::stream_error& e) {
             fail(slot.tile, e.what());
-            slot.y.assign(size, 0);
+            slot.y.assign(pack_->channels() * h * w, 0);
         }
         slot.layer = layer(slot.tile);
     }
@@ -232,7 +235,7 @@ private:
         const std::size_t h = sites.height(), w = sites.width();
         std::vector<std::int32_t> z(z_size(sites)), r(Pack::low_channels * h * w);
         try {
-            parse(payload(tile), sites, z, r, true);
+            parse(payload(tile), sites, z, r);
         } catch (const rans::stream_error& e) {
             fail(tile, e.what());
             std::fill(z.begin(), z.end(), 0);
@@ -240,7 +243,7 @@ private:
             Bytes left;
             if (file_.cut && file_.cut_tile == tile) left = {file_.cut->data, file_.cut->size & ~std::size_t{1}};
             try {
-                parse(left, sites, z, r, true);
+                parse(left, sites, z, r);
             } catch (const rans::stream_error&) {  // what was read till there counts
             }
         }
@@ -342,27 +345,34 @@ private:
         const std::size_t n = pack_->channels();
         const std::size_t size = seen.width() * seen.height() * n;
         const std::unique_ptr<Word[]> x(new Word[size]);  // all of it is written
-        // Latents are 0 in tiles of pixels.
-        const std::vector<Word> nothing(n);
-        for (std::size_t i = 0; i < size; i += n)
-            fixed::Networks::enter(level_->level_vector.data(), n, 1, nothing.data(), &x[i]);
+        const auto seen_of = [&](const Slot* s) { return s->box.common(seen); };
+        std::size_t covered = 0;
+        for (const Slot* s : slots) covered += seen_of(s).width() * seen_of(s).height() * n;
+        if (covered < size) {  // latents are 0 in tiles of pixels
+            const std::vector<Word> nothing(seen.width() * n);
+            for (std::size_t i = 0; i < size; i += nothing.size())
+                fixed::Networks::enter(level_->level_vector.data(), n, seen.width(), nothing.data(), &x[i]);
+        }
         for (Slot* s : slots) {
-            const Box both = s->box.common(seen);
+            const Box both = seen_of(s);
             for (std::size_t row = both.top; row < both.bottom; ++row)
                 fixed::Networks::enter(level_->level_vector.data(), n, both.width(),
                                        &s->y[((row - s->box.top) * s->box.width() + both.left - s->box.left) * n],
                                        &x[((row - seen.top) * seen.width() + both.left - seen.left) * n]);
         }
         const Box from = seen.times(stride), part = core.times(stride).common(canvas_.box);
-        const std::size_t count = (part.bottom - from.top + 3) / 4;
+        constexpr std::size_t patch = fixed::patch_side;
+        const Box patches =
+            Box{part.left - from.left, part.top - from.top, part.right - from.left, part.bottom - from.top}.over(patch);
+        const std::size_t left = from.left + patch * patches.left, pitch = patches.width() * patch * 3;
         std::vector<std::uint8_t> shown;
         const auto strip = [&](std::size_t k, const std::uint8_t* pixels) {
-            const std::size_t top = from.top + 4 * k, pitch = from.width() * 3;
-            const Box rows = Box{part.left, top, part.right, top + 4}.common(part);
+            const std::size_t top = from.top + patch * k;
+            const Box rows = Box{part.left, top, part.right, top + patch}.common(part);
             for (const Slot* s : slots) {
                 const Box tile = tile_box(s->tile), b = rows.common(tile);
                 if (b.empty()) continue;
-                const std::uint8_t* const below = pixels + ((b.top - top) * from.width() + b.left - from.left) * 3;
+                const std::uint8_t* const below = pixels + (b.top - top) * pitch + (b.left - left) * 3;
                 if (!s->layer) {
                     canvas_.colour(below, pitch, 3, b);
                     continue;
@@ -374,7 +384,7 @@ private:
                 canvas_.colour(shown.data(), b.width() * values, values, b);
             }
         };
-        pack_->networks().synthesis.strips(x.get(), seen.height(), seen.width(), count, strip);
+        pack_->networks().synthesis.strips(x.get(), seen.height(), seen.width(), patches, strip);
         for (Slot* s : slots) s->release();
         if (done) done(part);
     }

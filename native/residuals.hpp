@@ -29,16 +29,16 @@ void Walk<Coder>::code_r(std::size_t first, std::size_t channels, const Sites& s
         std::int32_t lost = 0;
         for (std::size_t j = 0; j < count; ++j) {
             const std::uint8_t* const all = index + (c + j) * n;
-            std::int32_t* const r = r_ + (first + c + j) * plane;
             for (std::size_t i = 0; i < n; ++i) {
                 const bool keep = all[i] != skip;
                 tables[k] = all[i];
                 sites[k] = static_cast<std::uint32_t>(i);
                 if constexpr (Coder::known) {
-                    values_[k] = r[place[i]];
+                    std::int32_t& r = r_[(first + c + j) * plane + place[i]];
+                    values_[k] = r;
                     lost |= keep ? 0 : values_[k];
                     if constexpr (Coder::settles)
-                        if (!keep) r[place[i]] = 0;
+                        if (!keep) r = 0;
                 }
                 k += keep;
             }
@@ -55,7 +55,10 @@ void Walk<Coder>::code_r(std::size_t first, std::size_t channels, const Sites& s
             for (; i < end[j]; ++i) {
                 const std::int32_t value = values_[i];
                 if (value == 0) continue;
-                if constexpr (!Coder::known) r_[(first + c + j) * plane + place[sites[i]]] = value;
+                if constexpr (requires { coder_.put(c + j, sites[i], value); })
+                    coder_.put(c + j, sites[i], value);
+                else if constexpr (!Coder::known)
+                    r_[(first + c + j) * plane + place[sites[i]]] = value;
                 seen(c + j, sites[i], value);
             }
     }

@@ -39,22 +39,22 @@ public:
         return 2 * std::uint64_t{h} * w * latents_ + (std::uint64_t{w} + 2) * column;
     }
 
-    // y [h][w][latents], the level's vector included (it is overwritten), to pixels [16 h][16 w][3]: `strip(k, pixels)` is
-    // given four rows of them, from 4 k on, for k < count <= 4 h. Each layer makes a row as soon as those are there that it
-    // looks at, so that most of what is computed is still in the cache when it is needed.
+    // y [h][w][latents], the level's vector included (it is overwritten), to a part, in patches, of pixels [16 h][16 w][3]:
+    // `strip(k, pixels)` is given four rows of it, from 4 k on. Each layer makes a row as soon as those are there that it
+    // looks at, so that most of what is computed is still in the cache when it is needed, and no more of it than the part needs.
     template <class Strip>
-    void strips(Word* y, std::size_t h, std::size_t w, std::size_t count, Strip&& strip) const {
-        Rows rows(*this, y, h, w);
-        std::vector<std::uint8_t> clipped(4 * w * patch_size), pixels(clipped.size());
-        for (std::size_t k = 0; k < count; ++k) {
-            emit(rows.patches(k), 4 * w, clipped.data(), pixels.data());
+    void strips(Word* y, std::size_t h, std::size_t w, const Box& part, Strip&& strip) const {
+        Rows rows(*this, y, h, w, part);
+        std::vector<std::uint8_t> clipped(part.width() * patch_size), pixels(clipped.size());
+        for (std::size_t k = part.top; k < part.bottom; ++k) {
+            emit(rows.patches(k), part.width(), clipped.data(), pixels.data());
             strip(k, static_cast<const std::uint8_t*>(pixels.data()));
         }
     }
     // All of them.
     void run(Word* y, std::size_t h, std::size_t w, std::uint8_t* pixels) const {
         const std::size_t size = 4 * w * patch_size;
-        strips(y, h, w, 4 * h, [&](std::size_t k, const std::uint8_t* p) { std::copy_n(p, size, pixels + k * size); });
+        strips(y, h, w, {0, 0, 4 * w, 4 * h}, [&](std::size_t k, const std::uint8_t* p) { std::copy_n(p, size, pixels + k * size); });
     }
 
 private:
@@ -67,27 +67,45 @@ private:
     // All layers, row by row.
     class Rows {
     public:
-        Rows(const Synthesis& net, Word* y, std::size_t h, std::size_t w)
+        Rows(const Synthesis& net, Word* y, std::size_t h, std::size_t w, const Box& part)
             : net_(net), h_(h), w_(w),
+              parts_(parts(net.convs_.size(), {0, 0, 4 * w, 4 * h}, part)),
               memory_((net.blocks8_.size() + 2) * 2 * w * net.width_),
-              at16_(net.kernels_, net.blocks16_, y, h, h, w, net.latents_),
-              at8_(net.kernels_, net.blocks8_, memory_.data(), net.blocks8_.size() + 2, 2 * h, 2 * w, net.width_),
+              at8_(net.kernels_, net.blocks8_, memory_.data(), net.blocks8_.size() + 2, 2 * h, 2 * w, net.width_,
+                   parts_[0].over(2)),
+              at16_(net.kernels_, net.blocks16_, y, h, h, w, net.latents_, at8_.seen().over(2)),
+              split_(at8_.seen().over(2)),
               patches_((net.convs_.size() + 2) * 4 * w * patch_size),
-              made_(net.convs_.size() + 1),
               in_(net.split_[0].straight()), in8_(net.up_[0].straight()), last_(net.out_.straight()) {
-            for (std::size_t k = 0; k < made_.size(); ++k) maps_.emplace_back(rows_kept, 4 * h, 4 * w, net.channels_);
+            for (const Box& b : parts_) {
+                maps_.emplace_back(rows_kept, 4 * h, 4 * w, net.channels_);
+                made_.push_back(b.top);
+            }
+            made_[0] = parts_[0].top / 2 * 2;
         }
 
-        // Row y of the patches, [4 w][48]. Rows are asked for one after the other.
+        // Row y of the part's patches, [width][48]. Rows are asked for one after the other.
         const Word* patches(std::size_t y) {
             want(net_.convs_.size(), y + 1);
+            const Box& part = parts_.back();
             Ring<Byte>& last = maps_.back();
-            Row<Byte>(net_.kernels_, net_.out_, last_, last.at(y), last.stride(), 4 * w_, bytes_).add(patch(y), patch_size);
-            return patch(y);
+            Word* const to = patch(y, part.left);
+            Row<Byte>(net_.kernels_, net_.out_, last_, last.at(y, part.left), last.stride(), part.width(), bytes_)
+                .add(to, patch_size);
+            return to;
         }
 
     private:
-        Word* patch(std::size_t y) { return &patches_[y % (net_.convs_.size() + 2) * 4 * w_ * patch_size]; }
+        // What is made of the renderer's maps, so that the last has `part`.
+        static std::vector<Box> parts(std::size_t convs, const Box& all, const Box& part) {
+            std::vector<Box> found;
+            for (std::size_t k = 0; k <= convs; ++k) found.push_back(part.grown(convs - k, all));
+            return found;
+        }
+
+        Word* patch(std::size_t y, std::size_t x) {
+            return &patches_[(y % (net_.convs_.size() + 2) * 4 * w_ + x) * patch_size];
+        }
 
         // The first n rows of the renderer's k-th map.
         void want(std::size_t k, std::size_t n) {
@@ -100,9 +118,10 @@ private:
                 want(k - 1, std::min(y + 2, 4 * h_));
                 const Layer<Byte>& conv = net_.convs_[k - 1];
                 Ring<Byte>&from = maps_[k - 1], &to = maps_[k];
+                const std::size_t left = parts_[k].left;
                 from.around(y, conv.padded, Layer<Byte>::unit, around_);
-                Row<Byte>(net_.kernels_, conv, around_, from.start(), from.stride(), 4 * w_, bytes_)
-                    .bytes(to.at(y), to.stride());
+                Row<Byte>(net_.kernels_, conv, around_, from.start(left), from.stride(), parts_[k].width(), bytes_)
+                    .bytes(to.at(y, left), to.stride());
                 ++y;
             }
         }
@@ -110,15 +129,17 @@ private:
         // What row y of the stream at 1/8 gives: two rows of patches and of the renderer's first map.
         void start(std::size_t y) {
             at8_.want(y + 1, [this](std::size_t n) {
-                for (; split_ < n; split_ += 2) split(split_ / 2);
+                for (std::size_t& row = split_.top; 2 * row < n; ++row) split(row);
             });
             Ring<Byte>& to = maps_[0];
+            const Box seen = parts_[0].over(2), part = parts_.back().over(2);
             for (std::size_t p = 0; p < 4; ++p) {
                 const std::size_t row = 2 * y + p / 2, column = p % 2;
-                Row<Word>(net_.kernels_, net_.patch_[p], in8_, at8_.at(y), net_.width_, 2 * w_, words_)
-                    .words(patch(row) + column * patch_size, 2 * patch_size);
-                Row<Word>(net_.kernels_, net_.up_[p], in8_, at8_.at(y), net_.width_, 2 * w_, words_)
-                    .bytes(to.at(row) + column * to.stride(), 2 * to.stride());
+                if (y >= part.top)
+                    Row<Word>(net_.kernels_, net_.patch_[p], in8_, at8_.at(y, part.left), net_.width_, part.width(), words_)
+                        .words(patch(row, 2 * part.left + column), 2 * patch_size);
+                Row<Word>(net_.kernels_, net_.up_[p], in8_, at8_.at(y, seen.left), net_.width_, seen.width(), words_)
+                    .bytes(to.at(row, 2 * seen.left + column), 2 * to.stride());
             }
         }
 
@@ -126,16 +147,18 @@ private:
         void split(std::size_t y) {
             at16_.want(y + 1, [](std::size_t) {});
             for (std::size_t p = 0; p < 4; ++p)
-                Row<Word>(net_.kernels_, net_.split_[p], in_, at16_.at(y), net_.latents_, w_, words_)
-                    .words(at8_.at(2 * y + p / 2) + p % 2 * net_.width_, 2 * net_.width_);
+                Row<Word>(net_.kernels_, net_.split_[p], in_, at16_.at(y, split_.left), net_.latents_, split_.width(), words_)
+                    .words(at8_.at(2 * y + p / 2, 2 * split_.left + p % 2), 2 * net_.width_);
         }
 
         const Synthesis& net_;
-        std::size_t h_, w_, split_ = 0;
+        std::size_t h_, w_;
+        std::vector<Box> parts_;  // of the renderer's maps, from `up` on
         std::vector<Word> memory_;
-        Stream at16_, at8_;
+        Stream at8_, at16_;
+        Box split_;  // what is still to be split, in latents
         std::vector<Word> patches_;
-        std::vector<Ring<Byte>> maps_;  // the renderer's, from `up` on
+        std::vector<Ring<Byte>> maps_;
         std::vector<std::size_t> made_;
         Offsets in_, in8_, last_, around_;
         std::vector<const Word*> words_;

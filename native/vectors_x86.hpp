@@ -163,10 +163,11 @@ struct Vector {
         v = _mm512_dpbusd_epi32(v, everywhere(a), _mm512_loadu_si512(b));
     }
     Vector shifted(int n) const { return {_mm512_sra_epi32(v, _mm_cvtsi32_si128(n))}; }
-    Vector scaled(const Scale& s) const {
+    // Of sums in memory: one number farther on the odd lanes are even ones, and a load takes nothing from the units that multiply.
+    static Vector scaled(const std::int32_t* p, const Scale& s) {
         const __m512i half = _mm512_set1_epi64(std::int64_t{1} << 31);
-        const __m512i a = _mm512_add_epi64(_mm512_mul_epi32(v, s.even), half);
-        const __m512i b = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(v, 32), s.odd), half);
+        const __m512i a = _mm512_add_epi64(_mm512_mul_epi32(_mm512_loadu_si512(p), s.even), half);
+        const __m512i b = _mm512_add_epi64(_mm512_mul_epi32(_mm512_loadu_si512(p + 1), s.odd), half);
         // Odd lanes of b, and in even ones the odd ones of a: one instruction.
         return {_mm512_mask_shuffle_epi32(b, 0x5555, a, _MM_PERM_DDBB)};
     }
@@ -179,15 +180,19 @@ struct Vector {
     static void store(const Vector (&v)[stored], std::int16_t* p, std::size_t stride, std::int32_t low, std::int32_t high) {
         const __m512i l = _mm512_set1_epi16(static_cast<std::int16_t>(low));
         const __m512i h = _mm512_set1_epi16(static_cast<std::int16_t>(high));
-        for (int i = 0; i < stored; i += 2)
-            two(p + i * stride, stride, _mm512_min_epi16(_mm512_max_epi16(narrow(v[i].v, v[i + 1].v), l), h));
+        const bool cut = low > INT16_MIN || high < INT16_MAX;  // by more than making them narrow does
+        for (int i = 0; i < stored; i += 2) {
+            const __m512i rows = narrow(v[i].v, v[i + 1].v);
+            two(p + i * stride, stride, cut ? _mm512_min_epi16(_mm512_max_epi16(rows, l), h) : rows);
+        }
     }
     static void store(const Vector (&v)[stored], std::uint8_t* p, std::size_t stride, std::int32_t low, std::int32_t high) {
         const __m512i l = _mm512_set1_epi8(static_cast<char>(low)), h = _mm512_set1_epi8(static_cast<char>(high));
         // Four bytes of each row, then four more of each, and so on:
-        const __m512i mixed = _mm512_packus_epi16(_mm512_packs_epi32(v[0].v, v[1].v), _mm512_packs_epi32(v[2].v, v[3].v));
-        const __m512i rows = _mm512_permutexvar_epi32(
-            _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), _mm512_min_epu8(_mm512_max_epu8(mixed, l), h));
+        __m512i mixed = _mm512_packus_epi16(_mm512_packs_epi32(v[0].v, v[1].v), _mm512_packs_epi32(v[2].v, v[3].v));
+        if (low > 0 || high < UINT8_MAX) mixed = _mm512_min_epu8(_mm512_max_epu8(mixed, l), h);
+        const __m512i rows =
+            _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), mixed);
         put(p, _mm512_castsi512_si128(rows));
         put(p + stride, _mm512_extracti32x4_epi32(rows, 1));
         put(p + 2 * stride, _mm512_extracti32x4_epi32(rows, 2));
