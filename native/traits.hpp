@@ -172,9 +172,9 @@ private:
     };
 
     // Where a colour ends at once: an equal pixel on one side and one far off on the other; and lines of one pixel.
-    // before, after: places of the pixel beside those on its sides; across: whether these are the same
-    static std::uint8_t edge(const Beside& of, std::size_t before, const Beside& to, std::size_t after, bool across) {
-        return (of.same[before] & to.far[after]) | (of.far[before] & (to.same[after] | across));
+    // same, far: of the pixel and those on its sides; across: whether these are the same
+    static std::uint32_t edge(std::uint32_t same, std::uint32_t far, std::uint32_t same_after, std::uint32_t far_after, bool across) {
+        return (same & far_after) | (far & (same_after | across));
     }
 
     // Counts pixels at crisp edges, and those that are the same as the ones on the left, above and between, from row
@@ -195,12 +195,18 @@ private:
                 down.clear();
             }
             row.compare(p, p + 1, w_ - 1, 1);
+            const std::uint8_t *const same = row.same.data(), *const far = row.far.data(), *const up_same = up.same.data(),
+                               *const up_far = up.far.data(), *const down_same = down.same.data(), *const down_far = down.far.data();
             for (std::size_t x = 0; x < w_; x += side) {
-                std::uint32_t crisp = 0, solid = 0;
-                for (std::size_t i = x; i < std::min(x + side, w_); ++i) {
-                    crisp += edge(row, i, row, i + 1, p[i - 1] == p[i + 1]) | edge(up, i, down, i, above[i] == below[i]);
-                    solid += row.same[i] & up.same[i] & (above[i - 1] == p[i]);
-                }
+                const auto [crisp, solid] = widely([=, end = std::min(x + side, w_)]() CALOTYPE_WIDE {
+                    std::uint32_t crisp = 0, solid = 0;
+                    for (std::size_t i = x; i < end; ++i) {
+                        crisp += edge(same[i], far[i], same[i + 1], far[i + 1], p[i - 1] == p[i + 1]) |
+                                 edge(up_same[i], up_far[i], down_same[i], down_far[i], above[i] == below[i]);
+                        solid += same[i] & up_same[i] & static_cast<std::uint32_t>(above[i - 1] == p[i]);
+                    }
+                    return std::pair(crisp, solid);
+                });
                 tiles[x / side][2] += crisp;
                 tiles[x / side][3] += solid;
             }
