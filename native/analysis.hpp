@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "bottlenecks.hpp"
+#include "wide.hpp"
 
 namespace calotype::fixed {
 
@@ -166,14 +167,19 @@ private:
         return static_cast<std::int32_t>(std::clamp(floor, -limit, limit));
     }
 
-    // The logarithm of a number above 0 to base 2, in 1/65536: a table of 256 for its mantissa, straight between.
-    static std::int32_t log2(float x) {
+    // Logarithms to base 2 of 1 + k / 256, in 1/65536.
+    static const std::int32_t* logarithms() {
         static const auto table = [] {
             std::array<std::int32_t, 257> t{};
             for (std::size_t k = 0; k < t.size(); ++k)
                 t[k] = static_cast<std::int32_t>(std::lround(std::log2(1 + static_cast<double>(k) / 256) * 65536));
             return t;
         }();
+        return table.data();
+    }
+
+    // The logarithm of a number above 0 to base 2, in 1/65536: that table for its mantissa, straight between.
+    static std::int32_t log2(float x, const std::int32_t* table) {
         std::uint32_t bits;  // not by std::bit_cast, which Emscripten of Debian 12 lacks
         std::memcpy(&bits, &x, sizeof bits);
         const std::size_t k = bits >> 15 & 255;
@@ -203,12 +209,14 @@ private:
                 const float over = 1 / unit[first + c], by = gain[first + c];
                 const float* const from = y + (first + c) * channel;
                 fetch(y + std::min(first + c + 4, latents_ - 1) * channel, w);
-                for (std::size_t x = 0; x < w; ++x) {
-                    const std::int32_t e = (log2(std::fabs(from[x] * by) + 0.2f) + (1 << (energy_shift - 1))) >> energy_shift;
-                    sizes[c * w + x] = static_cast<Word>(std::min(e, energy_peak));
-                }
-                for (std::size_t x = 0; x < w; ++x)
-                    words[c * w + x] = static_cast<Word>(nearest(std::min(std::max(-32768.0f, from[x] * over), 32767.0f)));
+                widely([=, size = &sizes[c * w], word = &words[c * w], table = logarithms()]() CALOTYPE_WIDE {
+                    for (std::size_t x = 0; x < w; ++x) {
+                        const std::int32_t e = (log2(std::fabs(from[x] * by) + 0.2f, table) + (1 << (energy_shift - 1))) >> energy_shift;
+                        size[x] = static_cast<Word>(std::min(e, +energy_peak));
+                    }
+                    for (std::size_t x = 0; x < w; ++x)
+                        word[x] = static_cast<Word>(nearest(std::min(std::max(-32768.0f, from[x] * over), 32767.0f)));
+                });
             }
             for (std::size_t x = 0; x < w; ++x)
                 for (std::size_t c = 0; c < n; ++c) {

@@ -5,6 +5,7 @@
 
 #include "coders.hpp"
 #include "means.hpp"
+#include "wide.hpp"
 
 namespace calotype::fixed {
 
@@ -18,7 +19,7 @@ struct Wish {
     const std::uint8_t* zone;  // [h][w] which row of `keep` holds at a place
 };
 
-// A coder of the walk that sets r, [M][h][w], before it codes it.
+// A coder of the walk that sets r, [M][h][w], zeros at first, before it codes it.
 class Choose {
 public:
     static constexpr bool known = true, settles = true;
@@ -50,38 +51,52 @@ private:
 
     void stage(std::size_t first, std::size_t channels, const latents::Sites& s, const std::uint8_t* index,
                const std::int16_t* mean, const float* gain) {
-        const std::size_t across = up(w_, tile_multiple) / s.step, n = s.columns;
-        std::vector<std::size_t> row_of_keep(n);
-        std::vector<float> keep(n), v(n);
+        const std::size_t across = up(w_, tile_multiple) / s.step, n = s.columns, step = s.step;
+        std::vector<std::int32_t> row_of_keep(n), chosen(together * n);
+        std::vector<float> middle(n);
         const std::size_t plane_size = h_ * w_, last_row = net_.latents() * plane_size - w_;
-        std::vector<std::int32_t> chosen(together * n);
         // Latents lie channel by channel, means site by site: some channels at a time stay in the cache.
         for (std::size_t from = 0; from < channels; from += together) {
             const std::size_t end = std::min(from + together, channels);
             for (std::size_t i = 0; i < s.rows; ++i) {
-                const std::size_t row = (s.top + i * s.step) * w_ + s.left;
-                for (std::size_t j = 0; j < n; ++j) row_of_keep[j] = wish_.zone[row + j * s.step] * latents::classes;
+                const std::size_t row = (s.top + i * step) * w_ + s.left;
+                bool any = false;  // is anything kept of what has no code?
+                for (std::size_t j = 0; j < n; ++j) {
+                    row_of_keep[j] = wish_.zone[row + j * step] * static_cast<std::int32_t>(latents::classes);
+                    any |= wish_.keep[row_of_keep[j]] != 0;
+                }
                 for (std::size_t c = from; c < end; ++c) {
                     const std::size_t plane = (first + c) * plane_size + row;
                     const std::uint8_t* const cls = index + (c * s.rows + i) * n;
-                    const std::int16_t* const of = mean + i * across * channels + c;
-                    const float unit = wish_.unit[first + c];
-                    fetch(wish_.y + std::min(plane + 4 * plane_size, last_row), w_);
-                    for (std::size_t j = 0; j < n; ++j) {
-                        keep[j] = wish_.keep[row_of_keep[j] + cls[j] % latents::classes];
-                        v[j] = (wish_.y[plane + j * s.step] - unit * of[j * channels]) * gain[c];
-                    }
                     std::int32_t* const r = chosen.data() + (c - from) * n;  // of no column, too
-                    for (std::size_t j = 0; j < n; ++j) {
-                        const float wanted = std::abs(v[j]) * keep[j] + 0.5F;
-                        const auto size = static_cast<std::int32_t>(wanted < 32767.0F ? wanted : 32767.0F);
-                        r[j] = v[j] < 0 ? -size : size;
+                    fetch(wish_.y + std::min(plane + 4 * plane_size, last_row), w_);
+                    if (!any && !coded(cls, n)) {
+                        std::fill(r, r + n, 0);
+                        continue;
                     }
-                    for (std::size_t j = 0; j < n; ++j) r_[plane + j * s.step] = r[j];
+                    const std::int16_t* const of = mean + i * across * channels + c;
+                    for (std::size_t j = 0; j < n; ++j) middle[j] = of[j * channels];
+                    widely([=, y = wish_.y + plane, m = middle.data(), rows = row_of_keep.data(), keep = wish_.keep,
+                            unit = wish_.unit[first + c], by = gain[c]]() CALOTYPE_WIDE {
+                        for (std::size_t j = 0; j < n; ++j) {
+                            const float v = (y[j * step] - unit * m[j]) * by;
+                            const float wanted = std::abs(v) * keep[rows[j] + cls[j] % static_cast<std::int32_t>(latents::classes)] + 0.5F;
+                            const auto size = static_cast<std::int32_t>(wanted < 32767.0F ? wanted : 32767.0F);
+                            r[j] = v < 0 ? -size : size;
+                        }
+                    });
+                    for (std::size_t j = 0; j < n; ++j) r_[plane + j * step] = r[j];
                 }
                 means_.settle(i, from, end, [&](std::size_t c, std::size_t j) { return chosen[(c - from) * n + j]; });
             }
         }
+    }
+
+    // Whether one of n classes has a code.
+    static bool coded(const std::uint8_t* cls, std::size_t n) {
+        std::uint8_t any = 0;
+        for (std::size_t j = 0; j < n; ++j) any |= cls[j];
+        return any % latents::classes != 0;
     }
 
     Means& means_;

@@ -163,13 +163,13 @@ private:
 
     // n weighted sums of samples that are so far apart.
     void weigh(const float* in, std::size_t apart, std::size_t n, float* out) const {
-        const std::array<float, radius + 1> w = weight_;
-        const float* const middle = in + radius * apart;
-        for (std::size_t j = 0; j < n; ++j) {
-            float sum = w[0] * middle[j];
-            for (std::size_t k = 1; k <= radius; ++k) sum += w[k] * (middle[j - k * apart] + middle[j + k * apart]);
-            out[j] = sum;
-        }
+        widely([=, w = weight_, middle = in + radius * apart]() CALOTYPE_WIDE {
+            for (std::size_t j = 0; j < n; ++j) {
+                float sum = w[0] * middle[j];
+                for (std::size_t k = 1; k <= radius; ++k) sum += w[k] * (middle[j - k * apart] + middle[j + k * apart]);
+                out[j] = sum;
+            }
+        });
     }
 
     std::array<float, radius + 1> weight_{};  // from the middle on
@@ -218,8 +218,9 @@ struct Light {
 private:
     Map cone(float r, float g, float b, float bias) const {
         Map found(n * n);
-        const float *const red = rgb[0].data(), *const green = rgb[1].data(), *const blue = rgb[2].data();
-        for (std::size_t i = 0; i < n * n; ++i) found[i] = cube_root(r * red[i] + g * green[i] + b * blue[i] + bias);
+        widely([=, size = n * n, red = rgb[0].data(), green = rgb[1].data(), blue = rgb[2].data(), to = found.data()]() CALOTYPE_WIDE {
+            for (std::size_t i = 0; i < size; ++i) to[i] = cube_root(r * red[i] + g * green[i] + b * blue[i] + bias);
+        });
         return found;
     }
 };
@@ -240,18 +241,21 @@ public:
 
     Map map(Seen seen) const {
         Map found(p_.size());
-        for (std::size_t i = 0; i < found.size(); ++i) {
-            const float mean = p_mean_[i], missed = missed_[i], other = mean - missed;
-            if (seen == Seen::structure) {
-                // The sum of both variances less twice the covariance is the variance of the difference.
-                const float spread = squares_[i] - missed * missed;
-                const float scale = both_[i] - mean * mean - other * other + 0.0009F;
-                found[i] = 1 - (1 - missed * missed) * (1 - spread / scale);
-            } else {
-                const float ratio = (1 + std::abs(q_[i] - other)) / (1 + std::abs(p_[i] - mean)) - 1;
-                found[i] = seen == Seen::artefacts ? ratio : -ratio;
+        widely([=, size = found.size(), p = p_.data(), q = q_.data(), p_mean = p_mean_.data(), misses = missed_.data(),
+                squares = squares_.data(), both = both_.data(), to = found.data()]() CALOTYPE_WIDE {
+            for (std::size_t i = 0; i < size; ++i) {
+                const float mean = p_mean[i], missed = misses[i], other = mean - missed;
+                if (seen == Seen::structure) {
+                    // The sum of both variances less twice the covariance is the variance of the difference.
+                    const float spread = squares[i] - missed * missed;
+                    const float scale = both[i] - mean * mean - other * other + 0.0009F;
+                    to[i] = 1 - (1 - missed * missed) * (1 - spread / scale);
+                } else {
+                    const float ratio = (1 + std::abs(q[i] - other)) / (1 + std::abs(p[i] - mean)) - 1;
+                    to[i] = seen == Seen::artefacts ? ratio : -ratio;
+                }
             }
-        }
+        });
         return found;
     }
 

@@ -25,7 +25,12 @@ inline Square cosines() {
 // 1 / (2 ln 2 worth) is what a coefficient has. Beyond the tile its edge is repeated.
 inline double guess(const std::uint8_t* pixels, std::size_t h, std::size_t w, std::size_t top, std::size_t left,
                     double worth) {
-    static const Square basis = cosines();
+    static const Square basis = cosines(), across = [] {  // the same, turned: sums of a row lie side by side
+        Square turned;
+        for (std::size_t k = 0; k < side; ++k)
+            for (std::size_t x = 0; x < side; ++x) turned[x][k] = basis[k][x];
+        return turned;
+    }();
     const double small = 2 * std::log(2.0) * worth;
     double bits = 0;
     for (const std::array<double, 3>& part : {std::array{0.299, 0.587, 0.114}, std::array{-0.169, -0.331, 0.5},
@@ -37,14 +42,14 @@ inline double guess(const std::uint8_t* pixels, std::size_t h, std::size_t w, st
                 values[y][x] = part[0] * p[0] + part[1] * p[1] + part[2] * p[2];
             }
         for (std::size_t k = 0; k < side; ++k)
+            for (std::size_t y = 0; y < side; ++y)
+                for (std::size_t x = 0; x < side; ++x) half[k][x] += basis[k][y] * values[y][x];
+        for (std::size_t k = 0; k < side; ++k) {
+            std::array<double, side> row{};
             for (std::size_t x = 0; x < side; ++x)
-                for (std::size_t y = 0; y < side; ++y) half[k][x] += basis[k][y] * values[y][x];
-        for (std::size_t k = 0; k < side; ++k)
-            for (std::size_t n = 0; n < side; ++n) {
-                double c = 0;
-                for (std::size_t x = 0; x < side; ++x) c += half[k][x] * basis[n][x];
-                if (k + n > 0) bits += 0.5 * std::log2(1 + small * c * c);
-            }
+                for (std::size_t n = 0; n < side; ++n) row[n] += half[k][x] * across[x][n];
+            for (std::size_t n = k == 0; n < side; ++n) bits += 0.5 * std::log2(1 + small * row[n] * row[n]);
+        }
     }
     return bits;
 }

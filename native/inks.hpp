@@ -41,6 +41,20 @@ inline Colour colour_of(const std::uint8_t* p) { return Colour{p[0]} << 16 | Col
 
 // The inks of a tile, pixels [h][w][3]. worth: of a squared error of 1, in bits; steps: of a cover
 class Finder {
+    static bool any_known(const std::vector<std::uint8_t>& hidden) {
+        return std::find(hidden.begin(), hidden.end(), 0) != hidden.end();
+    }
+
+    // What may be beneath what is hidden, from the other pixels.
+    auto without(const std::vector<std::uint8_t>& hidden) const {
+        const auto own = [this](std::size_t i) {
+            Values found;
+            std::copy_n(&pixels_[3 * i], 3, found.begin());
+            return found;
+        };
+        return Filled(h_, w_, [&hidden](std::size_t i) { return hidden[i] == 0; }, own);
+    }
+
 public:
     Finder(const std::uint8_t* pixels, std::size_t h, std::size_t w, std::vector<Colour> inks, double worth,
            std::uint8_t steps)
@@ -49,9 +63,10 @@ public:
     bool find() {
         mark();
         drop_soft();
-        if (!fill_in(near_, fill_) || !drop_pale() || !fill_in(near_, fill_)) return false;
-        fit_edges();
-        take_off();
+        if (!drop_pale() || !any_known(near_)) return false;
+        auto beneath = without(near_);
+        fit_edges(beneath);
+        take_off(beneath);
         return keep_useful();
     }
 
@@ -67,21 +82,32 @@ private:
     // Which ink each pixel is.
     void mark() {
         ink_.assign(size_, none);
-        std::array<bool, 256> green{};  // tells most pixels at once
-        for (const Colour ink : inks_) green[ink >> 8 & 255] = true;
-        for (std::size_t i = 0; i < size_; ++i) {
-            if (!green[pixels_[3 * i + 1]]) continue;
-            const auto found = std::find(inks_.begin(), inks_.end(), colour_of(&pixels_[3 * i]));
-            if (found != inks_.end()) ink_[i] = static_cast<std::uint8_t>(found - inks_.begin());
-        }
+        std::array<std::vector<std::uint8_t>, 256> green;  // tells most pixels at once
+        for (std::size_t k = 0; k < inks_.size(); ++k) green[inks_[k] >> 8 & 255].push_back(static_cast<std::uint8_t>(k));
+        for (std::size_t i = 0; i < size_; ++i)
+            for (const std::uint8_t k : green[pixels_[3 * i + 1]])
+                if (inks_[k] == colour_of(&pixels_[3 * i])) ink_[i] = k;
         find_near();
+    }
+
+    // Calls use(i) for every pixel of a map that is not `empty`; there are few.
+    template <class Use>
+    static void each(const std::vector<std::uint8_t>& map, std::uint8_t empty, Use use) {
+        constexpr std::size_t stride = 32;
+        std::array<std::uint8_t, stride> nothing;
+        nothing.fill(empty);
+        for (std::size_t i = 0; i < map.size(); i += stride) {
+            const std::size_t n = std::min(stride, map.size() - i);
+            if (std::memcmp(&map[i], nothing.data(), n) == 0) continue;
+            for (std::size_t j = i; j < i + n; ++j)
+                if (map[j] != empty) use(j);
+        }
     }
 
     // Which pixels are an ink, or beside one.
     void find_near() {
         near_.assign(size_, 0);
-        for (std::size_t i = 0; i < size_; ++i)
-            if (ink_[i] != none) around(i, [&](std::size_t j) { near_[j] = 1; });
+        each(ink_, none, [&](std::size_t i) { around(i, [&](std::size_t j) { near_[j] = 1; }); });
     }
 
     // Pieces of an ink that do not end at once are highlights or shadows of a photograph: two pixels away they still shine,
@@ -90,26 +116,26 @@ private:
         std::vector<std::uint8_t> wide = near_, wider;
         for (int k = 0; k < 2; ++k) {
             wider = wide;
-            for (std::size_t i = 0; i < size_; ++i)
-                if (wide[i]) around(i, [&](std::size_t j) { wider[j] = 1; });
+            each(wide, 0, [&](std::size_t i) { around(i, [&](std::size_t j) { wider[j] = 1; }); });
             wide = wider;
         }
-        std::vector<float> far;
-        if (!fill_in(wide, far)) return;
+        if (!any_known(wide)) return;
+        auto far = without(wide);
         std::vector<std::uint32_t> piece = pieces();
         const std::size_t count = *std::max_element(piece.begin(), piece.end());
         std::vector<float> shine(count + 1), seen_at(count + 1);
-        for (std::size_t i = 0; i < size_; ++i) {
-            if (near_[i] || !wide[i]) continue;
+        each(wide, 0, [&](std::size_t i) {
+            if (near_[i]) return;
             const std::size_t from = close_ink(i);
-            if (from == size_) continue;
-            const std::optional<float> share = share_of(inks_[ink_[from]], i, far);
-            if (!share) continue;
+            if (from == size_) return;
+            const std::optional<float> share = share_of(inks_[ink_[from]], i, far(i));
+            if (!share) return;
             shine[piece[from]] += *share;
             ++seen_at[piece[from]];
-        }
-        for (std::size_t i = 0; i < size_; ++i)
-            if (piece[i] && shine[piece[i]] > soft * seen_at[piece[i]]) ink_[i] = none;
+        });
+        each(ink_, none, [&](std::size_t i) {
+            if (shine[piece[i]] > soft * seen_at[piece[i]]) ink_[i] = none;
+        });
         find_near();
     }
 
@@ -118,8 +144,8 @@ private:
         std::vector<std::uint32_t> piece(size_);
         std::vector<std::size_t> open;
         std::uint32_t count = 0;
-        for (std::size_t start = 0; start < size_; ++start) {
-            if (ink_[start] == none || piece[start]) continue;
+        each(ink_, none, [&](std::size_t start) {
+            if (piece[start]) return;
             piece[start] = ++count;
             open.push_back(start);
             while (!open.empty()) {
@@ -129,7 +155,7 @@ private:
                     if (ink_[j] == ink_[i] && !piece[j]) piece[j] = count, open.push_back(j);
                 });
             }
-        }
+        });
         return piece;
     }
 
@@ -149,107 +175,99 @@ private:
             for (std::size_t u = x - (x > 0); u <= std::min(x + 1, w_ - 1); ++u) use(v * w_ + u);
     }
 
-    // What may be beneath, from the other pixels. False if there are none.
-    bool fill_in(const std::vector<std::uint8_t>& hidden, std::vector<float>& values) const {
-        std::vector<std::uint8_t> known(size_);
-        values.assign(3 * size_, 0);
-        std::size_t count = 0;
-        for (std::size_t i = 0; i < size_; ++i) {
-            known[i] = !hidden[i];
-            count += known[i];
-            for (std::size_t c = 0; c < 3; ++c) values[3 * i + c] = known[i] ? pixels_[3 * i + c] : 0.0f;
-        }
-        if (count == 0) return false;
-        fill(values, known, h_, w_);
-        return true;
-    }
-
     // Inks that are like what is around them are none.
     bool drop_pale() {
+        if (!any_known(near_)) return false;
+        auto beneath = without(near_);
         std::vector<double> sums(inks_.size()), counts(inks_.size());
-        for (std::size_t i = 0; i < size_; ++i) {
-            if (ink_[i] == none) continue;
+        each(ink_, none, [&](std::size_t i) {
+            const Values below = beneath(i);
             float far = 0;
-            for (std::size_t c = 0; c < 3; ++c) far = std::max(far, std::abs(value(inks_[ink_[i]], c) - fill_[3 * i + c]));
+            for (std::size_t c = 0; c < 3; ++c) far = std::max(far, std::abs(value(inks_[ink_[i]], c) - below[c]));
             sums[ink_[i]] += far;
             counts[ink_[i]] += 1;
-        }
+        });
         std::vector<Colour> kept;
         std::vector<std::uint8_t> number(inks_.size(), none);
         for (std::size_t k = 0; k < inks_.size(); ++k)
             if (counts[k] > 0 && sums[k] >= contrast * counts[k])
                 number[k] = static_cast<std::uint8_t>(kept.size()), kept.push_back(inks_[k]);
-        for (std::uint8_t& ink : ink_)
-            if (ink != none) ink = number[ink];
+        each(ink_, none, [&](std::size_t i) { ink_[i] = number[ink_[i]]; });
         inks_ = kept;
         find_near();
         return !inks_.empty();
     }
 
     // Pixels beside an ink that are a mixture of it and of what is beneath.
-    void fit_edges() {
+    template <class Beneath>
+    void fit_edges(Beneath& beneath) {
         cells_.assign(2 * size_, 0);
-        for (std::size_t i = 0; i < size_; ++i) {
+        each(near_, 0, [&](std::size_t i) {
             if (ink_[i] != none) {
                 cells_[2 * i] = steps_, cells_[2 * i + 1] = ink_[i];
-                continue;
+                return;
             }
-            if (!near_[i]) continue;
-            float best = distance(i, 0, 0);
+            const Values below = beneath(i);
+            float best = distance(i, below, 0, 0);
             around(i, [&](std::size_t j) {
                 if (ink_[j] == none) return;
                 const Colour ink = inks_[ink_[j]];
-                const std::optional<float> share = share_of(ink, i, fill_);
+                const std::optional<float> share = share_of(ink, i, below);
                 if (!share) return;
                 const float cover = std::round(std::clamp(*share, 0.0f, 1.0f) * steps_);
-                const float missed = distance(i, ink, cover / steps_);
+                const float missed = distance(i, below, ink, cover / steps_);
                 if (missed >= best) return;
                 best = missed;
                 cells_[2 * i] = static_cast<std::uint8_t>(cover);
                 cells_[2 * i + 1] = cover > 0 ? ink_[j] : std::uint8_t{0};
             });
-        }
+        });
     }
 
     // How much of an ink is in a pixel over what is beneath, by least squares; nothing where the two are alike.
-    std::optional<float> share_of(Colour ink, std::size_t i, const std::vector<float>& beneath) const {
+    std::optional<float> share_of(Colour ink, std::size_t i, const Values& beneath) const {
         float along = 0, length = 0;
         for (std::size_t c = 0; c < 3; ++c) {
-            const float d = value(ink, c) - beneath[3 * i + c];
-            along += (pixels_[3 * i + c] - beneath[3 * i + c]) * d;
+            const float d = value(ink, c) - beneath[c];
+            along += (pixels_[3 * i + c] - beneath[c]) * d;
             length += d * d;
         }
         if (length < apart * apart) return {};
         return along / length;
     }
 
-    float distance(std::size_t i, Colour ink, float cover) const {
+    float distance(std::size_t i, const Values& beneath, Colour ink, float cover) const {
         float sum = 0;
         for (std::size_t c = 0; c < 3; ++c) {
-            const float d = pixels_[3 * i + c] - (fill_[3 * i + c] * (1 - cover) + value(ink, c) * cover);
+            const float d = pixels_[3 * i + c] - (beneath[c] * (1 - cover) + value(ink, c) * cover);
             sum += d * d;
         }
         return sum;
     }
 
     // The tile that the latents are to show: as it is where nothing lies over it.
-    void take_off() {
-        std::vector<float> values(3 * size_);
-        std::vector<std::uint8_t> known(size_);
-        for (std::size_t i = 0; i < size_; ++i) {
-            const float share = 1 - static_cast<float>(cells_[2 * i]) / steps_;
-            known[i] = share > seen;
-            if (!known[i]) continue;
+    template <class Beneath>
+    void take_off(Beneath& beneath) {
+        const auto left = [this](std::size_t i) { return 1 - static_cast<float>(cells_[2 * i]) / steps_; };
+        const auto known = [&](std::size_t i) { return left(i) > seen; };
+        const auto clear = [&](std::size_t i) {  // of what is known
+            const float share = left(i);
+            const Values below = cells_[2 * i] > 0 ? beneath(i) : Values{};
+            Values found;
             for (std::size_t c = 0; c < 3; ++c) {
                 const float own = (pixels_[3 * i + c] - value(inks_[cells_[2 * i + 1]], c) * (1 - share)) / share;
-                values[3 * i + c] = share * own + (1 - share) * fill_[3 * i + c];
+                found[c] = share * own + (1 - share) * below[c];
             }
-        }
-        fill(values, known, h_, w_);
+            return found;
+        };
+        Filled values(h_, w_, known, clear);
         below_.assign(pixels_, pixels_ + 3 * size_);
-        for (std::size_t i = 0; i < size_; ++i)
-            for (std::size_t c = 0; c < 3 && cells_[2 * i] > 0; ++c)
-                below_[3 * i + c] = static_cast<std::uint8_t>(std::lround(std::clamp(values[3 * i + c], 0.0f, 255.0f)));
+        each(near_, 0, [&](std::size_t i) {
+            if (cells_[2 * i] == 0) return;
+            const Values shown = values(i);
+            for (std::size_t c = 0; c < 3; ++c)
+                below_[3 * i + c] = static_cast<std::uint8_t>(std::lround(std::clamp(shown[c], 0.0f, 255.0f)));
+        });
     }
 
     // Keeps the layer where the latents without it take less, by more than it takes itself.
@@ -355,16 +373,12 @@ private:
     std::uint8_t steps_;
     std::vector<Colour> inks_;
     std::vector<std::uint8_t> ink_, near_, cells_, below_;
-    std::vector<float> fill_;
 };
 
 // What lies over a tile, pixels [h][w][3], three equal values each of a grey picture.
 inline std::optional<Found> find(const std::uint8_t* pixels, std::size_t h, std::size_t w, bool grey, double worth) {
     std::unordered_map<Colour, std::size_t> counts;
-    const traits::Picture picture(pixels, h, w);
-    for (std::size_t y = 0; y < h; ++y)
-        for (std::size_t x = 0; x < w; ++x)
-            if (picture.ink(y, x)) ++counts[colour_of(pixels + 3 * (y * w + x))];
+    traits::Picture(pixels, h, w).each_ink([&](std::size_t i) { ++counts[colour_of(pixels + 3 * i)]; });
     std::vector<std::pair<std::size_t, Colour>> often;
     for (const auto& [c, n] : counts)
         if (n >= fewest) often.emplace_back(n, c);

@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "wide.hpp"
+
 namespace calotype::traits {
 
 inline constexpr int jump = 32;                     // grey levels between neighbours that make an edge
@@ -44,7 +46,7 @@ public:
                     row[x / side][0] += static_cast<std::int64_t>(n);
                     row[x / side][1] += drawn(lines, y, x, n);
 #if !defined(CALOTYPE_KERNELS_APART)  // nobody asks for inks in the web
-                    row[x / side][4] += inked(lines, y, x, n, runs);
+                    inked(lines, y, x, n, runs, [&](std::size_t) { ++row[x / side][4]; });
 #endif
                 }
             }
@@ -68,19 +70,21 @@ public:
         return filled >= solid * area;
     }
 
-    // In a run of equal pixels, and beside something else or beside its edge, which may be smooth: as a letter is.
-    bool ink(std::size_t y, std::size_t x) const {
-        if (y < frame || x < frame || y + frame >= h_ || x + frame >= w_) return false;
-        const std::size_t i = y * w_ + x;
-        return same(i, i - 1) + same(i, i + 1) + same(i, i - w_) + same(i, i + w_) >= 2 && stands_out(i);
+    // Calls use(place) for every pixel of ink: in a run of equal pixels, and beside something else or beside its edge, which
+    // may be smooth, as a letter is.
+    template <class Use>
+    void each_ink(Use use) const {
+        Lines lines(5 * (w_ + 4), nobody);
+        std::vector<std::uint8_t> runs(w_);
+        std::size_t read = 0;
+        for (std::size_t y = 0; y < h_; ++y) {
+            for (; read < std::min(y + 2, h_); ++read) pack(read, &lines[read % 5 * (w_ + 4) + 2]);
+            inked(lines, y, 0, w_, runs, use);
+        }
     }
 
 private:
     const std::uint8_t* at(std::size_t i) const { return pixels_ + 3 * i; }
-    bool same(std::size_t i, std::size_t j) const {
-        const std::uint8_t *const a = at(i), *const b = at(j);
-        return (a[0] == b[0]) & (a[1] == b[1]) & (a[2] == b[2]);
-    }
     bool far(std::size_t i, std::size_t j, int by = jump) const {
         const std::uint8_t *a = at(i), *b = at(j);
         return std::abs(a[0] - b[0]) >= by || std::abs(a[1] - b[1]) >= by || std::abs(a[2] - b[2]) >= by;
@@ -97,10 +101,9 @@ private:
     static constexpr std::uint32_t nobody = 0xffffffff;
 
     void pack(std::size_t y, std::uint32_t* out) const {
-        for (std::size_t x = 0; x < w_; ++x) {
-            const std::uint8_t* const p = at(y * w_ + x);
-            out[x] = p[0] | p[1] << 8 | std::uint32_t{p[2]} << 16;
-        }
+        widely([out, p = at(y * w_), n = w_]() CALOTYPE_WIDE {
+            for (std::size_t x = 0; x < n; ++x) out[x] = p[3 * x] | p[3 * x + 1] << 8 | std::uint32_t{p[3 * x + 2]} << 16;
+        });
     }
 
     // How many of n pixels are the same as one beside them or, in patterns, the next but one. Without branches, so that
@@ -109,30 +112,35 @@ private:
         const auto line = [&](std::size_t i) { return &lines[(i < h_ ? i % 5 : 5) * (w_ + 4) + 2 + x]; };  // -1: beyond, too
         const std::uint32_t *const p = line(y), *const a = line(y - 2), *const b = line(y - 1), *const c = line(y + 1),
                             *const d = line(y + 2);
-        std::uint32_t found = 0;
-        for (std::size_t i = 0; i < n; ++i) {
-            const std::uint32_t v = p[i];
-            found += (v == p[i - 2]) | (v == p[i - 1]) | (v == p[i + 1]) | (v == p[i + 2]) | (v == a[i]) | (v == b[i]) |
-                     (v == c[i]) | (v == d[i]);
-        }
-        return found;
+        return widely([=]() CALOTYPE_WIDE {
+            std::uint32_t found = 0;
+            for (std::size_t i = 0; i < n; ++i) {
+                const std::uint32_t v = p[i];
+                found += (v == p[i - 2]) | (v == p[i - 1]) | (v == p[i + 1]) | (v == p[i + 2]) | (v == a[i]) | (v == b[i]) |
+                         (v == c[i]) | (v == d[i]);
+            }
+            return found;
+        });
     }
 
-    // How many of n pixels are inks; runs: room for a row. Few pixels of photographs are in runs.
-    std::int64_t inked(const Lines& lines, std::size_t y, std::size_t x, std::size_t n, std::vector<std::uint8_t>& runs) const {
-        if (y < frame || y + frame >= h_) return 0;
+    // Calls use(place) for those of n pixels that are inks; runs: room for a row. Few pixels of photographs are in runs.
+    template <class Use>
+    void inked(const Lines& lines, std::size_t y, std::size_t x, std::size_t n, std::vector<std::uint8_t>& runs, Use use) const {
+        if (y < frame || y + frame >= h_) return;
         const auto line = [&](std::size_t i) { return &lines[i % 5 * (w_ + 4) + 2 + x]; };
         const std::uint32_t *const p = line(y), *const b = line(y - 1), *const c = line(y + 1);
-        std::uint32_t any = 0;
-        for (std::size_t i = 0; i < n; ++i) {
-            const std::uint32_t v = p[i];
-            runs[i] = (v == p[i - 1]) + (v == p[i + 1]) + (v == b[i]) + (v == c[i]) >= 2;
-            any |= runs[i];
-        }
-        std::int64_t found = 0;
+        const bool any = widely([=, run = runs.data()]() CALOTYPE_WIDE {
+            std::uint32_t found = 0;
+            for (std::size_t i = 0; i < n; ++i) {
+                const std::uint32_t v = p[i];
+                const std::uint32_t is = (v == p[i - 1]) + (v == p[i + 1]) + (v == b[i]) + (v == c[i]) >= 2;
+                run[i] = static_cast<std::uint8_t>(is);
+                found |= is;
+            }
+            return found != 0;
+        });
         for (std::size_t i = 0; any && i < n; ++i)
-            found += runs[i] && x + i >= frame && x + i + frame < w_ && stands_out(y * w_ + x + i);
-        return found;
+            if (runs[i] && x + i >= frame && x + i + frame < w_ && stands_out(y * w_ + x + i)) use(y * w_ + x + i);
     }
 
     // Whether pixels are the same as those beside them, or far from them: 1 or 0.
@@ -141,17 +149,19 @@ private:
 
         void compare(const std::uint32_t* a, const std::uint32_t* b, std::size_t n, std::size_t at = 0) {
             const auto *const p = reinterpret_cast<const std::uint8_t*>(a), *const q = reinterpret_cast<const std::uint8_t*>(b);
-            std::uint8_t *const d = apart.data(), *const f = &far[at], *const s = &same[at];
-            for (std::size_t i = 0; i < 4 * n; ++i) {
-                const std::uint8_t high = std::max(p[i], q[i]), low = std::min(p[i], q[i]);
-                d[i] = static_cast<std::uint8_t>(high - low) >= jump;
-            }
-            for (std::size_t i = 0; i < n; ++i) {
-                std::uint32_t any;
-                std::memcpy(&any, d + 4 * i, 4);
-                f[i] = any != 0;
-            }
-            for (std::size_t i = 0; i < n; ++i) s[i] = a[i] == b[i];
+            std::uint8_t *const d = apart.data(), *const f = far.data() + at, *const s = same.data() + at;
+            widely([=]() CALOTYPE_WIDE {
+                for (std::size_t i = 0; i < 4 * n; ++i) {
+                    const std::uint8_t high = std::max(p[i], q[i]), low = std::min(p[i], q[i]);
+                    d[i] = static_cast<std::uint8_t>(high - low) >= jump;
+                }
+                for (std::size_t i = 0; i < n; ++i) {
+                    std::uint32_t any;
+                    std::memcpy(&any, d + 4 * i, 4);
+                    f[i] = any != 0;
+                }
+                for (std::size_t i = 0; i < n; ++i) s[i] = a[i] == b[i];
+            });
         }
         void clear() {
             std::fill(same.begin(), same.end(), 0);
@@ -162,9 +172,9 @@ private:
     };
 
     // Where a colour ends at once: an equal pixel on one side and one far off on the other; and lines of one pixel.
-    // before, after: places of the pixel beside those on its sides; across: whether these are the same
-    static std::uint8_t edge(const Beside& of, std::size_t before, const Beside& to, std::size_t after, bool across) {
-        return (of.same[before] & to.far[after]) | (of.far[before] & (to.same[after] | across));
+    // same, far: of the pixel and those on its sides; across: whether these are the same
+    static std::uint32_t edge(std::uint32_t same, std::uint32_t far, std::uint32_t same_after, std::uint32_t far_after, bool across) {
+        return (same & far_after) | (far & (same_after | across));
     }
 
     // Counts pixels at crisp edges, and those that are the same as the ones on the left, above and between, from row
@@ -185,12 +195,18 @@ private:
                 down.clear();
             }
             row.compare(p, p + 1, w_ - 1, 1);
+            const std::uint8_t *const same = row.same.data(), *const far = row.far.data(), *const up_same = up.same.data(),
+                               *const up_far = up.far.data(), *const down_same = down.same.data(), *const down_far = down.far.data();
             for (std::size_t x = 0; x < w_; x += side) {
-                std::uint32_t crisp = 0, solid = 0;
-                for (std::size_t i = x; i < std::min(x + side, w_); ++i) {
-                    crisp += edge(row, i, row, i + 1, p[i - 1] == p[i + 1]) | edge(up, i, down, i, above[i] == below[i]);
-                    solid += row.same[i] & up.same[i] & (above[i - 1] == p[i]);
-                }
+                const auto [crisp, solid] = widely([=, end = std::min(x + side, w_)]() CALOTYPE_WIDE {
+                    std::uint32_t crisp = 0, solid = 0;
+                    for (std::size_t i = x; i < end; ++i) {
+                        crisp += edge(same[i], far[i], same[i + 1], far[i + 1], p[i - 1] == p[i + 1]) |
+                                 edge(up_same[i], up_far[i], down_same[i], down_far[i], above[i] == below[i]);
+                        solid += same[i] & up_same[i] & static_cast<std::uint32_t>(above[i - 1] == p[i]);
+                    }
+                    return std::pair(crisp, solid);
+                });
                 tiles[x / side][2] += crisp;
                 tiles[x / side][3] += solid;
             }

@@ -6,10 +6,13 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
+
+#include "wide.hpp"
 
 namespace calotype::visual {
 
@@ -58,7 +61,9 @@ inline float energy(float y, float step) { return (y / step) * (y / step); }
 inline std::vector<float> energies(const float* y, std::size_t channels, std::size_t places, const float* step) {
     std::vector<float> whole(places);
     for (std::size_t c = low; c < channels; ++c)
-        for (std::size_t p = 0; p < places; ++p) whole[p] += energy(y[c * places + p], step[c - low]);
+        widely([=, to = whole.data(), from = y + c * places, by = step[c - low]]() CALOTYPE_WIDE {
+            for (std::size_t p = 0; p < places; ++p) to[p] += energy(from[p], by);
+        });
     return whole;
 }
 
@@ -74,25 +79,37 @@ struct Part {
 inline std::vector<double> sums(const Part& y, std::size_t channels, const Measures& by, std::size_t apart) {
     const std::size_t high = channels - low, levels = by.within.size() / high;
     const std::size_t columns = (y.w + apart - 1) / apart, places = (y.h + apart - 1) / apart * columns;
-    std::vector<float> plane(places), whole(places), rises(places), lost(levels * places);
+    constexpr std::size_t together = 4;  // channels, whose sums do not wait for each other
+    std::vector<float> planes(together * places), whole(places), rises(places), lost(levels * places);
     std::vector<double> found(levels + middle + 3 + high + 1);
     double* const rest = &found[levels + middle];
-    for (std::size_t c = 0; c < channels; ++c) {
-        const float* from = y.first + c * y.channel;
-        for (std::size_t p = 0; p < places; from += apart * y.row)
-            for (std::size_t j = 0; j < columns; ++j, ++p) plane[p] = from[j * apart];
-        if (c == 0)
-            for (const float v : plane) rest[0] += v;
-        if (c == rise || c == rise + 1)
-            for (std::size_t p = 0; p < places; ++p) rises[p] += plane[p] * plane[p];
-        if (c < low) continue;
-        for (float& v : plane) v = energy(v, by.step[c - low]);
-        for (std::size_t p = 0; p < places; ++p) whole[p] += plane[p];
-        for (std::size_t level = 0; level < levels; ++level) {
-            const float most = by.within[level * high + c - low];
-            for (std::size_t p = 0; p < places; ++p) lost[level * places + p] += std::min(plane[p], most);
+    for (std::size_t first = 0; first < channels; first += together) {
+        const std::size_t n = std::min(together, channels - first);
+        for (std::size_t k = 0; k < n; ++k) {
+            const std::size_t c = first + k;
+            float* const plane = &planes[k * places];
+            const float* from = y.first + c * y.channel;
+            for (std::size_t p = 0; p < places; from += apart * y.row)
+                for (std::size_t j = 0; j < columns; ++j, ++p) plane[p] = from[j * apart];
+            for (std::size_t p = 0; p < places && c == 0; ++p) rest[0] += plane[p];
+            if (c == rise || c == rise + 1)
+                for (std::size_t p = 0; p < places; ++p) rises[p] += plane[p] * plane[p];
+            if (c < low) continue;
+            widely([=, all = whole.data(), less = lost.data(), step = by.step[c - low], most = by.within.data() + c - low]() CALOTYPE_WIDE {
+                for (std::size_t p = 0; p < places; ++p) plane[p] = energy(plane[p], step);
+                for (std::size_t p = 0; p < places; ++p) all[p] += plane[p];
+                for (std::size_t level = 0; level < levels; ++level) {
+                    const float end = most[level * high];
+                    float* const to = less + level * places;
+                    for (std::size_t p = 0; p < places; ++p) to[p] += std::min(plane[p], end);
+                }
+            });
         }
-        for (const float v : plane) rest[3 + c - low] += v;
+        std::array<double, together> sum{};
+        for (std::size_t p = 0; p < places; ++p)
+            for (std::size_t k = 0; k < together; ++k) sum[k] += planes[k * places + p];
+        for (std::size_t k = 0; k < n; ++k)
+            if (first + k >= low) rest[3 + first + k - low] = sum[k];
     }
     for (std::size_t p = 0; p < places; ++p) {
         for (std::size_t level = 0; level < levels; ++level) {
