@@ -4,12 +4,16 @@
         [--threads 2] [--every 1] [--pack PACK] [--out docs/results/effort.json]
     python benchmarks/effort.py table docs/results/effort.json docs/guide.md
 
+With the pack for eyes: ``--tune eyes --out docs/results/effort-eyes.json``, and the table of that.
+
 PICTURES are files or folders. Every (picture, quality, effort) is encoded, decoded and stored as soon as it
 is done; what is stored for the same pack is not measured again, so an interrupted run goes on. After a change
 of the code, remove the file.
-``table`` writes the table between the marks ``<!-- benchmark:effort -->`` and ``<!-- end -->`` of documents.
-BD-rate is that of the mean curves over the pictures (PSNR over R, G and B) against effort 0. Beside the
-efforts stands one pass with plain rounding to the nearest integer, which effort 0 is already better than.
+``table`` writes the table between the marks ``<!-- benchmark:effort -->`` (or ``effort-eyes``, as the file is
+called) and ``<!-- end -->`` of documents.
+BD-rate is that of the mean curves over the pictures against effort 0: PSNR over R, G and B, or SSIMULACRA2 for
+a pack for eyes. Beside the efforts stands one pass with plain rounding to the nearest integer, which effort 0
+is already better than.
 Times are seconds per megapixel, by the clock and of CPU, the latter summed over all threads, so that other
 work on the machine hardly counts.
 """
@@ -34,11 +38,12 @@ from calotype.codec.encoder import MAX_EFFORT, encode
 from calotype.codec.image import Picture
 from calotype.codec.metrics import psnr
 from calotype.codec.pack import Pack
+from calotype.codec.ssimulacra2 import ssimulacra2
 from calotype.records import markdown, provenance
 from calotype.records.script import guarded, made_of
 
 NAME = "effort"
-"""Of the marks in documents."""
+MEASURES = {"psnr": "PSNR", "ssimulacra2": "SSIMULACRA2"}
 PLAIN = -1
 """Stored as effort: one pass that rounds to the nearest integer, without the closed-form frugal rounding."""
 
@@ -53,9 +58,10 @@ def main(arguments: list[str] | None = None) -> None:
         "--efforts", nargs="+", type=int, default=[1, 3, 5, 7, 9], choices=range(MAX_EFFORT + 1)
     )
     measuring.add_argument("--threads", type=int, default=2)
+    measuring.add_argument("--tune", choices=("psnr", "eyes"), default="psnr", help="which pack; see --pack")
     given = options.parse_args(arguments)
     if given.command == "table":
-        tables.write(given, table, NAME)
+        tables.write(given, table, given.results.stem)
         return
     measure(given, sys.argv[1:] if arguments is None else arguments)
 
@@ -63,9 +69,10 @@ def main(arguments: list[str] | None = None) -> None:
 def measure(given: argparse.Namespace, arguments: list[str]) -> None:
     """Measure what is not stored yet, storing after every file."""
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    loaded = library.load(given.pack or library.tuned("psnr"))
+    loaded = library.load(given.pack or library.tuned(given.tune))
     pack = loaded.manifest
-    about = {"pack": f"{pack.name} {pack.id[:8]}", "threads": given.threads}
+    measure = "psnr" if pack.distortion == "mse" else "ssimulacra2"
+    about = {"pack": f"{pack.name} {pack.id[:8]}", "threads": given.threads, "measure": measure}
     stored: dict[str, Any] = {}
     if given.out.exists():
         stored = made_of(given.out, dict)
@@ -103,6 +110,7 @@ def _one(picture: Picture, quality: float, effort: int, threads: int, pack: Pack
     return {
         "bpp": round(8 * len(data) / pixels, 6),
         "psnr": round(psnr(picture.pixels, decoded), 5),
+        "ssimulacra2": round(ssimulacra2(picture.pixels, decoded), 4),
         "wall": round(wall / pixels * 1e6, 3),
         "cpu": round(cpu / pixels * 1e6, 3),
     }
@@ -121,9 +129,11 @@ def table(stored: dict[str, Any]) -> str:
     by_effort = {e: [row for row in rows if row["effort"] == e] for e in efforts}
     done = [e for e in efforts if wanted <= {(row["picture"], row["quality"]) for row in by_effort[e]}]
     cells = []
-    anchor = tables.mean_curve(by_effort[0])
+    measure = stored.get("measure", "psnr")
+    anchor = tables.mean_curve(by_effort[0], measure)
     for effort in done:
-        gain = "" if effort == 0 else f"{bd_rate(anchor, tables.mean_curve(by_effort[effort])).value:+.2f} %"
+        curve = tables.mean_curve(by_effort[effort], measure)
+        gain = "" if effort == 0 else f"{bd_rate(anchor, curve).value:+.2f} %"
         name = "one pass, plain rounding" if effort == PLAIN else effort
         cells.append([str(name), gain, *(_median(by_effort[effort], key) for key in ("wall", "cpu"))])
     pictures = len({picture for picture, _ in wanted})
@@ -132,7 +142,7 @@ def table(stored: dict[str, Any]) -> str:
     lines = [
         *markdown.table(["effort", "BD-rate", "seconds per megapixel", "CPU seconds"], cells, "rrrr"),
         "",
-        f"BD-rate (PSNR) against effort 0 on the mean curves of {pictures} pictures at {qualities} "
+        f"BD-rate ({MEASURES[measure]}) against effort 0 on the mean curves of {pictures} pictures at {qualities} "
         "qualities, from the sizes of real files; lower is better. Times are medians; CPU time is that of "
         f"all of the {stored['threads']} threads together, on {where['processor']}. Pack {stored['pack']}, "
         f"measured {stored['finished'][:10]} at commit `{(stored['commit'] or 'unknown')[:13]}`.",

@@ -76,7 +76,7 @@ def encode(
     target_ssimulacra2: above 0, below 100; SSIMULACRA2 of the decoded picture, within half a point. 50 is
                     medium, 70 high quality, 90 hard to tell from the original.
     lossless:       store every pixel as it is, as quality 100 does.
-    effort:         0 (one pass) to 9, with tune="psnr": how long to refine the file for this picture;
+    effort:         0 (one pass) to 9: how long to refine the file for this picture;
                     smaller or better files for more time, decoders do not notice.
     tune:           what to be close in: "eyes" (the default), or "psnr" for archives and measurements,
                     which has less squared error and looks softer.

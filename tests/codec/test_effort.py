@@ -16,14 +16,16 @@ import calotype
 from calotype.bitstream import Box
 from calotype.codec import latents, library, manifest, tensors
 from calotype.codec.decoder import decode
-from calotype.codec.effort import onnx_writer, refine, session
+from calotype.codec.effort import look, onnx_writer, refine, session
 from calotype.codec.effort.rates import REACH, Prices
-from calotype.codec.effort.slopes import Slopes, layout
-from calotype.codec.effort.worth import worth
+from calotype.codec.effort.slopes import Slopes
+from calotype.codec.effort.tape import Tape
+from calotype.codec.effort.worth import SHARE, Worth, worth
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
 from calotype.codec.latents import Networks
 from calotype.codec.pack import Pack
+from calotype.codec.ssimulacra2 import ssimulacra2
 
 Scene = Callable[..., NDArray[np.uint8]]
 
@@ -41,7 +43,7 @@ def _cost(data: bytes, pixels: NDArray[np.uint8], bits: float) -> float:
 def test_files_are_better(pack: Pack, scene: Scene) -> None:
     pixels = scene(192, 256, seed=3)
     level = pack.level_of(40)
-    bits = worth(pack, level, pixels[None])
+    bits = worth(pack, level, pixels[None]).error
     assert bits > 0
     costs = []
     for effort in (0, 4):
@@ -50,19 +52,33 @@ def test_files_are_better(pack: Pack, scene: Scene) -> None:
     assert costs[1] < 0.995 * costs[0]
 
 
+def test_files_for_eyes_look_better(scene: Scene) -> None:
+    pixels, eyes = scene(192, 256, seed=3), library.load()
+    level = eyes.level_of(50)
+    worths = worth(eyes, level, pixels[None], looks=True)
+    assert worths.error == pytest.approx(SHARE * worth(eyes, level, pixels[None]).error)
+    costs = []
+    for effort in (0, 2):
+        data = encode(Picture.from_array(pixels), level=level, effort=effort, pack=eyes, threads=1).data
+        look = ssimulacra2(pixels, np.asarray(calotype.decode(data)))
+        costs.append(_cost(data, pixels, worths.error) - worths.look * look * 192 * 256)
+    assert costs[1] < costs[0] - 0.03 * 8 * len(data)
+
+
+@pytest.mark.parametrize("tune", ["psnr", "eyes"])
 @pytest.mark.parametrize("size", [(1, 1), (70, 33), (200, 150)])
-def test_any_size_grey_and_alpha(scene: Scene, size: tuple[int, int]) -> None:
+def test_any_size_grey_and_alpha(scene: Scene, size: tuple[int, int], tune: Any) -> None:
     pixels = scene(*size)
     alpha = np.full((*size, 1), 128, np.uint8)
     for picture in (pixels, pixels[..., :1], np.concatenate((pixels, alpha), 2)):
-        image = calotype.decode(calotype.encode(picture, 50, tune="psnr", effort=1, threads=1))
+        image = calotype.decode(calotype.encode(picture, 50, tune=tune, effort=1, threads=1))
         assert image.size == size[::-1]
 
 
 def test_several_tiles(pack: Pack, scene: Scene) -> None:
     """Each tile looks at its neighbours' latents; the file decodes, and is about as good as without."""
     pixels = scene(130, 130, seed=5)
-    bits = worth(pack, pack.level_of(30), pixels[None, :128, :128])
+    bits = worth(pack, pack.level_of(30), pixels[None, :128, :128]).error
     costs = []
     for effort in (0, 4):
         data = encode(
@@ -72,10 +88,11 @@ def test_several_tiles(pack: Pack, scene: Scene) -> None:
     assert costs[1] < 1.01 * costs[0]
 
 
-def test_flat_picture() -> None:
+@pytest.mark.parametrize("tune", ["psnr", "eyes"])
+def test_flat_picture(tune: Any) -> None:
     flat = np.full((64, 64, 3), 77, np.uint8)
-    one_pass = np.asarray(calotype.decode(calotype.encode(flat, 50, tune="psnr")), int)
-    decoded = np.asarray(calotype.decode(calotype.encode(flat, 50, tune="psnr", effort=2)), int)
+    one_pass = np.asarray(calotype.decode(calotype.encode(flat, 50, tune=tune)), int)
+    decoded = np.asarray(calotype.decode(calotype.encode(flat, 50, tune=tune, effort=2)), int)
     assert np.abs(decoded - 77).max() <= np.abs(one_pass - 77).max() + 1
 
 
@@ -115,15 +132,21 @@ def _coded(pack: Pack, pixels: NDArray[np.uint8]) -> tuple[Networks, latents.Lat
     return networks, coded, words * pack.unit[:, None, None]
 
 
-def test_slopes_are_those_of_the_synthesis(pack: Pack, scene: Scene) -> None:
-    """Finite differences of the error that the graph itself gives, along random directions."""
-    pixels = scene(64, 128) // 2 + 60  # far from 0 and 255, where clipping has a slope of its own
+@pytest.mark.parametrize("worth", [Worth(0.5), Worth(0.0, 2.0)])
+def test_slopes_are_those_of_the_synthesis(pack: Pack, scene: Scene, worth: Worth) -> None:
+    """Finite differences of what the graph itself gives, along random directions; its errors are those of the
+    decoder's pixels.
+    """
+    pixels = scene(128, 144) // 2 + 60  # far from 0 and 255, where clipping has a slope of its own
     networks, coded, y_hat = _coded(pack, pixels)
-    slopes, vector = Slopes(tensors.load(pack.file(manifest.NETWORKS)), pack.unit), networks.level.vector
-    target = layout(pixels[None])
+    arrays, vector = tensors.load(pack.file(manifest.NETWORKS)), networks.level.vector
+    slopes = Slopes(arrays, pack.unit, looks=worth.look > 0)
+    target = slopes.target(pixels[None], worth)
     error, slope = slopes.run(y_hat, vector, target)
-    decoded = pack.decoder.synthesis(vector, latents.restored(networks, coded)).astype(float)
-    assert error == pytest.approx(float(np.square(decoded - pixels).sum()), rel=0.02)
+    decoded = pack.decoder.synthesis(vector, latents.restored(networks, coded))
+    square = float(np.square(decoded.astype(float) - pixels).sum())
+    if not worth.look:
+        assert error == pytest.approx(worth.error * square, rel=0.02)
     rng = np.random.default_rng(0)
     for _ in range(3):
         way = (slope + rng.normal(0, np.abs(slope).mean(), slope.shape)).astype(np.float32)
@@ -132,13 +155,32 @@ def test_slopes_are_those_of_the_synthesis(pack: Pack, scene: Scene) -> None:
         assert (up - down) / 2 == pytest.approx(float((slope * way).sum()), rel=0.02)
 
 
+def test_the_look_is_ssimulacra2(scene: Scene) -> None:
+    """Of pictures that differ in their middle, for borders are not as in the definition."""
+    pixels = scene(416, 432)
+    other, rng = pixels.copy(), np.random.default_rng(0)
+    inner = slice(176, -176)  # 11 samples at the coarsest scale
+    other[inner, inner] = pixels[inner, inner] // 4 * 3 + rng.integers(0, 60, (64, 80, 3))
+    first, second = (np.ascontiguousarray(p.transpose(2, 0, 1)[None], np.float32) for p in (pixels, other))
+    reference, tape = session.session(look.reference()), Tape()
+    names = [output.name for output in reference.get_outputs()]
+    lost, _ = look.points(tape, "pixels", "worth")
+    graph = session.session(tape.file({"pixels": 4, "worth": 0, **look.inputs()}, {"lost": lost}, {}))
+    scalars = {"worth": np.array(1, np.float32), "part": np.array(1, np.float32)}
+    feeds = dict(zip(names, reference.run(names, {"pixels": first}))) | scalars
+    expected = 100 - ssimulacra2(pixels, other)
+    assert 5 < expected < 90
+    assert float(graph.run(None, {"pixels": second, **feeds})[0].item()) == pytest.approx(expected, rel=1e-4)
+    assert float(graph.run(None, {"pixels": first, **feeds})[0].item()) < 0.1
+
+
 def test_tables_are_those_of_the_nearest_integers(pack: Pack, scene: Scene) -> None:
     """What lies between integers is no smaller than what it is nearest to."""
     pixels = scene(64, 128)
     networks = _coded(pack, pixels)[0]
     y = pack.encoder.analysis(pixels)[None]
     part = refine.Tile(y, pixels[None], Box(0, 0, 8, 4))
-    search = refine._Search(networks, refine.tools(pack, 1), part, 1e-3)
+    search = refine._Search(networks, refine.tools(pack, 1), part, Worth(1e-3))
     whole = search.start.r
     near = whole - 0.3 * np.sign(whole)
     assert (np.trunc(near) != whole).any()

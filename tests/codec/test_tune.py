@@ -63,9 +63,5 @@ def test_bad_tunes(photograph: Image.Image, capsys: pytest.CaptureFixture[str]) 
         calotype.encode(photograph, tune="vmaf")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="not both"):
         calotype.encode(photograph, tune="psnr", pack="photo-psnr")
-    with pytest.raises(ValueError, match="effort refines for PSNR"):
-        calotype.encode(photograph, effort=1)
     assert main(["encode", "a.png", "--tune", "psnr", "--pack", "photo-psnr"]) == 2
     assert "not allowed with" in capsys.readouterr().err
-    assert main(["encode", "a.png", "--effort", "1"]) == 2
-    assert "add --tune psnr" in capsys.readouterr().err

@@ -204,11 +204,12 @@ def write_folder(
             print(document, path.stem, "updated" if changed else "unchanged")
 
 
-def mean_curve(rows: Sequence[Mapping[str, Any]]) -> Curve:
-    """Means over pictures of ``bpp`` and ``psnr`` at every ``quality``."""
+def mean_curve(rows: Sequence[Mapping[str, Any]], measure: str = "psnr") -> Curve:
+    """Means over pictures of ``bpp`` and a measure at every ``quality``."""
     qualities = sorted({row["quality"] for row in rows})
     means = [
-        [fmean(row[key] for row in rows if row["quality"] == q) for q in qualities] for key in ("bpp", "psnr")
+        [fmean(row[key] for row in rows if row["quality"] == q) for q in qualities]
+        for key in ("bpp", measure)
     ]
     return Curve(*means)
 

@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         choices=range(10),
         metavar="N",
-        help="0 (one pass, the default) to 9: how long to look for a better file; for --tune psnr",
+        help="0 (one pass, the default) to 9: how long to look for a better file",
     )
     options.add_argument(
         "--strip",
@@ -129,9 +129,6 @@ def _parser() -> argparse.ArgumentParser:
 def _check_model(given: argparse.Namespace) -> None:
     """A checkpoint has one rate and one way to code. Raises UsageError for options in each other's way."""
     if given.model is None:
-        exact = given.lossless or given.quality == 100  # where effort changes nothing
-        if given.effort and not exact and given.pack is None and given.tune != "psnr":
-            raise UsageError("--effort refines for PSNR and makes pictures look worse: add --tune psnr")
         return
     for name in ("quality", "lossless", *(f"target_{kind}" for kind in KINDS), "effort"):
         if getattr(given, name) not in (None, False):

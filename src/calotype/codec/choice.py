@@ -47,5 +47,5 @@ class Choice:
         box, seen = self.analysis.tile(tile), self.analysis.seen(tile)
         inside = Box(box.left - seen.left, box.top - seen.top, box.right - seen.left, box.bottom - seen.top)
         part = refine.Tile(y, tiles.cut(self.analysis.pixels, seen), inside)
-        slope = self._worths.at(networks.level.number)
-        return refine.refine(networks, part, slope, refine.STEPS[self.effort])
+        worth = self._worths.as_trained(networks.level.number)
+        return refine.refine(networks, part, worth, refine.STEPS[self.effort])

@@ -97,9 +97,10 @@ def encode(
         with tiles.pool(threads or default_threads()) as pool:
             return without_loss(picture, tile, pool, limits)
     loaded = library.load(pack)
-    if effort and loaded.manifest.distortion != "mse":
+    if effort and loaded.manifest.distortion not in ("mse", "ssimulacra2"):
         raise ValueError(
-            f"effort refines for PSNR, and pack {loaded.manifest.name} is for another measure: tune for psnr"
+            f"effort refines for squared error or SSIMULACRA2, and pack {loaded.manifest.name} is for "
+            f"{loaded.manifest.distortion}"
         )
     if effort:
         from calotype.codec.effort import session  # late: most files are coded without

@@ -1,27 +1,29 @@
-"""The synthesis run forwards and backwards by ONNX Runtime: pixels' squared error and its slopes.
+"""The synthesis run forwards and backwards by ONNX Runtime: what errors are worth, and the slopes of that.
 
 The decoder's layers (docs/FORMAT.md) in float32, nothing rounded and nothing clipped but the pixels. Behind
-them come the squared error against a target and, in reverse order, the derivative of every operation.
+them come the squared error against a target, for packs for eyes also SSIMULACRA2 (`look`), and, in reverse
+order, the derivative of every operation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calotype.codec.effort.onnx_writer import Node, model
+from calotype.codec.effort import look
 from calotype.codec.effort.session import session
-
-Array = NDArray[Any]
-Floats = NDArray[np.float32]
+from calotype.codec.effort.tape import Array, Floats, Tape
+from calotype.codec.effort.worth import Worth
 
 PATCH = 4
 """Side of the patches of pixels that the synthesis ends with."""
 FRACTION = 32
 """Parts of a grey level that it counts in."""
+
+Target = dict[str, Any]
 
 
 class Slopes:
@@ -29,25 +31,47 @@ class Slopes:
 
     arrays:  of networks.safetensors
     unit:    what 1 in a latent stands for in y, [M]
+    looks:   whether SSIMULACRA2 counts, not squared error alone
     threads: how many threads one call uses
     """
 
-    def __init__(self, arrays: Mapping[str, Array], unit: Floats, threads: int = 1) -> None:
-        self._session: Any = session(_graph(arrays, unit), threads)
+    def __init__(
+        self, arrays: Mapping[str, Array], unit: Floats, looks: bool = False, threads: int = 1
+    ) -> None:
+        self._session: Any = session(_graph(arrays, unit, looks), threads)
+        self._reference: Any = session(look.reference(), threads) if looks else None
 
-    def run(self, y_hat: Floats, vector: NDArray[np.int32], target: Floats) -> tuple[float, Floats]:
-        """(sum of squared errors, its derivative by y_hat).
+    def target(self, pixels: NDArray[np.uint8], worth: Worth) -> Target:
+        """What `run` is to come close to.
+
+        pixels: [1, H, W, 3], sides multiples of 16
+        worth:  of its errors
+        """
+        found = {"target": _layout(pixels), "error_worth": _scalar(worth.error)}
+        if self._reference is not None:
+            count = pixels.shape[1] * pixels.shape[2]
+            names = [output.name for output in self._reference.get_outputs()]
+            planes = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), np.float32)
+            found |= zip(names, self._reference.run(names, {"pixels": planes}))
+            found |= {"look_worth": _scalar(worth.look * count), "part": _scalar(1 / count)}
+        return found
+
+    def run(self, y_hat: Floats, vector: NDArray[np.int32], target: Target) -> tuple[float, Floats]:
+        """(what all errors are worth in bits, its derivative by y_hat).
 
         y_hat:  latents [1, M, h, w] in units of y
         vector: the level's, [M], in units of latents
-        target: as ``layout`` gives it
         """
-        feeds = {"y_hat": y_hat, "vector": vector[None, :, None, None].astype(np.float32), "target": target}
-        error, slope = self._session.run(None, feeds)
-        return float(error), np.asarray(slope)
+        feeds = {"y_hat": y_hat, "vector": vector[None, :, None, None].astype(np.float32), **target}
+        bits, slope = self._session.run(None, feeds)
+        return float(bits), np.asarray(slope)
 
 
-def layout(pixels: NDArray[np.uint8]) -> Floats:
+def _scalar(value: float) -> Floats:
+    return np.array(value, np.float32)
+
+
+def _layout(pixels: NDArray[np.uint8]) -> Floats:
     """Pixels [1, H, W, 3] as the synthesis has them, patches [1, (row column colour), H / 4, W / 4]."""
     _, height, width, _ = pixels.shape
     parts = pixels.reshape(1, height // PATCH, PATCH, width // PATCH, PATCH, 3)
@@ -55,65 +79,9 @@ def layout(pixels: NDArray[np.uint8]) -> Floats:
     return np.ascontiguousarray(patches, np.float32)
 
 
-class _Tape:
-    """Operations on maps in the order of computation, and for each how a slope goes back through it."""
-
-    def __init__(self) -> None:
-        self.nodes: list[Node] = []
-        self.constants: dict[str, Floats] = {}
-        self.steps: list[tuple[str, str, Callable[[str], str]]] = []
-
-    def constant(self, value: Any) -> str:
-        name = f"c{len(self.constants)}"
-        self.constants[name] = np.ascontiguousarray(value, np.float32)
-        return name
-
-    def apply(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        """An operation without a way back."""
-        name = f"t{len(self.nodes)}"
-        self.nodes.append(Node(kind, list(inputs), [name], attributes))
-        return name
-
-    def scaled(self, x: str, by: Array) -> str:
-        factor = self.constant(by)
-        return self._kept(self.apply("Mul", x, factor), x, lambda slope: self.apply("Mul", slope, factor))
-
-    def conv(self, x: str, weight: Array, bias: Array) -> str:
-        shape = {"kernel_shape": list(weight.shape[2:]), "pads": [weight.shape[2] // 2] * 4}
-        turned = self.constant(weight[:, :, ::-1, ::-1].transpose(1, 0, 2, 3))
-        out = self.apply("Conv", x, self.constant(weight), self.constant(bias), **shape)
-        return self._kept(out, x, lambda slope: self.apply("Conv", slope, turned, **shape))
-
-    def relu(self, x: str) -> str:
-        out = self.apply("Relu", x)  # not negative, so its sign is 0 or 1
-        return self._kept(out, x, lambda slope: self.apply("Mul", slope, self.apply("Sign", out)))
-
-    def finer(self, x: str) -> str:
-        """Outputs (row, column, channel) to a grid twice as fine."""
-        out = self.apply("DepthToSpace", x, blocksize=2)
-        return self._kept(out, x, lambda slope: self.apply("SpaceToDepth", slope, blocksize=2))
-
-    def add(self, a: str, b: str) -> str:
-        out = self._kept(self.apply("Add", a, b), a, lambda slope: slope)
-        return self._kept(out, b, lambda slope: slope)
-
-    def back(self, last: str, slope: str, first: str) -> str:
-        """The slope at the map `first`, from that at `last`."""
-        slopes = {last: slope}
-        for out, x, turn in reversed(self.steps):
-            if out in slopes:
-                found = turn(slopes[out])
-                slopes[x] = self.apply("Add", slopes[x], found) if x in slopes else found
-        return slopes[first]
-
-    def _kept(self, out: str, x: str, turn: Callable[[str], str]) -> str:
-        self.steps.append((out, x, turn))
-        return out
-
-
-def _graph(arrays: Mapping[str, Array], unit: Floats) -> bytes:
-    """Inputs y_hat, vector, target and outputs error, slope, as an ONNX file."""
-    tape = _Tape()
+def _graph(arrays: Mapping[str, Array], unit: Floats, looks: bool) -> bytes:
+    """Inputs y_hat, vector and those of a target; outputs bits and slope, as an ONNX file."""
+    tape = Tape()
 
     def layer(x: str, name: str, parts: int = 1) -> str:
         weight, bias, mul = (arrays[f"synthesis.{name}.{part}"] for part in ("weight", "bias", "mul"))
@@ -136,13 +104,15 @@ def _graph(arrays: Mapping[str, Array], unit: Floats) -> bytes:
         u, k = tape.relu(layer(u, f"convs.{k}")), k + 1
     p = tape.add(tape.finer(layer(t, "patch", FRACTION)), layer(u, "out", FRACTION))
 
-    pixels = tape.apply("Clip", p, tape.constant(0), tape.constant(255))
+    pixels = tape.clipped(p, 0, 255)
     difference = tape.apply("Sub", pixels, "target")
-    slope = tape.back(p, tape.apply("Mul", difference, tape.constant(2)), "y_hat")
-    nodes = [
-        *tape.nodes,
-        Node("ReduceSumSquare", [difference], ["error"], {"keepdims": 0}),
-        Node("Identity", [slope], ["slope"]),
-    ]
-    inputs = {"y_hat": 4, "vector": 4, "target": 4}
-    return model(nodes, tape.constants, inputs=inputs, outputs={"error": 0, "slope": 4})
+    bits = tape.apply("Mul", tape.apply("ReduceSumSquare", difference, keepdims=0), "error_worth")
+    twice = tape.apply("Mul", "error_worth", tape.constant(2))
+    slopes = {pixels: tape.apply("Mul", difference, twice)}
+    inputs = {"y_hat": 4, "vector": 4, "target": 4, "error_worth": 0}
+    if looks:
+        lost, more = look.points(tape, tape.finer(pixels, PATCH), "look_worth")
+        bits = tape.apply("Add", bits, tape.apply("ReduceSum", lost, keepdims=0))
+        slopes |= more
+        inputs |= {"look_worth": 0, **look.inputs()}
+    return tape.file(inputs, {"bits": bits, "slope": tape.back(slopes, "y_hat")}, {"bits": 0})
