@@ -104,6 +104,7 @@ def encode(
         target_psnr=target_psnr,
         target_ms_ssim=target_ms_ssim,
         target_ssimulacra2=target_ssimulacra2,
+        lossless=lossless,
         effort=effort,
         tune=tune,
         pack=pack,
@@ -111,7 +112,9 @@ def encode(
         exif=exif,
         icc_profile=icc_profile,
         xmp=xmp,
+        strip=strip,
         frame=frame,
+        keep_hidden_colour=keep_hidden_colour,
     )
     target = to_target(
         size=target_size,

@@ -73,6 +73,13 @@ def test_a_long_value_is_not_printed_whole() -> None:
     check(complaint(calotype.encode, IMAGE, exif="x\n" * 10_000), "exif")
 
 
+@pytest.mark.parametrize("name", ["lossless", "strip", "keep_hidden_colour"])
+@pytest.mark.parametrize("value", [5, 1, "yes", [True]])
+def test_a_switch_is_true_or_false(name: str, value: object) -> None:
+    check(complaint(calotype.encode, IMAGE, **{name: value}), name)
+    assert calotype.encode(IMAGE, 100, **{name: np.True_}) == calotype.encode(IMAGE, 100, **{name: True})
+
+
 def test_a_text_in_place_of_keep_is_a_wrong_value() -> None:
     for name in ("exif", "icc_profile"):
         with pytest.raises(ValueError, match="keep"):

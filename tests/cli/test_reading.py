@@ -216,6 +216,16 @@ def test_junk_between_the_chunks_of_a_png(run: Run, tmp_path: Path, photo: Path)
     assert "damaged parts" in done.err
 
 
+def test_half_an_icon_is_called_cut_off(run: Run, tmp_path: Path, make_scene: Any) -> None:
+    path = tmp_path / "half.ico"
+    make_scene(64, 64).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    for options in ((), ("--accept-truncated",)):
+        done = run("encode", path, *options)
+        assert done.status == 1
+        assert "cut off or damaged" in done.err
+
+
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "gif", "bmp"])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_truncated_files_are_read_only_when_asked(

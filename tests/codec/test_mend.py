@@ -51,6 +51,17 @@ def test_a_png_without_its_end_has_a_note(size: tuple[int, int], mode: str) -> N
         assert np.array_equal(picture.pixels, expected.pixels)
 
 
+@pytest.mark.parametrize("mode", ["L", "P"])
+def test_a_gif_without_its_end_has_a_note(mode: str) -> None:
+    image = Image.fromarray(PIXELS).convert(mode)
+    data = files.saved(image, "GIF", loop=0)
+    assert Picture.from_pil(files.opened(data)).notes == ()
+    assert Picture.from_pil(files.opened(data + b"after its end")).notes == ()
+    picture = Picture.from_pil(files.opened(data[:-1]))
+    assert picture.notes == (ENDLESS,)
+    assert np.array_equal(picture.pixels, Picture.from_pil(image).pixels)
+
+
 def test_what_follows_a_jpeg_is_no_missing_end() -> None:
     data = files.saved(Image.fromarray(PIXELS), "JPEG")
     assert Picture.from_pil(files.opened(data + b"a film")).notes == ()

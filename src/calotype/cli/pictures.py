@@ -41,7 +41,7 @@ _EITHER = ("decoder error -2",)
 _CUT = "the file is cut off or damaged"
 _JPEG2000 = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
 #: Files that say what they are, though Pillow finds no picture in them.
-_MAGIC = (b"GIF8", b"II*\0", b"MM\0*", b"icns", b"8BPS", b"qoif", *_JPEG2000)
+_MAGIC = (b"GIF8", b"II*\0", b"MM\0*", b"\0\0\1\0", b"icns", b"8BPS", b"qoif", *_JPEG2000)
 
 # Whether Pillow takes truncated files is a setting of the whole process.
 _tolerance = threading.Lock()

@@ -37,8 +37,14 @@ def _is_region(value: object) -> bool:
     return len(value) == 4 and all(isinstance(place, Integral) for place in value)
 
 
+def _is_switch(value: object) -> bool:
+    numpy = sys.modules.get("numpy")
+    return isinstance(value, (bool, numpy.bool_) if numpy else bool)
+
+
 _NUMBER = (_is(Real), "a number")
 _WHOLE = (_is(Integral), "a whole number")
+_SWITCH = (_is_switch, "True or False")
 _RULES: dict[str, tuple[Callable[[object], bool], str]] = {
     "quality": _NUMBER,
     "target_size": _NUMBER,
@@ -49,6 +55,9 @@ _RULES: dict[str, tuple[Callable[[object], bool], str]] = {
     "effort": _WHOLE,
     "threads": _WHOLE,
     "frame": _WHOLE,
+    "lossless": _SWITCH,
+    "strip": _SWITCH,
+    "keep_hidden_colour": _SWITCH,
     "max_pixels": _NUMBER,
     "max_metadata": _NUMBER,
     "tune": (_is(str), "'eyes' or 'psnr'"),

@@ -40,13 +40,14 @@ def mended(data: bytes) -> tuple[bytes, str] | None:
 
 
 def lacking(image: Image.Image) -> tuple[str, ...]:
-    """A note if the file of a PNG or JPEG stops before its end; Pillow says nothing if no pixel lacks.
+    """A note if the file of a PNG, JPEG or GIF stops before its end; Pillow says nothing if no pixel lacks.
 
     None is given where Pillow is told to take files that lack pixels: then they may be missing, too."""
-    ended = {"PNG": _png_ends, "JPEG": _jpeg_ends, "MPO": _jpeg_ends}.get(image.format or "")
-    if ended is None or ImageFile.LOAD_TRUNCATED_IMAGES:
+    kinds = {"PNG": (_png_ends, _PNG), "GIF": (_gif_ends, b"GIF8")}
+    ended, magic = kinds.get(image.format or "", (_jpeg_ends, b"\xff\xd8\xff"))
+    if image.format not in (*kinds, "JPEG", "MPO") or ImageFile.LOAD_TRUNCATED_IMAGES:
         return ()
-    with source.stream(image, _PNG if image.format == "PNG" else b"\xff\xd8\xff") as file:
+    with source.stream(image, magic) as file:
         return (ENDLESS,) if file is not None and not ended(file) else ()
 
 
@@ -69,6 +70,27 @@ def _jpeg_ends(file: IO[bytes]) -> bool:
     while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != b"\xda":
         at += 1 if data[at + 1 : at + 2] == b"\xff" else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     return data.find(_END, at) >= 0
+
+
+def _gif_ends(file: IO[bytes]) -> bool:
+    """Whether the trailer stands behind the last block; anything may follow it."""
+    file.seek(10)
+    _skip_colours(file, file.read(3)[:1])
+    while (kind := file.read(1)) in (b"!", b","):
+        if kind == b"!":
+            file.read(1)
+        else:
+            _skip_colours(file, file.read(9)[8:])
+            file.read(1)
+        while size := int.from_bytes(file.read(1), "big"):
+            file.read(size)
+    return kind == b";"
+
+
+def _skip_colours(file: IO[bytes], flags: bytes) -> None:
+    """The table of colours of a GIF, if its flags say that there is one."""
+    if flags and flags[0] & 0x80:
+        file.read(3 << (flags[0] & 7) + 1)
 
 
 def _jpeg(data: bytes) -> tuple[bytes, str] | None:
