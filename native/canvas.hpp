@@ -25,6 +25,7 @@ struct Box {
                 right + std::min(margin, bounds.right - right), bottom + std::min(margin, bounds.bottom - bottom)};
     }
     Box over(std::size_t n) const { return {left / n, top / n, (right + n - 1) / n, (bottom + n - 1) / n}; }
+    Box from(std::size_t x, std::size_t y) const { return {left - x, top - y, right - x, bottom - y}; }
     Box times(std::size_t n) const { return {left * n, top * n, right * n, bottom * n}; }
 };
 

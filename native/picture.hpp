@@ -269,15 +269,11 @@ private:
 
     // Most latents on a side of a window: large ones compute less twice, and take more memory.
     std::size_t window_side() const {
-        const auto memory = [&](std::size_t side) {
-            const std::size_t seen = side + 2 * pack_->margin();
-            return pack_->networks().synthesis.bytes(seen, seen);
-        };
+        const auto memory = [&](std::size_t side) { return pack_->networks().synthesis.bytes(side + 2 * pack_->margin()); };
         const std::uint64_t room = std::max<std::uint64_t>(32 << 20, (160 << 20) / threads_);
-#if defined(__EMSCRIPTEN__)
-        std::size_t side = 64;  // a page shows each window when it is done
-#else
         std::size_t side = 128;
+#if defined(__EMSCRIPTEN__)
+        side = 64;  // a page shows each window when it is done
 #endif
         while (side > 8 && memory(side) > room) --side;
         if (memory(side) > std::uint64_t{1} << 30)
@@ -343,27 +339,25 @@ private:
 
     void develop(const Box& core, const Box& seen, const Slots& slots) {
         const std::size_t n = pack_->channels();
-        const std::size_t size = seen.width() * seen.height() * n;
-        const std::unique_ptr<Word[]> x(new Word[size]);  // all of it is written
-        const auto seen_of = [&](const Slot* s) { return s->box.common(seen); };
-        std::size_t covered = 0;
-        for (const Slot* s : slots) covered += seen_of(s).width() * seen_of(s).height() * n;
-        if (covered < size) {  // latents are 0 in tiles of pixels
-            const std::vector<Word> nothing(seen.width() * n);
-            for (std::size_t i = 0; i < size; i += nothing.size())
-                fixed::Networks::enter(level_->level_vector.data(), n, seen.width(), nothing.data(), &x[i]);
-        }
-        for (Slot* s : slots) {
-            const Box both = seen_of(s);
-            for (std::size_t row = both.top; row < both.bottom; ++row)
-                fixed::Networks::enter(level_->level_vector.data(), n, both.width(),
-                                       &s->y[((row - s->box.top) * s->box.width() + both.left - s->box.left) * n],
-                                       &x[((row - seen.top) * seen.width() + both.left - seen.left) * n]);
-        }
+        const std::vector<Word> nothing(seen.width() * n);  // latents are 0 in tiles of pixels
+        const auto enter = [&](std::size_t y, Word* to) {
+            const std::size_t row = seen.top + y;
+            const auto put = [&](std::size_t left, std::size_t right, const Word* from) {
+                fixed::Networks::enter(level_->level_vector.data(), n, right - left, from, to + (left - seen.left) * n);
+            };
+            std::size_t left = seen.left;  // slots lie side by side, those of a row from left to right
+            for (const Slot* s : slots) {
+                const Box both = s->box.common({seen.left, row, seen.right, row + 1});
+                if (both.empty()) continue;
+                put(left, both.left, nothing.data());
+                put(both.left, both.right, &s->y[((row - s->box.top) * s->box.width() + both.left - s->box.left) * n]);
+                left = both.right;
+            }
+            put(left, seen.right, nothing.data());
+        };
         const Box from = seen.times(stride), part = core.times(stride).common(canvas_.box);
         constexpr std::size_t patch = fixed::patch_side;
-        const Box patches =
-            Box{part.left - from.left, part.top - from.top, part.right - from.left, part.bottom - from.top}.over(patch);
+        const Box patches = part.from(from.left, from.top).over(patch);
         const std::size_t left = from.left + patch * patches.left, pitch = patches.width() * patch * 3;
         std::vector<std::uint8_t> shown;
         const auto strip = [&](std::size_t k, const std::uint8_t* pixels) {
@@ -379,12 +373,11 @@ private:
                 }
                 const std::size_t values = s->layer->values();
                 shown.resize(b.width() * b.height() * values);
-                s->layer->over(below, pitch, {b.left - tile.left, b.top - tile.top, b.right - tile.left, b.bottom - tile.top},
-                               shown.data());
+                s->layer->over(below, pitch, b.from(tile.left, tile.top), shown.data());
                 canvas_.colour(shown.data(), b.width() * values, values, b);
             }
         };
-        pack_->networks().synthesis.strips(x.get(), seen.height(), seen.width(), patches, strip);
+        pack_->networks().synthesis.strips(seen.height(), seen.width(), patches, enter, strip);
         for (Slot* s : slots) s->release();
         if (done) done(part);
     }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstring>
+#include <functional>
 
 #include "bottlenecks.hpp"
 
@@ -30,31 +31,34 @@ public:
 
     std::size_t latents() const { return latents_; }
 
-    // Memory that `run` on h x w latents and its input take, about.
-    std::uint64_t bytes(std::size_t h, std::size_t w) const {
-        std::uint64_t column = 64 + 16 * patch_size + 8 * patch_size * (convs_.size() + 2) +
+    // Memory that `strips` on w columns of latents takes, about.
+    std::uint64_t bytes(std::size_t w) const {
+        std::uint64_t column = 64 + 2 * latents_ * (blocks16_.size() + 2) + 16 * patch_size + 8 * patch_size * (convs_.size() + 2) +
                                4 * width_ * (blocks8_.size() + 2) +
                                4 * sizeof(Byte) * (rows_kept + 1) * up(channels_, 4) * (convs_.size() + 1);
         for (const auto* some : {&blocks16_, &blocks8_}) column += 2 * column_bytes(*some);
-        return 2 * std::uint64_t{h} * w * latents_ + (std::uint64_t{w} + 2) * column;
+        return (std::uint64_t{w} + 2) * column;
     }
 
-    // y [h][w][latents], the level's vector included (it is overwritten), to a part, in patches, of pixels [16 h][16 w][3]:
-    // `strip(k, pixels)` is given four rows of it, from 4 k on. Each layer makes a row as soon as those are there that it
-    // looks at, so that most of what is computed is still in the cache when it is needed, and no more of it than the part needs.
+    // h x w latents, the level's vector included, to a part, in patches, of pixels [16 h][16 w][3]: `enter(y, row)` writes a row
+    // [w][latents], `strip(k, pixels)` is given four rows of the part, from 4 k on. Each layer makes a row as soon as those are
+    // there that it looks at, so that most of what is computed is still in the cache when it is needed, and no more of it than
+    // the part needs.
+    using Enter = std::function<void(std::size_t, Word*)>;
     template <class Strip>
-    void strips(Word* y, std::size_t h, std::size_t w, const Box& part, Strip&& strip) const {
-        Rows rows(*this, y, h, w, part);
+    void strips(std::size_t h, std::size_t w, const Box& part, const Enter& enter, Strip&& strip) const {
+        Rows rows(*this, h, w, part, enter);
         std::vector<std::uint8_t> clipped(part.width() * patch_size), pixels(clipped.size());
         for (std::size_t k = part.top; k < part.bottom; ++k) {
             emit(rows.patches(k), part.width(), clipped.data(), pixels.data());
             strip(k, static_cast<const std::uint8_t*>(pixels.data()));
         }
     }
-    // All of them.
-    void run(Word* y, std::size_t h, std::size_t w, std::uint8_t* pixels) const {
+    // All of them, from y [h][w][latents].
+    void run(const Word* y, std::size_t h, std::size_t w, std::uint8_t* pixels) const {
         const std::size_t size = 4 * w * patch_size;
-        strips(y, h, w, {0, 0, 4 * w, 4 * h}, [&](std::size_t k, const std::uint8_t* p) { std::copy_n(p, size, pixels + k * size); });
+        strips(h, w, {0, 0, 4 * w, 4 * h}, [&](std::size_t row, Word* to) { std::copy_n(y + row * w * latents_, w * latents_, to); },
+               [&](std::size_t k, const std::uint8_t* p) { std::copy_n(p, size, pixels + k * size); });
     }
 
 private:
@@ -67,14 +71,17 @@ private:
     // All layers, row by row.
     class Rows {
     public:
-        Rows(const Synthesis& net, Word* y, std::size_t h, std::size_t w, const Box& part)
-            : net_(net), h_(h), w_(w),
+        Rows(const Synthesis& net, std::size_t h, std::size_t w, const Box& part, const Enter& enter)
+            : net_(net), enter_(enter), h_(h), w_(w),
               parts_(parts(net.convs_.size(), {0, 0, 4 * w, 4 * h}, part)),
-              memory_((net.blocks8_.size() + 2) * 2 * w * net.width_),
-              at8_(net.kernels_, net.blocks8_, memory_.data(), net.blocks8_.size() + 2, 2 * h, 2 * w, net.width_,
+              memory8_((net.blocks8_.size() + 2) * 2 * w * net.width_),
+              memory16_((net.blocks16_.size() + 2) * w * net.latents_),
+              at8_(net.kernels_, net.blocks8_, memory8_.data(), net.blocks8_.size() + 2, 2 * h, 2 * w, net.width_,
                    parts_[0].over(2)),
-              at16_(net.kernels_, net.blocks16_, y, h, h, w, net.latents_, at8_.seen().over(2)),
+              at16_(net.kernels_, net.blocks16_, memory16_.data(), net.blocks16_.size() + 2, h, w, net.latents_,
+                    at8_.seen().over(2)),
               split_(at8_.seen().over(2)),
+              entered_(at16_.seen().top),
               patches_((net.convs_.size() + 2) * 4 * w * patch_size),
               in_(net.split_[0].straight()), in8_(net.up_[0].straight()), last_(net.out_.straight()) {
             for (const Box& b : parts_) {
@@ -145,18 +152,22 @@ private:
 
         // Row y of the stream at 1/16 to two rows of that at 1/8.
         void split(std::size_t y) {
-            at16_.want(y + 1, [](std::size_t) {});
+            at16_.want(y + 1, [this](std::size_t n) {
+                for (; entered_ < n; ++entered_) enter_(entered_, at16_.at(entered_));
+            });
             for (std::size_t p = 0; p < 4; ++p)
                 Row<Word>(net_.kernels_, net_.split_[p], in_, at16_.at(y, split_.left), net_.latents_, split_.width(), words_)
                     .words(at8_.at(2 * y + p / 2, 2 * split_.left + p % 2), 2 * net_.width_);
         }
 
         const Synthesis& net_;
+        const Enter& enter_;
         std::size_t h_, w_;
         std::vector<Box> parts_;  // of the renderer's maps, from `up` on
-        std::vector<Word> memory_;
+        std::vector<Word> memory8_, memory16_;
         Stream at8_, at16_;
         Box split_;  // what is still to be split, in latents
+        std::size_t entered_;
         std::vector<Word> patches_;
         std::vector<Ring<Byte>> maps_;
         std::vector<std::size_t> made_;
