@@ -144,7 +144,7 @@ class _Search:
         """Bits per squared quantisation step that the error of a latent is worth, for each channel: means
         over what is coded, along one random direction (Hutchinson's estimate of a diagonal).
         """
-        first = self.start.r
+        first = self.start.r.astype(np.float32)
         channels = first.shape[1]
         channel = at // (first.size // channels)
         way = np.zeros_like(first)
@@ -165,7 +165,7 @@ class _Search:
         if not len(at):
             return self.start
         kept = self.curvature(at)
-        first = self.start.r
+        first = self.start.r.astype(np.float32)
         channel = at // (first.size // len(kept))
         curvature = kept[channel]
         bowl = np.where(channel < latents.LOW, curvature / np.float32(AHEAD), curvature)
