@@ -89,7 +89,7 @@ public:
         if (pack_.trust() != nullptr && !glanced_.empty() && quality > 0 && quality < visual::top) {
             const double gained = glance::between(quality, pack_.scores(), [&](std::size_t k) {
                 if (gains_.empty()) gains_.resize(pack_.scores().size());
-                if (!gains_[k]) gains_[k] = gain(pack_.scores()[k], points);
+                if (!gains_[k]) gains_[k] = gain(k, points);
                 return *gains_[k];
             });
             for (std::size_t k = 1; k + 1 < points.size(); ++k) points[k].first += gained;
@@ -173,10 +173,10 @@ private:
         }
     }
 
-    // How much better than foretold the picture will look at the level for a quality, by some windows of it.
-    double gain(double quality, const EncoderPack::Points& points) const {
+    // How much better than foretold the picture will look at the level for a score, by some windows of it.
+    double gain(std::size_t score, const EncoderPack::Points& points) const {
         const Pack& pack = pack_.pack();
-        const std::uint32_t number = EncoderPack::level_of(quality, points);
+        const std::uint32_t number = EncoderPack::level_of(pack_.scores()[score], points);
         const Tuned tuned(pack_, number);
         std::vector<glance::Terms> found;
         for (const Box& box : glanced_) {
@@ -189,7 +189,7 @@ private:
                                             std::move(shown), usual_.grey));
         }
         const double foretold = EncoderPack::quality_of(number, pack_.points(glanced_sums_));
-        return glance::gain(quality, found.size(), glance::score(found), foretold, pack_.scores(), *pack_.trust());
+        return glance::gain(score, found.size(), glance::score(found), foretold, pack_.scores(), *pack_.trust());
     }
 
     // The latents of a box, [M][h][w].

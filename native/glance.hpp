@@ -320,20 +320,16 @@ struct Trust {
 
 inline constexpr double believed = 8;  // the farthest miss of windows, in scores: rare, and not the picture's then
 
-// How much better than foretold the picture will look, in scores, at the level foretold for `quality`, which lies between
-// the first and the last of `scores`; so many windows scored `found` there, and were foretold to score `foretold`.
-inline double gain(double quality, std::size_t windows, double found, double foretold, const std::vector<double>& scores,
+// How much better than foretold the picture will look, in scores, at the level foretold for score k; so many windows scored
+// `found` there, and were foretold to score `foretold`.
+inline double gain(std::size_t k, std::size_t windows, double found, double foretold, const std::vector<double>& scores,
                    const Trust& trust) {
-    std::size_t k = 1;
-    while (k + 1 < scores.size() && quality > scores[k]) ++k;
-    const double part = (quality - scores[k - 1]) / (scores[k] - scores[k - 1]);
-    const auto at = [&](const std::vector<double>& v) { return v[k - 1] + part * (v[k] - v[k - 1]); };
-    const double miss = std::clamp(found - foretold - at(trust.bias), -believed, believed);
+    const double miss = std::clamp(found - foretold - trust.bias[k], -believed, believed);
     double room = std::min(scores.front(), visual::top - scores.back());
     for (std::size_t i = 1; i < scores.size(); ++i) room = std::min(room, scores[i] - scores[i - 1]);
     room /= 2;  // so that levels still rise with quality, between two scores and at both ends
     const auto many = static_cast<double>(windows);  // what is the picture's and what is chance in one window are alike
-    return std::clamp(at(trust.share) * many / (many + 1) * miss, -room, room);
+    return std::clamp(trust.share[k] * many / (many + 1) * miss, -room, room);
 }
 
 // The gain at a quality, straight between the scores on either side, at whose levels windows are looked at, beyond the last

@@ -101,11 +101,11 @@ double glance_score(const Array<const double, 2>& windows) {
     return glance::score(found);
 }
 
-double glance_gain(double quality, std::size_t windows, double found, double foretold, const std::vector<double>& scores,
+double glance_gain(std::size_t score, std::size_t windows, double found, double foretold, const std::vector<double>& scores,
                    const std::vector<double>& bias, const std::vector<double>& share) {
-    if (scores.size() < 2 || bias.size() != scores.size() || share.size() != scores.size())
-        throw std::invalid_argument("bias and share must be as many as scores, two at least");
-    return glance::gain(quality, windows, found, foretold, scores, {bias, share});
+    if (score >= scores.size() || bias.size() != scores.size() || share.size() != scores.size())
+        throw std::invalid_argument("bias and share must be as many as scores, and score one of them");
+    return glance::gain(score, windows, found, foretold, scores, {bias, share});
 }
 
 void keeps(const Floats<1>& keep, const Array<float, 2>& out) {
@@ -191,7 +191,7 @@ void bind_looks(nb::module_& m) {
     m.def("glance_choose", &glance_choose, "sums"_a, "whole"_a, "trained"_a);
     m.def("glance_measure", &glance_measure, "original"_a, "shown"_a.noconvert(), "grey"_a, "out"_a.noconvert());
     m.def("glance_score", &glance_score, "windows"_a);
-    m.def("glance_gain", &glance_gain, "quality"_a, "windows"_a, "found"_a, "foretold"_a, "scores"_a, "bias"_a, "share"_a);
+    m.def("glance_gain", &glance_gain, "score"_a, "windows"_a, "found"_a, "foretold"_a, "scores"_a, "bias"_a, "share"_a);
     m.def("masking_keeps", &keeps, "keep"_a, "out"_a.noconvert());
     m.def("masking_zones", &zones, "y"_a, "step"_a, "out"_a.noconvert());
     m.def("layer_find", &find_layer, "pixels"_a, "grey"_a, "worth"_a, "below"_a.noconvert());

@@ -161,7 +161,7 @@ def glance_measure(
 ) -> None: ...
 def glance_score(windows: NDArray[np.float64]) -> float: ...
 def glance_gain(
-    quality: float,
+    score: int,
     windows: int,
     found: float,
     foretold: float,

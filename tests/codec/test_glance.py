@@ -19,6 +19,7 @@ from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
 from calotype.codec.levels import Ladder
 from calotype.codec.pack import Pack
+from calotype.codec.rate import Target
 from calotype.coder.native import load
 from calotype.ssimulacra2 import ABSORBANCE, BIAS, OFFSETS, SCALES, B, C, Y
 
@@ -126,7 +127,9 @@ def test_arrays_of_other_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match="no windows"):
         load().glance_score(np.empty((0, 9)))
     with pytest.raises(ValueError, match="as many"):
-        load().glance_gain(60, 4, 50, 50, [20, 80], [0], [1])
+        load().glance_gain(0, 4, 50, 50, [20, 80], [0], [1])
+    with pytest.raises(ValueError, match="one of them"):
+        load().glance_gain(2, 4, 50, 50, [20, 80], [0, 0], [1, 1])
     with pytest.raises(ValueError, match="too few"):
         load().glance_choose(np.zeros((5, 9)), np.zeros(9), 8)
 
@@ -156,18 +159,17 @@ def test_those_are_chosen_that_together_are_most_like_the_picture() -> None:
 def test_what_windows_gain_is_taken_in_part() -> None:
     scores, bias, share = [20.0, 60.0, 80.0], [-2.0, -1.0, 0.0], [1.0, 0.5, 0.25]
 
-    def gain(quality: float, found: float, foretold: float = 60, windows: int = 10**9) -> float:
-        return float(load().glance_gain(quality, windows, found, foretold, scores, bias, share))
+    def gain(score: int, found: float, foretold: float = 60, windows: int = 10**9) -> float:
+        return float(load().glance_gain(score, windows, found, foretold, scores, bias, share))
 
-    assert gain(60, 59) == pytest.approx(0)
-    assert gain(60, 63) == pytest.approx(2)
-    assert gain(60, 63, windows=3) == pytest.approx(2 * 3 / 4)
-    assert gain(40, 62.5) == pytest.approx(4 * 0.75)  # all between
-    assert gain(80, 56) == pytest.approx(-1)
-    assert gain(60, 99) == pytest.approx(4)  # no farther miss is believed
-    assert gain(20, -500) == pytest.approx(-7.5)  # so that qualities above 80 still rise
+    assert gain(1, 59) == pytest.approx(0)
+    assert gain(1, 63) == pytest.approx(2)
+    assert gain(1, 63, windows=3) == pytest.approx(2 * 3 / 4)
+    assert gain(2, 56) == pytest.approx(-1)
+    assert gain(1, 99) == pytest.approx(4)  # no farther miss is believed
+    assert gain(0, -500) == pytest.approx(-7.5)  # so that qualities above 80 still rise
     wild = [1e6] * 3
-    assert abs(load().glance_gain(60, 4, 70, 60, scores, [0.0] * 3, wild)) <= 7.5
+    assert abs(load().glance_gain(1, 4, 70, 60, scores, [0.0] * 3, wild)) <= 7.5
 
 
 def test_the_ladder_moves_but_for_its_ends(pack: Pack) -> None:
@@ -175,11 +177,12 @@ def test_the_ladder_moves_but_for_its_ends(pack: Pack) -> None:
     assert known is not None
     flat = Ladder(((0.0, 0.0), *((s, 10 * s) for s in known.scores), (95.0, 1792.0)))
     for found in (-400, 40, 60, 80, 100):
-        ladder = glance.moved(flat, glance.gain(known, 60, 4, found, 60))
+        ladder = glance.moved(flat, glance.gain(known, known.scores.index(60), 4, found, 60))
         assert (ladder.points[0], ladder.points[-1]) == (flat.points[0], flat.points[-1])
         assert all(a < c and b < d for (a, b), (c, d) in itertools.pairwise(ladder.points))
     better, worse = (
-        glance.moved(flat, glance.gain(known, 60, 4, found, 60)).level_of(60) for found in (70, 50)
+        glance.moved(flat, glance.gain(known, known.scores.index(60), 4, found, 60)).level_of(60)
+        for found in (70, 50)
     )
     assert better < 600 < worse
 
@@ -248,15 +251,29 @@ def test_qualities_rise(pack: Pack, photo: NDArray[np.uint8], monkeypatch: pytes
         cache = {level: float(random.uniform(0, 100)) for level in cache}
 
 
+def test_a_file_that_meets_a_target_has_the_quality_that_gives_it(
+    pack: Pack, photo: NDArray[np.uint8]
+) -> None:
+    picture = Picture(photo)
+    for target in (Target("size", 30_000), Target("ssimulacra2", 55)):
+        met = encode(picture, target=target, pack=pack)
+        assert encode(picture, quality=met.quality, pack=pack).data == met.data
+    analysis = _analysis(photo, pack)
+    top = pack.manifest.max_level
+    assert (aim.quality_of(analysis, 0), aim.quality_of(analysis, top)) == (0, visual.TOP)
+    assert abs(aim.quality_of(analysis, 900) - aim.ladder(analysis).quality_of(900)) > 0.1  # a glance counts
+
+
 def test_at_a_score_windows_are_looked_at_once() -> None:
-    asked: list[float] = []
+    asked: list[int] = []
+    scores = [20, 60, 70, 80]
 
-    def gain(score: float) -> float:
+    def gain(score: int) -> float:
         asked.append(score)
-        return score / 10
+        return scores[score] / 10
 
-    for quality, gained, at in ((60, 6, [60]), (65, 6.5, [70, 60]), (7, 2, [20]), (90, 8, [80])):
-        assert glance.between(quality, [20, 60, 70, 80], gain) == pytest.approx(gained)
+    for quality, gained, at in ((60, 6, [1]), (65, 6.5, [2, 1]), (7, 2, [0]), (90, 8, [3])):
+        assert glance.between(quality, scores, gain) == pytest.approx(gained)
         assert asked == at
         asked.clear()
 

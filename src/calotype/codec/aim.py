@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
+from collections.abc import Callable
+
 from calotype.bitstream import Box
 from calotype.codec import glance, tiles, visual
 from calotype.codec.analysis import Analysis
@@ -15,6 +19,9 @@ at most. Of larger ones, pieces are looked at.
 """
 PIECES, SIDE = 4, 32
 """Pieces each way, evenly over the picture, and their sides in latents."""
+HALVED = 14
+"""How often the range in which a quality is looked for is halved: 20 points become a thousandth of one."""
+Gain = Callable[[int], float]
 
 
 def ladder(analysis: Analysis, quality: float | None = None) -> Ladder:
@@ -24,21 +31,54 @@ def ladder(analysis: Analysis, quality: float | None = None) -> Ladder:
     quality: one that is asked for: near it the forecast is better, for windows are looked at, at the levels
              of the scores on either side
     """
-    manifest = analysis.pack.manifest
-    if manifest.visual is None:
-        return manifest.ladder
+    found, gain = _aim(analysis)
+    return found if gain is None or quality is None else _near(quality, found, gain, analysis.pack)
+
+
+def quality_of(analysis: Analysis, level: int) -> float:
+    """The lowest quality that leads to a level, as `ladder` has it near that quality."""
+    found, gain = _aim(analysis)
+    plain = found.quality_of(level)
+    if gain is None or not 0 < plain < visual.TOP:
+        return plain
+    assert analysis.pack.manifest.visual is not None
+    apart = min(b - a for a, b in itertools.pairwise(analysis.pack.manifest.visual.scores))  # no gain is more
+    low, high = max(0.0, plain - apart), min(visual.TOP, plain + apart)
+    for _ in range(HALVED):
+        middle = (low + high) / 2
+        reached = _near(middle, found, gain, analysis.pack).level_of(middle)
+        low, high = (middle, high) if reached < level else (low, middle)
+    return high
+
+
+def _aim(analysis: Analysis) -> tuple[Ladder, Gain | None]:
+    """What qualities mean without a glance, and what one gains at score k, looked at once; None where there is
+    none.
+    """
+    known = analysis.pack.manifest.visual
+    if known is None:
+        return analysis.pack.manifest.ladder, None
     windows, whole = looked(analysis)
     found = forecast(analysis.pack, whole)
-    if manifest.visual.glance is None or quality is None or not windows or not 0 < quality < visual.TOP:
-        return found
-    known, own = manifest.visual, forecast(analysis.pack, visual.total(window.sums for window in windows))
+    if known.glance is None or not windows:
+        return found, None
 
-    def gain(score: float) -> float:
-        level = found.level_of(score)
+    @functools.cache
+    def gain(score: int) -> float:
+        own = forecast(analysis.pack, visual.total(window.sums for window in windows))
+        level = found.level_of(known.scores[score])
         seen = glance.score(analysis, windows, level)
         return glance.gain(known, score, len(windows), seen, own.quality_of(level))
 
-    return glance.moved(found, glance.between(quality, known.scores, gain))
+    return found, gain
+
+
+def _near(quality: float, found: Ladder, gain: Gain, pack: Pack) -> Ladder:
+    """The ladder near a quality."""
+    assert pack.manifest.visual is not None
+    if not 0 < quality < visual.TOP:
+        return found
+    return glance.moved(found, glance.between(quality, pack.manifest.visual.scores, gain))
 
 
 def forecast(pack: Pack, sums: Sums) -> Ladder:

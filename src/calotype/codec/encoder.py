@@ -151,7 +151,8 @@ def encode(
         exposure = Exposure(picture, mixture, limits)
         beyond = Beyond(exposure, tile, side_near, effort)
         if target is not None:
-            return beyond.meet(target, ladder)
+            met = beyond.meet(target, ladder)
+            return replace(met, quality=aim.quality_of(analysis, met.level)) if met.quality < FROM else met
         data, note = exposure.file(level), exposure.mixture.note(level)
         found = Encoded(data, level, near or min(ladder.quality_of(level), FROM), None, note)
         error = partial(_error, picture, pack=loaded, limits=limits)

@@ -73,31 +73,33 @@ def score(analysis: Analysis, windows: Sequence[Window], level: int) -> float:
     return float(load().glance_score(np.stack(list(analysis.pool.map(look, windows)))))
 
 
-def gain(visual: Visual, quality: float, windows: int, found: float, foretold: float) -> float:
-    """How much better than forecast a picture is taken to look, after a glance at the level for a quality.
+def gain(visual: Visual, score: int, windows: int, found: float, foretold: float) -> float:
+    """How much better than forecast a picture is taken to look, after a glance at the level for a score.
 
-    quality:  between the first and the last of the scores
+    score:    which of the scores
     windows:  how many were looked at
     found:    what they scored at that level
     foretold: what their own forecast says
     """
     assert visual.glance is not None
     bias, share = zip(*visual.glance)
-    return float(load().glance_gain(quality, windows, found, foretold, visual.scores, bias, share))
+    return float(load().glance_gain(score, windows, found, foretold, visual.scores, bias, share))
 
 
-def between(quality: float, scores: Sequence[float], at: Callable[[float], float]) -> float:
+def between(quality: float, scores: Sequence[float], at: Callable[[int], float]) -> float:
     """The gain at a quality: straight between those of the scores on either side, beyond the last as there.
+
+    at: the gain at score k
 
     So that levels rise with quality: were the gain looked for at each quality's own level, a higher one could
     get a lower level.
     """
     quality = min(max(quality, scores[0]), scores[-1])
     k = bisect.bisect_left(scores, quality)
-    high = at(scores[k])
+    high = at(k)
     if scores[k] == quality:
         return high
-    low = at(scores[k - 1])
+    low = at(k - 1)
     return low + (quality - scores[k - 1]) / (scores[k] - scores[k - 1]) * (high - low)
 
 

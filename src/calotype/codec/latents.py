@@ -1,8 +1,8 @@
 """The latents of one tile: from y to integers, to bytes, and back to y_hat.
 
 Which table codes an integer follows from integers before it, and so does the mean of each latent; both are
-native code (calotype.coder) and the same everywhere. Of a tile of h x w latents: y, r [1, M, h, w] and z
-[1, Z, h/2, w/2] rounded up, float32; y_hat [h, w, M], words in the pack's units.
+native code (calotype.coder) and the same everywhere. Of a tile of h x w latents: y [1, M, h, w], float32;
+r [1, M, h, w] and z [1, Z, h/2, w/2] rounded up, int32; y_hat [h, w, M], words in the pack's units.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def quantise(networks: Networks, y: Floats, thin: tuple[bool, bool] = (False, Fa
     thin: whether few of the pixels under the last row, and under the last column, are in the picture
     """
     z, r, payload = _choose(networks, y, thin)
-    return Latents(z[None].astype(np.float32), r[None].astype(np.float32), payload=payload)
+    return Latents(z[None], r[None], payload=payload)
 
 
 def shown(networks: Networks, y: Floats) -> Words:
@@ -64,7 +64,7 @@ def _choose(
 def settled(networks: Networks, latents: Latents) -> Latents:
     """The same integers, after r was changed, with 0 where nothing is coded, and the class of each r."""
     found = networks.pack.coder.classes(networks.level.parser, *_integers(latents))
-    return Latents(latents.z, found.r[None].astype(np.float32), found.index[None])
+    return Latents(latents.z, found.r[None], found.index[None])
 
 
 def steps(networks: Networks, height: int, width: int) -> Floats:
@@ -116,9 +116,9 @@ def restore(networks: Networks, z: NDArray[np.int32], r: NDArray[np.int32]) -> W
 
 def restored(networks: Networks, latents: Latents) -> Words:
     """y_hat [h, w, M] of an encoder's integers; r may lie between integers."""
-    z = latents.z[0].astype(np.int32)
-    return networks.pack.decoder.restore(networks.level.steps, z, np.ascontiguousarray(latents.r[0]))
+    r = np.ascontiguousarray(latents.r[0])
+    return networks.pack.decoder.restore(networks.level.steps, latents.z[0], r)
 
 
 def _integers(latents: Latents) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    return latents.z[0].astype(np.int32), latents.r[0].astype(np.int32)
+    return latents.z[0], latents.r[0].astype(np.int32, copy=False)

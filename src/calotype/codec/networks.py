@@ -29,11 +29,11 @@ class Networks:
 
 @dataclass(frozen=True, eq=False)
 class Latents:
-    """The integers of a tile (as float32); where known, the class of each r, whose table codes it, and
-    their code as bytes.
+    """The integers of a tile, r as float32 where a search is between them; where known, the class of each r,
+    whose table codes it, and their code as bytes.
     """
 
-    z: Floats
-    r: Floats
+    z: NDArray[np.int32]
+    r: NDArray[np.int32] | Floats
     index: NDArray[np.uint8] | None = None
     payload: bytes | None = None

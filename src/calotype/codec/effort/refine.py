@@ -170,7 +170,7 @@ class _Search:
         direction (Hutchinson's estimate of a diagonal): means of its channel, times what the place has more
         or less than others.
         """
-        first = self.start.r
+        first = self.start.r.astype(np.float32)
         channels, places = first.shape[1], first.shape[2] * first.shape[3]
         channel = at // places
         way = np.zeros_like(first)
@@ -199,7 +199,7 @@ class _Search:
         at = np.flatnonzero(self.start.index != latents.SKIP)
         if not len(at):
             return self.start
-        manner, first = self.manner, self.start.r
+        manner, first = self.manner, self.start.r.astype(np.float32)
         curvature = self.curvature(at) * np.float32(manner.stiffness)
         low = at // (first.size // first.shape[1]) < latents.LOW
         bowl = np.where(low, curvature / np.float32(AHEAD), curvature)
