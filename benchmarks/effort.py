@@ -143,9 +143,10 @@ def table(stored: dict[str, Any]) -> str:
         *markdown.table(["effort", "BD-rate", "seconds per megapixel", "CPU seconds"], cells, "rrrr"),
         "",
         f"BD-rate ({MEASURES[measure]}) against effort 0 on the mean curves of {pictures} pictures at "
-        f"{qualities} qualities, from the sizes of real files; lower is better. Times are medians; CPU time is "
-        f"that of all of the {stored['threads']} threads together, on {where['processor']}. Pack {stored['pack']}, "
-        f"measured {stored['finished'][:10]} at commit `{(stored['commit'] or 'unknown')[:13]}`.",
+        f"{qualities} qualities, from the sizes of real files; lower is better. Times are medians; CPU time "
+        f"is that of all of the {stored['threads']} threads together, on {where['processor']}. "
+        f"Pack {stored['pack']}, measured {stored['finished'][:10]} "
+        f"at commit `{(stored['commit'] or 'unknown')[:13]}`.",
     ]
     return "\n".join(lines)
 
