@@ -9,11 +9,11 @@ With the pack for eyes: ``--tune eyes --out docs/results/effort-eyes.json``, and
 PICTURES are files or folders. Every (picture, quality, effort) is encoded, decoded and stored as soon as it
 is done; what is stored for the same pack is not measured again, so an interrupted run goes on. After a change
 of the code, remove the file.
-``table`` writes the table between the marks ``<!-- benchmark:effort -->`` (or ``effort-eyes``, as the file is
-called) and ``<!-- end -->`` of documents.
-BD-rate is that of the mean curves over the pictures against effort 0: PSNR over R, G and B, or SSIMULACRA2 for
-a pack for eyes. Beside the efforts stands one pass with plain rounding to the nearest integer, which effort 0
-is already better than.
+``table`` writes the table between the marks ``<!-- benchmark:effort -->`` (or ``effort-eyes``, as the file
+is called) and ``<!-- end -->`` of documents.
+BD-rate is that of the mean curves over the pictures against effort 0: PSNR over R, G and B, or SSIMULACRA2
+for a pack for eyes. Beside the efforts stands one pass with plain rounding to the nearest integer, which
+effort 0 is already better than.
 Times are seconds per megapixel, by the clock and of CPU, the latter summed over all threads, so that other
 work on the machine hardly counts.
 """
@@ -142,10 +142,11 @@ def table(stored: dict[str, Any]) -> str:
     lines = [
         *markdown.table(["effort", "BD-rate", "seconds per megapixel", "CPU seconds"], cells, "rrrr"),
         "",
-        f"BD-rate ({MEASURES[measure]}) against effort 0 on the mean curves of {pictures} pictures at {qualities} "
-        "qualities, from the sizes of real files; lower is better. Times are medians; CPU time is that of "
-        f"all of the {stored['threads']} threads together, on {where['processor']}. Pack {stored['pack']}, "
-        f"measured {stored['finished'][:10]} at commit `{(stored['commit'] or 'unknown')[:13]}`.",
+        f"BD-rate ({MEASURES[measure]}) against effort 0 on the mean curves of {pictures} pictures at "
+        f"{qualities} qualities, from the sizes of real files; lower is better. Times are medians; CPU time "
+        f"is that of all of the {stored['threads']} threads together, on {where['processor']}. "
+        f"Pack {stored['pack']}, measured {stored['finished'][:10]} "
+        f"at commit `{(stored['commit'] or 'unknown')[:13]}`.",
     ]
     return "\n".join(lines)
 

@@ -1,5 +1,6 @@
 """What SSIMULACRA2 is, in numbers: for the codec, which computes it with NumPy
-(`calotype.codec.ssimulacra2`), and the laboratory, which trains for it (`calotype.lab.losses.ssimulacra2`).
+(`calotype.codec.ssimulacra2`) and refines files for it (`calotype.codec.effort.look`), and the laboratory,
+which trains for it (`calotype.lab.losses.ssimulacra2`).
 
 Both pictures are brought to XYB, a space made for what eyes tell apart, at five scales, each half the size of
 the one before (halved in linear light). At each scale a Gaussian of 1.5 pixels gives local means, variances

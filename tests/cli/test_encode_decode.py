@@ -210,7 +210,17 @@ def test_without_loss_any_effort_is_the_same(run: Run, photo: Path, tmp_path: Pa
         assert run("encode", photo, tmp_path / "o.calo", "--force", *more).status == 0
         files.append((tmp_path / "o.calo").read_bytes())
     assert files[0] == files[1] == files[2]
-    assert run("encode", photo, tmp_path / "o.calo", "-q", 99, "--effort", 3).status == 2
+
+
+def test_effort_makes_another_file_with_either_pack(run: Run, photo: Path, tmp_path: Path) -> None:
+    for tune in ((), ("--tune", "psnr")):
+        files = []
+        for effort in (0, 1):
+            path = tmp_path / f"{effort}{len(tune)}.calo"
+            assert run("encode", photo, path, "-q", 50, "--effort", effort, *tune).status == 0
+            files.append(path.read_bytes())
+            assert run("decode", path, tmp_path / f"{effort}{len(tune)}.png").status == 0
+        assert files[0] != files[1]
 
 
 def test_a_target_beyond_all_is_the_file_without_loss(run: Run, photo: Path, tmp_path: Path) -> None:

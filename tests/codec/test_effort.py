@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import sys
 from collections.abc import Callable
@@ -117,6 +118,14 @@ def test_pillow_and_range(scene: Scene) -> None:
     for wrong, error in ((-1, ValueError), (10, ValueError), (1.5, TypeError)):
         with pytest.raises(error, match="effort must be a whole number"):
             calotype.encode(scene(16, 16), effort=wrong)  # type: ignore[arg-type]
+
+
+def test_packs_for_other_measures_are_refused(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    pack = library.load(library.tuned("psnr"))
+    other = dataclasses.replace(pack.manifest, training={"distortion": "ms-ssim"})
+    monkeypatch.setattr(pack, "manifest", other)
+    with pytest.raises(ValueError, match=r"effort refines for .* is for ms-ssim"):
+        encode(Picture.from_array(scene(32, 32)), effort=1, pack=pack)
 
 
 def test_same_file_twice(scene: Scene) -> None:

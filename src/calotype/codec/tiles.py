@@ -26,8 +26,8 @@ twice in the margins (a fifth at 64), and the more memory it takes.
 MOST = 16
 """Most tiles at a time: each takes some 30 MB, and a picture of 100 megapixels is to fit into 1.5 GiB."""
 MAX_WORKERS = 2
-"""Most tiles that are refined at a time (calotype.codec.effort): each takes 100 to 300 MB. More threads work
-within each.
+"""Most tiles that are refined at a time (calotype.codec.effort): each takes 250 MB, for eyes 600 MB. More
+threads work within each.
 """
 
 
