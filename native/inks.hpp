@@ -8,9 +8,9 @@
 #include <optional>
 #include <unordered_map>
 
+#include "cells.hpp"
 #include "fill.hpp"
 #include "guess.hpp"
-#include "layer.hpp"
 #include "lossless.hpp"
 #include "traits.hpp"
 
@@ -28,12 +28,6 @@ inline constexpr double beside = 0.03;       // or such a one beside a block wit
 inline constexpr double saves = 2;           // the latents take about so many times the bits of a simple guess
 inline constexpr double least = 800;         // bits that a layer must promise to save ...
 inline constexpr double worthwhile = 0.015;  // ... and the share of all there are
-
-// A layer, and the tile without it.
-struct Found {
-    std::vector<std::uint8_t> part;     // as the file has it
-    std::vector<std::uint8_t> beneath;  // [h][w][3]
-};
 
 using Colour = std::uint32_t;
 
@@ -56,10 +50,11 @@ public:
     }
 
     const std::vector<Colour>& inks() const { return inks_; }
-    const std::vector<std::uint8_t>& cells() const { return cells_; }
+    const Cells& cells() const { return cells_; }
     const std::vector<std::uint8_t>& beneath() const { return below_; }
+    double gain() const { return gain_; }  // bits that it promises to save
 
-private:
+protected:
     static constexpr std::uint8_t none = 255;
 
     static float value(Colour c, std::size_t k) { return static_cast<float>(c >> (16 - 8 * k) & 255); }
@@ -188,10 +183,10 @@ private:
 
     // Pixels beside an ink that are a mixture of it and of what is beneath.
     void fit_edges() {
-        cells_.assign(2 * size_, 0);
+        cells_.clear(size_);
         for (std::size_t i = 0; i < size_; ++i) {
             if (ink_[i] != none) {
-                cells_[2 * i] = steps_, cells_[2 * i + 1] = ink_[i];
+                cells_.set(i, steps_, ink_[i]);
                 continue;
             }
             if (!near_[i]) continue;
@@ -205,8 +200,7 @@ private:
                 const float missed = distance(i, ink, cover / steps_);
                 if (missed >= best) return;
                 best = missed;
-                cells_[2 * i] = static_cast<std::uint8_t>(cover);
-                cells_[2 * i + 1] = cover > 0 ? ink_[j] : std::uint8_t{0};
+                cells_.set(i, static_cast<std::uint8_t>(cover), ink_[j]);
             });
         }
     }
@@ -237,18 +231,18 @@ private:
         std::vector<float> values(3 * size_);
         std::vector<std::uint8_t> known(size_);
         for (std::size_t i = 0; i < size_; ++i) {
-            const float share = 1 - static_cast<float>(cells_[2 * i]) / steps_;
+            const float share = 1 - static_cast<float>(cells_.cover[i]) / steps_;
             known[i] = share > seen;
             if (!known[i]) continue;
             for (std::size_t c = 0; c < 3; ++c) {
-                const float own = (pixels_[3 * i + c] - value(inks_[cells_[2 * i + 1]], c) * (1 - share)) / share;
+                const float own = (pixels_[3 * i + c] - value(inks_[cells_.number[i]], c) * (1 - share)) / share;
                 values[3 * i + c] = share * own + (1 - share) * fill_[3 * i + c];
             }
         }
         fill(values, known, h_, w_);
         below_.assign(pixels_, pixels_ + 3 * size_);
         for (std::size_t i = 0; i < size_; ++i)
-            for (std::size_t c = 0; c < 3 && cells_[2 * i] > 0; ++c)
+            for (std::size_t c = 0; c < 3 && cells_.cover[i] > 0; ++c)
                 below_[3 * i + c] = static_cast<std::uint8_t>(std::lround(std::clamp(values[3 * i + c], 0.0f, 255.0f)));
     }
 
@@ -268,25 +262,30 @@ private:
             return found;
         };
         if (sum() < least) return false;
-        std::vector<std::uint8_t> copy = cells_;
-        const auto stream = lossless::encode(copy.data(), {w_, h_, 2}, lossless::Way{0, true, 1}, lossless::Terms{});
-        const std::vector<double> bits = lossless::places(stream.data(), stream.size(), {w_, h_, 2}, block);
+        std::vector<double> bits(gain.size());
+        const auto count = [&](std::vector<std::uint8_t> plane) {
+            const lossless::Shape shape = {w_, h_, plane.size() / size_};
+            const auto stream = lossless::encode(plane.data(), shape, lossless::Way{0, true, 1}, lossless::Terms{});
+            const std::vector<double> places = lossless::places(stream.data(), stream.size(), shape, block);
+            for (std::size_t k = 0; k < bits.size(); ++k) bits[k] += places[k];
+        };
+        count(cells_.cover);
+        if (inks_.size() > 1) count(Colours(cells_, h_, w_).find(inks_.size() > 256 ? 2 : 1));
         for (std::size_t k = 0; k < gain.size(); ++k) gain[k] -= bits[k];
         if (sum() < std::max(least, worthwhile * guess_all(0, 0, std::max(h_, w_), 4))) return false;
+        gain_ = sum();
         keep_words_whole(gain, saved, bits, columns);
-        std::vector<std::uint8_t> number(inks_.size(), none);
+        std::vector<std::size_t> number(inks_.size(), size_);
         std::vector<Colour> kept;
         for (std::size_t i = 0; i < size_; ++i) {
-            std::uint8_t* const cell = &cells_[2 * i];
-            if (cell[0] == 0) continue;
             if (gain[place(i / w_, i % w_)] <= 0) {
-                cell[0] = cell[1] = 0;
+                cells_.set(i, 0, 0);
                 std::copy_n(&pixels_[3 * i], 3, &below_[3 * i]);
-                continue;
             }
-            std::uint8_t& known = number[cell[1]];
-            if (known == none) known = static_cast<std::uint8_t>(kept.size()), kept.push_back(inks_[cell[1]]);
-            cell[1] = known;
+            if (cells_.cover[i] == 0) continue;
+            std::size_t& known = number[cells_.number[i]];
+            if (known == size_) known = kept.size(), kept.push_back(inks_[cells_.number[i]]);
+            cells_.set(i, cells_.cover[i], known);
         }
         inks_ = kept;
         return true;
@@ -351,41 +350,12 @@ private:
 
     const std::uint8_t* pixels_;
     std::size_t h_, w_, size_;
-    double worth_;
+    double worth_, gain_ = 0;
     std::uint8_t steps_;
     std::vector<Colour> inks_;
-    std::vector<std::uint8_t> ink_, near_, cells_, below_;
+    std::vector<std::uint8_t> ink_, near_, below_;
+    Cells cells_;
     std::vector<float> fill_;
 };
-
-// What lies over a tile, pixels [h][w][3], three equal values each of a grey picture.
-inline std::optional<Found> find(const std::uint8_t* pixels, std::size_t h, std::size_t w, bool grey, double worth) {
-    std::unordered_map<Colour, std::size_t> counts;
-    const traits::Picture picture(pixels, h, w);
-    for (std::size_t y = 0; y < h; ++y)
-        for (std::size_t x = 0; x < w; ++x)
-            if (picture.ink(y, x)) ++counts[colour_of(pixels + 3 * (y * w + x))];
-    std::vector<std::pair<std::size_t, Colour>> often;
-    for (const auto& [c, n] : counts)
-        if (n >= fewest) often.emplace_back(n, c);
-    std::sort(often.rbegin(), often.rend());
-    often.resize(std::min(often.size(), most));
-    std::vector<Colour> inks;
-    for (const auto& [n, c] : often) inks.push_back(c);
-
-    if (inks.empty()) return {};
-    const std::uint8_t steps = worth < 0.0035 ? 3 : worth < 0.022 ? 6 : 12;  // best for letters of 18 pixels
-    Finder finder(pixels, h, w, std::move(inks), worth, steps);
-    if (!finder.find()) return {};
-
-    Found found{{steps, static_cast<std::uint8_t>(finder.inks().size() - 1)}, finder.beneath()};
-    for (const Colour ink : finder.inks())
-        for (const int shift : {16, 8, 0})
-            if (!grey || shift == 0) found.part.push_back(static_cast<std::uint8_t>(ink >> shift));
-    std::vector<std::uint8_t> cells = finder.cells();
-    const std::vector<std::uint8_t> stream = lossless::encode(cells.data(), {w, h, 2}, lossless::Terms{});
-    found.part.insert(found.part.end(), stream.begin(), stream.end());
-    return found;
-}
 
 }  // namespace calotype::inks
