@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "canvas.hpp"
+#include "layer.hpp"
 #include "lossless.hpp"
 #include "pack.hpp"
 
@@ -72,11 +73,12 @@ inline void of_tile(const File& file, const Pack* pack, std::size_t tile, float*
             throw Error(Fault::limit, "a tile has more than 4096 rows or columns of latents");
         of_latents(*pack, pack->level(file.header.level), t.payload, box.height(), box.width(), bits);
         if (file.layer.empty() || file.layer[tile].size == 0) return;
-        const Bytes layer = file.layer[tile];
-        const std::size_t head = layer.size < 2 ? layer.size : 2 + (layer.data[1] + std::size_t{1}) * (file.header.grey ? 1 : 3);
-        if (head >= layer.size) throw lossless::stream_error("damaged payload: no such layer");
-        const auto over = lossless::places(layer.data + head, layer.size - head, {pixels.width(), pixels.height(), 2}, 16);
-        for (std::size_t i = 0; i < over.size(); ++i) bits[i] += static_cast<float>(over[i]);
+        const LayerParts parts = parts_of(file.layer[tile], file.header.grey);
+        for (const auto& [of, channels] : {std::pair(parts.covers, std::size_t{1}), {parts.numbers, parts.channels}}) {
+            if (of.data == nullptr) continue;
+            const auto over = lossless::places(of.data, of.size, {pixels.width(), pixels.height(), channels}, 16);
+            for (std::size_t i = 0; i < over.size(); ++i) bits[i] += static_cast<float>(over[i]);
+        }
     } catch (const rans::stream_error& e) {
         throw Error(Fault::format, "tile " + std::to_string(tile) + ": " + e.what());
     } catch (const lossless::stream_error& e) {

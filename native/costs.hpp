@@ -22,7 +22,8 @@ inline const Costs& costs() {
     return table;
 }
 
-// A reader that adds up what the pixels of each square of side `cell` cost, in bits, row after row of squares.
+// A reader that adds up what the pixels of each square of side `cell` cost, in bits, row after row of squares; and what
+// comes before the first one, a palette, which all of them need.
 class Meter : public Reader {
 public:
     Meter(const std::uint8_t* data, std::size_t size, std::size_t width, std::size_t cell)
@@ -30,8 +31,9 @@ public:
 
     void next_pixel() {
         const std::size_t squares = (width_ + cell_ - 1) / cell_;
-        at_ = pixel_ / width_ / cell_ * squares + pixel_ % width_ / cell_;
-        if (at_ >= bits.size()) bits.resize(at_ + 1);
+        const std::size_t at = pixel_ / width_ / cell_ * squares + pixel_ % width_ / cell_;
+        if (at >= bits.size()) bits.resize(at + 1);
+        to_ = &bits[at];
         ++pixel_;
     }
     unsigned symbol(const Cuts& cuts, unsigned) {
@@ -45,16 +47,18 @@ public:
         return b;
     }
     std::uint32_t raw(unsigned n, std::uint32_t) {
-        bits[at_] += n;
+        *to_ += n;
         return Reader::raw(n, 0);
     }
 
-    std::vector<double> bits = {0.0};
+    std::vector<double> bits;
+    double shared = 0;
 
 private:
-    void add(double probability) { bits[at_] -= std::log2(probability); }
+    void add(double probability) { *to_ -= std::log2(probability); }
 
-    std::size_t width_, cell_, pixel_ = 0, at_ = 0;
+    std::size_t width_, cell_, pixel_ = 0;
+    double* to_ = &shared;
 };
 
 }  // namespace calotype::lossless

@@ -8,9 +8,9 @@
 #include <optional>
 #include <unordered_map>
 
+#include "cells.hpp"
 #include "fill.hpp"
 #include "guess.hpp"
-#include "layer.hpp"
 #include "lossless.hpp"
 #include "traits.hpp"
 
@@ -29,18 +29,13 @@ inline constexpr double saves = 2;           // the latents take about so many t
 inline constexpr double least = 800;         // bits that a layer must promise to save ...
 inline constexpr double worthwhile = 0.015;  // ... and the share of all there are
 
-// A layer, and the tile without it.
-struct Found {
-    std::vector<std::uint8_t> part;     // as the file has it
-    std::vector<std::uint8_t> beneath;  // [h][w][3]
-};
-
 using Colour = std::uint32_t;
 
 inline Colour colour_of(const std::uint8_t* p) { return Colour{p[0]} << 16 | Colour{p[1]} << 8 | p[2]; }
 
 // The inks of a tile, pixels [h][w][3]. worth: of a squared error of 1, in bits; steps: of a cover
 class Finder {
+protected:
     static bool any_known(const std::vector<std::uint8_t>& hidden) {
         return std::find(hidden.begin(), hidden.end(), 0) != hidden.end();
     }
@@ -71,10 +66,11 @@ public:
     }
 
     const std::vector<Colour>& inks() const { return inks_; }
-    const std::vector<std::uint8_t>& cells() const { return cells_; }
+    const Cells& cells() const { return cells_; }
     const std::vector<std::uint8_t>& beneath() const { return below_; }
+    double gain() const { return gain_; }  // bits that it promises to save
 
-private:
+protected:
     static constexpr std::uint8_t none = 255;
 
     static float value(Colour c, std::size_t k) { return static_cast<float>(c >> (16 - 8 * k) & 255); }
@@ -201,10 +197,10 @@ private:
     // Pixels beside an ink that are a mixture of it and of what is beneath.
     template <class Beneath>
     void fit_edges(Beneath& beneath) {
-        cells_.assign(2 * size_, 0);
+        cells_.clear(size_);
         each(near_, 0, [&](std::size_t i) {
             if (ink_[i] != none) {
-                cells_[2 * i] = steps_, cells_[2 * i + 1] = ink_[i];
+                cells_.set(i, steps_, ink_[i]);
                 return;
             }
             const Values below = beneath(i);
@@ -218,8 +214,7 @@ private:
                 const float missed = distance(i, below, ink, cover / steps_);
                 if (missed >= best) return;
                 best = missed;
-                cells_[2 * i] = static_cast<std::uint8_t>(cover);
-                cells_[2 * i + 1] = cover > 0 ? ink_[j] : std::uint8_t{0};
+                cells_.set(i, static_cast<std::uint8_t>(cover), ink_[j]);
             });
         });
     }
@@ -248,14 +243,14 @@ private:
     // The tile that the latents are to show: as it is where nothing lies over it.
     template <class Beneath>
     void take_off(Beneath& beneath) {
-        const auto left = [this](std::size_t i) { return 1 - static_cast<float>(cells_[2 * i]) / steps_; };
+        const auto left = [this](std::size_t i) { return 1 - static_cast<float>(cells_.cover[i]) / steps_; };
         const auto known = [&](std::size_t i) { return left(i) > seen; };
         const auto clear = [&](std::size_t i) {  // of what is known
             const float share = left(i);
-            const Values below = cells_[2 * i] > 0 ? beneath(i) : Values{};
+            const Values below = cells_.cover[i] > 0 ? beneath(i) : Values{};
             Values found;
             for (std::size_t c = 0; c < 3; ++c) {
-                const float own = (pixels_[3 * i + c] - value(inks_[cells_[2 * i + 1]], c) * (1 - share)) / share;
+                const float own = (pixels_[3 * i + c] - value(inks_[cells_.number[i]], c) * (1 - share)) / share;
                 found[c] = share * own + (1 - share) * below[c];
             }
             return found;
@@ -263,7 +258,7 @@ private:
         Filled values(h_, w_, known, clear);
         below_.assign(pixels_, pixels_ + 3 * size_);
         each(near_, 0, [&](std::size_t i) {
-            if (cells_[2 * i] == 0) return;
+            if (cells_.cover[i] == 0) return;
             const Values shown = values(i);
             for (std::size_t c = 0; c < 3; ++c)
                 below_[3 * i + c] = static_cast<std::uint8_t>(std::lround(std::clamp(shown[c], 0.0f, 255.0f)));
@@ -286,25 +281,30 @@ private:
             return found;
         };
         if (sum() < least) return false;
-        std::vector<std::uint8_t> copy = cells_;
-        const auto stream = lossless::encode(copy.data(), {w_, h_, 2}, lossless::Way{0, true, 1}, lossless::Terms{});
-        const std::vector<double> bits = lossless::places(stream.data(), stream.size(), {w_, h_, 2}, block);
+        std::vector<double> bits(gain.size());
+        const auto count = [&](std::vector<std::uint8_t> plane) {
+            const lossless::Shape shape = {w_, h_, plane.size() / size_};
+            const auto stream = lossless::encode(plane.data(), shape, lossless::Way{0, true, 1}, lossless::Terms{});
+            const std::vector<double> places = lossless::places(stream.data(), stream.size(), shape, block);
+            for (std::size_t k = 0; k < bits.size(); ++k) bits[k] += places[k];
+        };
+        count(cells_.cover);
+        if (inks_.size() > 1) count(Colours(cells_, h_, w_).find(inks_.size() > 256 ? 2 : 1));
         for (std::size_t k = 0; k < gain.size(); ++k) gain[k] -= bits[k];
         if (sum() < std::max(least, worthwhile * guess_all(0, 0, std::max(h_, w_), 4))) return false;
+        gain_ = sum();
         keep_words_whole(gain, saved, bits, columns);
-        std::vector<std::uint8_t> number(inks_.size(), none);
+        std::vector<std::size_t> number(inks_.size(), size_);
         std::vector<Colour> kept;
         for (std::size_t i = 0; i < size_; ++i) {
-            std::uint8_t* const cell = &cells_[2 * i];
-            if (cell[0] == 0) continue;
             if (gain[place(i / w_, i % w_)] <= 0) {
-                cell[0] = cell[1] = 0;
+                cells_.set(i, 0, 0);
                 std::copy_n(&pixels_[3 * i], 3, &below_[3 * i]);
-                continue;
             }
-            std::uint8_t& known = number[cell[1]];
-            if (known == none) known = static_cast<std::uint8_t>(kept.size()), kept.push_back(inks_[cell[1]]);
-            cell[1] = known;
+            if (cells_.cover[i] == 0) continue;
+            std::size_t& known = number[cells_.number[i]];
+            if (known == size_) known = kept.size(), kept.push_back(inks_[cells_.number[i]]);
+            cells_.set(i, cells_.cover[i], known);
         }
         inks_ = kept;
         return true;
@@ -369,37 +369,11 @@ private:
 
     const std::uint8_t* pixels_;
     std::size_t h_, w_, size_;
-    double worth_;
+    double worth_, gain_ = 0;
     std::uint8_t steps_;
     std::vector<Colour> inks_;
-    std::vector<std::uint8_t> ink_, near_, cells_, below_;
+    std::vector<std::uint8_t> ink_, near_, below_;
+    Cells cells_;
 };
-
-// What lies over a tile, pixels [h][w][3], three equal values each of a grey picture.
-inline std::optional<Found> find(const std::uint8_t* pixels, std::size_t h, std::size_t w, bool grey, double worth) {
-    std::unordered_map<Colour, std::size_t> counts;
-    traits::Picture(pixels, h, w).each_ink([&](std::size_t i) { ++counts[colour_of(pixels + 3 * i)]; });
-    std::vector<std::pair<std::size_t, Colour>> often;
-    for (const auto& [c, n] : counts)
-        if (n >= fewest) often.emplace_back(n, c);
-    std::sort(often.rbegin(), often.rend());
-    often.resize(std::min(often.size(), most));
-    std::vector<Colour> inks;
-    for (const auto& [n, c] : often) inks.push_back(c);
-
-    if (inks.empty()) return {};
-    const std::uint8_t steps = worth < 0.0035 ? 3 : worth < 0.022 ? 6 : 12;  // best for letters of 18 pixels
-    Finder finder(pixels, h, w, std::move(inks), worth, steps);
-    if (!finder.find()) return {};
-
-    Found found{{steps, static_cast<std::uint8_t>(finder.inks().size() - 1)}, finder.beneath()};
-    for (const Colour ink : finder.inks())
-        for (const int shift : {16, 8, 0})
-            if (!grey || shift == 0) found.part.push_back(static_cast<std::uint8_t>(ink >> shift));
-    std::vector<std::uint8_t> cells = finder.cells();
-    const std::vector<std::uint8_t> stream = lossless::encode(cells.data(), {w, h, 2}, lossless::Terms{});
-    found.part.insert(found.part.end(), stream.begin(), stream.end());
-    return found;
-}
 
 }  // namespace calotype::inks

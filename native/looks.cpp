@@ -10,8 +10,9 @@
 #include <nanobind/stl/vector.h>
 
 #include "binding.hpp"
+#include "cover.hpp"
 #include "glance.hpp"
-#include "inks.hpp"
+#include "layer.hpp"
 #include "masking.hpp"
 #include "strokes.hpp"
 #include "traits.hpp"

@@ -139,14 +139,15 @@ inline void decode(const std::uint8_t* bytes, std::size_t size, Shape shape, std
     read(reader, shape, data);
 }
 
-// What each square of side `cell` of the pixels costs, in bits, row after row of squares.
+// What each square of side `cell` of the pixels costs, in bits, row after row of squares; of a palette all bear as much.
 inline std::vector<double> places(const std::uint8_t* bytes, std::size_t size, Shape shape, std::size_t cell) {
     check(shape);
     if (cell < 1) throw std::invalid_argument("cell must be above 0");
     Meter meter(bytes, size, shape.width, cell);
     std::vector<std::uint8_t> pixels(shape.width * shape.height * shape.channels);
     read(meter, shape, pixels.data());
-    return meter.bits;
+    for (double& bits : meter.bits) bits += meter.shared / static_cast<double>(meter.bits.size());
+    return std::move(meter.bits);
 }
 
 }  // namespace calotype::lossless

@@ -234,12 +234,24 @@ def means(pixels: Array) -> Array:
 def lie_over(part: bytes, pixels: Array, small: Array, grey: bool) -> None:
     """A tile's layer over its pixels [h, w, 3] and over its preview, in place."""
     h, w = pixels.shape[:2]
-    require(len(part) > 1, "a layer of less than two bytes")
-    steps, end = part[0], 2 + (part[1] + 1) * (1 if grey else 3)
+    require(len(part) > 2, "a layer of less than three bytes")
+    steps, count = part[0], 1 + int.from_bytes(part[1:3], "little")
+    end, cell = 3 + count * (1 if grey else 3), np.zeros((h, w), np.int64)
     require(steps > 0 and len(part) >= end, "a layer without steps or colours")
-    colours = np.frombuffer(part[2:end], np.uint8).astype(np.int64).reshape(part[1] + 1, -1)
-    cover, index = np.moveaxis(reader_pixels.read(part[end:], w, h, 2), 2, 0)
-    require(cover.max() <= steps and index.max() < len(colours), "a layer with unknown covers or colours")
+    colours = np.frombuffer(part[3:end], np.uint8).astype(np.int64).reshape(count, -1)
+    if count == 1:
+        cover, index = reader_pixels.read(part[end:], w, h, 1)[..., 0], cell
+    else:
+        require(len(part) >= end + 4, "a layer that ends before its covers")
+        first, length, channels = (
+            end + 4,
+            int.from_bytes(part[end : end + 4], "little"),
+            1 if count <= 256 else 2,
+        )
+        require(length <= len(part) - first, "covers beyond the end of a layer")
+        cover = reader_pixels.read(part[first : first + length], w, h, 1)[..., 0]
+        index = reader_pixels.read(part[first + length :], w, h, channels) @ 256 ** np.arange(channels)
+    require(cover.max() <= steps and index.max() < count, "a layer with unknown covers or colours")
     cover = cover[..., None].astype(np.int64)
     paint = colours[index] * cover + np.zeros(3, np.int64)
     pixels[:] = (pixels * (steps - cover) + paint + steps // 2) // steps

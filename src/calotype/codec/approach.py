@@ -22,7 +22,7 @@ from calotype.codec.analysis import Analysis
 from calotype.codec.choice import Choice
 from calotype.codec.front import SEVERAL, SMALL, TURN, Front
 from calotype.codec.latents import Floats, Latents, Networks
-from calotype.codec.mixed import TRIAL, Decision, Mixture, Stored, stored
+from calotype.codec.mixed import TRIAL, Decision, Mixture, Seen, Stored, stored
 from calotype.codec.pixels import tile_pixels
 from calotype.codec.rate import TOLERANCE
 from calotype.codec.traits import Traits
@@ -234,9 +234,9 @@ class Approach(Mixture):
 
         def look(tile: int) -> None:
             as_latents = self._as_latents(networks, tile)
-            found = self._forms(tile, lowest, as_latents[0] + lowest * as_latents[1])
+            found = self._forms(tile, lowest, as_latents)
             with lock:
-                forms[tile], latents[tile] = found, as_latents[:2]
+                forms[tile], latents[tile] = found, (as_latents.bits, as_latents.error)
 
         for _ in self.analysis.pool.map(look, self.suspects):
             pass
@@ -249,10 +249,11 @@ class Approach(Mixture):
                 bits[tile, k], errors[tile, k] = form.bits, form.error
         return forms, bits, errors
 
-    def _forms(self, tile: int, lowest: float, cost: float) -> list[Form]:
+    def _forms(self, tile: int, lowest: float, seen: Seen) -> list[Form]:
         """The ways to store a tile as pixels, without loss last."""
+        cost = seen.bits + lowest * seen.error
         if self.small:
-            near = self._as_pixels(tile, lowest, cost) if tile in self.drawings else None
+            near = self._as_pixels(tile, lowest, cost, seen) if tile in self.drawings else None
             return [*([Form.of(near)] if near else []), *self._steps(tile)]
         if tile not in self.drawings:
             if tile not in self._fixed:
@@ -266,7 +267,7 @@ class Approach(Mixture):
         *found, last = self._fixed[tile]
         if self.share >= LATE and last.stored and (late := stored(original, last.stored, 1, NEAR_WORTH)):
             found.append(Form.of(late))
-        if near := self._as_pixels(tile, lowest, cost):  # what quality 95 may have
+        if near := self._as_pixels(tile, lowest, cost, seen):  # what quality 95 may have
             found.append(Form.of(near))
         return [*found, last]
 

@@ -46,4 +46,19 @@ def over(part: bytes | memoryview, below: UInt8Array, grey: bool) -> UInt8Array:
 
 def bits(part: bytes | memoryview, height: int, width: int, grey: bool, cell: int) -> NDArray[np.float64]:
     """Bits that each square of ``cell`` pixels takes, as `calotype.coder.pixel_bits` tells them."""
-    return pixel_bits(part[2 + (part[1] + 1) * (1 if grey else 3) :], height, width, 2, cell)
+    found = np.zeros((-(-height // cell), -(-width // cell)))
+    for stream, channels in streams(part, grey):
+        found += pixel_bits(stream, height, width, channels, cell)
+    return found
+
+
+def streams(part: bytes | memoryview, grey: bool) -> list[tuple[bytes | memoryview, int]]:
+    """The pixel streams of a layer and how many channels each has: the covers, and of several colours their
+    numbers.
+    """
+    count = 1 + int.from_bytes(part[1:3], "little")
+    end = 3 + count * (1 if grey else 3)
+    if count == 1:
+        return [(part[end:], 1)]
+    first = end + 4 + int.from_bytes(part[end : end + 4], "little")
+    return [(part[end + 4 : first], 1), (part[first:], 1 if count <= 256 else 2)]

@@ -28,7 +28,7 @@ from calotype.codec.ssimulacra2 import ssimulacra2
 from calotype.codec.strokes import Mask
 from calotype.codec.synthesis import to_grey
 from calotype.codec.traits import Traits
-from calotype.coder import encode_pixels
+from calotype.coder import decode_pixels, encode_pixels
 
 UInt8Array = NDArray[np.uint8]
 
@@ -47,6 +47,8 @@ TRIAL = 1e12
 """Bits that no tile takes: with a limit one way to code is tried, not all that are close."""
 OCTAVE = 18.0
 """What twice the bits are worth in SSIMULACRA2, about."""
+SHARPER = (1.0, 4.0, 16.0)
+"""How many times an error is worth more where pixels would look worse than the latents that they replace."""
 EDGE = 16
 """Pixels at the edges of a tile where its latents alone do not say what the picture will look like."""
 
@@ -73,6 +75,23 @@ class Stored:
 
     data: bytes
     error: int
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A tile as latents, looked at alone.
+
+    bits, error: what it takes, with its layer, and its squared error
+    saved:       what the layer saves, in bits with errors
+    unclear:     whether a text is blurred
+    shown:       its pixels, [h, w, 3] or [h, w, 1] of a grey picture
+    """
+
+    bits: int
+    error: float
+    saved: float
+    unclear: bool
+    shown: UInt8Array
 
 
 @dataclass
@@ -171,19 +190,20 @@ class Mixture:
         self._forget()
 
         def best(tile: int) -> None:
-            bits, error, saved, unclear = self._as_latents(networks, tile)
-            cost = bits + worth_of_error * error
+            seen = self._as_latents(networks, tile)
+            error, unclear = seen.error, seen.unclear
+            cost = seen.bits + worth_of_error * error
             free, found = self._held is None, None
             if tile not in suspects:
                 pass
             elif free:
-                found = self._as_pixels(tile, worth_of_error, cost)
+                found = self._as_pixels(tile, worth_of_error, cost, seen)
             elif tile in held:
                 found = self._near_pixels(tile, worth_of_error)
             left = cost - _cost(found, worth_of_error) if found else 0.0
             box = tile_box(self.analysis.header, tile)
             with lock:
-                decision.gain += saved
+                decision.gain += seen.saved
                 if found and (left > 0 or not free):
                     decision.stored[tile] = found
                     decision.gain += left
@@ -202,8 +222,11 @@ class Mixture:
         self._coded.clear()
         self._layers.clear()
 
-    def _as_pixels(self, tile: int, worth_of_error: float, cost: float) -> Stored | None:
-        """The best way to store a tile as pixels if it may be better than what ``cost`` can buy."""
+    def _as_pixels(self, tile: int, worth_of_error: float, cost: float, seen: Seen) -> Stored | None:
+        """The best way to store a tile as pixels if it may be better than what ``cost`` can buy.
+
+        None that looks worse than the latents ``seen``, whatever it saves: a higher quality never does then.
+        """
         original = tile_pixels(self.analysis.pixels, self.analysis.header, tile)
         most, exact = self._exact.get(tile, (0.0, None))
         if exact is None and most < SPARE * cost:
@@ -212,9 +235,19 @@ class Mixture:
             self._exact[tile] = SPARE * cost, exact
         if exact is None or not worth_of_error:
             return exact
-        least = min(cost, 8 * len(exact.data))
-        near = stored(original, exact, worth=CARE * worth_of_error, most=CARE * least)
-        return min(near or exact, exact, key=lambda way: _cost(way, worth_of_error))
+        most, score = CARE * min(cost, 8 * len(exact.data)), None
+        for times in SHARPER:
+            near = stored(original, exact, worth=CARE * times * worth_of_error, most=most)
+            if near is None or _cost(near, worth_of_error) >= min(cost, 8 * len(exact.data)):
+                break
+            if near.error <= seen.error:
+                if not self._for_eyes:
+                    return near
+                score = score or _likeness(original, seen.shown)
+                if _likeness(original, decode_pixels(near.data, *original.shape)) >= score:
+                    return near
+            most = CARE * 8 * len(exact.data)
+        return exact
 
     def _near_pixels(self, tile: int, worth_of_error: float) -> Stored:
         """A tile as pixels whose errors are worth so much; exactly where that takes less."""
@@ -224,10 +257,8 @@ class Mixture:
         near = stored(original, exact, worth=CARE * worth_of_error)
         return near if near and len(near.data) < len(exact.data) else exact
 
-    def _as_latents(self, networks: Networks, tile: int) -> tuple[int, float, float, bool]:
-        """Bits and squared error of a tile as latents, looked at alone, with a layer if that is better; what
-        the layer saves, in bits with errors; and whether a text is blurred.
-        """
+    def _as_latents(self, networks: Networks, tile: int) -> Seen:
+        """A tile as latents, looked at alone, with a layer if that is better."""
         key = networks.level.number, tile
         plain = self.choice.integers(networks, tile, self.analysis.kept[tile])
         self._coded[key] = plain
@@ -239,8 +270,8 @@ class Mixture:
             saved = bits + worth_of_error * error - more - worth_of_error * less
             if saved > 0 and self._looks_better(tile, bits, shown, more, beside):
                 self._coded[key], self._layers[key] = coded, part
-                return more, less, saved, self._unclear(tile, beside)
-        return bits, error, 0.0, self._unclear(tile, shown)
+                return Seen(more, less, saved, self._unclear(tile, beside), beside)
+        return Seen(bits, error, 0.0, self._unclear(tile, shown), shown)
 
     def _unclear(self, tile: int, shown: UInt8Array) -> bool:
         """Whether the strokes of a tile's text are far from what they were."""
@@ -254,11 +285,15 @@ class Mixture:
         """Whether a tile looks better with a layer, for the bits it takes then. Packs for PSNR do not ask:
         highlights of a photograph that become ink have smaller errors, and look worse.
         """
-        if self.analysis.pack.manifest.distortion == "mse":
+        if not self._for_eyes:
             return True
         original = tile_pixels(self.analysis.pixels, self.analysis.header, tile)
-        before, after = (ssimulacra2(original.squeeze(), way.squeeze()) for way in (shown, beside))
+        before, after = (_likeness(original, way) for way in (shown, beside))
         return after - before > OCTAVE * math.log2(more / bits)
+
+    @property
+    def _for_eyes(self) -> bool:
+        return self.analysis.pack.manifest.distortion != "mse"
 
     def _judge(
         self, networks: Networks, tile: int, coded: Latents, part: bytes | None = None
@@ -305,6 +340,11 @@ def stored(
     data, coded = encode_pixels(original, step, exact.data, worth * channels, most)
     error = int(np.square(coded.astype(np.int32) - original).sum(dtype=np.int64))
     return Stored(data, channels * error) if data else None
+
+
+def _likeness(original: UInt8Array, shown: UInt8Array) -> float:
+    """SSIMULACRA2 of a tile."""
+    return ssimulacra2(original.squeeze(), shown.squeeze())
 
 
 def _by_tile(mask: Mask, header: Header) -> dict[int, Mask]:
