@@ -205,19 +205,19 @@ private:
         std::vector<Word> sizes(together * w), words(together * w);
         for (std::size_t first = 0; first < latents_; first += together) {
             const std::size_t n = std::min(together, latents_ - first);
-            for (std::size_t c = 0; c < n; ++c) {
-                const float over = 1 / unit[first + c], by = gain[first + c];
-                const float* const from = y + (first + c) * channel;
-                fetch(y + std::min(first + c + 4, latents_ - 1) * channel, w);
-                widely([=, size = &sizes[c * w], word = &words[c * w], table = logarithms()]() CALOTYPE_WIDE {
+            widely([=, size = sizes.data(), word = words.data(), last = latents_ - 1, table = logarithms()]() CALOTYPE_WIDE {
+                for (std::size_t c = 0; c < n; ++c) {
+                    const float over = 1 / unit[first + c], by = gain[first + c];
+                    const float* const from = y + (first + c) * channel;
+                    fetch(y + std::min(first + c + 4, last) * channel, w);
                     for (std::size_t x = 0; x < w; ++x) {
                         const std::int32_t e = (log2(std::fabs(from[x] * by) + 0.2f, table) + (1 << (energy_shift - 1))) >> energy_shift;
-                        size[x] = static_cast<Word>(std::min(e, +energy_peak));
+                        size[c * w + x] = static_cast<Word>(std::min(e, +energy_peak));
                     }
                     for (std::size_t x = 0; x < w; ++x)
-                        word[x] = static_cast<Word>(nearest(std::min(std::max(-32768.0f, from[x] * over), 32767.0f)));
-                });
-            }
+                        word[c * w + x] = static_cast<Word>(nearest(std::min(std::max(-32768.0f, from[x] * over), 32767.0f)));
+                }
+            });
             for (std::size_t x = 0; x < w; ++x)
                 for (std::size_t c = 0; c < n; ++c) {
                     out[x * 2 * latents_ + first + c] = sizes[c * w + x];

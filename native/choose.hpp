@@ -53,7 +53,7 @@ private:
                const std::int16_t* mean, const float* gain) {
         const std::size_t across = up(w_, tile_multiple) / s.step, n = s.columns, step = s.step;
         std::vector<std::int32_t> row_of_keep(n), chosen(together * n);
-        std::vector<float> middle(n);
+        std::vector<float> wanted(2 * n);  // latents, and their means
         const std::size_t plane_size = h_ * w_, last_row = net_.latents() * plane_size - w_;
         // Latents lie channel by channel, means site by site: some channels at a time stay in the cache.
         for (std::size_t from = 0; from < channels; from += together) {
@@ -65,35 +65,39 @@ private:
                     row_of_keep[j] = wish_.zone[row + j * step] * static_cast<std::int32_t>(latents::classes);
                     any |= wish_.keep[row_of_keep[j]] != 0;
                 }
-                for (std::size_t c = from; c < end; ++c) {
-                    const std::size_t plane = (first + c) * plane_size + row;
-                    const std::uint8_t* const cls = index + (c * s.rows + i) * n;
-                    std::int32_t* const r = chosen.data() + (c - from) * n;  // of no column, too
-                    fetch(wish_.y + std::min(plane + 4 * plane_size, last_row), w_);
-                    if (!any && !coded(cls, n)) {
-                        std::fill(r, r + n, 0);
-                        continue;
-                    }
-                    const std::int16_t* const of = mean + i * across * channels + c;
-                    for (std::size_t j = 0; j < n; ++j) middle[j] = of[j * channels];
-                    widely([=, y = wish_.y + plane, m = middle.data(), rows = row_of_keep.data(), keep = wish_.keep,
-                            unit = wish_.unit[first + c], by = gain[c]]() CALOTYPE_WIDE {
-                        for (std::size_t j = 0; j < n; ++j) {
-                            const float v = (y[j * step] - unit * m[j]) * by;
-                            const float wanted = std::abs(v) * keep[rows[j] + cls[j] % static_cast<std::int32_t>(latents::classes)] + 0.5F;
-                            const auto size = static_cast<std::int32_t>(wanted < 32767.0F ? wanted : 32767.0F);
-                            r[j] = v < 0 ? -size : size;
+                widely([=, y = wish_.y, width = w_, unit = wish_.unit + first, keep = wish_.keep, rows = row_of_keep.data(),
+                        of = mean + i * across * channels, classes = index + i * n, pitch = s.rows * n, own = wanted.data(),
+                        middle = wanted.data() + n, values = chosen.data(), out = r_]() CALOTYPE_WIDE {
+                    for (std::size_t c = from; c < end; ++c) {
+                        const std::size_t plane = (first + c) * plane_size + row;
+                        const std::uint8_t* const cls = classes + c * pitch;
+                        std::int32_t* const r = values + (c - from) * n;  // of no column, too
+                        fetch(y + std::min(plane + 4 * plane_size, last_row), width);
+                        if (!any && !coded(cls, n)) {
+                            for (std::size_t j = 0; j < n; ++j) r[j] = 0;
+                            continue;
                         }
-                    });
-                    for (std::size_t j = 0; j < n; ++j) r_[plane + j * step] = r[j];
-                }
+                        for (std::size_t j = 0; j < n; ++j) middle[j] = of[j * channels + c];
+                        if (step == 2)  // in most stages, and vectors can be made of it
+                            for (std::size_t j = 0; j < n; ++j) own[j] = y[plane + j * 2];
+                        else
+                            for (std::size_t j = 0; j < n; ++j) own[j] = y[plane + j * step];
+                        for (std::size_t j = 0; j < n; ++j) {
+                            const float v = (own[j] - unit[c] * middle[j]) * gain[c];
+                            const float size = std::abs(v) * keep[rows[j] + cls[j] % static_cast<std::int32_t>(latents::classes)] + 0.5F;
+                            const auto whole = static_cast<std::int32_t>(size < 32767.0F ? size : 32767.0F);
+                            r[j] = v < 0 ? -whole : whole;
+                        }
+                        for (std::size_t j = 0; j < n; ++j) out[plane + j * step] = r[j];
+                    }
+                });
                 means_.settle(i, from, end, [&](std::size_t c, std::size_t j) { return chosen[(c - from) * n + j]; });
             }
         }
     }
 
     // Whether one of n classes has a code.
-    static bool coded(const std::uint8_t* cls, std::size_t n) {
+    CALOTYPE_WIDE static bool coded(const std::uint8_t* cls, std::size_t n) {
         std::uint8_t any = 0;
         for (std::size_t j = 0; j < n; ++j) any |= cls[j];
         return any % latents::classes != 0;

@@ -236,9 +236,7 @@ public:
 
 private:
     // How many sites of row i of the stage are in the tile: latents stay 0 in the padding.
-    std::size_t sites(std::size_t i) const {
-        return top_ + i * step_sites_ < h_ && left_ < w_ ? (w_ - left_ + step_sites_ - 1) / step_sites_ : 0;
-    }
+    std::size_t sites(std::size_t i) const { return top_ + i * step_sites_ < h_ ? in_row_ : 0; }
     Word* row(std::size_t i) { return at(top_ + i * step_sites_, left_) + channel_; }
 
     // Means become latents.
@@ -287,6 +285,7 @@ private:
         left_ = phase_column[phase] * step_sites_ / 2;
         grid_rows_ = rows_ / step_sites_;
         grid_columns_ = columns_ / step_sites_;
+        in_row_ = left_ < w_ ? (w_ - left_ + step_sites_ - 1) / step_sites_ : 0;
     }
 
     // The low latents of a phase as context of those behind it.
@@ -313,7 +312,7 @@ private:
     std::vector<Word> y_, mean_;
     Map<Word> known_, context_;
     latents::Stage stage_{};
-    std::size_t grid_rows_ = 0, grid_columns_ = 0, step_sites_ = 0, top_ = 0, left_ = 0;
+    std::size_t grid_rows_ = 0, grid_columns_ = 0, step_sites_ = 0, top_ = 0, left_ = 0, in_row_ = 0;
     std::size_t channel_ = 0, channels_ = 0;
     const std::int32_t* step_ = nullptr;
     std::vector<const Word*> pointers_;

@@ -52,8 +52,8 @@ def quality_of(analysis: Analysis, level: int) -> float:
 
 
 def _aim(analysis: Analysis) -> tuple[Ladder, Gain | None]:
-    """What qualities mean without a glance, and what one gains at score k, looked at once; None where there is
-    none.
+    """What qualities mean without a glance, and what one gains at score k, looked at once; None where nothing
+    is to be looked at.
     """
     known = analysis.pack.manifest.visual
     if known is None:

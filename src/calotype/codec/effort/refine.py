@@ -153,7 +153,7 @@ class _Search:
         self.target = kit.slopes.target(tile.pixels, worth)
         self.around = tile.y.copy()
 
-    def y_hat(self, r: Floats) -> Floats:
+    def y_hat(self, r: NDArray[Any]) -> Floats:
         """The decoder's latents."""
         words = latents.restored(self.networks, Latents(self.start.z, r))
         return np.ascontiguousarray((words * self.networks.pack.unit).transpose(2, 0, 1)[None])
