@@ -23,7 +23,7 @@ examples:
   calotype encode photo.jpg --target-size 40k      the best that fits into 40,000 bytes
   calotype encode *.jpg out/ --workers 4 --json
   calotype encode photos/ out/ --recursive
-  calotype encode photo.jpg --effort 3             looks better at its size, takes some ten times as long
+  calotype encode photo.jpg --effort 3             looks better at its size, takes some sixty times as long
   calotype encode scan.png --tune psnr --effort 5  least squared error, takes longer
   calotype encode photo.png photo.calo --model runs/cheng/0.013     a laboratory model (docs/training.md)
 
