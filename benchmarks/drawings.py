@@ -2,6 +2,7 @@
 
     python benchmarks/drawings.py near PICTURES...        PSNR at the size of AVIF's quality 60, 4:4:4
     python benchmarks/drawings.py captions PICTURES...    the same of the pictures with text over them
+    python benchmarks/drawings.py words PICTURES...       the same of gradients of their size, full of words
     python benchmarks/drawings.py lossless PICTURES...    bytes without loss
         [--every 1] [--pack photo-psnr] [--out docs/results/drawings/NAME.json]
     python benchmarks/drawings.py table docs/results/drawings docs/results/drawings/README.md
@@ -35,6 +36,7 @@ from calotype.records.provenance import now, provenance
 from calotype.records.script import guarded
 
 QUALITY = 60
+WORDS = ["meeting", "at", "half", "past", "nine", "with", "the", "whole", "team", "to", "show", "status"]
 Row = dict[str, Any]
 
 
@@ -104,6 +106,27 @@ def captions(pixels: np.ndarray, pack: str) -> Row:
     return near(np.asarray(image), pack)
 
 
+def words(pixels: np.ndarray, pack: str) -> Row:
+    """As `near`, of a gradient of a picture's size, full of words of 10 to 16 pixels, of all colours."""
+    height, width = pixels.shape[:2]
+    random, part = (
+        np.random.default_rng(0),
+        np.add.outer(np.arange(height) / height, np.arange(width) / width) / 2,
+    )
+    ground = np.array([30, 60, 120]) + np.multiply.outer(part, [190, 140, 120])
+    image = Image.fromarray(ground.round().astype(np.uint8))
+    draw, top = ImageDraw.Draw(image), 4
+    while top < height - 20:
+        size, left = int(random.integers(10, 17)), 6.0
+        font = ImageFont.load_default(size)
+        while left < width - 60:
+            word = str(random.choice(WORDS))
+            draw.text((int(left), top), word, tuple(map(int, random.integers(0, 256, 3))), font)
+            left += draw.textlength(word + " ", font)
+        top += size * 7 // 5
+    return near(np.asarray(image), pack)
+
+
 def lossless(pixels: np.ndarray, _: str) -> Row:
     """Ours, WebP's (method 6, quality 100) and PNG's (Pillow, optimised) in bytes."""
     data = calotype.encode(pixels, lossless=True)
@@ -170,6 +193,7 @@ def table(stored: Row) -> str:
 KINDS: dict[str, Any] = {
     "near": (near, near_table),
     "captions": (captions, near_table),
+    "words": (words, near_table),
     "lossless": (lossless, lossless_table),
 }
 

@@ -96,8 +96,8 @@ class Exposure:
         return Proof(self.mixture, self.networks(level)).likeness(target.kind)
 
     def meet(self, target: Target, ladder: Ladder) -> Encoded:
-        """The same as `search`, for sizes more closely: where a tile that turns from latents to pixels makes
-        files jump, tiles stay what they are below the jump.
+        """The same as `search`, for sizes more closely: where a tile that turns to pixels, or gets a layer,
+        makes files jump, tiles stay what they are below the jump.
         """
         if not (target.limits_size and self.mixture.suspects):
             return self.search(target, ladder)
@@ -110,7 +110,7 @@ class Exposure:
             return found
         networks = self.networks(found.level)
         held, error = self.mixture.decide(networks), self.error(networks)
-        self.mixture.hold(held)
+        self.mixture.hold(held, self.mixture.layers(networks))
         with suppress(LimitError):
             other = self.search(target, ladder, found.level)
             if self.error(self.networks(other.level)) < error:

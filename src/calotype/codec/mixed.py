@@ -130,6 +130,7 @@ class Mixture:
         self._decisions: dict[int, Decision] = {}
         self._worths = Worths(analysis, self._least_drawn(by_tile))
         self._held: set[int] | None = None
+        self._inked: set[int] = set()  # if the others are held: those that have layers
         if self.suspects or self._strokes:
             analysis.keep()
 
@@ -147,9 +148,9 @@ class Mixture:
         level, stored = networks.level.number, self.decide(networks)
         return {tile: part for (at, tile), part in self._layers.items() if at == level and tile not in stored}
 
-    def hold(self, tiles: Iterable[int] | None) -> None:
-        """From now on these tiles are pixels at all levels, and no others; with None it is decided again."""
-        self._held = None if tiles is None else set(tiles)
+    def hold(self, tiles: Iterable[int], layers: Iterable[int] = ()) -> None:
+        """From now on these tiles are pixels at all levels, these have layers, and no others."""
+        self._held, self._inked = set(tiles), set(layers)
         self._decisions.clear()
 
     def exact_bytes(self) -> float:
@@ -263,12 +264,13 @@ class Mixture:
         plain = self.choice.integers(networks, tile, self.analysis.kept[tile])
         self._coded[key] = plain
         bits, error, shown = self._judge(networks, tile, plain)
-        if tile in self._cover.found:
+        free = self._held is None
+        if tile in self._cover.found and (free or tile in self._inked):
             part, worth_of_error = self._cover.found[tile], self._worths.at(networks.level.number)
             coded = self._cover.integers(networks, tile)
             more, less, beside = self._judge(networks, tile, coded, part)
             saved = bits + worth_of_error * error - more - worth_of_error * less
-            if saved > 0 and self._looks_better(tile, bits, shown, more, beside):
+            if not free or (saved > 0 and self._looks_better(tile, bits, shown, more, beside)):
                 self._coded[key], self._layers[key] = coded, part
                 return Seen(more, less, saved, self._unclear(tile, beside), beside)
         return Seen(bits, error, 0.0, self._unclear(tile, shown), shown)
