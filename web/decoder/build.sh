@@ -9,7 +9,7 @@ native=$here/../../native
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cxx=${EMXX:-em++}
-flags="-std=c++20 -msimd128 -fwasm-exceptions"
+flags="-std=c++20 -msimd128 -fwasm-exceptions -fno-rtti -DNDEBUG"
 # What the page gives the module: em++ wants to see it.
 echo 'mergeInto(LibraryManager.library, {calotype_done: function() {}});' >"$work/page.js"
 $cxx $flags -O3 -c "$native/kernels.cpp" -o "$work/kernels.o"
@@ -21,7 +21,7 @@ make() {
   exported=$(printf ',"_%s"' "$@" calotype_error malloc free)
   $cxx $flags -Oz -DCALOTYPE_KERNELS_APART -c "$native/$source" -o "$work/part.o"
   $cxx $flags -O3 "$work/kernels.o" "$work/part.o" -o "$work/$module" --no-entry -sSTANDALONE_WASM \
-    --js-library "$work/page.js" -sALLOW_MEMORY_GROWTH -sMEMORY_GROWTH_GEOMETRIC_STEP=0.05 -sMAXIMUM_MEMORY=4GB \
+    --js-library "$work/page.js" -sMALLOC=emmalloc -sALLOW_MEMORY_GROWTH -sMEMORY_GROWTH_GEOMETRIC_STEP=0.05 -sMAXIMUM_MEMORY=4GB \
     -sEXPORTED_FUNCTIONS="[${exported:1}]"
   # What was made for speed, in the fewest bytes: as fast, and 1 % smaller. Linking for size would be slower by a third.
   "${WASM_OPT:-wasm-opt}" --enable-simd --enable-exception-handling --enable-bulk-memory --enable-sign-ext \
