@@ -15,14 +15,14 @@ struct Wish {
     const float* unit;       // [M] what 1 stands for in a latent of the decoder's
     const float* low_gain;   // [4][low channels] for base and octaves 2, 1, 0: what y - mean is multiplied by
     const float* high_gain;  // [4][high channels], by phase
-    const float* keep;       // [zones][64] by class: what magnitudes are multiplied by before they are rounded
+    const float* keep;       // [zones][64] by class: what magnitudes are multiplied by before they are rounded; 0 for class 0
     const std::uint8_t* zone;  // [h][w] which row of `keep` holds at a place
 };
 
 // A coder of the walk that sets r, [M][h][w], zeros at first, before it codes it.
 class Choose {
 public:
-    static constexpr bool known = true, settles = true;
+    static constexpr bool known = true, settles = false, zeroed = true;
 
     Choose(Means& means, const Wish& wish, const MeanNetwork& net, std::size_t h, std::size_t w,
            const std::int32_t* z, const std::int32_t* z_mul, std::int32_t* r)
@@ -60,11 +60,8 @@ private:
             const std::size_t end = std::min(from + together, channels);
             for (std::size_t i = 0; i < s.rows; ++i) {
                 const std::size_t row = (s.top + i * step) * w_ + s.left;
-                bool any = false;  // is anything kept of what has no code?
-                for (std::size_t j = 0; j < n; ++j) {
+                for (std::size_t j = 0; j < n; ++j)
                     row_of_keep[j] = wish_.zone[row + j * step] * static_cast<std::int32_t>(latents::classes);
-                    any |= wish_.keep[row_of_keep[j]] != 0;
-                }
                 widely([=, y = wish_.y, width = w_, unit = wish_.unit + first, keep = wish_.keep, rows = row_of_keep.data(),
                         of = mean + i * across * channels, classes = index + i * n, pitch = s.rows * n, own = wanted.data(),
                         middle = wanted.data() + n, values = chosen.data(), out = r_]() CALOTYPE_WIDE {
@@ -73,7 +70,7 @@ private:
                         const std::uint8_t* const cls = classes + c * pitch;
                         std::int32_t* const r = values + (c - from) * n;  // of no column, too
                         fetch(y + std::min(plane + 4 * plane_size, last_row), width);
-                        if (!any && !coded(cls, n)) {
+                        if (!coded(cls, n)) {
                             for (std::size_t j = 0; j < n; ++j) r[j] = 0;
                             continue;
                         }

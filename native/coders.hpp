@@ -43,9 +43,9 @@ struct Found {
     std::uint8_t* r_class;  // as r
 };
 
-// The coders. `known`: the values are given; `settles`: those that have no code are set to 0.
+// The coders. `known`: the values are given, and those that have no code are `zeroed` before, or set to 0 (`settles`), or must be.
 struct Encode {
-    static constexpr bool known = true, settles = false;
+    static constexpr bool known = true, settles = false, zeroed = false;
     rans::Encoder coder;
     void code(const std::uint8_t* index, std::size_t n, const rans::Tables& t, std::int32_t* values) {
         coder.put(values, index, n, t, rans::no_skip);
@@ -53,7 +53,7 @@ struct Encode {
 };
 
 struct Decode {
-    static constexpr bool known = false, settles = false;
+    static constexpr bool known = false, settles = false, zeroed = false;
     rans::Decoder coder;
     void code(const std::uint8_t* index, std::size_t n, const rans::Tables& t, std::int32_t* values) {
         coder.get(index, n, t, rans::no_skip, values);
@@ -61,7 +61,7 @@ struct Decode {
 };
 
 struct Look {
-    static constexpr bool known = true, settles = true;
+    static constexpr bool known = true, settles = true, zeroed = false;
     void code(const std::uint8_t*, std::size_t, const rans::Tables&, std::int32_t*) {}
 };
 

@@ -125,6 +125,8 @@ public:
         check_shape("low_gain", low_gain, {4, net_.low_channels});
         check_shape("high_gain", high_gain, {phases, net_.high});
         check_shape("keep", keep, {keep.shape(0), classes});
+        for (std::size_t k = 0; k < keep.shape(0); ++k)
+            if (keep.data()[k * classes] != 0) throw std::invalid_argument("keep must be 0 where nothing is coded");
         check_shape("zone", zone, {t.h, t.w});
         if (std::any_of(zone.data(), zone.data() + t.h * t.w, [&](std::uint8_t k) { return k >= keep.shape(0); }))
             throw std::invalid_argument("a zone has no row of keep");

@@ -5,6 +5,24 @@
 
 namespace calotype::latents {
 
+// Which of n sites are not skipped, and their tables; returns how many. There are long runs of skipped ones.
+inline std::size_t pick(const std::uint8_t* index, std::size_t n, std::int32_t skip, std::uint8_t* tables, std::uint32_t* sites) {
+    constexpr std::size_t run = 32;
+    std::size_t k = 0;
+    for (std::size_t from = 0; from < n; from += run) {
+        const std::size_t past = std::min(from + run, n);
+        std::uint8_t other = 0;
+        for (std::size_t i = from; i < past; ++i) other |= index[i] ^ static_cast<std::uint8_t>(skip);
+        if (other == 0) continue;
+        for (std::size_t i = from; i < past; ++i) {
+            tables[k] = index[i];
+            sites[k] = static_cast<std::uint32_t>(i);
+            k += index[i] != skip;
+        }
+    }
+    return k;
+}
+
 // Codes the sites of channels first .. first + channels - 1; `index` [channels, sites] holds their tables.
 // Calls `seen(channel, site, value)` for every value that is not 0.
 template <class Coder>
@@ -29,18 +47,16 @@ void Walk<Coder>::code_r(std::size_t first, std::size_t channels, const Sites& s
         std::int32_t lost = 0;
         for (std::size_t j = 0; j < count; ++j) {
             const std::uint8_t* const all = index + (c + j) * n;
-            for (std::size_t i = 0; i < n; ++i) {
-                const bool keep = all[i] != skip;
-                tables[k] = all[i];
-                sites[k] = static_cast<std::uint32_t>(i);
-                if constexpr (Coder::known) {
-                    std::int32_t& r = r_[(first + c + j) * plane + place[i]];
-                    values_[k] = r;
-                    lost |= keep ? 0 : values_[k];
-                    if constexpr (Coder::settles)
-                        if (!keep) r = 0;
-                }
-                k += keep;
+            const std::size_t before = k;
+            k += pick(all, n, skip, &tables[k], &sites[k]);
+            if constexpr (Coder::known) {
+                std::int32_t* const r = r_ + (first + c + j) * plane;
+                for (std::size_t i = before; i < k; ++i) values_[i] = r[place[sites[i]]];
+                for (std::size_t i = 0; i < n && !Coder::zeroed; ++i)
+                    if (all[i] == skip) {
+                        lost |= r[place[i]];
+                        if (Coder::settles) r[place[i]] = 0;
+                    }
             }
             end[j] = k;
             if (found_ != nullptr)
