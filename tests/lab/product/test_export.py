@@ -101,9 +101,10 @@ def test_a_real_file_is_what_torch_predicts(
     assert (z == out.latents.z[0].numpy()).mean() > 0.95
     assert (r == out.latents.r[0].numpy()).mean() > 0.85
 
-    found = latents.settled(networks, Latents(*(t[None].astype(np.float32) for t in (z, r))))
+    found = latents.settled(networks, Latents(z[None], r[None]))
     with torch.no_grad():
-        _, _, index = model.latents.classes(torch.from_numpy(found.z), torch.from_numpy(found.r), k)
+        floats = (torch.from_numpy(t).float() for t in (found.z, found.r))
+        _, _, index = model.latents.classes(*floats, k)
     assert found.index is not None
     assert np.array_equal(found.index, index.numpy())
     assert np.array_equal(found.r[0], r)
