@@ -58,7 +58,9 @@ def test_only_whole_pairs_count(tmp_path: Path) -> None:
     assert "lowered by +50.0 % (+50.0 .. +50.0): *seen*" in text
 
 
-@pytest.mark.parametrize("folder", [FOLDER, FOLDER / "cheng", FOLDER / "cheng-early"], ids=lambda folder: folder.name)
+@pytest.mark.parametrize(
+    "folder", [FOLDER, FOLDER / "cheng", FOLDER / "cheng-early"], ids=lambda folder: folder.name
+)
 def test_the_page_is_what_the_results_give(folder: Path) -> None:
     record = json.loads((folder / PAIRS).read_text())
     assert (folder / PAIRS_PAGE).read_text() == pairs.page(record)
