@@ -11,7 +11,8 @@ import pytest
 STORED = (
     "adversarial/results.json", "analysis/correlation.json", "analysis/deviation.json",
     "analysis/erf.json", "correlation/results.json", "correlation/cost.json", "correlation/pairs.json",
-    "correlation/cheng/pairs.json", "correlation/cheng-early/pairs.json", "correlation/speed.json", "cross_metric/results.json",
+    "correlation/cheng/pairs.json", "correlation/cheng-early/pairs.json",
+    "correlation/speed.json", "cross_metric/results.json",
     "entropy/hyper.json", "entropy/skips.json",
     "entropy/tables.json", "systems/results.json", "tcm/results.json", "jpegai/complexity.json",
     "jpegai/account.json", "jpegai/results.json", "short_runs/results.json",
