@@ -228,7 +228,7 @@ private:
 // The three maps of a channel of both pictures.
 class Maps {
 public:
-    Maps(Map first, Map second, std::size_t n) : n_(n), p_(std::move(first)), q_(std::move(second)), missed_(p_.size()) {
+    Maps(Map first, Map second, std::size_t n) : p_(std::move(first)), q_(std::move(second)), missed_(p_.size()) {
         static const Blur blur;
         Map squares(p_.size()), both(p_.size());
         for (std::size_t i = 0; i < p_.size(); ++i) {
@@ -260,7 +260,6 @@ public:
     }
 
 private:
-    std::size_t n_;
     Map p_, q_, missed_, p_mean_, squares_, both_;
 };
 
