@@ -16,13 +16,15 @@ from calotype.codec.pack import Pack
 LEAST = 768
 """Latents in a window, about, if workers share a small picture: with fewer, margins cost more than they gain.
 """
+TOGETHER = 2
+"""Threads that may work on a window: that takes no margins."""
 
 
 class Analysis:
     """One picture through the analysis transform.
 
     pixels: uint8 [H, W, 3]
-    share:  workers of ``pool``, and threads that a search for better integers may use in each
+    share:  workers of ``pool``, and threads that each may use
     margin: latents around a tile that are looked at with it
     """
 
@@ -39,7 +41,7 @@ class Analysis:
         self.workers, self.threads = share
         self.bounds = tiles.latent_box(Box(0, 0, header.width, header.height))
         most = max(1, self.bounds.width * self.bounds.height // LEAST)
-        rows = tiles.windows(self.bounds, min(self.workers, most))
+        rows = tiles.windows(self.bounds, min(self.workers * -(-self.threads // TOGETHER), most))
         self.windows = [window for row in rows for window in row]
         self.kept: list[Floats] = []
         self._boxes: list[Box] = self.windows
@@ -103,5 +105,5 @@ class Analysis:
     def piece(self, box: Box) -> Floats:
         """y [1, M, h, w] of a box of latents, which sees some of the pixels around it."""
         grown = tiles.grow(box, self.pack.manifest.analysis_margin, self.bounds)
-        y = self.pack.encoder.analysis(tiles.cut(self.pixels, grown)[0])[None]
+        y = self.pack.encoder.analysis(tiles.cut(self.pixels, grown)[0], self.threads)[None]
         return np.ascontiguousarray(y[tiles.inside(box, grown)])  # a view would keep the margins in memory

@@ -130,7 +130,15 @@ def encode(
             stepwise = near < FROM + (100 - FROM) * TURN
             fine = stepwise and not tile and not traits.suspicious().all()
             header = header.replace(tile=side_of(side_near, header) if fine else side_near)
-        share = tiles.share(threads, tile_count(header)) if effort else (workers, 1)
+        count = tile_count(header)
+        within = 2 * count <= workers  # more than one thread for each tile
+        share = (
+            tiles.share(threads, count)
+            if effort
+            else tiles.share(workers, count, count)
+            if within
+            else (workers, 1)
+        )
         analysis = Analysis(picture.pixels, header, loaded, share, pool, margin)
         choice = Choice(analysis, effort)
         text = looking.result() if looking else None
