@@ -110,12 +110,15 @@ def _cuts(start: int, end: int, parts: int) -> list[int]:
     return [start + (end - start) * k // parts for k in range(parts + 1)]
 
 
-def share(threads: int, tiles: int, most: int = MAX_WORKERS) -> tuple[int, int]:
-    """How to use `threads` threads for a picture of so many tiles, `most` at a time: (workers, threads within
-    each).
-    """
-    workers = max(1, min(threads, tiles, most))
+def share(threads: int, tiles: int) -> tuple[int, int]:
+    """How to use `threads` threads to refine a picture of so many tiles: (workers, threads within each)."""
+    workers = max(1, min(threads, tiles, MAX_WORKERS))
     return workers, -(-threads // workers)
+
+
+def spread(threads: int, tiles: int) -> tuple[int, int]:
+    """The same to code it in one pass: threads share a tile where there are two for each."""
+    return (tiles, threads // tiles) if 2 * tiles <= threads else (threads, 1)
 
 
 @contextmanager
