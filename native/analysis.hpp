@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "bottlenecks.hpp"
+#include "partner.hpp"
 #include "wide.hpp"
 
 namespace calotype::fixed {
@@ -30,13 +31,23 @@ public:
     std::size_t latents() const { return latents_; }
 
     // pixels [16 h][16 w][3] to y [M][h][w], each channel times its `unit`. Beyond what is given there are zeros.
-    void run(const std::uint8_t* pixels, std::size_t h, std::size_t w, const float* unit, float* y) const {
-        Rows rows(*this, pixels, h, w);
-        for (std::size_t i = 0; i < h; ++i) {
-            const Word* row = rows.latents(i);
-            for (std::size_t c = 0; c < latents_; ++c) {
-                float* out = y + (c * h + i) * w;
-                for (std::size_t x = 0; x < w; ++x) out[x] = static_cast<float>(row[x * latents_ + c]) * unit[c];
+    // two: threads, of which one makes the rows at 1/8, and the other those at 1/16, which take as long
+    void run(const std::uint8_t* pixels, std::size_t h, std::size_t w, const float* unit, float* y, bool two = false) const {
+        const std::size_t step = two ? 2 : 1;  // rows of latents that are handed over at a time
+        Rows rows(*this, pixels, h, w, step);
+        Partner partner(two);
+        partner.begin([&] { rows.eighths(std::min(step, h)); });
+        for (std::size_t have = 0, i = 0; have < h;) {
+            partner.wait();
+            have = std::min(have + step, h);
+            if (have < h) partner.begin([&rows, next = std::min(have + step, h)] { rows.eighths(next); });
+            rows.merge(have);
+            for (const std::size_t end = have < h ? have - std::min(have, blocks16_.size()) : h; i < end; ++i) {
+                const Word* row = rows.latents(i);
+                for (std::size_t c = 0; c < latents_; ++c) {
+                    float* out = y + (c * h + i) * w;
+                    for (std::size_t x = 0; x < w; ++x) out[x] = static_cast<float>(row[x * latents_ + c]) * unit[c];
+                }
             }
         }
     }
@@ -45,12 +56,14 @@ private:
     static constexpr std::size_t line = analysis_patch / analysis_side;
 
     // All layers, row by row, each as late as it can be: what is computed is still in the cache when it is needed.
+    // Rows at 1/8 and those at 1/16 have nothing in common but the former's memory.
     class Rows {
     public:
-        Rows(const Analysis& net, const std::uint8_t* pixels, std::size_t h, std::size_t w)
+        // step: rows of latents that may be merged while those before them wait, and whose rows at 1/8 are made meanwhile
+        Rows(const Analysis& net, const std::uint8_t* pixels, std::size_t h, std::size_t w, std::size_t step)
             : net_(net), pixels_(pixels), w_(w),
-              kept8_(up(net.blocks8_.size() + 2, 2)),  // even, so that the two rows of a merge are neighbours
-              kept16_(net.blocks16_.size() + 2),
+              kept8_(up(net.blocks8_.size(), 2) + 4 * step),  // even, so that the two rows of a merge are neighbours
+              kept16_(net.blocks16_.size() + 2 + step),
               memory8_(kept8_ * 2 * w * net.width_),
               memory16_(kept16_ * w * net.latents_),
               pixel_row_(16 * w * line),
@@ -62,27 +75,31 @@ private:
                     in16_.push_back(static_cast<std::int32_t>(r * 2 * w * net.width_ + i));
         }
 
-        // Row y, [w][M]. Rows are asked for one after the other.
-        const Word* latents(std::size_t y) {
-            at16_.want(y + 1, [this](std::size_t n) {
-                for (; merged_ < n; ++merged_) merge(merged_);
+        // Makes the rows at 1/8 of the first n rows of latents.
+        void eighths(std::size_t n) {
+            at8_.want(2 * n, [this](std::size_t rows) {
+                for (; read_ < rows; ++read_) read(read_);
             });
+        }
+
+        // Merges them; they must be made.
+        void merge(std::size_t n) {
+            for (; merged_ < n; ++merged_)
+                Row<Word>(net_.kernels_, net_.merge_, in16_, at8_.at(2 * merged_), 2 * net_.width_, w_, rows16_)
+                    .words(at16_.at(merged_), net_.latents_);
+        }
+
+        // Row y, [w][M]; as many more as there are blocks must be merged. Rows are asked for one after the other.
+        const Word* latents(std::size_t y) {
+            at16_.want(y + 1, [](std::size_t) {});
             return at16_.at(y);
         }
 
     private:
-        void merge(std::size_t y) {
-            at8_.want(2 * y + 2, [this](std::size_t n) {
-                for (; read_ < n; ++read_) read(read_);
-            });
-            Row<Word>(net_.kernels_, net_.merge_, in16_, at8_.at(2 * y), 2 * net_.width_, w_, rows_)
-                .words(at16_.at(y), net_.latents_);
-        }
-
         void read(std::size_t y) {
             const std::size_t size = analysis_side * 2 * w_ * line;
             std::copy_n(pixels_ + y * size, size, pixel_row_.data());
-            Row<Word>(net_.kernels_, net_.patch_, in_, pixel_row_.data(), line, 2 * w_, rows_)
+            Row<Word>(net_.kernels_, net_.patch_, in_, pixel_row_.data(), line, 2 * w_, rows8_)
                 .words(at8_.at(y), net_.width_);
         }
 
@@ -92,7 +109,7 @@ private:
         std::vector<Word> memory8_, memory16_, pixel_row_;
         Stream at8_, at16_;
         Offsets in_, in16_;
-        std::vector<const Word*> rows_;
+        std::vector<const Word*> rows8_, rows16_;
     };
 
     const Kernels& kernels_;
@@ -120,40 +137,49 @@ public:
     std::size_t hyper() const { return hyper_; }
 
     // y [M][h][w] in units `unit`, steps 1 / gain [M], to z [K][ceil(h / 2)][ceil(w / 2)] within +-limit; z_mul as in
-    // the tables of a level.
+    // the tables of a level. two: threads, for half of the rows each
     void run(const float* y, std::size_t h, std::size_t w, const float* unit, const float* gain,
-             const std::int32_t* z_mul, std::int32_t limit, std::int32_t* z) const {
+             const std::int32_t* z_mul, std::int32_t limit, std::int32_t* z, bool two = false) const {
         const std::size_t rows = up(h, 2), columns = up(w, 2), a = rows / 2, b = columns / 2;
-        std::vector<Word> line(columns * 2 * latents_), sizes(rows * columns * hyper_), learned(b * hyper_);
-        std::vector<const Word*> word_rows;
-        std::vector<const Byte*> byte_rows;
+        std::vector<Word> sizes(rows * columns * hyper_);
         Map<Byte> first(rows, columns, hidden_);
-        std::vector<Byte> pair(2 * columns * hidden_);
         const auto in_bands = bands_.straight(), in = reduce_.straight(), square = conv_.square(first);
-        for (std::size_t i = 0; i < rows; ++i) {
-            enter(y + std::min(i, h - 1) * w, h * w, w, unit, gain, columns, line.data());
-            Row<Word>(kernels_, bands_, in_bands, line.data(), 2 * latents_, columns, word_rows)
-                .words(&sizes[i * columns * hyper_], hyper_);
-            Row<Word>(kernels_, reduce_, in, line.data(), 2 * latents_, columns, word_rows)
-                .bytes(first.at(i, 0), first.stride());
-        }
+        const auto enter_rows = [&](std::size_t from, std::size_t end) {
+            std::vector<Word> line(columns * 2 * latents_);
+            std::vector<const Word*> word_rows;
+            for (std::size_t i = from; i < end; ++i) {
+                enter(y + std::min(i, h - 1) * w, h * w, w, unit, gain, columns, line.data());
+                Row<Word>(kernels_, bands_, in_bands, line.data(), 2 * latents_, columns, word_rows)
+                    .words(&sizes[i * columns * hyper_], hyper_);
+                Row<Word>(kernels_, reduce_, in, line.data(), 2 * latents_, columns, word_rows)
+                    .bytes(first.at(i, 0), first.stride());
+            }
+        };
         Offsets in_out;
         for (std::size_t r = 0; r < 2; ++r)
             for (std::size_t i = 0; i < 2 * hidden_; i += Layer<Byte>::unit)
                 in_out.push_back(static_cast<std::int32_t>(r * columns * hidden_ + i));
-        for (std::size_t i = 0; i < a; ++i) {
-            for (std::size_t r = 0; r < 2; ++r)
-                Row<Byte>(kernels_, conv_, square, first.around(2 * i + r, 0), first.stride(), columns, byte_rows)
-                    .bytes(&pair[r * columns * hidden_], hidden_);
-            Row<Byte>(kernels_, out_, in_out, pair.data(), 2 * hidden_, b, byte_rows).words(learned.data(), hyper_);
-            for (std::size_t j = 0; j < b; ++j)
-                for (std::size_t k = 0; k < hyper_; ++k) {
-                    const Word* s = &sizes[(2 * i * columns + 2 * j) * hyper_ + k];
-                    const Word* below = s + columns * hyper_;
-                    const std::int64_t sum = s[0] + s[hyper_] + below[0] + below[hyper_] + 4 * learned[j * hyper_ + k];
-                    z[(k * a + i) * b + j] = rounded(2 * sum, z_mul[k], limit);
-                }
-        }
+        const auto learn = [&](std::size_t from, std::size_t end) {
+            std::vector<Word> learned(b * hyper_);
+            std::vector<Byte> pair(2 * columns * hidden_);
+            std::vector<const Byte*> byte_rows;
+            for (std::size_t i = from; i < end; ++i) {
+                for (std::size_t r = 0; r < 2; ++r)
+                    Row<Byte>(kernels_, conv_, square, first.around(2 * i + r, 0), first.stride(), columns, byte_rows)
+                        .bytes(&pair[r * columns * hidden_], hidden_);
+                Row<Byte>(kernels_, out_, in_out, pair.data(), 2 * hidden_, b, byte_rows).words(learned.data(), hyper_);
+                for (std::size_t j = 0; j < b; ++j)
+                    for (std::size_t k = 0; k < hyper_; ++k) {
+                        const Word* s = &sizes[(2 * i * columns + 2 * j) * hyper_ + k];
+                        const Word* below = s + columns * hyper_;
+                        const std::int64_t sum = s[0] + s[hyper_] + below[0] + below[hyper_] + 4 * learned[j * hyper_ + k];
+                        z[(k * a + i) * b + j] = rounded(2 * sum, z_mul[k], limit);
+                    }
+            }
+        };
+        Partner partner(two);
+        partner.share(rows, enter_rows);
+        partner.share(a, learn);
     }
 
 private:

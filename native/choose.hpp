@@ -5,6 +5,7 @@
 
 #include "coders.hpp"
 #include "means.hpp"
+#include "partner.hpp"
 #include "wide.hpp"
 
 namespace calotype::fixed {
@@ -19,14 +20,17 @@ struct Wish {
     const std::uint8_t* zone;  // [h][w] which row of `keep` holds at a place
 };
 
-// A coder of the walk that sets r, [M][h][w], zeros at first, before it codes it.
+// A coder of the walk that sets r, [M][h][w], zeros at first, before it codes it. A stage's means need no more than the
+// latents before it: with `two` threads one makes them while the other codes the stage before, and finds this one's classes.
 class Choose {
 public:
     static constexpr bool known = true, settles = false, zeroed = true;
 
     Choose(Means& means, const Wish& wish, const MeanNetwork& net, std::size_t h, std::size_t w,
-           const std::int32_t* z, const std::int32_t* z_mul, std::int32_t* r)
-        : means_(means), wish_(wish), net_(net), h_(h), w_(w), z_(z), z_mul_(z_mul), r_(r) {}
+           const std::int32_t* z, const std::int32_t* z_mul, std::int32_t* r, bool two = false)
+        : means_(means), wish_(wish), net_(net), h_(h), w_(w), z_(z), z_mul_(z_mul), r_(r), partner_(two) {
+        next_low(0);
+    }
 
     void code(const std::uint8_t* index, std::size_t n, const rans::Tables& t, std::int32_t* values) {
         coder_.put(values, index, n, t, rans::no_skip);
@@ -36,34 +40,55 @@ public:
 
     void low(const latents::Stage& s, const latents::Sites& sites, const std::uint8_t* index) {
         const std::size_t set = s.phase == 0 ? 0 : 3 - s.octave;
-        const std::int16_t* const mean = means_.low_stage(s);
-        stage(0, net_.low_channels, sites, index, mean, wish_.low_gain + set * net_.low_channels);
+        partner_.wait();
+        stage(0, net_.low_channels, sites, index, wish_.low_gain + set * net_.low_channels);
+        next_low(s.number + 1);
     }
 
     void high(std::size_t phase, const latents::Sites& sites, const std::uint8_t* index) {
-        if (phase == 0) means_.features(z_, z_mul_);
-        const std::int16_t* const mean = means_.high_stage(phase);
-        stage(net_.low_channels, net_.high, sites, index, mean, wish_.high_gain + phase * net_.high);
+        partner_.wait();
+        stage(net_.low_channels, net_.high, sites, index, wish_.high_gain + phase * net_.high);
+        if (phase + 1 < latents::phases) partner_.begin([this, phase] { mean_ = means_.high_stage(phase + 1); });
     }
 
 private:
     static constexpr std::size_t together = 16;  // channels
 
-    void stage(std::size_t first, std::size_t channels, const latents::Sites& s, const std::uint8_t* index,
-               const std::int16_t* mean, const float* gain) {
+    // Begins to make the means of a low stage or, after the last, of the first high one.
+    void next_low(std::size_t number) {
+        partner_.begin([this, number] {
+            if (number < order_.size()) {
+                mean_ = means_.low_stage(order_[number]);
+                return;
+            }
+            means_.features(z_, z_mul_);
+            mean_ = means_.high_stage(0);
+        });
+    }
+
+    void stage(std::size_t first, std::size_t channels, const latents::Sites& s, const std::uint8_t* index, const float* gain) {
+        constexpr std::size_t apart = 2 * together;  // of latents, in a line of the cache
+        partner_.share((channels + apart - 1) / apart, [&](std::size_t from, std::size_t end) {
+            stage(first, channels, from * apart, std::min(end * apart, channels), s, index, gain);
+        });
+    }
+
+    // The channels from `begin` up to `last` of a stage's.
+    void stage(std::size_t first, std::size_t channels, std::size_t begin, std::size_t last, const latents::Sites& s,
+               const std::uint8_t* index, const float* gain) {
         const std::size_t across = up(w_, tile_multiple) / s.step, n = s.columns, step = s.step;
         std::vector<std::int32_t> row_of_keep(n), chosen(together * n);
         std::vector<float> wanted(2 * n);  // latents, and their means
         const std::size_t plane_size = h_ * w_, last_row = net_.latents() * plane_size - w_;
         // Latents lie channel by channel, means site by site: some channels at a time stay in the cache.
-        for (std::size_t from = 0; from < channels; from += together) {
-            const std::size_t end = std::min(from + together, channels);
+        for (std::size_t from = begin; from < last; from += together) {
+            const std::size_t end = std::min(from + together, last);
             for (std::size_t i = 0; i < s.rows; ++i) {
                 const std::size_t row = (s.top + i * step) * w_ + s.left;
                 for (std::size_t j = 0; j < n; ++j)
                     row_of_keep[j] = wish_.zone[row + j * step] * static_cast<std::int32_t>(latents::classes);
                 widely([=, y = wish_.y, width = w_, unit = wish_.unit + first, keep = wish_.keep, rows = row_of_keep.data(),
-                        of = mean + i * across * channels, classes = index + i * n, pitch = s.rows * n, own = wanted.data(),
+                        of = mean_ + i * across * channels, classes = index + i * n, pitch = s.rows * n, own = wanted.data(),
                         middle = wanted.data() + n, values = chosen.data(), out = r_]() CALOTYPE_WIDE {
                     for (std::size_t c = from; c < end; ++c) {
                         const std::size_t plane = (first + c) * plane_size + row;
@@ -106,7 +131,10 @@ private:
     std::size_t h_, w_;
     const std::int32_t *z_, *z_mul_;
     std::int32_t* r_;
+    const std::vector<latents::Stage> order_ = latents::stages(3);
+    const std::int16_t* mean_ = nullptr;  // of the stage that is next
     rans::Encoder coder_;
+    Partner partner_;
 };
 
 }  // namespace calotype::fixed

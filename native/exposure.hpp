@@ -24,9 +24,10 @@ public:
     static constexpr std::uint32_t lossless_tile = 1024, page_tile = 2048, traits_tile = 256;
 
     // rgba: [height][width][4], not premultiplied. A picture without colour becomes a grey one, and one that is opaque
-    // everywhere has no alpha. Throws Error for a picture that is empty or too large.
-    Exposure(const EncoderPack& pack, const std::uint8_t* rgba, std::uint32_t width, std::uint32_t height)
-        : pack_(pack) {
+    // everywhere has no alpha. two: threads within a tile, for the same file; a page has one. Throws Error for a picture that is
+    // empty or too large.
+    Exposure(const EncoderPack& pack, const std::uint8_t* rgba, std::uint32_t width, std::uint32_t height, bool two = false)
+        : pack_(pack), two_(two) {
         if (width < 1 || height < 1) throw Error(Fault::argument, "the picture is empty");
         const std::uint64_t columns = (std::uint64_t{width} + 15) / 16, rows = (std::uint64_t{height} + 15) / 16;
         if (columns > most || rows > most || columns * rows > most)
@@ -68,7 +69,7 @@ public:
         const std::size_t channels = pack_.pack().channels();
         std::vector<float> found(channels * seen.height() * seen.width());
         pack_.networks().analysis.run(cut(seen).data(), seen.height(), seen.width(), pack_.analysis_unit().data(),
-                                      found.data());
+                                      found.data(), two_);
         for (std::size_t tile = 0; tile < y_.size(); ++tile) {
             const Box part = latents(tile);
             if (part.common(box).empty()) continue;
@@ -282,11 +283,11 @@ private:
                       at.high_gain.end());
         std::vector<std::int32_t> z(pack.hyper() * ((h + 1) / 2) * ((w + 1) / 2)), r(pack.channels() * h * w);
         pack_.networks().hyper.run(y, h, w, pack_.analysis_unit().data(), finest.data(), at.level.z_mul.data(),
-                                   latents::max_z, z.data());
+                                   latents::max_z, z.data(), two_);
         const fixed::MeanNetwork& mean = pack.networks().mean;
         fixed::Means means(mean, at.level.steps(), h, w);
         fixed::Choose choose(means, {y, pack_.unit().data(), at.low_gain.data(), at.high_gain.data(), pack_.keeps().data(), zone.data()},
-                             mean, h, w, z.data(), at.level.z_mul.data(), r.data());
+                             mean, h, w, z.data(), at.level.z_mul.data(), r.data(), two_);
         pack.walk(at.level, choose, h, w, z.data(), r.data());
         if (shown != nullptr)
             fixed::Networks::enter(at.level.level_vector.data(), pack.channels(), h * w, means.latents(), shown);
@@ -294,6 +295,7 @@ private:
     }
 
     const EncoderPack& pack_;
+    const bool two_;
     Header usual_, windows_, header_;  // with tiles of latents, with windows for tiles, and of the file being made
     Data rgb_, opacity_;     // [height][width][3], and [height][width] or nothing
     std::vector<std::vector<float>> y_;

@@ -100,10 +100,10 @@ void use(const Pack& pack, const EncoderPack& own, std::mt19937& random) {
     const Data data = made(exposure, quality);
     made(exposure, random() % 96);
     if (made(exposure, quality) != data) broken("the second file is another");
-    if (kind == 1) {
-        Exposure again(own, rgba.data(), w, h);
+    if (kind < 3) {
+        Exposure again(own, rgba.data(), w, h, true);
         for (std::size_t window = again.windows(); window-- > 0;) again.analyse(window);
-        if (made(again, quality) != data) broken("what was asked too early changed the file");
+        if (made(again, quality) != data) broken("two threads, or what was asked too early, changed the file");
     }
     const File file(bytes(data), {}, File::Damage::error);
     if (file.header.width != w || file.header.height != h) broken("the file is of another size");

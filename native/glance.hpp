@@ -161,14 +161,14 @@ private:
     // Which sample, counted from the border, is mirrored to the k-th beyond it.
     static std::size_t inner(std::size_t k, std::size_t n) { return (k - 1) % n; }
 
-    // n weighted sums of samples that are so far apart.
+    // n weighted sums, `side` at most, of samples that are so far apart.
     void weigh(const float* in, std::size_t apart, std::size_t n, float* out) const {
         widely([=, w = weight_, middle = in + radius * apart]() CALOTYPE_WIDE {
-            for (std::size_t j = 0; j < n; ++j) {
-                float sum = w[0] * middle[j];
-                for (std::size_t k = 1; k <= radius; ++k) sum += w[k] * (middle[j - k * apart] + middle[j + k * apart]);
-                out[j] = sum;
-            }
+            std::array<float, side> sum;  // nothing else points there: compilers make vectors of it
+            for (std::size_t j = 0; j < n; ++j) sum[j] = w[0] * middle[j];
+            for (std::size_t k = 1; k <= radius; ++k)
+                for (std::size_t j = 0; j < n; ++j) sum[j] += w[k] * (middle[j - k * apart] + middle[j + k * apart]);
+            std::copy_n(sum.data(), n, out);
         });
     }
 

@@ -111,12 +111,12 @@ public:
     }
 
     // Sets r to an encoder's choice for latents y, given z, and y_hat to what `restore` makes of both if it is there; returns
-    // the bytes that `write` makes.
+    // the bytes that `write` makes. two: threads
     nb::bytes choose(const LevelArrays& level, const calotype::fixed::Networks& networks,
                      const std::tuple<Ints<2>, Ints<2>>& steps,
                      const std::tuple<Floats<1>, Floats<2>, Floats<2>, Floats<2>>& wish,
                      const Array<const std::uint8_t, 2>& zone, const Floats<3>& y, const Z& z,
-                     const R& r, const std::optional<Array<std::int16_t, 3>>& y_hat) const {
+                     const R& r, const std::optional<Array<std::int16_t, 3>>& y_hat, bool two) const {
         const Tile t = tile(level, z, r, net_.latents());
         if (y_hat) check_shape("y_hat", *y_hat, {t.h, t.w, net_.latents()});
         const auto& [unit, low_gain, high_gain, keep] = wish;
@@ -140,7 +140,7 @@ public:
             calotype::fixed::Means means(networks.mean, s, t.h, t.w);
             calotype::fixed::Choose coder(
                 means, {y.data(), unit.data(), low_gain.data(), high_gain.data(), keep.data(), zone.data()},
-                networks.mean, t.h, t.w, z.data(), t.level.z_mul, r.data());
+                networks.mean, t.h, t.w, z.data(), t.level.z_mul, r.data(), two);
             Walk<calotype::fixed::Choose> walk(net_, kernels_, t.level, z_laws_, r_laws_, t.h, t.w, coder, z.data(),
                                                r.data());
             walk.hyper();
@@ -207,5 +207,5 @@ void bind_latents(nb::module_& m) {
         .def("look", &Latents::look, "level"_a, "z"_a.noconvert(), "r"_a.noconvert(), "z_table"_a.noconvert(),
              "z_shift"_a.noconvert(), "r_class"_a.noconvert())
         .def("choose", &Latents::choose, "level"_a, "networks"_a, "steps"_a, "wish"_a, "zone"_a.noconvert(),
-             "y"_a.noconvert(), "z"_a.noconvert(), "r"_a.noconvert(), "y_hat"_a.none());
+             "y"_a.noconvert(), "z"_a.noconvert(), "r"_a.noconvert(), "y_hat"_a.none(), "two"_a);
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "inks.hpp"
+#include "parts.hpp"
 
 namespace calotype::inks {
 
@@ -45,25 +46,11 @@ private:
     // Marks what is no part of a large smooth area. False where there is too little of these.
     bool find_ground() {
         hidden_.assign(size_, 1);
-        std::vector<bool> seen(size_);
-        Piece open, part;
         std::size_t ground = 0;
-        for (std::uint32_t start = 0; start < size_; ++start) {
-            if (seen[start]) continue;
-            part.clear();
-            open.push_back(start), seen[start] = true;
-            while (!open.empty()) {
-                const std::uint32_t i = open.back();
-                open.pop_back();
-                part.push_back(i);
-                beside(i, [&](std::uint32_t j) {
-                    if (!seen[j] && close(i, j)) open.push_back(j), seen[j] = true;
-                });
-            }
-            if (part.size() < std::min(wide, size_ / 4)) continue;
-            ground += part.size();
-            for (const std::uint32_t i : part) hidden_[i] = 0;
-        }
+        Parts(pixels_, h_, w_, level).each(std::min(wide, size_ / 4), [&](std::size_t first, std::size_t end) {
+            std::fill_n(&hidden_[first], end - first, 0);
+            ground += end - first;
+        });
         return static_cast<double>(ground) >= much * static_cast<double>(size_) && is_drawn();
     }
 
@@ -88,11 +75,6 @@ private:
         if (x + 1 < w_) use(i + 1);
         if (i >= w_) use(i - row);
         if (i + w_ < size_) use(i + row);
-    }
-
-    bool close(std::uint32_t i, std::uint32_t j) const {
-        const std::uint8_t *const a = pixels_ + 3 * std::size_t{i}, *const b = pixels_ + 3 * std::size_t{j};
-        return std::abs(a[0] - b[0]) <= level && std::abs(a[1] - b[1]) <= level && std::abs(a[2] - b[2]) <= level;
     }
 
     // The ground, and beneath the pieces what lies around them.

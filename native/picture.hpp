@@ -70,7 +70,7 @@ public:
 
 private:
     using Word = fixed::Word;
-    static constexpr std::size_t stride = 16, fewest = 12;
+    static constexpr std::size_t stride = 16, fewest = 12, grey = 128;
 
     // The latents of a tile while windows need them.
     struct Slot {
@@ -151,7 +151,7 @@ private:
         } catch (const lossless::stream_error& e) {
             fail(tile, e.what());
         }
-        return {std::vector<std::uint8_t>(box.width() * box.height(), 128), 1};
+        return {std::vector<std::uint8_t>(box.width() * box.height(), grey), 1};
     }
 
     void paint(std::size_t tile) {
@@ -238,8 +238,7 @@ private:
             parse(payload(tile), sites, z, r);
         } catch (const rans::stream_error& e) {
             fail(tile, e.what());
-            std::fill(z.begin(), z.end(), 0);
-            std::fill(r.begin(), r.end(), 0);
+            for (auto* const read : {&z, &r}) std::fill(read->begin(), read->end(), 0);
             Bytes left;
             if (file_.cut && file_.cut_tile == tile) left = {file_.cut->data, file_.cut->size & ~std::size_t{1}};
             try {
@@ -247,8 +246,9 @@ private:
             } catch (const rans::stream_error&) {  // what was read till there counts
             }
         }
-        std::vector<std::uint8_t> out(2 * h * 2 * w * 3);
-        pack_->networks().small(level_->steps(), r.data(), h, w, out.data());
+        std::vector<std::uint8_t> out(2 * h * 2 * w * 3, grey);  // where nothing of them is known
+        if (!failed_[tile] || std::any_of(r.begin(), r.end(), [](std::int32_t v) { return v != 0; }))
+            pack_->networks().small(level_->steps(), r.data(), h, w, out.data());
         if (const auto above = layer(tile)) {
             std::vector<std::uint8_t> shown(part.width() * part.height() * above->values());
             above->over_eighth(out.data(), 2 * w * 3, shown.data());

@@ -52,6 +52,10 @@ echo "== native/fuzz_files.cpp under ThreadSanitizer, 1 to 3 threads"
 $cxx ${flags/address,undefined/thread} -Wno-restrict native/fuzz_files.cpp -o "$out/threads" -pthread
 setarch -R "$out/threads" "$out/pack" "${FUZZ_SECONDS:-60}" tests/data/tiny/*.calo
 
+echo "== native/fuzz_exposure.cpp under ThreadSanitizer, 1 and 2 threads"
+$cxx ${flags/address,undefined/thread} -Wno-restrict native/fuzz_exposure.cpp -o "$out/partners" -pthread
+setarch -R "$out/partners" "$out/pack" "${FUZZ_SECONDS:-60}"
+
 echo "== tests/coder with the module built under the sanitizers"
 cmake -S . -B "$out/build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_COMPILER="$cxx" \
   -DPython_EXECUTABLE="$(command -v "$python")" -DCMAKE_CXX_FLAGS="-fsanitize=address,undefined -fno-sanitize-recover=all" >/dev/null

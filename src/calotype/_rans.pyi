@@ -63,18 +63,24 @@ class EncoderNetworks:
     channels: int
     hyper_channels: int
     def __init__(self, arrays: dict[str, NDArray[Any]], kernel: str) -> None: ...
-    def analysis(
-        self, pixels: NDArray[np.uint8], unit: NDArray[np.float32], y: NDArray[np.float32]
-    ) -> None: ...
-    def hyper(
-        self,
-        y: NDArray[np.float32],
-        unit: NDArray[np.float32],
-        gain: NDArray[np.float32],
-        z_mul: NDArray[np.int32],
-        limit: int,
-        z: NDArray[np.int32],
-    ) -> None: ...
+
+def analyse(
+    networks: EncoderNetworks,
+    pixels: NDArray[np.uint8],
+    unit: NDArray[np.float32],
+    y: NDArray[np.float32],
+    two: bool,
+) -> None: ...
+def hyper_analyse(
+    networks: EncoderNetworks,
+    y: NDArray[np.float32],
+    unit: NDArray[np.float32],
+    gain: NDArray[np.float32],
+    z_mul: NDArray[np.int32],
+    limit: int,
+    z: NDArray[np.int32],
+    two: bool,
+) -> None: ...
 
 class Latents:
     channels: int
@@ -112,6 +118,7 @@ class Latents:
         z: NDArray[np.int32],
         r: NDArray[np.int32],
         y_hat: NDArray[np.int16] | None,
+        two: bool,
     ) -> bytes: ...
 
 class FileError(ValueError): ...

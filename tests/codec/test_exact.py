@@ -133,6 +133,36 @@ def test_every_kernel_and_number_of_threads_makes_the_same_file(
     assert len(files) == 1
 
 
+@pytest.mark.parametrize(
+    ("height", "width"), [(16, 16), (16, 400), (400, 16), (48, 80), (208, 176), (320, 272)]
+)
+def test_two_threads_within_a_tile(
+    pack: Pack, scene: Callable[..., np.ndarray], height: int, width: int
+) -> None:
+    """One makes what the other waits for; what comes of it is the same, every time."""
+    pixels, level = scene(height, width), pack.level(700)
+    gain = np.concatenate((level.gains["low_gain"][-1], level.gains["high_gain"][-1]))
+
+    def made(threads: int) -> tuple[bytes, ...]:
+        y = pack.encoder.analysis(pixels, threads)
+        z = pack.encoder.hyper(y, gain, level.steps.z_mul, pack.manifest.z_limit, threads)
+        coded = latents.quantise(Networks(pack, level, threads), y[None])
+        assert coded.payload is not None
+        return y.tobytes(), z.tobytes(), coded.r.tobytes(), coded.payload
+
+    one = made(1)
+    assert all(made(2) == one for _ in range(3))
+
+
+def test_threads_that_share_a_tile_make_the_same_file(pack: Pack, scene: Callable[..., np.ndarray]) -> None:
+    """With text over it, too, which is looked for beside the analysis."""
+    pixels = scene(220, 300)
+    pixels[60:64:2, 40:200] = 250
+    pixels[40:90, 60:64:2] = 250
+    files = {encode(Picture(pixels), quality=60, pack=pack, threads=n).data for n in (1, 2, 3, 4)}
+    assert len(files) == 1
+
+
 def test_arrays_in_any_order_are_the_same_networks(tiny: Pack, scene: Callable[..., np.ndarray]) -> None:
     """The faces in Python hand the native code rows first; of others it makes copies, and reads those."""
 

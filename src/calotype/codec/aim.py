@@ -103,7 +103,12 @@ def looked(analysis: Analysis) -> tuple[list[glance.Window], Sums]:
         inner = [(box, k) for k, piece in enumerate(pieces) for box in tiles.grid(piece, glance.side())]
         boxes = [box for box, _ in inner]
         where = [(made[k], tiles.moved(box, pieces[k])) for box, k in inner]
-    sums = [visual.sums(y, by, apart, box) for y, box in where]
+    some = -(-len(where) // (analysis.workers * analysis.threads))  # windows, at a time: each takes little
+
+    def look(first: int) -> list[Sums]:
+        return [visual.sums(y, by, apart, box) for y, box in where[first : first + some]]
+
+    sums = list(itertools.chain.from_iterable(analysis.pool.map(look, range(0, len(where), some))))
     whole = visual.total(sums)
     full = [k for k, box in enumerate(boxes) if _is_full(box, analysis)]
     chosen = glance.choose([sums[k] for k in full], whole, analysis.pack.manifest.levels)

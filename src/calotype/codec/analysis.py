@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,15 @@ from calotype.codec.pack import Pack
 LEAST = 768
 """Latents in a window, about, if workers share a small picture: with fewer, margins cost more than they gain.
 """
+TOGETHER = 2
+"""Threads that may work on a window: that takes no margins."""
 
 
 class Analysis:
     """One picture through the analysis transform.
 
     pixels: uint8 [H, W, 3]
-    share:  workers of ``pool``, and threads that a search for better integers may use in each
+    share:  workers of ``pool``, and threads that each may use
     margin: latents around a tile that are looked at with it
     """
 
@@ -39,11 +41,17 @@ class Analysis:
         self.workers, self.threads = share
         self.bounds = tiles.latent_box(Box(0, 0, header.width, header.height))
         most = max(1, self.bounds.width * self.bounds.height // LEAST)
-        rows = tiles.windows(self.bounds, min(self.workers, most))
+        rows = tiles.windows(self.bounds, min(self.workers * -(-self.threads // TOGETHER), most))
         self.windows = [window for row in rows for window in row]
         self.kept: list[Floats] = []
+        self._begun: list[Future[Floats]] = []
         self._boxes: list[Box] = self.windows
         self._make: Callable[[int], Floats] = self._window
+
+    def begin(self) -> None:
+        """Analyse a picture of one tile beside what else is looked at; more keep all workers busy anyway."""
+        if tile_count(self.header) == 1 < self.threads:
+            self._begun = [self.pool.submit(self.piece, window) for window in self.windows]
 
     def each(self, use: Callable[[int, Floats], Result]) -> Iterator[Result]:
         """``use(k, y)`` by the workers, for y [1, M, h, w] of tile k with its margin; results in order."""
@@ -56,7 +64,7 @@ class Analysis:
 
     def keep(self) -> None:
         """Analyse now, once for all that follows: a search reads every tile at each level that it tries."""
-        self.kept = self.kept or list(self.each(lambda _, y: np.array(y)))
+        self.kept = self.kept or list(self.each(lambda _, y: _own(y)))
 
     def holding(self, box: Box) -> tuple[Floats, Box]:
         """y [1, M, h, w] that holds a box of latents, from what is kept, and where it is in there."""
@@ -98,10 +106,15 @@ class Analysis:
         return tiles.grow(self.tile(tile), self.margin, self.bounds)
 
     def _window(self, window: int) -> Floats:
-        return self.piece(self.windows[window])
+        return self._begun[window].result() if self._begun else self.piece(self.windows[window])
 
     def piece(self, box: Box) -> Floats:
         """y [1, M, h, w] of a box of latents, which sees some of the pixels around it."""
         grown = tiles.grow(box, self.pack.manifest.analysis_margin, self.bounds)
-        y = self.pack.encoder.analysis(tiles.cut(self.pixels, grown)[0])[None]
+        y = self.pack.encoder.analysis(tiles.cut(self.pixels, grown)[0], self.threads)[None]
         return np.ascontiguousarray(y[tiles.inside(box, grown)])  # a view would keep the margins in memory
+
+
+def _own(y: Floats) -> Floats:
+    """The same array, or a copy if it is a part of a larger one, which would stay in memory."""
+    return y if y.base is None or y.base.size == y.size else np.array(y)

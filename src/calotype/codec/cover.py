@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import Future
 
 import numpy as np
 
@@ -28,31 +29,37 @@ class Cover:
     def __init__(self, analysis: Analysis, choice: Choice, tiles: list[int]) -> None:
         self.analysis, self.choice, self.tiles = analysis, choice, tiles
         self.found: dict[int, bytes] = {}
+        self._looking: dict[int, Future[tuple[bytes, np.ndarray] | None]] = {}
         self._beneath: Choice | None = None
         self._y: dict[int, Floats] = {}
 
     def __bool__(self) -> bool:
         return bool(self.found)
 
+    def begin(self, level: int) -> bool:
+        """Begin to look for layers as they are good at a level, at the first call; whether workers do."""
+        if self._looking or self._beneath:
+            return False
+        low, high = map(math.log, WORTHS)
+        worth = math.exp(low + (high - low) * level / self.analysis.pack.manifest.max_level)
+        for tile in self.tiles:
+            box, grey = tile_box(self.analysis.header, tile), self.analysis.header.grey
+            part = self.analysis.pixels[box.top : box.bottom, box.left : box.right]
+            self._looking[tile] = self.analysis.pool.submit(layer.find, part, grey, worth)
+        return bool(self._looking)
+
     def find(self, level: int) -> bool:
-        """Look for layers, at the first call, and as they are good at a level; whether there are any."""
-        if self.tiles and self._beneath is None:
-            low, high = map(math.log, WORTHS)
-            worth = math.exp(low + (high - low) * level / self.analysis.pack.manifest.max_level)
-            pixels, header, pool = self.analysis.pixels, self.analysis.header, self.analysis.pool
-            boxes = {tile: tile_box(header, tile) for tile in self.tiles}
-
-            def look(tile: int) -> tuple[bytes, np.ndarray] | None:
-                box = boxes[tile]
-                return layer.find(pixels[box.top : box.bottom, box.left : box.right], header.grey, worth)
-
-            seen = {tile: one for tile, one in zip(self.tiles, pool.map(look, self.tiles)) if one}
+        """Whether there are layers, once they were looked for."""
+        self.begin(level)
+        if self._looking:
+            seen = {tile: one for tile, job in self._looking.items() if (one := job.result())}
             self.found = {tile: part for tile, (part, _) in seen.items()}
-            beneath = pixels.copy() if seen else pixels
+            beneath = self.analysis.pixels.copy() if seen else self.analysis.pixels
             for tile, (_, below) in seen.items():
-                box = boxes[tile]
+                box = tile_box(self.analysis.header, tile)
                 beneath[box.top : box.bottom, box.left : box.right] = below
             self._beneath = Choice(self.analysis.of(beneath), self.choice.effort)
+            self._looking = {}
         return bool(self.found)
 
     def integers(self, networks: Networks, tile: int) -> Latents:

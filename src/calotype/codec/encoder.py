@@ -114,6 +114,17 @@ def encode(
     with tiles.pool(workers) as pool:
         margin = loaded.manifest.synthesis_margin if effort else 0  # refining looks at a tile's pixels
         near = quality if quality is not None and quality > FROM else None
+        side = tile or loaded.manifest.tile
+        header = Header(*size, level or 0, loaded.key, side, picture.grey)
+
+        def analysed(header: Header) -> Analysis:
+            count = tile_count(header)
+            share = tiles.share(threads, count) if effort else tiles.spread(workers, count)
+            return Analysis(picture.pixels, header, loaded, share, pool, margin)
+
+        analysis = analysed(header)
+        if not near:
+            analysis.begin()
         looking = None if near else pool.submit(strokes.find, picture.pixels)
         traits = Traits.of(picture.pixels, min(tile or mixed.SIDE, mixed.SIDE))
         floor = None
@@ -123,15 +134,12 @@ def encode(
             )
             if floor.quality == 100:
                 return floor
-        side = tile or loaded.manifest.tile
         side_near = side if tile or traits.suspicious().all() else min(side, mixed.SIDE)
-        header = Header(*size, level or 0, loaded.key, side, picture.grey)
         if near:
             stepwise = near < FROM + (100 - FROM) * TURN
             fine = stepwise and not tile and not traits.suspicious().all()
             header = header.replace(tile=side_of(side_near, header) if fine else side_near)
-        share = tiles.share(threads, tile_count(header)) if effort else (workers, 1)
-        analysis = Analysis(picture.pixels, header, loaded, share, pool, margin)
+            analysis = analysed(header)
         choice = Choice(analysis, effort)
         text = looking.result() if looking else None
         mixture = (

@@ -56,8 +56,11 @@ def _choose(
     if thin[1]:
         zone[:, -1] = 0
     whole = np.ascontiguousarray(y[0])
-    z = pack.encoder.hyper(whole, finest, level.steps.z_mul, pack.manifest.z_limit)
-    r, payload = pack.coder.choose(level.parser, pack.decoder, level.steps, wish, whole, z, zone, y_hat)
+    threads = networks.threads
+    z = pack.encoder.hyper(whole, finest, level.steps.z_mul, pack.manifest.z_limit, threads)
+    r, payload = pack.coder.choose(
+        level.parser, pack.decoder, level.steps, wish, whole, z, zone, y_hat, threads
+    )
     return z, r, payload
 
 

@@ -138,6 +138,7 @@ class Mixture:
         """The tiles that are better as pixels at the level of ``networks``."""
         level = networks.level.number
         if level not in self._decisions:  # a search and the file ask for the same one
+            self._forget()
             self._look_beneath(networks)
             looked = self.suspects or self._cover or self._strokes
             self._decisions[level] = self._decide(networks) if looked else Decision({})
@@ -181,14 +182,20 @@ class Mixture:
 
     def _look_beneath(self, networks: Networks) -> None:
         """Find what lies over the latents, once: at the first level that is asked for."""
-        if self._cover.find(networks.level.number):
+        level = networks.level.number
+        alone = tile_count(self.analysis.header) == 1 < self.analysis.threads  # more tiles keep threads busy
+        if (
+            self._cover.begin(level) and alone and not self.choice.effort
+        ):  # beside it, what is needed in any case
+            self.analysis.keep()
+            self._coded[level, 0] = self.choice.integers(networks, 0, self.analysis.kept[0])
+        if self._cover.find(level):
             self.analysis.keep()
 
     def _decide(self, networks: Networks) -> Decision:
         worth_of_error = self._worths.at(networks.level.number)
         decision, lock, held = Decision({}), threading.Lock(), self._held or ()
         suspects = set(self.suspects)
-        self._forget()
 
         def best(tile: int) -> None:
             seen = self._as_latents(networks, tile)
@@ -261,7 +268,7 @@ class Mixture:
     def _as_latents(self, networks: Networks, tile: int) -> Seen:
         """A tile as latents, looked at alone, with a layer if that is better."""
         key = networks.level.number, tile
-        plain = self.choice.integers(networks, tile, self.analysis.kept[tile])
+        plain = self._coded.get(key) or self.choice.integers(networks, tile, self.analysis.kept[tile])
         self._coded[key] = plain
         bits, error, shown = self._judge(networks, tile, plain)
         free = self._held is None

@@ -19,7 +19,7 @@ SKIP = 0  # the class whose latents are 0 and take no bits
 class Networks:
     """The networks of a pack at one level.
 
-    threads: how many a search of calotype.codec.effort may use for a tile
+    threads: how many may be used for a tile
     """
 
     pack: Pack

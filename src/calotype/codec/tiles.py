@@ -116,6 +116,11 @@ def share(threads: int, tiles: int) -> tuple[int, int]:
     return workers, -(-threads // workers)
 
 
+def spread(threads: int, tiles: int) -> tuple[int, int]:
+    """The same to code it in one pass: threads share a tile where there are two for each."""
+    return (tiles, threads // tiles) if 2 * tiles <= threads else (threads, 1)
+
+
 @contextmanager
 def pool(workers: int) -> Iterator[Executor]:
     """A pool of threads which, when the block is left by an error, drops the jobs that have not begun.

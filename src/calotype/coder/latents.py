@@ -169,14 +169,16 @@ class LatentCoder:
         z: NDArray[np.int32],
         zone: NDArray[np.uint8] | None = None,
         y_hat: Words | None = None,
+        threads: int = 1,
     ) -> tuple[NDArray[np.int32], bytes]:
         """Return an encoder's residuals r [M, h, w] for latents y [M, h, w], given z, and what `write` makes
         of both, for little more time.
 
         Each residual is ``(y - mean) * gain``, rounded, its magnitude first multiplied by ``keep`` at its
         class, from the mean that a decoder will have. zone [h, w] says which row of ``keep`` holds where;
-        by default the first. y_hat [h, w, M] takes the latents that a decoder will have. Raises ValueError
-        for arrays of other shapes and for zones without a row.
+        by default the first. y_hat [h, w, M] takes the latents that a decoder will have. No more than two
+        ``threads`` are used, for the same result. Raises ValueError for arrays of other shapes and for zones
+        without a row.
         """
         r = np.zeros(y.shape, np.int32)
         chosen = (wish.unit, wish.low_gain, wish.high_gain, wish.keep)
@@ -184,7 +186,7 @@ class LatentCoder:
             zone = np.zeros(y.shape[1:], np.uint8)
         grids = (steps.low, steps.high)
         data = self._native.choose(
-            level._arrays(), networks.native, grids, chosen, zone, y, z.copy(), r, y_hat
+            level._arrays(), networks.native, grids, chosen, zone, y, z.copy(), r, y_hat, threads > 1
         )
         return r, data
 

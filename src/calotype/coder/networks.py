@@ -123,14 +123,22 @@ class EncoderNetworks:
         """K: channels of the hyper-latents."""
         return self.native.hyper_channels
 
-    def analysis(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Latents [M, h, w] of pixels [16h, 16w, 3]; beyond them the network sees zeros."""
+    def analysis(self, pixels: NDArray[np.uint8], threads: int = 1) -> NDArray[np.float32]:
+        """Latents [M, h, w] of pixels [16h, 16w, 3]; beyond them the network sees zeros.
+
+        threads: how many may be used, here and in `hyper`; no more than two are, and it changes no result
+        """
         y = np.empty((self.channels, pixels.shape[0] // 16, pixels.shape[1] // 16), np.float32)
-        self.native.analysis(np.ascontiguousarray(pixels), self.unit, y)
+        load().analyse(self.native, np.ascontiguousarray(pixels), self.unit, y, threads > 1)
         return y
 
     def hyper(
-        self, y: NDArray[np.float32], gain: NDArray[np.float32], z_mul: NDArray[np.int32], limit: int
+        self,
+        y: NDArray[np.float32],
+        gain: NDArray[np.float32],
+        z_mul: NDArray[np.int32],
+        limit: int,
+        threads: int = 1,
     ) -> NDArray[np.int32]:
         """Hyper-latents [K, ceil(h/2), ceil(w/2)] within +-limit, of latents [M, h, w].
 
@@ -139,5 +147,5 @@ class EncoderNetworks:
         """
         shape = (self.hyper_channels, -(-y.shape[1] // 2), -(-y.shape[2] // 2))
         z = np.empty(shape, np.int32)
-        self.native.hyper(y, self.unit, gain, z_mul, limit, z)
+        load().hyper_analyse(self.native, y, self.unit, gain, z_mul, limit, z, threads > 1)
         return z
