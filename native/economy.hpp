@@ -14,6 +14,8 @@ namespace calotype::lossless {
 
 class Economy : public Writer {
 public:
+    static constexpr bool trades = true;
+
     // pixels: all that are to be coded; worth: what a squared error of 1 is worth, in 2^-24 bits; most: all that may
     // be spent on bits and errors; palette: the colours that the pixels are numbers of, none if they are no numbers
     Economy(std::uint8_t first, std::vector<Pixel> pixels, std::size_t width, std::int64_t worth, std::int64_t most,
