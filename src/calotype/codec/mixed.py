@@ -35,7 +35,7 @@ UInt8Array = NDArray[np.uint8]
 SIDE = 256
 """Side of the tiles of a picture that has both kinds, ..."""
 LARGE, MANY = 512, 8
-"""... or of a larger one, if it has so many of these at least: letters come again, and less is learnt twice."""
+"""... or of larger ones, if it has so many of these at least: letters come again, less is learnt twice."""
 PRICE = 200
 """Bits that each of them costs more than its share of a larger one."""
 CARE = 2.0
@@ -56,8 +56,8 @@ EDGE = 16
 
 
 def suited(usual: Mixture, level: int, finer: Callable[[int], Mixture]) -> Mixture:
-    """The mixture whose tiles suit a picture: the usual ones, or ``finer`` ones of another side where tiles of
-    both kinds are better at the level.
+    """The mixture whose tiles suit a picture: the usual ones, or ``finer`` ones of a smaller side where tiles
+    of both kinds are better at the level.
     """
     analysis = usual.analysis
     found = usual.traits.tiles(SIDE).suspicious()
