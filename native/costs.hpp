@@ -22,33 +22,33 @@ inline const Costs& costs() {
     return table;
 }
 
-// A reader that adds up what the pixels of each square of side `cell` cost, in bits, row after row of squares; and what
-// comes before the first one, a palette, which all of them need.
-class Meter : public Reader {
+// A reader or writer that adds up what the pixels of each square of side `cell` cost, in bits, row after row of squares; and
+// what comes before the first one, a palette, which all of them need.
+template <class Coder>
+class Metered : public Coder {
 public:
-    Meter(const std::uint8_t* data, std::size_t size, std::size_t width, std::size_t cell)
-        : Reader(data, size), width_(width), cell_(cell) {}
+    Metered(Coder coder, std::size_t width, std::size_t cell) : Coder(std::move(coder)), width_(width), cell_(cell) {}
 
     void next_pixel() {
         const std::size_t squares = (width_ + cell_ - 1) / cell_;
-        const std::size_t at = pixel_ / width_ / cell_ * squares + pixel_ % width_ / cell_;
+        if (x_ == width_) x_ = 0, ++y_;
+        const std::size_t at = y_ / cell_ * squares + x_++ / cell_;
         if (at >= bits.size()) bits.resize(at + 1);
         to_ = &bits[at];
-        ++pixel_;
     }
-    unsigned symbol(const Cuts& cuts, unsigned) {
-        const unsigned s = Reader::symbol(cuts, 0);
+    unsigned symbol(const Cuts& cuts, unsigned s) {
+        s = Coder::symbol(cuts, s);
         add(((s < 15 ? cuts[s + 1] : 1 << 15) - cuts[s]) / 32768.0);
         return s;
     }
-    bool bit(std::uint32_t p, bool) {
-        const bool b = Reader::bit(p, false);
+    bool bit(std::uint32_t p, bool b) {
+        b = Coder::bit(p, b);
         add((b ? p : 65536 - p) / 65536.0);
         return b;
     }
-    std::uint32_t raw(unsigned n, std::uint32_t) {
+    std::uint32_t raw(unsigned n, std::uint32_t v) {
         *to_ += n;
-        return Reader::raw(n, 0);
+        return Coder::raw(n, v);
     }
 
     std::vector<double> bits;
@@ -57,7 +57,7 @@ public:
 private:
     void add(double probability) { *to_ -= std::log2(probability); }
 
-    std::size_t width_, cell_, pixel_ = 0;
+    std::size_t width_, cell_, x_ = 0, y_ = 0;
     double* to_ = &shared;
 };
 

@@ -58,7 +58,7 @@ inline std::optional<Found> find(const std::uint8_t* pixels, std::size_t h, std:
     Letters letters(pixels, h, w, {}, worth, fine);
     Finder inked(pixels, h, w, common_inks(pixels, h, w), worth, coarse);
     const bool lettered = letters.find();
-    if (!inked.inks().empty() && inked.find() && (!lettered || inked.gain() > letters.gain()))
+    if (!inked.inks().empty() && inked.find(lettered ? letters.gain() : 0))
         return Found{part_of(inked, coarse, h, w, grey), inked.beneath()};
     if (!lettered) return {};
     return Found{part_of(letters, fine, h, w, grey), letters.beneath()};

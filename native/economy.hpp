@@ -14,6 +14,8 @@ namespace calotype::lossless {
 
 class Economy : public Writer {
 public:
+    static constexpr bool trades = true;
+
     // pixels: all that are to be coded; worth: what a squared error of 1 is worth, in 2^-24 bits; most: all that may
     // be spent on bits and errors; palette: the colours that the pixels are numbers of, none if they are no numbers
     Economy(std::uint8_t first, std::vector<Pixel> pixels, std::size_t width, std::int64_t worth, std::int64_t most,
@@ -26,7 +28,7 @@ public:
     // The pixel to code for p: one of the guesses, or values near its own. round: the guesses.
     template <class Walk, class Round>
     Pixel choose(Walk& walk, std::size_t x, Pixel p, const Round& round) {
-        worth_ = usual_ * (flat() ? flat_worth : 1);
+        worth_ = usual_ * weight();
         ++at_;
         Choice best{std::numeric_limits<std::int64_t>::max(), p};
         std::int64_t misses = 0;
@@ -51,13 +53,16 @@ private:
         }
     };
 
-    // Whether the pixel is the same as one beside it.
-    bool flat() const {
+    // How much more than usual an error counts in the pixel: by how many of the four beside it are the same. Flat areas stay
+    // as they are: a slight error in each of their pixels costs less than a bit, and has no end. Runs, such as the edges of
+    // letters, may become others when that saves some bits.
+    std::int64_t weight() const {
         const Pixel p = pixels_[at_];
         const std::size_t column = at_ % width_;
-        return (column > 0 && pixels_[at_ - 1] == p) || (column + 1 < width_ && pixels_[at_ + 1] == p) ||
-               (at_ >= width_ && pixels_[at_ - width_] == p) ||
-               (at_ + width_ < pixels_.size() && pixels_[at_ + width_] == p);
+        const int same = (column > 0 && pixels_[at_ - 1] == p) + (column + 1 < width_ && pixels_[at_ + 1] == p) +
+                         (at_ >= width_ && pixels_[at_ - width_] == p) +
+                         (at_ + width_ < pixels_.size() && pixels_[at_ + width_] == p);
+        return same > 2 ? 1000 : same > 0 ? 16 : 1;
     }
 
     static std::int64_t price(int probability) { return costs().of[static_cast<std::size_t>(probability >> 4)]; }
@@ -124,9 +129,6 @@ private:
         }
         return least;
     }
-
-    // Flat areas stay as they are: a slight error in each of their pixels costs less than a bit, and has no end.
-    static constexpr std::int64_t flat_worth = 1000;
 
     std::vector<Pixel> pixels_;
     std::size_t width_, at_ = 0;

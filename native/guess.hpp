@@ -48,7 +48,9 @@ inline double guess(const std::uint8_t* pixels, std::size_t h, std::size_t w, st
             std::array<double, side> row{};
             for (std::size_t x = 0; x < side; ++x)
                 for (std::size_t n = 0; n < side; ++n) row[n] += half[k][x] * across[x][n];
-            for (std::size_t n = k == 0; n < side; ++n) bits += 0.5 * std::log2(1 + small * row[n] * row[n]);
+            double product = 1;  // one logarithm for all of them
+            for (std::size_t n = k == 0; n < side; ++n) product *= 1 + small * row[n] * row[n];
+            bits += 0.5 * std::log2(product);
         }
     }
     return bits;

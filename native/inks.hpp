@@ -55,14 +55,15 @@ public:
            std::uint8_t steps)
         : pixels_(pixels), h_(h), w_(w), size_(h * w), worth_(worth), steps_(steps), inks_(std::move(inks)) {}
 
-    bool find() {
+    // above: bits that it has to save, more than these
+    bool find(double above = 0) {
         mark();
         drop_soft();
         if (!drop_pale() || !any_known(near_)) return false;
         auto beneath = without(near_);
         fit_edges(beneath);
         take_off(beneath);
-        return keep_useful();
+        return keep_useful(above);
     }
 
     const std::vector<Colour>& inks() const { return inks_; }
@@ -266,7 +267,7 @@ protected:
     }
 
     // Keeps the layer where the latents without it take less, by more than it takes itself.
-    bool keep_useful() {
+    bool keep_useful(double above = 0) {
         const std::size_t columns = (w_ + block - 1) / block, rows = (h_ + block - 1) / block;
         std::vector<double> gain(rows * columns);
         const auto place = [&](std::size_t y, std::size_t x) { return y / block * columns + x / block; };
@@ -280,18 +281,19 @@ protected:
             for (const double g : gain) found += std::max(g, 0.0);
             return found;
         };
-        if (sum() < least) return false;
+        if (sum() < least || sum() <= above) return false;
+        const double enough = std::max(least, worthwhile * guess_all(0, 0, std::max(h_, w_), 4));
+        if (sum() < enough) return false;
         std::vector<double> bits(gain.size());
         const auto count = [&](std::vector<std::uint8_t> plane) {
             const lossless::Shape shape = {w_, h_, plane.size() / size_};
-            const auto stream = lossless::encode(plane.data(), shape, lossless::Way{0, true, 1}, lossless::Terms{});
-            const std::vector<double> places = lossless::places(stream.data(), stream.size(), shape, block);
+            const std::vector<double> places = lossless::places(std::move(plane), shape, lossless::Way{0, true, 1}, block);
             for (std::size_t k = 0; k < bits.size(); ++k) bits[k] += places[k];
         };
         count(cells_.cover);
         if (inks_.size() > 1) count(Colours(cells_, h_, w_).find(inks_.size() > 256 ? 2 : 1));
         for (std::size_t k = 0; k < gain.size(); ++k) gain[k] -= bits[k];
-        if (sum() < std::max(least, worthwhile * guess_all(0, 0, std::max(h_, w_), 4))) return false;
+        if (sum() < enough || sum() <= above) return false;
         gain_ = sum();
         keep_words_whole(gain, saved, bits, columns);
         std::vector<std::size_t> number(inks_.size(), size_);

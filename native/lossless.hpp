@@ -106,7 +106,7 @@ inline std::vector<std::uint8_t> encode(std::uint8_t* data, Shape shape, const T
         const Palette palette = way.colour == 3 && terms.step == 1 ? palette_of(data, shape) : Palette();
         const unsigned colour = !palette.empty()                        ? 3
                                 : shape.channels < 3                    ? 0
-                                : way.colour == 3                       ? 1
+                                : way.colour == 3 || terms.worth > 0    ? 1  // differences to green suit near pixels best
                                 : way.colour == 2 && !terms.exact()     ? 1
                                                                         : way.colour;
         return encode(data, shape, Way{colour, way.screen, terms.step}, terms, palette);
@@ -143,10 +143,17 @@ inline void decode(const std::uint8_t* bytes, std::size_t size, Shape shape, std
 inline std::vector<double> places(const std::uint8_t* bytes, std::size_t size, Shape shape, std::size_t cell) {
     check(shape);
     if (cell < 1) throw std::invalid_argument("cell must be above 0");
-    Meter meter(bytes, size, shape.width, cell);
+    Metered meter(Reader(bytes, size), shape.width, cell);
     std::vector<std::uint8_t> pixels(shape.width * shape.height * shape.channels);
     read(meter, shape, pixels.data());
     for (double& bits : meter.bits) bits += meter.shared / static_cast<double>(meter.bits.size());
+    return std::move(meter.bits);
+}
+
+// The same of pixels before they are coded one way, no palette.
+inline std::vector<double> places(std::vector<std::uint8_t> pixels, Shape shape, Way way, std::size_t cell) {
+    Metered meter(Writer(0), shape.width, cell);
+    walk(meter, shape, way, {}, pixels.data());
     return std::move(meter.bits);
 }
 

@@ -24,7 +24,7 @@ using Cuts = std::array<std::uint16_t, 16>;
 // Each step narrows `range` to the share of what is coded.
 class Writer {
 public:
-    static constexpr bool reads = false;
+    static constexpr bool reads = false, trades = false;
 
     // most: bytes after which it has had enough
     explicit Writer(std::uint8_t first, std::size_t most = SIZE_MAX) : out_{first}, most_(most) {}
@@ -87,7 +87,7 @@ private:
 
 class Reader {
 public:
-    static constexpr bool reads = true;
+    static constexpr bool reads = true, trades = false;
 
     Reader(const std::uint8_t* data, std::size_t size) : at_(data), end_(data + size) {}
     void start() {
@@ -189,6 +189,7 @@ inline const Logistic& logistic() {
 struct Chance {
     std::uint16_t p = 32768, seen = 0;
 
+    bool operator==(const Chance&) const = default;
     void learn(bool b, unsigned slowest) {
         const int rate = 65536 / (2 * seen + 3);
         p = static_cast<std::uint16_t>(p + ((((b ? 65535 : 0) - p) * rate) >> 15));
@@ -228,11 +229,23 @@ struct Mixer {
         const auto t = std::clamp<std::int64_t>(sum >> 16, -Logistic::limit, Logistic::limit);
         return std::clamp<int>(logistic().squash[static_cast<std::size_t>(t + Logistic::limit)], 2, 65534);
     }
-    template <class Coder>
-    bool code(Coder& coder, const std::array<Chance*, 3>& of, bool b, unsigned slowest) {
+    // The probability of a set bit if one would teach nothing any more, otherwise 0.
+    std::uint32_t settled(const std::array<Chance*, 3>& of, unsigned slowest) const {
         std::array<int, 3> in;
         const int p = probability(of, in);
-        b = coder.bit(static_cast<std::uint32_t>(p), b);
+        for (std::size_t i = 0; i < 3; ++i) {
+            Chance after = *of[i];
+            after.learn(true, slowest);
+            if (((65535 - p) * in[i]) >> 13 != 0 || after != *of[i]) return 0;
+        }
+        return static_cast<std::uint32_t>(p);
+    }
+    // `given`: whether the bit is not to be coded, for it is known
+    template <class Coder>
+    bool code(Coder& coder, const std::array<Chance*, 3>& of, bool b, unsigned slowest, bool given = false) {
+        std::array<int, 3> in;
+        const int p = probability(of, in);
+        if (!given) b = coder.bit(static_cast<std::uint32_t>(p), b);
         const int miss = (b ? 65535 : 0) - p;
         for (std::size_t i = 0; i < 3; ++i) {
             weight[i] = std::clamp(weight[i] + ((miss * in[i]) >> 13), -(1 << 20), 1 << 20);

@@ -109,6 +109,7 @@ private:
         };
         for (std::size_t c = 0; c < shape_.channels; ++c) extend(planes_[c].value);
         extend(pixel_);
+        still_ = 0;
     }
 
     void end_row() {
@@ -259,6 +260,17 @@ private:
     static std::uint32_t hash(std::uint32_t h, Pixel p) { return ((h ^ p) * 0x9e3779b1u) ^ (h >> 15); }
 
     Pixel guess_pixel(std::size_t x, Pixel p) {
+        // Far within a flat area nothing more is learnt. Where that held for the pixel on the left, whose neighbours are those
+        // of this one but for two, all that is to be done is to code that the area goes on.
+        const Pixel same = pixel_[0][x - 1];
+        bool ended = false;
+        if (!Coder::trades && still_ && pixel_[1][x + 2] == same && pixel_[2][x + 1] == same && (Coder::reads || p == same)) {
+            if (coder_.bit(still_, true)) {
+                settle(x, same);
+                return same;
+            }
+            ended = true;
+        }
         const Pixel *r0 = &pixel_[0][x], *r1 = &pixel_[1][x], *r2 = &pixel_[2][x];
         const Pixel w = r0[-1], ww = r0[-2], n = r1[0], nw = r1[-1], ne = r1[1], nn = r2[0];
         const std::uint32_t small = hash(hash(hash(1, w), n), ne), near = hash(small, nw);
@@ -286,9 +298,10 @@ private:
         std::size_t at = 0;
         bool hit = false;
         for (; at < round.count && !hit; at += !hit)
-            hit = mixer(round, at).code(coder_, chances(round, at), !Coder::reads && close(round.list[at], p), 250);
+            hit = mixer(round, at).code(coder_, chances(round, at), !Coder::reads && close(round.list[at], p), 250, ended && at == 0);
         const Pixel result = hit ? round.list[at] : code_pixel(x, p);
         if (hit) settle(x, result);
+        const std::size_t history = history_;
         history_ = (history_ << 1 | (hit && at == 0)) & 511;
         lately_ = (lately_ << 1 | hit) & 255;
         for (Place* place : places) {
@@ -300,6 +313,10 @@ private:
                 place->pixel = result, place->right = 0, place->used = true;
             }
         }
+        const bool flat = round.same == 31 && w == ne && w == r1[2] && w == r2[1] && w == r2[-1] && w == result;
+        const bool sure = history == 511 && lately_ == 255 && hit && at == 0 && round.trusts == 15 && round.trust == 7;
+        still_ = 0;
+        if (flat && sure && places[1]->right > 3 && places[1]->pixel == result) still_ = mixer(round, 0).settled(chances(round, 0), 250);
         return result;
     }
 
@@ -323,8 +340,16 @@ private:
     // Values and misses of a pixel that was not coded value after value.
     void settle(std::size_t x, Pixel p) {
         const Values v = way_.spread(p);
-        for (std::size_t c = 0; c < shape_.channels; ++c)
-            keep(x, planes_[c], guess(x, planes_[c], 0), v[c], 0);
+        for (std::size_t c = 0; c < shape_.channels; ++c) {
+            Plane& plane = planes_[c];
+            const std::int16_t *r0 = &plane.value[0][x], *r1 = &plane.value[1][x], *r2 = &plane.value[2][x];
+            const int all = v[c], differ = (r0[-1] ^ all) | (r0[-2] ^ all) | (r1[0] ^ all) | (r1[-1] ^ all) | (r1[1] ^ all) |
+                                           (r2[0] ^ all) | (r2[1] ^ all);
+            if (differ)
+                keep(x, plane, guess(x, plane, 0), all, 0);
+            else  // all guesses are right
+                plane.value[0][x] = r0[-1], plane.miss[0][x] = 0, std::fill_n(&plane.missed[0][x * guesses], guesses, 0);
+        }
     }
 
     Coder& coder_;
@@ -342,6 +367,7 @@ private:
     std::vector<Mixer> mixers_;
     unsigned place_bits_ = 0;
     std::size_t history_ = 0, lately_ = 255;
+    std::uint32_t still_ = 0;  // how likely a flat area goes on, if all that it teaches is learnt
 };
 
 }  // namespace calotype::lossless

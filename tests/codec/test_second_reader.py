@@ -12,7 +12,7 @@ import pytest
 from tests import reader_file, reader_pixels
 from tests.golden import DATA
 
-from calotype.coder import Encoder, TableSet, encode_pixels
+from calotype.coder import Encoder, TableSet, decode_pixels, encode_pixels
 
 HOSTILE = json.loads((DATA / "hostile" / "index.json").read_text(encoding="utf-8"))
 
@@ -56,6 +56,17 @@ def test_every_colour(colour: int, whole: int) -> None:
     data, coded = encode_pixels(pixels, like=bytes([colour | whole << 2]))
     assert data[0] == colour | whole << 2
     assert np.array_equal(reader_pixels.read(data, 19, 14, 3), coded)
+
+
+@pytest.mark.parametrize("step", [1, 7])
+def test_a_flat_area_that_ends(step: int) -> None:
+    """Ours passes over the pixels from which nothing more is learnt: it has to wake up where they end."""
+    pixels = np.full((36, 300, 1), 90, np.uint8)
+    pixels[30, 150:153], pixels[33, 200], pixels[35, 120:] = 200, 0, 91
+    data, coded = encode_pixels(pixels, step, like=b"\x04")
+    assert len(data) < 100
+    assert np.array_equal(decode_pixels(data, *pixels.shape), coded)
+    assert np.array_equal(reader_pixels.read(data, 300, 36, 1), coded)
 
 
 def test_a_damaged_pixel_stream_is_refused() -> None:

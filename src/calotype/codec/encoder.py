@@ -151,8 +151,8 @@ def encode(
             level = ladder.level_of(aimed)
         if tile is None and not near:
 
-            def finer() -> Mixture:
-                other = analysis.tiled(mixed.SIDE)
+            def finer(side: int) -> Mixture:
+                other = analysis.tiled(side)
                 return Mixture(other, Choice(other, effort), traits, text)
 
             mixture = mixed.suited(mixture, level, finer)

@@ -33,7 +33,9 @@ from calotype.coder import decode_pixels, encode_pixels
 UInt8Array = NDArray[np.uint8]
 
 SIDE = 256
-"""Side of the tiles of a picture that has both kinds."""
+"""Side of the tiles of a picture that has both kinds, ..."""
+LARGE, MANY = 512, 8
+"""... or of larger ones, if it has so many of these at least: letters come again, less is learnt twice."""
 PRICE = 200
 """Bits that each of them costs more than its share of a larger one."""
 CARE = 2.0
@@ -53,9 +55,9 @@ EDGE = 16
 """Pixels at the edges of a tile where its latents alone do not say what the picture will look like."""
 
 
-def suited(usual: Mixture, level: int, finer: Callable[[], Mixture]) -> Mixture:
-    """The mixture whose tiles suit a picture: the usual ones, or ``finer`` ones, of SIDE, where tiles of both
-    kinds are better at the level.
+def suited(usual: Mixture, level: int, finer: Callable[[int], Mixture]) -> Mixture:
+    """The mixture whose tiles suit a picture: the usual ones, or ``finer`` ones of a smaller side where tiles
+    of both kinds are better at the level.
     """
     analysis = usual.analysis
     found = usual.traits.tiles(SIDE).suspicious()
@@ -65,8 +67,11 @@ def suited(usual: Mixture, level: int, finer: Callable[[], Mixture]) -> Mixture:
     if found.all() and len(usual.decide(networks)) == tile_count(analysis.header):
         return usual
     usual_gain = usual.gain(networks) if usual.inked else 0.0
-    other = finer()
-    return other if other.gain(networks) - usual_gain > PRICE * found.size else usual
+    count = tile_count(analysis.header.replace(tile=LARGE))
+    side = LARGE if analysis.header.tile > LARGE and count >= MANY else SIDE
+    other = finer(side)
+    price = PRICE * tile_count(other.analysis.header)
+    return other if other.gain(networks) - usual_gain > price else usual
 
 
 @dataclass(frozen=True)
