@@ -2,45 +2,61 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
+#include <cstring>
+#include <utility>
 #include <vector>
 
 #include "wide.hpp"
 
 namespace calotype::inks {
 
-// Parts are found run by run: of each row, runs of pixels close to the one before; then which runs belong together.
+// Parts are found run by run: of each row, runs of pixels close to the one before; then which runs belong together. What is
+// asked of every pixel is asked of 64 at once, a bit each.
 class Parts {
 public:
     // pixels [h][w][3], fewer than 2^32; close: values that differ by so much at most
     Parts(const std::uint8_t* pixels, std::size_t h, std::size_t w, std::uint8_t close) {
-        std::vector<std::uint8_t> room(3 * w), before(w), above(w);
-        std::vector<std::uint32_t> runs(w);  // of each pixel of the row before
+        const std::size_t words = (w + 63) / 64;
+        std::vector<std::uint8_t> apart(4 * w), near(64 * words);
+        std::vector<std::uint32_t> here(w), there(w);
+        Row row(words), up(words);
+        std::vector<Bits> above(words);
+        std::size_t count = 0;
         for (std::size_t y = 0; y < h; ++y) {
-            const std::uint8_t* const row = pixels + 3 * y * w;
-            compare(row, row + 3, w - 1, close, room.data(), before.data() + 1);
-            if (y > 0) compare(row - 3 * w, row, w, close, room.data(), above.data());
-            before[0] = 0;
-            std::uint32_t run = 0, joined = none;  // the run above that this one was last joined with
-            for (std::size_t x = 0; x < w; ++x) {
-                if (!before[x]) {
-                    run = static_cast<std::uint32_t>(first_.size());
-                    first_.push_back(static_cast<std::uint32_t>(y * w + x));
-                    root_.push_back(run);
-                    joined = none;
-                }
-                if (above[x] && runs[x] != joined) {
-                    joined = runs[x];
-                    join(joined, run);
-                }
-                runs[x] = run;
+            spread(pixels + 3 * y * w, w, here.data());
+            near[0] = 0;
+            compare(here.data(), here.data() + 1, w - 1, close, apart.data(), near.data() + 1);
+            pack(near.data(), words, row.before.data());
+            if (y > 0) {
+                compare(there.data(), here.data(), w, close, apart.data(), near.data());
+                pack(near.data(), words, above.data());
             }
+            first_.resize(count + w), root_.resize(count + w);
+            for (std::size_t k = 0; k < words; ++k) {
+                row.runs[k] = static_cast<std::uint32_t>(count);
+                const Bits inside = k + 1 < words || w % 64 == 0 ? ~Bits{0} : (Bits{1} << w % 64) - 1;
+                for (Bits left = ~row.before[k] & inside; left != 0; left &= left - 1, ++count) {
+                    first_[count] = static_cast<std::uint32_t>(y * w + 64 * k + static_cast<std::size_t>(std::countr_zero(left)));
+                    root_[count] = static_cast<std::uint32_t>(count);
+                }
+            }
+            // Where two runs touch first: the pixels before do not, or one of them is of another run.
+            for (std::size_t k = 0; k < words; ++k) {
+                const Bits last = above[k] << 1 | (k > 0 ? above[k - 1] >> 63 : 0);
+                for (Bits left = above[k] & ~(last & row.before[k] & up.before[k]); left != 0; left &= left - 1) {
+                    const Bits till = left ^ (left - 1);
+                    join(up.run(k, till), row.run(k, till));
+                }
+            }
+            std::swap(row, up), std::swap(here, there);
         }
+        first_.resize(count), root_.resize(count);
         first_.push_back(static_cast<std::uint32_t>(h * w));
-        size_.resize(root_.size());
-        for (std::uint32_t run = 0; run < root_.size(); ++run) {
+        size_.resize(count);
+        for (std::size_t run = 0; run < count; ++run) {
             root_[run] = root_[root_[run]];  // roots come first
             size_[root_[run]] += first_[run + 1] - first_[run];
         }
@@ -54,18 +70,53 @@ public:
     }
 
 private:
-    static constexpr std::uint32_t none = 0xffffffff;
+    using Bits = std::uint64_t;
 
-    // Which of n pairs of pixels are close; room: for their values.
-    static void compare(const std::uint8_t* a, const std::uint8_t* b, std::size_t n, std::uint8_t close, std::uint8_t* room,
+    struct Row {
+        std::vector<Bits> before;         // whether a pixel is close to the one before
+        std::vector<std::uint32_t> runs;  // how many runs begin before the first pixel of a word
+
+        explicit Row(std::size_t words) : before(words), runs(words) {}
+        // The run of the pixel of word k that `till` ends with.
+        std::uint32_t run(std::size_t k, Bits till) const {
+            return runs[k] + static_cast<std::uint32_t>(std::popcount(~before[k] & till)) - 1;
+        }
+    };
+
+    // Which of n pairs of pixels are close; 4 bytes each, apart: room for as many.
+    static void compare(const std::uint32_t* a, const std::uint32_t* b, std::size_t n, std::uint8_t close, std::uint8_t* apart,
                         std::uint8_t* out) {
+        const auto *const p = reinterpret_cast<const std::uint8_t*>(a), *const q = reinterpret_cast<const std::uint8_t*>(b);
         widely([=]() CALOTYPE_WIDE {
-            for (std::size_t i = 0; i < 3 * n; ++i) {
-                const std::uint8_t high = std::max(a[i], b[i]), low = std::min(a[i], b[i]);
-                room[i] = static_cast<std::uint8_t>(high - low) > close;
+            for (std::size_t i = 0; i < 4 * n; ++i) {
+                const std::uint8_t high = std::max(p[i], q[i]), low = std::min(p[i], q[i]);
+                apart[i] = static_cast<std::uint8_t>(high - low) > close;
             }
-            for (std::size_t i = 0; i < n; ++i) out[i] = !(room[3 * i] | room[3 * i + 1] | room[3 * i + 2]);
+            for (std::size_t i = 0; i < n; ++i) {
+                std::uint32_t any;
+                std::memcpy(&any, apart + 4 * i, 4);
+                out[i] = any == 0;
+            }
         });
+    }
+
+    // A row of n pixels with 4 bytes each.
+    static void spread(const std::uint8_t* from, std::size_t n, std::uint32_t* out) {
+        widely([=]() CALOTYPE_WIDE {
+            for (std::size_t x = 0; x < n; ++x) out[x] = from[3 * x] | from[3 * x + 1] << 8 | std::uint32_t{from[3 * x + 2]} << 16;
+        });
+    }
+
+    // 64 bytes of 0 or 1 to a word, the first to its lowest bit.
+    static void pack(const std::uint8_t* bytes, std::size_t words, Bits* out) {
+        for (std::size_t k = 0; k < words; ++k) {
+            out[k] = 0;
+            for (std::size_t i = 0; i < 8; ++i, bytes += 8) {
+                Bits eight;
+                std::memcpy(&eight, bytes, 8);
+                out[k] |= (eight * 0x0102040810204080 >> 56) << 8 * i;
+            }
+        }
     }
 
     std::uint32_t root(std::uint32_t run) {
