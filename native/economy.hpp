@@ -20,7 +20,7 @@ public:
     // be spent on bits and errors; palette: the colours that the pixels are numbers of, none if they are no numbers
     Economy(std::uint8_t first, std::vector<Pixel> pixels, std::size_t width, std::int64_t worth, std::int64_t most,
             Palette palette)
-        : Writer(first), pixels_(std::move(pixels)), width_(width), usual_(worth), most_(most),
+        : Writer(first), screen_((first & 4) != 0), pixels_(std::move(pixels)), width_(width), usual_(worth), most_(most),
           palette_(std::move(palette)) {}
 
     bool enough() const { return spent_ > most_; }
@@ -55,14 +55,14 @@ private:
 
     // How much more than usual an error counts in the pixel: by how many of the four beside it are the same. Flat areas stay
     // as they are: a slight error in each of their pixels costs less than a bit, and has no end. Runs, such as the edges of
-    // letters, may become others when that saves some bits.
+    // letters, may become others when that saves some bits; in photographs there are hardly any.
     std::int64_t weight() const {
         const Pixel p = pixels_[at_];
         const std::size_t column = at_ % width_;
         const int same = (column > 0 && pixels_[at_ - 1] == p) + (column + 1 < width_ && pixels_[at_ + 1] == p) +
                          (at_ >= width_ && pixels_[at_ - width_] == p) +
                          (at_ + width_ < pixels_.size() && pixels_[at_ + width_] == p);
-        return same > 2 ? 1000 : same > 0 ? 16 : 1;
+        return same > (screen_ ? 2 : 0) ? 1000 : same > 0 ? 16 : 1;
     }
 
     static std::int64_t price(int probability) { return costs().of[static_cast<std::size_t>(probability >> 4)]; }
@@ -130,6 +130,7 @@ private:
         return least;
     }
 
+    bool screen_;
     std::vector<Pixel> pixels_;
     std::size_t width_, at_ = 0;
     std::int64_t usual_, worth_ = 0, most_, spent_ = 0;

@@ -106,7 +106,8 @@ inline std::vector<std::uint8_t> encode(std::uint8_t* data, Shape shape, const T
         const Palette palette = way.colour == 3 && terms.step == 1 ? palette_of(data, shape) : Palette();
         const unsigned colour = !palette.empty()                        ? 3
                                 : shape.channels < 3                    ? 0
-                                : way.colour == 3 || terms.worth > 0    ? 1  // differences to green suit near pixels best
+                                : way.colour == 3                       ? 1
+                                : way.screen && terms.worth > 0         ? 1  // differences to green suit near pixels best
                                 : way.colour == 2 && !terms.exact()     ? 1
                                                                         : way.colour;
         return encode(data, shape, Way{colour, way.screen, terms.step}, terms, palette);
