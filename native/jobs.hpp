@@ -41,8 +41,22 @@ public:
 
     // Pieces of a job's work that need one another in their order but not what the job does meanwhile: threads that have
     // nothing to do but wait take them, and the job itself where there are none.
+#if defined(__EMSCRIPTEN__)
+    class Aside {  // a page has one thread
+    public:
+        static constexpr bool alone = true;
+        explicit Aside(Jobs&) {}
+        template <class Piece>
+        bool add(Piece&& piece) {
+            piece();
+            return true;
+        }
+        void finish() {}
+    };
+#else
     class Aside {
     public:
+        static constexpr bool alone = false;  // whether never another thread does one
         explicit Aside(Jobs& jobs) : jobs_(jobs) {
             std::lock_guard lock(jobs_.mutex_);
             jobs_.asides_.push_back(this);
@@ -58,12 +72,12 @@ public:
         bool add(std::function<void()> piece) {
             std::unique_lock lock(jobs_.mutex_);
             pieces_.push_back(std::move(piece));
-            const bool alone = !busy_ && jobs_.idle_ == 0;
-            if (alone)
+            const bool at_once = !busy_ && jobs_.idle_ == 0;
+            if (at_once)
                 finish(lock);
             else
                 jobs_.changed_.notify_all();
-            return alone;
+            return at_once;
         }
         // Comes back when all are done.
         void finish() {
@@ -107,6 +121,7 @@ public:
         bool busy_ = false;
         std::exception_ptr error_;
     };
+#endif
 
 private:
     struct Job {
@@ -140,8 +155,11 @@ private:
 
     // Does a piece of another job's work, or waits.
     void help(std::unique_lock<std::mutex>& lock) {
-        const auto free = std::find_if(asides_.begin(), asides_.end(), [](const Aside* a) { return !a->busy_ && !a->pieces_.empty(); });
+#if !defined(__EMSCRIPTEN__)
+        const auto ready = [](const Aside* a) { return !a->busy_ && !a->pieces_.empty(); };
+        const auto free = std::find_if(asides_.begin(), asides_.end(), ready);
         if (free != asides_.end()) return (*free)->next(lock);
+#endif
         ++idle_;
         changed_.wait(lock);
         --idle_;

@@ -1,7 +1,7 @@
 // A decoder's coder of the walk: residuals are added to their means, which need nothing of the walk but these.
 #pragma once
 
-#include <deque>
+#include <memory>
 
 #include "coders.hpp"
 #include "jobs.hpp"
@@ -25,16 +25,17 @@ public:
         });
     }
     void put(std::size_t channel, std::size_t site, std::int32_t value) {
-        if (settled_)
+        if (Jobs::Aside::alone || settled_)
             means_.add(channel, site, value);
         else
-            stages_.back().push_back({static_cast<std::uint32_t>(site), static_cast<std::uint16_t>(channel), static_cast<std::int16_t>(value)});
+            found_->push_back({static_cast<std::uint32_t>(site), static_cast<std::uint16_t>(channel),
+                               static_cast<std::int16_t>(value)});
     }
 
     // The stream has ended, and the latents are made.
     void finish() {
         coder.finish();
-        aside_.add([this, last = &stages_.back()] { add(*last); });
+        hand_over();
         aside_.finish();
     }
 
@@ -44,28 +45,29 @@ private:
         std::uint16_t channel;
         std::int16_t value;
     };
-    using Stage = std::vector<Residual>;
 
     // While the residuals of a stage are read, those of the one before become latents, and of these the means of this one. Where
     // these are there at once, residuals need not be kept.
     template <class Make>
     void next(Make make) {
-        Stage* const before = stages_.empty() ? nullptr : &stages_.back();
-        stages_.emplace_back();
-        settled_ = aside_.add([this, before, make] {
-            if (before) add(*before);
+        hand_over();
+        settled_ = aside_.add([this, make] {
             make();
             means_.settle();
         });
+        if (!Jobs::Aside::alone && !settled_) found_ = std::make_shared<std::vector<Residual>>();
     }
-    void add(Stage& stage) {
-        for (const Residual& r : stage) means_.add(r.channel, r.site, std::int32_t{r.value});
-        Stage().swap(stage);
+    void hand_over() {
+        if constexpr (!Jobs::Aside::alone)
+            if (found_)
+                aside_.add([this, found = std::move(found_)] {
+                    for (const Residual& r : *found) means_.add(r.channel, r.site, std::int32_t{r.value});
+                });
     }
 
     Means& means_;
     const std::int32_t *z_, *z_mul_;
-    std::deque<Stage> stages_;  // pieces refer to them
+    std::shared_ptr<std::vector<Residual>> found_;  // residuals of this stage
     bool settled_ = false;
     Jobs::Aside aside_;
 };

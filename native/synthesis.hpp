@@ -11,7 +11,7 @@ namespace calotype::fixed {
 inline constexpr int pixel_shift = 5;          // pixels are added up in 1/32 of a grey level
 inline constexpr std::size_t patch_side = 4;   // of the patches that the renderer works on, in pixels
 inline constexpr std::size_t patch_size = 48;  // 4 x 4 pixels of 3 colours
-inline constexpr std::size_t together = 3;     // rows of latents that are split one after the other, for weights that no near cache holds
+inline constexpr std::size_t together = 3;     // rows of latents that are split before others go on: no near cache holds the weights
 
 class Synthesis {
 public:
