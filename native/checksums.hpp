@@ -43,6 +43,13 @@ inline std::uint32_t adler32(const std::uint8_t* data, std::size_t size, std::ui
     return b << 16 | a;
 }
 
+// That of some bytes and `size` more, from the sums of both.
+inline std::uint32_t adler32_joined(std::uint32_t first, std::uint32_t more, std::size_t size) {
+    const std::uint64_t a = first & 65535, all = size % 65521;
+    const std::uint64_t low = a + (more & 65535) + 65520, high = (first >> 16) + (more >> 16) + all * (a + 65520);
+    return static_cast<std::uint32_t>(high % 65521 << 16 | low % 65521);
+}
+
 class Sha256 {
 public:
     // The hash of `size` bytes in hexadecimal digits.

@@ -66,13 +66,14 @@ void bind_files(nb::module_& m) {
           "out"_a.noconvert());
     m.def(
         "png",
-        [](const nb::ndarray<const std::uint8_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>& pixels) {
+        [](const nb::ndarray<const std::uint8_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>& pixels, std::size_t threads) {
             std::vector<std::uint8_t> found;
             {
                 nb::gil_scoped_release release;
-                found = png::write(pixels.data(), pixels.shape(0), pixels.shape(1), pixels.shape(2));
+                found = png::write(pixels.data(), pixels.shape(0), pixels.shape(1), pixels.shape(2),
+                                   std::max<std::size_t>(threads, 1));
             }
             return nb::bytes(found.data(), found.size());
         },
-        "pixels"_a.noconvert());
+        "pixels"_a.noconvert(), "threads"_a);
 }

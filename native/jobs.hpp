@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <cstddef>
+#include <deque>
 #include <exception>
 #include <functional>
 #include <mutex>
@@ -38,6 +39,90 @@ public:
         if (error_) std::rethrow_exception(error_);
     }
 
+    // Pieces of a job's work that need one another in their order but not what the job does meanwhile: threads that have
+    // nothing to do but wait take them, and the job itself where there are none.
+#if defined(__EMSCRIPTEN__)
+    class Aside {  // a page has one thread
+    public:
+        static constexpr bool alone = true;
+        explicit Aside(Jobs&) {}
+        template <class Piece>
+        bool add(Piece&& piece) {
+            piece();
+            return true;
+        }
+        void finish() {}
+    };
+#else
+    class Aside {
+    public:
+        static constexpr bool alone = false;  // whether never another thread does one
+        explicit Aside(Jobs& jobs) : jobs_(jobs) {
+            std::lock_guard lock(jobs_.mutex_);
+            jobs_.asides_.push_back(this);
+        }
+        Aside(const Aside&) = delete;
+        ~Aside() {
+            std::unique_lock lock(jobs_.mutex_);
+            pieces_.clear();
+            end(lock);
+            std::erase(jobs_.asides_, this);
+        }
+        // Says whether all pieces are done already. Both functions throw the first error of a piece; those after it are left.
+        bool add(std::function<void()> piece) {
+            std::unique_lock lock(jobs_.mutex_);
+            pieces_.push_back(std::move(piece));
+            const bool at_once = !busy_ && jobs_.idle_ == 0;
+            if (at_once)
+                finish(lock);
+            else
+                jobs_.changed_.notify_all();
+            return at_once;
+        }
+        // Comes back when all are done.
+        void finish() {
+            std::unique_lock lock(jobs_.mutex_);
+            finish(lock);
+        }
+
+    private:
+        friend Jobs;
+
+        void finish(std::unique_lock<std::mutex>& lock) {
+            end(lock);
+            if (error_) std::rethrow_exception(error_);
+        }
+        void end(std::unique_lock<std::mutex>& lock) {
+            while (busy_ || !pieces_.empty())
+                if (busy_)
+                    jobs_.changed_.wait(lock);
+                else
+                    next(lock);
+        }
+        void next(std::unique_lock<std::mutex>& lock) {
+            const std::function<void()> piece = std::move(pieces_.front());
+            pieces_.pop_front();
+            busy_ = true;
+            lock.unlock();
+            std::exception_ptr error;
+            try {
+                if (!error_) piece();
+            } catch (...) {
+                error = std::current_exception();
+            }
+            lock.lock();
+            if (error) error_ = error;
+            busy_ = false;
+            jobs_.changed_.notify_all();
+        }
+
+        Jobs& jobs_;
+        std::deque<std::function<void()>> pieces_;
+        bool busy_ = false;
+        std::exception_ptr error_;
+    };
+#endif
+
 private:
     struct Job {
         std::function<void()> work;
@@ -51,7 +136,7 @@ private:
             const std::size_t number = next_++;
             Job& job = jobs_[number];
             for (const std::size_t k : job.after)
-                changed_.wait(lock, [&] { return jobs_[k].done || error_; });
+                while (!jobs_[k].done && !error_) help(lock);
             if (error_) break;
             lock.unlock();
             std::exception_ptr error;
@@ -68,7 +153,21 @@ private:
         }
     }
 
+    // Does a piece of another job's work, or waits.
+    void help(std::unique_lock<std::mutex>& lock) {
+#if !defined(__EMSCRIPTEN__)
+        const auto ready = [](const Aside* a) { return !a->busy_ && !a->pieces_.empty(); };
+        const auto free = std::find_if(asides_.begin(), asides_.end(), ready);
+        if (free != asides_.end()) return (*free)->next(lock);
+#endif
+        ++idle_;
+        changed_.wait(lock);
+        --idle_;
+    }
+
     std::vector<Job> jobs_;
+    std::vector<Aside*> asides_;
+    std::size_t idle_ = 0;
     std::mutex mutex_;
     std::condition_variable changed_;
     std::size_t next_ = 0, failed_ = 0;

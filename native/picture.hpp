@@ -206,9 +206,9 @@ private:
             const Bytes from = payload(slot.tile);
             std::vector<std::int32_t> z(z_size(slot.box));
             fixed::Means means(pack_->networks().mean, level_->steps(), h, w);
-            fixed::Settle coder({from.data, from.size}, means, z.data(), level_->z_mul.data());
+            fixed::Settle coder({from.data, from.size}, means, z.data(), level_->z_mul.data(), jobs_);
             pack_->walk(*level_, coder, h, w, z.data(), nullptr);
-            coder.coder.finish();
+            coder.finish();
             slot.y = means.take();
         } catch (const rans::stream_error& e) {
             fail(slot.tile, e.what());

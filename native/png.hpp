@@ -10,6 +10,7 @@
 #include <stdexcept>
 
 #include "checksums.hpp"
+#include "jobs.hpp"
 
 namespace calotype::png {
 
@@ -52,20 +53,31 @@ public:
     explicit BitWriter(std::vector<std::uint8_t>& out) : out_(out) {}
 
     void put(std::uint32_t value, int count) {  // of at most 32
-        bits_ |= std::uint64_t{value} << held_;
-        held_ += count;
-        if (held_ < 32) return;
-        for (int k = 0; k < 32; k += 8) out_.push_back(static_cast<std::uint8_t>(bits_ >> k));
-        bits_ >>= 32, held_ -= 32;
+        const std::uint64_t bits = bits_ | std::uint64_t{value} << held_;
+        const int held = held_ + count, whole = held / 8;
+        std::uint8_t all[8];  // one store, and no choice
+        for (int k = 0; k < 8; ++k) all[k] = static_cast<std::uint8_t>(bits >> 8 * k);
+        std::memcpy(&bytes_[size_], all, 8);
+        size_ += static_cast<std::size_t>(whole);
+        bits_ = bits >> 8 * whole;
+        held_ = held % 8;
+        if (size_ > bytes_.size() - 8) flush();
     }
 
     void align() {
-        for (; held_ > 0; held_ -= 8, bits_ >>= 8) out_.push_back(static_cast<std::uint8_t>(bits_));
-        held_ = 0;
+        put(0, -held_ & 7);
+        flush();
     }
 
 private:
+    void flush() {
+        out_.insert(out_.end(), bytes_.data(), bytes_.data() + size_);
+        size_ = 0;
+    }
+
     std::vector<std::uint8_t>& out_;
+    std::array<std::uint8_t, 4096> bytes_;
+    std::size_t size_ = 0;
     std::uint64_t bits_ = 0;
     int held_ = 0;
 };
@@ -108,14 +120,12 @@ private:
     template <class Take>
     static void each(const std::uint8_t* data, std::size_t size, Take&& take) {
         for (std::size_t i = 0; i < size;) {
-            if (i > 0 && data[i] == data[i - 1]) {
-                std::size_t run = 1;
+            if (i > 0 && i + least <= size && std::memcmp(data + i - 1, data + i, least) == 0) {
+                std::size_t run = least;
                 while (run < most && i + run < size && data[i + run] == data[i]) ++run;
-                if (run >= least) {
-                    length(run, take);
-                    i += run;
-                    continue;
-                }
+                length(run, take);
+                i += run;
+                continue;
             }
             take(data[i++], 0, 0);
         }
@@ -226,9 +236,32 @@ void chunk(std::vector<std::uint8_t>& out, const char* type, Fill&& fill) {
     put32(&out[out.size() - 4], sum);
 }
 
-// pixels [h][w][channels] of 8 bits: grey, grey and alpha, RGB, or RGBA. Throws std::invalid_argument for sizes that PNG cannot hold.
-inline std::vector<std::uint8_t> write(const std::uint8_t* pixels, std::size_t h, std::size_t w, std::size_t channels) {
-    constexpr std::size_t side = (std::size_t{1} << 31) - 1, part = 1 << 18;
+// Rows `top` to `bottom` of h as a chunk of their own, and the sum of their bytes. It ends where a byte does.
+inline std::vector<std::uint8_t> packed(const std::uint8_t* pixels, std::size_t row, std::size_t pixel, std::size_t top,
+                                        std::size_t bottom, std::size_t h, std::uint32_t& sum) {
+    Filters filters(row, pixel);
+    std::vector<std::uint8_t> rows, out;
+    for (std::size_t y = top; y < bottom; ++y) {
+        const std::uint8_t* const found = filters.best(pixels + y * row, y > 0 ? pixels + (y - 1) * row : nullptr);
+        rows.insert(rows.end(), found, found + row + 1);
+    }
+    sum = adler32(rows.data(), rows.size());
+    chunk(out, "IDAT", [&] {
+        if (top == 0) out.insert(out.end(), {0x78, 0x01});
+        BitWriter bits(out);
+        Block::write(bits, rows.data(), rows.size(), bottom == h);
+        if (bottom < h) bits.put(0, 3);  // a block of no bytes
+        bits.align();
+        if (bottom < h) out.insert(out.end(), {0, 0, 0xff, 0xff});
+    });
+    return out;
+}
+
+// pixels [h][w][channels] of 8 bits: grey, grey and alpha, RGB, or RGBA. The bytes are the same with any number of threads.
+// Throws std::invalid_argument for sizes that PNG cannot hold.
+inline std::vector<std::uint8_t> write(const std::uint8_t* pixels, std::size_t h, std::size_t w, std::size_t channels,
+                                       std::size_t threads) {
+    constexpr std::size_t side = (std::size_t{1} << 31) - 1, part = 1 << 17;
     if (h < 1 || w < 1 || h > side || w > side || channels < 1 || channels > 4)
         throw std::invalid_argument("PNG cannot hold pixels of this shape");
     const std::size_t row = w * channels;
@@ -240,26 +273,39 @@ inline std::vector<std::uint8_t> write(const std::uint8_t* pixels, std::size_t h
         head[8] = 8, head[9] = std::array<std::uint8_t, 4>{0, 4, 2, 6}[channels - 1];
         out.insert(out.end(), head.begin(), head.end());
     });
-    BitWriter bits(out);
-    Filters filters(row, channels);
-    std::vector<std::uint8_t> rows;
+    struct Part {
+        std::vector<std::uint8_t> data;
+        std::size_t rows, made;
+        std::uint32_t sum;
+    };
+    const std::size_t step = std::max<std::size_t>(part / (row + 1), 1);
+    std::vector<Part> parts((h + step - 1) / step);
     std::uint32_t sum = 1;
-    for (std::size_t y = 0; y < h;) {
-        const bool first = y == 0;
-        for (rows.clear(); y < h && (rows.empty() || rows.size() + row < part); ++y) {
-            const std::uint8_t* const found = filters.best(pixels + y * row, y > 0 ? pixels + (y - 1) * row : nullptr);
-            rows.insert(rows.end(), found, found + row + 1);
+    std::size_t joined = 0;
+    Jobs jobs;
+    const auto join = [&](Part& p) {  // behind the one before, while others are made
+        std::vector<std::size_t> after = {p.made};
+        if (&p != &parts[0]) after.push_back(joined);
+        joined = jobs.add([&] {
+            out.insert(out.end(), p.data.begin(), p.data.end());
+            std::vector<std::uint8_t>().swap(p.data);
+            sum = adler32_joined(sum, p.sum, p.rows * (row + 1));
+        }, std::move(after));
+    };
+    for (std::size_t k = 0; k < parts.size() + threads; ++k) {
+        if (k < parts.size()) {
+            Part& p = parts[k];
+            const std::size_t top = k * step;
+            p.rows = std::min(step, h - top);
+            p.made = jobs.add([=, &p] { p.data = packed(pixels, row, channels, top, top + p.rows, h, p.sum); });
         }
-        sum = adler32(rows.data(), rows.size(), sum);
-        chunk(out, "IDAT", [&] {
-            if (first) out.insert(out.end(), {0x78, 0x01});
-            Block::write(bits, rows.data(), rows.size(), y == h);
-            if (y < h) return;
-            bits.align();
-            out.insert(out.end(), 4, 0);
-            put32(&out[out.size() - 4], sum);
-        });
+        if (k >= threads) join(parts[k - threads]);
     }
+    jobs.run(threads);
+    chunk(out, "IDAT", [&] {
+        out.insert(out.end(), 4, 0);
+        put32(&out[out.size() - 4], sum);
+    });
     chunk(out, "IEND", [] {});
     return out;
 }

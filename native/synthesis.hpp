@@ -11,6 +11,7 @@ namespace calotype::fixed {
 inline constexpr int pixel_shift = 5;          // pixels are added up in 1/32 of a grey level
 inline constexpr std::size_t patch_side = 4;   // of the patches that the renderer works on, in pixels
 inline constexpr std::size_t patch_size = 48;  // 4 x 4 pixels of 3 colours
+inline constexpr std::size_t together = 3;     // rows of latents that are split before others go on: no near cache holds the weights
 
 class Synthesis {
 public:
@@ -33,8 +34,8 @@ public:
 
     // Memory that `strips` on w columns of latents takes, about.
     std::uint64_t bytes(std::size_t w) const {
-        std::uint64_t column = 64 + 2 * latents_ * (blocks16_.size() + 2) + 16 * patch_size + 8 * patch_size * (convs_.size() + 2) +
-                               4 * width_ * (blocks8_.size() + 2) +
+        std::uint64_t column = 64 + 2 * latents_ * (blocks16_.size() + 1 + together) + 16 * patch_size + 8 * patch_size * (convs_.size() + 2) +
+                               4 * width_ * (blocks8_.size() + 2 * together) +
                                4 * sizeof(Byte) * (rows_kept + 1) * up(channels_, 4) * (convs_.size() + 1);
         for (const auto* some : {&blocks16_, &blocks8_}) column += 2 * column_bytes(*some);
         return (std::uint64_t{w} + 2) * column;
@@ -74,11 +75,11 @@ private:
         Rows(const Synthesis& net, std::size_t h, std::size_t w, const Box& part, const Enter& enter)
             : net_(net), enter_(enter), h_(h), w_(w),
               parts_(parts(net.convs_.size(), {0, 0, 4 * w, 4 * h}, part)),
-              memory8_((net.blocks8_.size() + 2) * 2 * w * net.width_),
-              memory16_((net.blocks16_.size() + 2) * w * net.latents_),
-              at8_(net.kernels_, net.blocks8_, memory8_.data(), net.blocks8_.size() + 2, 2 * h, 2 * w, net.width_,
+              memory8_((net.blocks8_.size() + 2 * together) * 2 * w * net.width_),
+              memory16_((net.blocks16_.size() + 1 + together) * w * net.latents_),
+              at8_(net.kernels_, net.blocks8_, memory8_.data(), net.blocks8_.size() + 2 * together, 2 * h, 2 * w, net.width_,
                    parts_[0].over(2)),
-              at16_(net.kernels_, net.blocks16_, memory16_.data(), net.blocks16_.size() + 2, h, w, net.latents_,
+              at16_(net.kernels_, net.blocks16_, memory16_.data(), net.blocks16_.size() + 1 + together, h, w, net.latents_,
                     at8_.seen().over(2)),
               split_(at8_.seen().over(2)),
               entered_(at16_.seen().top),
@@ -136,7 +137,7 @@ private:
         // What row y of the stream at 1/8 gives: two rows of patches and of the renderer's first map.
         void start(std::size_t y) {
             at8_.want(y + 1, [this](std::size_t n) {
-                for (std::size_t& row = split_.top; 2 * row < n; ++row) split(row);
+                while (2 * split_.top < n) split();
             });
             Ring<Byte>& to = maps_[0];
             const Box seen = parts_[0].over(2), part = parts_.back().over(2);
@@ -150,14 +151,17 @@ private:
             }
         }
 
-        // Row y of the stream at 1/16 to two rows of that at 1/8.
-        void split(std::size_t y) {
-            at16_.want(y + 1, [this](std::size_t n) {
+        // The next rows of the stream at 1/16 to two rows each of that at 1/8.
+        void split() {
+            const std::size_t end = std::min(split_.top + together, split_.bottom);
+            at16_.want(end, [this](std::size_t n) {
                 for (; entered_ < n; ++entered_) enter_(entered_, at16_.at(entered_));
             });
             for (std::size_t p = 0; p < 4; ++p)
-                Row<Word>(net_.kernels_, net_.split_[p], in_, at16_.at(y, split_.left), net_.latents_, split_.width(), words_)
-                    .words(at8_.at(2 * y + p / 2, 2 * split_.left + p % 2), 2 * net_.width_);
+                for (std::size_t y = split_.top; y < end; ++y)
+                    Row<Word>(net_.kernels_, net_.split_[p], in_, at16_.at(y, split_.left), net_.latents_, split_.width(), words_)
+                        .words(at8_.at(2 * y + p / 2, 2 * split_.left + p % 2), 2 * net_.width_);
+            split_.top = end;
         }
 
         const Synthesis& net_;

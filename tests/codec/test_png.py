@@ -51,6 +51,13 @@ def test_pixels_come_back(shape: tuple[int, int, int], kind: object) -> None:
         assert image.tobytes() == pixels.tobytes()
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_threads_make_the_same_bytes(shape: tuple[int, int, int]) -> None:
+    pixels = memoryview(np.ascontiguousarray(_smooth(shape, np.random.default_rng(7)).astype(np.uint8)))
+    alone = png(pixels)
+    assert all(png(pixels, threads) == alone for threads in (2, 3, 40))
+
+
 def test_a_photograph_takes_no_more_than_with_pillow() -> None:
     pixels = np.ascontiguousarray(
         np.clip(np.cumsum(np.random.default_rng(6).normal(0, 4, (256, 256, 3)), axis=1) + 128, 0, 255).astype(

@@ -163,7 +163,7 @@ def _decode(job: Job, given: argparse.Namespace, suffix: str, threads: int) -> t
 
         assert decoded.pixels.shape is not None  # which some views have not
         size = decoded.pixels.shape[1], decoded.pixels.shape[0]
-        file: Buffer = png(decoded.pixels)
+        file: Buffer = png(decoded.pixels, threads)
         notes: list[str] = []
     else:
         prepare_pillow(given.max_pixels)

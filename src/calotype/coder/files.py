@@ -54,9 +54,11 @@ def decode_file(
     return tuple(failed), _named(text) if text else None
 
 
-def png(pixels: memoryview) -> bytes:
-    """A photograph, bytes of shape [height, width, channels], as a PNG file: made quickly."""
-    found: bytes = load().png(pixels)
+def png(pixels: memoryview, threads: int = 1) -> bytes:
+    """A photograph, bytes of shape [height, width, channels], as a PNG file: made quickly. The bytes are the
+    same with any number of threads.
+    """
+    found: bytes = load().png(pixels, threads)
     return found
 
 
