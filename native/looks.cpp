@@ -1,6 +1,7 @@
-// Python binding of what an encoder sees in a picture: its latents, zones of masking, the forecast of its look and a glance at windows, traits of drawings, layers,
-// strokes of text.
-// The Python faces with the full documentation are calotype/coder/networks.py, and calotype/codec/masking.py, visual.py, glance.py, traits.py, layer.py and strokes.py.
+// Python binding of what an encoder sees in a picture: zones of masking, the forecast of its look and a glance at
+// windows, traits of drawings, layers, strokes of text.
+// The Python faces with the full documentation are calotype/codec/masking.py, visual.py, glance.py, traits.py,
+// layer.py and strokes.py.
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -9,7 +10,6 @@
 #include <nanobind/stl/array.h>
 #include <nanobind/stl/vector.h>
 
-#include "analysis.hpp"
 #include "binding.hpp"
 #include "cover.hpp"
 #include "glance.hpp"
@@ -23,39 +23,6 @@ using namespace calotype;
 namespace {
 
 using Doubles = Array<const double, 1>;
-using fixed::EncoderNetworks;
-
-std::size_t side(std::size_t n) {
-    if (n < 1 || n > latents::max_side)
-        throw std::invalid_argument("1 to 4096 rows and columns of latents are possible, not " + std::to_string(n));
-    return n;
-}
-
-// two: threads, here and below
-void analyse(const EncoderNetworks& net, const Array<const std::uint8_t, 3>& pixels, const Floats<1>& unit,
-             const Array<float, 3>& y, bool two) {
-    const std::size_t m = net.analysis.latents(), h = side(y.shape(1)), w = side(y.shape(2));
-    check_shape("y", y, {m, h, w});
-    check_shape("unit", unit, {m});
-    check_shape("pixels", pixels, {16 * h, 16 * w, 3});
-    nb::gil_scoped_release release;
-    net.analysis.run(pixels.data(), h, w, unit.data(), y.data(), two);
-}
-
-void hyper_analyse(const EncoderNetworks& net, const Floats<3>& y, const Floats<1>& unit, const Floats<1>& gain,
-                   const Ints<1>& z_mul, std::int32_t limit, const Array<std::int32_t, 3>& z, bool two) {
-    const std::size_t m = net.analysis.latents(), k = net.hyper.hyper(), h = side(y.shape(1)), w = side(y.shape(2));
-    check_shape("y", y, {m, h, w});
-    check_shape("unit", unit, {m});
-    check_shape("gain", gain, {m});
-    check_shape("z_mul", z_mul, {k});
-    check_shape("z", z, {k, (h + 1) / 2, (w + 1) / 2});
-    if (limit < 0) throw std::invalid_argument("limit must not be below 0");
-    for (std::size_t i = 0; i < k; ++i)
-        if (z_mul.data()[i] < 1) throw std::invalid_argument("z_mul must be above 0");
-    nb::gil_scoped_release release;
-    net.hyper.run(y.data(), h, w, unit.data(), gain.data(), z_mul.data(), limit, z.data(), two);
-}
 
 std::size_t high_of(const Floats<3>& y, const Floats<1>& step) {
     if (y.shape(0) <= std::max(visual::low, visual::rise + 1) || y.shape(1) < 1 || y.shape(2) < 1)
@@ -217,9 +184,6 @@ void lay_over(const Array<const std::uint8_t, 1>& part, const Array<const std::u
 
 void bind_looks(nb::module_& m) {
     using namespace nb::literals;
-    m.def("analyse", &analyse, "networks"_a, "pixels"_a.noconvert(), "unit"_a, "y"_a.noconvert(), "two"_a);
-    m.def("hyper_analyse", &hyper_analyse, "networks"_a, "y"_a.noconvert(), "unit"_a, "gain"_a, "z_mul"_a, "limit"_a,
-          "z"_a.noconvert(), "two"_a);
     m.def("visual_measures", &measures, "steps"_a, "unit"_a, "step"_a.noconvert(), "within"_a.noconvert());
     m.def("visual_sums", &sums, "y"_a, "box"_a, "step"_a, "within"_a, "apart"_a, "out"_a.noconvert());
     m.def("visual_features", &features, "sums"_a, "trained"_a, "out"_a.noconvert());

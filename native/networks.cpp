@@ -76,17 +76,19 @@ void preview(const Networks& net, const StepArrays& steps, const Ints<3>& r, con
 
 using fixed::EncoderNetworks;
 
-void analyse(const EncoderNetworks& net, const Array<const std::uint8_t, 3>& pixels, const Floats<1>& unit, const Array<float, 3>& y) {
+// two: threads, here and below
+void analyse(const EncoderNetworks& net, const Array<const std::uint8_t, 3>& pixels, const Floats<1>& unit,
+             const Array<float, 3>& y, bool two) {
     const std::size_t m = net.analysis.latents(), h = side(y.shape(1)), w = side(y.shape(2));
     check_shape("y", y, {m, h, w});
     check_shape("unit", unit, {m});
     check_shape("pixels", pixels, {16 * h, 16 * w, 3});
     nb::gil_scoped_release release;
-    net.analysis.run(pixels.data(), h, w, unit.data(), y.data());
+    net.analysis.run(pixels.data(), h, w, unit.data(), y.data(), two);
 }
 
 void hyper(const EncoderNetworks& net, const Floats<3>& y, const Floats<1>& unit, const Floats<1>& gain,
-           const Ints<1>& z_mul, std::int32_t limit, const Array<std::int32_t, 3>& z) {
+           const Ints<1>& z_mul, std::int32_t limit, const Array<std::int32_t, 3>& z, bool two) {
     const std::size_t m = net.analysis.latents(), k = net.hyper.hyper(), h = side(y.shape(1)), w = side(y.shape(2));
     check_shape("y", y, {m, h, w});
     check_shape("unit", unit, {m});
@@ -97,7 +99,7 @@ void hyper(const EncoderNetworks& net, const Floats<3>& y, const Floats<1>& unit
     for (std::size_t i = 0; i < k; ++i)
         if (z_mul.data()[i] < 1) throw std::invalid_argument("z_mul must be above 0");
     nb::gil_scoped_release release;
-    net.hyper.run(y.data(), h, w, unit.data(), gain.data(), z_mul.data(), limit, z.data());
+    net.hyper.run(y.data(), h, w, unit.data(), gain.data(), z_mul.data(), limit, z.data(), two);
 }
 
 template <class T>
@@ -123,6 +125,7 @@ void bind_networks(nb::module_& m) {
         .def("__init__", &make<EncoderNetworks>, "arrays"_a, "kernel"_a)
         .def_prop_ro("channels", [](const EncoderNetworks& self) { return self.analysis.latents(); })
         .def_prop_ro("hyper_channels", [](const EncoderNetworks& self) { return self.hyper.hyper(); })
-        .def("analysis", &analyse, "pixels"_a.noconvert(), "unit"_a, "y"_a.noconvert())
-        .def("hyper", &hyper, "y"_a.noconvert(), "unit"_a, "gain"_a, "z_mul"_a, "limit"_a, "z"_a.noconvert());
+        .def("analysis", &analyse, "pixels"_a.noconvert(), "unit"_a, "y"_a.noconvert(), "two"_a)
+        .def("hyper", &hyper, "y"_a.noconvert(), "unit"_a, "gain"_a, "z_mul"_a, "limit"_a, "z"_a.noconvert(),
+             "two"_a);
 }

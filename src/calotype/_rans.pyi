@@ -63,24 +63,19 @@ class EncoderNetworks:
     channels: int
     hyper_channels: int
     def __init__(self, arrays: dict[str, NDArray[Any]], kernel: str) -> None: ...
-
-def analyse(
-    networks: EncoderNetworks,
-    pixels: NDArray[np.uint8],
-    unit: NDArray[np.float32],
-    y: NDArray[np.float32],
-    two: bool,
-) -> None: ...
-def hyper_analyse(
-    networks: EncoderNetworks,
-    y: NDArray[np.float32],
-    unit: NDArray[np.float32],
-    gain: NDArray[np.float32],
-    z_mul: NDArray[np.int32],
-    limit: int,
-    z: NDArray[np.int32],
-    two: bool,
-) -> None: ...
+    def analysis(
+        self, pixels: NDArray[np.uint8], unit: NDArray[np.float32], y: NDArray[np.float32], two: bool
+    ) -> None: ...
+    def hyper(
+        self,
+        y: NDArray[np.float32],
+        unit: NDArray[np.float32],
+        gain: NDArray[np.float32],
+        z_mul: NDArray[np.int32],
+        limit: int,
+        z: NDArray[np.int32],
+        two: bool,
+    ) -> None: ...
 
 class Latents:
     channels: int

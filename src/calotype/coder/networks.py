@@ -129,7 +129,7 @@ class EncoderNetworks:
         threads: how many may be used, here and in `hyper`; no more than two are, and it changes no result
         """
         y = np.empty((self.channels, pixels.shape[0] // 16, pixels.shape[1] // 16), np.float32)
-        load().analyse(self.native, np.ascontiguousarray(pixels), self.unit, y, threads > 1)
+        self.native.analysis(np.ascontiguousarray(pixels), self.unit, y, threads > 1)
         return y
 
     def hyper(
@@ -147,5 +147,5 @@ class EncoderNetworks:
         """
         shape = (self.hyper_channels, -(-y.shape[1] // 2), -(-y.shape[2] // 2))
         z = np.empty(shape, np.int32)
-        load().hyper_analyse(self.native, y, self.unit, gain, z_mul, limit, z, threads > 1)
+        self.native.hyper(y, self.unit, gain, z_mul, limit, z, threads > 1)
         return z
