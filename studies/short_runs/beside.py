@@ -58,11 +58,11 @@ class Run(NamedTuple):
 RUNS = {
     "balle2018-factorized": Run((0.1,), (3500,), {"n": 16, "m": 24}),
     "balle2018-hyperprior": Run((0.1,), (3200,), {"n": 16, "m": 24}),
-    "he2021-minnen": Run((0.1,), (2600,), {"n": 16, "m": 24}),
-    "jpegai-bop": Run((0.1,), (1500,)),
-    "toderici2017-lstm": Run((0.02,), (500,)),
+    "he2021-minnen": Run((0.1,), (1300,), {"n": 16, "m": 24}),
+    "jpegai-bop": Run((0.1,), (800,)),
+    "toderici2017-lstm": Run((0.02,), (250,)),
 }
-"""About three minutes each, on a core with AVX-512."""
+"""One and a half to three minutes each, on a core with AVX-512."""
 QUALITIES = {
     "jpeg-444": (2, 8, 28, 70), "webp": (0, 12, 50, 85), "avif-444": (8, 20, 45, 75),
     "calotype": (0, 28, 57, 85),
