@@ -2,13 +2,13 @@
 
 ``python -m studies.adversarial --data FOLDER --out studies/adversarial``
 
-A narrow HiFiC is trained without its discriminator.  From there on encoder and probabilities stay as they
-are, so that every file stays the same to the byte, and only the decoder goes on: without the adversarial
-term, and with it at some strengths (C_P), from the same weights on the same crops.  Held-out photographs
-are then decoded by each.
+For each seed a narrow HiFiC is trained without its discriminator.  From there on encoder and probabilities
+stay as they are, so that every file stays the same to the byte, and only the decoder goes on: without the
+adversarial term, and with it at some strengths (C_P), from the same weights on the same crops.  Held-out
+photographs are then decoded by each.
 
-OUT/results.json   everything that was measured
-OUT/pictures.jpg   crops: original, then one column for each decoder
+OUT/results.json   everything that was measured, of the seeds that are through; a stopped run begins again
+OUT/pictures.jpg   crops: original, then one column for each decoder of the first seed
 OUT/README.md      the page, made of results.json alone; without ``--data`` it is made again
 """
 
@@ -35,15 +35,19 @@ from calotype.lab.entropy import Estimate
 from calotype.lab.metrics import psnr
 from calotype.lab.models.mentzer2020 import HiFiC
 from calotype.lab.objective import RateDistortion
+from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
 from calotype.records.provenance import provenance
 from calotype.records.script import guarded, made_of, run_as, usable
 from studies.adversarial.page import markdown
 
 RESULTS, PAGE, PICTURES = "results.json", "README.md", "pictures.jpg"
-SIZES = {"width": 8, "m": 24, "n": 24, "blocks": 2, "critic": 16, "target": 0.3}
+SIZES = {"width": 8, "m": 24, "n": 16, "blocks": 1, "critic": 16, "target": 0.3}
 STRENGTHS = (0.0, 0.15, 0.6)
 """0: without; 0.15: published."""
+WARMUP = 30
+"""Steps over which the learning rate rises."""
+GIVEN = ("steps", "branch_steps", "crop", "batch", "lr", "branch_lr")
 SHOWN = 3
 """Photographs in the picture, 128 pixels square of each."""
 
@@ -58,11 +62,17 @@ def train(
     seed: int,
     lr: float,
 ) -> float:
-    """Steps of Adam on crops that (seed, step) decides; returns the mean loss of the last tenth."""
-    objective = RateDistortion(model.train(), 1.0)
+    """Steps of Adam on crops that (seed, step) decides, its rate falling to nothing over the second half;
+    returns the mean loss of the last tenth.
+    """
+    objective, schedule = (
+        RateDistortion(model.train(), 1.0),
+        TrainConfig(steps, lr=lr, warmup=WARMUP, decay=0.5),
+    )
     wanted = [p for p in model.parameters() if p.requires_grad]
     optimizer, losses = torch.optim.Adam(wanted, lr), list[float]()
     for step in range(steps):
+        optimizer.param_groups[0]["lr"] = schedule.learning_rate(step)
         x = photos.crops(indices, (seed, step), batch, crop)
         torch.manual_seed(1000 * seed + step)
         loss, _ = objective.training_loss(x, None, hard=False)
@@ -119,33 +129,29 @@ def picture(crops: Tensor, columns: Sequence[Sequence[np.ndarray]]) -> Image.Ima
 
 
 def run(
-    photos: Photos, say: Callable[[str], None], given: argparse.Namespace
+    photos: Photos, seed: int, say: Callable[[str], None], given: argparse.Namespace
 ) -> tuple[dict[str, Any], Image.Image]:
-    """Train, branch, measure."""
+    """Train, branch, measure: what one seed gives."""
     indices, held_out = photos.split(given.held_out)
     crops = photos.centres(held_out, 256)
-    torch.manual_seed(given.seed)
+    torch.manual_seed(seed)
     model = registry.build("mentzer2020-hific", **SIZES)
     assert isinstance(model, HiFiC)
     model.deceive = False
-    shape = {"crop": given.crop, "batch": given.batch, "lr": given.lr}
-    loss = train(model, photos, indices, given.steps, seed=given.seed, **shape)
+    shape = {"crop": given.crop, "batch": given.batch}
+    loss = train(model, photos, indices, given.steps, seed=seed, lr=given.lr, **shape)
     with torch.no_grad():
         bpp = float(np.mean([float(model(c[None] / 255, coder=Estimate("round")).bpp) for c in crops]))
-    say(f"without the discriminator: loss {loss:.3f}, {bpp:.3f} bpp")
+    say(f"seed {seed}, without the discriminator: loss {loss:.3f}, {bpp:.3f} bpp")
     rows, columns = [], []
     for strength in given.strengths:
         twin = branched(model, strength)
-        train(twin, photos, indices, given.branch_steps, seed=given.seed + 1, **shape)
+        train(twin, photos, indices, given.branch_steps, seed=seed + 1000, lr=given.branch_lr, **shape)
         found, shown = measured(twin, crops)
         columns.append(shown)
         rows.append({"strength": strength, **found})
         say(f"C_P {strength:g}: " + ", ".join(f"{k} {np.mean(v):.4g}" for k, v in found.items()))
-    record = {
-        "sizes": SIZES, "steps": given.steps, "branch_steps": given.branch_steps, **shape, "seed": given.seed,
-        "photographs": photos.describe(), "crops": [256, 256], "decoders": rows,
-    }  # fmt: skip
-    return record, picture(crops, columns)
+    return {"seed": seed, "decoders": rows}, picture(crops, columns)
 
 
 def store(out: Path, record: dict[str, Any]) -> int:
@@ -170,20 +176,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--branch-steps", type=int, default=500, help="of each decoder; default: 500")
     add("--crop", type=int, default=128, help="side; default: 128")
     add("--batch", type=int, default=4, help="crops; default: 4")
-    add("--lr", type=float, default=5e-4, help="learning rate; default: 5e-4")
+    add("--lr", type=float, default=4e-3, help="learning rate; default: 4e-3")
+    add("--branch-lr", type=float, default=1e-3, help="of the decoders; default: 1e-3")
     add("--held-out", type=int, default=8, help="photographs to measure on; default: 8")
     add("--strengths", type=float, nargs="+", default=list(STRENGTHS), metavar="C_P", help="0 is without")
-    add("--seed", type=int, default=0)
+    add("--seeds", type=int, default=3, metavar="N", help="starts, each with its decoders; default: 3")
     given = options.parse_args(arguments)
     if not given.data:
         return made_of(given.out / RESULTS, partial(store, given.out))
     usable(given.out)
     torch.set_num_threads(1)
     photos = Photos.open(*given.data, cache=given.cache)
-    record, shown = run(photos, partial(print, flush=True), given)
-    record = {**provenance(run_as("studies.adversarial", arguments)), **record}
-    store(given.out, record)
-    shown.save(given.out / PICTURES, quality=85)
+    runs = list[dict[str, Any]]()
+    for seed in range(given.seeds):
+        found, shown = run(photos, seed, partial(print, flush=True), given)
+        runs.append(found)
+        record = {
+            **provenance(run_as("studies.adversarial", arguments)), "sizes": SIZES, "warmup": WARMUP,
+            **{key: getattr(given, key) for key in GIVEN},
+            "photographs": photos.describe(), "crops": [256, 256], "runs": runs,
+        }  # fmt: skip
+        store(given.out, record)
+        if not seed:
+            shown.save(given.out / PICTURES, quality=85)
     return 0
 
 

@@ -22,8 +22,10 @@ def test_the_page_is_what_the_results_give() -> None:
     shown = (FOLDER / PAGE).read_text(encoding="utf-8")
     assert shown == markdown(record), f"python -m studies.adversarial --out {FOLDER.name}"
     assert (FOLDER / PICTURES).exists()
-    files = [row["bytes"] for row in record["decoders"]]
-    assert all(row == files[0] for row in files)  # the rate is equal, to the byte
+    for run in record["runs"]:
+        files = [row["bytes"] for row in run["decoders"]]
+        assert all(row == files[0] for row in files)  # the rate is equal, to the byte
+    assert shown.count("95 % intervals") == len(record["runs"][0]["decoders"]) - 1
 
 
 def test_only_decoder_and_discriminator_go_on() -> None:
@@ -39,13 +41,17 @@ def test_only_decoder_and_discriminator_go_on() -> None:
 @pytest.mark.slow
 def test_some_steps(photographs: Callable[[int, int, int], Path], tmp_path: Path) -> None:
     photos, out = photographs(4, 140, 150), tmp_path / "out"
-    given = ["--out", str(out), "--steps", "3", "--branch-steps", "2", "--crop", "64", "--batch", "1"]
-    given += ["--held-out", "1", "--strengths", "0", "1", "--cache", str(tmp_path / "cache")]
+    given = ["--out", str(out), "--steps", "3", "--branch-steps", "3", "--crop", "64", "--batch", "1"]
+    given += ["--held-out", "1", "--strengths", "0", "1", "--cache", str(tmp_path / "cache"), "--seeds", "2"]
+    given += ["--branch-lr", "0.1"]  # so few steps are all of them within the warm-up
     assert study.main(["--data", str(photos), *given]) == 0
     text = (out / RESULTS).read_text(encoding="utf-8")
     assert str(tmp_path) not in text
     record = json.loads(text)
-    assert [row["strength"] for row in record["decoders"]] == [0, 1]
-    assert record["decoders"][0]["bytes"] == record["decoders"][1]["bytes"]
-    assert record["decoders"][0]["psnr"] != record["decoders"][1]["psnr"]
+    assert [run["seed"] for run in record["runs"]] == [0, 1]
+    without, term = record["runs"][0]["decoders"]
+    assert (without["strength"], term["strength"]) == (0, 1)
+    assert without["bytes"] == term["bytes"]
+    assert without["psnr"] != term["psnr"]
+    assert record["runs"][0]["decoders"] != record["runs"][1]["decoders"]
     assert (out / PAGE).read_text(encoding="utf-8") == markdown(record)
