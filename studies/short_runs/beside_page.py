@@ -13,7 +13,7 @@ from calotype.bench.reference import load_reference
 from calotype.records.markdown import table, wrapped
 
 ANCHORS = ("jpeg-444", "avif-444")
-CLASSICAL = ("jpeg-444", "webp", "avif-444")
+CLASSICAL = ("jpeg-444", "webp", "avif-444", "vvc")
 SHIPPED = "calotype"
 FAMILIES = {
     "balle2018-factorized": "factorized prior",
