@@ -10,54 +10,73 @@ import numpy as np
 from calotype.records.markdown import table, wrapped
 from studies.paired import effect
 
-HEADS = ["seed", "decoder", "bytes", "PSNR, dB", "sharpness", "features", "sharper on", "lower PSNR on"]
+HEADS = ["seed", "decoder", "bytes", "PSNR, dB", "sharpness", "MS-SSIM", "sharper on", "lower PSNR on"]
 Row = dict[str, Any]
 
 
-def markdown(record: dict[str, Any]) -> str:
-    """The page; nothing on it but what ``record`` says."""
-    runs = record["runs"]
-    about = f"""
-        **What the adversarial term does to a decoder.** For each of {len(runs)} seeds a narrow
-        `mentzer2020-hific` ({_sizes(record)}) is trained for {record["steps"]} steps without its
-        discriminator. Then encoder and probabilities stay as they are, and only the decoder goes on for
-        {record["branch_steps"]} steps: without the adversarial term, and with it, on the same crops. So the
-        files are the same to the byte and the rate is equal; decoders differ.
+def markdown(records: dict[str, Row]) -> str:
+    """The page; nothing on it but what ``records`` say, one of each system."""
+    about = """
+        **What the adversarial term does to a decoder.** Encoder and probabilities of a system stay as they
+        are, and only the decoder goes on: without the adversarial term, and with it, from the same weights on
+        the same crops, with HiFiC's loss in everything else. So the files are the same to the byte and the
+        rate is equal; decoders differ.
     """
-    rows = [_cells(run["seed"], row, run["decoders"][0]) for run in runs for row in run["decoders"]]
-    notes = f"""
-        Means over the middle 256 x 256 pixels of {len(runs[0]["decoders"][0]["psnr"])} held-out photographs.
-        *Sharpness*: mean absolute difference of neighbouring pixels, of that of the original. *Features*: the
-        stand-in for LPIPS (it is not LPIPS; lower is nearer). The last two columns count photographs, against
-        the seed's decoder without the term. {record["photographs"]["photographs"]} photographs; each step
-        {record["batch"]} crops of {record["crop"]} x {record["crop"]}; learning rates {record["lr"]:g} and
-        {record["branch_lr"]:g}, falling over the second half. This is minutes of training, where the paper
-        has two million steps: it shows which way the term pulls, not how good the pictures of a trained model
-        are. Sharpness counts any structure, the regular one of transposed convolutions too, whether or not it
-        is in the original.
+    parts = [["# The adversarial term of HiFiC"], wrapped(about)]
+    for record in records.values():
+        parts += _section(record)
+    notes = """
+        *Sharpness*: mean absolute difference of neighbouring pixels, of that of the original; it counts any
+        structure, the regular one of transposed convolutions too, whether or not it is in the original.
+        *Sharper on*, *lower PSNR on*: photographs, against the seed's decoder without the term. Intervals are
+        of 95 % (Student's t) over the seeds, each seed's mean over photographs being one value; *seen*: 0 is
+        outside, on that side. The perceptual term of HiFiC is a stand-in, not LPIPS, of the encoder's ReLUs,
+        so there is none in a system without them. This is minutes of training, where the paper has two
+        million steps: it shows which way the term pulls, not how good the pictures of a trained model are.
     """
     before = """
-        Two single runs before, at 16 and 17 dB, had the same sign of sharpness (+8.8 and +5.5 %) and two
-        signs of PSNR (-0.26 and +0.04 dB): commits `3a701f3e15` and `57b57ad0e2`, 2026-11-27.
+        Two single runs before, of a HiFiC at 16 and 17 dB, had the same sign of sharpness (+8.8 and +5.5 %)
+        and two signs of PSNR (-0.26 and +0.04 dB): commits `3a701f3e15` and `57b57ad0e2`, 2026-11-27.
     """
-    parts = [
-        ["# The adversarial term of HiFiC"],
-        wrapped(about),
-        table(HEADS, rows, "rl" + "r" * (len(HEADS) - 2)),
-        *([line] for line in verdicts(runs)),
-        ["![Original, and each decoder](pictures.jpg)"],
-        wrapped(
-            "From the left: the original, then the decoders of the first seed in the order of the table."
-        ),
-        wrapped(notes),
-        wrapped(before),
-        wrapped(f"{_made(record)} Generated from `results.json`."),
-    ]
+    parts += [["## Notes"], wrapped(notes), wrapped(before), ["Generated from `results.json`."]]
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
+def _section(record: Row) -> list[list[str]]:
+    runs, start = record["runs"], record.get("start")
+    if start:
+        begin = f"""
+            One start for all seeds, trained for MSE for {start["steps"]} steps at lambda {start["lambda"]:g}
+            (at `{start["commit"]}`).
+        """
+    else:
+        begin = f"""
+            Each seed has a start of its own, {record["steps"]} steps without the discriminator at
+            {record["lr"]:g}.
+        """
+    about = f"""
+        {_sizes(record)}. {begin.strip()} Then {record["branch_steps"]} steps of each decoder at
+        {record["branch_lr"]:g}, each of {record["batch"]} crops of {record["crop"]} pixels of
+        {record["photographs"]["photographs"]} photographs. Means over the middle 256 x 256 pixels of
+        {len(runs[0]["decoders"][0]["psnr"])} held-out ones.
+    """
+    rows = [_cells(run["seed"], row, run["decoders"][0]) for run in runs for row in run["decoders"]]
+    name = record["system"]
+    return [
+        [f"## {name}"],
+        wrapped(about),
+        table(HEADS, rows, "rl" + "r" * (len(HEADS) - 2)),
+        *([line] for line in verdicts(runs)),
+        [f"![Original, and each decoder]({name}.jpg)"],
+        wrapped(
+            "From the left: the original, then the decoders of the first seed in the order of the table."
+        ),
+        wrapped(f"{record['finished'][:10]}, commit `{record['commit'][:10]}`, `{record['command']}`."),
+    ]
+
+
 def verdicts(runs: Sequence[Row]) -> list[str]:
-    """Of each strength: what is seen over the seeds, each seed's mean over photographs being one value."""
+    """Of each strength: what is seen over the seeds."""
     if len(runs) < 2:
         return []
     found = []
@@ -66,9 +85,9 @@ def verdicts(runs: Sequence[Row]) -> list[str]:
         sharper = effect([100 * (_mean(b, "sharpness") / _mean(a, "sharpness") - 1) for a, b in pairs])
         psnr = effect([_mean(b, "psnr") - _mean(a, "psnr") for a, b in pairs])
         found.append(
-            f"* C_P = {last['strength']:g}, {len(runs)} pairs, means and 95 % intervals (Student's t). "
-            f"Sharper at equal rate: {sharper.told(1, ' %')}: *{sharper.points(1)}*. "
-            f"Worse PSNR: {psnr.told(2, ' dB')}: *{psnr.points(-1)}*."
+            f"* C_P = {last['strength']:g}, {len(runs)} pairs: sharper at equal rate, "
+            f"{sharper.told(1, ' %')}: *{sharper.points(1)}*; "
+            f"worse PSNR, {psnr.told(2, ' dB')}: *{psnr.points(-1)}*."
         )
     return found
 
@@ -77,18 +96,14 @@ def _mean(row: Row, key: str) -> float:
     return float(np.mean(row[key]))
 
 
-def _made(record: dict[str, Any]) -> str:
-    return f"{record['finished'][:10]}, commit `{record['commit'][:10]}`, `{record['command']}`."
-
-
-def _sizes(record: dict[str, Any]) -> str:
-    return ", ".join(f"{k} {v:g}" for k, v in record["sizes"].items())
+def _sizes(record: Row) -> str:
+    return ", ".join(f"{k} {v:g}" if isinstance(v, int | float) else k for k, v in record["sizes"].items())
 
 
 def _cells(seed: int, row: Row, base: Row) -> list[str]:
     name = f"C_P = {row['strength']:g}" if row["strength"] else "without the term"
     cells = [str(seed), name, f"{_mean(row, 'bytes'):.0f}", f"{_mean(row, 'psnr'):.2f}"]
-    cells += [f"{_mean(row, 'sharpness'):.3f}", f"{_mean(row, 'features'):.3f}"]
+    cells += [f"{_mean(row, 'sharpness'):.3f}", f"{_mean(row, 'ms_ssim'):.4f}"]
     if row is base:
         return [*cells, "", ""]
     sharper = sum(a > b for a, b in zip(row["sharpness"], base["sharpness"], strict=True))
