@@ -65,7 +65,7 @@ RUNS = {
 """One and a half to three minutes each, on a core with AVX-512."""
 QUALITIES = {
     "jpeg-444": (2, 8, 28, 70), "webp": (0, 12, 50, 85), "avif-444": (8, 20, 45, 75),
-    "vvc": (50, 42, 34, 26), "calotype": (0, 28, 57, 85),
+    "vvc": (46, 36), "calotype": (0, 28, 57, 85),
 }  # fmt: skip
 RECURRENT = ("toderici2017-lstm",)
 PARTS = (1, 2, 4)
