@@ -49,6 +49,8 @@ SYSTEM = "mentzer2020-hific"
 SIZES = {"width": 8, "m": 24, "n": 16, "blocks": 1, "critic": 16, "target": 0.3}
 CRITIC = 16
 """Width of the discriminator's first layer."""
+CRITIC_PACE = 2
+"""Its learning rate, in those of the decoder: it begins with the branch, and has to be ahead."""
 STRENGTHS = (0.0, 0.15, 0.6)
 """0: without; 0.15: published."""
 WARMUP = 30
@@ -59,19 +61,22 @@ Source = Callable[[int], Tensor]
 
 
 def descend(
-    wanted: Sequence[nn.Parameter], loss: Callable[[Tensor], Tensor], source: Source, steps: int, lr: float
+    wanted: Sequence[dict[str, Any]], loss: Callable[[Tensor], Tensor], source: Source, steps: int, lr: float
 ) -> float:
-    """Steps of Adam, its rate falling to nothing over the second half; returns the mean loss of the last
-    tenth.
+    """Steps of Adam on groups of parameters, the rate falling to nothing over the second half; returns the
+    mean loss of the last tenth.
     """
     schedule = TrainConfig(steps, lr=lr, warmup=WARMUP, decay=0.5)
     optimizer, losses = torch.optim.Adam(wanted, lr), list[float]()
+    paces = [group["lr"] / lr for group in optimizer.param_groups]
     for step in range(steps):
-        optimizer.param_groups[0]["lr"] = schedule.learning_rate(step)
+        for group, pace in zip(optimizer.param_groups, paces, strict=True):
+            group["lr"] = pace * schedule.learning_rate(step)
         value = loss(source(step))
         optimizer.zero_grad()
         value.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(wanted, 1.0)
+        for group in optimizer.param_groups:
+            nn.utils.clip_grad_norm_(group["params"], 1.0)
         optimizer.step()
         losses.append(float(value.detach()))
         if step % 100 == 0:
@@ -87,23 +92,28 @@ def started(source: Source, seed: int, steps: int, lr: float) -> LabModel:
     model.deceive = False
     objective = RateDistortion(model.train(), 1.0)
     wanted = [p for name, p in model.named_parameters() if not name.startswith("discriminator.")]
-    descend(wanted, lambda x: objective.training_loss(x, None, hard=False)[0], source, steps, lr)
+    descend(
+        [{"params": wanted}], lambda x: objective.training_loss(x, None, hard=False)[0], source, steps, lr
+    )
     return model.finished().eval()
 
 
 def branched(
     start: LabModel, strength: float, source: Source, seed: int, steps: int, lr: float
-) -> tuple[LabModel, float]:
-    """A copy whose decoder has gone on, with a discriminator of its own that begins with it; and the mean
-    loss of the last tenth of the steps.
+) -> tuple[LabModel, float | None]:
+    """A copy whose decoder has gone on, with a discriminator of its own that begins with it; and the
+    discriminator's mean loss over the last tenth of the steps, if there is one.
 
     Loss: ``C C_D MSE + perceptual + C_P deceived``; perceptual: of the encoder's ReLUs, 0 where it has none.
+    The discriminator sees pixels alone: told the latents, as HiFiC's is, it stays at chance (2 log 2) for
+    hundreds of steps, for its gain is kept at 1 and the latents are larger than the pixels.
     """
     model: Any = copy.deepcopy(start).requires_grad_(False)
     model.g_s.requires_grad_(True)
     torch.manual_seed(seed)
-    channels = as_tuple(_latents(model, source(0) / 255))[0].shape[1]
-    critic = PatchDiscriminator(CRITIC, channels)
+    critic = PatchDiscriminator(CRITIC)
+
+    owns = list[float]()
 
     def loss(x: Tensor) -> Tensor:
         x = x / 255
@@ -112,12 +122,15 @@ def branched(
         total = C * C_D * mse255(x, x_hat).mean() + feature_stand_in(model.g_a, x, x_hat)
         if not strength:
             return total
-        deceived, own = adversarial(critic, x, x_hat, y_hat, "non-saturating")
+        deceived, own = adversarial(critic, 2 * x - 1, 2 * x_hat - 1, None, "non-saturating")
+        owns.append(float(own.detach()))
         return total + own + strength * deceived
 
-    wanted = [*model.g_s.parameters(), *(critic.parameters() if strength else ())]
-    last = descend(wanted, loss, source, steps, lr)
-    return model, last
+    wanted = [{"params": list(model.g_s.parameters())}]
+    if strength:
+        wanted.append({"params": list(critic.parameters()), "lr": CRITIC_PACE * lr})
+    descend(wanted, loss, source, steps, lr)
+    return model, float(np.mean(owns[-max(1, steps // 10) :])) if strength else None
 
 
 @torch.no_grad()
@@ -145,14 +158,14 @@ def run(
         start = started(partial(source, 0), seed, given.steps, given.lr)
     rows, columns = [], []
     for strength in given.strengths:
-        twin, loss = branched(
+        twin, critic = branched(
             start, strength, partial(source, 1000), seed, given.branch_steps, given.branch_lr
         )
         found, shown = measured(twin, crops)
         columns.append(shown)
-        rows.append({"strength": strength, **found})
+        rows.append({"strength": strength, "critic": critic, **found})
         means = ", ".join(f"{k} {np.mean(v):.4g}" for k, v in found.items())
-        say(f"seed {seed}, C_P {strength:g}: loss {loss:.3f}, {means}")
+        say(f"seed {seed}, C_P {strength:g}: critic {critic}, {means}")
     return {"seed": seed, "decoders": rows}, picture(crops, columns)
 
 
