@@ -58,14 +58,14 @@ class Run(NamedTuple):
 RUNS = {
     "balle2018-factorized": Run((0.1,), (3500,), {"n": 16, "m": 24}),
     "balle2018-hyperprior": Run((0.1,), (3200,), {"n": 16, "m": 24}),
-    "he2021-minnen": Run((0.1,), (1300,), {"n": 16, "m": 24}),
-    "jpegai-bop": Run((0.1,), (800,)),
-    "toderici2017-lstm": Run((0.02,), (250,)),
+    "he2021-minnen": Run((0.1,), (700,), {"n": 16, "m": 24}),
+    "jpegai-bop": Run((0.1,), (350,)),
+    "toderici2017-lstm": Run((0.02,), (80,)),
 }
-"""One and a half to three minutes each, on a core with AVX-512."""
+"""Half a minute to three minutes each, on a core with AVX-512."""
 QUALITIES = {
     "jpeg-444": (2, 8, 28, 70), "webp": (0, 12, 50, 85), "avif-444": (8, 20, 45, 75),
-    "vvc": (46, 36), "calotype": (0, 28, 57, 85),
+    "vvc": (42,), "calotype": (0, 28, 57, 85),
 }  # fmt: skip
 RECURRENT = ("toderici2017-lstm",)
 PARTS = (1, 2, 4)
