@@ -46,7 +46,7 @@ VARIANTS = (BASE, "attention-cs", "shuffle", "activation")
 OPTIONS = {"luma": 32, "chroma": 16, "hidden": [16, 8]}
 LAMBDA = 0.0067
 TRAIN = {
-    "steps": 70, "batch": 4, "crop": 64, "lr": 1e-3, "warmup": 10, "decay": 0.5, "hard": 0.0, "ema": 0.95,
+    "steps": 50, "batch": 4, "crop": 64, "lr": 1e-3, "warmup": 10, "decay": 0.5, "hard": 0.0, "ema": 0.95,
     "held_out": 1, "save_every": 200, "validate_every": 100_000, "log_every": 20,
 }  # fmt: skip
 START_TRAIN = {**TRAIN, "steps": 480, "lr": 2e-3, "warmup": 30, "ema": 0.99}
