@@ -8,7 +8,7 @@ there on encoder and probabilities stay as they are, so that every file stays th
 the decoder goes on, on rounded latents with HiFiC's loss: without the adversarial term, and with it at some
 strengths (C_P), from the same weights on the same crops.  Held-out photographs are then decoded by each.
 
-OUT/results.json   everything that was measured, by system, of the seeds that are through; others stay
+OUT/results.json   everything that was measured, by system; a run with the same settings goes on there
 OUT/SYSTEM.jpg     crops: original, then one column for each decoder of the first seed
 OUT/README.md      the page, made of results.json alone; without ``--data`` it is made again
 """
@@ -55,7 +55,7 @@ STRENGTHS = (0.0, 0.15, 0.6)
 """0: without; 0.15: published."""
 WARMUP = 30
 """Steps over which the learning rate rises."""
-GIVEN = ("steps", "branch_steps", "crop", "batch", "lr", "branch_lr")
+GIVEN = ("steps", "branch_steps", "crop", "batch", "lr", "branch_lr", "strengths")
 Source = Callable[[int], Tensor]
 """Number of a step to crops, uint8 ``[B, 3, S, S]``."""
 
@@ -214,15 +214,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(1)
     photos, system = Photos.open(*given.data, cache=given.cache), about(given)
     there = given.out / RESULTS
-    records, runs = (made_of(there, dict) if there.is_file() else {}), list[dict[str, Any]]()
-    for seed in range(given.seeds):
+    records: dict[str, Any] = made_of(there, dict) if there.is_file() else {}
+    same = {**system, "warmup": WARMUP, **{key: getattr(given, key) for key in GIVEN}}
+    same |= {"photographs": photos.describe(), "crops": [256, 256]}
+    before = records.get(system["system"], {})
+    runs = list(before["runs"]) if {**before, **same} == before else []
+    for seed in range(len(runs), given.seeds):
         found, shown = run(photos, seed, partial(print, flush=True), given)
         runs.append(found)
-        records[system["system"]] = {
-            **provenance(run_as("studies.adversarial", arguments)), **system, "warmup": WARMUP,
-            **{key: getattr(given, key) for key in GIVEN},
-            "photographs": photos.describe(), "crops": [256, 256], "runs": runs,
-        }  # fmt: skip
+        made = provenance(run_as("studies.adversarial", arguments))
+        records[system["system"]] = {**made, **same, "runs": runs}
         store(given.out, records)
         if not seed:
             shown.save(given.out / f"{system['system']}.jpg", quality=85)

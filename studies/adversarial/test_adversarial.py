@@ -75,4 +75,9 @@ def test_some_steps(photographs: Callable[[int, int, int], Path], tmp_path: Path
         assert without["psnr"] != term["psnr"]
         assert record["runs"][0]["decoders"] != record["runs"][1]["decoders"]
     assert (out / PAGE).read_text(encoding="utf-8") == markdown(records)
+    assert study.main([*given, "--start", str(start), "--seeds", "3"]) == 0
+    more = json.loads((out / RESULTS).read_text(encoding="utf-8"))
+    assert more[SYSTEM] == records[SYSTEM]
+    assert more[SMALL]["runs"][:2] == records[SMALL]["runs"]  # it went on
+    assert [run["seed"] for run in more[SMALL]["runs"]] == [0, 1, 2]
     assert (out / f"{SMALL}.jpg").is_file()
