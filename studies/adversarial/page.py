@@ -30,7 +30,8 @@ def markdown(records: dict[str, Row]) -> str:
         parts += _section(record)
     notes = """
         *Sharpness*: mean absolute difference of neighbouring pixels, of that of the original; it counts any
-        structure, the regular one of transposed convolutions too, whether or not it is in the original.
+        structure, the regular one of transposed convolutions too, whether or not it is in the original, and
+        in the pictures above most of it is that.
         *Discriminator*: its loss over the last tenth of the steps; 1.39 (2 log 2) is chance, so what is lower
         has learned. *Sharper on*, *lower PSNR on*: photographs, against the seed's decoder without the term.
         Intervals are of 95 % (Student's t) over the seeds, each seed's mean over photographs being one value;
