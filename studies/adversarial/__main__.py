@@ -95,7 +95,8 @@ def started(source: Source, seed: int, steps: int, lr: float) -> LabModel:
     descend(
         [{"params": wanted}], lambda x: objective.training_loss(x, None, hard=False)[0], source, steps, lr
     )
-    return model.finished().eval()
+    finished: LabModel = model.finished().eval()
+    return finished
 
 
 def branched(
@@ -126,7 +127,7 @@ def branched(
         owns.append(float(own.detach()))
         return total + own + strength * deceived
 
-    wanted = [{"params": list(model.g_s.parameters())}]
+    wanted: list[dict[str, Any]] = [{"params": list(model.g_s.parameters())}]
     if strength:
         wanted.append({"params": list(critic.parameters()), "lr": CRITIC_PACE * lr})
     descend(wanted, loss, source, steps, lr)
