@@ -35,6 +35,13 @@ class Effect:
             return "not seen"
         return "cannot be told at this budget"
 
+    def points(self, sign: int) -> str:
+        """As `verdict`, of a claim that gives no size: *seen* where 0 is outside the interval on the side of
+        ``sign``, *not seen* where it is outside on the other.
+        """
+        low, high = sorted((sign * self.low, sign * self.high))
+        return "seen" if low > 0 else "not seen" if high < 0 else "cannot be told at this budget"
+
     def told(self, digits: int = 2, unit: str = "") -> str:
         """For tables: mean and interval."""
         return f"{self.mean:+.{digits}f}{unit} ({self.low:+.{digits}f} .. {self.high:+.{digits}f})"

@@ -33,3 +33,9 @@ def test_an_interval_by_hand() -> None:
 )
 def test_verdicts(low: float, high: float, claim: float, verdict: str) -> None:
     assert Effect(5, (low + high) / 2, low, high).verdict(claim) == verdict
+
+
+def test_claims_without_a_size() -> None:
+    up, down, either = Effect(3, 2.0, 1.0, 3.0), Effect(3, -2.0, -3.0, -1.0), Effect(3, 0.5, -1.0, 2.0)
+    assert [e.points(1) for e in (up, down, either)] == ["seen", "not seen", "cannot be told at this budget"]
+    assert [e.points(-1) for e in (up, down, either)] == ["not seen", "seen", "cannot be told at this budget"]

@@ -1,14 +1,15 @@
 """What the adversarial term of HiFiC (Mentzer et al. 2020) does to a decoder, at the same bytes.
 
-``python -m studies.adversarial --data FOLDER --out studies/adversarial``
+    python -m studies.adversarial --data FOLDER --out RUN                         a narrow HiFiC
+    python -m studies.adversarial --data FOLDER --out RUN --start CHECKPOINT      a system that is trained
 
-A narrow HiFiC is trained without its discriminator.  From there on encoder and probabilities stay as they
-are, so that every file stays the same to the byte, and only the decoder goes on: without the adversarial
-term, and with it at some strengths (C_P), from the same weights on the same crops.  Held-out photographs
-are then decoded by each.
+For each seed a narrow HiFiC is trained without its discriminator; or all seeds begin with a checkpoint.  From
+there on encoder and probabilities stay as they are, so that every file stays the same to the byte, and only
+the decoder goes on, on rounded latents with HiFiC's loss: without the adversarial term, and with it at some
+strengths (C_P), from the same weights on the same crops.  Held-out photographs are then decoded by each.
 
-OUT/results.json   everything that was measured
-OUT/pictures.jpg   crops: original, then one column for each decoder
+OUT/results.json   everything that was measured, by system; a run with the same settings goes on there
+OUT/SYSTEM.jpg     crops: original, then one column for each decoder of the first seed
 OUT/README.md      the page, made of results.json alone; without ``--data`` it is made again
 """
 
@@ -25,165 +26,208 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from calotype.lab import registry
-from calotype.lab.adversarial import feature_stand_in, sharpness
-from calotype.lab.codec import ModelCodec
+from calotype.lab.adversarial import adversarial, feature_stand_in
+from calotype.lab.checkpoint import load_checkpoint, read_info
 from calotype.lab.entropy import Estimate
-from calotype.lab.metrics import psnr
-from calotype.lab.models.mentzer2020 import HiFiC
+from calotype.lab.layers.generative import PatchDiscriminator
+from calotype.lab.metrics import mse255
+from calotype.lab.models.base import LabModel, as_tuple
+from calotype.lab.models.mentzer2020 import C_D, C, HiFiC
 from calotype.lab.objective import RateDistortion
+from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
 from calotype.records.provenance import provenance
 from calotype.records.script import guarded, made_of, run_as, usable
+from studies.adversarial.measure import measured, picture
 from studies.adversarial.page import markdown
 
-RESULTS, PAGE, PICTURES = "results.json", "README.md", "pictures.jpg"
-SIZES = {"width": 8, "m": 24, "n": 24, "blocks": 2, "critic": 16, "target": 0.3}
+RESULTS, PAGE = "results.json", "README.md"
+SYSTEM = "mentzer2020-hific"
+SIZES = {"width": 8, "m": 24, "n": 16, "blocks": 1, "critic": 16, "target": 0.3}
+CRITIC = 16
+"""Width of the discriminator's first layer."""
+CRITIC_PACE = 2
+"""Its learning rate, in those of the decoder: it begins with the branch, and has to be ahead."""
 STRENGTHS = (0.0, 0.15, 0.6)
 """0: without; 0.15: published."""
-SHOWN = 3
-"""Photographs in the picture, 128 pixels square of each."""
+WARMUP = 30
+"""Steps over which the learning rate rises."""
+GIVEN = ("steps", "branch_steps", "crop", "batch", "lr", "branch_lr", "strengths")
+Source = Callable[[int], Tensor]
+"""Number of a step to crops, uint8 ``[B, 3, S, S]``."""
 
 
-def train(
-    model: HiFiC,
-    photos: Photos,
-    indices: Sequence[int],
-    steps: int,
-    crop: int,
-    batch: int,
-    seed: int,
-    lr: float,
+def descend(
+    wanted: Sequence[dict[str, Any]], loss: Callable[[Tensor], Tensor], source: Source, steps: int, lr: float
 ) -> float:
-    """Steps of Adam on crops that (seed, step) decides; returns the mean loss of the last tenth."""
-    objective = RateDistortion(model.train(), 1.0)
-    wanted = [p for p in model.parameters() if p.requires_grad]
+    """Steps of Adam on groups of parameters, the rate falling to nothing over the second half; returns the
+    mean loss of the last tenth.
+    """
+    schedule = TrainConfig(steps, lr=lr, warmup=WARMUP, decay=0.5)
     optimizer, losses = torch.optim.Adam(wanted, lr), list[float]()
+    paces = [group["lr"] / lr for group in optimizer.param_groups]
     for step in range(steps):
-        x = photos.crops(indices, (seed, step), batch, crop)
-        torch.manual_seed(1000 * seed + step)
-        loss, _ = objective.training_loss(x, None, hard=False)
+        for group, pace in zip(optimizer.param_groups, paces, strict=True):
+            group["lr"] = pace * schedule.learning_rate(step)
+        value = loss(source(step))
         optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(wanted, 1.0)
+        value.backward()  # type: ignore[no-untyped-call]
+        for group in optimizer.param_groups:
+            nn.utils.clip_grad_norm_(group["params"], 1.0)
         optimizer.step()
-        losses.append(float(loss.detach()))
+        losses.append(float(value.detach()))
         if step % 100 == 0:
             print(f"step {step} of {steps}: {losses[-1]:.3f}", flush=True)
-    model.eval()
     return float(np.mean(losses[-max(1, steps // 10) :]))
 
 
-def branched(model: HiFiC, strength: float) -> HiFiC:
-    """A copy of which only the decoder and the discriminator learn."""
-    twin = copy.deepcopy(model)
-    twin.strength, twin.deceive = strength, strength > 0
-    for name, p in twin.named_parameters():
-        p.requires_grad_(name.startswith(("g_s.", "discriminator.")))
-    return twin
+def started(source: Source, seed: int, steps: int, lr: float) -> LabModel:
+    """A narrow HiFiC, trained without its discriminator."""
+    torch.manual_seed(seed)
+    model = registry.build(SYSTEM, **SIZES)
+    assert isinstance(model, HiFiC)
+    model.deceive = False
+    objective = RateDistortion(model.train(), 1.0)
+    wanted = [p for name, p in model.named_parameters() if not name.startswith("discriminator.")]
+    descend(
+        [{"params": wanted}], lambda x: objective.training_loss(x, None, hard=False)[0], source, steps, lr
+    )
+    finished: LabModel = model.finished().eval()
+    return finished
+
+
+def branched(
+    start: LabModel, strength: float, source: Source, seed: int, steps: int, lr: float
+) -> tuple[LabModel, float | None]:
+    """A copy whose decoder has gone on, with a discriminator of its own that begins with it; and the
+    discriminator's mean loss over the last tenth of the steps, if there is one.
+
+    Loss: ``C C_D MSE + perceptual + C_P deceived``; perceptual: of the encoder's ReLUs, 0 where it has none.
+    The discriminator sees pixels alone: told the latents, as HiFiC's is, it stays at chance (2 log 2) for
+    hundreds of steps, for its gain is kept at 1 and the latents are larger than the pixels.
+    """
+    model: Any = copy.deepcopy(start).requires_grad_(False)
+    model.g_s.requires_grad_(True)
+    torch.manual_seed(seed)
+    critic = PatchDiscriminator(CRITIC)
+
+    owns = list[float]()
+
+    def loss(x: Tensor) -> Tensor:
+        x = x / 255
+        y_hat = _latents(model, x)
+        x_hat = model.synthesise(y_hat)
+        total = C * C_D * mse255(x, x_hat).mean() + feature_stand_in(model.g_a, x, x_hat)
+        if not strength:
+            return total
+        deceived, own = adversarial(critic, 2 * x - 1, 2 * x_hat - 1, None, "non-saturating")
+        owns.append(float(own.detach()))
+        return total + own + strength * deceived
+
+    wanted: list[dict[str, Any]] = [{"params": list(model.g_s.parameters())}]
+    if strength:
+        wanted.append({"params": list(critic.parameters()), "lr": CRITIC_PACE * lr})
+    descend(wanted, loss, source, steps, lr)
+    return model, float(np.mean(owns[-max(1, steps // 10) :])) if strength else None
 
 
 @torch.no_grad()
-def measured(model: HiFiC, crops: Tensor) -> tuple[dict[str, list[float]], list[np.ndarray]]:
-    """Figures of each crop (uint8 ``[n, 3, S, S]``), and what files of them decode to."""
-    codec = ModelCodec(model)
-    rows: dict[str, list[float]] = {"bytes": [], "psnr": [], "sharpness": [], "features": []}
-    shown = []
-    for crop in crops.split(1):
-        image = crop[0].permute(1, 2, 0).numpy()
-        data = codec.encode(image)
-        shown.append(codec.decode(data))
-        x = crop / 255
-        y = torch.from_numpy(shown[-1].copy()).permute(2, 0, 1)[None] / 255
-        rows["bytes"].append(len(data))
-        rows["psnr"].append(round(float(psnr(x, y)), 3))
-        rows["sharpness"].append(round(float(sharpness(y) / sharpness(x)), 4))
-        rows["features"].append(round(float(feature_stand_in(model.g_a, x, y)), 4))
-    return rows, shown
-
-
-def picture(crops: Tensor, columns: Sequence[Sequence[np.ndarray]]) -> Image.Image:
-    """The middle of the first photographs: original, and what each decoder made."""
-    originals = [crop.permute(1, 2, 0).numpy() for crop in crops]
-    edge = (originals[0].shape[0] - 128) // 2
-    rows = [
-        np.concatenate(
-            [images[i][edge : edge + 128, edge : edge + 128] for images in (originals, *columns)], 1
-        )
-        for i in range(min(SHOWN, len(originals)))
-    ]
-    return Image.fromarray(np.concatenate(rows, 0))
+def _latents(model: Any, x: Tensor) -> Tensor:
+    """What a file would hold of pictures 0..1."""
+    coder = Estimate("round")
+    coder.begin(len(x), *x.shape[2:])
+    found: Tensor = as_tuple(model.walk(coder, model.analyse(x)))[0]
+    return found
 
 
 def run(
-    photos: Photos, say: Callable[[str], None], given: argparse.Namespace
-) -> tuple[dict[str, Any], Image.Image]:
-    """Train, branch, measure."""
+    photos: Photos, seed: int, say: Callable[[str], None], given: argparse.Namespace
+) -> tuple[dict[str, Any], Any]:
+    """Train, branch, measure: what one seed gives, and the picture."""
     indices, held_out = photos.split(given.held_out)
     crops = photos.centres(held_out, 256)
-    torch.manual_seed(given.seed)
-    model = registry.build("mentzer2020-hific", **SIZES)
-    assert isinstance(model, HiFiC)
-    model.deceive = False
-    shape = {"crop": given.crop, "batch": given.batch, "lr": given.lr}
-    loss = train(model, photos, indices, given.steps, seed=given.seed, **shape)
-    with torch.no_grad():
-        bpp = float(np.mean([float(model(c[None] / 255, coder=Estimate("round")).bpp) for c in crops]))
-    say(f"without the discriminator: loss {loss:.3f}, {bpp:.3f} bpp")
+
+    def source(offset: int, step: int) -> Tensor:
+        return photos.crops(indices, (seed + offset, step), given.batch, given.crop)
+
+    if given.start:
+        start = load_checkpoint(given.start).eval()
+    else:
+        start = started(partial(source, 0), seed, given.steps, given.lr)
     rows, columns = [], []
     for strength in given.strengths:
-        twin = branched(model, strength)
-        train(twin, photos, indices, given.branch_steps, seed=given.seed + 1, **shape)
+        twin, critic = branched(
+            start, strength, partial(source, 1000), seed, given.branch_steps, given.branch_lr
+        )
         found, shown = measured(twin, crops)
         columns.append(shown)
-        rows.append({"strength": strength, **found})
-        say(f"C_P {strength:g}: " + ", ".join(f"{k} {np.mean(v):.4g}" for k, v in found.items()))
-    record = {
-        "sizes": SIZES, "steps": given.steps, "branch_steps": given.branch_steps, **shape, "seed": given.seed,
-        "photographs": photos.describe(), "crops": [256, 256], "decoders": rows,
-    }  # fmt: skip
-    return record, picture(crops, columns)
+        rows.append({"strength": strength, "critic": critic, **found})
+        means = ", ".join(f"{k} {np.mean(v):.4g}" for k, v in found.items())
+        say(f"seed {seed}, C_P {strength:g}: critic {critic}, {means}")
+    return {"seed": seed, "decoders": rows}, picture(crops, columns)
 
 
-def store(out: Path, record: dict[str, Any]) -> int:
+def about(given: argparse.Namespace) -> dict[str, Any]:
+    """The system and where it begins, for the results."""
+    if not given.start:
+        return {"system": SYSTEM, "sizes": SIZES}
+    info = read_info(given.start)
+    trained = {key: info.training[key] for key in ("lambda", "steps", "commit")}
+    return {"system": info.name, "sizes": info.config, "start": trained}
+
+
+def store(out: Path, records: dict[str, Any]) -> int:
     """Write the results and the page made of them."""
     out.mkdir(parents=True, exist_ok=True)
-    (out / RESULTS).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    (out / PAGE).write_text(markdown(record), encoding="utf-8")
+    (out / RESULTS).write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    (out / PAGE).write_text(markdown(records), encoding="utf-8")
     return 0
 
 
 @guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns 0."""
+    form = argparse.RawDescriptionHelpFormatter
     options = argparse.ArgumentParser(
-        prog="python -m studies.adversarial", description=__doc__.split("\n")[0]
+        prog="python -m studies.adversarial", description=__doc__, formatter_class=form
     )
     add = options.add_argument
     add("--data", nargs="+", type=Path, metavar="FOLDER", help="photographs, as for calotype lab train")
     add("--out", type=Path, required=True, metavar="FOLDER", help="for the results and the page")
+    add("--start", type=Path, metavar="CHECKPOINT", help="begin with this; without: with a HiFiC of --steps")
     add("--cache", type=Path, metavar="DIR", help="where decoded photographs are kept")
     add("--steps", type=int, default=1000, help="before decoders part; default: 1000")
-    add("--branch-steps", type=int, default=500, help="of each decoder; default: 500")
-    add("--crop", type=int, default=128, help="side; default: 128")
+    add("--branch-steps", type=int, default=300, help="of each decoder; default: 300")
+    add("--crop", type=int, default=64, help="side; default: 64")
     add("--batch", type=int, default=4, help="crops; default: 4")
-    add("--lr", type=float, default=5e-4, help="learning rate; default: 5e-4")
+    add("--lr", type=float, default=4e-3, help="learning rate; default: 4e-3")
+    add("--branch-lr", type=float, default=1e-3, help="of the decoders; default: 1e-3")
     add("--held-out", type=int, default=8, help="photographs to measure on; default: 8")
     add("--strengths", type=float, nargs="+", default=list(STRENGTHS), metavar="C_P", help="0 is without")
-    add("--seed", type=int, default=0)
+    add("--seeds", type=int, default=3, metavar="N", help="pairs of decoders; default: 3")
     given = options.parse_args(arguments)
     if not given.data:
         return made_of(given.out / RESULTS, partial(store, given.out))
     usable(given.out)
     torch.set_num_threads(1)
-    photos = Photos.open(*given.data, cache=given.cache)
-    record, shown = run(photos, partial(print, flush=True), given)
-    record = {**provenance(run_as("studies.adversarial", arguments)), **record}
-    store(given.out, record)
-    shown.save(given.out / PICTURES, quality=85)
+    photos, system = Photos.open(*given.data, cache=given.cache), about(given)
+    there = given.out / RESULTS
+    records: dict[str, Any] = made_of(there, dict) if there.is_file() else {}
+    same = {**system, "warmup": WARMUP, **{key: getattr(given, key) for key in GIVEN}}
+    same |= {"photographs": photos.describe(), "crops": [256, 256]}
+    before = records.get(system["system"], {})
+    runs = list(before["runs"]) if {**before, **same} == before else []
+    for seed in range(len(runs), given.seeds):
+        found, shown = run(photos, seed, partial(print, flush=True), given)
+        runs.append(found)
+        made = provenance(run_as("studies.adversarial", arguments))
+        records[system["system"]] = {**made, **same, "runs": runs}
+        store(given.out, records)
+        if not seed:
+            shown.save(given.out / f"{system['system']}.jpg", quality=85)
     return 0
 
 

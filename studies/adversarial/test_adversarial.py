@@ -10,42 +10,75 @@ import pytest
 import torch
 
 from calotype.lab import registry
+from calotype.lab.checkpoint import save_checkpoint
+from calotype.lab.models.base import LabModel
 from studies.adversarial import __main__ as study
-from studies.adversarial.__main__ import PAGE, PICTURES, RESULTS, SIZES, branched
+from studies.adversarial.__main__ import PAGE, RESULTS, SIZES, SYSTEM, branched
 from studies.adversarial.page import markdown
 
 FOLDER = Path(__file__).parent
+SMALL = "balle2018-hyperprior"
 
 
 def test_the_page_is_what_the_results_give() -> None:
-    record = json.loads((FOLDER / RESULTS).read_text(encoding="utf-8"))
+    records = json.loads((FOLDER / RESULTS).read_text(encoding="utf-8"))
     shown = (FOLDER / PAGE).read_text(encoding="utf-8")
-    assert shown == markdown(record), f"python -m studies.adversarial --out {FOLDER.name}"
-    assert (FOLDER / PICTURES).exists()
-    files = [row["bytes"] for row in record["decoders"]]
-    assert all(row == files[0] for row in files)  # the rate is equal, to the byte
+    assert shown == markdown(records), f"python -m studies.adversarial --out {FOLDER.name}"
+    for name, record in records.items():
+        assert (FOLDER / f"{name}.jpg").exists()
+        for run in record["runs"]:
+            files = [row["bytes"] for row in run["decoders"]]
+            assert all(row == files[0] for row in files)  # the rate is equal, to the byte
+    strengths = [row["strength"] for r in records.values() for row in r["runs"][0]["decoders"][1:]]
+    assert shown.count("sharper at equal rate") == len(strengths)
 
 
-def test_only_decoder_and_discriminator_go_on() -> None:
+@pytest.mark.parametrize("name", [SYSTEM, SMALL])
+def test_only_the_decoder_goes_on(name: str) -> None:
     torch.manual_seed(0)
-    model = registry.build("mentzer2020-hific", **SIZES)
-    twin = branched(model, 0.6)  # type: ignore[arg-type]
-    learning = {name.split(".")[0] for name, p in twin.named_parameters() if p.requires_grad}
-    assert learning == {"g_s", "discriminator"}
-    assert twin.deceive
-    assert not branched(model, 0.0).deceive  # type: ignore[arg-type]
+    start = registry.build(name, **(SIZES if name == SYSTEM else {"n": 8, "m": 8}))
+    assert isinstance(start, LabModel)
+    crops = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    twins = [branched(start, strength, lambda step: crops, 0, 2, 0.01)[0] for strength in (0.0, 0.0, 1.0)]
+    before, plain, again, term = (m.state_dict() for m in (start, *twins))
+    for key, value in before.items():
+        assert torch.equal(plain[key], again[key])
+        if not key.startswith("g_s."):
+            assert torch.equal(value, plain[key]), key
+            assert torch.equal(value, term[key]), key
+    decoder = [key for key in before if key.startswith("g_s.") and before[key].is_floating_point()]
+    assert any(not torch.equal(before[key], plain[key]) for key in decoder)
+    assert any(not torch.equal(term[key], plain[key]) for key in decoder)
 
 
 @pytest.mark.slow
 def test_some_steps(photographs: Callable[[int, int, int], Path], tmp_path: Path) -> None:
     photos, out = photographs(4, 140, 150), tmp_path / "out"
-    given = ["--out", str(out), "--steps", "3", "--branch-steps", "2", "--crop", "64", "--batch", "1"]
-    given += ["--held-out", "1", "--strengths", "0", "1", "--cache", str(tmp_path / "cache")]
-    assert study.main(["--data", str(photos), *given]) == 0
+    given = ["--data", str(photos), "--out", str(out), "--steps", "3", "--branch-steps", "3", "--batch", "1"]
+    given += ["--held-out", "1", "--strengths", "0", "1", "--cache", str(tmp_path / "cache"), "--seeds", "2"]
+    given += ["--branch-lr", "0.1"]  # so few steps are all of them within the warm-up
+    assert study.main(given) == 0
+    start = tmp_path / "start.safetensors"
+    model = registry.build(SMALL, n=8, m=8)
+    assert isinstance(model, LabModel)
+    save_checkpoint(start, model, {"lambda": 0.1, "steps": 9, "commit": "c"})
+    assert study.main([*given, "--start", str(start)]) == 0
     text = (out / RESULTS).read_text(encoding="utf-8")
     assert str(tmp_path) not in text
-    record = json.loads(text)
-    assert [row["strength"] for row in record["decoders"]] == [0, 1]
-    assert record["decoders"][0]["bytes"] == record["decoders"][1]["bytes"]
-    assert record["decoders"][0]["psnr"] != record["decoders"][1]["psnr"]
-    assert (out / PAGE).read_text(encoding="utf-8") == markdown(record)
+    records = json.loads(text)
+    assert list(records) == [SYSTEM, SMALL]
+    assert records[SMALL]["start"]["steps"] == 9
+    for record in records.values():
+        assert [run["seed"] for run in record["runs"]] == [0, 1]
+        without, term = record["runs"][0]["decoders"]
+        assert (without["strength"], term["strength"]) == (0, 1)
+        assert without["bytes"] == term["bytes"]
+        assert without["psnr"] != term["psnr"]
+        assert record["runs"][0]["decoders"] != record["runs"][1]["decoders"]
+    assert (out / PAGE).read_text(encoding="utf-8") == markdown(records)
+    assert study.main([*given, "--start", str(start), "--seeds", "3"]) == 0
+    more = json.loads((out / RESULTS).read_text(encoding="utf-8"))
+    assert more[SYSTEM] == records[SYSTEM]
+    assert more[SMALL]["runs"][:2] == records[SMALL]["runs"]  # it went on
+    assert [run["seed"] for run in more[SMALL]["runs"]] == [0, 1, 2]
+    assert (out / f"{SMALL}.jpg").is_file()

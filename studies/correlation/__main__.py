@@ -123,7 +123,9 @@ def _main(given: Any, begun: float, command: Sequence[str]) -> int:
         timed = systems(rows, published=given.budget == "paper" and not given.only)
         say = (lambda text: None) if given.quiet else functools.partial(print, flush=True)
         stored = {"widths": given.budget, "picture": picture.name, "rounds": given.rounds}
+        wall, cpu = time.monotonic(), time.process_time()
         stored |= {"systems": speeds(timed, picture, given.rounds, say)}
+        stored |= {"share": (time.process_time() - cpu) / (time.monotonic() - wall)}
         given.out.mkdir(parents=True, exist_ok=True)
         (given.out / SPEED).write_text(json.dumps(provenance(command) | stored, indent=1) + "\n")
     if (given.out / SPEED).is_file() and given.part in ("speed", "report"):

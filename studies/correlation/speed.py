@@ -1,12 +1,12 @@
 """How fast the systems of the correlation-loss experiment decode, in CPU seconds of one thread, and why.
 
 Fresh weights: time depends on the widths. Everything is measured in rounds, one decoding of each kind after
-the other, and the median over rounds is kept: a machine that is busy slows neighbours in a round alike.
+the other, and the seconds of every round are kept: a machine that is busy slows neighbours in a round alike,
+so ratios are those within a round.
 """
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -117,7 +117,7 @@ def speeds(
         one.record["steps"] = steps(one.codec, one.data)
         for (key, kind, what), seconds in spent.items():
             if key == one.key:
-                one.record.setdefault(kind, {})[what] = statistics.median(seconds)
+                one.record.setdefault(kind, {})[what] = seconds
     return [one.record for one in timed]
 
 
@@ -198,10 +198,12 @@ def page(record: dict[str, Any]) -> str:
         cells += [s["synthesis"]["all"]]
         rows.append([s["system"], str(s["steps"]), f"{s['kmacs']:.1f}", *map(_cell, cells)])
     machine = record["hardware"]
+    several = any(isinstance(s["latents"]["all"], list) for s in found.values())
+    told = "medians of {} rounds" + (" (in brackets the least and the most)" if several else "")
     text = (
         f"Decoding {record['picture']} at the widths of the budget `{record['widths']}`, fresh weights, one "
-        f"thread, medians of {record['rounds']} rounds in which everything was timed once, one after the "
-        "other; the machine was busy, so ratios count and seconds do not. CPU seconds of the latents: all "
+        f"thread, {told.format(record['rounds'])} in which everything was timed once, one after the "
+        f"other; {_load(record)}. CPU seconds of the latents: all "
         "that a file's decoding does before the synthesis. *In sequence*: groups that are read one after "
         "the other. *kMAC/px*: products for that, of the whole picture's pixels. *Reading*: tables, indices "
         "and rANS. Autoregression is timed position by position, as published coders work; *wavefronts* is "
@@ -219,11 +221,11 @@ def page(record: dict[str, Any]) -> str:
         full = found.get(family + "autoregressive")
         if full is None or s is full or not s["system"].startswith(family[:-1]):
             continue
-        base = full["one by one"]["all"]
-        now = s["latents"]["all"]
-        ratios = [base / s.get("plain sums", s["latents"])["all"], base / now]
-        ratios += [full["float32"]["all"] / s["float32"]["all"]]
-        ratios += [(base + full["synthesis"]["all"]) / (now + s["synthesis"]["all"])]
+        base, synthesis = _rounds(full["one by one"]["all"]), _rounds(full["synthesis"]["all"])
+        now = _rounds(s["latents"]["all"])
+        ratios = [base / _rounds(s.get("plain sums", s["latents"])["all"]), base / now]
+        ratios += [_rounds(full["float32"]["all"]) / _rounds(s["float32"]["all"])]
+        ratios += [(base + synthesis) / (now + _rounds(s["synthesis"]["all"]))]
         ratios += [PAPER["speed"].get(s["system"] + WITH)]
         ratios += [full["kmacs"] / s["kmacs"], full["steps"] / s["steps"]]
         rows.append([s["system"], *map(_cell, ratios)])
@@ -235,5 +237,23 @@ def page(record: dict[str, Any]) -> str:
     return "\n".join([*lines, "", *wrapped(made)]) + "\n"
 
 
-def _cell(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
+def _load(record: dict[str, Any]) -> str:
+    """How busy the machine was, where the record says it."""
+    share = record.get("share")
+    if share is None:
+        return "the machine was busy, so ratios count and seconds do not"
+    return f"the process had {share:.0%} of a core"
+
+
+def _rounds(seconds: float | list[float]) -> np.ndarray:
+    """Of each round; results from before those were kept have the median alone."""
+    return np.atleast_1d(np.asarray(seconds, np.float64))
+
+
+def _cell(value: Any) -> str:
+    """A number, or the median of several with the least and the most."""
+    if value is None:
+        return "-"
+    values = _rounds(value)
+    told = f"{np.median(values):.3g}"
+    return told if len(values) == 1 else f"{told} ({values.min():.3g} .. {values.max():.3g})"

@@ -60,8 +60,9 @@ def curves(record: dict[str, Any], codec: str, metric: str) -> dict[str, Curve]:
 
 def page(record: dict[str, Any]) -> str:
     """The table, with the intervals over pictures."""
+    there = [metric for metric in JUDGES if all(metric in p for p in record["points"])]
     rows = []
-    for metric in JUDGES:
+    for metric in there:
         cells = [METRICS[metric].label]
         for anchor, test, _ in PAIRS:
             rates = bd_rate_per_image(curves(record, anchor, metric), curves(record, test, metric))
@@ -95,11 +96,13 @@ def page(record: dict[str, Any]) -> str:
         all of the former. So a table by one metric says as much of what was trained for as of the codec, as
         the benchmark paper has it; the loss by PSNR is what a fair reading needs beside the gain.
     """
+    absent = [METRICS[metric].label for metric in JUDGES if metric not in there]
+    missing = f" Not measured, for want of its program: {', '.join(absent)}." if absent else ""
     versions = ", ".join(f"{name} ({v})" for name, v in record["versions"].items())
     made = f"""
         Made by `{record["command"]}` at commit `{record["commit"]}` on {record["hardware"]["processor"]};
         {versions}. `python -m studies.cross_metric keep` stores what is needed of the run in results.json, of
-        which this page is generated.
+        which this page is generated.{missing}
     """
     lines = ["# Trained for one metric, judged by another", "", *wrapped(text), ""]
     lines += [*table(heads, rows, "lrlrl"), "", *wrapped(told), "", *wrapped(made)]

@@ -58,3 +58,8 @@ def test_rates_by_hand(less: dict[str, float], cell: str) -> None:
     lines = [line for line in page(record).splitlines() if line.startswith("| ") and "---" not in line][1:]
     assert len(lines) == len(JUDGES)
     assert all(line.count(cell.strip("| ")) == 2 for line in lines)
+    for p in record["points"]:
+        del p["vmaf"]
+    text = page(record)
+    assert "| VMAF |" not in text
+    assert "for want of its program: VMAF." in text

@@ -12,7 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
+from calotype.lab.checkpoint import save_checkpoint
 from studies.jpegai import whole
+from studies.jpegai.decoders import shared
 from studies.jpegai.whole_page import CLAIMS, effects, page, verdict
 
 FOLDER = Path(__file__).parent
@@ -30,7 +32,7 @@ def test_the_page_is_what_the_results_give() -> None:
 
 
 @pytest.mark.slow
-def test_all_of_a_seed_begin_alike() -> None:
+def test_all_of_a_seed_begin_alike(tmp_path: Path) -> None:
     base = whole.build("baseline", 0, **THIN).state_dict()
     for variant in whole.VARIANTS[1:]:
         one = whole.build(variant, 0, **THIN).state_dict()
@@ -40,8 +42,17 @@ def test_all_of_a_seed_begin_alike() -> None:
         assert len(same) > len(outside)
         # activations differ without other weights
         assert (len(same) == len(one)) == (variant == "activation")
-    other = whole.build("baseline", 1, **THIN).state_dict()
-    assert not torch.equal(other["g_a.luma.0.weight"], base["g_a.luma.0.weight"])
+    other = whole.build("baseline", 1, **THIN)
+    assert not torch.equal(other.state_dict()["g_a.luma.0.weight"], base["g_a.luma.0.weight"])
+    start = tmp_path / "start.safetensors"
+    save_checkpoint(start, other, {})
+    common = {f"g_s.{key}" for key in shared([whole.name(v) for v in whole.VARIANTS], THIN)}
+    for variant in whole.VARIANTS:
+        fresh, begun = (whole.build(variant, 0, s, **THIN).state_dict() for s in (None, start))
+        for key, value in begun.items():
+            told = key in common or not key.startswith("g_s.")
+            assert torch.equal(value, (other.state_dict() if told else fresh)[key])
+    assert 0 < len(common) < sum(key.startswith("g_s.") for key in base)
 
 
 def record(**losses: tuple[float, ...]) -> dict[str, Any]:
@@ -56,7 +67,8 @@ def record(**losses: tuple[float, ...]) -> dict[str, Any]:
     made = {"command": "run", "commit": "abc", "finished": "2026-01-01T00:00:00", "libraries": {"torch": "2"}}
     return {
         **made, "hardware": {"processor": "P"}, "options": whole.OPTIONS, "train": whole.TRAIN,
-        "lambda": 0.01, "side": 256, "pictures": ["a"],
+        "lambda": 0.01, "side": 256, "pictures": ["a"], "start_train": whole.START_TRAIN,
+        "start": {"steps": 99, "bpp": 0.4, "psnr": 20.0, "cost": 2.0, "commit": "abc"},
         "kmacs": dict.fromkeys(whole.VARIANTS, 3.0), "runs": runs,
     }  # fmt: skip
 
@@ -91,7 +103,7 @@ def test_runs_go_on_and_are_measured(
         whole.measure(out, [])
     assert whole.train([data], out, time.monotonic() + 600, **given)
     stamps = {p: p.stat().st_mtime_ns for p in out.rglob(whole.MODEL)}
-    assert len(stamps) == 4
+    assert len(stamps) == 1 + 4  # the start, and two systems of two seeds
     assert whole.train([data], out, time.monotonic() + 600, **given)  # nothing is trained twice
     assert stamps == {p: p.stat().st_mtime_ns for p in out.rglob(whole.MODEL)}
     picture = tmp_path / "large.png"

@@ -4,10 +4,12 @@
     python -m studies.jpegai.whole measure --images KODAK --out runs/whole    whole.json, whole.md
     python -m studies.jpegai.whole report --out studies/jpegai                whole.md of whole.json there
 
-Every seed gives one start.  All systems of a seed have its weights wherever they have the same layers, see
-the same crops and the same noise, and train their encoder, entropy model and decoder for as many steps; they
-differ in the decoder's design alone.  Seeds come one after the other, so that a run that is stopped has whole
-pairs.  What is compared are real files of the averaged weights, on the same middles of pictures.
+One baseline is trained first.  From it all systems go on: they have its weights in the encoder, the entropy
+model and what all decoders have in common.  The other layers of the decoder are drawn afresh in all of them,
+in the baseline too, by a seed; those that two systems have in common are drawn alike.  The systems of a seed
+see the same crops and the same noise, and train their encoder, entropy model and decoder for as many steps;
+they differ in the decoder's design alone.  Seeds come one after the other, so that a run that is stopped has
+whole pairs.  What is compared are real files of the averaged weights, on the same middles of pictures.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ import torch
 
 from calotype.bench.runner import find_images
 from calotype.lab import registry
-from calotype.lab.checkpoint import read_info
+from calotype.lab.checkpoint import load_checkpoint, read_info
 from calotype.lab.evaluate import evaluate
 from calotype.lab.models.base import LabModel
 from calotype.lab.train.config import TrainConfig
@@ -44,11 +46,16 @@ VARIANTS = (BASE, "attention-cs", "shuffle", "activation")
 OPTIONS = {"luma": 32, "chroma": 16, "hidden": [16, 8]}
 LAMBDA = 0.0067
 TRAIN = {
-    "steps": 50, "batch": 4, "crop": 64, "lr": 2e-3, "warmup": 5, "decay": 0.5, "hard": 0.0, "ema": 0.9,
-    "held_out": 1, "save_every": 25, "validate_every": 100_000, "log_every": 20,
+    "steps": 50, "batch": 4, "crop": 64, "lr": 1e-3, "warmup": 10, "decay": 0.5, "hard": 0.0, "ema": 0.95,
+    "held_out": 1, "save_every": 200, "validate_every": 100_000, "log_every": 20,
 }  # fmt: skip
+START_TRAIN = {**TRAIN, "steps": 480, "lr": 2e-3, "warmup": 30, "ema": 0.99}
+"""Of the baseline that all begin with."""
+START = "start"
 SEEDS = 5
 """At most; what is measured are those that all systems were trained with."""
+START_SEED = 1000
+"""Of the baseline that all begin with: its crops and its noise are not those of the pairs."""
 SIDE = 256
 """Of the middles that are measured."""
 RESULTS, PAGE = "whole.json", "whole.md"
@@ -59,20 +66,28 @@ def name(variant: str) -> str:
     return f"jpegai2023-{variant}"
 
 
-def build(variant: str, seed: int, **options: Any) -> LabModel:
-    """A system with the first weights of ``seed``: the baseline's wherever it has the same layers."""
+def build(variant: str, seed: int, start: Path | None = None, **options: Any) -> LabModel:
+    """A system with the first weights of ``seed``: the baseline's wherever it has the same layers; and with
+    those of the checkpoint ``start`` in all that every system has.
+    """
     torch.manual_seed(seed)
     base = registry.build(name(BASE), **options)
     torch.manual_seed(seed)
     model = registry.build(name(variant), **options)
     assert isinstance(base, LabModel)
     assert isinstance(model, LabModel)
-    common = shared([name(BASE), name(variant)], options)
-    weights = base.state_dict()
-    decoder = {f"g_s.{key}" for key in common}
+    _take(model, base, [name(BASE), name(variant)], options)
+    if start is not None:
+        _take(model, load_checkpoint(start), [name(v) for v in VARIANTS], options)
+    return model
+
+
+def _take(model: LabModel, other: LabModel, systems: Sequence[str], options: dict[str, Any]) -> None:
+    """Give ``model`` the weights of ``other`` but for layers of the decoder that not all ``systems`` have."""
+    decoder = {f"g_s.{key}" for key in shared(systems, options)}
+    weights = other.state_dict()
     same = {key: v for key, v in weights.items() if key in decoder or not key.startswith("g_s.")}
     model.load_state_dict(same, strict=False)
-    return model
 
 
 def place(out: Path, variant: str, seed: int) -> Path:
@@ -87,22 +102,28 @@ def train(
     """Train what is missing until ``deadline`` (`time.monotonic`); returns whether all is there."""
     torch.set_num_threads(1)
     photos = Photos.open(*data, cache=cache)
-    for seed in range(seeds):
-        for variant in VARIANTS:
-            here = place(out, variant, seed)
-            if (here / MODEL).is_file():
-                continue
-            if time.monotonic() > deadline:
-                return False
-            config = TrainConfig.from_dict({**TRAIN, "seed": seed, **({"steps": steps} if steps else {})})
-            subject = Subject(name(variant), options, lam=LAMBDA)
-            first, begin = partial(build, variant, seed, **options), time.process_time()
-            notes = {"lambda": LAMBDA, "commit": commit()}
-            if not trained(subject, photos, config, here, deadline, first=first, notes=notes):
-                return False
-            spent = time.process_time() - begin
-            print(f"{variant}, seed {seed}: {config.steps} steps, {spent:.0f} s of the processor", flush=True)
-    return True
+
+    def one(variant: str, seed: int, here: Path, of: dict[str, Any], start: Path | None) -> bool:
+        if (here / MODEL).is_file():
+            return True
+        if time.monotonic() > deadline:
+            return False
+        config = TrainConfig.from_dict({**of, "seed": seed, **({"steps": steps} if steps else {})})
+        subject = Subject(name(variant), options, lam=LAMBDA)
+        first, begin = partial(build, variant, seed, start, **options), time.process_time()
+        notes = {"lambda": LAMBDA, "commit": commit()}
+        if not trained(subject, photos, config, here, deadline, first=first, notes=notes):
+            return False
+        spent = time.process_time() - begin
+        print(f"{here.name}: {config.steps} steps, {spent:.0f} s of the processor", flush=True)
+        return True
+
+    start = out / START / MODEL
+    return one(BASE, START_SEED, start.parent, START_TRAIN, None) and all(
+        one(variant, seed, place(out, variant, seed), TRAIN, start)
+        for seed in range(seeds)
+        for variant in VARIANTS
+    )
 
 
 def middles(images: Sequence[Path], out: Path) -> list[Path]:
@@ -132,23 +153,26 @@ def measure(out: Path, images: Sequence[Path]) -> dict[str, Any]:
     if len(whole) < 2:
         raise ValueError(f"{out}: two seeds with all systems are needed, found {len(whole)}")
     pictures, runs = middles(images, out / "pictures"), []
+    begun = _measured(out / START, pictures)
     for seed in seeds:
         for variant in (v for v in VARIANTS if (v, seed) in there):
-            here = place(out, variant, seed)
-            kept = here / "measures.json"
-            if not kept.is_file():
-                rows = list(evaluate(here / MODEL, pictures))[:-1]
-                keys = ("image", "bpp", "estimated_bpp", "psnr")
-                kept.write_text(json.dumps([{key: row[key] for key in keys} for row in rows]))
-            rows = json.loads(kept.read_text())
-            means = {key: statistics.fmean(r[key] for r in rows) for key in ("bpp", "estimated_bpp", "psnr")}
-            notes = read_info(here / MODEL).training
-            trained_at = {key: notes[key] for key in ("steps", "commit")}
-            runs.append({"variant": variant, "seed": seed, **trained_at, "cost": cost(rows, LAMBDA), **means})
+            runs.append({"variant": variant, "seed": seed, **_measured(place(out, variant, seed), pictures)})
     return {
-        "options": OPTIONS, "lambda": LAMBDA, "train": TRAIN, "side": SIDE,
+        "options": OPTIONS, "lambda": LAMBDA, "train": TRAIN, "start_train": START_TRAIN, "side": SIDE,
+        "start": begun,
         "pictures": [p.stem for p in pictures], "kmacs": _kmacs(), "runs": runs,
     }  # fmt: skip
+
+
+def _measured(here: Path, pictures: Sequence[Path]) -> dict[str, Any]:
+    """Means over pictures of one trained system, measured once; its steps and the commit of its training."""
+    kept, keys = here / "measures.json", ("bpp", "estimated_bpp", "psnr")
+    if not kept.is_file():
+        found = list(evaluate(here / MODEL, pictures))[:-1]
+        kept.write_text(json.dumps([{key: row[key] for key in ("image", *keys)} for row in found]))
+    rows, notes = json.loads(kept.read_text()), read_info(here / MODEL).training
+    means = {key: statistics.fmean(r[key] for r in rows) for key in keys}
+    return {**{key: notes[key] for key in ("steps", "commit")}, "cost": cost(rows, LAMBDA), **means}
 
 
 def cost(rows: Sequence[dict[str, Any]], lam: float) -> float:

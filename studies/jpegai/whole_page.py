@@ -43,12 +43,16 @@ def page(record: Mapping[str, Any]) -> str:
     seeds = len({r["seed"] for r in runs})
     steps = " to ".join(map(str, sorted({r["steps"] for r in runs})))
     off = max(abs(r["bpp"] - r["estimated_bpp"]) for r in runs)
+    start, begun = record["start_train"], record["start"]
     about = f"""
-        {seeds} seeds; the systems of a seed begin with the same weights wherever they have the same
-        layers, and see the same crops and the same noise in {steps} steps of {train["batch"]} crops of
-        {train["crop"]} pixels at lambda {record["lambda"]:g}; encoder, entropy model and decoder are all
-        trained. Widths {record["options"]}. Averaged weights (decay {train["ema"]:g}), real files of the
-        middle {record["side"]} x {record["side"]} pixels of {len(record["pictures"])} pictures of Kodak.
+        One start, the baseline after {begun["steps"]} steps at {start["lr"]:g} ({begun["psnr"]:.1f} dB at
+        {begun["bpp"]:.2f} bpp), and {seeds} seeds. The systems of a seed have the start's weights but for
+        what not all decoders have: that is drawn afresh in all of them, in the baseline too, and alike where
+        two of them have it. They see the same crops and the same noise in {steps} steps at
+        {train["lr"]:g}, each of {train["batch"]} crops of {train["crop"]} pixels at lambda
+        {record["lambda"]:g}; encoder, entropy model and decoder are all trained. Widths
+        {record["options"]}. Averaged weights (decay {train["ema"]:g}), real files of the middle
+        {record["side"]} x {record["side"]} pixels of {len(record["pictures"])} pictures of Kodak.
     """
     base = [r for r in runs if r["variant"] == BASE]
     share = statistics.fmean(r["cost"] / r["bpp"] for r in base)

@@ -13,7 +13,7 @@ from calotype.bench.reference import load_reference
 from calotype.records.markdown import table, wrapped
 
 ANCHORS = ("jpeg-444", "avif-444")
-CLASSICAL = ("jpeg-444", "webp", "avif-444")
+CLASSICAL = ("jpeg-444", "webp", "avif-444", "vvc")
 SHIPPED = "calotype"
 FAMILIES = {
     "balle2018-factorized": "factorized prior",
@@ -72,8 +72,8 @@ def page(record: Mapping[str, Any]) -> str:
     places = sorted({t["commit"] for w in record["weights"].values() for t in w["trained"]})
     commits = ", ".join(f"`{place}`" for place in places)
     about = """
-        Real files of `calotype bench`. Systems of the laboratory with few channels, trained here for a minute
-        or less, beside classical codecs, the pack that ships, and what others published of the same systems
+        Real files of `calotype bench`. Systems of the laboratory with few channels, trained here for some
+        minutes, beside classical codecs, the pack that ships, and what others published of the same systems
         after full training. **A short training says nothing of a system**: it shows that the way from
         training to a row of the benchmark is whole, and how far minutes are from weeks.
     """

@@ -60,9 +60,10 @@ class NonLocal(nn.Module):
 
     def _attend(self, x: Tensor) -> Tensor:
         b, _, h, w = x.shape
-        q, k, v = (f(x).flatten(2).transpose(1, 2) for f in (self.query, self.key, self.value))
+        q, k, v = (f(x).flatten(2).mT.contiguous()[:, None] for f in (self.query, self.key, self.value))
+        # torch computes blockwise only of [B, heads, positions, inner] whose last axis is dense
         t = F.scaled_dot_product_attention(q, k, v, scale=1.0)
-        return self.out(t.transpose(1, 2).reshape(b, -1, h, w))
+        return self.out(t.transpose(2, 3).reshape(b, -1, h, w))
 
 
 class NonLocalAttention(nn.Module):

@@ -115,6 +115,6 @@ SYSTEMS = {
         "Chen, Liu, Ma, Shen, Cao, Wang, TIP 2021, arXiv 1910.06244",
         {},
         {},
-        {"n": 4, "m": 4, "thick": 8, "maps": 4},
+        {"n": 4, "m": 4, "thick": 8, "maps": 4, "tile": 16},
     ),
 }
