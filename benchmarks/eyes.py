@@ -1,10 +1,11 @@
 """How our packs stand by the metrics that follow eyes, from runs of `calotype bench --metrics basic,eyes`.
 
-    python benchmarks/eyes.py FOLDER... DOCUMENT
+    python benchmarks/eyes.py FOLDER... [DOCUMENT.md]
 
-FOLDER holds a run's results.json. Its tables go between the marks ``<!-- benchmark:eyes-NAME -->`` and
-``<!-- end -->`` of the document, NAME being the folder's name: BD-rates on the mean curves over the pictures
-against AVIF and JPEG XL, by each metric; SSIMULACRA2 at three rates; and where the metrics do not agree.
+FOLDER holds a run's results.json. Its tables are printed, or go between the marks
+``<!-- benchmark:eyes-NAME -->`` and ``<!-- end -->`` of the document, NAME being the folder's name: BD-rates
+on the mean curves over the pictures against AVIF and JPEG XL, by each metric; the same of each picture, for
+the default against AVIF; SSIMULACRA2 at three rates; and where the metrics do not agree.
 """
 
 from __future__ import annotations
@@ -25,9 +26,12 @@ from calotype.records.script import guarded
 
 NAME = "eyes"
 ANCHORS = {"avif-444": "AVIF", "jxl": "JPEG XL"}
-JUDGES = (*EYES, "ms_ssim", "psnr_rgb")
-GOOD = (60.0, 100.0)
-"""SSIMULACRA2 from medium to high quality up: where photographs are kept."""
+OURS, OTHER = "calotype", "avif-444"
+"""Compared picture by picture."""
+UP = {"from 60 up": (60.0, 100.0), "from 75 up": (75.0, 100.0)}
+"""SSIMULACRA2 from between medium and high up, where photographs are kept, and about the default quality."""
+SEEN = (EYES[0], *UP, *EYES[1:])
+JUDGES = (*SEEN, "ms_ssim", "psnr_rgb")
 RATES = (0.15, 0.25, 0.6)
 Rates = dict[tuple[str, str, str], float]
 
@@ -35,12 +39,15 @@ Rates = dict[tuple[str, str, str], float]
 @guarded
 def main(arguments: list[str] | None = None) -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
-    options.add_argument("document", type=Path, metavar="DOCUMENT")
-    given = options.parse_args(arguments)
-    for folder in given.folders:
-        changed = tables.insert(given.document, f"{NAME}-{folder.name}", text(folder), "benchmark")
-        print(given.document, folder.name, "updated" if changed else "unchanged")
+    options.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="and DOCUMENT.md, if any")
+    folders = options.parse_args(arguments).folders
+    document = folders.pop() if folders[-1].suffix == ".md" else None
+    for folder in folders:
+        if document is None:
+            print(text(folder), end="\n\n")
+            continue
+        changed = tables.insert(document, f"{NAME}-{folder.name}", text(folder), "benchmark")
+        print(document, folder.name, "updated" if changed else "unchanged")
 
 
 def text(folder: Path) -> str:
@@ -51,14 +58,14 @@ def text(folder: Path) -> str:
     rates = _rates(curves)
     lines: list[str] = []
     for anchor, name in ANCHORS.items():
-        heads = ["SSIMULACRA2", "from 60 up", *(METRICS[m].label for m in JUDGES[1:])]
-        judges = (JUDGES[0], "good", *JUDGES[1:])
         rows = [
-            [codec, *(_percent(rates.get((anchor, codec, judge))) for judge in judges)]
+            [codec, *(_percent(rates.get((anchor, codec, judge))) for judge in JUDGES)]
             for codec in curves
             if codec != anchor
         ]
-        lines += [*markdown.table([f"BD-rate against {name}", *heads], rows), ""]
+        lines += [*markdown.table([f"BD-rate against {name}", *map(_label, JUDGES)], rows), ""]
+    rows = by_picture(measured)
+    lines += [*markdown.table([f"{OURS} against {ANCHORS[OTHER]}, by picture", *map(_label, SEEN)], rows), ""]
     heads = [f"{rate:g} bpp" for rate in RATES]
     rows = [[codec, *(_at(curve, EYES[0], rate) for rate in RATES)] for codec, curve in curves.items()]
     lines += [*markdown.table(["SSIMULACRA2 at", *heads], rows), ""]
@@ -66,21 +73,40 @@ def text(folder: Path) -> str:
     return "\n".join(lines)
 
 
+def by_picture(measured: Table) -> list[list[str]]:
+    """BD-rates of `OURS` against `OTHER` for each picture, by each of `SEEN`; empty where there are none."""
+    rows = []
+    for image in measured.images:
+        known, other = (measured.image_curve(codec, image) for codec in (OTHER, OURS))
+        told = [_rate(known, other, judge) if known and other else None for judge in SEEN]
+        rows.append([Path(image).stem, *map(_percent, told)])
+    return rows
+
+
 def _rates(curves: dict[str, MeasuredCurve]) -> Rates:
-    """BD-rates by anchor, codec and metric; ``good`` is SSIMULACRA2 over `GOOD` alone."""
-    rates = {}
-    for anchor in ANCHORS:
-        for codec, curve in curves.items():
-            if codec == anchor or anchor not in curves:
-                continue
-            for judge in (*JUDGES, "good"):
-                metric, span = (JUDGES[0], GOOD) if judge == "good" else (judge, None)
-                known, other = usable(curves[anchor], metric), usable(curve, metric)
-                if known is not None and other is not None:
-                    value = bd_rate(known, other, span=span).value
-                    if math.isfinite(value):
-                        rates[anchor, codec, judge] = value
-    return rates
+    """BD-rates by anchor, codec and judge."""
+    return {
+        (anchor, codec, judge): rate
+        for anchor in ANCHORS
+        for codec, curve in curves.items()
+        for judge in JUDGES
+        if codec != anchor and anchor in curves
+        if (rate := _rate(curves[anchor], curve, judge)) is not None
+    }
+
+
+def _rate(known: MeasuredCurve, other: MeasuredCurve, judge: str) -> float | None:
+    """The BD-rate by a metric, or by SSIMULACRA2 in a part of its range; None where there is none."""
+    metric = EYES[0] if judge in UP else judge
+    anchor, test = usable(known, metric), usable(other, metric)
+    if anchor is None or test is None:
+        return None
+    value = bd_rate(anchor, test, span=UP.get(judge)).value
+    return value if math.isfinite(value) else None
+
+
+def _label(judge: str) -> str:
+    return judge if judge in UP else METRICS[judge].label
 
 
 def _percent(rate: float | None) -> str:

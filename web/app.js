@@ -358,5 +358,17 @@ function address(source) {
   }
 }
 
+// ---- photographs that may lie beside this page, to choose on blindly ----
+
+async function offerOurs() {
+  const answer = await fetch("photos/photos.json").catch(() => null);
+  if (!answer?.ok || !/json/.test(answer.headers.get("content-type"))) return;
+  const { credit, files } = await answer.json();
+  const some = files.map((file) => new Picture(new URL(`photos/${file}`, location.href).href, file.replace(/\.\w+$/, ""), pool, () => {}));
+  $("oursblindly").addEventListener("click", () => blind.open({ pictures: some, credit }));
+  $("ours").hidden = false;
+}
+offerOurs();
+
 // `calotype view` serves this page as long as it hears of it.
 if (new URLSearchParams(location.search).has("alive")) new EventSource("alive");

@@ -1,4 +1,4 @@
-// The dialog in which a visitor chooses blindly between Calotype and another codec, on the photographs that are open.
+// The dialog in which a visitor chooses blindly between Calotype and another codec, on the photographs that are open or on others.
 
 import { Ballot } from "./ballot.js";
 import { fetchText } from "./picture.js";
@@ -14,6 +14,7 @@ export class Blind {
   #pool;
   #onFetch;
   #free;
+  #ours = null; // photographs to choose on instead of those that are open
   #find = (name) => document.getElementById(`blind-${name}`);
   #abort = null; // of what is being made
   #ballot = null;
@@ -48,7 +49,11 @@ export class Blind {
     return this.#pictures.some((picture) => picture.photograph && picture.state === "done");
   }
 
-  async open() {
+  /** `ours`: `pictures` that come with the page, and their `credit`, to choose on instead of the open ones. */
+  async open(ours = null) {
+    this.#ours = ours;
+    this.#find("credit").textContent = ours?.credit ?? "";
+    this.#find("credit").hidden = !ours;
     this.#turn("start");
     this.#dialog.showModal();
     this.update();
@@ -62,6 +67,10 @@ export class Blind {
   /** Says of which photographs pairs will be made. */
   update() {
     if (!this.shown) return;
+    if (this.#ours) {
+      this.#find("which").textContent = `${this.#photographs.length} photographs that come with this page are used.`;
+      return;
+    }
     const { length } = this.#photographs, all = this.#candidates.length;
     const what = all > length ? `The first ${length} of your ${all} photographs are used.` : length === 1 ? "Your photograph is used." : `Your ${length} photographs are used.`;
     this.#find("which").textContent = length < PICTURES ? `${what} Drop more on this page, if you like, up to ${PICTURES}.` : what;
@@ -78,7 +87,7 @@ export class Blind {
   }
 
   get #candidates() {
-    return this.#pictures.filter((picture) => picture.photograph);
+    return this.#ours?.pictures ?? this.#pictures.filter((picture) => picture.photograph);
   }
 
   get #photographs() {

@@ -17,8 +17,8 @@ IMAGE = Image.new("RGB", (16, 12), (200, 30, 60))
 DATA = calotype.encode(IMAGE, 100)
 NUMBERS = ["quality", "target_size", "target_bpp", "target_psnr", "target_ms_ssim", "target_ssimulacra2"]
 WRONG: dict[str, list[Any]] = {
-    **{name: ["80", "40k", [1], b"1", object()] for name in NUMBERS},
-    **{name: ["x", 1.5, [1]] for name in ("effort", "threads", "frame")},
+    **{name: ["80", "40k", [1], b"1", object(), True, np.True_] for name in NUMBERS},
+    **{name: ["x", 1.5, [1], True, False] for name in ("effort", "threads", "frame")},
     "pack": [3, [1], b"photo-eyes"],
     "tune": [3, ["eyes"], "ears"],
     "exif": [3, "abc", [1]],
@@ -26,10 +26,10 @@ WRONG: dict[str, list[Any]] = {
     "xmp": [3, [1], 2.5],
 }
 WRONG_READING: dict[str, list[Any]] = {
-    "region": ["abc", 3, (1, 2, 3), ("a", "b", "c", "d"), (0.0, 0.0, 4.5, 4.0), {1: 2}],
+    "region": ["abc", 3, (1, 2, 3), ("a", "b", "c", "d"), (0.0, 0.0, 4.5, 4.0), (False, 0, 4, True), {1: 2}],
     "pack": [3, [1]],
-    "threads": ["x", 1.5],
-    "max_pixels": ["1M", [1]],
+    "threads": ["x", 1.5, True],
+    "max_pixels": ["1M", [1], True],
     "max_metadata": ["1M", [1]],
     "damaged": ["x", 3],
 }

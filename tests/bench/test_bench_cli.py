@@ -56,6 +56,8 @@ def test_run_list_and_report(
     assert capsys.readouterr().out == listed
     for word in ("jpeg-420", "avif-444-psnr", "vvc", "calotype", "psnr_rgb", "nlpd"):
         assert word in listed
+    assert "; quality: percent of the pack's levels, one for all pictures; not `calotype encode -q`" in listed
+    assert "eyes           ssimulacra2, cvvdp, butteraugli" in listed
 
 
 def test_failures_give_status_1(

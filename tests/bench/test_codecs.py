@@ -6,16 +6,22 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from tests.bench.conftest import round_trips, scene
 
-from calotype.bench import codecs
+import calotype
+from calotype.bench import codecs, measure
 from calotype.bench.codecs import _pillow, _process, _yuv
 from calotype.bench.codecs.base import Codec
 from calotype.bench.errors import BenchError
 from calotype.bench.selection import select
+from calotype.bench.task import MEASURE, TIMING, Task
+from calotype.codec import encoder
+from calotype.codec.encoder import encode
 
 ALL = codecs.every()
 
@@ -203,3 +209,28 @@ def test_odd_size_marks() -> None:
 def test_failed_program_tells_its_last_line() -> None:
     with pytest.raises(_process.ProcessError, match="status 3: bad news"):
         _process.run(["sh", "-c", "echo first; echo bad news >&2; exit 3"])
+
+
+def test_our_encoder_is_timed_as_people_call_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By a quality, with the forecast and the glance that it needs, near the size of what is measured."""
+    image = scene(192, 256)
+    asked = []
+
+    def listening(picture: Any, **given: Any) -> Any:
+        asked.append(given)
+        return encode(picture, **given)
+
+    monkeypatch.setattr(encoder, "encode", listening)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    for kind in (MEASURE, TIMING):
+        outcome = measure.perform(Task(kind, str(tmp_path / "a.png"), "calotype", 57, ("psnr_rgb",)))
+        assert not outcome.failure, outcome.message
+        if kind == MEASURE:
+            size = outcome.data["bytes"]
+            assert "level" in asked[-1]
+            assert "quality" not in asked[-1]
+    assert 0 < asked[-1]["quality"] < 95
+    assert "level" not in asked[-1]
+    assert outcome.data["bytes"] == pytest.approx(size, rel=0.25)
+    assert outcome.data["bytes"] == len(calotype.encode(image, asked[-1]["quality"]))
+    assert ALL["webp"].as_used(image, 50)() == ALL["webp"].encode(image, 50)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, ImageOps
 from tests.conftest import every
 
 from calotype.codec.ssimulacra2 import ssimulacra2
@@ -57,3 +57,13 @@ def test_value_of_the_package(photo: int, how: str, tmp_path: Path) -> None:
     other.save(tmp_path / "b.png")
     expected = peer.compute_ssimulacra2(tmp_path / "a.png", tmp_path / "b.png")
     assert ssimulacra2(np.asarray(image), np.asarray(other)) == pytest.approx(expected, abs=0.01)
+
+
+def test_far_below_zero_the_weights_left_out_are_seen(tmp_path: Path) -> None:
+    image = Image.open(PHOTOS[1]).convert("RGB").crop((150, 60, 406, 316))
+    negative = ImageOps.invert(image)
+    image.save(tmp_path / "a.png")
+    negative.save(tmp_path / "b.png")
+    expected = peer.compute_ssimulacra2(tmp_path / "a.png", tmp_path / "b.png")
+    assert expected < -2000
+    assert ssimulacra2(np.asarray(image), np.asarray(negative)) == pytest.approx(expected, abs=0.1)

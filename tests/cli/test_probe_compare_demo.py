@@ -13,6 +13,7 @@ import pytest
 from PIL import ExifTags, Image
 
 import calotype
+from calotype.bench.metrics import BASIC
 from calotype.codec.ssimulacra2 import ssimulacra2
 
 Run = Callable[..., Any]
@@ -75,13 +76,22 @@ def test_compare_by_more_metrics(run: Run, photo: Path, coded: Path) -> None:
         f"{record['metrics']['nlpd']['value']:.4f}" in run("compare", photo, coded, "--metrics", "nlpd").out
     )
     assert "unknown metric 'lpips'" in run("compare", photo, coded, "--metrics", "lpips").complaint
+    assert "did you mean eyes?" in run("compare", photo, coded, "--metrics", "eyse").complaint
+
+
+def test_compare_takes_groups_of_metrics(run: Run, photo: Path, coded: Path) -> None:
+    (record,) = run("compare", photo, coded, "--json", "--metrics", "basic,psnr_y,nlpd").records
+    assert list(record["metrics"]) == [*BASIC, "nlpd"]
 
 
 def test_compare_names_the_program_that_a_metric_lacks(
     run: Run, photo: Path, coded: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "")
-    assert "butteraugli_main" in run("compare", photo, coded, "--metrics", "butteraugli").complaint
+    for asked in ("butteraugli", "eyes"):
+        complaint = run("compare", photo, coded, "--metrics", asked).complaint
+        assert "cannot measure" in complaint
+        assert asked == "eyes" or "butteraugli_main" in complaint
 
 
 def test_compare_equal_pictures(run: Run, photo: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tests.conftest import every
 from torch import Tensor
 
@@ -35,6 +38,23 @@ def test_value_of_the_codec(height: int, width: int, spread: float) -> None:
     found = ssimulacra2(x / 255, y / 255)
     pairs = zip(*(t.permute(0, 2, 3, 1).numpy() for t in (x, y)))
     assert found.tolist() == pytest.approx([measured(a, b) for a, b in pairs], abs=0.01)
+
+
+@pytest.mark.parametrize("spread", [0.7, 12.0])
+@pytest.mark.parametrize(("height", "width"), [(256, 256), (267, 241)])
+def test_value_of_the_package(height: int, width: int, spread: float, tmp_path: Path) -> None:
+    """Of that which defines it, not of our other implementation."""
+    package = pytest.importorskip("ssimulacra2")
+    x = picture(height, width)
+    y = noisy(x, spread)
+    y[2] = y[2] // 8 * 8
+    paths = tmp_path / "x.png", tmp_path / "y.png"
+    for pixels, path in zip((x, y), paths):
+        Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(path)
+    expected = package.compute_ssimulacra2(*paths)
+    found = float(ssimulacra2(x[None] / 255, y[None] / 255))
+    assert found == pytest.approx(expected, abs=0.01)
+    assert found < 99  # not of equal pictures
 
 
 @pytest.mark.parametrize("spread", [0.7, 6.0, 40.0])

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import threading
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from tests.golden import scene
 from tests.web.conftest import Site, calo, decoded, drop, png, rgba, wait
 
-from calotype.cli import rivals
+from calotype.cli import rivals, view
 
 PHOTOS = {"one.png": scene(300, 440, 2), "two.png": scene(300, 440, 6)}
 """440 x 300 pixels: each is seen whole, and makes a pair at both rates."""
@@ -114,6 +116,49 @@ def test_a_visitor_chooses_and_is_told_how(site: Site, page: Any) -> None:
     page.keyboard.press("Escape")
     assert page.locator("#blind").is_hidden()
     assert page.inner_text("#nameleft") == "one.png"
+
+
+def test_photographs_that_come_along(site: Site, page: Any) -> None:
+    """Without any of one's own, and with a credit; where none lie beside the page it offers none."""
+    credit = "Both by Nobody, in the public domain."
+    site.things["/photos/photos.json"] = json.dumps({"credit": credit, "files": [*PHOTOS]}).encode()
+    site.things |= {f"/photos/{name}": png(pixels) for name, pixels in PHOTOS.items()}
+    page.goto(site.root)
+    page.click("#oursblindly")
+    page.wait_for_selector("#blind-begin:not([disabled])")
+    assert page.inner_text("#blind-which") == "2 photographs that come with this page are used."
+    assert page.inner_text("#blind-credit") == credit
+    begun(page)
+    assert page.inner_text("#blind-where").startswith("Pair 1 of 4")
+    for _ in range(4):
+        page.keyboard.press("s")
+    assert sorted({row[0] for row in rows(page, "list")}) == ["one", "two"]
+    page.keyboard.press("Escape")
+    opened(page, {"one.png": PHOTOS["one.png"]})  # one's own count again
+    assert page.inner_text("#blind-which").startswith("Your photograph is used.")
+    assert page.locator("#blind-credit").is_hidden()
+    del site.things["/photos/photos.json"]
+    page.reload()
+    page.wait_for_load_state("networkidle")
+    assert page.locator("#oursblindly").is_hidden()
+
+
+def test_the_set_makes_24_pairs() -> None:
+    """Twelve photographs of which each is listed, large enough for a pair at both rates, and small in all."""
+    folder = view.home() / "photos"
+    listed = json.loads((folder / "photos.json").read_text())
+    files = sorted(folder.glob("*.jpg"))
+    assert listed["files"] == [path.name for path in files]
+    assert len(files) * len(RATES) == 24
+    assert sum(path.stat().st_size for path in files) < 1.5e6
+    told = (folder / "README.md").read_text()
+    for path in files:
+        with Image.open(path) as image:
+            assert image.size == (640, 480)
+        photograph, _, part = path.stem.rpartition("-")
+        assert re.search(rf"^\| {photograph} \|.*\b{part} \d", told, re.MULTILINE)
+    served = {name for name in view.files(view.home()) if name.startswith("photos/")}
+    assert served == {"photos/photos.json", *(f"photos/{path.name}" for path in files)}
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from typing import Any
 
 from calotype.bench import codecs, history, results
 from calotype.bench.engine import LocalEngine, RayEngine, cores
-from calotype.bench.errors import BenchError
+from calotype.bench.errors import BenchError, nearest
 from calotype.bench.journal import NAME, Journal
 from calotype.bench.names import find_images, unique_names
 from calotype.bench.selection import select
@@ -120,7 +120,7 @@ class Run:
         known = set().union(*(self._called(image) for image in self.images))
         for name in self.settings.picture_names:
             if name not in known:
-                raise BenchError(f"--pictures {name}: no such picture{codecs.nearest(name, known)}")
+                raise BenchError(f"--pictures {name}: no such picture{nearest(name, known)}")
 
     def _timing_tasks(self, good: list[str], threads: int) -> list[Task]:
         tasks = []

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from calotype.bench import codecs
-from calotype.bench.errors import BenchError
+from calotype.bench.errors import BenchError, nearest
 from calotype.errors import CalotypeError
 
 
@@ -83,5 +83,5 @@ def _check_qualities(given: dict[str, Any], found: dict[str, codecs.Codec], name
             continue
         if name in codecs.every():
             raise BenchError(f"--qualities {name}=...: {name} is not run; add it to --codecs")
-        hint = codecs.nearest(name, known) or f"; this run has {', '.join(names.values())}"
+        hint = nearest(name, known) or f"; this run has {', '.join(names.values())}"
         raise BenchError(f"--qualities {name}=...: no codec of this run has that name{hint}")

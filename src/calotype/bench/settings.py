@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from calotype.bench.codecs import nearest
 from calotype.bench.errors import BenchError
-from calotype.bench.metrics import BASIC, METRICS
+from calotype.bench.metrics import BASIC, check
 
 
 @dataclass
@@ -49,11 +48,7 @@ class Settings:
     command: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if unknown := [m for m in self.metrics if m not in METRICS]:
-            hint = nearest(unknown[0], METRICS)
-            raise BenchError(f"unknown metric {unknown[0]!r}{hint or '; known: ' + ', '.join(METRICS)}")
-        if absent := [f"{m}: {why}" for m in self.metrics if (why := METRICS[m].missing())]:
-            raise BenchError(f"cannot measure {absent[0]}")
+        check(self.metrics)
         if self.engine not in ("local", "ray"):
             raise BenchError(f"unknown engine {self.engine!r}: local or ray")
         for name in ("workers", "repeats", "timing_images", "pictures"):

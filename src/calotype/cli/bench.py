@@ -75,21 +75,26 @@ def _list(arguments: list[str]) -> int:
         "bench list", "Codecs and metrics of the benchmark, and what is missing for those that cannot run."
     ).parse_args(arguments)
     from calotype.bench import codecs
-    from calotype.bench.metrics import BASIC, EYES, JPEG_AI, METRICS
+    from calotype.bench.metrics import GROUPS, METRICS
 
     print("codecs")
     for codec in codecs.every().values():
         reason, version = codecs.state(codec)
         slow = "; slow, runs only when named" if codec.slow else ""
-        known = f"{version}{slow}" if reason is None else f"MISSING: {reason}; {codec.install}"
+        known = (
+            f"{version}; quality: {codec.quality_unit}{slow}"
+            if reason is None
+            else f"MISSING: {reason}; {codec.install}"
+        )
         print(f"  {codec.name:14} {known}")
     print("\nmetrics")
     for metric in METRICS.values():
         reason = metric.missing()
         state = f"; MISSING: {reason}" if reason else "".join(f"; {v}" for v in [metric.version()] if v)
         print(f"  {metric.name:14} {metric.label}; {metric.plane}{state}")
-    print(f"\ngroups of metrics\n  basic          {', '.join(BASIC)}\n  jpegai         {', '.join(JPEG_AI)}")
-    print(f"  eyes           {', '.join(EYES)}")
+    print("\ngroups of metrics")
+    for group, names in GROUPS.items():
+        print(f"  {group:14} {'all of them' if group == 'all' else ', '.join(names)}")
     return 0
 
 

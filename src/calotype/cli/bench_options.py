@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from calotype.cli.options import count, parser
+from calotype.cli.options import count, parser, words
 from calotype.errors import CalotypeError
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ def look(given: argparse.Namespace) -> Look:
 
 def settings(given: argparse.Namespace, arguments: list[str]) -> Settings:
     """What to run, of what was typed."""
+    from calotype.bench import metrics
     from calotype.bench.settings import Settings
 
     named = given.pictures if not given.pictures.lstrip("-").isdigit() else ""
@@ -95,7 +96,7 @@ def settings(given: argparse.Namespace, arguments: list[str]) -> Settings:
         out=given.out,
         codecs=tuple(words(given.codecs)),
         qualities=_qualities(given.qualities or []),
-        metrics=_metrics(given.metrics),
+        metrics=metrics.expand(words(given.metrics or "basic")),
         recursive=given.recursive,
         engine=given.engine,
         ray_address=given.ray_address,
@@ -132,16 +133,3 @@ def _numbers(option: str, text: str, example: str) -> tuple[float, ...]:
     if not found:
         raise CalotypeError(f"{option}: no number given")
     return found
-
-
-def _metrics(text: str | None) -> tuple[str, ...]:
-    from calotype.bench.metrics import BASIC, EYES, JPEG_AI, METRICS
-
-    groups = {"basic": BASIC, "jpegai": JPEG_AI, "jpeg-ai": JPEG_AI, "eyes": EYES, "all": tuple(METRICS)}
-    names = [name for word in words(text or "basic") for name in groups.get(word, (word,))]
-    return tuple(dict.fromkeys(names))
-
-
-def words(text: str) -> list[str]:
-    """The parts of a list with commas."""
-    return [word for word in (w.strip() for w in text.split(",")) if word]

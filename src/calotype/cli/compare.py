@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calotype.cli.jobs import STANDARD
-from calotype.cli.options import add_max_pixels, parser, prepare_pillow
+from calotype.cli.options import add_max_pixels, parser, prepare_pillow, words
 from calotype.cli.report import print_json
 from calotype.cli.waiting import apart
 from calotype.errors import CalotypeError, ImageError
@@ -29,16 +29,15 @@ def main(arguments: list[str]) -> int:
     options.add_argument("a", metavar="A", help="the original")
     options.add_argument("b", metavar="B", help="the picture to measure")
     options.add_argument("--json", action="store_true", help="print one JSON object")
-    options.add_argument(
-        "--metrics", metavar="LIST", help="more of those that `calotype bench list` knows: cvvdp,butteraugli"
-    )
+    more = "more of those that `calotype bench list` knows, and its groups: cvvdp,butteraugli or eyes"
+    options.add_argument("--metrics", metavar="LIST", help=more)
     add_max_pixels(options)
     given = options.parse_args(arguments)
     if STANDARD in (given.a, given.b):
         options.error("compare needs files, not standard input")
     prepare_pillow(given.max_pixels)
-    more = (given.metrics or "").split(",") if given.metrics else ()
-    record = apart(lambda: compare(given.a, given.b, more))
+    asked = words(given.metrics or "")
+    record = apart(lambda: compare(given.a, given.b, asked))
     if given.json:
         print_json(record)
     else:
@@ -48,7 +47,8 @@ def main(arguments: list[str]) -> int:
 
 def compare(a: str, b: str, more: Sequence[str] = ()) -> dict[str, Any]:
     """Measure two files. ``psnr`` is in dB, infinite for equal pictures; ``bpp`` counts the whole file;
-    ``metrics`` holds those named in `more`, of `calotype.bench.metrics`, with ``value`` and ``version``.
+    ``metrics`` holds those named in `more`, of `calotype.bench.metrics` and its groups, with ``value`` and
+    ``version``.
 
     Raises ImageError when their sizes differ, CalotypeError for a metric that is not known or cannot be
     measured here, and whatever reading them raises.
@@ -102,16 +102,11 @@ def compare(a: str, b: str, more: Sequence[str] = ()) -> dict[str, Any]:
 def _metrics(names: Sequence[str]) -> list[Metric]:
     if not names:
         return []
-    from calotype.bench.metrics import METRICS
+    from calotype.bench.metrics import METRICS, check, expand
 
-    found = []
-    for name in (n.strip() for n in names):
-        if name not in METRICS:
-            raise CalotypeError(f"unknown metric {name!r}; known: {', '.join(METRICS)}")
-        if reason := METRICS[name].missing():
-            raise CalotypeError(reason)
-        found.append(METRICS[name])
-    return found
+    found = expand(names)
+    check(found)
+    return [METRICS[name] for name in found]
 
 
 def _load(path: str) -> Any:

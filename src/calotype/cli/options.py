@@ -169,3 +169,8 @@ def colour(text: str) -> tuple[int, int, int]:
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a colour such as white or #808080") from None
     return red, green, blue
+
+
+def words(text: str) -> list[str]:
+    """The parts of a list with commas."""
+    return [word for word in (w.strip() for w in text.split(",")) if word]

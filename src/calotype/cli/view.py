@@ -24,8 +24,10 @@ The page is served on 127.0.0.1, to this machine alone, under an address that ca
 but the files that are named. To compare with, AVIF files are made of what the page sends. It ends when the
 page is closed, or with Ctrl-C.
 """
-PAGE = ("*.html", "*.css", "*.js", "*.svg", "decoder/*.js", "decoder/*.wasm")
-"""The page's files; decoder/packs.json, which says where packs are, is made anew in each place."""
+PAGE = ("*.html", "*.css", "*.js", "*.svg", "decoder/*.js", "decoder/*.wasm", "photos/*.j*")
+"""The page's files; decoder/packs.json, which says where packs are, is made anew in each place. A wheel
+has no photographs.
+"""
 
 PREVIEW = "preview.safetensors"
 """In the packs that ``--copy-to`` writes: the networks that previews need; the manifest has its hash."""

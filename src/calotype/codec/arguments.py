@@ -34,7 +34,7 @@ def _is_region(value: object) -> bool:
     kinds = (Sequence, numpy.ndarray) if numpy else Sequence
     if isinstance(value, (str, bytes)) or not isinstance(value, kinds):
         return False
-    return len(value) == 4 and all(isinstance(place, Integral) for place in value)
+    return len(value) == 4 and all(map(_is_only(Integral), value))
 
 
 def _is_switch(value: object) -> bool:
@@ -42,8 +42,13 @@ def _is_switch(value: object) -> bool:
     return isinstance(value, (bool, numpy.bool_) if numpy else bool)
 
 
-_NUMBER = (_is(Real), "a number")
-_WHOLE = (_is(Integral), "a whole number")
+def _is_only(kind: type) -> Callable[[object], bool]:
+    """Not True and False, which Python takes for 1 and 0."""
+    return lambda value: isinstance(value, kind) and not _is_switch(value)
+
+
+_NUMBER = (_is_only(Real), "a number")
+_WHOLE = (_is_only(Integral), "a whole number")
 _SWITCH = (_is_switch, "True or False")
 _RULES: dict[str, tuple[Callable[[object], bool], str]] = {
     "quality": _NUMBER,

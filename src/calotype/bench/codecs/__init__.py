@@ -4,18 +4,16 @@ needed.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import pkgutil
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
 from calotype.bench.codecs.base import Codec
-from calotype.bench.errors import BenchError, one_line
+from calotype.bench.errors import BenchError, nearest, one_line
 
-__all__ = ["Broken", "Codec", "every", "expand", "get", "nearest", "state"]
+__all__ = ["Broken", "Codec", "every", "expand", "get", "state"]
 
 
 @cache
@@ -57,12 +55,6 @@ def state(codec: Codec) -> tuple[str | None, str]:
         return None, codec.version()
     except Exception as error:
         return f"asking its version failed: {one_line(error)}", ""
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """``; did you mean ...?`` for a name that is not among the known ones, or nothing."""
-    near = difflib.get_close_matches(word, list(known), 2, 0.5)
-    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def get(spec: str) -> Codec:

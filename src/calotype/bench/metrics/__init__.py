@@ -10,9 +10,10 @@ looked at. Equal pictures give ``inf`` where the scale is in dB.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from calotype.bench.errors import BenchError, nearest
 from calotype.bench.metrics import butteraugli as _butteraugli
 from calotype.bench.metrics import cvvdp as _cvvdp
 from calotype.bench.metrics import vmaf as _vmaf
@@ -27,7 +28,7 @@ from calotype.bench.metrics.vif import vif
 from calotype.codec.metrics import to_db
 from calotype.codec.ssimulacra2 import ssimulacra2
 
-__all__ = ["BASIC", "EYES", "JPEG_AI", "METRICS", "Metric", "measure"]
+__all__ = ["BASIC", "EYES", "GROUPS", "JPEG_AI", "METRICS", "Metric", "check", "expand", "measure"]
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,26 @@ JPEG_AI = ("ms_ssim_y", "fsim", "nlpd", "iw_ssim", "vmaf", "vif", "psnr_hvs_m")
 
 EYES = ("ssimulacra2", "cvvdp", "butteraugli")
 """What is nearest to what people see, as far as opinion scores of compressed photographs tell."""
+
+GROUPS = {"basic": BASIC, "jpegai": JPEG_AI, "jpeg-ai": JPEG_AI, "eyes": EYES, "all": tuple(METRICS)}
+"""What one word means where metrics are asked for."""
+
+
+def expand(words: Iterable[str]) -> tuple[str, ...]:
+    """Names of metrics, each once, of names and `GROUPS`; `check` refuses words that are neither."""
+    names = [name for word in words for name in GROUPS.get(word, (word,))]
+    return tuple(dict.fromkeys(names))
+
+
+def check(names: Iterable[str]) -> None:
+    """Raises BenchError, which says why, for a metric that is not known or cannot be measured here."""
+    for name in names:
+        if name not in METRICS:
+            hint = nearest(name, [*METRICS, *GROUPS]) or f"; known: {', '.join([*METRICS, *GROUPS])}"
+            raise BenchError(f"unknown metric {name!r}{hint}")
+    for name in names:
+        if why := METRICS[name].missing():
+            raise BenchError(f"cannot measure {name}: {why}")
 
 
 def measure(reference: Picture, decoded: Picture, names: tuple[str, ...] = BASIC) -> dict[str, float]:
