@@ -13,20 +13,32 @@
 
 namespace calotype {
 
+#if defined(__EMSCRIPTEN__)
+// A page has one thread: work is done when it is begun.
+class Partner {
+public:
+    explicit Partner(bool) {}
+    template <class Work>
+    void begin(Work&& work) {
+        work();
+    }
+    void wait() {}
+    template <class Work>
+    void share(std::size_t n, const Work& work) {
+        work(0, n);
+    }
+};
+#else
 // Does one piece of work at a time, while its owner does another. Where there is none, the owner does the work when it
 // would wait for it: the same in the same order. What is worked on must outlive it.
 class Partner {
 public:
     explicit Partner(bool wanted) {
-#if !defined(__EMSCRIPTEN__)  // a page has one thread
         if (!wanted) return;
         try {
             thread_ = std::thread([this] { serve(); });
         } catch (const std::system_error&) {  // one will do
         }
-#else
-        static_cast<void>(wanted);
-#endif
     }
     Partner(const Partner&) = delete;
     Partner& operator=(const Partner&) = delete;
@@ -97,5 +109,6 @@ private:
     bool leaving_ = false;
     std::thread thread_;
 };
+#endif
 
 }  // namespace calotype

@@ -22,12 +22,13 @@ STORED = (
 @pytest.mark.parametrize("name", STORED)
 def test_stored_results_say_where_they_come_from(name: str) -> None:
     record = json.loads((Path(__file__).parent / name).read_text(encoding="utf-8"))
-    assert record["command"].startswith(("calotype ", "python "))
-    assert not any(word.startswith("/") for word in record["command"].split())
-    assert len(record["commit"].removesuffix("+")) >= 12
-    assert record["hardware"]["processor"]
-    assert record["libraries"]["torch"]
-    assert record["finished"][:2] == "20"
+    for run in [record] if "command" in record else record.values():  # or one for each system
+        assert run["command"].startswith(("calotype ", "python "))
+        assert not any(word.startswith("/") for word in run["command"].split())
+        assert len(run["commit"].removesuffix("+")) >= 12
+        assert run["hardware"]["processor"]
+        assert run["libraries"]["torch"]
+        assert run["finished"][:2] == "20"
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_stored_results_say_where_they_come_from(name: str) -> None:
         ("jpegai.ablation", ["--data=a", "--images=b", "--out=bad/ideas.json"], "is a file, not a folder"),
         ("analysis.page", ["nowhere"], "nowhere/about.json: no such file or directory"),
         ("adversarial.__main__", ["--out", "nowhere"], "nowhere/results.json: no such file or directory"),
-        ("adversarial.__main__", ["--out", "bad"], "bad/results.json: cannot be used: no 'decoders'"),
+        ("adversarial.__main__", ["--out", "bad"], "bad/results.json: cannot be used: "),
         ("short_runs.__main__", ["--out", "nowhere"], "nowhere/results.json: no such file or directory"),
     ],
 )

@@ -81,7 +81,7 @@ def _section(record: Row) -> list[list[str]]:
         wrapped(
             "From the left: the original, then the decoders of the first seed in the order of the table."
         ),
-        wrapped(f"{record['finished'][:10]}, commit `{record['commit'][:10]}`, `{record['command']}`."),
+        wrapped(f"{record['finished'][:10]}, commit `{record['commit']}`, `{record['command']}`."),
     ]
 
 

@@ -14,7 +14,10 @@ from calotype.codec import layer
 from calotype.codec.decoder import decode
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
-from calotype.codec.metrics import psnr
+from calotype.codec.metrics import ms_ssim, psnr
+from calotype.codec.pack import Pack
+from calotype.codec.rate import Target
+from calotype.codec.ssimulacra2 import ssimulacra2
 from calotype.coder import encode_pixels, pixel_bits
 
 Pixels = NDArray[np.uint8]
@@ -93,3 +96,25 @@ def test_all_squares_bear_a_palette() -> None:
     bits = pixel_bits(data, 128, 128, 3, 16)
     assert bits.max() < 0.1 * bits.sum()
     assert bits.sum() == pytest.approx(8 * len(data), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    "target", [Target("ssimulacra2", 60.0), Target("psnr", 33.0), Target("ms_ssim", 0.95)]
+)
+def test_targets_are_those_of_the_file_with_its_layer(tiny: Pack, target: Target) -> None:
+    """A search ends at a level that it may have looked at before others."""
+    pixels = page(300, 150)
+    coded = encode(Picture(pixels), target=target, pack=tiny)
+    decoded = decode(coded.data, pack=tiny).picture.pixels
+    like = {"ssimulacra2": ssimulacra2, "psnr": psnr, "ms_ssim": ms_ssim}[target.kind]
+    assert like(pixels, decoded) == pytest.approx(coded.reached, rel=1e-3)
+
+
+def test_a_likeness_that_a_level_jumps_over_takes_no_exact_file(tiny: Pack) -> None:
+    """Where the tile of a page turns to pixels, files jump from 40 dB to no loss: other tiles lie between."""
+    pixels = page(300, 150)
+    exact = encode(Picture(pixels), lossless=True, pack=tiny)
+    coded = encode(Picture(pixels), target=Target("psnr", 45.0), pack=tiny)
+    assert coded.reached is not None
+    assert coded.reached > 44.5
+    assert len(coded.data) <= len(exact.data)

@@ -12,7 +12,7 @@ cxx=${EMXX:-em++}
 flags="-std=c++20 -msimd128 -fwasm-exceptions -fno-rtti -DNDEBUG"
 # What the page gives the module: em++ wants to see it.
 echo 'mergeInto(LibraryManager.library, {calotype_done: function() {}});' >"$work/page.js"
-$cxx $flags -O3 -c "$native/kernels.cpp" -o "$work/kernels.o"
+$cxx $flags -O2 -c "$native/kernels.cpp" -o "$work/kernels.o"
 
 # make MODULE SOURCE FUNCTION...
 make() {

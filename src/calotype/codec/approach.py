@@ -211,7 +211,7 @@ class Approach(Mixture):
         late = bool(self.drawings) and self.share >= LATE
         key = networks.level.number, (self._ladder(False), self._ladder(True)) if self.small else late
         if self._shown is None or self._shown[0] != key:
-            self._forget()
+            self._coded.clear()
             self._look_beneath(networks)
             self._shown = key, self._look(networks, self._lowest(networks))
             self._front = Front(*self._shown[1][1:]) if self.small else None

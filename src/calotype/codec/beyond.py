@@ -71,7 +71,11 @@ class Beyond:
         met = found.reached is not None and target.is_met(found.reached)
         # In small pictures with drawings other tiles may be better at the same size.
         if met and not (target.limits_size and self.mixture.suspects and self.small):
-            return self.cheaper(found, target)
+            found = self.cheaper(found, target)
+            if target.limits_size or found.reached is None or target.accepts(found.reached):
+                return found
+            # Far more than was asked for, as where a tile turns to pixels: other tiles may take less.
+            return min(found, self._as_like(target, ladder), key=lambda e: len(e.data))
         if not target.limits_size:
             return self._as_like(target, ladder)
         if target.miss(of_size(target, self.exact.data, self.picture)) <= 0:

@@ -143,10 +143,7 @@ class Mixture:
         """The tiles that are better as pixels at the level of ``networks``."""
         level = networks.level.number
         if level not in self._decisions:  # a search and the file ask for the same one
-            self._forget()
-            self._look_beneath(networks)
-            looked = self.suspects or self._cover or self._strokes
-            self._decisions[level] = self._decide(networks) if looked else Decision({})
+            self._decisions[level] = self._decide(networks)
         return self._decisions[level].stored
 
     def layers(self, networks: Networks) -> dict[int, bytes]:
@@ -198,6 +195,10 @@ class Mixture:
             self.analysis.keep()
 
     def _decide(self, networks: Networks) -> Decision:
+        self._coded.clear()
+        self._look_beneath(networks)
+        if not (self.suspects or self._cover or self._strokes):
+            return Decision({})
         worth_of_error = self._worths.at(networks.level.number)
         decision, lock, held = Decision({}), threading.Lock(), self._held or ()
         suspects = set(self.suspects)
@@ -230,10 +231,6 @@ class Mixture:
         for tile in decision.stored:
             self._coded.pop((networks.level.number, tile), None)
         return decision
-
-    def _forget(self) -> None:
-        self._coded.clear()
-        self._layers.clear()
 
     def _as_pixels(self, tile: int, worth_of_error: float, cost: float, seen: Seen) -> Stored | None:
         """The best way to store a tile as pixels if it may be better than what ``cost`` can buy.
@@ -273,6 +270,7 @@ class Mixture:
     def _as_latents(self, networks: Networks, tile: int) -> Seen:
         """A tile as latents, looked at alone, with a layer if that is better."""
         key = networks.level.number, tile
+        self._layers.pop(key, None)
         plain = self._coded.get(key) or self.choice.integers(networks, tile, self.analysis.kept[tile])
         self._coded[key] = plain
         bits, error, shown = self._judge(networks, tile, plain)
