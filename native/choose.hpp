@@ -6,6 +6,7 @@
 #include "coders.hpp"
 #include "means.hpp"
 #include "partner.hpp"
+#include "plan.hpp"
 #include "wide.hpp"
 
 namespace calotype::fixed {
@@ -18,6 +19,9 @@ struct Wish {
     const float* high_gain;  // [4][high channels], by phase
     const float* keep;       // [zones][64] by class: what magnitudes are multiplied by before they are rounded; 0 for class 0
     const std::uint8_t* zone;  // [h][w] which row of `keep` holds at a place
+    const trellis::Prices* prices = nullptr;  // of residuals that are on a trellis
+    const float* worth = nullptr;  // [zones] what a squared half step is worth there, in bits
+    float halves = 1;              // half steps in what 1 is after the gain
 };
 
 // A coder of the walk that sets r, [M][h][w], zeros at first, before it codes it. A stage's means need no more than the
@@ -32,7 +36,8 @@ public:
         next_low(0);
     }
 
-    void code(const std::uint8_t* index, std::size_t n, const rans::Tables& t, std::int32_t* values) {
+    template <class Index>
+    void code(const Index* index, std::size_t n, const rans::Tables& t, std::int32_t* values) {
         coder_.put(values, index, n, t, rans::no_skip);
     }
     // What `Encode` would make of the same integers.
@@ -67,6 +72,7 @@ private:
     }
 
     void stage(std::size_t first, std::size_t channels, const latents::Sites& s, const std::uint8_t* index, const float* gain) {
+        if (wish_.prices != nullptr) return planned(first, channels, s, index, gain);
         constexpr std::size_t apart = 2 * together;  // of latents, in a line of the cache
         partner_.share((channels + apart - 1) / apart, [&](std::size_t from, std::size_t end) {
             stage(first, channels, from * apart, std::min(end * apart, channels), s, index, gain);
@@ -116,6 +122,55 @@ private:
                 means_.settle(i, from, end, [&](std::size_t c, std::size_t j) { return chosen[(c - from) * n + j]; });
             }
         }
+    }
+
+    // The same on a trellis, where each residual depends on those before it.
+    void planned(std::size_t first, std::size_t channels, const latents::Sites& s, const std::uint8_t* index, const float* gain) {
+        const std::size_t n = s.count(), plane_size = h_ * w_, across = up(w_, tile_multiple) / s.step;
+        if (n == 0) return;
+        std::vector<std::size_t> begin(channels + 1);  // of each channel's in the plan
+        for (std::size_t c = 0; c < channels; ++c) {
+            std::size_t count = 0;
+            for (std::size_t i = 0; i < n; ++i) count += index[c * n + i] % latents::classes != 0;
+            begin[c + 1] = begin[c] + count;
+        }
+        trellis::Wanted wanted{std::vector<float>(begin[channels]), std::vector<float>(begin[channels]),
+                               std::vector<std::uint8_t>(begin[channels])};
+        std::vector<std::uint32_t> place(n), middle(n);
+        for (std::size_t i = 0; i < n; ++i) {
+            place[i] = static_cast<std::uint32_t>((s.top + s.row(i) * s.step) * w_ + s.left + s.column(i) * s.step);
+            middle[i] = static_cast<std::uint32_t>((s.row(i) * across + s.column(i)) * channels);
+        }
+        std::vector<std::int32_t> chosen(begin[channels]);
+        // Latents less their means, in half steps.
+        const auto residual = [&](std::size_t c, std::size_t i) {
+            return (wish_.y[(first + c) * plane_size + place[i]] - wish_.unit[first + c] * mean_[middle[i] + c]) * (gain[c] * wish_.halves);
+        };
+        partner_.share(channels, [&](std::size_t from, std::size_t end) {
+            for (std::size_t c = from; c < end; ++c)
+                for (std::size_t i = 0, k = begin[c]; k < begin[c + 1]; ++i) {
+                    const std::uint8_t table = index[c * n + i];
+                    if (table % latents::classes == 0) continue;
+                    wanted.size[k] = std::abs(residual(c, i));
+                    wanted.worth[k] = wish_.worth[wish_.zone[place[i]]];
+                    wanted.table[k++] = table;
+                }
+        });
+        partner_.share(trellis::lanes, [&](std::size_t from, std::size_t end) {
+            for (std::size_t lane = from; lane < end; ++lane) trellis::plan(*wish_.prices, wanted, lane, chosen.data());
+        });
+        partner_.share(channels, [&](std::size_t from, std::size_t end) {
+            for (std::size_t c = from; c < end; ++c)
+                for (std::size_t i = 0, k = begin[c]; k < begin[c + 1]; ++i) {
+                    if (index[c * n + i] % latents::classes == 0) continue;
+                    const std::int32_t size = chosen[k++];
+                    r_[(first + c) * plane_size + place[i]] = residual(c, i) < 0 ? -size : size;
+                }
+            for (std::size_t i = 0; i < s.rows; ++i)
+                means_.settle(i, from, end, [&](std::size_t c, std::size_t j) {
+                    return r_[(first + c) * plane_size + place[i * s.columns + j]];
+                });
+        });
     }
 
     // Whether one of n classes has a code.

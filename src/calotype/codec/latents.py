@@ -47,7 +47,7 @@ def _choose(
     networks: Networks, y: Floats, thin: tuple[bool, bool], y_hat: Words | None = None
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], bytes]:
     pack, level = networks.pack, networks.level
-    wish = Wish(pack.unit, level.gains["low_gain"], level.gains["high_gain"], pack.keeps)
+    wish = Wish(pack.unit, level.gains["low_gain"], level.gains["high_gain"], pack.keeps, pack.half_step)
     finest = np.concatenate((wish.low_gain[-1], wish.high_gain[-1]))
     looks = pack.manifest.visual is not None
     zone = masking.zones(y[0], pack.visual_measures.step) if looks else masking.plain(*y.shape[-2:])

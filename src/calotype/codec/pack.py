@@ -57,6 +57,7 @@ class Pack:
             self.z_tables = TableSet.from_arrays(_with_prefix(self._tables, "z_"))
             keep = tables.keep(self._tables, len(self.r_tables), len(self.z_tables))
             self.keeps = masking.keeps(keep)
+            self.half_step = tables.half_step(self._tables)
         except (KeyError, ValueError) as error:
             raise self._error(f"{manifest.TABLES}: {error}") from error
         self._coder: LatentCoder | None = None

@@ -74,6 +74,8 @@ class Classes:
     """[M, h, w] classes of r, 0 .. 63; the table is ``64 * kind + class``."""
     r: NDArray[np.int32]
     """[M, h, w] the residuals with 0 wherever the class is 0: what a decoder will see."""
+    second: NDArray[np.uint8]
+    """[M, h, w] 1 where the residual is of the second quantiser of a trellis: its table is then 192 further."""
 
 
 class LatentCoder:
@@ -181,7 +183,7 @@ class LatentCoder:
         without a row.
         """
         r = np.zeros(y.shape, np.int32)
-        chosen = (wish.unit, wish.low_gain, wish.high_gain, wish.keep)
+        chosen = (wish.unit, wish.low_gain, wish.high_gain, wish.keep, wish.half_step)
         if zone is None:
             zone = np.zeros(y.shape[1:], np.uint8)
         grids = (steps.low, steps.high)
@@ -197,9 +199,9 @@ class LatentCoder:
         whole = _integers("z", z, 3)
         settled = _integers("r", r, 3).copy()
         z_table, z_shift = np.zeros(whole.shape, np.uint8), np.zeros(whole.shape, np.int32)
-        index = np.zeros(settled.shape, np.uint8)
-        self._native.look(level._arrays(), whole.copy(), settled, z_table, z_shift, index)
-        return Classes(z_table, z_shift, index, settled)
+        index, second = np.zeros(settled.shape, np.uint8), np.zeros(settled.shape, np.uint8)
+        self._native.look(level._arrays(), whole.copy(), settled, z_table, z_shift, index, second)
+        return Classes(z_table, z_shift, index, settled, second)
 
 
 def kernels() -> list[str]:
