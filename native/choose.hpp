@@ -128,46 +128,49 @@ private:
     void planned(std::size_t first, std::size_t channels, const latents::Sites& s, const std::uint8_t* index, const float* gain) {
         const std::size_t n = s.count(), plane_size = h_ * w_, across = up(w_, tile_multiple) / s.step;
         if (n == 0) return;
-        std::vector<std::size_t> begin(channels + 1);  // of each channel's in the plan
+        std::vector<std::size_t> begin(channels + 1);  // of each channel's residuals in the plan
         for (std::size_t c = 0; c < channels; ++c) {
             std::size_t count = 0;
             for (std::size_t i = 0; i < n; ++i) count += index[c * n + i] % latents::classes != 0;
             begin[c + 1] = begin[c] + count;
         }
-        trellis::Wanted wanted{std::vector<float>(begin[channels]), std::vector<float>(begin[channels]),
-                               std::vector<std::uint8_t>(begin[channels])};
-        std::vector<std::uint32_t> place(n), middle(n);
-        for (std::size_t i = 0; i < n; ++i) {
+        wanted_.resize(begin[channels]);
+        std::vector<std::uint32_t> place(n);
+        for (std::size_t i = 0; i < n; ++i)
             place[i] = static_cast<std::uint32_t>((s.top + s.row(i) * s.step) * w_ + s.left + s.column(i) * s.step);
-            middle[i] = static_cast<std::uint32_t>((s.row(i) * across + s.column(i)) * channels);
-        }
-        std::vector<std::int32_t> chosen(begin[channels]);
-        // Latents less their means, in half steps.
-        const auto residual = [&](std::size_t c, std::size_t i) {
-            return (wish_.y[(first + c) * plane_size + place[i]] - wish_.unit[first + c] * mean_[middle[i] + c]) * (gain[c] * wish_.halves);
-        };
-        partner_.share(channels, [&](std::size_t from, std::size_t end) {
-            for (std::size_t c = from; c < end; ++c)
-                for (std::size_t i = 0, k = begin[c]; k < begin[c + 1]; ++i) {
-                    const std::uint8_t table = index[c * n + i];
-                    if (table % latents::classes == 0) continue;
-                    wanted.size[k] = std::abs(residual(c, i));
-                    wanted.worth[k] = wish_.worth[wish_.zone[place[i]]];
-                    wanted.table[k++] = table;
+        // Latents less their means, in half steps. Means lie site by site: some channels at a time stay in the cache.
+        partner_.share((channels + together - 1) / together, [&](std::size_t from, std::size_t last) {
+            std::vector<float> middle(together * n);
+            for (std::size_t c = from * together; c < std::min(last * together, channels); c += together) {
+                const std::size_t end = std::min(c + together, channels);
+                if (begin[c] == begin[end]) continue;
+                for (std::size_t i = 0; i < n; ++i) {
+                    const std::int16_t* const of = mean_ + (s.row(i) * across + s.column(i)) * channels;
+                    for (std::size_t d = c; d < end; ++d) middle[(d - c) * n + i] = of[d];
                 }
+                for (std::size_t d = c; d < end; ++d) {
+                    const float* const y = wish_.y + (first + d) * plane_size;
+                    const float unit = wish_.unit[first + d], scale = gain[d] * wish_.halves;
+                    for (std::size_t i = 0, k = begin[d]; k < begin[d + 1]; ++i) {
+                        const std::uint8_t table = index[d * n + i];
+                        if (table % latents::classes == 0) continue;
+                        wanted_[k++] = {(y[place[i]] - unit * middle[(d - c) * n + i]) * scale, wish_.worth[wish_.zone[place[i]]],
+                                        table, 0};
+                    }
+                }
+            }
         });
         partner_.share(trellis::lanes, [&](std::size_t from, std::size_t end) {
-            for (std::size_t lane = from; lane < end; ++lane) trellis::plan(*wish_.prices, wanted, lane, chosen.data());
+            for (std::size_t lane = from; lane < end; ++lane) trellis::plan(*wish_.prices, wanted_, lane);
         });
-        partner_.share(channels, [&](std::size_t from, std::size_t end) {
-            for (std::size_t c = from; c < end; ++c)
-                for (std::size_t i = 0, k = begin[c]; k < begin[c + 1]; ++i) {
-                    if (index[c * n + i] % latents::classes == 0) continue;
-                    const std::int32_t size = chosen[k++];
-                    r_[(first + c) * plane_size + place[i]] = residual(c, i) < 0 ? -size : size;
-                }
+        partner_.share((channels + together - 1) / together, [&](std::size_t from, std::size_t last) {
+            const std::size_t end = std::min(last * together, channels);
+            for (std::size_t c = from * together; c < end; ++c)
+                for (std::size_t i = 0, k = begin[c]; k < begin[c + 1]; ++i)
+                    if (index[c * n + i] % latents::classes != 0)
+                        r_[(first + c) * plane_size + place[i]] = wanted_[k++].value;
             for (std::size_t i = 0; i < s.rows; ++i)
-                means_.settle(i, from, end, [&](std::size_t c, std::size_t j) {
+                means_.settle(i, from * together, end, [&](std::size_t c, std::size_t j) {
                     return r_[(first + c) * plane_size + place[i * s.columns + j]];
                 });
         });
@@ -188,6 +191,7 @@ private:
     std::int32_t* r_;
     const std::vector<latents::Stage> order_ = latents::stages(3);
     const std::int16_t* mean_ = nullptr;  // of the stage that is next
+    std::vector<trellis::Wanted> wanted_;  // of a stage
     rans::Encoder coder_;
     Partner partner_;
 };

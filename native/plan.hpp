@@ -2,8 +2,7 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
-#include <limits>
+#include <cmath>
 #include <vector>
 
 #include "tables.hpp"
@@ -22,48 +21,49 @@ public:
                 bits_[t * most + static_cast<std::size_t>(n)] = static_cast<float>(rans::cost(tables.rows()[t], n));
     }
 
-    float of(std::uint8_t table, std::int32_t second, std::int32_t number) const {
-        const float* const own = &bits_[(table + (second != 0 ? half_ : 0)) * most];
-        return number < most ? own[number] : own[most - 1] + 0.1F * static_cast<float>(std::min(number - most, 1000));
-    }
+    const float* of(std::uint8_t table, std::int32_t second) const { return &bits_[(table + (second != 0 ? half_ : 0)) * most]; }
 
 private:
     std::size_t half_;
     std::vector<float> bits_;
 };
 
-// What a plan is made of: residuals of a stage in coding order, those that have a code.
+// A residual of a stage that has a code, in coding order.
 struct Wanted {
-    std::vector<float> size;          // their magnitudes in half steps
-    std::vector<float> worth;         // what a squared half step is worth there, in bits
-    std::vector<std::uint8_t> table;  // of the first quantiser
+    float size;          // what it should be, in half steps
+    float worth;         // what a squared half step is worth there, in bits
+    std::uint8_t table;  // of the first quantiser
+    std::int32_t value;  // what it becomes
 };
 
 // The numbers that a residual may get: an even and an odd one of each quantiser, and what they cost.
-class Choices {
-public:
-    Choices(const Prices& prices, float size, float worth, std::uint8_t table) {
+struct Choices {
+    std::int32_t number[4];
+    float cost[4];
+
+    Choices(const Prices& prices, const Wanted& w) {
+        const float size = std::min(std::abs(w.size), 32000.0F);
         for (std::int32_t second = 0; second < 2; ++second) {
-            const auto cost = [&](std::int32_t number) {
-                const float miss = size - static_cast<float>(value(number, second));
-                return worth * miss * miss + prices.of(table, second, number);
-            };
-            const auto low = static_cast<std::int32_t>((std::min(size, 32000.0F) + static_cast<float>(second)) * 0.5F);
-            for (const std::int32_t number : {low, low + 1}) {
-                const std::size_t at = static_cast<std::size_t>(2 * second + (number & 1));
-                number_[at] = number, cost_[at] = cost(number);
+            const float* const bits = prices.of(w.table, second);
+            const auto low = static_cast<std::int32_t>((size + static_cast<float>(second)) * 0.5F);
+            const float miss = size - static_cast<float>(value(low, second)), next_miss = size - static_cast<float>(value(low + 1, second));
+            const std::int32_t even = 2 * second + (low & 1), other = even ^ 1;
+            number[even] = low, number[other] = low + 1;
+            if (low + 1 < Prices::most) {
+                cost[even] = w.worth * miss * miss + bits[low];
+                cost[other] = w.worth * next_miss * next_miss + bits[low + 1];
+            } else {
+                const float about = bits[Prices::most - 1] + 0.1F * static_cast<float>(std::min(low, 1000));
+                cost[even] = w.worth * miss * miss + about;
+                cost[other] = w.worth * next_miss * next_miss + about + 0.1F;
             }
-            const std::size_t even = static_cast<std::size_t>(2 * second);
-            if (number_[even] == 2)  // 0 may be cheaper
-                if (const float nothing = cost(0); nothing < cost_[even]) number_[even] = 0, cost_[even] = nothing;
+            const std::int32_t none = 2 * second;
+            if (number[none] == 2) {  // 0 may be cheaper
+                const float nothing = w.worth * size * size + bits[0];
+                if (nothing < cost[none]) number[none] = 0, cost[none] = nothing;
+            }
         }
     }
-    float cost(std::int32_t second, std::size_t odd) const { return cost_[static_cast<std::size_t>(2 * second) + odd]; }
-    std::int32_t number(std::int32_t second, std::size_t odd) const { return number_[static_cast<std::size_t>(2 * second) + odd]; }
-
-private:
-    std::array<std::int32_t, 4> number_{};
-    std::array<float, 4> cost_{};
 };
 
 // The two ways into each state: from a state, by a parity.
@@ -84,37 +84,37 @@ struct Ways {
 };
 inline constexpr Ways ways;
 
-// Magnitudes in half steps for one machine's share of the residuals, every `lanes`-th from `lane` on; written to `out`.
-inline void plan(const Prices& prices, const Wanted& wanted, std::size_t lane, std::int32_t* out) {
+// Values of one machine's share of the residuals, every `lanes`-th from `lane` on.
+inline void plan(const Prices& prices, std::vector<Wanted>& wanted, std::size_t lane) {
     constexpr float never = 1e30F;
-    const std::size_t all = wanted.size.size();
-    if (lane >= all) return;
-    std::vector<std::uint8_t> second_way((all - lane + lanes - 1) / lanes);  // a bit for each state: whether it came by its second way
-    std::array<float, states> cost;
-    cost.fill(never);
-    cost[0] = 0;
+    if (lane >= wanted.size()) return;
     std::size_t n = 0;
-    for (std::size_t i = lane; i < all; i += lanes, ++n) {
-        const Choices choices(prices, wanted.size[i], wanted.worth[i], wanted.table[i]);
-        std::array<float, states> now;
-        std::uint8_t bits = 0;
+    std::vector<std::uint8_t> second_way((wanted.size() - lane + lanes - 1) / lanes);  // a bit for each state: whether it came by its second way
+    float cost[states], now[states];
+    std::fill(cost, cost + states, never);
+    cost[0] = 0;
+    for (std::size_t i = lane; i < wanted.size(); i += lanes, ++n) {
+        const Choices choices(prices, wanted[i]);
+        unsigned bits = 0;
+        float least = never;
         for (std::size_t to = 0; to < states; ++to) {
             const Way &a = ways.of[to][0], &b = ways.of[to][1];
-            const float first = cost[a.from] + choices.cost(quantiser(a.from), a.odd);
-            const float other = cost[b.from] + choices.cost(quantiser(b.from), b.odd);
-            bits = static_cast<std::uint8_t>(bits | (other < first ? 1u << to : 0u));
+            const float first = cost[a.from] + choices.cost[2 * quantiser(a.from) + a.odd];
+            const float other = cost[b.from] + choices.cost[2 * quantiser(b.from) + b.odd];
+            bits |= (other < first ? 1u : 0u) << to;
             now[to] = std::min(first, other);
+            least = std::min(least, now[to]);
         }
-        second_way[n] = bits;
-        const float least = *std::min_element(now.begin(), now.end());  // costs stay small, and exact enough
-        for (std::size_t to = 0; to < states; ++to) cost[to] = std::min(now[to] - least, never);
+        second_way[n] = static_cast<std::uint8_t>(bits);
+        for (std::size_t to = 0; to < states; ++to) cost[to] = now[to] - least;  // small, so that floats tell them apart
     }
-    auto state = static_cast<std::size_t>(std::min_element(cost.begin(), cost.end()) - cost.begin());
-    for (std::size_t i = lane + (n - 1) * lanes; n-- > 0; i -= lanes) {
+    auto state = static_cast<std::size_t>(std::min_element(cost, cost + states) - cost);
+    while (n-- > 0) {
+        Wanted& w = wanted[lane + n * lanes];
         const Way& way = ways.of[state][second_way[n] >> state & 1];
-        const Choices choices(prices, wanted.size[i], wanted.worth[i], wanted.table[i]);
         const std::int32_t second = quantiser(way.from);
-        out[i] = value(choices.number(second, way.odd), second);
+        const std::int32_t size = value(Choices(prices, w).number[2 * second + way.odd], second);
+        w.value = w.size < 0 ? -size : size;
         state = way.from;
     }
 }
