@@ -22,6 +22,7 @@ struct Wish {
     const trellis::Prices* prices = nullptr;  // of residuals that are on a trellis
     const float* worth = nullptr;  // [zones] what a squared half step is worth there, in bits
     float halves = 1;              // half steps in what 1 is after the gain
+    const float* worth_of = nullptr;  // the same of each latent, [M][h][w], in place of `worth`
 };
 
 // A coder of the walk that sets r, [M][h][w], zeros at first, before it codes it. A stage's means need no more than the
@@ -154,8 +155,9 @@ private:
                     for (std::size_t i = 0, k = begin[d]; k < begin[d + 1]; ++i) {
                         const std::uint8_t table = index[d * n + i];
                         if (table % latents::classes == 0) continue;
-                        wanted_[k++] = {(y[place[i]] - unit * middle[(d - c) * n + i]) * scale, wish_.worth[wish_.zone[place[i]]],
-                                        table, 0};
+                        const float worth = wish_.worth_of != nullptr ? wish_.worth_of[(first + d) * plane_size + place[i]]
+                                                                      : wish_.worth[wish_.zone[place[i]]];
+                        wanted_[k++] = {(y[place[i]] - unit * middle[(d - c) * n + i]) * scale, worth, table, 0};
                     }
                 }
             }

@@ -119,9 +119,12 @@ public:
                      const std::tuple<Ints<2>, Ints<2>>& steps,
                      const std::tuple<Floats<1>, Floats<2>, Floats<2>, Floats<2>, float>& wish,
                      const Array<const std::uint8_t, 2>& zone, const Floats<3>& y, const Z& z,
-                     const R& r, const std::optional<Array<std::int16_t, 3>>& y_hat, bool two) const {
+                     const R& r, const std::optional<Array<std::int16_t, 3>>& y_hat, bool two,
+                     const std::optional<Floats<3>>& worth_of) const {
         const Tile t = tile(level, z, r, net_.latents());
         if (y_hat) check_shape("y_hat", *y_hat, {t.h, t.w, net_.latents()});
+        if (worth_of) check_shape("worth", *worth_of, {net_.latents(), t.h, t.w});
+        if (worth_of && !prices_) throw std::invalid_argument("a worth of each latent is for residuals on a trellis");
         const auto& [unit, low_gain, high_gain, keep, half_step] = wish;
         check_shape("y", y, {net_.latents(), t.h, t.w});
         check_shape("unit", unit, {net_.latents()});
@@ -144,7 +147,8 @@ public:
             const auto worth = calotype::masking::worths(keep.shape(0));
             calotype::fixed::Choose coder(
                 means, {y.data(), unit.data(), low_gain.data(), high_gain.data(), keep.data(), zone.data(),
-                        prices_ ? &*prices_ : nullptr, worth.data(), 1 / half_step},
+                        prices_ ? &*prices_ : nullptr, worth.data(), 1 / half_step,
+                        worth_of ? worth_of->data() : nullptr},
                 networks.mean, t.h, t.w, z.data(), t.level.z_mul, r.data(), two);
             Walk<calotype::fixed::Choose> walk(net_, kernels_, t.level, z_laws_, r_laws_, t.h, t.w, coder, z.data(),
                                                r.data());
@@ -214,5 +218,5 @@ void bind_latents(nb::module_& m) {
              "z_shift"_a.noconvert(), "r_class"_a.noconvert(),
              "r_second"_a.noconvert())
         .def("choose", &Latents::choose, "level"_a, "networks"_a, "steps"_a, "wish"_a, "zone"_a.noconvert(),
-             "y"_a.noconvert(), "z"_a.noconvert(), "r"_a.noconvert(), "y_hat"_a.none(), "two"_a);
+             "y"_a.noconvert(), "z"_a.noconvert(), "r"_a.noconvert(), "y_hat"_a.none(), "two"_a, "worth"_a.none());
 }

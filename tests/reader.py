@@ -73,6 +73,9 @@ def magnitude(r: Array) -> Array:
     return 32 * np.minimum(a, 1) + 16 * np.minimum(a, 4) + 4 * np.minimum(a, 16)
 
 
+TRELLIS = ((0, 2), (5, 7), (1, 3), (6, 4), (2, 0), (4, 6), (3, 1), (7, 5))
+
+
 def clip(low: int, high: int) -> Callable[[Array], Array]:
     return lambda v: np.clip(v, low, high)
 
@@ -136,21 +139,35 @@ class Reader:
             index = self.law(f"scales.low_out.{s}", *t, own) + column(self.level["low_bias"][s])
             index = np.clip((index + 128) >> 8, 1, 63) + (64 if s else 0)
             self.read(stream, grid(r[:LOW, :h, :w], octave, phase), index)
-            grid(m, octave, phase)[:] = magnitude(grid(r[:LOW], octave, phase))
+            grid(m, octave, phase)[:] = self.size(grid(r[:LOW], octave, phase))
         context = [self.relu("scales.below", *(grid(m, 0, p) for p in range(4)))]
         for p in range(4):
             t = self.relu(f"scales.near.{p}", *context)
             mix = self.relu(f"scales.mix.{p}", t, side)
             index = self.law(f"scales.high_out.{p}", mix, d) + column(self.level["high_bias"][p])
             self.read(stream, grid(r[LOW:, :h, :w], 0, p), np.clip((index + 128) >> 8, 0, 63) + 128)
-            context += [self.relu(f"scales.reduce.{p}", magnitude(grid(r[LOW:], 0, p)))] if p < 3 else []
+            context += [self.relu(f"scales.reduce.{p}", self.size(grid(r[LOW:], 0, p)))] if p < 3 else []
         stream.finish()
         return z, r
+
+    def size(self, r: Array) -> Array:
+        return magnitude(r if len(self.r_laws.offsets) == 192 else (np.abs(r) + 1) // 2)
 
     def read(self, stream: Symbols, out: Array, index: Array) -> None:
         """The residuals of a stage, those of its sites that are in the tile."""
         index = index[:, : out.shape[1], : out.shape[2]]
-        out[:] = stream.get(index, self.r_laws, skip=128)
+        if len(self.r_laws.offsets) == 192:
+            out[:] = stream.get(index, self.r_laws, skip=128)
+            return
+        machines, turn, found = [0] * 4, 0, np.zeros(index.size, np.int64)
+        for i, t in enumerate(index.ravel().tolist()):
+            if t != 128:
+                odd = machines[turn % 4] % 2
+                n = int(stream.get(np.array(t + 192 * odd), self.r_laws))
+                require(abs(n) <= 1 << 14, "a number beyond 2^14")
+                found[i] = 2 * n - odd * ((n > 0) - (n < 0))
+                machines[turn % 4], turn = TRELLIS[machines[turn % 4]][n % 2], turn + 1
+        out[:] = found.reshape(index.shape)
 
     def dequantised(self, z: Array) -> Array:
         return np.clip((z * column(self.level["z_mul"]) + 128) >> 8, -127, 127)

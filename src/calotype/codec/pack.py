@@ -66,6 +66,11 @@ class Pack:
         self._native: _rans.Pack | None = None
 
     @property
+    def trellis(self) -> bool:
+        """Whether residuals are on a trellis, in half steps (docs/FORMAT.md, *Trellis*)."""
+        return len(self.r_tables) > tables.KINDS * tables.CLASSES
+
+    @property
     def key(self) -> bytes:
         """The first 4 bytes of the id, as in the header of a .calo file."""
         return bytes.fromhex(self.manifest.id[:8])
