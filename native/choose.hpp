@@ -162,9 +162,7 @@ private:
                 }
             }
         });
-        partner_.share(trellis::lanes, [&](std::size_t from, std::size_t end) {
-            for (std::size_t lane = from; lane < end; ++lane) trellis::plan(*wish_.prices, wanted_, lane);
-        });
+        trellis::plan(*wish_.prices, wanted_);
         partner_.share((channels + together - 1) / together, [&](std::size_t from, std::size_t last) {
             const std::size_t end = std::min(last * together, channels);
             for (std::size_t c = from * together; c < end; ++c)

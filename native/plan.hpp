@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <vector>
 
 #include "tables.hpp"
@@ -84,38 +85,82 @@ struct Ways {
 };
 inline constexpr Ways ways;
 
-// Values of one machine's share of the residuals, every `lanes`-th from `lane` on.
-inline void plan(const Prices& prices, std::vector<Wanted>& wanted, std::size_t lane) {
-    constexpr float never = 1e30F;
-    if (lane >= wanted.size()) return;
-    std::size_t n = 0;
-    std::vector<std::uint8_t> second_way((wanted.size() - lane + lanes - 1) / lanes);  // a bit for each state: whether it came by its second way
-    float cost[states], now[states];
-    std::fill(cost, cost + states, never);
-    cost[0] = 0;
-    for (std::size_t i = lane; i < wanted.size(); i += lanes, ++n) {
-        const Choices choices(prices, wanted[i]);
-        unsigned bits = 0;
-        float least = never;
-        for (std::size_t to = 0; to < states; ++to) {
-            const Way &a = ways.of[to][0], &b = ways.of[to][1];
-            const float first = cost[a.from] + choices.cost[2 * quantiser(a.from) + a.odd];
-            const float other = cost[b.from] + choices.cost[2 * quantiser(b.from) + b.odd];
-            bits |= (other < first ? 1u : 0u) << to;
-            now[to] = std::min(first, other);
-            least = std::min(least, now[to]);
-        }
-        second_way[n] = static_cast<std::uint8_t>(bits);
-        for (std::size_t to = 0; to < states; ++to) cost[to] = now[to] - least;  // small, so that floats tell them apart
+// What has been spent on the way to each state of each machine, and steps of all machines at once: machines lie side by side, so that
+// compilers make vectors of them.
+class Spent {
+public:
+    static constexpr float never = 1e30F;
+
+    Spent() {
+        for (auto& of_state : cost_) std::fill(of_state, of_state + lanes, never);
+        std::fill(cost_[0], cost_[0] + lanes, 0.0F);
     }
-    auto state = static_cast<std::size_t>(std::min_element(cost, cost + states) - cost);
-    while (n-- > 0) {
-        Wanted& w = wanted[lane + n * lanes];
-        const Way& way = ways.of[state][second_way[n] >> state & 1];
-        const std::int32_t second = quantiser(way.from);
-        const std::int32_t size = value(Choices(prices, w).number[2 * second + way.odd], second);
-        w.value = w.size < 0 ? -size : size;
-        state = way.from;
+
+    // choice: [2 quantiser + odd][lane]; came: for each machine, a bit for each state that came by its second way
+    void step(const float (&choice)[4][lanes], std::uint8_t* came) {
+        float now[states][lanes], least[lanes];
+        std::int32_t bits[lanes] = {};
+        std::fill(least, least + lanes, never);
+        each<0>(choice, now, least, bits);
+        for (std::size_t to = 0; to < states; ++to)  // small, so that floats tell them apart
+            for (std::size_t l = 0; l < lanes; ++l) cost_[to][l] = now[to][l] - least[l];
+        for (std::size_t l = 0; l < lanes; ++l) came[l] = static_cast<std::uint8_t>(bits[l]);
+    }
+
+    std::size_t cheapest(std::size_t lane) const {
+        std::size_t found = 0;
+        for (std::size_t state = 1; state < states; ++state)
+            if (cost_[state][lane] < cost_[found][lane]) found = state;
+        return found;
+    }
+
+private:
+    template <std::size_t To>
+    void each(const float (&choice)[4][lanes], float (&now)[states][lanes], float (&least)[lanes], std::int32_t (&bits)[lanes]) const {
+        constexpr Way a = ways.of[To][0], b = ways.of[To][1];
+        const float* const first_choice = choice[2 * quantiser(a.from) + a.odd];
+        const float* const other_choice = choice[2 * quantiser(b.from) + b.odd];
+        for (std::size_t l = 0; l < lanes; ++l) {
+            const float first = cost_[a.from][l] + first_choice[l], other = cost_[b.from][l] + other_choice[l];
+            bits[l] |= other < first ? 1 << To : 0;
+            now[To][l] = other < first ? other : first;
+            least[l] = now[To][l] < least[l] ? now[To][l] : least[l];
+        }
+        if constexpr (To + 1 < states) each<To + 1>(choice, now, least, bits);
+    }
+
+    float cost_[states][lanes];
+};
+
+// Sets the values of all residuals of a stage.
+inline void plan(const Prices& prices, std::vector<Wanted>& wanted) {
+    if (wanted.empty()) return;
+    const std::size_t rounds = (wanted.size() + lanes - 1) / lanes;
+    std::vector<std::uint8_t> came(rounds * lanes);
+    std::vector<std::int16_t> numbers(rounds * lanes * 4);  // of the four choices of each
+    Spent spent;
+    for (std::size_t round = 0; round < rounds; ++round) {
+        float choice[4][lanes] = {};  // beyond the end all ways are equal, and the first is taken
+        for (std::size_t l = 0; l < std::min(lanes, wanted.size() - round * lanes); ++l) {
+            const std::size_t i = round * lanes + l;
+            const Choices choices(prices, wanted[i]);
+            for (std::size_t k = 0; k < 4; ++k) {
+                choice[k][l] = choices.cost[k];
+                numbers[4 * i + k] = static_cast<std::int16_t>(choices.number[k]);
+            }
+        }
+        spent.step(choice, &came[round * lanes]);
+    }
+    for (std::size_t l = 0; l < lanes; ++l) {
+        std::size_t state = spent.cheapest(l);
+        for (std::size_t round = rounds; round-- > 0;) {
+            const std::size_t i = round * lanes + l;
+            const Way& way = ways.of[state][came[i] >> state & 1];
+            state = way.from;
+            if (i >= wanted.size()) continue;
+            const std::int32_t second = quantiser(way.from), size = value(numbers[4 * i + static_cast<std::size_t>(2 * second + way.odd)], second);
+            wanted[i].value = wanted[i].size < 0 ? -size : size;
+        }
     }
 }
 

@@ -16,7 +16,7 @@ inline constexpr std::size_t states = 8;
 inline constexpr std::uint8_t next[states][2] = {{0, 2}, {5, 7}, {1, 3}, {6, 4}, {2, 0}, {4, 6}, {3, 1}, {7, 5}};
 
 // The second quantiser (1) or the first (0).
-inline std::int32_t quantiser(std::uint8_t state) { return state & 1; }
+inline constexpr std::int32_t quantiser(std::uint8_t state) { return state & 1; }
 
 inline std::int32_t sign(std::int32_t v) { return (v > 0) - (v < 0); }
 
