@@ -50,6 +50,28 @@ public:
 
     std::size_t latents() const { return low_channels + high; }
 
+    // Where the conv of phase p finds its inputs around a cell: its features, and low latents.
+    std::vector<std::int32_t> around(const Map<Word>& context, std::size_t p) const {
+        std::vector<std::int32_t> offsets;
+        for (std::size_t t = 0; t < 9; ++t) {
+            const std::size_t place = t / 3 * context.pitch() + t % 3 * context.stride();
+            for (std::size_t i = 0; i < reduced * (1 + p); i += 2) offsets.push_back(static_cast<std::int32_t>(place + i));
+            for (std::size_t i = p * low_channels; i < 4 * low_channels; i += 2)
+                offsets.push_back(static_cast<std::int32_t>(place + 4 * reduced + i));
+        }
+        return offsets;
+    }
+
+    // Means [n][high] of phase p in n cells, whose contexts begin at `first` and are `step` apart. row: room for the last layer's inputs
+    void means(std::size_t p, const std::vector<std::int32_t>& offsets, const Word* first, std::size_t step, std::size_t n,
+               std::vector<Word>& row, Word* to, std::vector<const Word*>& pointers) const {
+        const std::size_t t = conv[p].out, stride = out[p].padded;
+        Row<Word>(kernels, conv[p], offsets, first, step, n, pointers).words(row.data(), stride, 1 - context_peak, context_peak - 1);
+        for (std::size_t x = 0; x < n; ++x)
+            for (std::size_t c = 0; c < t; ++c) row[x * stride + t + c] = std::max<Word>(row[x * stride + c], 0);
+        Row<Word>(kernels, out[p], out[p].straight(), row.data(), stride, n, pointers).words(to, high);
+    }
+
     const Kernels& kernels;
     std::size_t low_channels, hyper, reduced, high;
     std::vector<std::int32_t> base;  // means of what nothing is known before
@@ -66,19 +88,24 @@ struct Steps {
 // The latents of one tile of h x w, made stage after stage: ask for the means of a stage, settle it, go on.
 class Means {
 public:
-    Means(const MeanNetwork& net, const Steps& steps, std::size_t h, std::size_t w)
+    // keep: what `coded` tells
+    Means(const MeanNetwork& net, const Steps& steps, std::size_t h, std::size_t w, bool keep = false)
         : net_(net),
           steps_(steps),
           h_(h),
           w_(w),
           rows_(up(h, tile_multiple)),
           columns_(up(w, tile_multiple)),
-          y_(rows_ * columns_ * net.latents()) {}
+          y_(rows_ * columns_ * net.latents()),
+          coded_(keep ? y_.size() : 0) {}
 
     // The latents of the padded tile, [rows][columns][latents].
     std::size_t rows() const { return rows_; }
     std::size_t columns() const { return columns_; }
     const Word* latents() const { return y_.data(); }
+
+    // Which latents of the padded tile have a residual other than 0; nothing is left here.
+    std::vector<bool> coded() { return std::move(coded_); }
 
     // Those of the tile, [h][w][latents]; nothing is left here.
     std::vector<Word> take() {
@@ -178,26 +205,11 @@ public:
                            context_peak - 1);
             }
         }
-        std::vector<std::int32_t> offsets;
-        for (std::size_t t = 0; t < 9; ++t) {
-            const std::size_t place = t / 3 * context_.pitch() + t % 3 * context_.stride();
-            for (std::size_t i = 0; i < net_.reduced * (1 + p); i += 2)
-                offsets.push_back(static_cast<std::int32_t>(place + i));
-            for (std::size_t i = p * net_.low_channels; i < 4 * net_.low_channels; i += 2)
-                offsets.push_back(static_cast<std::int32_t>(place + 4 * net_.reduced + i));
-        }
-        const auto &conv = net_.conv[p], &out = net_.out[p];
-        const auto all = out.straight();
-        const std::size_t t = conv.out, stride = out.padded;
-        std::vector<Word> row(grid_columns_ * stride);
-        for (std::size_t y = 0; y < grid_rows_; ++y) {
-            run(conv, offsets, context_.around(y, 0), context_.stride())
-                .words(row.data(), stride, 1 - context_peak, context_peak - 1);
-            for (std::size_t x = 0; x < grid_columns_; ++x)
-                for (std::size_t c = 0; c < t; ++c)
-                    row[x * stride + t + c] = std::max<Word>(row[x * stride + c], 0);
-            run(out, all, row.data(), stride).words(&mean_[y * grid_columns_ * net_.high], net_.high);
-        }
+        const auto offsets = net_.around(context_, p);
+        std::vector<Word> row(grid_columns_ * net_.out[p].padded);
+        for (std::size_t y = 0; y < grid_rows_; ++y)
+            net_.means(p, offsets, context_.around(y, 0), context_.stride(), grid_columns_, row, &mean_[y * grid_columns_ * net_.high],
+                       pointers_);
         return mean_.data();
     }
 
@@ -234,6 +246,11 @@ public:
     }
     void add(std::size_t c, std::size_t i, std::int32_t r) { add(y_[site_[i] + c], r, c); }
 
+    // Latents as context.
+    static void shifted(const Word* from, std::size_t n, Word* to) {
+        for (std::size_t i = 0; i < n; ++i) to[i] = static_cast<Word>(from[i] >> context_shift);
+    }
+
 private:
     // How many sites of row i of the stage are in the tile: latents stay 0 in the padding.
     std::size_t sites(std::size_t i) const { return top_ + i * step_sites_ < h_ ? in_row_ : 0; }
@@ -262,6 +279,7 @@ private:
     void add(Word& to, Residual r, std::size_t c) {
         const std::int64_t sum = to + stepped(r, step_[c]);
         constexpr std::int64_t far = 2 * word_peak;
+        if (!coded_.empty()) coded_[static_cast<std::size_t>(&to - y_.data())] = true;
         to = word(static_cast<std::int32_t>(sum < -far ? -far : sum > far ? far : sum));
     }
 
@@ -297,10 +315,6 @@ private:
                         net_.low_channels, known_.at(i, j) + phase * net_.low_channels);
     }
 
-    static void shifted(const Word* from, std::size_t n, Word* to) {
-        for (std::size_t i = 0; i < n; ++i) to[i] = static_cast<Word>(from[i] >> context_shift);
-    }
-
     Row<Word> run(const Layer<Word>& layer, const std::vector<std::int32_t>& offsets, const Word* first,
                   std::size_t step) {
         return {net_.kernels, layer, offsets, first, step, grid_columns_, pointers_};
@@ -310,6 +324,7 @@ private:
     const Steps steps_;
     std::size_t h_, w_, rows_, columns_;
     std::vector<Word> y_, mean_;
+    std::vector<bool> coded_;
     Map<Word> known_, context_;
     latents::Stage stage_{};
     std::size_t grid_rows_ = 0, grid_columns_ = 0, step_sites_ = 0, top_ = 0, left_ = 0, in_row_ = 0;
