@@ -39,7 +39,7 @@ public:
     void decode(const Canvas& canvas) {
         if (!file_.trusted && file_.error) throw *file_.error;
         canvas_ = canvas;
-        const std::vector<std::size_t> needed = tiles_in(canvas.box);
+        const auto needed = tiles_in(canvas.box);
         if (canvas.has_alpha() && !file_.alpha.empty())
             for (const std::size_t tile : needed)
                 jobs_.add([this, tile] {
@@ -171,9 +171,11 @@ private:
         return found;
     }
 
+    bool covered(std::size_t tile) const { return !file_.layer.empty() && file_.layer[tile].size != 0; }
+
     // What lies over a tile of latents, or nothing; where it is damaged, the tile as it is below.
     std::unique_ptr<Layer> layer(std::size_t tile) {
-        if (file_.layer.empty() || file_.layer[tile].size == 0) return nullptr;
+        if (!covered(tile)) return nullptr;
         const Box box = tile_box(tile);
         try {
             return std::make_unique<Layer>(file_.layer[tile], box.height(), box.width(), header_.grey);
@@ -203,7 +205,7 @@ private:
         try {
             const Bytes from = payload(slot.tile);
             slot.z.resize(z_size(slot.box));
-            fixed::Means means(pack_->networks().mean, level_->steps(), h, w, file_.tiles.size() > 1);
+            fixed::Means means(pack_->networks().mean, level_->steps(), h, w, file_.tiles.size() > 1 && !covered(slot.tile));
             fixed::Settle coder({from.data, from.size}, means, slot.z.data(), level_->z_mul.data(), jobs_);
             pack_->walk(*level_, coder, h, w, slot.z.data(), nullptr);
             coder.finish();
@@ -224,8 +226,7 @@ private:
         if (file_.tiles[tile].pixels) {
             const Pixels found = pixels(tile);
             const auto means = eighth(found.data.data(), box.height(), box.width(), found.values);
-            canvas_.colour(means.data(), part.width() * found.values, found.values, part);
-            return;
+            return canvas_.colour(means.data(), part.width() * found.values, found.values, part);
         }
         const Box sites = box.over(stride);
         check_size(sites);
@@ -249,8 +250,7 @@ private:
         if (const auto above = layer(tile)) {
             std::vector<std::uint8_t> shown(part.width() * part.height() * above->values());
             above->over_eighth(out.data(), 2 * w * 3, shown.data());
-            canvas_.colour(shown.data(), part.width() * above->values(), above->values(), part);
-            return;
+            return canvas_.colour(shown.data(), part.width() * above->values(), above->values(), part);
         }
         canvas_.colour(out.data(), 2 * w * 3, 3, part);
     }

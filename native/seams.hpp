@@ -16,7 +16,7 @@ struct Decoded {
     Box box;                      // in latents
     std::vector<Word> y;          // [h][w][M]
     std::vector<std::int32_t> z;  // [K][ceil(h / 2)][ceil(w / 2)]
-    std::vector<bool> coded;      // where a residual is not 0, as `Means` has it; nothing of a damaged tile
+    std::vector<bool> coded;      // where a residual is not 0, as `Means` has it; nothing of a tile that is damaged or below a layer
 };
 
 class Seams {
@@ -50,10 +50,11 @@ public:
     // `use(left, right, y)` for the parts of a row that have changed, [right - left][M], in the order in which they did.
     template <class Use>
     void each(std::size_t row, std::size_t left, std::size_t right, Use&& use) const {
-        for (const Part& p : mended_) {
-            const Box both = p.box.common({left, row, right, row + 1});
-            if (!both.empty()) use(both.left, both.right, &p.y[p.index(row, both.left) * net_.latents()]);
-        }
+        for (const Part& p : mended_)
+            for (const Decoded* t : tiles_) {
+                const Box both = p.box.common({left, row, right, row + 1}).common(t->box);
+                if (!t->coded.empty() && !both.empty()) use(both.left, both.right, &p.y[p.index(row, both.left) * net_.latents()]);
+            }
     }
 
 private:

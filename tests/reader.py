@@ -307,14 +307,16 @@ def read(
         z, r = reader.integers(payload, h, w)
         integers.append((z[:, : -(-h // 2), : -(-w // 2)], r[:, :h, :w]))
         y[:, top : top + h, left : left + w] = part = reader.latents(z, r, h, w)
-        there[top : top + h, left : left + w] = True
+        there[top : top + h, left : left + w] = not file.layer or not file.layer[len(integers) - 1]
         for whole, one, at in ((all_z, z, (top // 2, left // 2)), (all_r, r, (top, left))):
             room = whole[:, at[0] : at[0] + one.shape[1], at[1] : at[1] + one.shape[2]]
             room[:] = one[:, : room.shape[1], : room.shape[2]]
         shown = patches(byte(reader.layer("preview", part[:LOW])), 2)
         small[2 * top : 2 * (top + h), 2 * left : 2 * (left + w)] = shown
     if len(file.boxes) > 1 and file.side >= 128:
-        reader.mend(all_z, all_r, all_y, there, file.side // 16)
+        mended = np.where(there, all_y, 0)
+        reader.mend(np.where(there[::2, ::2], all_z, 0), all_r, mended, there, file.side // 16)
+        all_y[:] = np.where(there, mended, all_y)
     pixels = reader.synthesis(y)[: file.height, : file.width]
     small = small[: -(-file.height // 8), : -(-file.width // 8)]
     for place, part in known:
