@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "canvas.hpp"
 #include "coders.hpp"
 #include "grids.hpp"
 #include "layers.hpp"
@@ -50,28 +51,6 @@ public:
 
     std::size_t latents() const { return low_channels + high; }
 
-    // Where the conv of phase p finds its inputs around a cell: its features, and low latents.
-    std::vector<std::int32_t> around(const Map<Word>& context, std::size_t p) const {
-        std::vector<std::int32_t> offsets;
-        for (std::size_t t = 0; t < 9; ++t) {
-            const std::size_t place = t / 3 * context.pitch() + t % 3 * context.stride();
-            for (std::size_t i = 0; i < reduced * (1 + p); i += 2) offsets.push_back(static_cast<std::int32_t>(place + i));
-            for (std::size_t i = p * low_channels; i < 4 * low_channels; i += 2)
-                offsets.push_back(static_cast<std::int32_t>(place + 4 * reduced + i));
-        }
-        return offsets;
-    }
-
-    // Means [n][high] of phase p in n cells, whose contexts begin at `first` and are `step` apart. row: room for the last layer's inputs
-    void means(std::size_t p, const std::vector<std::int32_t>& offsets, const Word* first, std::size_t step, std::size_t n,
-               std::vector<Word>& row, Word* to, std::vector<const Word*>& pointers) const {
-        const std::size_t t = conv[p].out, stride = out[p].padded;
-        Row<Word>(kernels, conv[p], offsets, first, step, n, pointers).words(row.data(), stride, 1 - context_peak, context_peak - 1);
-        for (std::size_t x = 0; x < n; ++x)
-            for (std::size_t c = 0; c < t; ++c) row[x * stride + t + c] = std::max<Word>(row[x * stride + c], 0);
-        Row<Word>(kernels, out[p], out[p].straight(), row.data(), stride, n, pointers).words(to, high);
-    }
-
     const Kernels& kernels;
     std::size_t low_channels, hyper, reduced, high;
     std::vector<std::int32_t> base;  // means of what nothing is known before
@@ -103,8 +82,9 @@ public:
     std::size_t rows() const { return rows_; }
     std::size_t columns() const { return columns_; }
     const Word* latents() const { return y_.data(); }
+    Word* at(std::size_t y, std::size_t x) { return &y_[(y * columns_ + x) * net_.latents()]; }
 
-    // Which latents of the padded tile have a residual other than 0; nothing is left here.
+    // Which of them have a residual other than 0; nothing is left here.
     std::vector<bool> coded() { return std::move(coded_); }
 
     // Those of the tile, [h][w][latents]; nothing is left here.
@@ -184,8 +164,9 @@ public:
                             context_.at(y, x) + 4 * net_.reduced + p * net_.low_channels);
     }
 
-    // Means [site][high channels] of phase p.
-    const Word* high_stage(std::size_t p) {
+    // Means [site][high channels] of phase p. cells: where they are wanted
+    const Word* high_stage(std::size_t p) { return high_stage(p, {0, 0, columns_ / 2, rows_ / 2}); }
+    const Word* high_stage(std::size_t p, const Box& cells) {
         stage_ = {0, 0, p};
         place(0, p);
         channel_ = net_.low_channels;
@@ -205,11 +186,30 @@ public:
                            context_peak - 1);
             }
         }
-        const auto offsets = net_.around(context_, p);
-        std::vector<Word> row(grid_columns_ * net_.out[p].padded);
-        for (std::size_t y = 0; y < grid_rows_; ++y)
-            net_.means(p, offsets, context_.around(y, 0), context_.stride(), grid_columns_, row, &mean_[y * grid_columns_ * net_.high],
-                       pointers_);
+        std::vector<std::int32_t> offsets;
+        for (std::size_t t = 0; t < 9; ++t) {
+            const std::size_t place = t / 3 * context_.pitch() + t % 3 * context_.stride();
+            for (std::size_t i = 0; i < net_.reduced * (1 + p); i += 2)
+                offsets.push_back(static_cast<std::int32_t>(place + i));
+            for (std::size_t i = p * net_.low_channels; i < 4 * net_.low_channels; i += 2)
+                offsets.push_back(static_cast<std::int32_t>(place + 4 * net_.reduced + i));
+        }
+        const auto &conv = net_.conv[p], &out = net_.out[p];
+        const auto all = out.straight();
+        const std::size_t t = conv.out, stride = out.padded;
+        const bool down = cells.height() > cells.width();  // line by line, along the longer side
+        const std::size_t lines = down ? cells.width() : cells.height(), n = down ? cells.height() : cells.width();
+        std::vector<Word> row(n * stride);
+        for (std::size_t i = 0; i < lines; ++i) {
+            const std::size_t y = cells.top + (down ? 0 : i), x = cells.left + (down ? i : 0);
+            Row<Word>(net_.kernels, conv, offsets, context_.around(y, x), down ? context_.pitch() : context_.stride(), n, pointers_)
+                .words(row.data(), stride, 1 - context_peak, context_peak - 1);
+            for (std::size_t k = 0; k < n; ++k)
+                for (std::size_t c = 0; c < t; ++c)
+                    row[k * stride + t + c] = std::max<Word>(row[k * stride + c], 0);
+            Row<Word>(net_.kernels, out, all, row.data(), stride, n, pointers_)
+                .words(&mean_[(y * grid_columns_ + x) * net_.high], (down ? grid_columns_ : 1) * net_.high);
+        }
         return mean_.data();
     }
 
@@ -245,11 +245,6 @@ public:
         }
     }
     void add(std::size_t c, std::size_t i, std::int32_t r) { add(y_[site_[i] + c], r, c); }
-
-    // Latents as context.
-    static void shifted(const Word* from, std::size_t n, Word* to) {
-        for (std::size_t i = 0; i < n; ++i) to[i] = static_cast<Word>(from[i] >> context_shift);
-    }
 
 private:
     // How many sites of row i of the stage are in the tile: latents stay 0 in the padding.
@@ -295,8 +290,6 @@ private:
         return static_cast<std::int64_t>(part >= -far && part <= far ? part : part < 0 ? -far : far);
     }
 
-    Word* at(std::size_t y, std::size_t x) { return &y_[(y * columns_ + x) * net_.latents()]; }
-
     void place(std::size_t octave, std::size_t phase) {
         step_sites_ = std::size_t{2} << octave;
         top_ = phase_row[phase] * step_sites_ / 2;
@@ -313,6 +306,10 @@ private:
             for (std::size_t j = 0; j < grid_columns_; ++j)
                 shifted(at(phase_row[phase] * step / 2 + i * step, phase_column[phase] * step / 2 + j * step),
                         net_.low_channels, known_.at(i, j) + phase * net_.low_channels);
+    }
+
+    static void shifted(const Word* from, std::size_t n, Word* to) {
+        for (std::size_t i = 0; i < n; ++i) to[i] = static_cast<Word>(from[i] >> context_shift);
     }
 
     Row<Word> run(const Layer<Word>& layer, const std::vector<std::int32_t>& offsets, const Word* first,

@@ -337,8 +337,8 @@ private:
     void develop(const Box& core, const Box& seen, const Slots& slots) {
         const std::size_t n = pack_->channels();
         const std::vector<Word> nothing(seen.width() * n);  // latents are 0 in tiles of pixels
-        const fixed::Seams seams(pack_->networks().mean, level_->z_mul.data(), seen, picture().over(stride), header_.tile / stride,
-                                 {slots.begin(), slots.end()});
+        const fixed::Seams seams(pack_->networks().mean, level_->steps(), level_->z_mul.data(), seen, picture().over(stride),
+                                 header_.tile / stride, {slots.begin(), slots.end()});
         const auto enter = [&](std::size_t y, Word* to) {
             const std::size_t row = seen.top + y;
             const auto put = [&](std::size_t left, std::size_t right, const Word* from) {
