@@ -85,7 +85,7 @@ public:
     Word* at(std::size_t y, std::size_t x) { return &y_[(y * columns_ + x) * net_.latents()]; }
 
     // Which of them have a residual other than 0; nothing is left here.
-    std::vector<bool> coded() { return std::move(coded_); }
+    std::vector<std::uint8_t> coded() { return std::move(coded_); }
 
     // Those of the tile, [h][w][latents]; nothing is left here.
     std::vector<Word> take() {
@@ -274,7 +274,7 @@ private:
     void add(Word& to, Residual r, std::size_t c) {
         const std::int64_t sum = to + stepped(r, step_[c]);
         constexpr std::int64_t far = 2 * word_peak;
-        if (!coded_.empty()) coded_[static_cast<std::size_t>(&to - y_.data())] = true;
+        if (!coded_.empty()) coded_[static_cast<std::size_t>(&to - y_.data())] = 1;
         to = word(static_cast<std::int32_t>(sum < -far ? -far : sum > far ? far : sum));
     }
 
@@ -321,7 +321,7 @@ private:
     const Steps steps_;
     std::size_t h_, w_, rows_, columns_;
     std::vector<Word> y_, mean_;
-    std::vector<bool> coded_;
+    std::vector<std::uint8_t> coded_;
     Map<Word> known_, context_;
     latents::Stage stage_{};
     std::size_t grid_rows_ = 0, grid_columns_ = 0, step_sites_ = 0, top_ = 0, left_ = 0, in_row_ = 0;

@@ -81,7 +81,7 @@ private:
 
         void release() {
             if (--users > 0) return;
-            std::vector<Word>().swap(y), std::vector<bool>().swap(coded);
+            std::vector<Word>().swap(y), std::vector<std::uint8_t>().swap(coded);
             layer.reset();
         }
     };
@@ -202,9 +202,9 @@ private:
     void read(Slot& slot) {
         check_size(slot.box);
         const std::size_t h = slot.box.height(), w = slot.box.width();
+        slot.z.resize(z_size(slot.box));
         try {
             const Bytes from = payload(slot.tile);
-            slot.z.resize(z_size(slot.box));
             fixed::Means means(pack_->networks().mean, level_->steps(), h, w, file_.tiles.size() > 1 && !covered(slot.tile));
             fixed::Settle coder({from.data, from.size}, means, slot.z.data(), level_->z_mul.data(), jobs_);
             pack_->walk(*level_, coder, h, w, slot.z.data(), nullptr);

@@ -4,6 +4,7 @@
 // This looks at what is as it was decoded, and at cells around: so windows may ask for parts, in any order, and get the same.
 #pragma once
 
+#include <list>
 
 #include "canvas.hpp"
 #include "means.hpp"
@@ -12,19 +13,18 @@ namespace calotype::fixed {
 
 // A tile of latents, as decoded.
 struct Decoded {
-    Box box;                      // in latents
-    std::vector<Word> y;          // [h][w][M]
-    std::vector<std::int32_t> z;  // [K][ceil(h / 2)][ceil(w / 2)]
-    std::vector<bool> coded;      // where a residual is not 0, as `Means` has it; nothing of a tile that is damaged or below a layer
+    Box box;                          // in latents
+    std::vector<Word> y;              // [h][w][M]
+    std::vector<std::int32_t> z;      // [K][ceil(h / 2)][ceil(w / 2)]
+    std::vector<std::uint8_t> coded;  // where a residual is not 0, as `Means` has it; nothing of a tile that is damaged or below a layer
 };
 
 class Seams {
 public:
-
     // What is to be known for the latents of a box. bounds: the picture; side: of a tile
     static Box looked(const Box& box, const Box& bounds, std::size_t side) {
         constexpr std::size_t reach = 18;  // at most
-        const bool any = !lines(box.left, box.right, bounds.right, side).empty() || !lines(box.top, box.bottom, bounds.bottom, side).empty();
+        const bool any = next(box.left, box.right, bounds.right, side) != 0 || next(box.top, box.bottom, bounds.bottom, side) != 0;
         return any ? box.grown(reach, bounds) : box;
     }
 
@@ -32,28 +32,21 @@ public:
     Seams(const MeanNetwork& net, const Steps& steps, const std::int32_t* z_mul, const Box& box, const Box& bounds, std::size_t side,
           std::vector<const Decoded*> tiles)
         : net_(net), steps_(steps), z_mul_(z_mul), bounds_(bounds), tiles_(std::move(tiles)) {
-        const auto rows = lines(box.top, box.bottom, bounds.bottom, side);
-        std::size_t top = box.top / 2, bottom = (box.bottom + 1) / 2;
-        for (const std::size_t k : rows) top = std::min(top, k / 2 - across), bottom = std::max(bottom, k / 2 + across);
-        const std::size_t more = 2 * (along - 1);  // those between rows look at so many latents beside the box
-        for (const std::size_t k : lines(box.left - std::min(box.left, more), box.right + more, bounds.right, side)) {
-            if (near(k, box.left, box.right))
-                mend(true, k, top, bottom);
-            else
-                for (const std::size_t row : rows) mend(true, k, row / 2 - across, row / 2 + across);
-        }
-        first_ = mended_.size();
-        for (const std::size_t k : rows) mend(false, k, box.left / 2, (box.right + 1) / 2);
+        // Between rows, latents beside the box are looked at, and so above and below between columns.
+        constexpr std::size_t beside = 2 * (along - 1), above = 2 * across + 2;
+        const std::size_t left = box.left - std::min(box.left, beside), right = box.right + beside;
+        const std::size_t top = box.top - std::min(box.top, above), bottom = box.bottom + above;
+        for (std::size_t k = left; (k = next(k, right, bounds.right, side)) != 0; k += 2) mend(true, k, top / 2, (bottom + 1) / 2);
+        for (std::size_t k = box.top; (k = next(k, box.bottom, bounds.bottom, side)) != 0; k += 2)
+            mend(false, k, box.left / 2, (box.right + 1) / 2);
     }
 
     // `use(left, right, y)` for the parts of a row that have changed, [right - left][M], in the order in which they did.
     template <class Use>
     void each(std::size_t row, std::size_t left, std::size_t right, Use&& use) const {
         for (const Part& p : mended_)
-            for (const Decoded* t : tiles_) {
-                const Box both = p.box.common({left, row, right, row + 1}).common(t->box);
-                if (!t->coded.empty() && !both.empty()) use(both.left, both.right, &p.y[p.index(row, both.left) * net_.latents()]);
-            }
+            if (const Box both = p.box.common({left, row, right, row + 1}); !both.empty())
+                use(both.left, both.right, &p.y[p.index(row, both.left) * net_.latents()]);
     }
 
 private:
@@ -71,30 +64,20 @@ private:
         }
     };
 
-    static bool near(std::size_t line, std::size_t from, std::size_t to) { return line < to + 2 && line + 2 > from; }
-    static std::vector<std::size_t> lines(std::size_t from, std::size_t to, std::size_t end, std::size_t side) {
-        std::vector<std::size_t> found;
-        if (side < least) return found;
-        for (std::size_t k = std::max(side, from / side * side); k < end && k < to + 2; k += side)
-            if (near(k, from, to)) found.push_back(k);
-        return found;
+    // The first border of which one of the latents `from` to `to` is mended; 0 if there is none.
+    static std::size_t next(std::size_t from, std::size_t to, std::size_t end, std::size_t side) {
+        const std::size_t k = std::max(side, (from + side - 2) / side * side);
+        return side >= least && k < std::min(end, to + 2) ? k : 0;
     }
-    // A latent as it is now; null where there is none.
-    const Word* at(std::size_t row, std::size_t column) const {
-        for (std::size_t k = 0; k < first_; ++k) {
-            const Part& p = mended_[k];
-            if (!p.box.common({column, row, column + 1, row + 1}).empty()) return &p.y[p.index(row, column) * net_.latents()];
-        }
-        const Decoded* const t = known(row, column);
-        return t == nullptr ? nullptr : &t->y[place(*t, row, column) * net_.latents()];
+
+    static bool holds(const Box& box, std::size_t row, std::size_t column) {
+        return row >= box.top && row < box.bottom && column >= box.left && column < box.right;
     }
-    const Decoded* known(std::size_t row, std::size_t column) const {
+    // The tile at a latent; null where there is none.
+    const Decoded* tile(std::size_t row, std::size_t column) const {
         for (const Decoded* t : tiles_)
-            if (!t->coded.empty() && !t->box.common({column, row, column + 1, row + 1}).empty()) return t;
+            if (holds(t->box, row, column)) return t;
         return nullptr;
-    }
-    static std::size_t place(const Decoded& t, std::size_t row, std::size_t column) {
-        return (row - t.box.top) * t.box.width() + column - t.box.left;
     }
 
     // The cells `from` to `to` on both sides of the border at latent `line`, as a tile of its own that has what is around them.
@@ -111,9 +94,12 @@ private:
         std::vector<std::int32_t> z(net_.hyper * cells * wide);
         for (std::size_t y = all.top; y < all.bottom; ++y)
             for (std::size_t x = all.left; x < all.right; ++x) {
-                if (const Word* const latent = at(y, x)) std::copy_n(latent, m, means.at(y - all.top, x - all.left));
-                const Decoded* const t = known(y, x);
-                if (t == nullptr || y % 2 + x % 2 > 0) continue;
+                const Decoded* const t = tile(y, x);
+                if (t == nullptr) continue;
+                const Word* latent = &t->y[((y - t->box.top) * t->box.width() + x - t->box.left) * m];
+                for (const Part& p : mended_)
+                    if (holds(p.box, y, x)) latent = &p.y[p.index(y, x) * m];
+                std::copy_n(latent, m, means.at(y - all.top, x - all.left));
                 const std::size_t h = (t->box.height() + 1) / 2, w = (t->box.width() + 1) / 2;
                 for (std::size_t c = 0; c < net_.hyper; ++c)
                     z[(c * cells + (y - all.top) / 2) * wide + (x - all.left) / 2] =
@@ -127,8 +113,8 @@ private:
                 for (std::size_t x = sides.left + phase_column[p]; x < sides.right; x += 2) {
                     // The other side of the border.
                     const std::size_t a = down ? y : 2 * line - 1 - y, b = down ? 2 * line - 1 - x : x;
-                    const Decoded* const t = known(y, x);
-                    if (t == nullptr || known(a / 2 * 2, b / 2 * 2) == nullptr) continue;
+                    const Decoded *const t = tile(y, x), *const other = tile(a / 2 * 2, b / 2 * 2);
+                    if (t == nullptr || other == nullptr || t->coded.empty() || other->coded.empty()) continue;
                     const std::size_t site = ((y - t->box.top) * up(t->box.width(), n) + x - t->box.left) * m;
                     Word* const own = means.at(y - all.top, x - all.left);
                     const Word* const of = mean + ((y - all.top) / 2 * (up(all.width(), n) / 2) + (x - all.left) / 2) * net_.high;
@@ -145,8 +131,7 @@ private:
     const std::int32_t* z_mul_;
     const Box bounds_;
     const std::vector<const Decoded*> tiles_;
-    std::vector<Part> mended_;  // first those between columns, and then those between rows, which look at them
-    std::size_t first_ = 0;
+    std::list<Part> mended_;  // first those between columns, and then those between rows, which look at them
 };
 
 }  // namespace calotype::fixed

@@ -314,9 +314,7 @@ def read(
         shown = patches(byte(reader.layer("preview", part[:LOW])), 2)
         small[2 * top : 2 * (top + h), 2 * left : 2 * (left + w)] = shown
     if len(file.boxes) > 1 and file.side >= 128:
-        mended = np.where(there, all_y, 0)
-        reader.mend(np.where(there[::2, ::2], all_z, 0), all_r, mended, there, file.side // 16)
-        all_y[:] = np.where(there, mended, all_y)
+        reader.mend(all_z, all_r, all_y, there, file.side // 16)
     pixels = reader.synthesis(y)[: file.height, : file.width]
     small = small[: -(-file.height // 8), : -(-file.width // 8)]
     for place, part in known:
