@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "canvas.hpp"
 #include "coders.hpp"
 #include "grids.hpp"
 #include "layers.hpp"
@@ -66,19 +67,25 @@ struct Steps {
 // The latents of one tile of h x w, made stage after stage: ask for the means of a stage, settle it, go on.
 class Means {
 public:
-    Means(const MeanNetwork& net, const Steps& steps, std::size_t h, std::size_t w)
+    // keep: what `coded` tells
+    Means(const MeanNetwork& net, const Steps& steps, std::size_t h, std::size_t w, bool keep = false)
         : net_(net),
           steps_(steps),
           h_(h),
           w_(w),
           rows_(up(h, tile_multiple)),
           columns_(up(w, tile_multiple)),
-          y_(rows_ * columns_ * net.latents()) {}
+          y_(rows_ * columns_ * net.latents()),
+          coded_(keep ? y_.size() : 0) {}
 
     // The latents of the padded tile, [rows][columns][latents].
     std::size_t rows() const { return rows_; }
     std::size_t columns() const { return columns_; }
     const Word* latents() const { return y_.data(); }
+    Word* at(std::size_t y, std::size_t x) { return &y_[(y * columns_ + x) * net_.latents()]; }
+
+    // Which of them have a residual other than 0; nothing is left here.
+    std::vector<std::uint8_t> coded() { return std::move(coded_); }
 
     // Those of the tile, [h][w][latents]; nothing is left here.
     std::vector<Word> take() {
@@ -157,8 +164,9 @@ public:
                             context_.at(y, x) + 4 * net_.reduced + p * net_.low_channels);
     }
 
-    // Means [site][high channels] of phase p.
-    const Word* high_stage(std::size_t p) {
+    // Means [site][high channels] of phase p. cells: where they are wanted
+    const Word* high_stage(std::size_t p) { return high_stage(p, {0, 0, columns_ / 2, rows_ / 2}); }
+    const Word* high_stage(std::size_t p, const Box& cells) {
         stage_ = {0, 0, p};
         place(0, p);
         channel_ = net_.low_channels;
@@ -189,14 +197,18 @@ public:
         const auto &conv = net_.conv[p], &out = net_.out[p];
         const auto all = out.straight();
         const std::size_t t = conv.out, stride = out.padded;
-        std::vector<Word> row(grid_columns_ * stride);
-        for (std::size_t y = 0; y < grid_rows_; ++y) {
-            run(conv, offsets, context_.around(y, 0), context_.stride())
+        const bool down = cells.height() > cells.width();  // line by line, along the longer side
+        const std::size_t lines = down ? cells.width() : cells.height(), n = down ? cells.height() : cells.width();
+        std::vector<Word> row(n * stride);
+        for (std::size_t i = 0; i < lines; ++i) {
+            const std::size_t y = cells.top + (down ? 0 : i), x = cells.left + (down ? i : 0);
+            Row<Word>(net_.kernels, conv, offsets, context_.around(y, x), down ? context_.pitch() : context_.stride(), n, pointers_)
                 .words(row.data(), stride, 1 - context_peak, context_peak - 1);
-            for (std::size_t x = 0; x < grid_columns_; ++x)
+            for (std::size_t k = 0; k < n; ++k)
                 for (std::size_t c = 0; c < t; ++c)
-                    row[x * stride + t + c] = std::max<Word>(row[x * stride + c], 0);
-            run(out, all, row.data(), stride).words(&mean_[y * grid_columns_ * net_.high], net_.high);
+                    row[k * stride + t + c] = std::max<Word>(row[k * stride + c], 0);
+            Row<Word>(net_.kernels, out, all, row.data(), stride, n, pointers_)
+                .words(&mean_[(y * grid_columns_ + x) * net_.high], (down ? grid_columns_ : 1) * net_.high);
         }
         return mean_.data();
     }
@@ -262,6 +274,7 @@ private:
     void add(Word& to, Residual r, std::size_t c) {
         const std::int64_t sum = to + stepped(r, step_[c]);
         constexpr std::int64_t far = 2 * word_peak;
+        if (!coded_.empty()) coded_[static_cast<std::size_t>(&to - y_.data())] = 1;
         to = word(static_cast<std::int32_t>(sum < -far ? -far : sum > far ? far : sum));
     }
 
@@ -276,8 +289,6 @@ private:
         const double part = std::floor(double{r} * step / (2.0 * half) + 0.5);
         return static_cast<std::int64_t>(part >= -far && part <= far ? part : part < 0 ? -far : far);
     }
-
-    Word* at(std::size_t y, std::size_t x) { return &y_[(y * columns_ + x) * net_.latents()]; }
 
     void place(std::size_t octave, std::size_t phase) {
         step_sites_ = std::size_t{2} << octave;
@@ -310,6 +321,7 @@ private:
     const Steps steps_;
     std::size_t h_, w_, rows_, columns_;
     std::vector<Word> y_, mean_;
+    std::vector<std::uint8_t> coded_;
     Map<Word> known_, context_;
     latents::Stage stage_{};
     std::size_t grid_rows_ = 0, grid_columns_ = 0, step_sites_ = 0, top_ = 0, left_ = 0, in_row_ = 0;

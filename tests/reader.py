@@ -215,14 +215,32 @@ class Reader:
                 far = hidden(self.layer(f"mean.low_far.{n}", np.maximum(t, 0)))
                 mean = word(self.layer(f"mean.low_out.{n}", t, np.maximum(t, 0), far))
             settle(low, octave, phase, mean, step)
+        self.high(z, y, lambda p, mean: settle(slice(LOW, None), 0, p, mean, self.level["high_step"][p]))
+        return y[:, :h, :w]
+
+    def high(self, z: Array, y: Array, settle: Callable[[int, Array], None]) -> None:
+        """The means of high channels, phase by phase, each settled before the next looks at it."""
+        low = y[:LOW]
         features = [near(self.layer("mean.up", hidden(self.layer("mean.wide", self.dequantised(z)))))]
         for p in range(4):
             if p:
                 features.append(near(self.layer(f"mean.reduce.{p - 1}", grid(y, 0, p - 1) >> 3)))
-            t = near(self.layer(f"mean.conv.{p}", *features, *(grid(y[low], 0, q) >> 3 for q in range(p, 4))))
-            mean = word(self.layer(f"mean.out.{p}", t, np.maximum(t, 0)))
-            settle(slice(LOW, None), 0, p, mean, self.level["high_step"][p])
-        return y[:, :h, :w]
+            t = near(self.layer(f"mean.conv.{p}", *features, *(grid(low, 0, q) >> 3 for q in range(p, 4))))
+            settle(p, word(self.layer(f"mean.out.{p}", t, np.maximum(t, 0))))
+
+    def mend(self, z: Array, r: Array, y: Array, there: Array, side: int) -> None:
+        """The latents of a whole picture where tiles of `side` latents meet. there: in tiles of latents"""
+        for axis in (1, 0):  # between columns, then between rows
+            at, has = np.zeros_like(there).swapaxes(0, axis), there.swapaxes(0, axis)
+            for k in range(side, len(at), side):
+                at[k - 2 : k + 2] = has[k - 2] & has[k] & has[k - 2 : k + 2]
+            free = at.swapaxes(0, axis) & (r[LOW:] == 0)
+
+            def settle(p: int, mean: Array, free: Array = free) -> None:
+                sites = grid(y[LOW:], 0, p)
+                sites[:] = np.where(grid(free, 0, p), mean, sites)
+
+            self.high(z, y, settle)
 
     def blocks(self, name: str, x: Array) -> Array:
         k = 0
@@ -288,7 +306,10 @@ def read(
     file = parse(data)
     reader = Reader(arrays(tables), arrays(networks), file.level)
     high, wide = -(-file.height // 16), -(-file.width // 16)
-    y = np.zeros((reader.level["level_vector"].size, high, wide), np.int64)
+    padded = -(-high // 8) * 8, -(-wide // 8) * 8
+    all_y, all_r = (np.zeros((reader.level["level_vector"].size, *padded), np.int64) for _ in "yr")
+    all_z = np.zeros((len(reader.level["z_mul"]), padded[0] // 2, padded[1] // 2), np.int64)
+    y, there = all_y[:, :high, :wide], np.zeros(padded, bool)
     small = np.zeros((2 * high, 2 * wide, 3), np.int64)
     integers: list[tuple[Array, Array] | None] = []
     known = []
@@ -303,8 +324,14 @@ def read(
         z, r = reader.integers(payload, h, w)
         integers.append((z[:, : -(-h // 2), : -(-w // 2)], r[:, :h, :w]))
         y[:, top : top + h, left : left + w] = part = reader.latents(z, r, h, w)
+        there[top : top + h, left : left + w] = not file.layer or not file.layer[len(integers) - 1]
+        for whole, one, at in ((all_z, z, (top // 2, left // 2)), (all_r, r, (top, left))):
+            room = whole[:, at[0] : at[0] + one.shape[1], at[1] : at[1] + one.shape[2]]
+            room[:] = one[:, : room.shape[1], : room.shape[2]]
         shown = patches(byte(reader.layer("preview", part[:LOW])), 2)
         small[2 * top : 2 * (top + h), 2 * left : 2 * (left + w)] = shown
+    if len(file.boxes) > 1 and file.side >= 128:
+        reader.mend(all_z, all_r, all_y, there, file.side // 16)
     pixels = reader.synthesis(y)[: file.height, : file.width]
     small = small[: -(-file.height // 8), : -(-file.width // 8)]
     for place, part in known:
