@@ -99,6 +99,7 @@ public:
     // Means [site][low channels] of a stage's sites in the padded tile.
     const Word* low_stage(const latents::Stage& s) {
         stage_ = s;
+        settled_ = false;
         place(s.octave, s.phase);
         const std::size_t n = net_.low_channels, count = grid_rows_ * grid_columns_;
         mean_.resize(count * n);
@@ -164,15 +165,83 @@ public:
                             context_.at(y, x) + 4 * net_.reduced + p * net_.low_channels);
     }
 
-    // Means [site][high channels] of phase p. cells: where they are wanted
-    const Word* high_stage(std::size_t p) { return high_stage(p, {0, 0, columns_ / 2, rows_ / 2}); }
+    // Means [site][high channels] of phase p; `settled`: the stage's latents are set to them, row by row while they are in the
+    // cache, and nothing comes back.
+    const Word* high_stage(std::size_t p, bool settled = false) {
+        const auto offsets = begin_high(p), all = net_.out[p].straight();
+        const auto &conv = net_.conv[p], &out = net_.out[p];
+        mean_.resize((settled ? together() : grid_rows_) * grid_columns_ * net_.high);
+        std::vector<Word> rows(together() * grid_columns_ * out.padded);
+        for (std::size_t top = 0; top < grid_rows_; top += together()) {
+            const std::size_t lines = std::min(together(), grid_rows_ - top), pitch = grid_columns_ * net_.high;
+            Word* const means = &mean_[settled ? 0 : top * pitch];
+            run(conv, offsets, context_.around(top, 0), context_.stride(), lines, context_.pitch())
+                .words(rows.data(), out.padded, 1 - context_peak, context_peak - 1);
+            with_relu(rows.data(), lines * grid_columns_, conv.out, out.padded);
+            run(out, all, rows.data(), out.padded, lines, grid_columns_ * out.padded).words(means, net_.high);
+            for (std::size_t y = 0; settled && y < lines; ++y) enter(top + y, means + y * pitch, 0, net_.high);
+        }
+        settled_ = settled;
+        return settled ? nullptr : mean_.data();
+    }
+
+    // The same of some cells alone, row by row: [cell][high channels].
     const Word* high_stage(std::size_t p, const Box& cells) {
+        const auto offsets = begin_high(p), all = net_.out[p].straight();
+        const auto &conv = net_.conv[p], &out = net_.out[p];
+        const std::size_t n = cells.width(), lines = cells.height();
+        std::vector<Word> rows(lines * n * out.padded);
+        mean_.resize(lines * n * net_.high);
+        Row<Word>(net_.kernels, conv, offsets, context_.around(cells.top, cells.left), context_.stride(), n, pointers_, lines,
+                  context_.pitch())
+            .words(rows.data(), out.padded, 1 - context_peak, context_peak - 1);
+        with_relu(rows.data(), lines * n, conv.out, out.padded);
+        Row<Word>(net_.kernels, out, all, rows.data(), out.padded, n, pointers_, lines, n * out.padded).words(mean_.data(), net_.high);
+        settled_ = false;
+        return mean_.data();
+    }
+
+    // Latents of the stage whose means were asked for last: mean plus residual times step. `value(c, y, x)` is
+    // the residual of channel c of all at a latent of the tile, an integer or a float; nothing is asked of the padding.
+    template <class Value>
+    void settle(Value&& value) {
+        for (std::size_t i = 0; i < grid_rows_; ++i) enter(i, means(i), 0, channels_);
+        // Channel by channel, as residuals lie: memory is read from its beginning to its end.
+        for (std::size_t c = 0; c < channels_; ++c)
+            for (std::size_t i = 0; i < grid_rows_; ++i)
+                add(i, c, [&](std::size_t j) {
+                    return value(channel_ + c, top_ + i * step_sites_, left_ + j * step_sites_);
+                });
+    }
+
+    // The same of row i of its sites alone, and of channels `first` up to `end` of its own: `value(c, j)` is the
+    // residual of channel c of these at site j.
+    template <class Value>
+    void settle(std::size_t i, std::size_t first, std::size_t end, Value&& value) {
+        enter(i, means(i), first, end);
+        for (std::size_t c = first; c < end; ++c) add(i, c, [&](std::size_t j) { return value(c, j); });
+    }
+
+    // The same residual by residual: first all of the stage's latents are their means, then `add(c, i, r)` adds one to
+    // channel c of these at site i of the tile.
+    void settle() {
+        site_.clear();
+        for (std::size_t i = 0; i < grid_rows_; ++i) {
+            if (!settled_) enter(i, means(i), 0, channels_);
+            for (std::size_t j = 0, n = sites(i); j < n; ++j)
+                site_.push_back(static_cast<std::uint32_t>(row(i) + j * step_sites_ * net_.latents() - y_.data()));
+        }
+    }
+    void add(std::size_t c, std::size_t i, std::int32_t r) { add(y_[site_[i] + c], r, c); }
+
+private:
+    // What the means of phase p are made of is put into the context; the offsets of its first layer.
+    std::vector<std::int32_t> begin_high(std::size_t p) {
         stage_ = {0, 0, p};
         place(0, p);
         channel_ = net_.low_channels;
         channels_ = net_.high;
         step_ = steps_.high + p * net_.high;
-        mean_.resize(grid_rows_ * grid_columns_ * net_.high);
         if (p > 0) {
             const auto& reduce = net_.reduce[p - 1];
             const auto all = reduce.straight();
@@ -194,66 +263,24 @@ public:
             for (std::size_t i = p * net_.low_channels; i < 4 * net_.low_channels; i += 2)
                 offsets.push_back(static_cast<std::int32_t>(place + 4 * net_.reduced + i));
         }
-        const auto &conv = net_.conv[p], &out = net_.out[p];
-        const auto all = out.straight();
-        const std::size_t t = conv.out, stride = out.padded;
-        const bool down = cells.height() > cells.width();  // line by line, along the longer side
-        const std::size_t lines = down ? cells.width() : cells.height(), n = down ? cells.height() : cells.width();
-        std::vector<Word> row(n * stride);
-        for (std::size_t i = 0; i < lines; ++i) {
-            const std::size_t y = cells.top + (down ? 0 : i), x = cells.left + (down ? i : 0);
-            Row<Word>(net_.kernels, conv, offsets, context_.around(y, x), down ? context_.pitch() : context_.stride(), n, pointers_)
-                .words(row.data(), stride, 1 - context_peak, context_peak - 1);
-            for (std::size_t k = 0; k < n; ++k)
-                for (std::size_t c = 0; c < t; ++c)
-                    row[k * stride + t + c] = std::max<Word>(row[k * stride + c], 0);
-            Row<Word>(net_.kernels, out, all, row.data(), stride, n, pointers_)
-                .words(&mean_[(y * grid_columns_ + x) * net_.high], (down ? grid_columns_ : 1) * net_.high);
-        }
-        return mean_.data();
+        return offsets;
     }
 
-    // Latents of the stage whose means were asked for last: mean plus residual times step. `value(c, y, x)` is
-    // the residual of channel c of all at a latent of the tile, an integer or a float; nothing is asked of the padding.
-    template <class Value>
-    void settle(Value&& value) {
-        for (std::size_t i = 0; i < grid_rows_; ++i) enter(i, 0, channels_);
-        // Channel by channel, as residuals lie: memory is read from its beginning to its end.
-        for (std::size_t c = 0; c < channels_; ++c)
-            for (std::size_t i = 0; i < grid_rows_; ++i)
-                add(i, c, [&](std::size_t j) {
-                    return value(channel_ + c, top_ + i * step_sites_, left_ + j * step_sites_);
-                });
+    // Behind the first n of each row's words the same, none below 0.
+    static void with_relu(Word* row, std::size_t count, std::size_t n, std::size_t stride) {
+        for (; count > 0; --count, row += stride)
+            for (std::size_t c = 0; c < n; ++c) row[n + c] = std::max<Word>(row[c], 0);
     }
 
-    // The same of row i of its sites alone, and of channels `first` up to `end` of its own: `value(c, j)` is the
-    // residual of channel c of these at site j.
-    template <class Value>
-    void settle(std::size_t i, std::size_t first, std::size_t end, Value&& value) {
-        enter(i, first, end);
-        for (std::size_t c = first; c < end; ++c) add(i, c, [&](std::size_t j) { return value(c, j); });
-    }
-
-    // The same residual by residual: first all of the stage's latents are their means, then `add(c, i, r)` adds one to
-    // channel c of these at site i of the tile.
-    void settle() {
-        site_.clear();
-        for (std::size_t i = 0; i < grid_rows_; ++i) {
-            enter(i, 0, channels_);
-            for (std::size_t j = 0, n = sites(i); j < n; ++j)
-                site_.push_back(static_cast<std::uint32_t>(row(i) + j * step_sites_ * net_.latents() - y_.data()));
-        }
-    }
-    void add(std::size_t c, std::size_t i, std::int32_t r) { add(y_[site_[i] + c], r, c); }
-
-private:
     // How many sites of row i of the stage are in the tile: latents stay 0 in the padding.
     std::size_t sites(std::size_t i) const { return top_ + i * step_sites_ < h_ ? in_row_ : 0; }
     Word* row(std::size_t i) { return at(top_ + i * step_sites_, left_) + channel_; }
 
-    // Means become latents.
-    void enter(std::size_t i, std::size_t first, std::size_t end) {
-        const Word* const mean = &mean_[i * grid_columns_ * channels_];
+    // Those of row i of the stage.
+    const Word* means(std::size_t i) const { return &mean_[i * grid_columns_ * channels_]; }
+
+    // Means of its sites become latents.
+    void enter(std::size_t i, const Word* mean, std::size_t first, std::size_t end) {
         for (std::size_t j = 0, n = sites(i); j < n; ++j)
             std::copy(mean + j * channels_ + first, mean + j * channels_ + end, row(i) + j * step_sites_ * net_.latents() + first);
     }
@@ -312,9 +339,12 @@ private:
         for (std::size_t i = 0; i < n; ++i) to[i] = static_cast<Word>(from[i] >> context_shift);
     }
 
+    // How many rows of sites the high layers make at once: their weights are more than the nearer caches hold.
+    std::size_t together() const { return (127 + grid_columns_) / grid_columns_; }
+
     Row<Word> run(const Layer<Word>& layer, const std::vector<std::int32_t>& offsets, const Word* first,
-                  std::size_t step) {
-        return {net_.kernels, layer, offsets, first, step, grid_columns_, pointers_};
+                  std::size_t step, std::size_t lines = 1, std::size_t pitch = 0) {
+        return {net_.kernels, layer, offsets, first, step, grid_columns_, pointers_, lines, pitch};
     }
 
     const MeanNetwork& net_;
@@ -327,6 +357,7 @@ private:
     std::size_t grid_rows_ = 0, grid_columns_ = 0, step_sites_ = 0, top_ = 0, left_ = 0, in_row_ = 0;
     std::size_t channel_ = 0, channels_ = 0;
     const std::int32_t* step_ = nullptr;
+    bool settled_ = false;  // whether the stage's latents are its means already
     std::vector<const Word*> pointers_;
     std::vector<std::uint32_t> site_;  // where a stage's latents are in y_
 };

@@ -117,7 +117,8 @@ private:
                     if (t == nullptr || other == nullptr || t->coded.empty() || other->coded.empty()) continue;
                     const std::size_t site = ((y - t->box.top) * up(t->box.width(), n) + x - t->box.left) * m;
                     Word* const own = means.at(y - all.top, x - all.left);
-                    const Word* const of = mean + ((y - all.top) / 2 * (up(all.width(), n) / 2) + (x - all.left) / 2) * net_.high;
+                    const std::size_t i = (y - all.top) / 2 - lines.top, j = (x - all.left) / 2 - lines.left;
+                    const Word* const of = mean + (i * lines.width() + j) * net_.high;
                     for (std::size_t c = net_.low_channels; c < m; ++c)
                         if (!t->coded[site + c]) own[c] = of[c - net_.low_channels];
                 }
