@@ -39,10 +39,10 @@ def markdown(records: dict[str, Row]) -> str:
         the decoded picture on the original there; what is invented leaves it as it is.
         *Discriminator*: its loss over the last tenth of the steps; 1.39 (2 log 2) is chance, so what is lower
         has learned. *Sharper off the grid on*, *lower PSNR on*: photographs, against the seed's decoder
-        without the term. Intervals are of 95 % (Student's t) over the seeds, each seed's mean over photographs being one value;
-        *seen*: 0 is outside, on that side, *not seen*: on the other. This is minutes of training, where the
-        paper has two million steps: it shows which way the term pulls, not how good the pictures of a trained
-        model are.
+        without the term. Intervals are of 95 % (Student's t) over the seeds, each seed's mean over
+        photographs being one value; *seen*: 0 is outside, on that side, *not seen*: on the other.
+        This is minutes of training, where the paper has two million steps: it shows which way the term pulls,
+        not how good the pictures of a trained model are.
     """
     before = """
         The discriminator sees pixels alone. Told the latents, as HiFiC's is, it learned nothing in 150 steps

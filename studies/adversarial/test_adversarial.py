@@ -38,12 +38,12 @@ def test_the_page_is_what_the_results_give() -> None:
 def test_a_grid_adds_nothing_off_the_grid() -> None:
     """And detail, a blur and noise do what they should; `sharpness` tells a grid and detail not apart."""
     given = torch.Generator().manual_seed(0)
-    x = torch.rand(2, 3, 64, 64, generator=given, dtype=torch.float64)
+    x = torch.rand(2, 3, 128, 128, generator=given, dtype=torch.float64)
     x[1] /= 2
     tile = torch.randn(2, 3, PERIOD, PERIOD, generator=given, dtype=torch.float64) / 4
     tile -= tile.mean((2, 3), keepdim=True)
-    grid = tile.repeat(1, 1, 4, 4)
-    slow = torch.sin(torch.pi * (torch.arange(64, dtype=torch.float64) + 0.5) / 64) ** 2
+    grid = tile.repeat(1, 1, 8, 8)
+    slow = torch.sin(torch.pi * (torch.arange(128, dtype=torch.float64) + 0.5) / 128) ** 2
     for printed in (grid, grid * slow[:, None] * slow):
         assert (sharpness(x + printed) > 1.01 * sharpness(x)).all()
         strength, kept = off_grid(x, x + printed)
