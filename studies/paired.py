@@ -63,3 +63,22 @@ def effect(differences: Sequence[float]) -> Effect:
     mean = statistics.fmean(differences)
     half = STUDENT[n - 2] * statistics.stdev(differences) / math.sqrt(n)
     return Effect(n, mean, mean - half, mean + half)
+
+
+def share(parts: Sequence[float], wholes: Sequence[float]) -> Effect | None:
+    """What part of the mean of ``wholes`` the mean of ``parts`` is, in percent, with its 95 % interval
+    (Fieller): of pairs, two to ten.  None where the mean of ``wholes`` cannot be told from 0, so that no
+    interval is bounded.
+
+    A share c lies in the interval wherever 0 lies in that of ``part - c whole``.
+    """
+    n, x, y = len(parts), statistics.fmean(parts), statistics.fmean(wholes)
+    effect(wholes)  # refuses a number of pairs that has no interval
+    chance = STUDENT[n - 2] ** 2 / n
+    a = y * y - chance * statistics.variance(wholes)
+    b = x * y - chance * statistics.covariance(parts, wholes)
+    c = x * x - chance * statistics.variance(parts)
+    if a <= 0:
+        return None
+    half = math.sqrt(max(0.0, b * b - a * c))
+    return Effect(n, 100 * x / y, 100 * (b - half) / a, 100 * (b + half) / a)

@@ -1,6 +1,8 @@
 """How much of autoregression's gain the loss has: trainings beside the pairs of Cheng's hyperprior.
 
     python -m studies.correlation.share train --pairs runs/cheng --data PHOTOS --out runs/share
+    python -m studies.correlation.share measure --pairs runs/cheng --pictures KODAK --out runs/share
+    python -m studies.correlation.share report --out studies/correlation      share.md of share.json there
 
 ``runs/cheng`` holds pairs of the hyperprior with and without the loss (``python -m studies.correlation``,
 budget pairs).  A context model begins with the weights of their common start in everything that both have;
@@ -25,21 +27,23 @@ from typing import Any
 import torch
 
 from calotype.lab import registry
-from calotype.lab.checkpoint import load_checkpoint
+from calotype.lab.checkpoint import load_checkpoint, read_info
 from calotype.lab.models.base import LabModel
 from calotype.lab.train.data import Photos
 from calotype.lab.train.subject import Subject
 from calotype.records.provenance import commit
-from calotype.records.script import guarded, usable
+from calotype.records.script import guarded, made_of, run_as, usable
 from studies.correlation import runs
-from studies.correlation.plan import CONTEXTS, WITH, Budget, Row
+from studies.correlation.pairs import cost
+from studies.correlation.plan import CONTEXTS, WITH, Budget, Row, plan
+from studies.correlation.share_page import AUTOREGRESSIVE, HYPERPRIOR, LOSS, page
 from studies.training import MODEL, train_part, trained
 
-HYPERPRIOR = "cheng"
-ROWS = ("cheng-autoregressive", "cheng-checkerboard" + WITH)
+ROWS = (AUTOREGRESSIVE, "cheng-checkerboard" + WITH)
 """Context models; those whose names end so are trained with the loss."""
 START: dict[str, Any] = {"steps": 3000, "lr": 1e-3, "freeze": "g_*,h_*,prior.*", "seed": 1000}
 """Of a context model's own layers; all else as in the pairs."""
+RESULTS, PAGE = "share.json", "share.md"
 
 
 def rows(budget: Budget, key: str) -> list[Row]:
@@ -101,6 +105,46 @@ def read(pairs: Path) -> Budget:
     return budget
 
 
+def measure(pairs: Path, pictures: Sequence[Path], out: Path, command: Sequence[str]) -> dict[str, Any]:
+    """Code the pictures with what is trained, and put it beside what was measured of the pairs.
+
+    Raises:
+        ValueError: where fewer than two seeds have the hyperprior, with and without the loss, and
+            autoregression.
+    """
+    budget = read(pairs)
+    wanted = {key: rows(budget, key) for key in ROWS}
+    every = [row for of in wanted.values() for row in of]
+    for row, _, mean in runs.measure(budget, every, pictures, out, command):
+        print(f"{row}: {mean['bpp']:.4f} bpp, {mean['psnr']:.2f} dB", flush=True)
+    given, seeds, last = {row.key: row for row in plan(budget)}, list[dict[str, Any]](), dict[str, Any]()
+    for seed in range(budget.seeds):
+        end = f" seed {seed}" if seed else ""
+        places = {
+            name: runs.folder(pairs, given[name + end], budget.lambdas[0]) for name in (HYPERPRIOR, LOSS)
+        }
+        places |= {key: runs.folder(out, of[seed], budget.lambdas[0]) for key, of in wanted.items()}
+        there = {key: here for key, here in places.items() if (here / runs.MEASURES).is_file()}
+        if not {HYPERPRIOR, LOSS, AUTOREGRESSIVE} <= set(there):
+            continue
+        found: dict[str, Any] = {"seed": seed}
+        for key, here in there.items():
+            record = json.loads((here / runs.MEASURES).read_text())
+            mean = {name: record["mean"][name] for name in ("bpp", "psnr")}
+            steps = read_info(here / MODEL).training["steps"]
+            found[key] = {**mean, "cost": cost(record, budget.lambdas[0]), "steps": steps}
+            last = {**record["provenance"], "pictures": [p["image"] for p in record["pictures"]]}
+        seeds.append(found)
+    if len(seeds) < 2:
+        raise ValueError(f"{out}: two seeds with {LOSS} and {AUTOREGRESSIVE} are needed, found {len(seeds)}")
+    bases = {key: out / runs.BASE / of[0].system / MODEL for key, of in wanted.items()}
+    starts = {
+        key: {name: read_info(base).training[name] for name in ("steps", "commit")}
+        for key, base in bases.items() if base.is_file()
+    }  # fmt: skip
+    return {**last, "budget": budget.to_dict(), "start": START, "starts": starts, "seeds": seeds}
+
+
 @guarded
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a part."""
@@ -110,18 +154,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="python -m studies.correlation.share", description=__doc__, formatter_class=form
     )
     add = parser.add_argument
-    add("part", choices=("train",))
+    add("part", choices=("train", "measure", "report"))
     add("--out", type=Path, required=True, metavar="DIR")
     add("--pairs", type=Path, metavar="DIR", help="of the hyperprior, with and without the loss")
     add("--data", nargs="+", type=Path, default=[], metavar="FOLDER", help="photographs to train on")
+    add("--pictures", nargs="+", type=Path, default=[], metavar="PATH", help="to measure on")
     add("--only", nargs="+", choices=ROWS, default=ROWS, help="context models to train")
     add("--seeds", type=int, default=10, metavar="N", help="to train at most; default: all of the pairs")
     add("--minutes", type=float, default=math.inf, metavar="N", help="stop training after so long")
     given = parser.parse_args(arguments)
     usable(given.out)
-    if not given.pairs:
+    if given.part != "report" and not given.pairs:
         parser.error("--pairs is needed")
-    train_part(parser, given, at, partial(train, pairs=given.pairs, only=given.only, seeds=given.seeds))
+    if given.part == "train":
+        train_part(parser, given, at, partial(train, pairs=given.pairs, only=given.only, seeds=given.seeds))
+        return
+    if given.part == "measure":
+        command = run_as("studies.correlation.share", arguments)
+        record = measure(given.pairs, given.pictures, given.out, command)
+        (given.out / RESULTS).write_text(json.dumps(record, indent=1) + "\n")
+    (given.out / PAGE).write_text(made_of(given.out / RESULTS, page))
+    print((given.out / PAGE).read_text())
 
 
 if __name__ == "__main__":
