@@ -34,7 +34,7 @@ KINDS = ("mse", "ms-ssim")
 LEVELS = (4, 5, 6, 7)
 """Of the published multipliers: those of the higher rates."""
 TRAIN = {
-    "steps": 1300, "batch": 2, "crop": 192, "lr": 1e-3, "warmup": 20, "decay": 0.5, "hard": 0.0, "ema": 0.99,
+    "steps": 700, "batch": 2, "crop": 192, "lr": 1e-3, "warmup": 20, "decay": 0.5, "hard": 0.0, "ema": 0.99,
     "held_out": 1, "save_every": 400, "validate_every": 100_000, "log_every": 100,
 }  # fmt: skip
 """MS-SSIM needs crops of more than 160 pixels."""
