@@ -27,8 +27,8 @@ from calotype.lab.layers.integer import IntConv
 from calotype.lab.models.base import System
 
 RULES = ("exact", "layers", "ptflops")
-STRIP = 16
-"""Pixels: the width of a strip that makes one column of latents."""
+STRIP = 32
+"""Pixels: the width of a strip that every system takes."""
 
 
 def parameters(model: nn.Module) -> int:
@@ -127,7 +127,8 @@ def receptive_field(part: nn.Module, channels: int, size: int = 256) -> tuple[in
 
     ``part`` should have few channels: its weights are replaced by positive ones in a float64 copy, so that
     nothing cancels, and the gradient's support is measured: down a strip of `STRIP` pixels, then across one,
-    which is a fraction of the work of a square, and sees as far.
+    which is a fraction of the work of a square, and sees as far (further where a square's many taps
+    saturate the gates of an attention).
     """
     twin = copy.deepcopy(part).double().eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(0)
