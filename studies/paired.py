@@ -65,20 +65,12 @@ def effect(differences: Sequence[float]) -> Effect:
     return Effect(n, mean, mean - half, mean + half)
 
 
-def share(parts: Sequence[float], wholes: Sequence[float]) -> Effect | None:
-    """What part of the mean of ``wholes`` the mean of ``parts`` is, in percent, with its 95 % interval
-    (Fieller): of pairs, two to ten.  None where the mean of ``wholes`` cannot be told from 0, so that no
-    interval is bounded.
-
-    A share c lies in the interval wherever 0 lies in that of ``part - c whole``.
+def share(part: Effect, whole: Effect) -> Effect | None:
+    """What part of ``whole`` is ``part``, in percent, and how far it can be off: the least and the most that
+    the two intervals allow, of 95 % each, so of 90 % at least together.  ``count`` is that of ``part``.  None
+    where ``whole`` cannot be told from 0.
     """
-    n, x, y = len(parts), statistics.fmean(parts), statistics.fmean(wholes)
-    effect(wholes)  # refuses a number of pairs that has no interval
-    chance = STUDENT[n - 2] ** 2 / n
-    a = y * y - chance * statistics.variance(wholes)
-    b = x * y - chance * statistics.covariance(parts, wholes)
-    c = x * x - chance * statistics.variance(parts)
-    if a <= 0:
+    if whole.low <= 0:
         return None
-    half = math.sqrt(max(0.0, b * b - a * c))
-    return Effect(n, 100 * x / y, 100 * (b - half) / a, 100 * (b + half) / a)
+    ends = [100 * a / b for a in (part.low, part.high) for b in (whole.low, whole.high)]
+    return Effect(part.count, 100 * part.mean / whole.mean, min(ends), max(ends))

@@ -41,17 +41,8 @@ def test_claims_without_a_size() -> None:
     assert [e.points(-1) for e in (up, down, either)] == ["not seen", "seen", "cannot be told at this budget"]
 
 
-def test_a_share_is_what_its_differences_do_not_contradict() -> None:
-    parts, wholes = [1.0, 4.0, 2.5, 3.5], [8.0, 11.0, 9.0, 10.5]
-    found = share(parts, wholes)
-    assert found is not None
-    assert found.mean == pytest.approx(100 * 11 / 38.5)
-    assert found.low < found.mean < found.high
-    for edge, side in ((found.low, "low"), (found.high, "high")):
-        rest = effect([a - edge / 100 * b for a, b in zip(parts, wholes)])
-        assert getattr(rest, {"low": "low", "high": "high"}[side]) == pytest.approx(0, abs=1e-9)
-    exact = share([2.0, 4.0], [4.0, 8.0])
-    assert exact is None  # two such wholes are not told from 0
-    assert share(parts, [-1.0, 1.0, 2.0, -2.0]) is None
-    with pytest.raises(ValueError, match="got 1"):
-        share([1.0], [2.0])
+def test_a_share_is_what_both_intervals_allow() -> None:
+    whole = Effect(3, 10.0, 8.0, 12.0)
+    assert share(Effect(5, 5.0, 4.0, 6.0), whole) == Effect(5, 50.0, pytest.approx(100 / 3), 75.0)
+    assert share(Effect(5, 0.0, -4.0, 4.0), whole) == Effect(5, 0.0, -50.0, 50.0)
+    assert share(Effect(5, 5.0, 4.0, 6.0), Effect(3, 1.0, -1.0, 3.0)) is None

@@ -13,17 +13,12 @@ HYPERPRIOR, AUTOREGRESSIVE = "cheng", "cheng-autoregressive"
 LOSS = HYPERPRIOR + WITH
 
 
-def gains(record: Mapping[str, Any], key: str) -> list[tuple[float, float]]:
-    """Of each seed that has it: what ``key`` gains over the hyperprior, and what autoregression does, in
-    percent of the hyperprior's rate, a unit of MSE counted as lambda bits per pixel.
+def gains(record: Mapping[str, Any], key: str) -> list[float]:
+    """Of each seed that has it: what ``key`` gains over the hyperprior, in percent of the hyperprior's rate,
+    a unit of MSE counted as lambda bits per pixel.
     """
-    found = []
-    for seed in record["seeds"]:
-        if key in seed:
-            base = seed[HYPERPRIOR]
-            one, all_ = (100 * (base["cost"] - seed[k]["cost"]) / base["bpp"] for k in (key, AUTOREGRESSIVE))
-            found.append((one, all_))
-    return found
+    pairs = [(seed[HYPERPRIOR], seed[key]) for seed in record["seeds"] if key in seed]
+    return [100 * (base["cost"] - one["cost"]) / base["bpp"] for base, one in pairs]
 
 
 def page(record: Mapping[str, Any]) -> str:
@@ -48,30 +43,24 @@ def page(record: Mapping[str, Any]) -> str:
             gain = 100 * (base["cost"] - one["cost"]) / base["bpp"]
             told = "" if key == HYPERPRIOR else f"{gain:+.2f}"
             rows.append([str(seed["seed"]), key, f"{one['bpp']:.4f}", f"{one['psnr']:.3f}", told])
-    effects = []
+    whole, effects = effect(gains(record, AUTOREGRESSIVE)), []
     for key in trained:
-        pairs = gains(record, key)
-        own = effect([a for a, _ in pairs])
+        own = effect(gains(record, key))
         cells = [key, str(own.count), own.told(1, " %")]
         if key == AUTOREGRESSIVE:
             effects.append([*cells, "100 %", "", own.points(1)])
             continue
-        part, claim = share(*zip(*pairs)), PAPER["share"][key]
+        part, claim = share(own, whole), PAPER["share"][key]
         told = "-" if part is None else part.told(0, " %")
         effects.append([*cells, told, f"{claim} %", verdict(part, claim)])
     heads = [
-        "system",
-        "pairs",
-        "gain over the hyperprior",
-        "share of autoregression's",
-        "published",
-        "verdict",
-    ]
+        "system", "pairs", "gain over the hyperprior", "share of autoregression's", "published", "verdict",
+    ]  # fmt: skip
     notes = """
-        Gains: mean and 95 % interval over the seeds (Student's t). Share: ratio of the means and its 95 %
-        interval (Fieller), over the same seeds; where it is bounded, a share lies in it if the pairs do not
-        contradict it. *Seen*: the interval lies above 0 and holds the published share; *not seen*: it lies
-        below that; *cannot be told*: it holds both, or autoregression's own gain cannot be told from 0.
+        Gains: mean and 95 % interval over the pairs (Student's t). Share: ratio of the means, and the least
+        and the most that the two intervals allow (90 % at least). *Seen*: the interval lies above 0 and holds
+        the published share; *not seen*: it lies below that; *cannot be told*: it holds both, or
+        autoregression's own gain cannot be told from 0.
     """
     commits = ", ".join(f"`{c}`" for c in sorted({str(s["commit"]) for s in record["starts"].values()}))
     made = f"""

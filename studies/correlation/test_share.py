@@ -27,7 +27,7 @@ SYSTEM = HYPERPRIORS["cheng"]
 def test_the_page_is_what_the_results_give() -> None:
     record = json.loads((FOLDER / share.RESULTS).read_text())
     assert (FOLDER / share.PAGE).read_text() == page(record)
-    assert len(gains(record, share.AUTOREGRESSIVE)) >= 5
+    assert len(gains(record, share.AUTOREGRESSIVE)) >= 3
     assert len(gains(record, share.LOSS)) >= 5
 
 
@@ -81,7 +81,7 @@ def record(loss: list[float], all_: list[float]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("loss", "told"),
     [
-        ([5.0, 5.2, 4.9], "| +50 % (+48 .. +53) | 50 % | seen |"),
+        ([5.0, 5.2, 4.9], "| +50 % (+45 .. +56) | 50 % | seen |"),
         ([0.1, -0.1, 0.0], "| 50 % | not seen |"),
         ([9.0, 0.0, 3.0], "| 50 % | cannot be told at this budget |"),
         ([2.0, 2.1, 2.2], "| 50 % | seen, smaller than published |"),
@@ -89,13 +89,13 @@ def record(loss: list[float], all_: list[float]) -> dict[str, Any]:
 )
 def test_what_a_page_says(loss: list[float], told: str) -> None:
     given = record(loss, [10.0, 10.1, 9.9])
-    assert gains(given, "cheng+loss") == [
-        pytest.approx(pair) for pair in zip(loss, [10.0, 10.1, 9.9], strict=True)
-    ]
+    assert gains(given, "cheng+loss") == pytest.approx(loss)
     text = page(given)
     assert told in text
     assert "| cheng-autoregressive | 3 | +10.0 % (+9.8 .. +10.2) | 100 % |  | seen |" in text
     assert "| - | 50 % | cannot be told at this budget |" in page(record(loss, [10.0, -10.0, 1.0]))
+    del given["seeds"][0]["cheng+loss"]  # not every pair has to have all three
+    assert "| cheng+loss | 2 |" in page(given)
 
 
 @pytest.mark.slow

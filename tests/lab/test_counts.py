@@ -162,7 +162,7 @@ def test_receptive_field_of_strided_convolutions() -> None:
 def test_receptive_field_through_gates() -> None:
     """A square of 512 pixels with biases of 1 saturates the masks: it said 302."""
     name = "jpegai2023-baseline"
-    thin = build(name, **registry.entry(name).thin)
+    thin = registry.build(name, **registry.entry(name).thin)
     assert complexity.receptive_field(thin.analyse_part(), 3, 512) == (398, 398)
 
 
