@@ -132,7 +132,8 @@ def measure(pairs: Path, pictures: Sequence[Path], out: Path, command: Sequence[
             mean = {name: record["mean"][name] for name in ("bpp", "psnr")}
             steps = read_info(here / MODEL).training["steps"]
             found[key] = {**mean, "cost": cost(record, budget.lambdas[0]), "steps": steps}
-            last = {**record["provenance"], "pictures": [p["image"] for p in record["pictures"]]}
+            made = {**record["provenance"], "pictures": [p["image"] for p in record["pictures"]]}
+            last = max(last or made, made, key=lambda m: str(m["finished"]))
         seeds.append(found)
     for key in (LOSS, AUTOREGRESSIVE):
         if (count := sum(key in seed for seed in seeds)) < 2:
