@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from calotype.records.script import by_points
-from studies.cross_metric.__main__ import JUDGES, PAIRS, kept, main, page
+from studies.cross_metric.__main__ import JUDGES, PAIRS, SHORT, kept, main, page
 
 FOLDER = Path(__file__).parent
 
@@ -34,11 +34,12 @@ def run_of(less: dict[str, float]) -> dict[str, Any]:
                     "ms_ssim_y": 0.9 + k / 50,
                 }
                 metrics |= dict.fromkeys(("nlpd", "butteraugli"), 5.0 - k)
-                for codec, rate in ((anchor, 2.0**k), (test, 2.0**k * factor)):
+                for name, rate in ((anchor, 2.0**k), (test, 2.0**k * factor)):
+                    codec = name.replace("lab:", "lab:some/where/") + SHORT if "lab:" in name else name
                     points.append(
                         {"codec": codec, "image": image, "quality": k, "bpp": rate, "metrics": metrics}
                     )
-    codecs = {name: {"version": "1"} for pair in PAIRS for name in pair[:2]}
+    codecs = {p["codec"]: {"version": "1"} for p in points}
     about = {"command": ["calotype", "bench", "/where/ever"], "commit": "c", "hardware": {"processor": "p"}}
     return {**about, "libraries": {}, "finished": "2026", "codecs": codecs, "measurements": points}
 
@@ -53,11 +54,18 @@ def run_of(less: dict[str, float]) -> dict[str, Any]:
 )
 def test_rates_by_hand(less: dict[str, float], cell: str) -> None:
     """Whatever the direction of a metric."""
-    record = kept(run_of(less))
-    assert record["command"] == "calotype bench ever"
+    whole = run_of(less)
+    lab, rest = (
+        {**whole, key: [m for m in whole[key] if m["codec"].startswith("lab:") == own]}
+        for key, own in (("measurements", True), ("measurements", False))
+    )
+    record = kept([rest, lab], None)
+    assert record == {**kept([whole, whole], None), "points": record["points"]}
+    assert record["runs"][0]["command"] == "calotype bench ever"
+    assert {p["codec"] for p in record["points"]} == {name for pair in PAIRS for name in pair[:2]}
     lines = [line for line in page(record).splitlines() if line.startswith("| ") and "---" not in line][1:]
     assert len(lines) == len(JUDGES)
-    assert all(line.count(cell.strip("| ")) == 2 for line in lines)
+    assert all(line.count(cell.strip("| ")) == len(PAIRS) for line in lines)
     for p in record["points"]:
         del p["vmaf"]
     text = page(record)

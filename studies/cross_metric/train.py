@@ -34,7 +34,7 @@ KINDS = ("mse", "ms-ssim")
 LEVELS = (4, 5, 6, 7)
 """Of the published multipliers: those of the higher rates."""
 TRAIN = {
-    "steps": 700, "batch": 2, "crop": 192, "lr": 1e-3, "warmup": 20, "decay": 0.5, "hard": 0.0, "ema": 0.99,
+    "steps": 350, "batch": 2, "crop": 192, "lr": 1e-3, "warmup": 20, "decay": 0.5, "hard": 0.0, "ema": 0.99,
     "held_out": 1, "save_every": 400, "validate_every": 100_000, "log_every": 100,
 }  # fmt: skip
 """MS-SSIM needs crops of more than 160 pixels."""
@@ -75,12 +75,12 @@ def train(
 
 def about(out: Path) -> dict[str, Any]:
     """How what lies in a folder was trained, for the results."""
-    infos = [read_info(file) for kind in KINDS for file in sorted((out / WEIGHTS / kind).iterdir())]
-    keys = ("lambda", "steps", "start steps", "commit")
-    return {
-        "system": infos[0].name, "config": infos[0].config, "train": TRAIN,
-        "runs": [{key: info.training[key] for key in keys} for info in infos],
-    }  # fmt: skip
+    keys, runs = ("lambda", "steps", "start steps", "commit"), []
+    for kind in KINDS:
+        infos = [read_info(file) for file in (out / WEIGHTS / kind).iterdir()]
+        for info in sorted(infos, key=lambda i: i.training["lambda"]):
+            runs.append({"kind": kind, **{key: info.training[key] for key in keys}})
+    return {"system": info.name, "config": info.config, "train": TRAIN, "runs": runs}
 
 
 @guarded
