@@ -13,7 +13,9 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
+import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,9 +32,10 @@ from studies.paired import effect
 PAIRS = (
     ("calotype:photo-psnr", "calotype:photo-eyes", "calotype: eyes against PSNR"),
     ("avif-444-psnr", "avif-444", "AVIF: default tune against PSNR"),
-    ("lab:mse", "lab:ms-ssim", "trained here: MS-SSIM against MSE"),
 )
 """Made for MSE; made for the eye; heading."""
+TRAINED = ("lab:mse", "lab:ms-ssim")
+"""The two trained here."""
 SHORT = " (short training)"
 """What the benchmark adds to the names of such weights."""
 JUDGES = ("psnr_rgb", "psnr_y", "ms_ssim", *JPEG_AI, *EYES)
@@ -45,13 +48,20 @@ def named(codec: str) -> str:
 
 
 def kept(runs: Sequence[dict[str, Any]], training: dict[str, Any] | None) -> dict[str, Any]:
-    """What is worth storing of some ``results.json`` of the benchmark, and how weights were trained."""
-    codecs = {name for pair in PAIRS for name in pair[:2]}
-    points = [
-        {"codec": named(m["codec"]), "image": m["image"], "quality": m["quality"], "bpp": round(m["bpp"], 5),
-         **{k: float(f"{v:.6g}") for k, v in m["metrics"].items()}}
-        for run in runs for m in run["measurements"] if named(m["codec"]) in codecs
-    ]  # fmt: skip
+    """What is worth storing of some ``results.json`` of the benchmark, and how weights were trained.  Their
+    quality is the multiplier that their file is called by.
+    """
+    codecs = {name for pair in (*PAIRS, TRAINED) for name in pair[:2]}
+    points = []
+    for run in runs:
+        for m in (m for m in run["measurements"] if named(m["codec"]) in codecs):
+            quality = m["quality"]
+            if m["codec"].startswith("lab:"):
+                unit = run["codecs"][m["codec"]]["quality_unit"]
+                quality = float(dict(part.split(" = ") for part in unit.split(", "))[f"{quality:g}"])
+            values = {k: float(f"{v:.6g}") for k, v in m["metrics"].items()}
+            one = {"codec": named(m["codec"]), "image": m["image"], "quality": quality}
+            points.append(one | {"bpp": round(m["bpp"], 5), **values})
     told = []
     for run in runs:
         versions = {n: c["version"] for n, c in sorted(run["codecs"].items()) if not n.startswith("lab:")}
@@ -94,7 +104,7 @@ def page(record: dict[str, Any]) -> str:
         against the one made for MSE, judged by each metric: mean over {len(pictures)} pictures
         ({", ".join(pictures)}) and its 95 % interval, from real files at {len(ladder)}
         qualities. Minus: it needs fewer bits for the same quality as the metric sees it. *Cannot be told*: 0
-        is within the interval. The intervals are over pictures: of each codec there is one training.
+        is within the interval. Intervals are over pictures: of each codec there is one training.
     """
     heads = ["judged by", *(h for _, _, told in pairs for h in (told, ""))]
     told = f"""
@@ -105,8 +115,8 @@ def page(record: dict[str, Any]) -> str:
     """
     lines = ["# Trained for one metric, judged by another", "", *wrapped(text), ""]
     lines += [*table(heads, rows, "l" + "rl" * len(pairs)), "", *wrapped(told), ""]
-    if training := record["training"]:
-        lines += [*wrapped(_trained(training, rows)), ""]
+    if record["training"]:
+        lines += [*trained(record, there), ""]
     absent = [METRICS[metric].label for metric in JUDGES if metric not in there]
     made = " ".join(_made(run) for run in record["runs"])
     made += (
@@ -121,19 +131,49 @@ def _by(rows: Sequence[Sequence[str]], column: int, verdict: str) -> str:
     return ", ".join(r[0] for r in rows if r[column] == verdict) or "no metric"
 
 
-def _trained(training: dict[str, Any], rows: Sequence[Sequence[str]]) -> str:
+def nearest(record: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Of the two trained here, the multipliers whose mean rates lie nearest: a pair of points by picture."""
+    points: dict[str, dict[float, dict[str, Any]]] = {name: {} for name in TRAINED}
+    for p in record["points"]:
+        if p["codec"] in points:
+            points[p["codec"]].setdefault(p["quality"], {})[p["image"]] = p
+    sets = [list(by_quality.values()) for by_quality in points.values()]
+
+    def apart(pair: Any) -> float:
+        a, b = (math.log(math.fsum(p["bpp"] for p in one.values())) for one in pair)
+        return abs(a - b)
+
+    a, b = min(itertools.product(*sets), key=apart)
+    return [(a[image], b[image]) for image in sorted(a)]
+
+
+def trained(record: dict[str, Any], there: Sequence[str]) -> list[str]:
+    """The part of the page on the two trained here."""
+    training, pairs, rows = record["training"], nearest(record), []
+    for metric in there:
+        m = METRICS[metric]
+        found = effect([m.for_bd(b[metric]) - m.for_bd(a[metric]) for a, b in pairs])
+        verdict = "better" if found.low > 0 else "worse" if found.high < 0 else "cannot be told"
+        rows.append([m.label, found.told(3 if abs(found.mean) < 0.1 else 2), verdict])
     t, one = training["train"], training["runs"][0]
     by_kind = [", ".join(f"{r['lambda']:g}" for r in training["runs"] if r["kind"] == k) for k in KINDS]
     commits = " and ".join(f"`{c}`" for c in sorted({str(r["commit"]) for r in training["runs"]}))
-    return f"""
-        *Trained here*: {training["system"]} ({training["config"]}), {one["start steps"]} steps for MSE, and
-        from there, for each multiplier and each of MSE ({by_kind[0]}) and MS-SSIM ({by_kind[1]}),
-        {one["steps"]} steps of {t["batch"]} crops of {t["crop"]} pixels at {t["lr"]:g}, the same crops and
-        noise; averaged weights, one training of each, at {commits}. The one trained for MS-SSIM is the better
-        one by
-        {_by(rows, -1, "saves")}, and the worse one by {_by(rows, -1, "costs")}. These are
-        minutes of training: which way a loss pulls, not by how much after weeks.
+    rates = [statistics.fmean(p["bpp"] for p in side) for side in zip(*pairs)]
+    about = f"""
+        {training["system"]} ({training["config"]}), {one["start steps"]} steps for MSE, and from there, for
+        each multiplier and each of MSE ({by_kind[0]}) and MS-SSIM ({by_kind[1]}), {one["steps"]} steps of
+        {t["batch"]} crops of {t["crop"]} pixels at {t["lr"]:g}, the same crops and noise; averaged weights,
+        one training of each, at {commits}. So short trainings have narrow curves, which share no quality by
+        some metrics; so the two are compared whose rates lie nearest: {rates[0]:.3f} bpp of MSE (multiplier
+        {pairs[0][0]["quality"]:g}) and {rates[1]:.3f} of MS-SSIM ({pairs[0][1]["quality"]:g}).
     """
+    told = """
+        Difference of the one trained for MS-SSIM, in the units of BD-rates (MS-SSIM in dB; of distances the
+        negative), mean and 95 % interval over the pictures; plus is better. Minutes of training show which
+        way a loss pulls, not by how much after weeks.
+    """
+    heads = ["judged by", "MS-SSIM against MSE", ""]
+    return ["## Trained here", "", *wrapped(about), "", *table(heads, rows, "lrl"), "", *wrapped(told)]
 
 
 def _made(run: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import pytest
 
 from calotype.records.script import by_points
-from studies.cross_metric.__main__ import JUDGES, PAIRS, SHORT, kept, main, page
+from studies.cross_metric.__main__ import JUDGES, PAIRS, SHORT, kept, main, nearest, page
+from studies.cross_metric.train import KINDS, TRAIN
 
 FOLDER = Path(__file__).parent
 
@@ -34,8 +36,7 @@ def run_of(less: dict[str, float]) -> dict[str, Any]:
                     "ms_ssim_y": 0.9 + k / 50,
                 }
                 metrics |= dict.fromkeys(("nlpd", "butteraugli"), 5.0 - k)
-                for name, rate in ((anchor, 2.0**k), (test, 2.0**k * factor)):
-                    codec = name.replace("lab:", "lab:some/where/") + SHORT if "lab:" in name else name
+                for codec, rate in ((anchor, 2.0**k), (test, 2.0**k * factor)):
                     points.append(
                         {"codec": codec, "image": image, "quality": k, "bpp": rate, "metrics": metrics}
                     )
@@ -54,15 +55,8 @@ def run_of(less: dict[str, float]) -> dict[str, Any]:
 )
 def test_rates_by_hand(less: dict[str, float], cell: str) -> None:
     """Whatever the direction of a metric."""
-    whole = run_of(less)
-    lab, rest = (
-        {**whole, key: [m for m in whole[key] if m["codec"].startswith("lab:") == own]}
-        for key, own in (("measurements", True), ("measurements", False))
-    )
-    record = kept([rest, lab], None)
-    assert record == {**kept([whole, whole], None), "points": record["points"]}
+    record = kept([run_of(less)], None)
     assert record["runs"][0]["command"] == "calotype bench ever"
-    assert {p["codec"] for p in record["points"]} == {name for pair in PAIRS for name in pair[:2]}
     lines = [line for line in page(record).splitlines() if line.startswith("| ") and "---" not in line][1:]
     assert len(lines) == len(JUDGES)
     assert all(line.count(cell.strip("| ")) == len(PAIRS) for line in lines)
@@ -71,3 +65,36 @@ def test_rates_by_hand(less: dict[str, float], cell: str) -> None:
     text = page(record)
     assert "| VMAF |" not in text
     assert "for want of its program: VMAF." in text
+
+
+def test_the_two_trained_here() -> None:
+    """Weights in two runs, by multiplier; those of the nearest rates are compared, as each metric sees it."""
+    runs = [run_of({"a": 0.8, "b": 0.8})]
+    for low, high in ((0.1, 0.2), (0.3, 0.4)):
+        points, codecs = [], {}
+        for kind, rate, more in (("mse", 1.0, 0.0), ("ms-ssim", 2.5, 1.0)):
+            name = f"lab:some/{kind}{SHORT}"
+            codecs[name] = {"version": "1", "quality_unit": f"0 = {low}, 1 = {high}"}
+            for image, k in itertools.product("ab", (0, 1)):
+                metrics = dict.fromkeys(JUDGES, 30.0 + more) | {"ms_ssim": 0.9, "ms_ssim_y": 0.9 + more / 20}
+                metrics |= dict.fromkeys(("nlpd", "butteraugli"), 5.0 - more)
+                bpp = rate * (low, high)[k]
+                points.append(
+                    {"codec": name, "image": image, "quality": float(k), "bpp": bpp, "metrics": metrics}
+                )
+        runs.append({**runs[0], "codecs": codecs, "measurements": points})
+    each = {"steps": 9, "start steps": 99, "commit": "c"}
+    training = {"system": "s", "config": {}, "train": TRAIN, "runs": [
+        {"kind": kind, "lambda": lam, **each} for kind in KINDS for lam in (0.1, 0.2, 0.3, 0.4)
+    ]}  # fmt: skip
+    record = json.loads(json.dumps(kept(runs, training)))
+    pairs = nearest(record)
+    assert [(a["image"], a["quality"], b["quality"]) for a, b in pairs] == [("a", 0.3, 0.1), ("b", 0.3, 0.1)]
+    text = page(record)
+    for line in (
+        "| PSNR (RGB) | +1.00 (+1.00 .. +1.00) | better |",
+        "| NLPD | +1.00 (+1.00 .. +1.00) | better |",
+    ):
+        assert line in text
+    assert "| MS-SSIM (RGB) | +0.000 (+0.000 .. +0.000) | cannot be told |" in text
+    assert "0.300 bpp of MSE (multiplier 0.3) and 0.250 of MS-SSIM (0.1)" in " ".join(text.split())
