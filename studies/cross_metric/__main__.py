@@ -43,8 +43,8 @@ RESULTS, PAGE = "results.json", "README.md"
 
 
 def named(codec: str) -> str:
-    """A codec's name in this study: of weights, that of their folder."""
-    return f"lab:{Path(codec.removesuffix(SHORT)).name}" if codec.startswith("lab:") else codec
+    """A codec's name in this study."""
+    return codec.removesuffix(SHORT)
 
 
 def kept(runs: Sequence[dict[str, Any]], training: dict[str, Any] | None) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def test_the_two_trained_here() -> None:
     for low, high in ((0.1, 0.2), (0.3, 0.4)):
         points, codecs = [], {}
         for kind, rate, more in (("mse", 1.0, 0.0), ("ms-ssim", 2.5, 1.0)):
-            name = f"lab:some/{kind}{SHORT}"
+            name = f"lab:{kind}{SHORT}"
             codecs[name] = {"version": "1", "quality_unit": f"0 = {low}, 1 = {high}"}
             for image, k in itertools.product("ab", (0, 1)):
                 metrics = dict.fromkeys(JUDGES, 30.0 + more) | {"ms_ssim": 0.9, "ms_ssim_y": 0.9 + more / 20}
