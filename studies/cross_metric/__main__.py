@@ -13,13 +13,14 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import math
 import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from calotype.bench.bdrate import Curve, bd_rate_per_image
 from calotype.bench.metrics import EYES, JPEG_AI, METRICS
@@ -131,46 +132,60 @@ def _by(rows: Sequence[Sequence[str]], column: int, verdict: str) -> str:
     return ", ".join(r[0] for r in rows if r[column] == verdict) or "no metric"
 
 
-def nearest(record: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Of the two trained here, the multipliers whose mean rates lie nearest: a pair of points by picture."""
-    points: dict[str, dict[float, dict[str, Any]]] = {name: {} for name in TRAINED}
+def differences(record: dict[str, Any], metric: str) -> list[float]:
+    """By picture: how much better the one trained for MS-SSIM is at the rates of the one trained for MSE, the
+    mean over these.  Between its points it is linear in the logarithm of the rate.
+    """
+    points: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for p in record["points"]:
-        if p["codec"] in points:
-            points[p["codec"]].setdefault(p["quality"], {})[p["image"]] = p
-    sets = [list(by_quality.values()) for by_quality in points.values()]
-
-    def apart(pair: Any) -> float:
-        a, b = (math.log(math.fsum(p["bpp"] for p in one.values())) for one in pair)
-        return abs(a - b)
-
-    a, b = min(itertools.product(*sets), key=apart)
-    return [(a[image], b[image]) for image in sorted(a)]
+        one = (math.log(p["bpp"]), METRICS[metric].for_bd(p[metric]))
+        points.setdefault((p["codec"], p["image"]), []).append(one)
+    found = []
+    for image in sorted({image for codec, image in points if codec == TRAINED[0]}):
+        rates, values = zip(*sorted(points[TRAINED[1], image]))
+        inside = [
+            float(np.interp(rate, rates, values)) - value
+            for rate, value in points[TRAINED[0], image]
+            if rates[0] <= rate <= rates[-1]
+        ]
+        if inside:
+            found.append(statistics.fmean(inside))
+    return found
 
 
 def trained(record: dict[str, Any], there: Sequence[str]) -> list[str]:
     """The part of the page on the two trained here."""
-    training, pairs, rows = record["training"], nearest(record), []
+    training, rows = record["training"], []
     for metric in there:
-        m = METRICS[metric]
-        found = effect([m.for_bd(b[metric]) - m.for_bd(a[metric]) for a, b in pairs])
+        m, each = METRICS[metric], differences(record, metric)
+        found = effect(each)
         verdict = "better" if found.low > 0 else "worse" if found.high < 0 else "cannot be told"
         rows.append([m.label, found.told(3 if abs(found.mean) < 0.1 else 2), verdict])
     t, one = training["train"], training["runs"][0]
     by_kind = [", ".join(f"{r['lambda']:g}" for r in training["runs"] if r["kind"] == k) for k in KINDS]
     commits = " and ".join(f"`{c}`" for c in sorted({str(r["commit"]) for r in training["runs"]}))
-    rates = [statistics.fmean(p["bpp"] for p in side) for side in zip(*pairs)]
+    rates = [
+        statistics.fmean(
+            p["bpp"] for p in record["points"] if (p["codec"], p["quality"]) == (name, r["lambda"])
+        )
+        for name, kind in zip(TRAINED, KINDS)
+        for r in training["runs"]
+        if r["kind"] == kind
+    ]
+    count = len(by_kind[0].split(", "))
+    ranges = [f"{min(of):.3f} to {max(of):.3f}" for of in (rates[:count], rates[count:])]
     about = f"""
         {training["system"]} ({training["config"]}), {one["start steps"]} steps for MSE, and from there, for
         each multiplier and each of MSE ({by_kind[0]}) and MS-SSIM ({by_kind[1]}), {one["steps"]} steps of
         {t["batch"]} crops of {t["crop"]} pixels at {t["lr"]:g}, the same crops and noise; averaged weights,
-        one training of each, at {commits}. So short trainings have narrow curves, which share no quality by
-        some metrics; so the two are compared whose rates lie nearest: {rates[0]:.3f} bpp of MSE (multiplier
-        {pairs[0][0]["quality"]:g}) and {rates[1]:.3f} of MS-SSIM ({pairs[0][1]["quality"]:g}).
+        one training of each, at {commits}. After so few steps the rates of MSE lie close together
+        ({ranges[0]} bpp, those of MS-SSIM {ranges[1]}): too close for a BD-rate. So qualities are compared at
+        the rates of MSE.
     """
-    told = """
-        Difference of the one trained for MS-SSIM, in the units of BD-rates (MS-SSIM in dB; of distances the
-        negative), mean and 95 % interval over the pictures; plus is better. Minutes of training show which
-        way a loss pulls, not by how much after weeks.
+    told = f"""
+        Difference of the one trained for MS-SSIM at equal rate, in the units of BD-rates (MS-SSIM in dB; of
+        distances the negative): mean and 95 % interval over {len(each)} pictures; plus is better. Minutes of
+        training show which way a loss pulls, not by how much after weeks.
     """
     heads = ["judged by", "MS-SSIM against MSE", ""]
     return ["## Trained here", "", *wrapped(about), "", *table(heads, rows, "lrl"), "", *wrapped(told)]

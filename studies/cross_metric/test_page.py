@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from calotype.records.script import by_points
-from studies.cross_metric.__main__ import JUDGES, PAIRS, SHORT, kept, main, nearest, page
+from studies.cross_metric.__main__ import JUDGES, PAIRS, SHORT, differences, kept, main, page
 from studies.cross_metric.train import KINDS, TRAIN
 
 FOLDER = Path(__file__).parent
@@ -68,17 +69,20 @@ def test_rates_by_hand(less: dict[str, float], cell: str) -> None:
 
 
 def test_the_two_trained_here() -> None:
-    """Weights in two runs, by multiplier; those of the nearest rates are compared, as each metric sees it."""
+    """Weights in two runs, by multiplier; at equal rate one is better by 1, or by a step of 0.05."""
     runs = [run_of({"a": 0.8, "b": 0.8})]
     for low, high in ((0.1, 0.2), (0.3, 0.4)):
-        points, codecs = [], {}
-        for kind, rate, more in (("mse", 1.0, 0.0), ("ms-ssim", 2.5, 1.0)):
+        points: list[dict[str, Any]] = []
+        codecs = {}
+        for kind, more in (("mse", 0.0), ("ms-ssim", 1.0)):
             name = f"lab:{kind}{SHORT}"
             codecs[name] = {"version": "1", "quality_unit": f"0 = {low}, 1 = {high}"}
             for image, k in itertools.product("ab", (0, 1)):
-                metrics = dict.fromkeys(JUDGES, 30.0 + more) | {"ms_ssim": 0.9, "ms_ssim_y": 0.9 + more / 20}
+                lam = (low, high)[k]
+                bpp = (0.25 + lam / 100) if kind == "mse" else lam
+                metrics = dict.fromkeys(JUDGES, 30.0 + more) | {"ms_ssim": 0.9, "ms_ssim_y": 0.9}
                 metrics |= dict.fromkeys(("nlpd", "butteraugli"), 5.0 - more)
-                bpp = rate * (low, high)[k]
+                metrics["vmaf"] = 10 + more * (math.log(bpp) - math.log(0.25))
                 points.append(
                     {"codec": name, "image": image, "quality": float(k), "bpp": bpp, "metrics": metrics}
                 )
@@ -88,8 +92,10 @@ def test_the_two_trained_here() -> None:
         {"kind": kind, "lambda": lam, **each} for kind in KINDS for lam in (0.1, 0.2, 0.3, 0.4)
     ]}  # fmt: skip
     record = json.loads(json.dumps(kept(runs, training)))
-    pairs = nearest(record)
-    assert [(a["image"], a["quality"], b["quality"]) for a, b in pairs] == [("a", 0.3, 0.1), ("b", 0.3, 0.1)]
+    assert differences(record, "psnr_rgb") == [1.0, 1.0]
+    assert differences(record, "nlpd") == [1.0, 1.0]
+    expected = sum(math.log((0.25 + lam / 100) / 0.25) for lam in (0.1, 0.2, 0.3, 0.4)) / 4
+    assert differences(record, "vmaf") == pytest.approx([expected] * 2, abs=1e-4)
     text = page(record)
     for line in (
         "| PSNR (RGB) | +1.00 (+1.00 .. +1.00) | better |",
@@ -97,4 +103,7 @@ def test_the_two_trained_here() -> None:
     ):
         assert line in text
     assert "| MS-SSIM (RGB) | +0.000 (+0.000 .. +0.000) | cannot be told |" in text
-    assert "0.300 bpp of MSE (multiplier 0.3) and 0.250 of MS-SSIM (0.1)" in " ".join(text.split())
+    assert "(0.251 to 0.254 bpp, those of MS-SSIM 0.100 to 0.400)" in " ".join(text.split())
+    for p in (p for p in record["points"] if p["codec"] == "lab:ms-ssim" and p["image"] == "a"):
+        p["bpp"] += 1
+    assert len(differences(record, "psnr_rgb")) == 1
