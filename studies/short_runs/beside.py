@@ -63,7 +63,7 @@ RUNS = {
     "he2021-minnen": Run((0.1,), (700,), {"n": 16, "m": 24}),
     "jpegai-bop": Run((0.1,), (350,)),
     "toderici2017-lstm": Run(
-        (0.02,), (1500,), {"n": 64, "bits": 32, "iterations": 4, "context": 8, "cell": "lstm"},
+        (0.02,), (400,), {"n": 64, "bits": 32, "iterations": 4, "context": 8, "cell": "lstm"},
         {"batch": 8, "crop": 32},
     ),
 }  # fmt: skip
