@@ -102,12 +102,12 @@ def verdicts(runs: Sequence[Row]) -> list[str]:
         told += f"; worse PSNR, {psnr.told(2, ' dB')}: *{psnr.points(-1)}*"
         newer = [pair for pair in pairs if "off_grid" in pair[0]]
         if len(newer) > 1:
-            free, kept = (
-                effect([100 * (_mean(b, key) / _mean(a, key) - 1) for a, b in newer])
-                for key in ("off_grid", "original")
-            )
+            free = effect([100 * (_mean(b, "off_grid") / _mean(a, "off_grid") - 1) for a, b in newer])
+            kept = effect([_mean(b, "original") - _mean(a, "original") for a, b in newer])
             told += f"; of {len(newer)} pairs, sharper off the grid, {free.told(1, ' %')}: *{free.points(1)}*"
-            told += f"; more of the original there, {kept.told(1, ' %')}: *{kept.points(1)}*"
+            told += f"; more of the original there, {kept.told(3)}: *{kept.points(1)}*"
+            if 0 < sharper.low > free.high:
+                told += "; so what is sharper is the grid"
         found.append(f"* C_P = {last['strength']:g}, {len(runs)} pairs: {told}.")
     return found
 
