@@ -202,12 +202,12 @@ public:
         std::vector<Word> row(n * stride);
         for (std::size_t i = 0; i < lines; ++i) {
             const std::size_t y = cells.top + (down ? 0 : i), x = cells.left + (down ? i : 0);
-            Row<Word>(net_.kernels, conv, offsets, context_.around(y, x), down ? context_.pitch() : context_.stride(), n, pointers_)
+            run(conv, offsets, context_.around(y, x), down ? context_.pitch() : context_.stride(), n)
                 .words(row.data(), stride, 1 - context_peak, context_peak - 1);
             for (std::size_t k = 0; k < n; ++k)
                 for (std::size_t c = 0; c < t; ++c)
                     row[k * stride + t + c] = std::max<Word>(row[k * stride + c], 0);
-            Row<Word>(net_.kernels, out, all, row.data(), stride, n, pointers_)
+            run(out, all, row.data(), stride, n)
                 .words(&mean_[(y * grid_columns_ + x) * net_.high], (down ? grid_columns_ : 1) * net_.high);
         }
         return mean_.data();
@@ -312,9 +312,13 @@ private:
         for (std::size_t i = 0; i < n; ++i) to[i] = static_cast<Word>(from[i] >> context_shift);
     }
 
+    Row<Word> run(const Layer<Word>& layer, const std::vector<std::int32_t>& offsets, const Word* first, std::size_t step,
+                  std::size_t n) {
+        return {net_.kernels, layer, offsets, first, step, n, pointers_};
+    }
     Row<Word> run(const Layer<Word>& layer, const std::vector<std::int32_t>& offsets, const Word* first,
                   std::size_t step) {
-        return {net_.kernels, layer, offsets, first, step, grid_columns_, pointers_};
+        return run(layer, offsets, first, step, grid_columns_);
     }
 
     const MeanNetwork& net_;
