@@ -43,10 +43,8 @@ BAND = 4
 SIDE, AROUND = 320, 448
 """Of the crops: the smallest side, and that of the crop around it, in which the same pixels are no border."""
 PERIOD = 64
-TILE = 1024
-"""Pixels on a side of a tile."""
-RUN = 64
-"""Pixels along a border that count as one place."""
+TILE, RUN = 1024, 64
+"""Pixels on a side of a tile, and along a border that count as one place."""
 SIZES = ((288, 256), (203, 301))
 """Width and height of the pictures of one colour."""
 Row = dict[str, Any]
@@ -78,7 +76,8 @@ def main(arguments: list[str] | None = None) -> None:
 def measure(given: argparse.Namespace, arguments: list[str]) -> None:
     """Measure and store, after every picture."""
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    probed = calotype.probe(calotype.encode(np.zeros((8, 8, 3), np.uint8), 0, pack=given.pack))
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)  # flat ones need no pack
+    probed = calotype.probe(calotype.encode(noise, 0, pack=given.pack))
     stored: Row = {"kind": given.command, "pack": probed["pack_id"]}
     stored |= provenance(["python", "benchmarks/places.py", *arguments]) | {"rows": []}
     paths = find_images(given.pictures)[:: given.every] if "pictures" in given else [Path("colours")]

@@ -167,38 +167,55 @@ public:
 
     // Means [site][high channels] of phase p; `settled`: the stage's latents are set to them, row by row while they are in the
     // cache, and nothing comes back.
-    const Word* high_stage(std::size_t p, bool settled = false) {
-        const auto offsets = begin_high(p), all = net_.out[p].straight();
+    const Word* high_stage(std::size_t p, bool settled = false) { return high_stage(p, {0, 0, columns_ / 2, rows_ / 2}, settled); }
+    // The same of some cells alone: [cell][high channels].
+    const Word* high_stage(std::size_t p, const Box& cells, bool settled = false) {
+        stage_ = {0, 0, p};
+        place(0, p);
+        channel_ = net_.low_channels;
+        channels_ = net_.high;
+        step_ = steps_.high + p * net_.high;
+        if (p > 0) {
+            const auto& reduce = net_.reduce[p - 1];
+            const auto all = reduce.straight();
+            std::vector<Word> row(grid_columns_ * reduce.padded);
+            for (std::size_t y = 0; y < grid_rows_; ++y) {
+                for (std::size_t x = 0; x < grid_columns_; ++x)
+                    shifted(at(2 * y + phase_row[p - 1], 2 * x + phase_column[p - 1]), net_.latents(),
+                            &row[x * reduce.padded]);
+                run(reduce, all, row.data(), reduce.padded)
+                    .words(context_.at(y, 0) + p * net_.reduced, context_.stride(), 1 - context_peak,
+                           context_peak - 1);
+            }
+        }
+        std::vector<std::int32_t> offsets;
+        for (std::size_t t = 0; t < 9; ++t) {
+            const std::size_t place = t / 3 * context_.pitch() + t % 3 * context_.stride();
+            for (std::size_t i = 0; i < net_.reduced * (1 + p); i += 2)
+                offsets.push_back(static_cast<std::int32_t>(place + i));
+            for (std::size_t i = p * net_.low_channels; i < 4 * net_.low_channels; i += 2)
+                offsets.push_back(static_cast<std::int32_t>(place + 4 * net_.reduced + i));
+        }
         const auto &conv = net_.conv[p], &out = net_.out[p];
-        mean_.resize((settled ? together() : grid_rows_) * grid_columns_ * net_.high);
-        std::vector<Word> rows(together() * grid_columns_ * out.padded);
-        for (std::size_t top = 0; top < grid_rows_; top += together()) {
-            const std::size_t lines = std::min(together(), grid_rows_ - top), pitch = grid_columns_ * net_.high;
+        const auto all = out.straight();
+        // Some rows at once: the layers' weights are more than the nearer caches hold.
+        const std::size_t n = cells.width(), together = (127 + n) / n, pitch = n * net_.high, stride = out.padded;
+        mean_.resize((settled ? together : cells.height()) * pitch);
+        std::vector<Word> rows(together * n * stride);
+        for (std::size_t top = 0; top < cells.height(); top += together) {
+            const std::size_t lines = std::min(together, cells.height() - top);
             Word* const means = &mean_[settled ? 0 : top * pitch];
-            run(conv, offsets, context_.around(top, 0), context_.stride(), lines, context_.pitch())
-                .words(rows.data(), out.padded, 1 - context_peak, context_peak - 1);
-            with_relu(rows.data(), lines * grid_columns_, conv.out, out.padded);
-            run(out, all, rows.data(), out.padded, lines, grid_columns_ * out.padded).words(means, net_.high);
+            Row<Word>(net_.kernels, conv, offsets, context_.around(cells.top + top, cells.left), context_.stride(), n, pointers_, lines,
+                      context_.pitch())
+                .words(rows.data(), stride, 1 - context_peak, context_peak - 1);
+            for (std::size_t i = 0; i < lines * n; ++i)
+                for (std::size_t c = 0; c < conv.out; ++c)
+                    rows[i * stride + conv.out + c] = std::max<Word>(rows[i * stride + c], 0);
+            Row<Word>(net_.kernels, out, all, rows.data(), stride, n, pointers_, lines, n * stride).words(means, net_.high);
             for (std::size_t y = 0; settled && y < lines; ++y) enter(top + y, means + y * pitch, 0, net_.high);
         }
         settled_ = settled;
         return settled ? nullptr : mean_.data();
-    }
-
-    // The same of some cells alone, row by row: [cell][high channels].
-    const Word* high_stage(std::size_t p, const Box& cells) {
-        const auto offsets = begin_high(p), all = net_.out[p].straight();
-        const auto &conv = net_.conv[p], &out = net_.out[p];
-        const std::size_t n = cells.width(), lines = cells.height();
-        std::vector<Word> rows(lines * n * out.padded);
-        mean_.resize(lines * n * net_.high);
-        Row<Word>(net_.kernels, conv, offsets, context_.around(cells.top, cells.left), context_.stride(), n, pointers_, lines,
-                  context_.pitch())
-            .words(rows.data(), out.padded, 1 - context_peak, context_peak - 1);
-        with_relu(rows.data(), lines * n, conv.out, out.padded);
-        Row<Word>(net_.kernels, out, all, rows.data(), out.padded, n, pointers_, lines, n * out.padded).words(mean_.data(), net_.high);
-        settled_ = false;
-        return mean_.data();
     }
 
     // Latents of the stage whose means were asked for last: mean plus residual times step. `value(c, y, x)` is
@@ -235,43 +252,6 @@ public:
     void add(std::size_t c, std::size_t i, std::int32_t r) { add(y_[site_[i] + c], r, c); }
 
 private:
-    // What the means of phase p are made of is put into the context; the offsets of its first layer.
-    std::vector<std::int32_t> begin_high(std::size_t p) {
-        stage_ = {0, 0, p};
-        place(0, p);
-        channel_ = net_.low_channels;
-        channels_ = net_.high;
-        step_ = steps_.high + p * net_.high;
-        if (p > 0) {
-            const auto& reduce = net_.reduce[p - 1];
-            const auto all = reduce.straight();
-            std::vector<Word> row(grid_columns_ * reduce.padded);
-            for (std::size_t y = 0; y < grid_rows_; ++y) {
-                for (std::size_t x = 0; x < grid_columns_; ++x)
-                    shifted(at(2 * y + phase_row[p - 1], 2 * x + phase_column[p - 1]), net_.latents(),
-                            &row[x * reduce.padded]);
-                run(reduce, all, row.data(), reduce.padded)
-                    .words(context_.at(y, 0) + p * net_.reduced, context_.stride(), 1 - context_peak,
-                           context_peak - 1);
-            }
-        }
-        std::vector<std::int32_t> offsets;
-        for (std::size_t t = 0; t < 9; ++t) {
-            const std::size_t place = t / 3 * context_.pitch() + t % 3 * context_.stride();
-            for (std::size_t i = 0; i < net_.reduced * (1 + p); i += 2)
-                offsets.push_back(static_cast<std::int32_t>(place + i));
-            for (std::size_t i = p * net_.low_channels; i < 4 * net_.low_channels; i += 2)
-                offsets.push_back(static_cast<std::int32_t>(place + 4 * net_.reduced + i));
-        }
-        return offsets;
-    }
-
-    // Behind the first n of each row's words the same, none below 0.
-    static void with_relu(Word* row, std::size_t count, std::size_t n, std::size_t stride) {
-        for (; count > 0; --count, row += stride)
-            for (std::size_t c = 0; c < n; ++c) row[n + c] = std::max<Word>(row[c], 0);
-    }
-
     // How many sites of row i of the stage are in the tile: latents stay 0 in the padding.
     std::size_t sites(std::size_t i) const { return top_ + i * step_sites_ < h_ ? in_row_ : 0; }
     Word* row(std::size_t i) { return at(top_ + i * step_sites_, left_) + channel_; }
@@ -339,12 +319,9 @@ private:
         for (std::size_t i = 0; i < n; ++i) to[i] = static_cast<Word>(from[i] >> context_shift);
     }
 
-    // How many rows of sites the high layers make at once: their weights are more than the nearer caches hold.
-    std::size_t together() const { return (127 + grid_columns_) / grid_columns_; }
-
     Row<Word> run(const Layer<Word>& layer, const std::vector<std::int32_t>& offsets, const Word* first,
-                  std::size_t step, std::size_t lines = 1, std::size_t pitch = 0) {
-        return {net_.kernels, layer, offsets, first, step, grid_columns_, pointers_, lines, pitch};
+                  std::size_t step) {
+        return {net_.kernels, layer, offsets, first, step, grid_columns_, pointers_};
     }
 
     const MeanNetwork& net_;

@@ -299,7 +299,7 @@ private:
                 if (!has_latents(core)) continue;
                 Slots slots;
                 const Box seen = core.grown(pack_->margin(), bounds);
-                const Box looked = fixed::Seams::looked(seen, bounds, header_.tile / stride);
+                const Box looked = fixed::Seams<Slot>::looked(seen, bounds, header_.tile / stride);
                 for (const std::size_t tile : tiles_in(looked.times(stride).common(picture()))) {
                     if (file_.tiles[tile].pixels) continue;
                     slots.push_back(need(tile, known));
@@ -337,8 +337,8 @@ private:
     void develop(const Box& core, const Box& seen, const Slots& slots) {
         const std::size_t n = pack_->channels();
         const std::vector<Word> nothing(seen.width() * n);  // latents are 0 in tiles of pixels
-        const fixed::Seams seams(pack_->networks().mean, level_->steps(), level_->z_mul.data(), seen, picture().over(stride),
-                                 header_.tile / stride, {slots.begin(), slots.end()});
+        const fixed::Seams<Slot> seams(pack_->networks().mean, level_->steps(), level_->z_mul.data(), seen, picture().over(stride),
+                                 header_.tile / stride, slots);
         const auto enter = [&](std::size_t y, Word* to) {
             const std::size_t row = seen.top + y;
             const auto put = [&](std::size_t left, std::size_t right, const Word* from) {

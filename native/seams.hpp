@@ -19,26 +19,26 @@ struct Decoded {
     std::vector<std::uint8_t> coded;  // where a residual is not 0, as `Means` has it; nothing of a tile that is damaged or below a layer
 };
 
+// `Tile` is a `Decoded`.
+template <class Tile>
 class Seams {
 public:
     // What is to be known for the latents of a box. bounds: the picture; side: of a tile
     static Box looked(const Box& box, const Box& bounds, std::size_t side) {
-        constexpr std::size_t reach = 18;  // at most
-        const bool any = next(box.left, box.right, bounds.right, side) != 0 || next(box.top, box.bottom, bounds.bottom, side) != 0;
-        return any ? box.grown(reach, bounds) : box;
+        constexpr std::size_t reach = 24;  // at most
+        const std::size_t any = next(box.left, box.right, bounds.right, side) + next(box.top, box.bottom, bounds.bottom, side);
+        return box.grown(any != 0 ? reach : 0, bounds);
     }
 
     // The latents of a box. tiles: those in what is looked at that are there
     Seams(const MeanNetwork& net, const Steps& steps, const std::int32_t* z_mul, const Box& box, const Box& bounds, std::size_t side,
-          std::vector<const Decoded*> tiles)
-        : net_(net), steps_(steps), z_mul_(z_mul), bounds_(bounds), tiles_(std::move(tiles)) {
-        // Between rows, latents beside the box are looked at, and so above and below between columns.
-        constexpr std::size_t beside = 2 * (along - 1), above = 2 * across + 2;
-        const std::size_t left = box.left - std::min(box.left, beside), right = box.right + beside;
-        const std::size_t top = box.top - std::min(box.top, above), bottom = box.bottom + above;
-        for (std::size_t k = left; (k = next(k, right, bounds.right, side)) != 0; k += 2) mend(true, k, top / 2, (bottom + 1) / 2);
-        for (std::size_t k = box.top; (k = next(k, box.bottom, bounds.bottom, side)) != 0; k += 2)
-            mend(false, k, box.left / 2, (box.right + 1) / 2);
+          const std::vector<Tile*>& tiles)
+        : net_(net), steps_(steps), z_mul_(z_mul), bounds_(bounds), tiles_(tiles) {
+        // First between columns, wherever those between rows will look.
+        constexpr std::size_t more = 8;  // four cells
+        const Box wide{box.left - std::min(box.left, more), box.top - std::min(box.top, more), box.right + more, box.bottom + more};
+        for (std::size_t k = wide.left; (k = next(k, wide.right, bounds.right, side)) != 0; k += 2) mend(true, k, wide.top, wide.bottom);
+        for (std::size_t k = box.top; (k = next(k, box.bottom, bounds.bottom, side)) != 0; k += 2) mend(false, k, box.left, box.right);
     }
 
     // `use(left, right, y)` for the parts of a row that have changed, [right - left][M], in the order in which they did.
@@ -51,8 +51,7 @@ public:
 
 private:
     static constexpr std::size_t least = 8;   // latents on a side of tiles that are mended
-    static constexpr std::size_t across = 2;  // cells on each side of a border that latents of are looked at; the first is mended
-    static constexpr std::size_t along = 5;   // beyond the ends of a part of it: each phase looks one further, and features of z
+    static constexpr std::size_t along = 12;  // latents beyond the ends of a part: each phase looks a cell further, and features of z
 
     // Latents at a border: `down` between columns of tiles, otherwise between rows.
     struct Part {
@@ -80,14 +79,14 @@ private:
         return nullptr;
     }
 
-    // The cells `from` to `to` on both sides of the border at latent `line`, as a tile of its own that has what is around them.
+    // The latents `from` to `to` along the border at latent `line`, on both sides, as a tile of its own that has what is around them.
     void mend(bool down, std::size_t line, std::size_t from, std::size_t to) {
         constexpr std::size_t n = tile_multiple;  // as many latents across, and along a multiple
-        const std::size_t start = 2 * (from - std::min(from, along)) / n * n, stop = up(2 * (to + along), n), m = net_.latents();
+        const std::size_t start = (from - std::min(from, along)) / n * n, stop = up(to + along, n), m = net_.latents();
         const auto box = [&](std::size_t first, std::size_t last, std::size_t wide) {
             return (down ? Box{line - wide, first, line + wide, last} : Box{first, line - wide, last, line + wide}).common(bounds_);
         };
-        Part part{box(2 * from, 2 * to, 2), box(start, stop, n), {}};
+        Part part{box(from, to, 2), box(start, stop, n), {}};
         const Box& all = part.all;
         Means means(net_, steps_, all.height(), all.width());
         const std::size_t cells = (all.height() + 1) / 2, wide = (all.width() + 1) / 2;
@@ -131,7 +130,7 @@ private:
     const Steps steps_;
     const std::int32_t* z_mul_;
     const Box bounds_;
-    const std::vector<const Decoded*> tiles_;
+    const std::vector<Tile*>& tiles_;
     std::list<Part> mended_;  // first those between columns, and then those between rows, which look at them
 };
 
