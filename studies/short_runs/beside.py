@@ -159,6 +159,8 @@ def keep(out: Path) -> dict[str, Any]:
             {k: i.training[k] for k in ("lambda", "steps", "processor_seconds", "commit")} for i in infos
         ]
         weights[folder.name] = {"config": infos[0].config, "trained": notes}
+        if other := RUNS[folder.name].train:
+            weights[folder.name]["train"] = other
     points = [
         {
             "codec": m["codec"].removeprefix("lab:").removesuffix(" (short training)"),

@@ -129,7 +129,8 @@ def _pictures(where: str, names: Sequence[str]) -> str:
 
 def _how(name: str, weights: Mapping[str, Any]) -> str:
     lambdas = " and ".join(f"{t['lambda']:g}" for t in weights["trained"])
-    return f"{name} {lambdas}, {weights['config']}"
+    other = "".join(f", {key} {value}" for key, value in weights.get("train", {}).items())
+    return f"{name} {lambdas}, {weights['config']}{other}"
 
 
 def _measured(record: Mapping[str, Any], where: str) -> list[list[str]]:
