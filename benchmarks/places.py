@@ -2,6 +2,7 @@
 
     python benchmarks/places.py flat PICTURES...       error by the variance of blocks, at AVIF's size
     python benchmarks/places.py borders PICTURES...    the last rows and columns, every size modulo 64
+    python benchmarks/places.py seams PICTURES...      steps at the borders of tiles, and at other rows
     python benchmarks/places.py colours                largest error of the colours at the cube's corners
     python benchmarks/places.py shares PICTURES...     what the bits of files go to
         [--qualities ...] [--every 1] [--pack PACK] [--out docs/results/places/NAME.json]
@@ -42,6 +43,8 @@ BAND = 4
 SIDE, AROUND = 320, 448
 """Of the crops: the smallest side, and that of the crop around it, in which the same pixels are no border."""
 PERIOD = 64
+TILE, RUN = 1024, 64
+"""Pixels on a side of a tile, and along a border that count as one place."""
 SIZES = ((288, 256), (203, 301))
 """Width and height of the pictures of one colour."""
 Row = dict[str, Any]
@@ -73,7 +76,8 @@ def main(arguments: list[str] | None = None) -> None:
 def measure(given: argparse.Namespace, arguments: list[str]) -> None:
     """Measure and store, after every picture."""
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    probed = calotype.probe(calotype.encode(np.zeros((8, 8, 3), np.uint8), 0, pack=given.pack))
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)  # flat ones need no pack
+    probed = calotype.probe(calotype.encode(noise, 0, pack=given.pack))
     stored: Row = {"kind": given.command, "pack": probed["pack_id"]}
     stored |= provenance(["python", "benchmarks/places.py", *arguments]) | {"rows": []}
     paths = find_images(given.pictures)[:: given.every] if "pictures" in given else [Path("colours")]
@@ -178,6 +182,23 @@ def _errors(pixels: np.ndarray, quality: float, pack: str | None) -> np.ndarray:
     """Squared error of each pixel, [H, W]."""
     decoded = np.asarray(calotype.decode(calotype.encode(pixels, quality, pack=pack), pack=pack))
     return np.square(pixels.astype(np.float64) - decoded).mean(-1)
+
+
+def seams(pixels: np.ndarray, qualities: Sequence[float], pack: str | None) -> Iterable[Row]:
+    """By how many levels the two sides of a tile's border lie further apart than in the original, in runs of
+    pixels, mean and largest; and the same at other lines of the grid of 16. Nothing of pictures of one tile.
+    """
+    for quality in qualities if max(pixels.shape[:2]) > TILE else ():
+        data = calotype.encode(pixels, quality, pack=pack)
+        error = (np.asarray(calotype.decode(data, pack=pack)).astype(np.float32) - pixels).mean(-1)
+        steps: dict[str, list[np.ndarray]] = {"border": [], "other": []}
+        for lines in (error, error.T):
+            runs = lines[:, : lines.shape[1] // RUN * RUN].reshape(len(lines), -1, RUN).mean(-1)
+            for line in range(BLOCK, len(lines), BLOCK):
+                steps["other" if line % TILE else "border"].append(np.abs(runs[line] - runs[line - 1]))
+        found = {name: np.concatenate(values) for name, values in steps.items()}
+        figures = {name: [round(float(of), 3) for of in (v.mean(), v.max())] for name, v in found.items()}
+        yield {"quality": quality, "bytes": len(data), **figures}
 
 
 def colours(_: np.ndarray, qualities: Sequence[float], pack: str | None) -> Iterable[Row]:
@@ -299,6 +320,31 @@ def _mean(rows: list[Row], name: str) -> float:
     return sum(row["pictures"] * row[name] for row in rows) / sum(row["pictures"] for row in rows)
 
 
+def seams_table(rows: list[Row]) -> list[str]:
+    """Means over the pictures of a set, and the worst of them."""
+    cells = []
+    for (name, quality), of in _grouped(rows, "set", "quality").items():
+        border, other = (fmean(row[where][0] for row in of) for where in ("border", "other"))
+        worst = max(of, key=lambda row: row["border"][0] / row["other"][0])
+        place = max(of, key=lambda row: row["border"][1])
+        figures = [f"{border:.2f}", f"{other:.2f}", f"{border / other:.2f}"]
+        figures += [f"{worst['border'][0] / worst['other'][0]:.2f} ({worst['picture']})"]
+        figures += [
+            f"{place['border'][1]:.1f} ({place['picture']})",
+            f"{max(row['other'][1] for row in of):.1f}",
+        ]
+        cells.append([f"{name}, {len(of)}", f"{quality:g}", *figures])
+    heads = [
+        "set, pictures",
+        "quality",
+        "step at borders of tiles",
+        "at other lines",
+        "ratio",
+        "worst picture's",
+    ]
+    return markdown.table([*heads, "largest at a border", "at another line"], cells, "lrrrrrrr")
+
+
 def colours_table(rows: list[Row]) -> list[str]:
     """Largest error, one column a quality."""
     heads = ["colour", *(f"quality {quality:g}" for quality in dict.fromkeys(row["quality"] for row in rows))]
@@ -342,6 +388,7 @@ LOW_PARTS = {
 KINDS: dict[str, tuple[Callable[..., Iterable[Row]], Callable[[list[Row]], list[str]], tuple[float, ...]]] = {
     "flat": (flat, flat_table, (20, 40)),
     "borders": (borders, borders_table, (30, 60)),
+    "seams": (seams, seams_table, (20, 50, 80)),
     "colours": (colours, colours_table, (60, 90, 100)),
     "shares": (shares, shares_table, (5, 15, 30, 50)),
 }

@@ -2,9 +2,6 @@
 // probe --map`, all parts together.
 #pragma once
 
-#include <bit>
-#include <cmath>
-
 #include "canvas.hpp"
 #include "layer.hpp"
 #include "lossless.hpp"
@@ -12,28 +9,14 @@
 
 namespace calotype::bits {
 
-// What a value costs with a table: the share of its symbol and, after an escape, the distance by Exp-Golomb (docs/FORMAT.md,
-// "rANS stream").
-inline double cost(const rans::Tables::Row& row, std::int32_t value) {
-    const std::int64_t at = std::int64_t{value} - row.offset, end = row.escape;
-    const bool inside = at >= 0 && at < end;
-    const auto own = static_cast<double>(row.ranges[inside ? at : end] >> 16);
-    double found = rans::precision - std::log2(own);
-    if (!inside) {
-        const auto code = static_cast<std::uint64_t>(at < 0 ? -2 * at - 1 : 2 * (at - end)) + 2;
-        found += 2.0 * (std::bit_width(code) - 1);
-    }
-    return found;
-}
-
 // A tile of h x w latents: bits of each, [h][w]. What a hyper-latent costs is spread over its two by two latents. Throws
 // rans::stream_error.
 inline void of_latents(const Pack& pack, const Level& level, Bytes payload, std::size_t h, std::size_t w, float* bits) {
     const std::size_t rows = (h + 1) / 2, columns = (w + 1) / 2, cells = rows * columns, sites = h * w;
     const std::size_t hyper = pack.hyper(), channels = pack.channels(), low = Pack::low_channels;
     std::vector<std::int32_t> z(hyper * cells), r(channels * sites), shift(z.size());
-    std::vector<std::uint8_t> z_table(z.size()), r_class(r.size());
-    latents::Found found{z_table.data(), shift.data(), r_class.data()};
+    std::vector<std::uint8_t> z_table(z.size()), r_class(r.size()), second(r.size());
+    latents::Found found{z_table.data(), shift.data(), r_class.data(), second.data()};
     latents::Decode coder{{payload.data, payload.size}};
     pack.walk(level, coder, h, w, z.data(), r.data(), false, &found);
     coder.coder.finish();
@@ -41,7 +24,7 @@ inline void of_latents(const Pack& pack, const Level& level, Bytes payload, std:
     std::vector<double> sums(sites);
     for (std::size_t i = 0; i < z.size(); ++i) {
         const std::size_t y = i % cells / columns * 2, x = i % columns * 2, down = std::min(h, y + 2), right = std::min(w, x + 2);
-        const double each = cost(pack.z_laws().rows()[z_table[i]], z[i] - shift[i]) /
+        const double each = rans::cost(pack.z_laws().rows()[z_table[i]], z[i] - shift[i]) /
                             static_cast<double>((down - y) * (right - x));
         for (std::size_t v = y; v < down; ++v)
             for (std::size_t u = x; u < right; ++u) sums[v * w + u] += each;
@@ -51,7 +34,9 @@ inline void of_latents(const Pack& pack, const Level& level, Bytes payload, std:
         const std::size_t at = i % sites, c = i / sites;
         if (c >= low && r_class[i] == 0) continue;  // it has no code
         const std::size_t kind = c >= low ? 2 : at / w % base == 0 && at % w % base == 0 ? 0 : 1;
-        sums[at] += cost(pack.r_laws().rows()[kind * latents::classes + r_class[i]], r[i]);
+        const std::size_t table = (second[i] * latents::kinds + kind) * latents::classes + r_class[i];
+        const bool trellis = pack.r_laws().size() > latents::r_tables;
+        sums[at] += rans::cost(pack.r_laws().rows()[table], trellis ? trellis::number(r[i], second[i]) : r[i]);
     }
     std::transform(sums.begin(), sums.end(), bits, [](double n) { return static_cast<float>(n); });
 }

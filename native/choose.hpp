@@ -6,6 +6,7 @@
 #include "coders.hpp"
 #include "means.hpp"
 #include "partner.hpp"
+#include "plan.hpp"
 #include "wide.hpp"
 
 namespace calotype::fixed {
@@ -18,6 +19,10 @@ struct Wish {
     const float* high_gain;  // [4][high channels], by phase
     const float* keep;       // [zones][64] by class: what magnitudes are multiplied by before they are rounded; 0 for class 0
     const std::uint8_t* zone;  // [h][w] which row of `keep` holds at a place
+    const trellis::Prices* prices = nullptr;  // of residuals that are on a trellis
+    const float* worth = nullptr;  // [zones] what a squared half step is worth there, in bits
+    float halves = 1;              // half steps in what 1 is after the gain
+    const float* worth_of = nullptr;  // the same of each latent, [M][h][w], in place of `worth`
 };
 
 // A coder of the walk that sets r, [M][h][w], zeros at first, before it codes it. A stage's means need no more than the
@@ -32,7 +37,8 @@ public:
         next_low(0);
     }
 
-    void code(const std::uint8_t* index, std::size_t n, const rans::Tables& t, std::int32_t* values) {
+    template <class Index>
+    void code(const Index* index, std::size_t n, const rans::Tables& t, std::int32_t* values) {
         coder_.put(values, index, n, t, rans::no_skip);
     }
     // What `Encode` would make of the same integers.
@@ -67,6 +73,7 @@ private:
     }
 
     void stage(std::size_t first, std::size_t channels, const latents::Sites& s, const std::uint8_t* index, const float* gain) {
+        if (wish_.prices != nullptr) return planned(first, channels, s, index, gain);
         constexpr std::size_t apart = 2 * together;  // of latents, in a line of the cache
         partner_.share((channels + apart - 1) / apart, [&](std::size_t from, std::size_t end) {
             stage(first, channels, from * apart, std::min(end * apart, channels), s, index, gain);
@@ -118,6 +125,57 @@ private:
         }
     }
 
+    // The same on a trellis, where each residual depends on those before it.
+    void planned(std::size_t first, std::size_t channels, const latents::Sites& s, const std::uint8_t* index, const float* gain) {
+        const std::size_t n = s.count(), plane_size = h_ * w_, across = up(w_, tile_multiple) / s.step;
+        if (n == 0) return;
+        std::vector<std::size_t> begin(channels + 1);  // of each channel's residuals in the plan
+        for (std::size_t c = 0; c < channels; ++c) {
+            std::size_t count = 0;
+            for (std::size_t i = 0; i < n; ++i) count += index[c * n + i] % latents::classes != 0;
+            begin[c + 1] = begin[c] + count;
+        }
+        wanted_.resize(begin[channels]);
+        std::vector<std::uint32_t> place(n);
+        for (std::size_t i = 0; i < n; ++i)
+            place[i] = static_cast<std::uint32_t>((s.top + s.row(i) * s.step) * w_ + s.left + s.column(i) * s.step);
+        // Latents less their means, in half steps. Means lie site by site: some channels at a time stay in the cache.
+        partner_.share((channels + together - 1) / together, [&](std::size_t from, std::size_t last) {
+            std::vector<float> middle(together * n);
+            for (std::size_t c = from * together; c < std::min(last * together, channels); c += together) {
+                const std::size_t end = std::min(c + together, channels);
+                if (begin[c] == begin[end]) continue;
+                for (std::size_t i = 0; i < n; ++i) {
+                    const std::int16_t* const of = mean_ + (s.row(i) * across + s.column(i)) * channels;
+                    for (std::size_t d = c; d < end; ++d) middle[(d - c) * n + i] = of[d];
+                }
+                for (std::size_t d = c; d < end; ++d) {
+                    const float* const y = wish_.y + (first + d) * plane_size;
+                    const float unit = wish_.unit[first + d], scale = gain[d] * wish_.halves;
+                    for (std::size_t i = 0, k = begin[d]; k < begin[d + 1]; ++i) {
+                        const std::uint8_t table = index[d * n + i];
+                        if (table % latents::classes == 0) continue;
+                        const float worth = wish_.worth_of != nullptr ? wish_.worth_of[(first + d) * plane_size + place[i]]
+                                                                      : wish_.worth[wish_.zone[place[i]]];
+                        wanted_[k++] = {(y[place[i]] - unit * middle[(d - c) * n + i]) * scale, worth, table, 0};
+                    }
+                }
+            }
+        });
+        trellis::plan(*wish_.prices, wanted_);
+        partner_.share((channels + together - 1) / together, [&](std::size_t from, std::size_t last) {
+            const std::size_t end = std::min(last * together, channels);
+            for (std::size_t c = from * together; c < end; ++c)
+                for (std::size_t i = 0, k = begin[c]; k < begin[c + 1]; ++i)
+                    if (index[c * n + i] % latents::classes != 0)
+                        r_[(first + c) * plane_size + place[i]] = wanted_[k++].value;
+            for (std::size_t i = 0; i < s.rows; ++i)
+                means_.settle(i, from * together, end, [&](std::size_t c, std::size_t j) {
+                    return r_[(first + c) * plane_size + place[i * s.columns + j]];
+                });
+        });
+    }
+
     // Whether one of n classes has a code.
     CALOTYPE_WIDE static bool coded(const std::uint8_t* cls, std::size_t n) {
         std::uint8_t any = 0;
@@ -133,6 +191,7 @@ private:
     std::int32_t* r_;
     const std::vector<latents::Stage> order_ = latents::stages(3);
     const std::int16_t* mean_ = nullptr;  // of the stage that is next
+    std::vector<trellis::Wanted> wanted_;  // of a stage
     rans::Encoder coder_;
     Partner partner_;
 };

@@ -11,6 +11,7 @@ namespace calotype::latents {
 inline constexpr std::size_t max_side = 4096;  // rows and columns of a tile
 inline constexpr std::int32_t max_z = 1023, max_r = 32767, max_z_mul = 65535;
 inline constexpr std::size_t z_tables = z_scales * z_fractions, kinds = 3;
+inline constexpr std::size_t r_tables = kinds * classes;  // twice as many where residuals are on a trellis
 
 // The integers that a quality level sets, in 2^-8 of what they are added to.
 struct Level {
@@ -41,13 +42,15 @@ struct Found {
     std::uint8_t* z_table;  // as z
     std::int32_t* z_shift;  // as z
     std::uint8_t* r_class;  // as r
+    std::uint8_t* r_second = nullptr;  // as r: which quantiser of the trellis; 0 without one
 };
 
 // The coders. `known`: the values are given, and those that have no code are `zeroed` before, or set to 0 (`settles`), or must be.
 struct Encode {
     static constexpr bool known = true, settles = false, zeroed = false;
     rans::Encoder coder;
-    void code(const std::uint8_t* index, std::size_t n, const rans::Tables& t, std::int32_t* values) {
+    template <class Index>
+    void code(const Index* index, std::size_t n, const rans::Tables& t, std::int32_t* values) {
         coder.put(values, index, n, t, rans::no_skip);
     }
 };
@@ -58,11 +61,15 @@ struct Decode {
     void code(const std::uint8_t* index, std::size_t n, const rans::Tables& t, std::int32_t* values) {
         coder.get(index, n, t, rans::no_skip, values);
     }
+    void code(const std::uint8_t* index, std::size_t n, const rans::Tables& t, trellis::Turns& turns, std::int32_t* values) {
+        coder.get(index, n, t, turns, values);
+    }
 };
 
 struct Look {
     static constexpr bool known = true, settles = true, zeroed = false;
-    void code(const std::uint8_t*, std::size_t, const rans::Tables&, std::int32_t*) {}
+    template <class Index>
+    void code(const Index*, std::size_t, const rans::Tables&, std::int32_t*) {}
 };
 
 inline std::int32_t clip(std::int32_t x, std::int32_t low, std::int32_t high) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tables.hpp"
+#include "trellis.hpp"
 
 namespace calotype::rans {
 
@@ -37,6 +38,30 @@ public:
         open_ = false;  // until this call has gone well
         for (std::size_t i = 0; i < n; i += block)
             get_block(index + i, std::min(block, n - i), tables, skip, out + i);
+        open_ = true;
+    }
+
+    // Decodes n numbers of values of a trellis to their values; those of its second quantiser have the tables behind the first half.
+    // Values are within +-2^15.
+    void get(const std::uint8_t* index, std::size_t n, const Tables& tables, trellis::Turns& turns, std::int32_t* out) {
+        check_open();
+        open_ = false;
+        const std::size_t half = tables.size() / 2;
+        if (n > 0 && *std::max_element(index, index + n) >= half) throw std::invalid_argument("an index has no table");
+        const Tables::Row* const all = tables.rows();
+        const std::uint8_t* p = data_.data() + read_;
+        for (std::size_t i = 0; i < n; ++i) {
+            std::uint8_t& state = turns.take();
+            const std::int32_t second = trellis::quantiser(state);
+            const std::int32_t number = value(state_[count_++ % lanes], p, all[index[i] + (second != 0 ? half : 0)]);
+            if (static_cast<std::uint32_t>(number) + (1u << 14) > 1u << 15) [[unlikely]]
+                throw stream_error("a residual is beyond +-32767");
+            out[i] = trellis::value(number, second);
+            trellis::Turns::step(state, number);
+            if (i % lanes == lanes - 1) check_position(p);
+        }
+        check_position(p);
+        read_ = static_cast<std::size_t>(p - data_.data());
         open_ = true;
     }
 

@@ -38,6 +38,9 @@ public:
     const std::vector<float>& analysis_unit() const { return analysis_unit_; }
     const std::vector<float>& unit() const { return unit_; }
     const std::vector<float>& keeps() const { return keeps_; }
+    const trellis::Prices* prices() const { return prices_ ? &*prices_ : nullptr; }
+    const std::vector<float>& worths() const { return worths_; }
+    float half_step() const { return half_step_; }
     std::size_t margin() const { return margin_; }
     std::uint32_t tile() const { return tile_; }
     std::uint32_t max_level() const { return static_cast<std::uint32_t>(256 * (pack_.levels_ - 1)); }
@@ -125,6 +128,9 @@ private:
         if (!std::all_of(keep.begin(), keep.end(), [](float k) { return k >= 0 && std::isfinite(k); }) || keep[0] != 0)
             Pack::fail("tables.safetensors: keep must start with 0 and have no value below");
         keeps_ = masking::keeps(keep.data(), keep.size());
+        if (pack_.r_laws().size() > latents::r_tables) prices_.emplace(pack_.r_laws());
+        if (prices_) half_step_ = *pack_.table("half_step", "F32", {1}).template as<float>();
+        if (!(half_step_ > 0 && half_step_ <= 1)) Pack::fail("tables.safetensors: half_step must be above 0, and 1 at most");
     }
 
     // ---- what qualities mean ---------------------------------------------------------------------------------
@@ -194,6 +200,9 @@ private:
     const Pack& pack_;
     std::unique_ptr<fixed::EncoderNetworks> networks_;
     std::vector<float> analysis_unit_, unit_, keeps_;
+    const std::vector<float> worths_ = masking::worths(masking::zones);
+    std::optional<trellis::Prices> prices_;  // where residuals are on a trellis
+    float half_step_ = 1;  // in the steps that gains bring latents to
     std::size_t margin_ = 0;
     std::uint32_t tile_ = 0;
     Points quality_;

@@ -39,6 +39,25 @@ public:
         if (error_) std::rethrow_exception(error_);
     }
 
+    // A thread that does pieces of work (below) until it is dismissed; none if there can be none.
+    std::thread helper() {
+        ++idle_;  // as it will be: what is begun before waits for it
+        try {
+            return std::thread([this] {
+                std::unique_lock lock(mutex_);
+                for (--idle_; !dismissed_;) help(lock);
+            });
+        } catch (const std::system_error&) {
+            --idle_;
+            return {};
+        }
+    }
+    void dismiss() {
+        std::lock_guard lock(mutex_);
+        dismissed_ = true;
+        changed_.notify_all();
+    }
+
     // Pieces of a job's work that need one another in their order but not what the job does meanwhile: threads that have
     // nothing to do but wait take them, and the job itself where there are none.
 #if defined(__EMSCRIPTEN__)
@@ -52,6 +71,7 @@ public:
             return true;
         }
         void finish() {}
+        void drop() {}
     };
 #else
     class Aside {
@@ -63,9 +83,8 @@ public:
         }
         Aside(const Aside&) = delete;
         ~Aside() {
-            std::unique_lock lock(jobs_.mutex_);
-            pieces_.clear();
-            end(lock);
+            drop();
+            std::lock_guard lock(jobs_.mutex_);
             std::erase(jobs_.asides_, this);
         }
         // Says whether all pieces are done already. Both functions throw the first error of a piece; those after it are left.
@@ -83,6 +102,13 @@ public:
         void finish() {
             std::unique_lock lock(jobs_.mutex_);
             finish(lock);
+        }
+
+        // The same, but pieces that have not begun are left.
+        void drop() {
+            std::unique_lock lock(jobs_.mutex_);
+            pieces_.clear();
+            end(lock);
         }
 
     private:
@@ -168,6 +194,7 @@ private:
     std::vector<Job> jobs_;
     std::vector<Aside*> asides_;
     std::size_t idle_ = 0;
+    bool dismissed_ = false;
     std::mutex mutex_;
     std::condition_variable changed_;
     std::size_t next_ = 0, failed_ = 0;

@@ -229,12 +229,13 @@ struct Quads {
     std::int32_t offsets[Vector::packing == Packing::sorted ? max_quads : 1];
 };
 
-// `count` rows, `r` at a time, the rest by half of it and so on.
+// `count` rows, `r` at a time, and what is left together: sums wait for one another where they are few.
 template <int r, int c, class Work>
 static CALOTYPE_INLINE void rows_of(const Work& work, std::size_t row, std::size_t panel, Sums<c>& found, int count,
                                     int first = 0) {
     for (; first + r <= count; first += r) work.template sums<r, c>(row + first, panel, found, first);
-    if constexpr (r > 1) rows_of<r / 2, c>(work, row, panel, found, count, first);
+    if constexpr (r > 1)
+        if (first < count) rows_of<r - 1, c>(work, row, panel, found, count, first);
 }
 
 // All rows of `c` panels, or of fewer where fewer are left.

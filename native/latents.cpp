@@ -12,6 +12,7 @@
 
 #include "binding.hpp"
 #include "choose.hpp"
+#include "masking.hpp"
 #include "networks.hpp"
 #include "parse.hpp"
 
@@ -47,10 +48,11 @@ public:
           kernels_(kernel_named(kernel)),
           z_laws_(z_laws),
           r_laws_(r_laws) {
-        if (z_laws.size() != z_tables || r_laws.size() != kinds * classes)
-            throw std::invalid_argument("64 tables of z and 192 of r are needed, not " +
+        if (z_laws.size() != z_tables || (r_laws.size() != r_tables && r_laws.size() != 2 * r_tables))
+            throw std::invalid_argument("64 tables of z and 192 of r, or 384 for a trellis, are needed, not " +
                                         std::to_string(z_laws.size()) + " and " +
                                         std::to_string(r_laws.size()));
+        if (r_laws.size() > r_tables) prices_.emplace(r_laws);
     }
 
     const Network& network() const { return net_; }
@@ -95,14 +97,15 @@ public:
 
     // Sets what has no code to 0 in r.
     void look(const LevelArrays& level, const Z& z, const R& r, const Bytes& z_table, const Z& z_shift,
-              const Bytes& r_class) const {
+              const Bytes& r_class, const Bytes& r_second) const {
         const Tile t = tile(level, z, r, net_.latents());
         check_shape("z_table", z_table, {z.shape(0), z.shape(1), z.shape(2)});
         check_shape("z_shift", z_shift, {z.shape(0), z.shape(1), z.shape(2)});
         check_shape("r_class", r_class, {r.shape(0), r.shape(1), r.shape(2)});
+        check_shape("r_second", r_second, {r.shape(0), r.shape(1), r.shape(2)});
         nb::gil_scoped_release release;
         Look coder;
-        Found found{z_table.data(), z_shift.data(), r_class.data()};
+        Found found{z_table.data(), z_shift.data(), r_class.data(), r_second.data()};
         Walk<Look> walk(net_, kernels_, t.level, z_laws_, r_laws_, t.h, t.w, coder, z.data(), r.data(),
                         &found);
         walk.hyper();
@@ -114,12 +117,15 @@ public:
     // the bytes that `write` makes. two: threads
     nb::bytes choose(const LevelArrays& level, const calotype::fixed::Networks& networks,
                      const std::tuple<Ints<2>, Ints<2>>& steps,
-                     const std::tuple<Floats<1>, Floats<2>, Floats<2>, Floats<2>>& wish,
+                     const std::tuple<Floats<1>, Floats<2>, Floats<2>, Floats<2>, float>& wish,
                      const Array<const std::uint8_t, 2>& zone, const Floats<3>& y, const Z& z,
-                     const R& r, const std::optional<Array<std::int16_t, 3>>& y_hat, bool two) const {
+                     const R& r, const std::optional<Array<std::int16_t, 3>>& y_hat, bool two,
+                     const std::optional<Floats<3>>& worth_of) const {
         const Tile t = tile(level, z, r, net_.latents());
         if (y_hat) check_shape("y_hat", *y_hat, {t.h, t.w, net_.latents()});
-        const auto& [unit, low_gain, high_gain, keep] = wish;
+        if (worth_of) check_shape("worth", *worth_of, {net_.latents(), t.h, t.w});
+        if (worth_of && !prices_) throw std::invalid_argument("a worth of each latent is for residuals on a trellis");
+        const auto& [unit, low_gain, high_gain, keep, half_step] = wish;
         check_shape("y", y, {net_.latents(), t.h, t.w});
         check_shape("unit", unit, {net_.latents()});
         check_shape("low_gain", low_gain, {4, net_.low_channels});
@@ -138,8 +144,11 @@ public:
         {
             nb::gil_scoped_release release;
             calotype::fixed::Means means(networks.mean, s, t.h, t.w);
+            const auto worth = calotype::masking::worths(keep.shape(0));
             calotype::fixed::Choose coder(
-                means, {y.data(), unit.data(), low_gain.data(), high_gain.data(), keep.data(), zone.data()},
+                means, {y.data(), unit.data(), low_gain.data(), high_gain.data(), keep.data(), zone.data(),
+                        prices_ ? &*prices_ : nullptr, worth.data(), 1 / half_step,
+                        worth_of ? worth_of->data() : nullptr},
                 networks.mean, t.h, t.w, z.data(), t.level.z_mul, r.data(), two);
             Walk<calotype::fixed::Choose> walk(net_, kernels_, t.level, z_laws_, r_laws_, t.h, t.w, coder, z.data(),
                                                r.data());
@@ -184,6 +193,7 @@ private:
     Network net_;
     const Kernels& kernels_;
     const rans::Tables &z_laws_, &r_laws_;
+    std::optional<calotype::trellis::Prices> prices_;  // where residuals are on a trellis
 };
 
 }  // namespace
@@ -205,7 +215,8 @@ void bind_latents(nb::module_& m) {
         .def("write", &Latents::write, "level"_a, "z"_a.noconvert(), "r"_a.noconvert())
         .def("read", &Latents::read, "level"_a, "data"_a.noconvert(), "z"_a.noconvert(), "r"_a.noconvert())
         .def("look", &Latents::look, "level"_a, "z"_a.noconvert(), "r"_a.noconvert(), "z_table"_a.noconvert(),
-             "z_shift"_a.noconvert(), "r_class"_a.noconvert())
+             "z_shift"_a.noconvert(), "r_class"_a.noconvert(),
+             "r_second"_a.noconvert())
         .def("choose", &Latents::choose, "level"_a, "networks"_a, "steps"_a, "wish"_a, "zone"_a.noconvert(),
-             "y"_a.noconvert(), "z"_a.noconvert(), "r"_a.noconvert(), "y_hat"_a.none(), "two"_a);
+             "y"_a.noconvert(), "z"_a.noconvert(), "r"_a.noconvert(), "y_hat"_a.none(), "two"_a, "worth"_a.none());
 }

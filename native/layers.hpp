@@ -255,17 +255,19 @@ private:
     std::size_t used_ = 0;
 };
 
-// A layer on the sites of a row: `rows[i]` is where the inputs of site i begin, `offsets` lead to them.
+// A layer on the sites of a row, or of some: `rows[i]` is where the inputs of site i begin, `offsets` lead to them.
 template <class Input>
 class Row {
 public:
     Row(const Kernels& kernels, const Layer<Input>& layer, const std::vector<std::int32_t>& offsets,
-        const Input* first, std::size_t step, std::size_t count, std::vector<const Input*>& rows)
+        const Input* first, std::size_t step, std::size_t count, std::vector<const Input*>& rows, std::size_t lines = 1,
+        std::size_t pitch = 0)
         : kernels_(kernels) {
-        rows.resize(count);
-        for (std::size_t i = 0; i < count; ++i) rows[i] = first + i * step;
+        rows.resize(lines * count);
+        for (std::size_t y = 0; y < lines; ++y)
+            for (std::size_t i = 0; i < count; ++i) rows[y * count + i] = first + y * pitch + i * step;
         p_.rows = rows.data();
-        p_.row_count = count;
+        p_.row_count = rows.size();
         p_.offsets = offsets.data();
         if constexpr (std::is_same_v<Input, std::uint8_t>) {
             p_.panels = &layer.bytes;

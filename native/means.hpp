@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "canvas.hpp"
 #include "coders.hpp"
 #include "grids.hpp"
 #include "layers.hpp"
@@ -66,19 +67,25 @@ struct Steps {
 // The latents of one tile of h x w, made stage after stage: ask for the means of a stage, settle it, go on.
 class Means {
 public:
-    Means(const MeanNetwork& net, const Steps& steps, std::size_t h, std::size_t w)
+    // keep: what `coded` tells
+    Means(const MeanNetwork& net, const Steps& steps, std::size_t h, std::size_t w, bool keep = false)
         : net_(net),
           steps_(steps),
           h_(h),
           w_(w),
           rows_(up(h, tile_multiple)),
           columns_(up(w, tile_multiple)),
-          y_(rows_ * columns_ * net.latents()) {}
+          y_(rows_ * columns_ * net.latents()),
+          coded_(keep ? y_.size() : 0) {}
 
     // The latents of the padded tile, [rows][columns][latents].
     std::size_t rows() const { return rows_; }
     std::size_t columns() const { return columns_; }
     const Word* latents() const { return y_.data(); }
+    Word* at(std::size_t y, std::size_t x) { return &y_[(y * columns_ + x) * net_.latents()]; }
+
+    // Which of them have a residual other than 0; nothing is left here.
+    std::vector<std::uint8_t> coded() { return std::move(coded_); }
 
     // Those of the tile, [h][w][latents]; nothing is left here.
     std::vector<Word> take() {
@@ -92,6 +99,7 @@ public:
     // Means [site][low channels] of a stage's sites in the padded tile.
     const Word* low_stage(const latents::Stage& s) {
         stage_ = s;
+        settled_ = false;
         place(s.octave, s.phase);
         const std::size_t n = net_.low_channels, count = grid_rows_ * grid_columns_;
         mean_.resize(count * n);
@@ -157,14 +165,16 @@ public:
                             context_.at(y, x) + 4 * net_.reduced + p * net_.low_channels);
     }
 
-    // Means [site][high channels] of phase p.
-    const Word* high_stage(std::size_t p) {
+    // Means [site][high channels] of phase p; `settled`: the stage's latents are set to them, row by row while they are in the
+    // cache, and nothing comes back.
+    const Word* high_stage(std::size_t p, bool settled = false) { return high_stage(p, {0, 0, columns_ / 2, rows_ / 2}, settled); }
+    // The same of some cells alone: [cell][high channels].
+    const Word* high_stage(std::size_t p, const Box& cells, bool settled = false) {
         stage_ = {0, 0, p};
         place(0, p);
         channel_ = net_.low_channels;
         channels_ = net_.high;
         step_ = steps_.high + p * net_.high;
-        mean_.resize(grid_rows_ * grid_columns_ * net_.high);
         if (p > 0) {
             const auto& reduce = net_.reduce[p - 1];
             const auto all = reduce.straight();
@@ -188,24 +198,31 @@ public:
         }
         const auto &conv = net_.conv[p], &out = net_.out[p];
         const auto all = out.straight();
-        const std::size_t t = conv.out, stride = out.padded;
-        std::vector<Word> row(grid_columns_ * stride);
-        for (std::size_t y = 0; y < grid_rows_; ++y) {
-            run(conv, offsets, context_.around(y, 0), context_.stride())
-                .words(row.data(), stride, 1 - context_peak, context_peak - 1);
-            for (std::size_t x = 0; x < grid_columns_; ++x)
-                for (std::size_t c = 0; c < t; ++c)
-                    row[x * stride + t + c] = std::max<Word>(row[x * stride + c], 0);
-            run(out, all, row.data(), stride).words(&mean_[y * grid_columns_ * net_.high], net_.high);
+        // Some rows at once: the layers' weights are more than the nearer caches hold.
+        const std::size_t n = cells.width(), together = (127 + n) / n, pitch = n * net_.high, stride = out.padded;
+        mean_.resize((settled ? together : cells.height()) * pitch);
+        std::vector<Word> rows(together * n * stride);
+        for (std::size_t top = 0; top < cells.height(); top += together) {
+            const std::size_t lines = std::min(together, cells.height() - top);
+            Word* const means = &mean_[settled ? 0 : top * pitch];
+            Row<Word>(net_.kernels, conv, offsets, context_.around(cells.top + top, cells.left), context_.stride(), n, pointers_, lines,
+                      context_.pitch())
+                .words(rows.data(), stride, 1 - context_peak, context_peak - 1);
+            for (std::size_t i = 0; i < lines * n; ++i)
+                for (std::size_t c = 0; c < conv.out; ++c)
+                    rows[i * stride + conv.out + c] = std::max<Word>(rows[i * stride + c], 0);
+            Row<Word>(net_.kernels, out, all, rows.data(), stride, n, pointers_, lines, n * stride).words(means, net_.high);
+            for (std::size_t y = 0; settled && y < lines; ++y) enter(top + y, means + y * pitch, 0, net_.high);
         }
-        return mean_.data();
+        settled_ = settled;
+        return settled ? nullptr : mean_.data();
     }
 
     // Latents of the stage whose means were asked for last: mean plus residual times step. `value(c, y, x)` is
     // the residual of channel c of all at a latent of the tile, an integer or a float; nothing is asked of the padding.
     template <class Value>
     void settle(Value&& value) {
-        for (std::size_t i = 0; i < grid_rows_; ++i) enter(i, 0, channels_);
+        for (std::size_t i = 0; i < grid_rows_; ++i) enter(i, means(i), 0, channels_);
         // Channel by channel, as residuals lie: memory is read from its beginning to its end.
         for (std::size_t c = 0; c < channels_; ++c)
             for (std::size_t i = 0; i < grid_rows_; ++i)
@@ -218,7 +235,7 @@ public:
     // residual of channel c of these at site j.
     template <class Value>
     void settle(std::size_t i, std::size_t first, std::size_t end, Value&& value) {
-        enter(i, first, end);
+        enter(i, means(i), first, end);
         for (std::size_t c = first; c < end; ++c) add(i, c, [&](std::size_t j) { return value(c, j); });
     }
 
@@ -227,7 +244,7 @@ public:
     void settle() {
         site_.clear();
         for (std::size_t i = 0; i < grid_rows_; ++i) {
-            enter(i, 0, channels_);
+            if (!settled_) enter(i, means(i), 0, channels_);
             for (std::size_t j = 0, n = sites(i); j < n; ++j)
                 site_.push_back(static_cast<std::uint32_t>(row(i) + j * step_sites_ * net_.latents() - y_.data()));
         }
@@ -239,9 +256,11 @@ private:
     std::size_t sites(std::size_t i) const { return top_ + i * step_sites_ < h_ ? in_row_ : 0; }
     Word* row(std::size_t i) { return at(top_ + i * step_sites_, left_) + channel_; }
 
-    // Means become latents.
-    void enter(std::size_t i, std::size_t first, std::size_t end) {
-        const Word* const mean = &mean_[i * grid_columns_ * channels_];
+    // Those of row i of the stage.
+    const Word* means(std::size_t i) const { return &mean_[i * grid_columns_ * channels_]; }
+
+    // Means of its sites become latents.
+    void enter(std::size_t i, const Word* mean, std::size_t first, std::size_t end) {
         for (std::size_t j = 0, n = sites(i); j < n; ++j)
             std::copy(mean + j * channels_ + first, mean + j * channels_ + end, row(i) + j * step_sites_ * net_.latents() + first);
     }
@@ -262,6 +281,7 @@ private:
     void add(Word& to, Residual r, std::size_t c) {
         const std::int64_t sum = to + stepped(r, step_[c]);
         constexpr std::int64_t far = 2 * word_peak;
+        if (!coded_.empty()) coded_[static_cast<std::size_t>(&to - y_.data())] = 1;
         to = word(static_cast<std::int32_t>(sum < -far ? -far : sum > far ? far : sum));
     }
 
@@ -276,8 +296,6 @@ private:
         const double part = std::floor(double{r} * step / (2.0 * half) + 0.5);
         return static_cast<std::int64_t>(part >= -far && part <= far ? part : part < 0 ? -far : far);
     }
-
-    Word* at(std::size_t y, std::size_t x) { return &y_[(y * columns_ + x) * net_.latents()]; }
 
     void place(std::size_t octave, std::size_t phase) {
         step_sites_ = std::size_t{2} << octave;
@@ -310,11 +328,13 @@ private:
     const Steps steps_;
     std::size_t h_, w_, rows_, columns_;
     std::vector<Word> y_, mean_;
+    std::vector<std::uint8_t> coded_;
     Map<Word> known_, context_;
     latents::Stage stage_{};
     std::size_t grid_rows_ = 0, grid_columns_ = 0, step_sites_ = 0, top_ = 0, left_ = 0, in_row_ = 0;
     std::size_t channel_ = 0, channels_ = 0;
     const std::int32_t* step_ = nullptr;
+    bool settled_ = false;  // whether the stage's latents are its means already
     std::vector<const Word*> pointers_;
     std::vector<std::uint32_t> site_;  // where a stage's latents are in y_
 };

@@ -15,6 +15,7 @@
 #include "layer.hpp"
 #include "lossless.hpp"
 #include "pack.hpp"
+#include "seams.hpp"
 #include "settle.hpp"
 
 namespace calotype {
@@ -38,7 +39,7 @@ public:
     void decode(const Canvas& canvas) {
         if (!file_.trusted && file_.error) throw *file_.error;
         canvas_ = canvas;
-        const std::vector<std::size_t> needed = tiles_in(canvas.box);
+        const auto needed = tiles_in(canvas.box);
         if (canvas.has_alpha() && !file_.alpha.empty())
             for (const std::size_t tile : needed)
                 jobs_.add([this, tile] {
@@ -73,16 +74,14 @@ private:
     static constexpr std::size_t stride = 16, fewest = 12, grey = 128;
 
     // The latents of a tile while windows need them.
-    struct Slot {
+    struct Slot : fixed::Decoded {
         std::size_t tile = 0, job = 0;
-        Box box;  // in latents
-        std::vector<Word> y;
         std::unique_ptr<Layer> layer;
         std::atomic<int> users = 0;
 
         void release() {
             if (--users > 0) return;
-            std::vector<Word>().swap(y);
+            std::vector<Word>().swap(y), std::vector<std::uint8_t>().swap(coded);
             layer.reset();
         }
     };
@@ -110,10 +109,9 @@ private:
             for (const std::uint8_t byte : id) text += "0123456789abcdef"[byte >> 4], text += "0123456789abcdef"[byte & 15];
             return text;
         };
-        if (pack_ == nullptr) throw Error(Fault::pack, "pack " + hex(header_.pack_id) + " is needed to decode this file");
-        if (pack_->id() != header_.pack_id)
-            throw Error(Fault::pack, "pack " + hex(header_.pack_id) + " is needed to decode this file, not " +
-                                         hex(pack_->id()));
+        const std::string needed = "pack " + hex(header_.pack_id) + " is needed to decode this file";
+        if (pack_ == nullptr) throw Error(Fault::pack, needed);
+        if (pack_->id() != header_.pack_id) throw Error(Fault::pack, needed + ", not " + hex(pack_->id()));
         level_ = pack_->level(header_.level);
     }
 
@@ -173,9 +171,11 @@ private:
         return found;
     }
 
+    bool covered(std::size_t tile) const { return !file_.layer.empty() && file_.layer[tile].size != 0; }
+
     // What lies over a tile of latents, or nothing; where it is damaged, the tile as it is below.
     std::unique_ptr<Layer> layer(std::size_t tile) {
-        if (file_.layer.empty() || file_.layer[tile].size == 0) return nullptr;
+        if (!covered(tile)) return nullptr;
         const Box box = tile_box(tile);
         try {
             return std::make_unique<Layer>(file_.layer[tile], box.height(), box.width(), header_.grey);
@@ -202,14 +202,15 @@ private:
     void read(Slot& slot) {
         check_size(slot.box);
         const std::size_t h = slot.box.height(), w = slot.box.width();
+        slot.z.resize(z_size(slot.box));
         try {
             const Bytes from = payload(slot.tile);
-            std::vector<std::int32_t> z(z_size(slot.box));
-            fixed::Means means(pack_->networks().mean, level_->steps(), h, w);
-            fixed::Settle coder({from.data, from.size}, means, z.data(), level_->z_mul.data(), jobs_);
-            pack_->walk(*level_, coder, h, w, z.data(), nullptr);
+            fixed::Means means(pack_->networks().mean, level_->steps(), h, w, file_.tiles.size() > 1 && !covered(slot.tile));
+            fixed::Settle coder({from.data, from.size}, means, slot.z.data(), level_->z_mul.data(), jobs_);
+            pack_->walk(*level_, coder, h, w, slot.z.data(), nullptr);
             coder.finish();
             slot.y = means.take();
+            slot.coded = means.coded();
         } catch (const rans::stream_error& e) {
             fail(slot.tile, e.what());
             slot.y.assign(pack_->channels() * h * w, 0);
@@ -220,15 +221,12 @@ private:
     // A tile at an eighth of its size; of one that is damaged or cut off what there is.
     void small(std::size_t tile) {
         const Box box = tile_box(tile), part = box.over(8);
-        if (!file_.alpha.empty() && canvas_.has_alpha()) {
-            const auto a = alpha(tile);
-            canvas_.alpha(eighth(a.data(), box.height(), box.width(), 1).data(), part.width(), part);
-        }
+        if (!file_.alpha.empty() && canvas_.has_alpha())
+            canvas_.alpha(eighth(alpha(tile).data(), box.height(), box.width(), 1).data(), part.width(), part);
         if (file_.tiles[tile].pixels) {
             const Pixels found = pixels(tile);
             const auto means = eighth(found.data.data(), box.height(), box.width(), found.values);
-            canvas_.colour(means.data(), part.width() * found.values, found.values, part);
-            return;
+            return canvas_.colour(means.data(), part.width() * found.values, found.values, part);
         }
         const Box sites = box.over(stride);
         check_size(sites);
@@ -252,8 +250,7 @@ private:
         if (const auto above = layer(tile)) {
             std::vector<std::uint8_t> shown(part.width() * part.height() * above->values());
             above->over_eighth(out.data(), 2 * w * 3, shown.data());
-            canvas_.colour(shown.data(), part.width() * above->values(), above->values(), part);
-            return;
+            return canvas_.colour(shown.data(), part.width() * above->values(), above->values(), part);
         }
         canvas_.colour(out.data(), 2 * w * 3, 3, part);
     }
@@ -302,7 +299,8 @@ private:
                 if (!has_latents(core)) continue;
                 Slots slots;
                 const Box seen = core.grown(pack_->margin(), bounds);
-                for (const std::size_t tile : tiles_in(seen.times(stride).common(picture()))) {
+                const Box looked = fixed::Seams<Slot>::looked(seen, bounds, header_.tile / stride);
+                for (const std::size_t tile : tiles_in(looked.times(stride).common(picture()))) {
                     if (file_.tiles[tile].pixels) continue;
                     slots.push_back(need(tile, known));
                     ++slots.back()->users;
@@ -320,9 +318,8 @@ private:
     }
 
     bool has_latents(const Box& core) const {
-        for (const std::size_t tile : tiles_in(core.times(stride).common(canvas_.box)))
-            if (!file_.tiles[tile].pixels) return true;
-        return false;
+        const auto tiles = tiles_in(core.times(stride).common(canvas_.box));
+        return !std::all_of(tiles.begin(), tiles.end(), [&](std::size_t tile) { return file_.tiles[tile].pixels; });
     }
 
     // Where the latents of a tile will be; plans to read them.
@@ -340,6 +337,8 @@ private:
     void develop(const Box& core, const Box& seen, const Slots& slots) {
         const std::size_t n = pack_->channels();
         const std::vector<Word> nothing(seen.width() * n);  // latents are 0 in tiles of pixels
+        const fixed::Seams<Slot> seams(pack_->networks().mean, level_->steps(), level_->z_mul.data(), seen, picture().over(stride),
+                                 header_.tile / stride, slots);
         const auto enter = [&](std::size_t y, Word* to) {
             const std::size_t row = seen.top + y;
             const auto put = [&](std::size_t left, std::size_t right, const Word* from) {
@@ -354,6 +353,7 @@ private:
                 left = both.right;
             }
             put(left, seen.right, nothing.data());
+            seams.each(row, seen.left, seen.right, put);
         };
         const Box from = seen.times(stride), part = core.times(stride).common(canvas_.box);
         constexpr std::size_t patch = fixed::patch_side;

@@ -40,6 +40,9 @@ void Walk<Coder>::code_r(std::size_t first, std::size_t channels, const Sites& s
     std::vector<std::uint8_t> tables(batch * n);
     std::vector<std::uint32_t> sites(batch * n);
     std::vector<std::size_t> end(batch);
+    trellis::Turns turns, again;
+    std::vector<std::uint16_t> tables_of_two;  // of both quantisers
+    std::vector<std::int32_t> numbers;
     values_.resize(batch * n);
     for (std::size_t c = 0; c < channels; c += batch) {
         const std::size_t count = std::min(batch, channels - c);
@@ -52,6 +55,20 @@ void Walk<Coder>::code_r(std::size_t first, std::size_t channels, const Sites& s
             if constexpr (Coder::known) {
                 std::int32_t* const r = r_ + (first + c + j) * plane;
                 for (std::size_t i = before; i < k; ++i) values_[i] = r[place[sites[i]]];
+                if (trellis_) {
+                    tables_of_two.resize(k), numbers.resize(k);
+                    for (std::size_t i = before; i < k; ++i) {
+                        std::uint8_t& state = turns.take();
+                        const std::int32_t second = trellis::quantiser(state);
+                        if (!trellis::has(second, values_[i])) {
+                            if (!Coder::settles) throw std::invalid_argument("a residual is not of its quantiser");
+                            r[place[sites[i]]] = values_[i] -= trellis::sign(values_[i]);
+                        }
+                        numbers[i] = trellis::number(values_[i], second);
+                        tables_of_two[i] = static_cast<std::uint16_t>(tables[i] + (second != 0 ? r_tables : 0));
+                        trellis::Turns::step(state, numbers[i]);
+                    }
+                }
                 for (std::size_t i = 0; i < n && !Coder::zeroed; ++i)
                     if (all[i] == skip) {
                         lost |= r[place[i]];
@@ -65,11 +82,22 @@ void Walk<Coder>::code_r(std::size_t first, std::size_t channels, const Sites& s
         }
         if (lost != 0 && !Coder::settles) throw std::invalid_argument("a residual whose class is 0 is not 0");
         if (beyond(k) && Coder::known) throw std::invalid_argument("r must be within +-32767");
-        coder_.code(tables.data(), k, r_laws_, values_.data());
+        if (!trellis_)
+            coder_.code(tables.data(), k, r_laws_, values_.data());
+        else if constexpr (Coder::known)
+            coder_.code(tables_of_two.data(), k, r_laws_, numbers.data());
+        else
+            coder_.code(tables.data(), k, r_laws_, turns, values_.data());
         if (beyond(k)) throw rans::stream_error("a residual is beyond +-32767");
         for (std::size_t j = 0, i = 0; j < count; ++j)
             for (; i < end[j]; ++i) {
                 const std::int32_t value = values_[i];
+                if (trellis_ && found_ != nullptr && found_->r_second != nullptr) {
+                    std::uint8_t& state = again.take();
+                    const std::int32_t second = trellis::quantiser(state);
+                    found_->r_second[(first + c + j) * plane + place[sites[i]]] = static_cast<std::uint8_t>(second);
+                    trellis::Turns::step(state, trellis::number(value, second));
+                }
                 if (value == 0) continue;
                 if constexpr (requires { coder_.put(c + j, sites[i], value); })
                     coder_.put(c + j, sites[i], value);
@@ -140,7 +168,7 @@ void Walk<Coder>::low() {
         });
         if constexpr (requires { coder_.low(stage, s, index.data()); }) coder_.low(stage, s, index.data());
         code_r(0, channels, s, index.data(), -1, [&](std::size_t c, std::size_t i, std::int32_t value) {
-            sizes_.at(s.top + s.row(i) * s.step, s.left + s.column(i) * s.step)[c] = magnitude(value);
+            sizes_.at(s.top + s.row(i) * s.step, s.left + s.column(i) * s.step)[c] = size(value);
         });
     }
 }
@@ -230,7 +258,7 @@ void Walk<Coder>::high() {
             std::copy(reduce.bias.begin(), reduce.bias.end(), &sums[i * sum_panels * width]);
         code_r(net_.low_channels, high, s, index.data(), kind,
                [&](std::size_t c, std::size_t i, std::int32_t value) {
-                   kernels_.add(&sums[i * sum_panels * width], magnitude(value),
+                   kernels_.add(&sums[i * sum_panels * width], size(value),
                                 &reduce.panels[c * sum_panels * width * 2], sum_panels);
                });
         for (std::size_t y = 0; y < rows_all; ++y)

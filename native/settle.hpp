@@ -21,7 +21,7 @@ public:
     void high(std::size_t phase, const latents::Sites&, const std::uint8_t*) {
         next([this, phase] {
             if (phase == 0) means_.features(z_, z_mul_);
-            means_.high_stage(phase);
+            means_.high_stage(phase, true);
         });
     }
     void put(std::size_t channel, std::size_t site, std::int32_t value) {

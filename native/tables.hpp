@@ -1,6 +1,8 @@
 // A set of frequency tables, checked once at construction, in the two layouts that the loops read.
 #pragma once
 
+#include <bit>
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -95,5 +97,19 @@ private:
     std::vector<Range> ranges_;
     std::vector<Row> rows_;
 };
+
+// What a value costs with a table: the share of its symbol and, after an escape, the distance by Exp-Golomb (docs/FORMAT.md,
+// "rANS stream").
+inline double cost(const Tables::Row& row, std::int32_t value) {
+    const std::int64_t at = std::int64_t{value} - row.offset, end = row.escape;
+    const bool inside = at >= 0 && at < end;
+    const auto own = static_cast<double>(row.ranges[inside ? at : end] >> 16);
+    double found = precision - std::log2(own);
+    if (!inside) {
+        const auto code = static_cast<std::uint64_t>(at < 0 ? -2 * at - 1 : 2 * (at - end)) + 2;
+        found += 2.0 * (std::bit_width(code) - 1);
+    }
+    return found;
+}
 
 }  // namespace calotype::rans

@@ -63,3 +63,14 @@ def effect(differences: Sequence[float]) -> Effect:
     mean = statistics.fmean(differences)
     half = STUDENT[n - 2] * statistics.stdev(differences) / math.sqrt(n)
     return Effect(n, mean, mean - half, mean + half)
+
+
+def share(part: Effect, whole: Effect) -> Effect | None:
+    """What part of ``whole`` is ``part``, in percent, and how far it can be off: the least and the most that
+    the two intervals allow, of 95 % each, so of 90 % at least together.  ``count`` is that of ``part``.  None
+    where ``whole`` cannot be told from 0.
+    """
+    if whole.low <= 0:
+        return None
+    ends = [100 * a / b for a in (part.low, part.high) for b in (whole.low, whole.high)]
+    return Effect(part.count, 100 * part.mean / whole.mean, min(ends), max(ends))

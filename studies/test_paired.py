@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from studies.paired import Effect, effect
+from studies.paired import Effect, effect, share
 
 
 def test_an_interval_by_hand() -> None:
@@ -39,3 +39,10 @@ def test_claims_without_a_size() -> None:
     up, down, either = Effect(3, 2.0, 1.0, 3.0), Effect(3, -2.0, -3.0, -1.0), Effect(3, 0.5, -1.0, 2.0)
     assert [e.points(1) for e in (up, down, either)] == ["seen", "not seen", "cannot be told at this budget"]
     assert [e.points(-1) for e in (up, down, either)] == ["not seen", "seen", "cannot be told at this budget"]
+
+
+def test_a_share_is_what_both_intervals_allow() -> None:
+    whole = Effect(3, 10.0, 8.0, 12.0)
+    assert share(Effect(5, 5.0, 4.0, 6.0), whole) == Effect(5, 50.0, pytest.approx(100 / 3), 75.0)
+    assert share(Effect(5, 0.0, -4.0, 4.0), whole) == Effect(5, 0.0, -50.0, 50.0)
+    assert share(Effect(5, 5.0, 4.0, 6.0), Effect(3, 1.0, -1.0, 3.0)) is None

@@ -102,6 +102,7 @@ def cases() -> Iterable[Case]:
     noise = np.random.default_rng(9).integers(0, 2, (64, 48, 3)) * 255
     yield "noise", Picture(noise.astype(np.uint8)), 95, 1024
     yield "caption", Picture(captioned(90, 205, 12)), 55, 128
+    yield "meeting", Picture(scene(150, 290, 14) // 6), 50, 128
     grey = np.asarray(Image.fromarray(captioned(70, 196, 13)).convert("L"))
     yield "caption-grey", Picture(np.repeat(grey[:, :, None], 3, axis=2), grey=True), 70, 1024
 

@@ -73,6 +73,9 @@ def magnitude(r: Array) -> Array:
     return 32 * np.minimum(a, 1) + 16 * np.minimum(a, 4) + 4 * np.minimum(a, 16)
 
 
+TRELLIS = ((0, 2), (5, 7), (1, 3), (6, 4), (2, 0), (4, 6), (3, 1), (7, 5))
+
+
 def clip(low: int, high: int) -> Callable[[Array], Array]:
     return lambda v: np.clip(v, low, high)
 
@@ -136,21 +139,35 @@ class Reader:
             index = self.law(f"scales.low_out.{s}", *t, own) + column(self.level["low_bias"][s])
             index = np.clip((index + 128) >> 8, 1, 63) + (64 if s else 0)
             self.read(stream, grid(r[:LOW, :h, :w], octave, phase), index)
-            grid(m, octave, phase)[:] = magnitude(grid(r[:LOW], octave, phase))
+            grid(m, octave, phase)[:] = self.size(grid(r[:LOW], octave, phase))
         context = [self.relu("scales.below", *(grid(m, 0, p) for p in range(4)))]
         for p in range(4):
             t = self.relu(f"scales.near.{p}", *context)
             mix = self.relu(f"scales.mix.{p}", t, side)
             index = self.law(f"scales.high_out.{p}", mix, d) + column(self.level["high_bias"][p])
             self.read(stream, grid(r[LOW:, :h, :w], 0, p), np.clip((index + 128) >> 8, 0, 63) + 128)
-            context += [self.relu(f"scales.reduce.{p}", magnitude(grid(r[LOW:], 0, p)))] if p < 3 else []
+            context += [self.relu(f"scales.reduce.{p}", self.size(grid(r[LOW:], 0, p)))] if p < 3 else []
         stream.finish()
         return z, r
+
+    def size(self, r: Array) -> Array:
+        return magnitude(r if len(self.r_laws.offsets) == 192 else (np.abs(r) + 1) // 2)
 
     def read(self, stream: Symbols, out: Array, index: Array) -> None:
         """The residuals of a stage, those of its sites that are in the tile."""
         index = index[:, : out.shape[1], : out.shape[2]]
-        out[:] = stream.get(index, self.r_laws, skip=128)
+        if len(self.r_laws.offsets) == 192:
+            out[:] = stream.get(index, self.r_laws, skip=128)
+            return
+        machines, turn, found = [0] * 4, 0, np.zeros(index.size, np.int64)
+        for i, t in enumerate(index.ravel().tolist()):
+            if t != 128:
+                odd = machines[turn % 4] % 2
+                n = int(stream.get(np.array(t + 192 * odd), self.r_laws))
+                require(abs(n) <= 1 << 14, "a number beyond 2^14")
+                found[i] = 2 * n - odd * ((n > 0) - (n < 0))
+                machines[turn % 4], turn = TRELLIS[machines[turn % 4]][n % 2], turn + 1
+        out[:] = found.reshape(index.shape)
 
     def dequantised(self, z: Array) -> Array:
         return np.clip((z * column(self.level["z_mul"]) + 128) >> 8, -127, 127)
@@ -198,14 +215,32 @@ class Reader:
                 far = hidden(self.layer(f"mean.low_far.{n}", np.maximum(t, 0)))
                 mean = word(self.layer(f"mean.low_out.{n}", t, np.maximum(t, 0), far))
             settle(low, octave, phase, mean, step)
+        self.high(z, y, lambda p, mean: settle(slice(LOW, None), 0, p, mean, self.level["high_step"][p]))
+        return y[:, :h, :w]
+
+    def high(self, z: Array, y: Array, settle: Callable[[int, Array], None]) -> None:
+        """The means of high channels, phase by phase, each settled before the next looks at it."""
+        low = y[:LOW]
         features = [near(self.layer("mean.up", hidden(self.layer("mean.wide", self.dequantised(z)))))]
         for p in range(4):
             if p:
                 features.append(near(self.layer(f"mean.reduce.{p - 1}", grid(y, 0, p - 1) >> 3)))
-            t = near(self.layer(f"mean.conv.{p}", *features, *(grid(y[low], 0, q) >> 3 for q in range(p, 4))))
-            mean = word(self.layer(f"mean.out.{p}", t, np.maximum(t, 0)))
-            settle(slice(LOW, None), 0, p, mean, self.level["high_step"][p])
-        return y[:, :h, :w]
+            t = near(self.layer(f"mean.conv.{p}", *features, *(grid(low, 0, q) >> 3 for q in range(p, 4))))
+            settle(p, word(self.layer(f"mean.out.{p}", t, np.maximum(t, 0))))
+
+    def mend(self, z: Array, r: Array, y: Array, there: Array, side: int) -> None:
+        """The latents of a whole picture where tiles of `side` latents meet. there: in tiles of latents"""
+        for axis in (1, 0):  # between columns, then between rows
+            at, has = np.zeros_like(there).swapaxes(0, axis), there.swapaxes(0, axis)
+            for k in range(side, len(at), side):
+                at[k - 2 : k + 2] = has[k - 2] & has[k] & has[k - 2 : k + 2]
+            free = at.swapaxes(0, axis) & (r[LOW:] == 0)
+
+            def settle(p: int, mean: Array, free: Array = free) -> None:
+                sites = grid(y[LOW:], 0, p)
+                sites[:] = np.where(grid(free, 0, p), mean, sites)
+
+            self.high(z, y, settle)
 
     def blocks(self, name: str, x: Array) -> Array:
         k = 0
@@ -271,7 +306,10 @@ def read(
     file = parse(data)
     reader = Reader(arrays(tables), arrays(networks), file.level)
     high, wide = -(-file.height // 16), -(-file.width // 16)
-    y = np.zeros((reader.level["level_vector"].size, high, wide), np.int64)
+    padded = -(-high // 8) * 8, -(-wide // 8) * 8
+    all_y, all_r = (np.zeros((reader.level["level_vector"].size, *padded), np.int64) for _ in "yr")
+    all_z = np.zeros((len(reader.level["z_mul"]), padded[0] // 2, padded[1] // 2), np.int64)
+    y, there = all_y[:, :high, :wide], np.zeros(padded, bool)
     small = np.zeros((2 * high, 2 * wide, 3), np.int64)
     integers: list[tuple[Array, Array] | None] = []
     known = []
@@ -286,8 +324,14 @@ def read(
         z, r = reader.integers(payload, h, w)
         integers.append((z[:, : -(-h // 2), : -(-w // 2)], r[:, :h, :w]))
         y[:, top : top + h, left : left + w] = part = reader.latents(z, r, h, w)
+        there[top : top + h, left : left + w] = not file.layer or not file.layer[len(integers) - 1]
+        for whole, one, at in ((all_z, z, (top // 2, left // 2)), (all_r, r, (top, left))):
+            room = whole[:, at[0] : at[0] + one.shape[1], at[1] : at[1] + one.shape[2]]
+            room[:] = one[:, : room.shape[1], : room.shape[2]]
         shown = patches(byte(reader.layer("preview", part[:LOW])), 2)
         small[2 * top : 2 * (top + h), 2 * left : 2 * (left + w)] = shown
+    if len(file.boxes) > 1 and file.side >= 128:
+        reader.mend(all_z, all_r, all_y, there, file.side // 16)
     pixels = reader.synthesis(y)[: file.height, : file.width]
     small = small[: -(-file.height // 8), : -(-file.width // 8)]
     for place, part in known:

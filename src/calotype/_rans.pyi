@@ -101,19 +101,23 @@ class Latents:
         z_table: NDArray[np.uint8],
         z_shift: NDArray[np.int32],
         r_class: NDArray[np.uint8],
+        r_second: NDArray[np.uint8],
     ) -> None: ...
     def choose(
         self,
         level: _Level,
         networks: Networks,
         steps: tuple[NDArray[np.int32], NDArray[np.int32]],
-        wish: tuple[NDArray[np.float32], ...],
+        wish: tuple[
+            NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], float
+        ],
         zone: NDArray[np.uint8],
         y: NDArray[np.float32],
         z: NDArray[np.int32],
         r: NDArray[np.int32],
         y_hat: NDArray[np.int16] | None,
         two: bool,
+        worth: NDArray[np.float32] | None,
     ) -> bytes: ...
 
 class FileError(ValueError): ...

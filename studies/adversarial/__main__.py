@@ -8,7 +8,8 @@ there on encoder and probabilities stay as they are, so that every file stays th
 the decoder goes on, on rounded latents with HiFiC's loss: without the adversarial term, and with it at some
 strengths (C_P), from the same weights on the same crops.  Held-out photographs are then decoded by each.
 
-OUT/results.json   everything that was measured, by system; a run with the same settings goes on there
+OUT/results.json   everything that was measured, by system; a run with the same settings goes on there, and
+                   trains anew what was stored without all measures
 OUT/SYSTEM.jpg     crops: original, then one column for each decoder of the first seed
 OUT/README.md      the page, made of results.json alone; without ``--data`` it is made again
 """
@@ -220,9 +221,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     same |= {"photographs": photos.describe(), "crops": [256, 256]}
     before = records.get(system["system"], {})
     runs = list(before["runs"]) if {**before, **same} == before else []
-    for seed in range(len(runs), given.seeds):
+    for seed in range(given.seeds):
+        if seed < len(runs) and "off_grid" in runs[seed]["decoders"][0]:
+            continue
         found, shown = run(photos, seed, partial(print, flush=True), given)
-        runs.append(found)
+        runs[seed : seed + 1] = [found]
         made = provenance(run_as("studies.adversarial", arguments))
         records[system["system"]] = {**made, **same, "runs": runs}
         store(given.out, records)

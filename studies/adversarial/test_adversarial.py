@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from calotype.lab import registry
+from calotype.lab.adversarial import sharpness
 from calotype.lab.checkpoint import save_checkpoint
 from calotype.lab.models.base import LabModel
 from studies.adversarial import __main__ as study
 from studies.adversarial.__main__ import PAGE, RESULTS, SIZES, SYSTEM, branched
+from studies.adversarial.measure import PERIOD, off_grid
 from studies.adversarial.page import markdown
 
 FOLDER = Path(__file__).parent
@@ -31,6 +33,30 @@ def test_the_page_is_what_the_results_give() -> None:
             assert all(row == files[0] for row in files)  # the rate is equal, to the byte
     strengths = [row["strength"] for r in records.values() for row in r["runs"][0]["decoders"][1:]]
     assert shown.count("sharper at equal rate") == len(strengths)
+
+
+def test_a_grid_adds_nothing_off_the_grid() -> None:
+    """And detail, a blur and noise do what they should; `sharpness` tells a grid and detail not apart."""
+    given = torch.Generator().manual_seed(0)
+    x = torch.rand(2, 3, 128, 128, generator=given, dtype=torch.float64)
+    x[1] /= 2
+    tile = torch.randn(2, 3, PERIOD, PERIOD, generator=given, dtype=torch.float64) / 4
+    tile -= tile.mean((2, 3), keepdim=True)
+    grid = tile.repeat(1, 1, 8, 8)
+    slow = torch.sin(torch.pi * (torch.arange(128, dtype=torch.float64) + 0.5) / 128) ** 2
+    for printed in (grid, grid * slow[:, None] * slow):
+        assert (sharpness(x + printed) > 1.01 * sharpness(x)).all()
+        strength, kept = off_grid(x, x + printed)
+        assert torch.allclose(strength, torch.ones(2).double(), atol=2e-3)
+        assert torch.allclose(kept, torch.ones(2).double(), atol=2e-3)
+    strength, kept = off_grid(x, 0.5 * x)
+    assert torch.allclose(strength, kept)
+    assert strength[0] == pytest.approx(0.5)
+    soft = torch.nn.functional.avg_pool2d(x, 3, 1, 1)
+    assert all((value < 0.6).all() for value in off_grid(x, soft))
+    strength, kept = off_grid(x, x + x.std() * torch.randn(x.shape, generator=given))
+    assert (strength > 1.3).all()  # invented
+    assert ((kept - 1).abs() < 0.2).all()
 
 
 @pytest.mark.parametrize("name", [SYSTEM, SMALL])

@@ -2,7 +2,11 @@
 
     calotype bench PICTURES --codecs calotype:photo-psnr,calotype:photo-eyes,avif-444-psnr,avif-444 \\
         --metrics basic,jpegai,eyes --timing 0 --pictures 0 --no-report --out runs/cross
-    python -m studies.cross_metric keep runs/cross/results.json --out studies/cross_metric
+    python -m studies.cross_metric.train --start CHECKPOINT --data PHOTOS --out runs/lab
+    calotype bench PICTURES --codecs lab:runs/lab/weights/mse,lab:runs/lab/weights/ms-ssim \\
+        --metrics basic,jpegai,eyes --timing 0 --pictures 0 --no-report --out runs/lab/bench
+    python -m studies.cross_metric keep runs/cross/results.json runs/lab/bench/results.json \\
+        --weights runs/lab --out studies/cross_metric
     python -m studies.cross_metric report --out studies/cross_metric
 """
 
@@ -10,16 +14,20 @@ from __future__ import annotations
 
 import argparse
 import math
+import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from calotype.bench.bdrate import Curve, bd_rate_per_image
 from calotype.bench.metrics import EYES, JPEG_AI, METRICS
 from calotype.records.markdown import table, wrapped
 from calotype.records.provenance import shown
 from calotype.records.script import by_points, guarded, made_of, usable
+from studies.cross_metric.train import KINDS, about
 from studies.paired import effect
 
 PAIRS = (
@@ -27,26 +35,40 @@ PAIRS = (
     ("avif-444-psnr", "avif-444", "AVIF: default tune against PSNR"),
 )
 """Made for MSE; made for the eye; heading."""
+TRAINED = ("lab:mse", "lab:ms-ssim")
+"""The two trained here."""
+SHORT = " (short training)"
+"""What the benchmark adds to the names of such weights."""
 JUDGES = ("psnr_rgb", "psnr_y", "ms_ssim", *JPEG_AI, *EYES)
 RESULTS, PAGE = "results.json", "README.md"
 
 
-def kept(results: dict[str, Any]) -> dict[str, Any]:
-    """What is worth storing of a benchmark's ``results.json``."""
-    codecs = {name for pair in PAIRS for name in pair[:2]}
-    points = [
-        {"codec": m["codec"], "image": m["image"], "quality": m["quality"], "bpp": round(m["bpp"], 5),
-         **{k: float(f"{v:.6g}") for k, v in m["metrics"].items()}}
-        for m in results["measurements"] if m["codec"] in codecs
-    ]  # fmt: skip
-    versions = {name: results["codecs"][name]["version"] for name in sorted(codecs)}
-    keys = ("commit", "hardware", "libraries", "finished")
-    return {
-        "command": shown(results["command"]),
-        **{k: results[k] for k in keys},
-        "versions": versions,
-        "points": points,
-    }
+def named(codec: str) -> str:
+    """A codec's name in this study."""
+    return codec.removesuffix(SHORT)
+
+
+def kept(runs: Sequence[dict[str, Any]], training: dict[str, Any] | None) -> dict[str, Any]:
+    """What is worth storing of some ``results.json`` of the benchmark, and how weights were trained.  Their
+    quality is the multiplier that their file is called by.
+    """
+    codecs = {name for pair in (*PAIRS, TRAINED) for name in pair[:2]}
+    points = []
+    for run in runs:
+        for m in (m for m in run["measurements"] if named(m["codec"]) in codecs):
+            quality = m["quality"]
+            if m["codec"].startswith("lab:"):
+                unit = run["codecs"][m["codec"]]["quality_unit"]
+                quality = float(dict(part.split(" = ") for part in unit.split(", "))[f"{quality:g}"])
+            values = {k: float(f"{v:.6g}") for k, v in m["metrics"].items()}
+            one = {"codec": named(m["codec"]), "image": m["image"], "quality": quality}
+            points.append(one | {"bpp": round(m["bpp"], 5), **values})
+    told = []
+    for run in runs:
+        versions = {n: c["version"] for n, c in sorted(run["codecs"].items()) if not n.startswith("lab:")}
+        made = {k: run[k] for k in ("commit", "hardware", "libraries", "finished")}
+        told.append({"command": shown(run["command"]), **made, "versions": versions})
+    return {"runs": told, "training": training, "points": points}
 
 
 def curves(record: dict[str, Any], codec: str, metric: str) -> dict[str, Curve]:
@@ -61,10 +83,11 @@ def curves(record: dict[str, Any], codec: str, metric: str) -> dict[str, Curve]:
 def page(record: dict[str, Any]) -> str:
     """The table, with the intervals over pictures."""
     there = [metric for metric in JUDGES if all(metric in p for p in record["points"])]
+    pairs = [pair for pair in PAIRS if {pair[0], pair[1]} <= {p["codec"] for p in record["points"]}]
     rows = []
     for metric in there:
         cells = [METRICS[metric].label]
-        for anchor, test, _ in PAIRS:
+        for anchor, test, _ in pairs:
             rates = bd_rate_per_image(curves(record, anchor, metric), curves(record, test, metric))
             values = [bd.value for bd in rates.images.values() if math.isfinite(bd.value)]
             if len(values) < 2:
@@ -72,41 +95,106 @@ def page(record: dict[str, Any]) -> str:
                 continue
             found = effect(values)
             verdict = "saves" if found.high < 0 else "costs" if found.low > 0 else "cannot be told"
-            cells += [f"{found.told(1, ' %')}", verdict]
+            few = "" if len(values) == len(rates.images) else f", {len(values)} pictures"
+            cells += [f"{found.told(1, ' %')}{few}", verdict]
         rows.append(cells)
     pictures = sorted({p["image"] for p in record["points"]})
-    ladders = {
-        name: sorted({p["quality"] for p in record["points"] if p["codec"] == name})
-        for pair in PAIRS
-        for name in pair[:2]
-    }
+    ladder = {p["quality"] for p in record["points"] if p["codec"] == PAIRS[0][0]}
     text = f"""
-        Two pairs of codecs that differ in what they were made for. BD-rate of the one made for the eye
+        Pairs of codecs that differ in what they were made for. BD-rate of the one made for the eye
         against the one made for MSE, judged by each metric: mean over {len(pictures)} pictures
-        ({", ".join(pictures)}) and its 95 % interval, from real files at {len(ladders[PAIRS[0][0]])}
+        ({", ".join(pictures)}) and its 95 % interval, from real files at {len(ladder)}
         qualities. Minus: it needs fewer bits for the same quality as the metric sees it. *Cannot be told*: 0
-        is within the interval.
+        is within the interval. Intervals are over pictures: of each codec there is one training.
     """
-    heads = ["judged by", *(h for _, _, told in PAIRS for h in (told, ""))]
-    saved = [r[0] for r in rows if r[2] == "saves"]
-    costs = [r[0] for r in rows if r[2] == "costs"]
+    heads = ["judged by", *(h for _, _, told in pairs for h in (told, ""))]
     told = f"""
-        Our pack trained for SSIMULACRA2 is the better one by {", ".join(saved) or "no metric"}, and the worse
-        one by {", ".join(costs) or "no metric"}; read the other way round, what was trained for MSE loses by
+        Our pack trained for SSIMULACRA2 is the better one by {_by(rows, 2, "saves")}, and the worse
+        one by {_by(rows, 2, "costs")}; read the other way round, what was trained for MSE loses by
         all of the former. So a table by one metric says as much of what was trained for as of the codec, as
         the benchmark paper has it; the loss by PSNR is what a fair reading needs beside the gain.
     """
-    absent = [METRICS[metric].label for metric in JUDGES if metric not in there]
-    missing = f" Not measured, for want of its program: {', '.join(absent)}." if absent else ""
-    versions = ", ".join(f"{name} ({v})" for name, v in record["versions"].items())
-    made = f"""
-        Made by `{record["command"]}` at commit `{record["commit"]}` on {record["hardware"]["processor"]};
-        {versions}. `python -m studies.cross_metric keep` stores what is needed of the run in results.json, of
-        which this page is generated.{missing}
-    """
     lines = ["# Trained for one metric, judged by another", "", *wrapped(text), ""]
-    lines += [*table(heads, rows, "lrlrl"), "", *wrapped(told), "", *wrapped(made)]
-    return "\n".join(lines) + "\n"
+    lines += [*table(heads, rows, "l" + "rl" * len(pairs)), "", *wrapped(told), ""]
+    if record["training"]:
+        lines += [*trained(record, there), ""]
+    absent = [METRICS[metric].label for metric in JUDGES if metric not in there]
+    made = " ".join(_made(run) for run in record["runs"])
+    made += (
+        " `python -m studies.cross_metric keep` stores what is needed in results.json, of which this page "
+    )
+    made += "is generated."
+    made += f" Not measured, for want of its program: {', '.join(absent)}." if absent else ""
+    return "\n".join([*lines, *wrapped(made)]) + "\n"
+
+
+def _by(rows: Sequence[Sequence[str]], column: int, verdict: str) -> str:
+    return ", ".join(r[0] for r in rows if r[column] == verdict) or "no metric"
+
+
+def differences(record: dict[str, Any], metric: str) -> list[float]:
+    """By picture: how much better the one trained for MS-SSIM is at the rates of the one trained for MSE, the
+    mean over these.  Between its points it is linear in the logarithm of the rate.
+    """
+    points: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for p in record["points"]:
+        one = (math.log(p["bpp"]), METRICS[metric].for_bd(p[metric]))
+        points.setdefault((p["codec"], p["image"]), []).append(one)
+    found = []
+    for image in sorted({image for codec, image in points if codec == TRAINED[0]}):
+        rates, values = zip(*sorted(points[TRAINED[1], image]))
+        inside = [
+            float(np.interp(rate, rates, values)) - value
+            for rate, value in points[TRAINED[0], image]
+            if rates[0] <= rate <= rates[-1]
+        ]
+        if inside:
+            found.append(statistics.fmean(inside))
+    return found
+
+
+def trained(record: dict[str, Any], there: Sequence[str]) -> list[str]:
+    """The part of the page on the two trained here."""
+    training, rows = record["training"], []
+    for metric in there:
+        m, each = METRICS[metric], differences(record, metric)
+        found = effect(each)
+        verdict = "better" if found.low > 0 else "worse" if found.high < 0 else "cannot be told"
+        rows.append([m.label, found.told(3 if abs(found.mean) < 0.1 else 2), verdict])
+    t, one = training["train"], training["runs"][0]
+    by_kind = [", ".join(f"{r['lambda']:g}" for r in training["runs"] if r["kind"] == k) for k in KINDS]
+    commits = " and ".join(f"`{c}`" for c in sorted({str(r["commit"]) for r in training["runs"]}))
+    rates = [
+        statistics.fmean(
+            p["bpp"] for p in record["points"] if (p["codec"], p["quality"]) == (name, r["lambda"])
+        )
+        for name, kind in zip(TRAINED, KINDS)
+        for r in training["runs"]
+        if r["kind"] == kind
+    ]
+    count = len(by_kind[0].split(", "))
+    ranges = [f"{min(of):.3f} to {max(of):.3f}" for of in (rates[:count], rates[count:])]
+    about = f"""
+        {training["system"]} ({training["config"]}), {one["start steps"]} steps for MSE, and from there, for
+        each multiplier and each of MSE ({by_kind[0]}) and MS-SSIM ({by_kind[1]}), {one["steps"]} steps of
+        {t["batch"]} crops of {t["crop"]} pixels at {t["lr"]:g}, the same crops and noise; averaged weights,
+        one training of each, at {commits}. After so few steps the rates of MSE lie close together
+        ({ranges[0]} bpp, those of MS-SSIM {ranges[1]}): too close for a BD-rate. So qualities are compared at
+        the rates of MSE.
+    """
+    told = f"""
+        Difference of the one trained for MS-SSIM at equal rate, in the units of BD-rates (MS-SSIM in dB; of
+        distances the negative): mean and 95 % interval over {len(each)} pictures; plus is better. Minutes of
+        training show which way a loss pulls, not by how much after weeks.
+    """
+    heads = ["judged by", "MS-SSIM against MSE", ""]
+    return ["## Trained here", "", *wrapped(about), "", *table(heads, rows, "lrl"), "", *wrapped(told)]
+
+
+def _made(run: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} ({v})" for name, v in run["versions"].items())
+    told = f"`{run['command']}` at commit `{run['commit']}` on {run['hardware']['processor']}"
+    return f"Made by {told}{'; ' if versions else ''}{versions}."
 
 
 @guarded
@@ -118,14 +206,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("part", choices=("keep", "report"))
-    parser.add_argument("run", nargs="?", type=Path, help="results.json of calotype bench, to keep")
+    parser.add_argument("runs", nargs="*", type=Path, help="results.json of calotype bench, to keep")
+    parser.add_argument("--weights", type=Path, metavar="DIR", help="what studies.cross_metric.train made")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     given = parser.parse_args(arguments)
     usable(given.out)
     if given.part == "keep":
-        if not given.run:
+        if not given.runs:
             parser.error("results.json of a run is needed")
-        (given.out / RESULTS).write_text(by_points(made_of(given.run, kept)))
+        runs = [made_of(run, dict) for run in given.runs]
+        training = about(given.weights) if given.weights else None
+        (given.out / RESULTS).write_text(by_points(kept(runs, training)))
     (given.out / PAGE).write_text(made_of(given.out / RESULTS, page))
 
 

@@ -114,7 +114,8 @@ def shared(systems: Sequence[str], options: dict[str, Any]) -> set[str]:
             found.add((key, value.shape, tuple(type(module) for module in around)))
         return found
 
-    models = (registry.build(system, **options) for system in systems)
+    with torch.device("meta"):  # sizes only
+        models = [registry.build(system, **options) for system in systems]
     return {key for key, _, _ in set.intersection(*(tensors(model.g_s) for model in models))}
 
 

@@ -40,6 +40,11 @@ def test_all_of_a_seed_begin_alike(tmp_path: Path) -> None:
         assert all(torch.equal(one[key], base[key]) for key in outside)
         same = [key for key in one if key in base and torch.equal(one[key], base[key])]
         assert len(same) > len(outside)
+        # all that two systems have and the baseline has not is alike, too
+        for other in whole.VARIANTS[1 : whole.VARIANTS.index(variant)]:
+            two = whole.build(other, 0, **THIN).state_dict()
+            both = {f"g_s.{key}" for key in shared([whole.name(variant), whole.name(other)], THIN)}
+            assert all(torch.equal(one[key], two[key]) for key in both)
         # activations differ without other weights
         assert (len(same) == len(one)) == (variant == "activation")
     other = whole.build("baseline", 1, **THIN)
@@ -80,12 +85,14 @@ def test_what_pairs_say() -> None:
     assert found["shuffle"]["loss"].mean == pytest.approx(-9.1)
     assert found["shuffle"]["psnr"].mean == 0
     text = page(given)
-    told = ("seen", "not seen", "cannot be told at this budget")
-    assert list(CLAIMS) == ["attention-cs", "shuffle", "activation"]
+    told = ("seen", "not seen", "cannot be told at this budget", "not seen", "not seen")
+    assert tuple(CLAIMS) == whole.VARIANTS[1:]
     for line, words in zip((t for t in text.splitlines() if t.startswith("* ")), told, strict=True):
         assert line.endswith(f"*{words}*.")
     larger = effects(record(shuffle=(9.0, 9.1, 9.2)))["shuffle"]["loss"]
     assert verdict("shuffle", larger) == "seen, larger than published"
+    gain = effects(record(combination=(-9.0, -9.1, -9.2)))["combination"]["loss"]
+    assert verdict("combination", gain) == "seen, larger than published"
     assert "3 seeds" in text
     assert "up to 0.0100 bpp" in text
 

@@ -42,7 +42,7 @@ from studies.jpegai.decoders import shared
 from studies.jpegai.whole_page import BASE, page
 from studies.training import MODEL, train_part, trained
 
-VARIANTS = (BASE, "attention-cs", "shuffle", "activation")
+VARIANTS = (BASE, "attention-cs", "shuffle", "activation", "attention-ds", "combination")
 OPTIONS = {"luma": 32, "chroma": 16, "hidden": [16, 8]}
 LAMBDA = 0.0067
 TRAIN = {
@@ -67,16 +67,20 @@ def name(variant: str) -> str:
 
 
 def build(variant: str, seed: int, start: Path | None = None, **options: Any) -> LabModel:
-    """A system with the first weights of ``seed``: the baseline's wherever it has the same layers; and with
-    those of the checkpoint ``start`` in all that every system has.
+    """A system with the first weights of ``seed``: the baseline's wherever it has the same layers, else those
+    of the first variant that has them; and with those of the checkpoint ``start`` in all that every system
+    has.
     """
-    torch.manual_seed(seed)
-    base = registry.build(name(BASE), **options)
-    torch.manual_seed(seed)
-    model = registry.build(name(variant), **options)
-    assert isinstance(base, LabModel)
-    assert isinstance(model, LabModel)
-    _take(model, base, [name(BASE), name(variant)], options)
+
+    def drawn(system: str) -> LabModel:
+        torch.manual_seed(seed)
+        model = registry.build(name(system), **options)
+        assert isinstance(model, LabModel)
+        return model
+
+    model = drawn(variant)
+    for other in reversed(VARIANTS[: VARIANTS.index(variant)]):
+        _take(model, drawn(other), [name(other), name(variant)], options)
     if start is not None:
         _take(model, load_checkpoint(start), [name(v) for v in VARIANTS], options)
     return model

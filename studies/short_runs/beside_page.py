@@ -22,12 +22,27 @@ FAMILIES = {
     "jpegai-bop": "JPEG AI",
     "toderici2017-lstm": "recurrent",
 }
+UNTRAINED = {
+    "minnen2018-autoregressive": "autoregression",
+    "minnen2020-charm": "channel slices",
+    "cheng2020-anchor": "autoregression, residual transforms",
+    "he2022-elic": "uneven slices and checkerboard",
+    "liu2023-tcm-large": "transformers and CNN mixed",
+}
+"""Systems of which the table has the published curve alone."""
 PUBLISHED = {
     "balle2018-factorized": "paper-bmshj2018-factorized",
     "balle2018-hyperprior": "paper-bmshj2018-hyperprior",
     "he2021-minnen": "paper-minnen2018-checkerboard_mse",
+    "toderici2017-lstm": "toderici2017",
+    "minnen2018-autoregressive": "paper-mbt2018",
+    "minnen2020-charm": "paper-minnen2020-cc10_mse",
+    "cheng2020-anchor": "compressai-cheng2020-anchor_mse_cuda",
+    "he2022-elic": "paper-elic2022_mse",
+    "liu2023-tcm-large": "tcm-large",
 }
-"""Of our systems, the curve on Kodak that others published; the rest have none in the reference data."""
+"""Of our systems, the curve on Kodak that others published, the untrained ones last; JPEG AI has none in the
+reference data."""
 REFERENCE = {"jpeg-444": "jpeg_444", "avif-444": "avif_444_s6"}
 """What published curves are compared with: the same codecs, measured on all 24 pictures of Kodak."""
 Points = Sequence[tuple[float, float]]
@@ -73,9 +88,9 @@ def page(record: Mapping[str, Any]) -> str:
     commits = ", ".join(f"`{place}`" for place in places)
     about = """
         Real files of `calotype bench`. Systems of the laboratory with few channels, trained here for some
-        minutes, beside classical codecs, the pack that ships, and what others published of the same systems
-        after full training. **A short training says nothing of a system**: it shows that the way from
-        training to a row of the benchmark is whole, and how far minutes are from weeks.
+        minutes, beside classical codecs, the pack that ships, and what others published of the same systems,
+        and of some more, after full training. **A short training says nothing of a system**: it shows that
+        the way from training to a row of the benchmark is whole, and how far minutes are from weeks.
     """
     parts = [["# Learned systems beside classical ones"], wrapped(about)]
     for where, title in (("kodak", "Kodak"), ("large", "Large")):
@@ -114,7 +129,8 @@ def _pictures(where: str, names: Sequence[str]) -> str:
 
 def _how(name: str, weights: Mapping[str, Any]) -> str:
     lambdas = " and ".join(f"{t['lambda']:g}" for t in weights["trained"])
-    return f"{name} {lambdas}, {weights['config']}"
+    other = "".join(f", {key} {value}" for key, value in weights.get("train", {}).items())
+    return f"{name} {lambdas}, {weights['config']}{other}"
 
 
 def _measured(record: Mapping[str, Any], where: str) -> list[list[str]]:
@@ -130,7 +146,7 @@ def _measured(record: Mapping[str, Any], where: str) -> list[list[str]]:
 def _published() -> list[list[str]]:
     anchors = [_reference(name) for name in REFERENCE.values()]
     return [
-        _row(f"{name} ({FAMILIES[name]})", f"published: `{curve}`", _reference(curve), anchors)
+        _row(f"{name} ({(FAMILIES | UNTRAINED)[name]})", f"published: `{curve}`", _reference(curve), anchors)
         for name, curve in PUBLISHED.items()
     ]
 

@@ -15,7 +15,15 @@ from calotype.lab import registry
 from calotype.lab.checkpoint import read_info
 from calotype.records.script import by_points
 from studies.short_runs import beside
-from studies.short_runs.beside_page import FAMILIES, PUBLISHED, REFERENCE, above, label, page
+from studies.short_runs.beside_page import (
+    FAMILIES,
+    PUBLISHED,
+    REFERENCE,
+    UNTRAINED,
+    above,
+    label,
+    page,
+)
 
 FOLDER = Path(__file__).parent
 
@@ -32,6 +40,7 @@ def test_the_page_is_what_the_results_give() -> None:
 
 def test_what_is_named_is_there() -> None:
     assert set(beside.RUNS) == set(FAMILIES) <= set(registry.names())
+    assert set(PUBLISHED) <= set(FAMILIES) | set(UNTRAINED) <= set(registry.names())
     assert {*PUBLISHED.values(), *REFERENCE.values()} <= set(reference_names("kodak"))
 
 

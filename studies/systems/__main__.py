@@ -1,8 +1,9 @@
 """What each learned system costs at published width: parameters, kMAC per pixel, time and memory.
 
-    python -m studies.systems measure --picture kodim23.png --out runs/systems     goes on where it was
-    stopped python -m studies.systems report --out studies/systems
+    python -m studies.systems measure --picture kodim23.png --out runs/systems    goes on where it was stopped
+    python -m studies.systems report --out studies/systems
 
+Where OUT holds results.json, what it has is kept, and what is measured now is added with commit and machine.
 Weights are random: counts, time and memory do not depend on them (bits that are unlikely cost the range
 coder a little more). Each system is measured in a process of its own.
 """
@@ -17,6 +18,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +27,14 @@ import torch
 
 from calotype.lab import registry
 from calotype.lab.models.base import LabModel
-from calotype.records.provenance import provenance
+from calotype.records.provenance import commit, processor, provenance
 from calotype.records.script import guarded, made_of, run_as, usable
 from studies.systems.page import page
 
 SIDE = 256
 PARTS = 4
 """Of progressive systems' files: half a bit per pixel at most."""
+PRODUCT = "calotype"
 RESULTS, PAGE = "results.json", "results.md"
 
 
@@ -46,32 +49,38 @@ def reset_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5")
 
 
-def counted(name: str, model: Any) -> dict[str, Any]:
+def counted(name: str) -> dict[str, Any]:
     """What follows from the layers alone."""
     from calotype.lab.analysis.complexity import kmacs_per_pixel, parameters
 
-    progressive = bool(model.progressive)
+    with torch.device("meta"):
+        model: Any = registry.build(name)
+    progressive = name != PRODUCT and bool(model.progressive)
     kmacs = kmacs_per_pixel(model)
-    encoder = sum(v for k, v in kmacs.items() if k in ("g_a", "h_a"))
+    encoder = sum(v for k, v in kmacs.items() if k in ("g_a", "h_a", "analysis"))
     decoding = None if progressive else kmacs["total"] - encoder
     record = {"system": name, "parameters": parameters(model), "parts": PARTS if progressive else None}
     return record | {"kmacs": kmacs["total"], "kmacs_decoding": decoding}
 
 
 def measure_one(name: str, pixels: np.ndarray) -> dict[str, Any]:
-    """One system; what it holds, codes and decodes."""
+    """One system; what it holds, codes and decodes.  The product: its default pack and the program."""
+    import calotype
     from calotype.lab.codec import ModelCodec
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
+    record = counted(name) | {"commit": commit(), "processor": processor()}
     reset_peak()
     before = peak()
-    model: Any = registry.build(name).eval()
-    record = counted(name, model)
-    progressive = record["parts"] is not None
-    codec = ModelCodec(model)
-    more = {"parts": PARTS} if progressive else {}
-    x = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
+    encode: Any = partial(calotype.encode, pixels, threads=1)
+    decode: Any = partial(calotype.decode, threads=1)
+    if name != PRODUCT:
+        model: Any = registry.build(name).eval()
+        codec = ModelCodec(model)
+        x = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
+        encode = partial(codec.compress, x, **({"parts": PARTS} if record["parts"] else {}))
+        decode = codec.decompress
 
     def timed(run: Any) -> tuple[Any, dict[str, float]]:
         reset_peak()
@@ -79,8 +88,8 @@ def measure_one(name: str, pixels: np.ndarray) -> dict[str, Any]:
         result = run()
         return result, {"seconds": time.process_time() - begin, "peak_mib": peak() - before}
 
-    data, record["encode"] = timed(lambda: codec.compress(x, **more))
-    _, record["decode"] = timed(lambda: codec.decompress(data))
+    data, record["encode"] = timed(encode)
+    _, record["decode"] = timed(lambda: decode(data))
     return record | {"bytes": len(data)}
 
 
@@ -133,22 +142,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
             box = ((w - SIDE) // 2, (h - SIDE) // 2)
             pixels = np.array(opened.convert("RGB").crop((*box, box[0] + SIDE, box[1] + SIDE)))
         given.out.mkdir(parents=True, exist_ok=True)
-        for name in given.only or registry.names(LabModel):
+        stored = made_of(given.out / RESULTS, dict) if (given.out / RESULTS).is_file() else {}
+        kept = {s["system"]: s for s in stored.get("systems", [])}
+        names = [*registry.names(LabModel), PRODUCT]
+        for name in given.only or [n for n in names if n not in kept]:
             if time.monotonic() < begun + 60 * given.minutes and not (given.out / f"{name}.json").is_file():
                 measured(name, pixels, given.out)
                 print(name, flush=True)
-        systems = []
-        for name in registry.names(LabModel):
+        for name in names:
             file = given.out / f"{name}.json"
-            with torch.device("meta"):
-                systems.append(
-                    json.loads(file.read_text()) if file.is_file() else counted(name, registry.build(name))
-                )
-        record = provenance(run_as("studies.systems", arguments)) | {
-            "picture": given.picture.name,
-            "side": SIDE,
-            "systems": systems,
-        }
+            if file.is_file():
+                kept[name] = json.loads(file.read_text())
+            elif name not in kept:
+                kept[name] = counted(name)
+        record = stored or provenance(run_as("studies.systems", arguments))
+        record |= {"picture": given.picture.name, "side": SIDE, "systems": [kept[name] for name in names]}
         (given.out / RESULTS).write_text(json.dumps(record, indent=1) + "\n")
     (given.out / PAGE).write_text(made_of(given.out / RESULTS, page))
 

@@ -18,7 +18,9 @@ def page(record: dict[str, Any]) -> str:
         the analyses. Seconds are CPU seconds of one thread, of real files; the machine was busy, so they are
         rough. *Memory*: the largest that the process was above what it held before there was a model, so
         weights are in it, and again in float64 those that probabilities depend on. Systems with *: files in
-        iterations; time and memory of four, kMAC per pixel of all 16, both networks.
+        iterations; time and memory of four, kMAC per pixel of all 16, both networks. `calotype` is the
+        product: counts of the model as it is trained, its decoding with the hyper-analysis, which is small
+        and only encoders need; time and memory of the program (integers, eight bits) with the default pack.
     """
     heads = [
         "system", "parameters", "kMAC/px", "decoding", "encode, s", "decode, s", "encode, MiB", "decode, MiB",
@@ -34,8 +36,16 @@ def page(record: dict[str, Any]) -> str:
     if any("encode" not in s for s in record["systems"]):
         text += " -: counted, not run, for want of time."
     lines = ["# What the learned systems cost", "", *wrapped(text), "", *table(heads, rows), ""]
+    here = record["hardware"]["processor"]
+    later: dict[tuple[str, str], list[str]] = {}
+    for s in record["systems"]:
+        if "commit" in s and (s["commit"], s["processor"]) != (record["commit"], here):
+            later.setdefault((s["commit"], s["processor"]), []).append(f"`{s['system']}`")
+    added = "".join(
+        f" Since then, at `{at}` on {on}: {', '.join(names)}." for (at, on), names in later.items()
+    )
     made = f"""
-        Made by `{record["command"]}` at commit `{record["commit"]}` on {record["hardware"]["processor"]},
-        torch {record["libraries"]["torch"]}. Generated from results.json.
+        Made by `{record["command"]}` at commit `{record["commit"]}` on {here},
+        torch {record["libraries"]["torch"]}.{added} Generated from results.json.
     """
     return "\n".join([*lines, *wrapped(made)]) + "\n"

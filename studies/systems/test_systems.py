@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from calotype.lab import registry
 from calotype.lab.models.base import LabModel
-from studies.systems.__main__ import PARTS, main
+from studies.systems.__main__ import PARTS, PRODUCT, counted, main
 from studies.systems.page import page
 from studies.systems.rates import page as rates
 from studies.systems.rates import ways
@@ -25,10 +26,28 @@ def test_the_pages_are_what_the_results_give(tmp_path: Path) -> None:
     assert (FOLDER / "results.md").read_text() == page(record)
     assert (FOLDER / "rates.md").read_text() == rates(record)
     found = [s["system"] for s in record["systems"]]
-    assert found == [name for name in registry.names(LabModel) if name in found]
+    assert found == [name for name in (*registry.names(LabModel), PRODUCT) if name in found]
+    assert PRODUCT in found
     (tmp_path / "results.json").write_text(json.dumps(record))
     assert main(["report", "--out", str(tmp_path)]) == 0
     assert (tmp_path / "results.md").read_text() == page(record)
+
+
+def test_what_is_stored_is_kept(tmp_path: Path) -> None:
+    """And what is measured now stands there with its own commit and machine."""
+    record = json.loads((FOLDER / "results.json").read_text())
+    record["systems"] = [s for s in record["systems"] if s["system"] != PRODUCT]
+    (tmp_path / "results.json").write_text(json.dumps(record))
+    row = {**counted(PRODUCT), "commit": "abc", "processor": "P"}
+    row |= {part: {"seconds": 1.0, "peak_mib": 9.0} for part in ("encode", "decode")}
+    (tmp_path / f"{PRODUCT}.json").write_text(json.dumps(row))
+    picture = tmp_path / "a.png"
+    Image.new("RGB", (256, 256)).save(picture)
+    assert main(["measure", "--picture", str(picture), "--out", str(tmp_path), "--only", PRODUCT]) == 0
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert found["systems"] == [*record["systems"], row]
+    assert found["commit"] == record["commit"]
+    assert "Since then, at `abc` on P: `calotype`." in " ".join(page(found).split())
 
 
 @pytest.mark.parametrize("name", ["balle2017", "minnen2018-autoregressive"])

@@ -22,13 +22,16 @@ LEVEL = random_level()
 TILE = random_tile(19, 22)
 CLASSES = CODER.classes(LEVEL, *TILE)
 STREAM = CODER.write(LEVEL, TILE[0], CLASSES.r)
+TRELLIS = random_coder(trellis=True)
+BOTH = [(CODER, STREAM), (TRELLIS, TRELLIS.write(LEVEL, TILE[0], TRELLIS.classes(LEVEL, *TILE).r))]
+"""Coders, without a trellis and with one, and what they write."""
 SEEDS = st.integers(0, 2**32 - 1)
 MANY = 4 * settings().max_examples  # what is cheap is tried oftener
 
 
-@given(st.integers(1, 40), st.integers(1, 40), SEEDS, st.booleans())
-def test_round_trip(h, w, seed, wild):
-    coder, level = random_coder(seed % 4), random_level(seed)
+@given(st.integers(1, 40), st.integers(1, 40), SEEDS, st.booleans(), st.booleans())
+def test_round_trip(h, w, seed, wild, trellis):
+    coder, level = random_coder(seed % 4, trellis=trellis), random_level(seed)
     z, r = random_tile(h, w, seed, wild=wild)
     settled = coder.classes(level, z, r).r
     data = coder.write(level, z, settled)
@@ -63,6 +66,32 @@ def test_a_stream_is_as_long_as_its_tables_say():
     assert 0 <= len(STREAM) * 8 - bits < 8 * 16 + 0.01 * bits
 
 
+def test_a_stream_of_a_trellis_is_as_long_as_its_tables_say():
+    coder, (z_laws, r_laws) = TRELLIS, tables(trellis=True)
+    z, r = TILE
+    found = coder.classes(LEVEL, z, r)
+    moved = np.abs(found.r[found.index > 0] - r[found.index > 0])
+    assert 0.1 < moved.mean() < 0.9
+    assert moved.max() == 1  # to a value of its quantiser
+    assert (found.second == 1).mean() > 0.1
+    assert ((found.r % 2 == found.second) | (found.r == 0)).all()
+    kind = np.full(found.index.shape, 128)
+    kind[:LOW] = 64
+    kind[:LOW, ::8, ::8] = 0
+    number = np.sign(found.r) * ((np.abs(found.r) + found.second) // 2)
+    table = np.where(kind + found.index == 128, 128, kind + found.index + 192 * found.second)
+    bits = z_laws.bits(z - found.z_shift, found.z_table).sum() + r_laws.bits(number, table, skip=128).sum()
+    assert 0 <= len(coder.write(LEVEL, z, found.r)) * 8 - bits < 8 * 16 + 0.01 * bits
+
+
+def test_what_is_not_on_the_trellis_is_not_written():
+    found = TRELLIS.classes(LEVEL, *TILE)
+    wrong = found.r.copy()
+    wrong[0, 0, 0] += 1  # base, coded first: of the first quantiser, which has even values
+    with pytest.raises(ValueError, match="a residual is not of its quantiser"):
+        TRELLIS.write(LEVEL, TILE[0], wrong)
+
+
 @pytest.mark.parametrize("kernel", kernels())
 @pytest.mark.parametrize("seed", range(4))
 def test_kernels_agree(kernel, seed):
@@ -88,10 +117,10 @@ def test_threads_share_a_coder():
     assert all(same for _, same in parallel)
 
 
-def read_or_refused(data, h=19, w=22, low_only=False):
+def read_or_refused(data, h=19, w=22, low_only=False, coder=CODER):
     """z and r, or None if the data is refused."""
     try:
-        z, r = CODER.read(LEVEL, data, h, w, low_only=low_only)
+        z, r = coder.read(LEVEL, data, h, w, low_only=low_only)
     except FormatError:
         return None
     assert abs(z).max() <= 1023
@@ -99,27 +128,31 @@ def read_or_refused(data, h=19, w=22, low_only=False):
     return z, r
 
 
-@given(st.binary(max_size=3000), st.integers(1, 40), st.integers(1, 40), st.booleans())
-def test_random_bytes(data, h, w, low_only):
-    read_or_refused(data, h, w, low_only)
-    read_or_refused(STREAM[:16] + data, h, w, low_only)
+@given(st.binary(max_size=3000), st.integers(1, 40), st.integers(1, 40), st.booleans(), st.sampled_from(BOTH))
+def test_random_bytes(data, h, w, low_only, both):
+    coder, stream = both
+    read_or_refused(data, h, w, low_only, coder)
+    read_or_refused(stream[:16] + data, h, w, low_only, coder)
 
 
-@given(st.integers(0, len(STREAM) * 8 - 1))
+@given(st.sampled_from(BOTH), st.integers(0, 8 * min(len(stream) for _, stream in BOTH) - 1))
 @settings(max_examples=MANY)
-def test_one_flipped_bit_is_noticed(bit):
-    data = bytearray(STREAM)
+def test_one_flipped_bit_is_noticed(both, bit):
+    coder, stream = both
+    data = bytearray(stream)
     data[bit // 8] ^= 1 << bit % 8
-    found = read_or_refused(bytes(data))
+    found = read_or_refused(bytes(data), coder=coder)
     if found is not None:  # a bit of an escape, say, is free: then it is another tile's stream
-        assert CODER.write(LEVEL, *found) == data
-    read_or_refused(bytes(data), low_only=True)
+        assert coder.write(LEVEL, *found) == data
+    read_or_refused(bytes(data), low_only=True, coder=coder)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 15, 16, 17, 40, len(STREAM) // 2, len(STREAM) - 2, len(STREAM) - 1])
 def test_truncated_or_longer(cut):
-    assert read_or_refused(STREAM[:cut]) is None
-    assert read_or_refused(STREAM + STREAM[:cut] + b"\0\0") is None
+    for coder, stream in BOTH:
+        cut = min(cut, len(stream) - 1)
+        assert read_or_refused(stream[:cut], coder=coder) is None
+        assert read_or_refused(stream + stream[:cut] + b"\0\0", coder=coder) is None
 
 
 @pytest.mark.parametrize(("law", "message"), [(0, "hyper-latent is beyond"), (1, "residual is beyond")])
@@ -130,6 +163,11 @@ def test_values_beyond_the_limits_are_damage(law, message):
     far[law] = TableSet([[1, 1]] * len(good[law]), [40_000] * len(good[law]))
     with pytest.raises(FormatError, match=message):
         LatentCoder(random_arrays(), *far).read(LEVEL, STREAM, 19, 22)
+    if law == 1:
+        with pytest.raises(FormatError, match=message):
+            LatentCoder(random_arrays(), far[0], TableSet([[1, 1]] * 384, [1 << 30] * 384)).read(
+                LEVEL, STREAM, 19, 22
+            )
 
 
 @pytest.mark.parametrize(

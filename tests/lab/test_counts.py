@@ -159,6 +159,13 @@ def test_receptive_field_of_strided_convolutions() -> None:
     assert complexity.receptive_field(build("balle2017", n=4).g_a, 3) == (57, 57)
 
 
+def test_receptive_field_through_gates() -> None:
+    """A square of 512 pixels with biases of 1 saturates the masks: it said 302."""
+    name = "jpegai2023-baseline"
+    thin = registry.build(name, **registry.entry(name).thin)
+    assert complexity.receptive_field(thin.analyse_part(), 3, 512) == (398, 398)
+
+
 def test_integer_convolutions_count_in_every_rule() -> None:
     layer = IntConv(8, 6, 3, shift=4, limit=127)
 

@@ -10,7 +10,7 @@ mixed, traits, pixels, hidden     what is stored as pixels: drawings, no loss, a
 aim, visual, glance, approach     from a quality to a level, for the picture at hand
 rate, proof                       the search for a target, and what it looks at
 metrics, ssimulacra2              the likeness that it measures
-tiles, mosaic, synthesis          windows, and the way from latents back to pixels in bounded memory
+tiles, mosaic                     windows, and arrays in pieces, in bounded memory
 latents, networks                 one tile's integers to bytes and back
 bits                              where the bits of a file went
 library, pack, manifest, levels   finding and opening packs; what a pack must hold is in docs/FORMAT.md

@@ -96,8 +96,7 @@ class Beyond:
         In small pictures the sides of tiles that are tried are the same for all sizes, and so a larger size
         has no larger error.
         """
-        header, networks = self.mixture.analysis.header, self.exposure.networks(found.level)
-        least = self.exposure.error(networks)
+        header, least = self.mixture.analysis.header, self.exposure.error(found.data)
         sides = [header.tile] if self.mixture.suspects else []  # pages in large tiles: better
         sides += [self.near, self.tile or side_of(self.near, header)]
         grids = {tile_count(header.replace(tile=side)): side for side in reversed(sides)}
@@ -105,7 +104,7 @@ class Beyond:
             approach = self._approach(side)
             exposure = Exposure(self.picture, approach, self.exposure.limits)
             closer = exposure.fill(approach, target)
-            if closer and (error := exposure.error(networks)) < least:
+            if closer and (error := exposure.error(closer.data)) < least:
                 found, least = closer, error
             if not approach.small and of_size(target, found.data, self.picture) > (1 - FEW) * target.value:
                 break

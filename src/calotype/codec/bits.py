@@ -128,14 +128,15 @@ def _count(bits: Bits, networks: Networks, payload: memoryview, box: Box) -> Non
     rows, columns = (np.minimum(CELL, n - np.arange(n) // CELL * CELL) for n in (h, w))
     bits.maps["z"][place] += over / (rows[:, None] * columns)
 
-    tables = latents.tables_of(found.index)
+    tables = latents.tables_of(found.index, found.second)
+    r = latents.numbers(r, found.second) if pack.trellis else r
     for part, first, end in (("low", 0, LOW), ("high", LOW, len(r))):
         cost = np.zeros((h, w))
         for c in range(first, end, _CHANNELS):
             some = slice(c, min(c + _CHANNELS, end))
             cost += pack.r_tables.bits(r[some], tables[some], skip=latents.SKIPPED).sum(axis=0)
         by_stage = getattr(bits, part)
-        for number, sites in enumerate(stages(LOW_OCTAVES) if part == "low" else _phases()):
+        for number, sites in enumerate(stages(LOW_OCTAVES) if part == "low" else phases()):
             by_stage[number] += cost[sites].sum()
         bits.maps[part][place] += cost
 
@@ -148,6 +149,6 @@ def stages(octaves: int) -> Iterator[tuple[slice, slice]]:
             yield slice(i << octave, None, 2 << octave), slice(j << octave, None, 2 << octave)
 
 
-def _phases() -> Iterator[tuple[slice, slice]]:
+def phases() -> Iterator[tuple[slice, slice]]:
     for i, j in PHASES:
         yield slice(i, None, 2), slice(j, None, 2)

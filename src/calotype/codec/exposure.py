@@ -15,8 +15,8 @@ from calotype.codec.latents import Floats, Networks
 from calotype.codec.levels import Ladder
 from calotype.codec.mixed import Mixture
 from calotype.codec.pixels import write_alpha
-from calotype.codec.proof import Proof
-from calotype.codec.rate import Target
+from calotype.codec.proof import likeness
+from calotype.codec.rate import Kind, Target
 from calotype.errors import LimitError
 
 NEAR_STEPS = 499
@@ -86,14 +86,11 @@ class Exposure:
                 writer.tile(payload, pixels=tile in stored)
         return out.getvalue()
 
-    def figure(self, target: Target, level: int, data: bytes) -> float:
-        """What a target asks for, at a level.
-
-        data: the file, if the target limits its size
-        """
+    def figure(self, target: Target, data: bytes) -> float:
+        """What a target asks for, of a file."""
         if target.limits_size:
             return of_size(target, data, self.picture)
-        return Proof(self.mixture, self.networks(level)).likeness(target.kind)
+        return self._likeness(target.kind, data)
 
     def meet(self, target: Target, ladder: Ladder) -> Encoded:
         """The same as `search`, for sizes more closely: where a tile that turns to pixels, or gets a layer,
@@ -109,17 +106,21 @@ class Exposure:
         if found.reached is None or target.accepts(found.reached):
             return found
         networks = self.networks(found.level)
-        held, error = self.mixture.decide(networks), self.error(networks)
-        self.mixture.hold(held, self.mixture.layers(networks))
+        self.mixture.hold(self.mixture.decide(networks), self.mixture.layers(networks))
         with suppress(LimitError):
             other = self.search(target, ladder, found.level)
-            if self.error(self.networks(other.level)) < error:
+            if self.error(other.data) < self.error(found.data):
                 return other
         return found
 
-    def error(self, networks: Networks) -> float:
-        """How far the picture at a level is from the original, in negative dB."""
-        return -Proof(self.mixture, networks).likeness("psnr")
+    def error(self, data: bytes) -> float:
+        """How far what a file gives is from the original, in negative dB."""
+        return -self._likeness("psnr", data)
+
+    def _likeness(self, kind: Kind, data: bytes) -> float:
+        analysis = self.analysis
+        threads = analysis.workers * analysis.threads
+        return likeness(kind, analysis.pixels, data, analysis.pack, threads, self.limits)
 
     def search(self, target: Target, ladder: Ladder, start: int | None = None) -> Encoded:
         """The file that meets a target; that of the highest level where all have too little.
@@ -131,8 +132,8 @@ class Exposure:
         reached: dict[int, float] = {}
 
         def measure(level: int) -> float:
-            files[level] = self.file(level) if target.limits_size else b""
-            reached[level] = self.figure(target, level, files[level])
+            files[level] = self.file(level)
+            reached[level] = self.figure(target, files[level])
             return reached[level]
 
         self.analysis.keep()
@@ -142,10 +143,9 @@ class Exposure:
             if target.miss(reached.get(top, math.inf)) >= 0:
                 raise
             level = top
-        data = files[level] or self.file(level)
         # Levels beyond that of 95 have no quality of their own.
         quality = min(ladder.quality_of(level), FROM)
-        return Encoded(data, level, quality, reached[level], self.mixture.note(level))
+        return Encoded(files[level], level, quality, reached[level], self.mixture.note(level))
 
     def fill(self, approach: Approach, target: Target) -> Encoded | None:
         """The file at the highest level with as many and as good tiles of pixels as a size has room for.
@@ -162,7 +162,7 @@ class Exposure:
         if not approach.fit(self.networks(level), int(most) - head.bytes_written - chunks):
             return None
         data = self.file(level)
-        return Encoded(data, level, approach.quality, self.figure(target, level, data))
+        return Encoded(data, level, approach.quality, self.figure(target, data))
 
     def search_near(self, approach: Approach, target: Target, ladder: Ladder) -> Encoded | None:
         """The file between the levels and no loss that meets a target; None when that is not there.
@@ -180,8 +180,7 @@ class Exposure:
             _, level = move(step)
             key = level, frozenset(approach.decide(self.networks(level)).items())
             if key not in reached:  # few tiles, and many qualities are the same
-                data = self.file(level) if target.limits_size else b""
-                reached[key] = self.figure(target, level, data)
+                reached[key] = self.figure(target, self.file(level))
             return reached[key]
 
         try:

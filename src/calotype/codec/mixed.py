@@ -26,7 +26,6 @@ from calotype.codec.latents import Floats, Latents, Networks
 from calotype.codec.pixels import tile_pixels
 from calotype.codec.ssimulacra2 import ssimulacra2
 from calotype.codec.strokes import Mask
-from calotype.codec.synthesis import to_grey
 from calotype.codec.traits import Traits
 from calotype.coder import decode_pixels, encode_pixels
 
@@ -330,7 +329,7 @@ class Mixture:
         if part:
             shown = layer.over(part, shown, channels == 1)
         elif channels == 1:
-            shown = to_grey(shown)
+            shown = _to_grey(shown)
         missed = np.square(original.astype(np.int32) - shown)[inner].sum(dtype=np.int64)
         error = int(missed) * (3 // channels) * (height * width / int(inner.sum()))
         return 8 * (len(latents.write(networks, coded)) + len(part or b"")), error, shown
@@ -340,6 +339,11 @@ class Mixture:
         side = self.analysis.header.tile // tiles.STRIDE
         row, column = traits.least_drawn()
         return Box(column * side, row * side, (column + 1) * side, (row + 1) * side)
+
+
+def _to_grey(pixels: UInt8Array) -> UInt8Array:
+    """The mean of three channels, uint8 [h, w, 1]."""
+    return np.asarray((pixels.sum(axis=2, dtype=np.uint16, keepdims=True) + 1) // 3, np.uint8)
 
 
 def stored(

@@ -1,7 +1,6 @@
 """An array over the picture's latents that exists in pieces, a few rows of them at a time.
 
-The encoder's y is made window by window and read tile by tile; the decoder's y_hat is made tile by tile and
-read window by window. Both are a mosaic.
+The encoder's y is made window by window and read tile by tile.
 """
 
 from __future__ import annotations

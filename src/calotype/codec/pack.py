@@ -57,12 +57,18 @@ class Pack:
             self.z_tables = TableSet.from_arrays(_with_prefix(self._tables, "z_"))
             keep = tables.keep(self._tables, len(self.r_tables), len(self.z_tables))
             self.keeps = masking.keeps(keep)
+            self.half_step = tables.half_step(self._tables)
         except (KeyError, ValueError) as error:
             raise self._error(f"{manifest.TABLES}: {error}") from error
         self._coder: LatentCoder | None = None
         self._decoder: DecoderNetworks | None = None
         self._encoder: EncoderNetworks | None = None
         self._native: _rans.Pack | None = None
+
+    @property
+    def trellis(self) -> bool:
+        """Whether residuals are on a trellis, in half steps (docs/FORMAT.md, *Trellis*)."""
+        return len(self.r_tables) > tables.KINDS * tables.CLASSES
 
     @property
     def key(self) -> bytes:

@@ -74,6 +74,8 @@ class Classes:
     """[M, h, w] classes of r, 0 .. 63; the table is ``64 * kind + class``."""
     r: NDArray[np.int32]
     """[M, h, w] the residuals with 0 wherever the class is 0: what a decoder will see."""
+    second: NDArray[np.uint8]
+    """[M, h, w] 1 where a residual is of the second quantiser of a trellis: its table is 192 further."""
 
 
 class LatentCoder:
@@ -91,7 +93,8 @@ class LatentCoder:
 
         ``arrays``: by name, integer ``hyper.*`` and ``scales.*``, weights [out, in, k, k] that fit int16 and
         biases [out] that fit int32; other names are left alone.
-        ``z_tables``: 64 tables; ``r_tables``: 192, 64 of each kind.
+        ``z_tables``: 64 tables; ``r_tables``: 192, 64 of each kind; 384 if residuals are on a trellis, those
+        of its second quantiser last.
         ``kernel``: one of `kernels`, for tests; the fastest if not given. All compute the same.
         Raises ValueError for an array that is missing, unknown or does not fit the others, and for weights
         with which a sum could reach 2^24.
@@ -170,23 +173,26 @@ class LatentCoder:
         zone: NDArray[np.uint8] | None = None,
         y_hat: Words | None = None,
         threads: int = 1,
+        worth: NDArray[np.float32] | None = None,
     ) -> tuple[NDArray[np.int32], bytes]:
         """Return an encoder's residuals r [M, h, w] for latents y [M, h, w], given z, and what `write` makes
         of both, for little more time.
 
         Each residual is ``(y - mean) * gain``, rounded, its magnitude first multiplied by ``keep`` at its
         class, from the mean that a decoder will have. zone [h, w] says which row of ``keep`` holds where;
-        by default the first. y_hat [h, w, M] takes the latents that a decoder will have. No more than two
-        ``threads`` are used, for the same result. Raises ValueError for arrays of other shapes and for zones
-        without a row.
+        by default the first. On a trellis, where `Wish.half_step` says what a residual counts, those of a
+        stage are chosen together, so that bits and errors are least: a squared half step is worth 7 bits, or
+        in the zones of `calotype.codec.masking` less or more, or ``worth`` [M, h, w] bits. y_hat [h, w, M]
+        takes the latents that a decoder will have. No more than two ``threads`` are used, for the same
+        result. Raises ValueError for arrays of other shapes and for zones without a row.
         """
         r = np.zeros(y.shape, np.int32)
-        chosen = (wish.unit, wish.low_gain, wish.high_gain, wish.keep)
+        chosen = (wish.unit, wish.low_gain, wish.high_gain, wish.keep, wish.half_step)
         if zone is None:
             zone = np.zeros(y.shape[1:], np.uint8)
         grids = (steps.low, steps.high)
         data = self._native.choose(
-            level._arrays(), networks.native, grids, chosen, zone, y, z.copy(), r, y_hat, threads > 1
+            level._arrays(), networks.native, grids, chosen, zone, y, z.copy(), r, y_hat, threads > 1, worth
         )
         return r, data
 
@@ -197,9 +203,9 @@ class LatentCoder:
         whole = _integers("z", z, 3)
         settled = _integers("r", r, 3).copy()
         z_table, z_shift = np.zeros(whole.shape, np.uint8), np.zeros(whole.shape, np.int32)
-        index = np.zeros(settled.shape, np.uint8)
-        self._native.look(level._arrays(), whole.copy(), settled, z_table, z_shift, index)
-        return Classes(z_table, z_shift, index, settled)
+        index, second = np.zeros(settled.shape, np.uint8), np.zeros(settled.shape, np.uint8)
+        self._native.look(level._arrays(), whole.copy(), settled, z_table, z_shift, index, second)
+        return Classes(z_table, z_shift, index, settled, second)
 
 
 def kernels() -> list[str]:

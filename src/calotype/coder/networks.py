@@ -54,6 +54,8 @@ class Wish:
     """[4, M - L]"""
     keep: NDArray[np.float32]
     """[zones, 64] by class: what magnitudes are multiplied by before they are rounded."""
+    half_step: float = 1.0
+    """Where residuals are on a trellis: what they count, in what a gain brings latents to."""
 
 
 class DecoderNetworks:

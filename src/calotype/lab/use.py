@@ -52,8 +52,13 @@ class LabCodec:
 
         quality: of progressive models, how many parts (0: all); of others it is ignored.  more: as in
         `calotype.lab.use.encode`.
+
+        Raises:
+            ValueError: for a part of a part; and as `calotype.lab.use.encode`.
         """
         if quality and len(self.qualities) > 1:
+            if not float(quality).is_integer():
+                raise ValueError(f"a file has whole parts, 1 to {self.qualities[-1]}, got {quality:g}")
             more = {"parts": int(quality), **more}
         return self.codec.encode(image, **more)
 

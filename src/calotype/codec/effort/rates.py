@@ -20,12 +20,17 @@ class Prices:
     """The cost of every value in every table, for values that may lie between integers.
 
     classes: tables in a set; the first of each set is that of the class which is not coded
+    trellis: values are half steps, and the tables of its second quantiser are the second half; a value costs
+        what it does in the quantiser that has it, and 0, which both have, the mean
     """
 
-    def __init__(self, tables: TableSet, classes: int) -> None:
+    def __init__(self, tables: TableSet, classes: int, trellis: bool = False) -> None:
         values = np.arange(-REACH, REACH + 2)
         table = np.arange(len(tables))
-        bits = tables.bits(*np.broadcast_arrays(values[None], table[:, None])).astype(np.float32)
+        if trellis:
+            bits = _of_both(tables, values)
+        else:
+            bits = tables.bits(*np.broadcast_arrays(values[None], table[:, None])).astype(np.float32)
         bits[::classes] = 0
         self._bits, self._rise = bits.reshape(-1), np.diff(bits, append=0).astype(np.float32).reshape(-1)
         self._width = len(values)
@@ -49,3 +54,13 @@ class Prices:
             return np.asarray(np.take_along_axis(near, costs.argmin(0)[None], 0)[0])
         weights = np.exp((costs.min(0) - costs) / np.float32(heat))
         return np.asarray((weights * near).sum(0) / weights.sum(0))
+
+
+def _of_both(tables: TableSet, values: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
+    """Bits of half steps [tables of one quantiser, values]."""
+    half = len(tables) // 2
+    table, value = np.arange(half)[:, None], values[None]
+    numbers = np.sign(value) * ((np.abs(value) + 1) // 2)
+    first, second = (tables.bits(*np.broadcast_arrays(numbers, table + k * half)) for k in (0, 1))
+    found = np.where(value % 2, second, first)
+    return np.asarray(np.where(value == 0, (first + second) / 2, found), np.float32)

@@ -42,6 +42,11 @@ FEW = 30
 """With fewer steps the search begins cooler, in proportion, but at a third of that temperature at least."""
 SETTLE = 6
 """Passes that make all integers: each settles one phase more, whose means depend on those before."""
+PLANNED = 0.3
+"""On a trellis, from this part of the steps on, each takes the integers that a plan makes of the targets:
+what an error does to the others is then known of the very errors that a file has. Planned at the end alone,
+effort 5 gains 1.6 %; from 0.6 of the steps on 3.9, from 0.3 on 4.2.
+"""
 RECLASS = 8
 """Steps after which classes are looked up anew, where they depend on r."""
 AHEAD = 0.7
@@ -106,7 +111,8 @@ def tools(pack: Pack, threads: int) -> Tools:
             arrays = tensors.load(pack.file(manifest.NETWORKS))
             looks = pack.manifest.distortion == "ssimulacra2"
             made[threads] = Tools(
-                Prices(pack.r_tables, pack.keeps.shape[1]), Slopes(arrays, pack.unit, looks, threads)
+                Prices(pack.r_tables, pack.keeps.shape[1], pack.trellis),
+                Slopes(arrays, pack.unit, looks, threads),
             )
         return made[threads]
 
@@ -174,6 +180,15 @@ class _Search:
         found = latents.settled(self.networks, Latents(self.start.z, np.rint(r), self.start.index))
         return latents.tables(found)
 
+    def planned(self, at: NDArray[np.intp], target: Floats, worth: Floats) -> Latents:
+        """The integers on a trellis that come nearest to latents `target` at the places `at`, where a squared
+        half step is worth so many bits.
+        """
+        y, worths = self.y.copy(), np.full(self.y.shape, np.median(worth), np.float32)
+        y.reshape(-1)[at], worths.reshape(-1)[at] = target, worth
+        r = latents.planned(self.networks, self.start.z[0], y, worths)
+        return latents.settled(self.networks, Latents(self.start.z, r[None]))
+
     def curvature(self, at: NDArray[np.intp]) -> Floats:
         """Bits per squared quantisation step that the error of each latent `at` is worth, along one random
         direction (Hutchinson's estimate of a diagonal): means of its channel, times what the place has more
@@ -232,7 +247,8 @@ class _Search:
         places = first[0, 0].size
         narrow = np.ones(places, np.float32)
         hot = TEMPERATURE[0] * min(max(steps / FEW, 1 / 3), 1.0)
-        for k in range(steps + SETTLE):
+        trellis = self.networks.pack.trellis
+        for k in range(steps + (0 if trellis else SETTLE)):
             if k and k % RECLASS == 0:
                 # A class that is not coded is one that nothing but 0 was likely in: at the end it is 0.
                 index = self.tables(r).reshape(-1)[at]
@@ -250,6 +266,11 @@ class _Search:
                 target = np.clip(target, nearest, furthest)
             bottom = target - here + r.reshape(-1)[at]
             heat = hot * (TEMPERATURE[1] / hot) ** done if k < steps else 0.0
-            r.reshape(-1)[at] = self.kit.prices.expected(bottom, bowl, index, heat)
-        found = latents.settled(self.networks, Latents(self.start.z, r, self.start.index))
+            if trellis and (done >= PLANNED or k == steps - 1):
+                found = self.planned(at, target * unit, bowl)
+                r = found.r.astype(np.float32)
+            else:
+                r.reshape(-1)[at] = self.kit.prices.expected(bottom, bowl, index, heat)
+        if not trellis:
+            found = latents.settled(self.networks, Latents(self.start.z, r, self.start.index))
         return found if self.cost(found) < self.cost(self.start) else self.start

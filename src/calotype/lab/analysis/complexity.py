@@ -27,6 +27,8 @@ from calotype.lab.layers.integer import IntConv
 from calotype.lab.models.base import System
 
 RULES = ("exact", "layers", "ptflops")
+STRIP = 32
+"""Pixels: the width of a strip that every system takes."""
 
 
 def parameters(model: nn.Module) -> int:
@@ -119,23 +121,26 @@ def latent_shapes(model: System, size: tuple[int, int] = (256, 256)) -> dict[str
         return twin.trial(torch.empty(1, 3, *size, device="meta"))
 
 
-def receptive_field(part: nn.Module, channels: int, size: int = 256, stride: int = 16) -> tuple[int, int]:
+def receptive_field(part: nn.Module, channels: int, size: int = 256) -> tuple[int, int]:
     """(rows, columns) of input that one output position in the middle can depend on; ``size`` where it sees
     everything.
 
     ``part`` should have few channels: its weights are replaced by positive ones in a float64 copy, so that
-    nothing cancels, and the gradient's support is measured.  ``stride``: input positions per output position
-    (analysis), or 1.
+    nothing cancels, and the gradient's support is measured: down a strip of `STRIP` pixels, then across one,
+    which is a fraction of the work of a square, and sees as far (further where a square's many taps
+    saturate the gates of an attention).
     """
-    twin = copy.deepcopy(part).double().eval()
+    twin = copy.deepcopy(part).double().eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for p in twin.parameters():
-            fan = max(1, p[0].numel()) if p.ndim > 1 else 1
-            p.copy_((0.5 + torch.rand(p.shape, generator=generator, dtype=torch.float64)) / fan)
-    x = (0.5 + torch.rand(1, channels, size, size, generator=generator, dtype=torch.float64)).requires_grad_()
-    out = twin(x)
-    out[0, :, out.shape[2] // 2, out.shape[3] // 2].sum().backward()
-    support = x.grad[0].abs().sum(0) > 0
-    rows, columns = support.any(1).nonzero()[:, 0], support.any(0).nonzero()[:, 0]
-    return int(rows[-1] - rows[0] + 1), int(columns[-1] - columns[0] + 1)
+    for p in twin.parameters():
+        fan = max(1, p[0].numel()) if p.ndim > 1 else 1
+        p.copy_((0.5 + torch.rand(p.shape, generator=generator, dtype=torch.float64)) / fan)
+    found = []
+    for sides in ((size, STRIP), (STRIP, size)):
+        x = torch.rand(1, channels, *sides, generator=generator, dtype=torch.float64) + 0.5
+        out = twin(x.requires_grad_())
+        out[0, :, out.shape[2] // 2, out.shape[3] // 2].sum().backward()
+        support = x.grad[0].abs().sum((0, 2 if sides[0] == size else 1)) > 0
+        seen = support.nonzero()[:, 0]
+        found.append(int(seen[-1] - seen[0] + 1))
+    return found[0], found[1]

@@ -17,6 +17,8 @@ from calotype.lab.layers.shuffle import pixel_unshuffle
 
 def _start(layer: nn.Conv2d, scale: float) -> nn.Conv2d:
     """Xavier's weights times ``scale`` and no bias: with 0, what is added or multiplied starts as nothing."""
+    if layer.weight.is_meta:  # sizes only; drawing there would load torch's compiler, for seconds
+        return layer
     nn.init.xavier_normal_(layer.weight)
     assert layer.bias is not None
     with torch.no_grad():
