@@ -103,7 +103,7 @@ def test_a_cut_file_in_another_process_and_on_the_command_line(tmp_path: Path) -
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, timeout=300)
     expected = codec.decode(codec.encode(image, 2))
-    with pytest.raises(ValueError, match="whole parts, 1 to 3, got 1.5"):
+    with pytest.raises(ValueError, match=r"whole parts, 1 to 3, got 1\.5"):
         codec.encode(image, 1.5)
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), expected)
     out = tmp_path / "out.png"
