@@ -20,9 +20,9 @@ inline constexpr std::int32_t quantiser(std::uint8_t state) { return state & 1; 
 
 inline std::int32_t sign(std::int32_t v) { return (v > 0) - (v < 0); }
 
-// The value of a number, |number| <= 2^30, and the number of a value of the quantiser.
+// The value of a number, |number| <= 2^30, and the number of a value of the quantiser, of any size.
 inline std::int32_t value(std::int32_t number, std::int32_t quantiser) { return 2 * number - quantiser * sign(number); }
-inline std::int32_t number(std::int32_t value, std::int32_t quantiser) { return (value + quantiser * sign(value)) / 2; }
+inline std::int32_t number(std::int32_t value, std::int32_t quantiser) { return value / 2 + quantiser * (value & 1) * sign(value); }
 inline bool has(std::int32_t quantiser, std::int32_t value) { return value == 0 || (value & 1) == quantiser; }
 
 // The machines of a stage, in state 0 at its beginning; each residual that is coded is the next machine's.
