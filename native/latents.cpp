@@ -196,6 +196,44 @@ private:
     std::optional<calotype::trellis::Prices> prices_;  // where residuals are on a trellis
 };
 
+using Bytes1 = Array<const std::uint8_t, 1>;
+
+// Plans the residuals that one stage of a tile codes, in coding order: sizes in half steps, tables of the first quantiser, what a squared
+// half step is worth in bits. Sets their values, and which quantiser each is of.
+void plan(const rans::Tables& tables, const Floats<1>& size, const Bytes1& table, float worth, const Array<std::int32_t, 1>& value,
+          const Array<std::uint8_t, 1>& second) {
+    check_shape("table", table, {size.shape(0)});
+    check_shape("value", value, {size.shape(0)});
+    check_shape("second", second, {size.shape(0)});
+    if (tables.size() != 2 * r_tables) throw std::invalid_argument("384 tables are needed, not " + std::to_string(tables.size()));
+    if (std::any_of(table.data(), table.data() + table.shape(0), [](std::uint8_t t) { return t >= r_tables; }))
+        throw std::invalid_argument("a table is not the first quantiser's");
+    nb::gil_scoped_release release;
+    std::vector<trellis::Wanted> wanted(size.shape(0));
+    for (std::size_t i = 0; i < wanted.size(); ++i) wanted[i] = {size.data()[i], worth, table.data()[i], 0};
+    trellis::plan(trellis::Prices(tables), wanted);
+    trellis::Turns turns;
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+        std::uint8_t& state = turns.take();
+        const std::int32_t quantiser = trellis::quantiser(state);
+        value.data()[i] = wanted[i].value;
+        second.data()[i] = static_cast<std::uint8_t>(quantiser);
+        trellis::Turns::step(state, trellis::number(wanted[i].value, quantiser));
+    }
+}
+
+// The values of the numbers that one stage codes, in coding order.
+void values(const Ints<1>& number, const Array<std::int32_t, 1>& value) {
+    check_shape("value", value, {number.shape(0)});
+    trellis::Turns turns;
+    for (std::size_t i = 0; i < number.shape(0); ++i) {
+        std::uint8_t& state = turns.take();
+        const std::int32_t n = std::clamp(number.data()[i], -max_r, max_r);
+        value.data()[i] = trellis::value(n, trellis::quantiser(state));
+        trellis::Turns::step(state, n);
+    }
+}
+
 }  // namespace
 
 void bind_latents(nb::module_& m) {
@@ -219,4 +257,7 @@ void bind_latents(nb::module_& m) {
              "r_second"_a.noconvert())
         .def("choose", &Latents::choose, "level"_a, "networks"_a, "steps"_a, "wish"_a, "zone"_a.noconvert(),
              "y"_a.noconvert(), "z"_a.noconvert(), "r"_a.noconvert(), "y_hat"_a.none(), "two"_a, "worth"_a.none());
+    m.def("trellis_plan", &plan, "tables"_a, "size"_a.noconvert(), "table"_a.noconvert(), "worth"_a, "value"_a.noconvert(),
+          "second"_a.noconvert());
+    m.def("trellis_values", &values, "number"_a.noconvert(), "value"_a.noconvert());
 }

@@ -120,6 +120,16 @@ class Latents:
         worth: NDArray[np.float32] | None,
     ) -> bytes: ...
 
+def trellis_plan(
+    tables: Tables,
+    size: NDArray[np.float32],
+    table: NDArray[np.uint8],
+    worth: float,
+    value: NDArray[np.int32],
+    second: NDArray[np.uint8],
+) -> None: ...
+def trellis_values(number: NDArray[np.int32], value: NDArray[np.int32]) -> None: ...
+
 class FileError(ValueError): ...
 
 class Pack:

@@ -37,6 +37,8 @@ CALIBRATION, RANGES, JUDGED = 2, 3, 4
 """Last number of the crops' key: apart from those of the steps (0) and of the linear start (1)."""
 RANGE_CROPS = 24
 """How many crops the units of integers are chosen on."""
+EARLIER = (4, 4, 2, 1)
+"""What part of the batches each round of statistics has, whose tables the next one plans with."""
 CHECKED = 8
 """How many pictures show at most what integers lose: on more the figure hardly changes."""
 
@@ -85,12 +87,15 @@ def export_run(
 
     statistics = Statistics()
     anchors = len(model.config.lambdas)
+    todo = [k for part in EARLIER for k in range(-(-batches // part))]
     with idle.watched(model) as peaks:
-        for k in range(batches):
+        for done, k in enumerate(todo):
+            if done and not k:
+                statistics.again()
             x = photos.crops(train_set, (config["seed"], k, CALIBRATION), BATCH, CROP) / 255.0
             shift = torch.rand(1, generator=torch.Generator().manual_seed(k))
             statistics.add(model, x, (torch.arange(BATCH) + shift) / BATCH * (anchors - 1))
-            progress(k + 1, batches)
+            progress(done + 1, len(todo))
     curve = {}
     if valid_set:
         curve = objective.validate(photos.centres(valid_set, VALIDATION_SIZE))

@@ -25,6 +25,7 @@ from calotype.lab.models.calotype_levels import (
 from calotype.lab.models.calotype_walk import LOW
 from calotype.lab.pack.exact import EXACT_TABLES, knobs
 from calotype.lab.pack.fixed_networks import FixedNetworks
+from calotype.lab.pack.trellis import HALF_STEP
 from calotype.lab.pack.write import _level_arrays
 
 Thin = Callable[..., Calotype]
@@ -145,7 +146,7 @@ def test_levels_are_interpolated_as_the_codec_does(lively: Thin) -> None:
             ours = getattr(found, name)[number, ..., 0, 0].numpy()
             np.testing.assert_allclose(level.gains[name], ours, rtol=2e-6)
         for part, unit in (("low", fixed.unit[:LOW]), ("high", fixed.unit[LOW:])):
-            ours = getattr(found, f"{part}_inv_gain")[number, ..., 0, 0].numpy() / unit * 4096
+            ours = getattr(found, f"{part}_inv_gain")[number, ..., 0, 0].numpy() / unit * 4096 * HALF_STEP
             np.testing.assert_allclose(level.integers[f"{part}_step"], ours, rtol=2e-5, atol=1)
         ours = found.vector[number, :, 0, 0].numpy()
         assert np.abs(level.vector * fixed.unit - ours).max() <= fixed.unit.max()

@@ -17,7 +17,7 @@ from calotype.codec import latents, levels, manifest, tensors
 from calotype.codec.decoder import decode, preview
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
-from calotype.codec.latents import Latents, Networks
+from calotype.codec.latents import Networks
 from calotype.codec.metrics import psnr
 from calotype.codec.pack import Pack
 from calotype.coder import EncoderNetworks
@@ -29,6 +29,7 @@ from calotype.lab.pack import exact
 from calotype.lab.pack.fixed_analysis import encoder_arrays
 from calotype.lab.pack.folder import publish
 from calotype.lab.pack.tables import r_tables, z_tables
+from calotype.lab.pack.trellis import Plan
 from calotype.lab.pack.write import _level_arrays
 from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import Trainer
@@ -86,12 +87,14 @@ def plain(pack: Pack, tmp_path_factory: pytest.TempPathFactory) -> Pack:
 def test_a_real_file_is_what_torch_predicts(
     model: Calotype, pack: Pack, plain: Pack, picture: Callable[..., np.ndarray], number: int
 ) -> None:
-    """Integers, bytes, pixels of the codec against ``forward(hard=True)``, at trained levels and between."""
+    """Integers, bytes, pixels of the codec against ``forward`` with the pack's plan, at trained levels and
+    between.
+    """
     pixels = picture(SIDE, SIDE, 5)
     x = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255.0
     k = level(model, number / 256)
     with torch.no_grad():
-        out = model(x, torch.tensor([number / 256]), hard=True)
+        out = model(x, torch.tensor([number / 256]), hard=True, plan=Plan(pack.r_tables))
     data = encode(Picture(pixels), level=number, pack=pack, threads=1).data
     file = parse(data)
     assert file.header.level == number
@@ -99,19 +102,18 @@ def test_a_real_file_is_what_torch_predicts(
     z, r = latents.read(networks, file.tiles[0], SIDE // 16, SIDE // 16)
     # Rounding falls the other way here and there, and a different z or r changes what follows it.
     assert (z == out.latents.z[0].numpy()).mean() > 0.95
-    assert (r == out.latents.r[0].numpy()).mean() > 0.85
+    assert (r == out.latents.r[0].numpy()).mean() > 0.65
 
-    found = latents.settled(networks, Latents(z[None], r[None]))
+    found = pack.coder.classes(networks.level.parser, z, r)
     with torch.no_grad():
-        floats = (torch.from_numpy(t).float() for t in (found.z, found.r))
+        floats = (torch.from_numpy(t[None]).float() for t in (z, latents.numbers(r, found.second)))
         _, _, index = model.latents.classes(*floats, k)
-    assert found.index is not None
-    assert np.array_equal(found.index, index.numpy())
-    assert np.array_equal(found.r[0], r)
+    assert np.array_equal(found.index, index[0].numpy())
+    assert np.array_equal(found.r, r)
     estimate = float((out.r_bits + out.z_bits).sum()) / 8
-    payload = latents.write(Networks(plain, plain.level(number)), found)
-    assert len(payload) == pytest.approx(estimate, rel=0.015, abs=16)
-    assert len(file.tiles[0]) < len(payload)  # counting pays
+    assert len(file.tiles[0]) == pytest.approx(estimate, rel=0.03, abs=16)
+    uncounted = plain.coder.write(plain.level(number).parser, z, r)
+    assert len(file.tiles[0]) < len(uncounted)  # counting pays
 
     y_hat = torch.from_numpy(
         latents.restore(networks, z, r).transpose(2, 0, 1)[None] * pack.unit[:, None, None]

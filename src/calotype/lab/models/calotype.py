@@ -33,7 +33,7 @@ from torch.nn import functional as F
 
 from calotype.lab.models import calotype_start
 from calotype.lab.models.base import Entry, Sampler, System
-from calotype.lab.models.calotype_coding import CodedLatents, LatentNetworks, ended, padded
+from calotype.lab.models.calotype_coding import CodedLatents, LatentNetworks, Plan, ended, padded
 from calotype.lab.models.calotype_config import Config as Config
 from calotype.lab.models.calotype_latents import LOG_STEP, SCALE_MIN
 from calotype.lab.models.calotype_levels import Knobs, Levels
@@ -186,9 +186,11 @@ class Calotype(System):
         hard: bool = False,
         generator: torch.Generator | None = None,
         ends: Tensor | None = None,
+        plan: Plan | None = None,
     ) -> Coded:
         """``x`` ``[B, 3, H, W]`` in 0..1 with H, W multiples of 16; ``level`` ``[B]``, 0 .. anchors-1.
-        ``hard`` as in `LatentNetworks.forward`.  Without ``level``: that of the model, as a file holds it.
+        ``hard`` and ``plan`` as in `LatentNetworks.forward`.  Without ``level``: that of the model, as a file
+        holds it.
 
         ends: rows and columns of latents ``[B, 2]`` after which pictures end (`ended`), for training: nothing
             behind is coded, and ``x_hat`` there has no meaning.
@@ -208,6 +210,7 @@ class Calotype(System):
             inside=None if inside is None else F.pad(inside, (0, right, 0, below)),
             hard=hard,
             generator=generator,
+            plan=plan,
         )
         x_hat = self.synthesis(found.y_hat[:, :, : size[0], : size[1]], k.vector)
         r_bits, z_bits = found.bits

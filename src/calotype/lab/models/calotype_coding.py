@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -35,17 +37,32 @@ from calotype.lab.models.calotype_levels import (
     training_rate,
 )
 from calotype.lab.models.calotype_walk import (
+    BASE,
+    HIGH,
     HIGH_OCTAVES,
     HYPER_OCTAVES,
     LOW,
     LOW_OCTAVES,
     MULTIPLE,
+    OTHER_LOW,
     Stage,
     join_phases,
     split_phases,
     stages,
     walk,
 )
+
+
+class Plan(Protocol):
+    """Chooses residuals in the place of rounding (`calotype.lab.pack.trellis`)."""
+
+    half_step: float
+
+    def __call__(self, kind: int, residual: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Residuals in half steps, the numbers that they are coded as, and their bits; all of one shape.
+
+        residual: what they should be, in steps; index: their classes, 0 where nothing is coded
+        """
 
 
 class CodedLatents:
@@ -132,6 +149,7 @@ class LatentNetworks(nn.Module):
         inside: Tensor | None = None,
         hard: bool = False,
         generator: torch.Generator | None = None,
+        plan: Plan | None = None,
     ) -> CodedLatents:
         """``y`` ``[B, M, H, W]``, H and W multiples of 8, of which ``size`` (h, w) are the tile and the rest
         is padding; ``inside`` ``[B, 1, H, W]`` is 1 in the tile, for tiles that differ in size.
@@ -139,7 +157,9 @@ class LatentNetworks(nn.Module):
         ``hard=False``: rate on noisy residuals (``generator`` drives the noise), reconstruction on rounded
         ones (mixed quantisation, Minnen and Singh 2020).
         ``hard=True``: both on residuals rounded as the encoder does (`frugal_round`) with the skip class
-        forced to zero: exactly what a file holds.  In training the encoder keeps the slope of the noisy rate.
+        forced to zero.  In training the encoder keeps the slope of the noisy rate.
+        ``plan``: what chooses residuals in the place of rounding, outside of training: with ``hard`` exactly
+        what a file holds.
         """
         rows, columns = y.shape[2:]
         h, w = size or (rows, columns)
@@ -151,10 +171,20 @@ class LatentNetworks(nn.Module):
         names = ("r", "index", "residual", "bits")
         maps: Maps = {name: [] for name in names}
 
-        def code(y: Tensor, mean: Tensor, index: Tensor, gain: Tensor, inv: Tensor, real: Tensor) -> Tensor:
+        def note(*found: Tensor) -> None:
+            for name, t in zip(names, found, strict=True):
+                maps[name].append(t)
+
+        def code(
+            kind: int, y: Tensor, mean: Tensor, index: Tensor, gain: Tensor, inv: Tensor, real: Tensor
+        ) -> Tensor:
             residual = (y - mean) * gain
             index = index * real
             coded = index.detach() > 0.5
+            if plan is not None:
+                r, number, bits = plan(kind, residual, index)
+                note(r, index, residual, bits)
+                return torch.cat(((mean + r * plan.half_step * inv) * real, number), 1)
             if hard:
                 shrink = self.shrink[index.detach().long()]
                 r = frugal_round(residual, shrink) * coded
@@ -167,8 +197,7 @@ class LatentNetworks(nn.Module):
                 sigma = SCALE_MIN * torch.exp(index * LOG_STEP)
                 v = r if hard else residual + _noise(residual, generator)
                 bits = gaussian_bits(v, sigma) * (coded if hard else real)
-            for name, t in (("r", r), ("index", index), ("residual", residual), ("bits", bits)):
-                maps[name].append(t)
+            note(r, index, residual, bits)
             # The padding gives no context, as beyond any other border.
             return torch.cat(((mean + r * inv) * real, r), 1)
 
@@ -178,7 +207,8 @@ class LatentNetworks(nn.Module):
             sizes = [magnitude(t[:, LOW:]) for t in known]
             index = self.scales.low_stage(stage, sizes, side, k.low_bias[:, stage.number])
             gains = k.low_gain[:, s], k.low_inv_gain[:, s]
-            return code(part, mean, index, *gains, stage.pick(inside))
+            kind = BASE if stage.number == 0 else OTHER_LOW
+            return code(kind, part, mean, index, *gains, stage.pick(inside))
 
         low_hat, low_r = walk(LOW_OCTAVES, low).chunk(2, 1)
         low_maps, maps = maps, {name: [] for name in names}
@@ -195,7 +225,7 @@ class LatentNetworks(nn.Module):
             mean = self.mean.high_stage(p, features, low_parts)
             index = self.scales.high_stage(p, context, side, k.high_bias[:, p])
             gains = k.high_gain[:, p], k.high_inv_gain[:, p]
-            return code(stage.pick(y[:, LOW:]), mean, index, *gains, stage.pick(inside))
+            return code(HIGH, stage.pick(y[:, LOW:]), mean, index, *gains, stage.pick(inside))
 
         high_hat = walk(HIGH_OCTAVES, high).chunk(2, 1)[0]
         y_hat = torch.cat((low_hat, high_hat), 1)

@@ -37,6 +37,10 @@ MULTIPLE = 2**LOW_OCTAVES
 """A tile is padded to multiples of so many latents for the networks."""
 
 
+BASE, OTHER_LOW, HIGH = range(3)
+"""Kinds of residuals, by their tables: without a neighbour, of other low channels, of high ones."""
+
+
 class Stage(NamedTuple):
     """Some sites of a map, coded at once."""
 

@@ -14,6 +14,7 @@ from calotype.lab.layers.integer import EXACT, IntConv
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.models.calotype_latents import RELU, Z_PEAK
 from calotype.lab.models.calotype_levels import Knobs
+from calotype.lab.pack.trellis import values
 
 Array = npt.NDArray[Any]
 STEPS = 256
@@ -101,7 +102,8 @@ def knobs(tables: dict[str, Array], level: int) -> Knobs:
 
 
 def golden(model: Calotype, tables: dict[str, Array]) -> dict[str, Array]:
-    """Random integers, some at the limits, and what codes them, computed by torch in float64.
+    """Random integers, some at the limits, and what codes them, computed by torch in float64, which is told
+    the numbers of residuals.
 
     golden_level I32 [G], golden_z I32 [G, K, 4, 4], golden_r I16 [G, M, 8, 8]; golden_z_table U8 and
     golden_z_shift I32 of z's shape, golden_index U8 of r's.
@@ -124,6 +126,7 @@ def golden(model: Calotype, tables: dict[str, Array]) -> dict[str, Array]:
                 if not forbidden.any():
                     break
                 r[k][forbidden] = 0
+            r[k] = values(r[k], out[2])
             found.append(out)
     net.float()
     table, shift, index = (np.stack(t) for t in zip(*found, strict=True))

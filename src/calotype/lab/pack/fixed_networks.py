@@ -15,6 +15,7 @@ from calotype.lab.pack.exact import at
 from calotype.lab.pack.fixed import Layer, bytes_, quantised, words
 from calotype.lab.pack.fixed_mean import FixedMean, log_steps, steps
 from calotype.lab.pack.fixed_synthesis import FixedSynthesis
+from calotype.lab.pack.trellis import HALF_STEP
 
 
 class FixedNetworks:
@@ -49,7 +50,7 @@ class FixedNetworks:
         """What a level sets, at the trained ones: steps ``[L, 4, C]`` and the vector ``[L, M]``, int32."""
         levels, unit = model.levels, self.unit
         low, high = (
-            getattr(levels, f"{part}_log_inv_gain").detach().double().exp().numpy()
+            HALF_STEP * getattr(levels, f"{part}_log_inv_gain").detach().double().exp().numpy()
             for part in ("low", "high")
         )
         found = {

@@ -35,6 +35,7 @@ from calotype.lab.models.calotype import Calotype
 from calotype.lab.pack.calibrate import Array
 from calotype.lab.pack.exact import EXACT_TABLES, Z_LIMIT, ExportError
 from calotype.lab.pack.fixed_mean import steps
+from calotype.lab.pack.trellis import HALF_STEP, Plan
 
 MOST = 0.5
 """Percent that a pack may lose."""
@@ -54,13 +55,14 @@ class InIntegers:
         laws = (
             TableSet.from_frequencies(*(self.tables[kind + part] for part in parts)) for kind in ("z_", "r_")
         )
-        self.coder = LatentCoder(self.tables, *laws)
+        z_laws, self.r_laws = laws
+        self.coder = LatentCoder(self.tables, z_laws, self.r_laws)
 
     def code(self, pixels: Pixels, anchor: int) -> tuple[int, Pixels]:
         """Bytes of a picture ``[16h, 16w, 3]`` at a trained level, and what they decode to."""
         t = {name: array[anchor] for name, array in self.tables.items() if _by_level(name)}
         low, high = (t[name].astype(np.float32) for name in ("low_gain", "high_gain"))
-        wish = Wish(self.tables["unit"], low, high, self.tables["keep"].astype(np.float32)[None])
+        wish = Wish(self.tables["unit"], low, high, self.tables["keep"][None], HALF_STEP)
         low, high = (steps(t[name]).astype(np.int32) for name in ("low_log_step", "high_log_step"))
         grid, finest = (
             LevelSteps(low, high, t["z_mul"]),
@@ -106,12 +108,12 @@ def lost(model: Calotype, pack: InIntegers, pictures: Tensor) -> float:
     """Percent of rate that ``pack`` loses against ``model`` on pictures uint8 ``[n, 3, H, W]`` (sides
     multiples of 128); inf where PSNR does not rise with the level, or no PSNR is reached by both.
     """
-    points = []
+    points, plan = [], Plan(pack.r_laws)
     for anchor in range(len(model.config.lambdas)):
         found = []
         for x in pictures.split(1):
             pixels = x[0].permute(1, 2, 0).contiguous().numpy()
-            out = model(x / 255.0, torch.tensor([float(anchor)]), hard=True)
+            out = model(x / 255.0, torch.tensor([float(anchor)]), hard=True, plan=plan)
             shown = (out.x_hat[0].clamp(0, 1) * 255).round().permute(1, 2, 0).numpy()
             z, r = (t[0].numpy().astype(np.int32) for t in (out.latents.z, out.latents.r))
             size, decoded = pack.code(pixels, anchor)

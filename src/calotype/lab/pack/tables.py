@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from calotype.coder import TableSet
-from calotype.coder.gaussian import gaussian_pmf, log_scales
+from calotype.coder.gaussian import log_scales
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.models.calotype_latents import (
     SCALE_MAX,
@@ -19,55 +19,62 @@ from calotype.lab.models.calotype_latents import (
     Z_SCALE_MIN,
     Z_SCALES,
 )
-from calotype.lab.models.calotype_walk import LOW, MULTIPLE
+from calotype.lab.pack.trellis import HALF_STEP, Plan
 
 Counts = npt.NDArray[np.float64]
 KINDS = 3
 """Sets of tables: of residuals without a neighbour (base), of other low channels, of high channels."""
+QUANTISERS = 2
 
 
 class Statistics:
-    """Counts of coded symbols: ``r`` ``[3 * 64, 801]`` by kind and class, ``z`` ``[64, 801]`` by table."""
+    """Counts of coded symbols by table: ``r`` ``[2 * 3 * 64, 801]`` by quantiser, kind and class, ``z``
+    ``[64, 801]``.
+
+    An encoder's plan of r follows from the tables, so r is counted several times (`again`).
+    """
 
     RADIUS = 400
     """Symbols beyond are counted with it."""
 
     def __init__(self) -> None:
         span = 2 * self.RADIUS + 1
-        self.r: Counts = np.zeros((KINDS * SCALES, span))
+        self.r: Counts = np.zeros((QUANTISERS * KINDS * SCALES, span))
         self.z: Counts = np.zeros((Z_SCALES * Z_FRACTIONS, span))
+        self._plan = Plan(r_tables(self), self.r)
+
+    def again(self) -> None:
+        """Forget what was counted, and let what comes be planned with the tables that it gave."""
+        self._plan = Plan(r_tables(self), self.r)
+        self.r[:], self.z[:] = 0, 0
 
     @torch.no_grad()
     def add(self, model: Calotype, x: Tensor, level: Tensor) -> None:
         """Count what coding ``x`` ``[B, 3, H, W]`` (0..1, sides multiples of 128) at ``level`` ``[B]`` would
         write.
         """
-        found = model(x, level, hard=True).latents
-        radius, span = self.RADIUS, 2 * self.RADIUS + 1
-        kind = torch.full_like(found.index, KINDS - 1.0)
-        kind[:, :LOW] = 1
-        kind[:, :LOW, ::MULTIPLE, ::MULTIPLE] = 0
-        for counts, row, value in (
-            (self.r, kind * SCALES + found.index, found.r),
-            (self.z, found.z_index, found.z - found.z_shift),
-        ):
-            symbol = value.clamp(-radius, radius).long() + radius
-            flat = (row.long() * span + symbol).flatten()
-            counts += torch.bincount(flat, minlength=counts.size).reshape(counts.shape).numpy()
+        found = model(x, level, hard=True, plan=self._plan).latents
+        symbol = (found.z - found.z_shift).clamp(-self.RADIUS, self.RADIUS).long() + self.RADIUS
+        np.add.at(self.z, (found.z_index.long().numpy(), symbol.numpy()), 1)
 
 
-def r_tables(statistics: Statistics, prior: float = 3000.0) -> TableSet:
-    """Tables of the classes, kind by kind: a Gaussian worth ``prior`` samples, plus symmetrised counts."""
+def r_tables(statistics: Statistics, prior: float = 300.0) -> TableSet:
+    """Tables of the classes, quantiser by quantiser and kind by kind: a Gaussian at the quantiser's values,
+    worth ``prior`` samples, plus symmetrised counts.
+    """
     pmfs, offsets = [], []
     middle = Statistics.RADIUS
+    number = np.arange(-middle, middle + 1)
     sigmas = np.tile(log_scales(SCALES, SCALE_MIN, SCALE_MAX), KINDS)
-    for sigma, counts in zip(sigmas, statistics.r, strict=True):
+    for row, counts in enumerate(statistics.r):
+        second, sigma = row // len(sigmas), float(sigmas[row % len(sigmas)])
         radius = max(1, min(int(np.ceil(4.2 * sigma + 0.5)), middle - 1))
-        gauss = np.maximum(gaussian_pmf(float(sigma), radius), 1e-9)
-        counts = (counts + counts[::-1]) / 2
-        inside = counts[middle - radius : middle + radius + 1]
-        seen = np.append(inside, counts.sum() - inside.sum())
-        pmf = gauss * prior + seen
+        value = HALF_STEP * (2 * number - second * np.sign(number))
+        # Narrower laws than this one say nothing of what rounding leaves.
+        law = np.exp(-0.5 * (value / max(sigma, 0.3)) ** 2) + 1e-12
+        seen = prior * law / law.sum() + (counts + counts[::-1]) / 2
+        inside = seen[middle - radius : middle + radius + 1]
+        pmf = np.maximum(np.append(inside, seen.sum() - inside.sum()) / seen.sum(), 1e-7)
         pmfs.append(pmf / pmf.sum())
         offsets.append(-radius)
     return TableSet(pmfs, offsets)

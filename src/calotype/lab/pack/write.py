@@ -25,6 +25,7 @@ from calotype.lab.pack.fixed_analysis import encoder_arrays
 from calotype.lab.pack.fixed_networks import FixedNetworks, golden_pixels
 from calotype.lab.pack.folder import check_target, publish
 from calotype.lab.pack.tables import Statistics, r_tables, z_tables
+from calotype.lab.pack.trellis import HALF_STEP
 
 TILE = 1024
 
@@ -93,6 +94,7 @@ def _level_arrays(model: Calotype) -> dict[str, Array]:
     """The arrays that a level interpolates."""
     levels = model.levels
     arrays: dict[str, Array] = {
+        "half_step": np.array([HALF_STEP], np.float32),
         "keep": np.append(np.float32(0), model.latents.shrink[1:].numpy()),
     }
     with torch.no_grad():

@@ -1,0 +1,43 @@
+"""Residuals on a trellis: two quantisers that take turns (docs/FORMAT.md, *Trellis*).
+
+What is here looks at one stage of a tile alone, whose residuals that have a code lie in coding order.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calotype.coder.native import load
+from calotype.coder.tables import TableSet
+
+USUAL_WORTH = 6.0
+"""What a squared half step is worth to an encoder, in bits."""
+
+
+def plan(
+    tables: TableSet, size: NDArray[np.float32], table: NDArray[np.uint8], worth: float = USUAL_WORTH
+) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+    """The residuals [n] that cost least, bits and errors together, and which quantiser each is of, 0 or 1.
+
+    tables: 384, those of the second quantiser last
+    size:   [n] what the residuals should be, in half steps
+    table:  [n] that of each in the first quantiser, 0 .. 191
+    worth:  of a squared half step, in bits
+    """
+    value, second = np.empty(len(size), np.int32), np.empty(len(size), np.uint8)
+    size, table = np.ascontiguousarray(size), np.ascontiguousarray(table)
+    load().trellis_plan(tables.native, size, table, worth, value, second)
+    return value, second
+
+
+def values(number: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The residuals [n] whose numbers in their quantisers these are."""
+    value = np.empty(len(number), np.int32)
+    load().trellis_values(np.ascontiguousarray(number), value)
+    return value
+
+
+def numbers(value: NDArray[np.int32], second: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """What is coded of residuals: their numbers in their quantisers."""
+    return np.asarray(np.sign(value) * ((np.abs(value) + second) // 2), np.int32)
