@@ -12,8 +12,7 @@ of the code, remove the file.
 ``table`` writes the table between the marks ``<!-- benchmark:effort -->`` (or ``effort-eyes``, as the file
 is called) and ``<!-- end -->`` of documents.
 BD-rate is that of the mean curves over the pictures against effort 0: PSNR over R, G and B, or SSIMULACRA2
-for a pack for eyes. Beside the efforts stands one pass with plain rounding to the nearest integer, which
-effort 0 is already better than.
+for a pack for eyes.
 Times are seconds per megapixel, by the clock and of CPU, the latter summed over all threads, so that other
 work on the machine hardly counts.
 """
@@ -44,8 +43,6 @@ from calotype.records.script import guarded, made_of
 
 NAME = "effort"
 MEASURES = {"psnr": "PSNR", "ssimulacra2": "SSIMULACRA2"}
-PLAIN = -1
-"""Stored as effort: one pass that rounds to the nearest integer, without the closed-form frugal rounding."""
 
 
 @guarded
@@ -84,7 +81,7 @@ def measure(given: argparse.Namespace, arguments: list[str]) -> None:
     for path in find_images(given.pictures)[:: given.every]:
         with Image.open(path) as image:
             picture = Picture.from_pil(image.convert("RGB"))
-        for effort in sorted({PLAIN, 0, *given.efforts}):
+        for effort in sorted({0, *given.efforts}):
             for quality in given.qualities:
                 if (path.stem, quality, effort) in known:
                     continue
@@ -96,15 +93,9 @@ def measure(given: argparse.Namespace, arguments: list[str]) -> None:
 
 
 def _one(picture: Picture, quality: float, effort: int, threads: int, pack: Pack) -> dict[str, float]:
-    frugal = pack.keeps
-    if effort == PLAIN:
-        pack.keeps = np.sign(frugal)
-    try:
-        wall, cpu = time.perf_counter(), time.process_time()
-        data = encode(picture, quality=quality, effort=max(effort, 0), pack=pack, threads=threads).data
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    finally:
-        pack.keeps = frugal
+    wall, cpu = time.perf_counter(), time.process_time()
+    data = encode(picture, quality=quality, effort=effort, pack=pack, threads=threads).data
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     decoded = decode(data, pack=pack, threads=threads).picture.pixels
     pixels = picture.width * picture.height
     return {
@@ -124,7 +115,7 @@ def _median(rows: list[dict[str, Any]], key: str) -> str:
 def table(stored: dict[str, Any]) -> str:
     """Gain and time of every effort that has been measured for all pictures, as Markdown."""
     rows = stored["files"]
-    efforts = sorted({row["effort"] for row in rows})
+    efforts = sorted({row["effort"] for row in rows if row["effort"] >= 0})
     wanted = {(row["picture"], row["quality"]) for row in rows if row["effort"] == 0}
     by_effort = {e: [row for row in rows if row["effort"] == e] for e in efforts}
     done = [e for e in efforts if wanted <= {(row["picture"], row["quality"]) for row in by_effort[e]}]
@@ -134,8 +125,7 @@ def table(stored: dict[str, Any]) -> str:
     for effort in done:
         curve = tables.mean_curve(by_effort[effort], measure)
         gain = "" if effort == 0 else f"{bd_rate(anchor, curve).value:+.2f} %"
-        name = "one pass, plain rounding" if effort == PLAIN else effort
-        cells.append([str(name), gain, *(_median(by_effort[effort], key) for key in ("wall", "cpu"))])
+        cells.append([str(effort), gain, *(_median(by_effort[effort], key) for key in ("wall", "cpu"))])
     pictures = len({picture for picture, _ in wanted})
     qualities = len({quality for _, quality in wanted})
     where = stored["hardware"]

@@ -237,8 +237,10 @@ def parts(data: bytes, pack: Any) -> dict[str, float]:
             continue
         box = tiles.latent_box(bitstream.tile_box(file.header, tile))
         z, r = loaded.coder.read(level, payload, box.height, box.width)
-        used = latents.tables_of(loaded.coder.classes(level, z, r).index)[:low]
-        cost = loaded.r_tables.bits(r[:low], used, skip=latents.SKIPPED)
+        classes = loaded.coder.classes(level, z, r)
+        used = latents.tables_of(classes.index, classes.second)[:low]
+        numbers = latents.numbers(r, classes.second)[:low]
+        cost = loaded.r_tables.bits(numbers, used, skip=latents.SKIPPED)
         for name, (channels, step, past) in LOW_PARTS.items():
             at = cost[slice(*channels)]
             found[name] += float(at[:, ::step, ::step].sum())

@@ -35,8 +35,7 @@ inline void of_latents(const Pack& pack, const Level& level, Bytes payload, std:
         if (c >= low && r_class[i] == 0) continue;  // it has no code
         const std::size_t kind = c >= low ? 2 : at / w % base == 0 && at % w % base == 0 ? 0 : 1;
         const std::size_t table = (second[i] * latents::kinds + kind) * latents::classes + r_class[i];
-        const bool trellis = pack.r_laws().size() > latents::r_tables;
-        sums[at] += rans::cost(pack.r_laws().rows()[table], trellis ? trellis::number(r[i], second[i]) : r[i]);
+        sums[at] += rans::cost(pack.r_laws().rows()[table], trellis::number(r[i], second[i]));
     }
     std::transform(sums.begin(), sums.end(), bits, [](double n) { return static_cast<float>(n); });
 }

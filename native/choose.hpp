@@ -17,19 +17,18 @@ struct Wish {
     const float* unit;       // [M] what 1 stands for in a latent of the decoder's
     const float* low_gain;   // [4][low channels] for base and octaves 2, 1, 0: what y - mean is multiplied by
     const float* high_gain;  // [4][high channels], by phase
-    const float* keep;       // [zones][64] by class: what magnitudes are multiplied by before they are rounded; 0 for class 0
-    const std::uint8_t* zone;  // [h][w] which row of `keep` holds at a place
-    const trellis::Prices* prices = nullptr;  // of residuals that are on a trellis
-    const float* worth = nullptr;  // [zones] what a squared half step is worth there, in bits
-    float halves = 1;              // half steps in what 1 is after the gain
-    const float* worth_of = nullptr;  // the same of each latent, [M][h][w], in place of `worth`
+    float halves;            // half steps in what 1 is after the gain
+    const trellis::Prices& prices;
+    const float* worth;             // [zones] what a squared half step is worth there, in bits
+    const std::uint8_t* zone;       // [h][w]
+    const float* worth_of = nullptr;  // [M][h][w] the same of each latent, in place of both
 };
 
 // A coder of the walk that sets r, [M][h][w], zeros at first, before it codes it. A stage's means need no more than the
 // latents before it: with `two` threads one makes them while the other codes the stage before, and finds this one's classes.
 class Choose {
 public:
-    static constexpr bool known = true, settles = false, zeroed = true;
+    static constexpr bool known = true, settles = false;
 
     Choose(Means& means, const Wish& wish, const MeanNetwork& net, std::size_t h, std::size_t w,
            const std::int32_t* z, const std::int32_t* z_mul, std::int32_t* r, bool two = false)
@@ -38,22 +37,24 @@ public:
     }
 
     template <class Index>
-    void code(const Index* index, std::size_t n, const rans::Tables& t, std::int32_t* values) {
+    void code(const Index* index, std::size_t n, const rans::Tables& t, const std::int32_t* values) {
         coder_.put(values, index, n, t, rans::no_skip);
     }
+    // The residuals of the stage that is coded next.
+    const trellis::Plan& plan() const { return plan_; }
     // What `Encode` would make of the same integers.
     std::vector<std::uint8_t> finish() { return coder_.finish(); }
 
     void low(const latents::Stage& s, const latents::Sites& sites, const std::uint8_t* index) {
         const std::size_t set = s.phase == 0 ? 0 : 3 - s.octave;
         partner_.wait();
-        stage(0, net_.low_channels, sites, index, wish_.low_gain + set * net_.low_channels);
+        stage(0, net_.low_channels, sites, index, -1, wish_.low_gain + set * net_.low_channels);
         next_low(s.number + 1);
     }
 
     void high(std::size_t phase, const latents::Sites& sites, const std::uint8_t* index) {
         partner_.wait();
-        stage(net_.low_channels, net_.high, sites, index, wish_.high_gain + phase * net_.high);
+        stage(net_.low_channels, net_.high, sites, index, 2 * latents::classes, wish_.high_gain + phase * net_.high);
         if (phase + 1 < latents::phases) partner_.begin([this, phase] { mean_ = means_.high_stage(phase + 1); });
     }
 
@@ -72,115 +73,79 @@ private:
         });
     }
 
-    void stage(std::size_t first, std::size_t channels, const latents::Sites& s, const std::uint8_t* index, const float* gain) {
-        if (wish_.prices != nullptr) return planned(first, channels, s, index, gain);
-        constexpr std::size_t apart = 2 * together;  // of latents, in a line of the cache
-        partner_.share((channels + apart - 1) / apart, [&](std::size_t from, std::size_t end) {
-            stage(first, channels, from * apart, std::min(end * apart, channels), s, index, gain);
+    // Residuals of a stage depend on those before them: first what all should be, then the plan, then what comes of it.
+    void stage(std::size_t first, std::size_t channels, const latents::Sites& s, const std::uint8_t* index, std::int32_t skip,
+               const float* gain) {
+        const std::size_t n = s.count();
+        const std::size_t groups = (channels + together - 1) / together;
+        plan_.begin.resize(channels + 1);
+        for (std::size_t c = 0; c < channels; ++c)
+            plan_.begin[c + 1] = plan_.begin[c] + latents::count(index + c * n, n, skip);
+        plan_.resize(plan_.begin[channels]);
+        if (n == 0) return;
+        const std::vector<std::uint32_t> place = s.places(w_);
+        std::vector<float> worth(n);
+        for (std::size_t i = 0; i < n && wish_.worth_of == nullptr; ++i) worth[i] = wish_.worth[wish_.zone[place[i]]];
+        partner_.share(groups, [&](std::size_t from, std::size_t end) {
+            want(first, channels, from * together, std::min(end * together, channels), s, place, worth, index, skip, gain);
+        });
+        plan_.make(wish_.prices);
+        partner_.share(groups, [&](std::size_t from, std::size_t end) {
+            settle(first, from * together, std::min(end * together, channels), s, place);
         });
     }
 
-    // The channels from `begin` up to `last` of a stage's.
-    void stage(std::size_t first, std::size_t channels, std::size_t begin, std::size_t last, const latents::Sites& s,
-               const std::uint8_t* index, const float* gain) {
-        const std::size_t across = up(w_, tile_multiple) / s.step, n = s.columns, step = s.step;
-        std::vector<std::int32_t> row_of_keep(n), chosen(together * n);
-        std::vector<float> wanted(2 * n);  // latents, and their means
-        const std::size_t plane_size = h_ * w_, last_row = net_.latents() * plane_size - w_;
-        // Latents lie channel by channel, means site by site: some channels at a time stay in the cache.
+    // What the residuals of the channels from `begin` up to `last` of a stage's should be: latents less their means, in half steps.
+    void want(std::size_t first, std::size_t channels, std::size_t begin, std::size_t last, const latents::Sites& s,
+              const std::vector<std::uint32_t>& place, std::vector<float> worth, const std::uint8_t* index, std::int32_t skip,
+              const float* gain) {
+        const std::size_t n = s.count(), plane_size = h_ * w_, across = up(w_, tile_multiple) / s.step;
+        std::vector<std::int16_t> middle(together * n);  // means lie site by site: some channels at a time stay in the cache
+        std::vector<float> wanted(n);
+        std::vector<std::uint8_t> tables(n + 1);
+        std::vector<std::uint32_t> sites(n + 1);
         for (std::size_t from = begin; from < last; from += together) {
             const std::size_t end = std::min(from + together, last);
-            for (std::size_t i = 0; i < s.rows; ++i) {
-                const std::size_t row = (s.top + i * step) * w_ + s.left;
-                for (std::size_t j = 0; j < n; ++j)
-                    row_of_keep[j] = wish_.zone[row + j * step] * static_cast<std::int32_t>(latents::classes);
-                widely([=, y = wish_.y, width = w_, unit = wish_.unit + first, keep = wish_.keep, rows = row_of_keep.data(),
-                        of = mean_ + i * across * channels, classes = index + i * n, pitch = s.rows * n, own = wanted.data(),
-                        middle = wanted.data() + n, values = chosen.data(), out = r_]() CALOTYPE_WIDE {
-                    for (std::size_t c = from; c < end; ++c) {
-                        const std::size_t plane = (first + c) * plane_size + row;
-                        const std::uint8_t* const cls = classes + c * pitch;
-                        std::int32_t* const r = values + (c - from) * n;  // of no column, too
-                        fetch(y + std::min(plane + 4 * plane_size, last_row), width);
-                        if (!coded(cls, n)) {
-                            for (std::size_t j = 0; j < n; ++j) r[j] = 0;
-                            continue;
-                        }
-                        for (std::size_t j = 0; j < n; ++j) middle[j] = of[j * channels + c];
+            if (plan_.begin[from] == plan_.begin[end]) continue;
+            for (std::size_t i = 0; i < n; ++i) {
+                const std::int16_t* const of = mean_ + (s.row(i) * across + s.column(i)) * channels;
+                for (std::size_t c = from; c < end; ++c) middle[(c - from) * n + i] = of[c];
+            }
+            for (std::size_t c = from; c < end; ++c) {
+                const std::size_t at = plan_.begin[c], k = latents::pick(index + c * n, n, skip, tables.data(), sites.data());
+                if (k == 0) continue;
+                const std::size_t plane = (first + c) * plane_size;
+                for (std::size_t i = 0; i < s.rows; ++i)
+                    widely([y = wish_.y + plane + (s.top + i * s.step) * w_ + s.left, step = s.step, columns = s.columns, unit = wish_.unit[first + c],
+                            scale = gain[c] * wish_.halves, mean = &middle[(c - from) * n + i * s.columns],
+                            out = &wanted[i * s.columns]]() CALOTYPE_WIDE {
                         if (step == 2)  // in most stages, and vectors can be made of it
-                            for (std::size_t j = 0; j < n; ++j) own[j] = y[plane + j * 2];
+                            for (std::size_t j = 0; j < columns; ++j) out[j] = (y[j * 2] - unit * mean[j]) * scale;
                         else
-                            for (std::size_t j = 0; j < n; ++j) own[j] = y[plane + j * step];
-                        for (std::size_t j = 0; j < n; ++j) {
-                            const float v = (own[j] - unit[c] * middle[j]) * gain[c];
-                            const float size = std::abs(v) * keep[rows[j] + cls[j] % static_cast<std::int32_t>(latents::classes)] + 0.5F;
-                            const auto whole = static_cast<std::int32_t>(size < 32767.0F ? size : 32767.0F);
-                            r[j] = v < 0 ? -whole : whole;
-                        }
-                        for (std::size_t j = 0; j < n; ++j) out[plane + j * step] = r[j];
-                    }
-                });
-                means_.settle(i, from, end, [&](std::size_t c, std::size_t j) { return chosen[(c - from) * n + j]; });
+                            for (std::size_t j = 0; j < columns; ++j) out[j] = (y[j * step] - unit * mean[j]) * scale;
+                    });
+                for (std::size_t i = 0; i < n && wish_.worth_of != nullptr; ++i) worth[i] = wish_.worth_of[plane + place[i]];
+                std::copy_n(tables.data(), k, &plan_.table[at]);
+                std::copy_n(sites.data(), k, &plan_.site[at]);
+                for (std::size_t i = 0; i < k; ++i) plan_.size[at + i] = wanted[sites[i]], plan_.worth[at + i] = worth[sites[i]];
             }
         }
     }
 
-    // The same on a trellis, where each residual depends on those before it.
-    void planned(std::size_t first, std::size_t channels, const latents::Sites& s, const std::uint8_t* index, const float* gain) {
-        const std::size_t n = s.count(), plane_size = h_ * w_, across = up(w_, tile_multiple) / s.step;
-        if (n == 0) return;
-        std::vector<std::size_t> begin(channels + 1);  // of each channel's residuals in the plan
-        for (std::size_t c = 0; c < channels; ++c) {
-            std::size_t count = 0;
-            for (std::size_t i = 0; i < n; ++i) count += index[c * n + i] % latents::classes != 0;
-            begin[c + 1] = begin[c] + count;
-        }
-        wanted_.resize(begin[channels]);
-        std::vector<std::uint32_t> place(n);
-        for (std::size_t i = 0; i < n; ++i)
-            place[i] = static_cast<std::uint32_t>((s.top + s.row(i) * s.step) * w_ + s.left + s.column(i) * s.step);
-        // Latents less their means, in half steps. Means lie site by site: some channels at a time stay in the cache.
-        partner_.share((channels + together - 1) / together, [&](std::size_t from, std::size_t last) {
-            std::vector<float> middle(together * n);
-            for (std::size_t c = from * together; c < std::min(last * together, channels); c += together) {
-                const std::size_t end = std::min(c + together, channels);
-                if (begin[c] == begin[end]) continue;
-                for (std::size_t i = 0; i < n; ++i) {
-                    const std::int16_t* const of = mean_ + (s.row(i) * across + s.column(i)) * channels;
-                    for (std::size_t d = c; d < end; ++d) middle[(d - c) * n + i] = of[d];
-                }
-                for (std::size_t d = c; d < end; ++d) {
-                    const float* const y = wish_.y + (first + d) * plane_size;
-                    const float unit = wish_.unit[first + d], scale = gain[d] * wish_.halves;
-                    for (std::size_t i = 0, k = begin[d]; k < begin[d + 1]; ++i) {
-                        const std::uint8_t table = index[d * n + i];
-                        if (table % latents::classes == 0) continue;
-                        const float worth = wish_.worth_of != nullptr ? wish_.worth_of[(first + d) * plane_size + place[i]]
-                                                                      : wish_.worth[wish_.zone[place[i]]];
-                        wanted_[k++] = {(y[place[i]] - unit * middle[(d - c) * n + i]) * scale, worth, table, 0};
-                    }
-                }
-            }
-        });
-        trellis::plan(*wish_.prices, wanted_);
-        partner_.share((channels + together - 1) / together, [&](std::size_t from, std::size_t last) {
-            const std::size_t end = std::min(last * together, channels);
-            for (std::size_t c = from * together; c < end; ++c)
-                for (std::size_t i = 0, k = begin[c]; k < begin[c + 1]; ++i)
-                    if (index[c * n + i] % latents::classes != 0)
-                        r_[(first + c) * plane_size + place[i]] = wanted_[k++].value;
+    // Enters what was planned for the channels from `begin` up to `last` of a stage's.
+    void settle(std::size_t first, std::size_t begin, std::size_t last, const latents::Sites& s, const std::vector<std::uint32_t>& place) {
+        const std::size_t plane_size = h_ * w_;
+        for (std::size_t from = begin; from < last; from += together) {  // what was written is in the cache when it is read again
+            const std::size_t end = std::min(from + together, last);
+            plan_.settle(wish_.prices, plan_.begin[from], plan_.begin[end]);
+            for (std::size_t c = from; c < end; ++c)
+                for (std::size_t k = plan_.begin[c]; k < plan_.begin[c + 1]; ++k)
+                    r_[(first + c) * plane_size + place[plan_.site[k]]] = plan_.value[k];
             for (std::size_t i = 0; i < s.rows; ++i)
-                means_.settle(i, from * together, end, [&](std::size_t c, std::size_t j) {
-                    return r_[(first + c) * plane_size + place[i * s.columns + j]];
-                });
-        });
-    }
-
-    // Whether one of n classes has a code.
-    CALOTYPE_WIDE static bool coded(const std::uint8_t* cls, std::size_t n) {
-        std::uint8_t any = 0;
-        for (std::size_t j = 0; j < n; ++j) any |= cls[j];
-        return any % latents::classes != 0;
+                means_.settle(i, from, end,
+                              [r = r_ + first * plane_size + (s.top + i * s.step) * w_ + s.left, plane_size, step = s.step](
+                                  std::size_t c, std::size_t j) { return r[c * plane_size + j * step]; });
+        }
     }
 
     Means& means_;
@@ -191,7 +156,7 @@ private:
     std::int32_t* r_;
     const std::vector<latents::Stage> order_ = latents::stages(3);
     const std::int16_t* mean_ = nullptr;  // of the stage that is next
-    std::vector<trellis::Wanted> wanted_;  // of a stage
+    trellis::Plan plan_;  // of a stage
     rans::Encoder coder_;
     Partner partner_;
 };

@@ -5,13 +5,14 @@
 #include "decoder.hpp"
 #include "encoder.hpp"
 #include "network.hpp"
+#include "plan.hpp"
 
 namespace calotype::latents {
 
 inline constexpr std::size_t max_side = 4096;  // rows and columns of a tile
 inline constexpr std::int32_t max_z = 1023, max_r = 32767, max_z_mul = 65535;
 inline constexpr std::size_t z_tables = z_scales * z_fractions, kinds = 3;
-inline constexpr std::size_t r_tables = kinds * classes;  // twice as many where residuals are on a trellis
+inline constexpr std::size_t r_tables = 2 * kinds * classes;  // half of them for each quantiser of the trellis
 
 // The integers that a quality level sets, in 2^-8 of what they are added to.
 struct Level {
@@ -42,12 +43,12 @@ struct Found {
     std::uint8_t* z_table;  // as z
     std::int32_t* z_shift;  // as z
     std::uint8_t* r_class;  // as r
-    std::uint8_t* r_second = nullptr;  // as r: which quantiser of the trellis; 0 without one
+    std::uint8_t* r_second = nullptr;  // as r: which quantiser of the trellis
 };
 
-// The coders. `known`: the values are given, and those that have no code are `zeroed` before, or set to 0 (`settles`), or must be.
+// The coders. `known`: the values are given, and those that have no code are set to 0 (`settles`), or must be.
 struct Encode {
-    static constexpr bool known = true, settles = false, zeroed = false;
+    static constexpr bool known = true, settles = false;
     rans::Encoder coder;
     template <class Index>
     void code(const Index* index, std::size_t n, const rans::Tables& t, std::int32_t* values) {
@@ -56,7 +57,7 @@ struct Encode {
 };
 
 struct Decode {
-    static constexpr bool known = false, settles = false, zeroed = false;
+    static constexpr bool known = false, settles = false;
     rans::Decoder coder;
     void code(const std::uint8_t* index, std::size_t n, const rans::Tables& t, std::int32_t* values) {
         coder.get(index, n, t, rans::no_skip, values);
@@ -67,10 +68,33 @@ struct Decode {
 };
 
 struct Look {
-    static constexpr bool known = true, settles = true, zeroed = false;
+    static constexpr bool known = true, settles = true;
     template <class Index>
     void code(const Index*, std::size_t, const rans::Tables&, std::int32_t*) {}
 };
+
+// How many of n sites are not skipped.
+inline std::size_t count(const std::uint8_t* index, std::size_t n, std::int32_t skip) {
+    return n - static_cast<std::size_t>(std::count(index, index + n, static_cast<std::uint8_t>(skip)));
+}
+
+// Which of n sites are not skipped, and their tables; returns how many. There are long runs of skipped ones.
+inline std::size_t pick(const std::uint8_t* index, std::size_t n, std::int32_t skip, std::uint8_t* tables, std::uint32_t* sites) {
+    constexpr std::size_t run = 32;
+    std::size_t k = 0;
+    for (std::size_t from = 0; from < n; from += run) {
+        const std::size_t past = std::min(from + run, n);
+        std::uint8_t other = 0;
+        for (std::size_t i = from; i < past; ++i) other |= index[i] ^ static_cast<std::uint8_t>(skip);
+        if (other == 0) continue;
+        for (std::size_t i = from; i < past; ++i) {
+            tables[k] = index[i];
+            sites[k] = static_cast<std::uint32_t>(i);
+            k += index[i] != skip;
+        }
+    }
+    return k;
+}
 
 inline std::int32_t clip(std::int32_t x, std::int32_t low, std::int32_t high) {
     return std::min(std::max(x, low), high);

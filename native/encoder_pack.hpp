@@ -13,7 +13,7 @@ namespace calotype {
 class EncoderPack {
 public:
     // encoder: the bytes of encoder.safetensors, as they are or compressed by gzip. Throws Error.
-    EncoderPack(const Pack& pack, Bytes encoder) : pack_(pack) {
+    EncoderPack(const Pack& pack, Bytes encoder) : pack_(pack), prices_(pack.r_laws()) {
         Pack::checked([&] {
             Tensors arrays = pack.tensors("encoder.safetensors", encoder);
             analysis_unit_ = units("encoder.safetensors", arrays["unit"]);
@@ -28,7 +28,7 @@ public:
         if (!std::has_single_bit(tile_)) Pack::fail("manifest.json: tile must be a power of two");
         gains("low_gain", 0, low);
         gains("high_gain", 0, high());
-        read_keeps();
+        read_half_step();
         read_quality();
         if (const Json* visual = pack.manifest_.find("visual")) read_visual(*visual);
     }
@@ -37,8 +37,7 @@ public:
     const fixed::EncoderNetworks& networks() const { return *networks_; }
     const std::vector<float>& analysis_unit() const { return analysis_unit_; }
     const std::vector<float>& unit() const { return unit_; }
-    const std::vector<float>& keeps() const { return keeps_; }
-    const trellis::Prices* prices() const { return prices_ ? &*prices_ : nullptr; }
+    const trellis::Prices& prices() const { return prices_; }
     const std::vector<float>& worths() const { return worths_; }
     float half_step() const { return half_step_; }
     std::size_t margin() const { return margin_; }
@@ -118,18 +117,9 @@ private:
         return {t.as<float>(), t.as<float>() + t.size()};
     }
 
-    void read_keeps() {
-        std::vector<float> keep(latents::classes, 1);  // as it is where the pack does not say
-        keep[0] = 0;
-        if (pack_.tables_.count("keep")) {
-            const float* const own = pack_.table("keep", "F32", {latents::classes}).template as<float>();
-            keep.assign(own, own + latents::classes);
-        }
-        if (!std::all_of(keep.begin(), keep.end(), [](float k) { return k >= 0 && std::isfinite(k); }) || keep[0] != 0)
-            Pack::fail("tables.safetensors: keep must start with 0 and have no value below");
-        keeps_ = masking::keeps(keep.data(), keep.size());
-        if (pack_.r_laws().size() > latents::r_tables) prices_.emplace(pack_.r_laws());
-        if (prices_) half_step_ = *pack_.table("half_step", "F32", {1}).template as<float>();
+    // What a residual counts in the steps that gains bring latents to.
+    void read_half_step() {
+        half_step_ = *pack_.table("half_step", "F32", {1}).template as<float>();
         if (!(half_step_ > 0 && half_step_ <= 1)) Pack::fail("tables.safetensors: half_step must be above 0, and 1 at most");
     }
 
@@ -198,11 +188,11 @@ private:
     }
 
     const Pack& pack_;
+    const trellis::Prices prices_;
     std::unique_ptr<fixed::EncoderNetworks> networks_;
-    std::vector<float> analysis_unit_, unit_, keeps_;
-    const std::vector<float> worths_ = masking::worths(masking::zones);
-    std::optional<trellis::Prices> prices_;  // where residuals are on a trellis
-    float half_step_ = 1;  // in the steps that gains bring latents to
+    std::vector<float> analysis_unit_, unit_;
+    const std::vector<float> worths_ = masking::worths();
+    float half_step_ = 1;
     std::size_t margin_ = 0;
     std::uint32_t tile_ = 0;
     Points quality_;

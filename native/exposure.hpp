@@ -286,8 +286,8 @@ private:
                                    latents::max_z, z.data(), two_);
         const fixed::MeanNetwork& mean = pack.networks().mean;
         fixed::Means means(mean, at.level.steps(), h, w);
-        fixed::Choose choose(means, {y, pack_.unit().data(), at.low_gain.data(), at.high_gain.data(), pack_.keeps().data(), zone.data(),
-                                     pack_.prices(), pack_.worths().data(), 1 / pack_.half_step()},
+        fixed::Choose choose(means, {y, pack_.unit().data(), at.low_gain.data(), at.high_gain.data(), 1 / pack_.half_step(), pack_.prices(),
+                                     pack_.worths().data(), zone.data()},
                              mean, h, w, z.data(), at.level.z_mul.data(), r.data(), two_);
         pack.walk(at.level, choose, h, w, z.data(), r.data());
         if (shown != nullptr)

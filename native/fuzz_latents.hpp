@@ -28,7 +28,7 @@ public:
         make_arrays();
         make_level();
         make_tables(z_tables, z_laws_);
-        make_tables(random_() % 2 ? r_tables : 2 * r_tables, r_laws_);  // without a trellis, or with one
+        make_tables(r_tables, r_laws_);
         for (const Kernels& kernel : kernels()) kernels_.push_back(kernel);
         network_ = std::make_unique<Network>(Reader::network(arrays_));
     }

@@ -29,6 +29,15 @@ struct Sites {
     std::size_t count() const { return rows * columns; }
     std::size_t row(std::size_t i) const { return i / columns; }
     std::size_t column(std::size_t i) const { return i % columns; }
+
+    // Of each site in a map that is `across` wide.
+    std::vector<std::uint32_t> places(std::size_t across) const {
+        std::vector<std::uint32_t> found;
+        found.reserve(count());
+        for (std::size_t i = 0; i < rows; ++i)
+            for (std::size_t j = 0; j < columns; ++j) found.push_back(static_cast<std::uint32_t>((top + i * step) * across + left + j * step));
+        return found;
+    }
 };
 
 struct Stage {

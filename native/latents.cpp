@@ -48,11 +48,10 @@ public:
           kernels_(kernel_named(kernel)),
           z_laws_(z_laws),
           r_laws_(r_laws) {
-        if (z_laws.size() != z_tables || (r_laws.size() != r_tables && r_laws.size() != 2 * r_tables))
-            throw std::invalid_argument("64 tables of z and 192 of r, or 384 for a trellis, are needed, not " +
-                                        std::to_string(z_laws.size()) + " and " +
+        if (z_laws.size() != z_tables || r_laws.size() != r_tables)
+            throw std::invalid_argument("64 tables of z and 384 of r are needed, not " + std::to_string(z_laws.size()) + " and " +
                                         std::to_string(r_laws.size()));
-        if (r_laws.size() > r_tables) prices_.emplace(r_laws);
+        prices_.emplace(r_laws);
     }
 
     const Network& network() const { return net_; }
@@ -117,25 +116,22 @@ public:
     // the bytes that `write` makes. two: threads
     nb::bytes choose(const LevelArrays& level, const calotype::fixed::Networks& networks,
                      const std::tuple<Ints<2>, Ints<2>>& steps,
-                     const std::tuple<Floats<1>, Floats<2>, Floats<2>, Floats<2>, float>& wish,
+                     const std::tuple<Floats<1>, Floats<2>, Floats<2>, float>& wish,
                      const Array<const std::uint8_t, 2>& zone, const Floats<3>& y, const Z& z,
                      const R& r, const std::optional<Array<std::int16_t, 3>>& y_hat, bool two,
                      const std::optional<Floats<3>>& worth_of) const {
         const Tile t = tile(level, z, r, net_.latents());
         if (y_hat) check_shape("y_hat", *y_hat, {t.h, t.w, net_.latents()});
         if (worth_of) check_shape("worth", *worth_of, {net_.latents(), t.h, t.w});
-        if (worth_of && !prices_) throw std::invalid_argument("a worth of each latent is for residuals on a trellis");
-        const auto& [unit, low_gain, high_gain, keep, half_step] = wish;
+        const auto& [unit, low_gain, high_gain, half_step] = wish;
         check_shape("y", y, {net_.latents(), t.h, t.w});
         check_shape("unit", unit, {net_.latents()});
         check_shape("low_gain", low_gain, {4, net_.low_channels});
         check_shape("high_gain", high_gain, {phases, net_.high});
-        check_shape("keep", keep, {keep.shape(0), classes});
-        for (std::size_t k = 0; k < keep.shape(0); ++k)
-            if (keep.data()[k * classes] != 0) throw std::invalid_argument("keep must be 0 where nothing is coded");
+        if (!(half_step > 0)) throw std::invalid_argument("half_step must be above 0");
         check_shape("zone", zone, {t.h, t.w});
-        if (std::any_of(zone.data(), zone.data() + t.h * t.w, [&](std::uint8_t k) { return k >= keep.shape(0); }))
-            throw std::invalid_argument("a zone has no row of keep");
+        if (std::any_of(zone.data(), zone.data() + t.h * t.w, [](std::uint8_t k) { return k >= masking::zones; }))
+            throw std::invalid_argument("there is no such zone");
         const calotype::fixed::Steps s = steps_of(networks, std::get<0>(steps), std::get<1>(steps));
         if (networks.mean.low_channels != net_.low_channels || networks.mean.high != net_.high ||
             networks.mean.hyper != net_.k)
@@ -144,10 +140,9 @@ public:
         {
             nb::gil_scoped_release release;
             calotype::fixed::Means means(networks.mean, s, t.h, t.w);
-            const auto worth = calotype::masking::worths(keep.shape(0));
+            const auto worth = calotype::masking::worths();
             calotype::fixed::Choose coder(
-                means, {y.data(), unit.data(), low_gain.data(), high_gain.data(), keep.data(), zone.data(),
-                        prices_ ? &*prices_ : nullptr, worth.data(), 1 / half_step,
+                means, {y.data(), unit.data(), low_gain.data(), high_gain.data(), 1 / half_step, *prices_, worth.data(), zone.data(),
                         worth_of ? worth_of->data() : nullptr},
                 networks.mean, t.h, t.w, z.data(), t.level.z_mul, r.data(), two);
             Walk<calotype::fixed::Choose> walk(net_, kernels_, t.level, z_laws_, r_laws_, t.h, t.w, coder, z.data(),
@@ -193,7 +188,7 @@ private:
     Network net_;
     const Kernels& kernels_;
     const rans::Tables &z_laws_, &r_laws_;
-    std::optional<calotype::trellis::Prices> prices_;  // where residuals are on a trellis
+    std::optional<calotype::trellis::Prices> prices_;  // once the tables are found good
 };
 
 using Bytes1 = Array<const std::uint8_t, 1>;
@@ -205,21 +200,20 @@ void plan(const rans::Tables& tables, const Floats<1>& size, const Bytes1& table
     check_shape("table", table, {size.shape(0)});
     check_shape("value", value, {size.shape(0)});
     check_shape("second", second, {size.shape(0)});
-    if (tables.size() != 2 * r_tables) throw std::invalid_argument("384 tables are needed, not " + std::to_string(tables.size()));
-    if (std::any_of(table.data(), table.data() + table.shape(0), [](std::uint8_t t) { return t >= r_tables; }))
+    if (tables.size() != r_tables) throw std::invalid_argument("384 tables are needed, not " + std::to_string(tables.size()));
+    if (std::any_of(table.data(), table.data() + table.shape(0), [](std::uint8_t t) { return t >= r_tables / 2; }))
         throw std::invalid_argument("a table is not the first quantiser's");
     nb::gil_scoped_release release;
-    std::vector<trellis::Wanted> wanted(size.shape(0));
-    for (std::size_t i = 0; i < wanted.size(); ++i) wanted[i] = {size.data()[i], worth, table.data()[i], 0};
-    trellis::plan(trellis::Prices(tables), wanted);
-    trellis::Turns turns;
-    for (std::size_t i = 0; i < wanted.size(); ++i) {
-        std::uint8_t& state = turns.take();
-        const std::int32_t quantiser = trellis::quantiser(state);
-        value.data()[i] = wanted[i].value;
-        second.data()[i] = static_cast<std::uint8_t>(quantiser);
-        trellis::Turns::step(state, trellis::number(wanted[i].value, quantiser));
-    }
+    const trellis::Prices prices(tables);
+    trellis::Plan plan;
+    plan.resize(size.shape(0));
+    std::copy_n(size.data(), plan.count(), plan.size.begin());
+    std::copy_n(table.data(), plan.count(), plan.table.begin());
+    std::fill(plan.worth.begin(), plan.worth.end(), worth);
+    plan.make(prices);
+    plan.settle(prices, 0, plan.count());
+    std::copy(plan.value.begin(), plan.value.end(), value.data());
+    for (std::size_t i = 0; i < plan.count(); ++i) second.data()[i] = plan.coded_with[i] >= r_tables / 2;
 }
 
 // The values of the numbers that one stage codes, in coding order.

@@ -110,12 +110,6 @@ double glance_gain(std::size_t score, std::size_t windows, double found, double 
     return glance::gain(score, windows, found, foretold, scores, {bias, share});
 }
 
-void keeps(const Floats<1>& keep, const Array<float, 2>& out) {
-    check_shape("out", out, {masking::zones, keep.shape(0)});
-    const auto found = masking::keeps(keep.data(), keep.shape(0));
-    std::copy(found.begin(), found.end(), out.data());
-}
-
 void zones(const Floats<3>& y, const Floats<1>& step, const Array<std::uint8_t, 2>& out) {
     high_of(y, step);
     check_shape("out", out, {y.shape(1), y.shape(2)});
@@ -194,7 +188,7 @@ void bind_looks(nb::module_& m) {
     m.def("glance_measure", &glance_measure, "original"_a, "shown"_a.noconvert(), "grey"_a, "out"_a.noconvert());
     m.def("glance_score", &glance_score, "windows"_a);
     m.def("glance_gain", &glance_gain, "score"_a, "windows"_a, "found"_a, "foretold"_a, "scores"_a, "bias"_a, "share"_a);
-    m.def("masking_keeps", &keeps, "keep"_a, "out"_a.noconvert());
+    m.attr("MASKING_PLAIN") = calotype::masking::plain;
     m.def("masking_zones", &zones, "y"_a, "step"_a, "out"_a.noconvert());
     m.def("layer_find", &find_layer, "pixels"_a, "grey"_a, "worth"_a, "below"_a.noconvert());
     m.def("layer_over", &lay_over, "part"_a, "below"_a, "out"_a.noconvert());

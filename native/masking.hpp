@@ -1,8 +1,8 @@
 // Where errors are seen less: a busy place hides what a smooth one shows (src/calotype/codec/masking.py says how that
 // was found, and what it is worth).
 //
-// An encoder multiplies the magnitude of every residual by the `keep` of its class before it rounds it. That is raised
-// to a power, which is the larger the more energy there is around the place; one for each zone.
+// An encoder trades bits for errors, and what a squared error is worth to it is the less, the more energy there is around the
+// place; one worth for each zone.
 #pragma once
 
 #include <algorithm>
@@ -16,32 +16,20 @@
 namespace calotype::masking {
 
 inline constexpr std::size_t zones = 11;
-inline constexpr std::size_t plain = zones / 2;  // the zone of the power 1
-inline constexpr double strength = 0.25;  // what the logarithm of the power rises by when the energy doubles: a zone
+inline constexpr std::size_t plain = zones / 2;  // the zone where nothing is masked
+inline constexpr double strength = 0.25;  // what the logarithm of the worth falls by when the energy doubles: a zone
 inline constexpr int middle = 9;          // energy, as a power of 2 of squared steps, of a place in the zone `plain`
 inline constexpr std::size_t thin = 8;    // pixels of the last latents' 16 in the picture, at most, that count as border
 
-// The power of each zone.
-inline double power(std::size_t zone) { return std::exp2(strength * (static_cast<double>(zone) - static_cast<double>(plain))); }
-
-// What a squared half step of a trellis is worth in bits where it is not masked. By the trade of rate and distortion that the pack for PSNR was
+// What a squared half step is worth in bits where it is not masked. By the trade of rate and distortion that the pack for PSNR was
 // trained with it would be 4.1; more is better, for what is lost in a latent is missed by those that are foretold from it, too.
 inline constexpr double usual_worth = 6;
 
-// The same in each of `rows` zones; a single one is plain.
-inline std::vector<float> worths(std::size_t rows) {
-    std::vector<float> found(rows, static_cast<float>(usual_worth));
-    for (std::size_t zone = 0; zone < rows && rows == zones; ++zone) found[zone] = static_cast<float>(usual_worth / power(zone));
-    return found;
-}
-
-// `keep` [classes] for each zone, [zones][classes]; 0 stays 0.
-inline std::vector<float> keeps(const float* keep, std::size_t classes) {
-    std::vector<float> found(zones * classes);
-    for (std::size_t zone = 0; zone < zones; ++zone) {
-        for (std::size_t c = 0; c < classes; ++c)
-            found[zone * classes + c] = static_cast<float>(std::pow(static_cast<double>(keep[c]), power(zone)));
-    }
+// The same in each zone: the less, the more energy there is around the place.
+inline std::vector<float> worths() {
+    std::vector<float> found(zones);
+    for (std::size_t zone = 0; zone < zones; ++zone)
+        found[zone] = static_cast<float>(usual_worth / std::exp2(strength * (static_cast<double>(zone) - static_cast<double>(plain))));
     return found;
 }
 

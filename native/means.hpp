@@ -274,15 +274,21 @@ private:
         for (std::size_t j = 0; j < n; ++j) any |= value(j) != 0;
         for (std::size_t j = 0; any && j < n; ++j) {
             const auto r = value(j);
-            if (r != 0) add(to[j * pitch], r, c);
+            const Word sum = added(to[j * pitch], r, c);
+            to[j * pitch] = r != 0 ? sum : to[j * pitch];  // no branch: whether it is 0 is hard to foretell
+            if (!coded_.empty() && r != 0) coded_[static_cast<std::size_t>(&to[j * pitch] - y_.data())] = 1;
         }
     }
     template <class Residual>
     void add(Word& to, Residual r, std::size_t c) {
+        if (!coded_.empty()) coded_[static_cast<std::size_t>(&to - y_.data())] = 1;
+        to = added(to, r, c);
+    }
+    template <class Residual>
+    Word added(Word to, Residual r, std::size_t c) const {
         const std::int64_t sum = to + stepped(r, step_[c]);
         constexpr std::int64_t far = 2 * word_peak;
-        if (!coded_.empty()) coded_[static_cast<std::size_t>(&to - y_.data())] = 1;
-        to = word(static_cast<std::int32_t>(sum < -far ? -far : sum > far ? far : sum));
+        return word(static_cast<std::int32_t>(sum < -far ? -far : sum > far ? far : sum));
     }
 
     static constexpr std::int64_t half = std::int64_t{1} << (step_shift - 1);

@@ -254,7 +254,7 @@ private:
         table("low_bias", "I32", {n, latents::low_stages, low_channels});
         table("high_bias", "I32", {n, latents::phases, high});
         z_laws_ = laws("z", latents::z_tables);
-        r_laws_ = laws("r", length("r_lengths") == 2 * latents::r_tables ? 2 * latents::r_tables : latents::r_tables);
+        r_laws_ = laws("r", latents::r_tables);
         latents::Arrays arrays;
         for (const auto& [name, t] : tables_) {
             if (name.rfind("hyper.", 0) != 0 && name.rfind("scales.", 0) != 0) continue;

@@ -28,8 +28,7 @@ public:
           h_(h),
           w_(w),
           cell_rows_((h + 1) / 2),
-          cell_columns_((w + 1) / 2),
-          trellis_(r_laws.size() > r_tables) {}
+          cell_columns_((w + 1) / 2) {}
 
     void hyper();
     void low();
@@ -110,8 +109,8 @@ private:
     void code_r(std::size_t first, std::size_t channels, const Sites& s, const std::uint8_t* index,
                 std::int32_t skip, Seen&& seen);
     bool beyond(std::size_t n) const;
-    // What the classes see of a residual.
-    std::int16_t size(std::int32_t value) const { return magnitude(trellis_ ? (std::abs(value) + 1) / 2 : value); }
+    // What the classes see of a residual, which is in half steps.
+    static std::int16_t size(std::int32_t value) { return magnitude((std::abs(value) + 1) / 2); }
     void side();
 
     const Network& net_;
@@ -122,7 +121,6 @@ private:
     std::int32_t *z_, *r_;
     Found* found_;
     std::size_t h_, w_, cell_rows_, cell_columns_;
-    bool trellis_;  // whether residuals are on one, in half steps
 
     Map d_;                           // dequantised z
     std::vector<std::int16_t> side_;  // [cell][side]

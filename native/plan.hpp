@@ -1,167 +1,216 @@
 // An encoder's plan through the trellis: the residuals of a stage that cost least, bits and errors together, by Viterbi's algorithm.
+//
+// Residuals lie in arrays, one for each thing that is known of them, so that compilers make vectors of the loops.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
+#include <cstring>
 #include <vector>
 
+#include "butterflies.hpp"
 #include "tables.hpp"
 #include "trellis.hpp"
+#include "wide.hpp"
 
 namespace calotype::trellis {
 
-// What numbers cost in bits, by table; those of the second quantiser come behind the first half.
+// What values cost in bits, by table of the first quantiser: the even ones with that, the odd ones with the second's.
 class Prices {
 public:
-    static constexpr std::int32_t most = 48;  // numbers from here on cost about what their length says
+    static constexpr std::int32_t most = 96;   // from here on each value costs so much more than the one before
+    static constexpr float later = 0.05F;
 
-    explicit Prices(const rans::Tables& tables) : half_(tables.size() / 2), bits_(tables.size() * most) {
-        for (std::size_t t = 0; t < tables.size(); ++t)
-            for (std::int32_t n = 0; n < most; ++n)
-                bits_[t * most + static_cast<std::size_t>(n)] = static_cast<float>(rans::cost(tables.rows()[t], n));
+    explicit Prices(const rans::Tables& tables) : half_(tables.size() / 2), bits_(half_ * row) {
+        for (std::size_t t = 0; t < half_; ++t)
+            for (std::int32_t v = -1; v < most; ++v)
+                bits_[t * row + static_cast<std::size_t>(v + 1)] =
+                    static_cast<float>(rans::cost(tables.rows()[t + ((v & 1) != 0 ? half_ : 0)], (v + 1) / 2));
     }
 
-    const float* of(std::uint8_t table, std::int32_t second) const { return &bits_[(table + (second != 0 ? half_ : 0)) * most]; }
+    const float* of(std::uint8_t table) const { return &bits_[table * row + 1]; }  // from -1 on, which is 0 of the second quantiser
+    std::size_t half() const { return half_; }                                    // tables of a quantiser
 
 private:
+    static constexpr std::size_t row = most + 1;
+
     std::size_t half_;
     std::vector<float> bits_;
 };
 
-// A residual of a stage that has a code, in coding order.
-struct Wanted {
-    float size;          // what it should be, in half steps
-    float worth;         // what a squared half step is worth there, in bits
-    std::uint8_t table;  // of the first quantiser
-    std::int32_t value;  // what it becomes
-};
+// The values that a size from `whole` up to whole + 1 may get: of the four around it the one that leaves `choice` when divided by
+// 4. So two are of each quantiser, with an even and an odd number. -1 stands for the second quantiser's 0.
+inline constexpr std::size_t choices = 4;
+CALOTYPE_WIDE inline std::int32_t around(std::int32_t whole, std::int32_t choice) { return ((whole + 2 - choice) & ~3) + choice; }
+constexpr std::size_t choice_of(std::int32_t quantiser, std::size_t odd) { return quantiser == 0 ? 2 * odd : 3 - 2 * odd; }
 
-// The numbers that a residual may get: an even and an odd one of each quantiser, and what they cost.
-struct Choices {
-    std::int32_t number[4];
-    float cost[4];
-
-    Choices(const Prices& prices, const Wanted& w) {
-        const float size = std::min(std::abs(w.size), 32000.0F);
-        for (std::int32_t second = 0; second < 2; ++second) {
-            const float* const bits = prices.of(w.table, second);
-            const auto low = static_cast<std::int32_t>((size + static_cast<float>(second)) * 0.5F);
-            const float miss = size - static_cast<float>(value(low, second)), next_miss = size - static_cast<float>(value(low + 1, second));
-            const std::int32_t even = 2 * second + (low & 1), other = even ^ 1;
-            number[even] = low, number[other] = low + 1;
-            if (low + 1 < Prices::most) {
-                cost[even] = w.worth * miss * miss + bits[low];
-                cost[other] = w.worth * next_miss * next_miss + bits[low + 1];
-            } else {
-                const float about = bits[Prices::most - 1] + 0.1F * static_cast<float>(std::min(low, 1000));
-                cost[even] = w.worth * miss * miss + about;
-                cost[other] = w.worth * next_miss * next_miss + about + 0.1F;
-            }
-            const std::int32_t none = 2 * second;
-            if (number[none] == 2) {  // 0 may be cheaper
-                const float nothing = w.worth * size * size + bits[0];
-                if (nothing < cost[none]) number[none] = 0, cost[none] = nothing;
-            }
-        }
-    }
-};
-
-// The two ways into each state: from a state, by a parity.
-struct Way {
-    std::uint8_t from, odd;
-};
-struct Ways {
-    Way of[states][2] = {};
-
-    constexpr Ways() {
-        std::size_t count[states] = {};
-        for (std::uint8_t from = 0; from < states; ++from)
-            for (std::uint8_t odd = 0; odd < 2; ++odd) {
-                const std::uint8_t to = next[from][odd];
-                of[to][count[to]++] = {from, odd};
-            }
-    }
-};
-inline constexpr Ways ways;
-
-// What has been spent on the way to each state of each machine, and steps of all machines at once: machines lie side by side, so that
-// compilers make vectors of them.
+// What has been spent on the way to each state of each machine; all machines step at once.
 class Spent {
 public:
-    static constexpr float never = 1e30F;
+    static constexpr float unit = 32, most = 1920;  // of a cost, in a bit; so that nothing passes 2^15 in `steps` steps
+    static constexpr std::size_t steps = 8, words = trellis::words;
 
     Spent() {
-        for (auto& of_state : cost_) std::fill(of_state, of_state + lanes, never);
-        std::fill(cost_[0], cost_[0] + lanes, 0.0F);
+        std::fill(cost_, cost_ + states * lanes, std::int16_t{16000});
+        std::fill(cost_, cost_ + lanes, std::int16_t{0});
     }
 
-    // choice: [2 quantiser + odd][lane]; came: for each machine, a bit for each state that came by its second way
-    void step(const float (&choice)[4][lanes], std::uint8_t* came) {
-        float now[states][lanes], least[lanes];
-        std::int32_t bits[lanes] = {};
-        std::fill(least, least + lanes, never);
-        each<0>(choice, now, least, bits);
-        for (std::size_t to = 0; to < states; ++to)  // small, so that floats tell them apart
-            for (std::size_t l = 0; l < lanes; ++l) cost_[to][l] = now[to][l] - least[l];
-        for (std::size_t l = 0; l < lanes; ++l) came[l] = static_cast<std::uint8_t>(bits[l]);
+    // `steps` steps, as trellis::go.
+    void go(const std::int16_t* choice, std::int16_t* came) { trellis::go(cost_, choice, came, steps); }
+
+    // Whether a machine came to a state by an odd number, by the bits of a step; and from which state.
+    static bool odd(const std::int16_t* came, std::uint8_t to, std::size_t lane) {
+        const std::size_t u = from(to, false) / 2u, turned = u % 2, pair = turned != 0 ? u ^ by_parity : u;
+        const std::size_t word = 4 * (pair / (half / 2)) + 2 * turned + to / half;
+        return (came[word * lanes + lane] >> pair % (half / 2) / 2 & 1) != 0;
+    }
+    static std::uint8_t from(std::uint8_t to, bool odd) {
+        const unsigned q = to / half;
+        return static_cast<std::uint8_t>(((to ^ (q * by_state) ^ (odd ? by_parity : 0)) % half << 1) | q);
     }
 
-    std::size_t cheapest(std::size_t lane) const {
-        std::size_t found = 0;
-        for (std::size_t state = 1; state < states; ++state)
-            if (cost_[state][lane] < cost_[found][lane]) found = state;
+    std::uint8_t cheapest(std::size_t lane) const {
+        std::uint8_t found = 0;
+        for (std::uint8_t state = 1; state < states; ++state)
+            if (cost_[state * lanes + lane] < cost_[found * lanes + lane]) found = state;
         return found;
     }
 
 private:
-    template <std::size_t To>
-    void each(const float (&choice)[4][lanes], float (&now)[states][lanes], float (&least)[lanes], std::int32_t (&bits)[lanes]) const {
-        constexpr Way a = ways.of[To][0], b = ways.of[To][1];
-        const float* const first_choice = choice[2 * quantiser(a.from) + a.odd];
-        const float* const other_choice = choice[2 * quantiser(b.from) + b.odd];
-        for (std::size_t l = 0; l < lanes; ++l) {
-            const float first = cost_[a.from][l] + first_choice[l], other = cost_[b.from][l] + other_choice[l];
-            bits[l] |= other < first ? 1 << To : 0;
-            now[To][l] = other < first ? other : first;
-            least[l] = now[To][l] < least[l] ? now[To][l] : least[l];
-        }
-        if constexpr (To + 1 < states) each<To + 1>(choice, now, least, bits);
-    }
-
-    float cost_[states][lanes];
+    std::int16_t cost_[states * lanes];
 };
 
-// Sets the values of all residuals of a stage.
-inline void plan(const Prices& prices, std::vector<Wanted>& wanted) {
-    if (wanted.empty()) return;
-    const std::size_t rounds = (wanted.size() + lanes - 1) / lanes;
-    std::vector<std::uint8_t> came(rounds * lanes);
-    std::vector<std::int16_t> numbers(rounds * lanes * 4);  // of the four choices of each
-    Spent spent;
-    for (std::size_t round = 0; round < rounds; ++round) {
-        float choice[4][lanes] = {};  // beyond the end all ways are equal, and the first is taken
-        for (std::size_t l = 0; l < std::min(lanes, wanted.size() - round * lanes); ++l) {
-            const std::size_t i = round * lanes + l;
-            const Choices choices(prices, wanted[i]);
-            for (std::size_t k = 0; k < 4; ++k) {
-                choice[k][l] = choices.cost[k];
-                numbers[4 * i + k] = static_cast<std::int16_t>(choices.number[k]);
+// The residuals of a stage that have a code, in coding order: what they should be, and what they become.
+class Plan {
+public:
+    std::vector<std::size_t> begin;    // of each channel's, and the end
+    std::vector<std::uint32_t> site;   // of each residual
+    std::vector<std::uint8_t> table;   // of the first quantiser
+    std::vector<float> size;           // what it should be, in half steps
+    std::vector<float> worth;          // what a squared half step is worth there, in bits
+    std::vector<std::int32_t> value;   // what it becomes
+    std::vector<std::int32_t> number;  // of that in its quantiser, whose table is
+    std::vector<std::uint16_t> coded_with;
+
+    void resize(std::size_t n) {
+        const std::size_t whole = (n + block - 1) / block * block;
+        site.resize(n), value.resize(n), number.resize(n), coded_with.resize(n);
+        table.resize(whole), size.resize(whole), worth.resize(whole), came_.resize(whole * Spent::words), zeros_.resize(whole), choice_.resize(whole);
+    }
+    std::size_t count() const { return value.size(); }
+
+    // Finds the choices that cost least together, once tables, sizes and worths are there.
+    void make(const Prices& prices) {
+        Spent spent;
+        Block costs;
+        for (std::size_t first = 0; first < count(); first += block) {
+            price(prices, first, costs);
+            for (std::size_t i = 0; i < block / lanes; i += Spent::steps)
+                spent.go(costs.beyond + i * choices * lanes, &came_[first * Spent::words + i * Spent::words * lanes]);
+        }
+        std::uint8_t state[lanes];
+        for (std::size_t l = 0; l < lanes; ++l) state[l] = spent.cheapest(l);
+        for (std::size_t i = choice_.size(); i > 0;) {
+            i -= lanes;
+            for (std::size_t l = 0; l < lanes; ++l) {
+                const bool odd = Spent::odd(&came_[i * Spent::words], state[l], l);
+                state[l] = Spent::from(state[l], odd);
+                const std::size_t choice = choice_of(quantiser(state[l]), odd);
+                choice_[i + l] = static_cast<std::uint8_t>(choice + static_cast<std::size_t>((zeros_[i + l] >> choice & 1) * nothing));
             }
         }
-        spent.step(choice, &came[round * lanes]);
     }
-    for (std::size_t l = 0; l < lanes; ++l) {
-        std::size_t state = spent.cheapest(l);
-        for (std::size_t round = rounds; round-- > 0;) {
-            const std::size_t i = round * lanes + l;
-            const Way& way = ways.of[state][came[i] >> state & 1];
-            state = way.from;
-            if (i >= wanted.size()) continue;
-            const std::int32_t second = quantiser(way.from), size = value(numbers[4 * i + static_cast<std::size_t>(2 * second + way.odd)], second);
-            wanted[i].value = wanted[i].size < 0 ? -size : size;
+
+    // Sets what the residuals `from` up to `end` become. One loop for each thing: of few arrays, compilers make vectors.
+    void settle(const Prices& prices, std::size_t from, std::size_t end) {
+        const std::size_t n = end - from;
+        widely([n, choice = choice_.data() + from, sized = size.data() + from, to = value.data() + from]() CALOTYPE_WIDE {
+            for (std::size_t i = 0; i < n; ++i) {
+                const std::int32_t by = choice[i], near = around(static_cast<std::int32_t>(limited(sized[i])), by & 3);
+                const std::int32_t found = by < nothing && near > 0 ? near : 0;
+                to[i] = sized[i] < 0 ? -found : found;
+            }
+        });
+        widely([n, v = value.data() + from, to = number.data() + from]() CALOTYPE_WIDE {
+            for (std::size_t i = 0; i < n; ++i) to[i] = (v[i] + 1 - (v[i] < 0 ? 2 : 0)) / 2;  // whichever quantiser has it
+        });
+        widely([n, half = static_cast<std::int32_t>(prices.half()), choice = choice_.data() + from, own = table.data() + from,
+                to = coded_with.data() + from]() CALOTYPE_WIDE {
+            for (std::size_t i = 0; i < n; ++i) to[i] = static_cast<std::uint16_t>(own[i] + (choice[i] & 1) * half);
+        });
+    }
+
+private:
+    static constexpr std::size_t block = 256;  // residuals whose costs are known at once
+    static constexpr std::int32_t nothing = 4;  // added to a choice that is 0 instead
+    static constexpr float never = 1e30F;
+
+    struct Block {
+        std::int32_t whole[block];
+        float cost[choices][block], none[2][block], less[2][block];  // none: of 0 in each quantiser; less: 1 where that is cheaper
+        std::uint8_t zeros[block];
+        std::int16_t beyond[choices * block];  // what choices cost beyond the cheapest, as Spent::go takes it
+    };
+
+    CALOTYPE_WIDE static float limited(float size) {
+        const float far = std::abs(size);
+        return far < 32000.0F ? far : 32000.0F;
+    }
+
+    // The costs of all choices of a block of residuals; beyond the last one all are equal, and the first ways are taken.
+    void price(const Prices& prices, std::size_t from, Block& costs) {
+        const std::size_t n = std::min(block, count() - from);
+        widely([sized = &size[from], b = &costs]() CALOTYPE_WIDE {
+            for (std::size_t i = 0; i < block; ++i) b->whole[i] = static_cast<std::int32_t>(limited(sized[i]));
+        });
+        for (std::size_t i = 0; i < n; ++i) {
+            const float* const bits = prices.of(table[from + i]);
+            const std::int32_t whole = costs.whole[i];
+            if (whole < Prices::most - 2) [[likely]]
+                for (std::int32_t k = 0; k < 4; ++k) costs.cost[k][i] = bits[around(whole, k)];
+            else
+                for (std::int32_t k = 0; k < 4; ++k) costs.cost[k][i] = bits[Prices::most - 2 - (k & 1)] + Prices::later * static_cast<float>(around(whole, k));
+            costs.none[0][i] = bits[0], costs.none[1][i] = bits[-1];
         }
+        widely([sized = &size[from], worths = &worth[from], b = &costs]() CALOTYPE_WIDE {
+            for (std::int32_t k = 0; k < 4; ++k)
+                for (std::size_t i = 0; i < block; ++i) {
+                    const std::int32_t v = around(b->whole[i], k);
+                    const float miss = limited(sized[i]) - static_cast<float>(v > 0 ? v : 0);
+                    b->cost[k][i] += worths[i] * miss * miss;
+                }
+            for (std::int32_t second = 0; second < 2; ++second) {  // 0 may be cheaper than the number 2
+                const std::int32_t k = 3 * second, two = 4 - second;
+                float *const cost = b->cost[k], *const none = b->none[second], *const less = b->less[second];
+                for (std::size_t i = 0; i < block; ++i) {
+                    const float far = limited(sized[i]);
+                    none[i] += worths[i] * far * far;
+                }
+                for (std::size_t i = 0; i < block; ++i) none[i] = around(b->whole[i], k) == two ? none[i] : never;
+                for (std::size_t i = 0; i < block; ++i) less[i] = none[i] < cost[i] ? 1.0F : 0.0F;
+                for (std::size_t i = 0; i < block; ++i) cost[i] = none[i] < cost[i] ? none[i] : cost[i];
+            }
+            for (std::size_t i = 0; i < block; ++i)
+                b->zeros[i] = static_cast<std::uint8_t>(static_cast<std::int32_t>(b->less[0][i] + 8 * b->less[1][i]));
+        });
+        std::copy_n(costs.zeros, block, &zeros_[from]);
+        for (auto& of_choice : costs.cost) std::fill(of_choice + n, of_choice + block, 0.0F);
+        widely([b = &costs]() CALOTYPE_WIDE {
+            for (std::size_t i = 0; i < block; i += lanes)
+                for (std::size_t l = i; l < i + lanes; ++l) {
+                    const float first = b->cost[0][l] < b->cost[2][l] ? b->cost[0][l] : b->cost[2][l];
+                    const float second = b->cost[1][l] < b->cost[3][l] ? b->cost[1][l] : b->cost[3][l];
+                    const float least = first < second ? first : second;
+                    for (std::size_t k = 0; k < choices; ++k)
+                        b->beyond[choices * i + k * lanes + l - i] = small((b->cost[k][l] - least) * Spent::unit + 0.5F);
+                }
+        });
     }
-}
+
+    CALOTYPE_WIDE static std::int16_t small(float cost) { return static_cast<std::int16_t>(cost < Spent::most ? cost : Spent::most); }
+
+    std::vector<std::int16_t> came_;
+    std::vector<std::uint8_t> zeros_, choice_;  // zeros_: a bit for each choice that is 0 instead
+};
 
 }  // namespace calotype::trellis

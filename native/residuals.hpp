@@ -5,24 +5,6 @@
 
 namespace calotype::latents {
 
-// Which of n sites are not skipped, and their tables; returns how many. There are long runs of skipped ones.
-inline std::size_t pick(const std::uint8_t* index, std::size_t n, std::int32_t skip, std::uint8_t* tables, std::uint32_t* sites) {
-    constexpr std::size_t run = 32;
-    std::size_t k = 0;
-    for (std::size_t from = 0; from < n; from += run) {
-        const std::size_t past = std::min(from + run, n);
-        std::uint8_t other = 0;
-        for (std::size_t i = from; i < past; ++i) other |= index[i] ^ static_cast<std::uint8_t>(skip);
-        if (other == 0) continue;
-        for (std::size_t i = from; i < past; ++i) {
-            tables[k] = index[i];
-            sites[k] = static_cast<std::uint32_t>(i);
-            k += index[i] != skip;
-        }
-    }
-    return k;
-}
-
 // Codes the sites of channels first .. first + channels - 1; `index` [channels, sites] holds their tables.
 // Calls `seen(channel, site, value)` for every value that is not 0.
 template <class Coder>
@@ -31,10 +13,15 @@ void Walk<Coder>::code_r(std::size_t first, std::size_t channels, const Sites& s
                          std::int32_t skip, Seen&& seen) {
     const std::size_t n = s.count(), plane = h_ * w_;
     if (n == 0) return;
-    std::vector<std::uint32_t> place(n);  // of each site in a plane of r
-    for (std::size_t i = 0; i < n; ++i)
-        place[i] =
-            static_cast<std::uint32_t>((s.top + s.row(i) * s.step) * w_ + s.left + s.column(i) * s.step);
+    if constexpr (requires { coder_.plan(); }) {
+        const trellis::Plan& plan = coder_.plan();
+        coder_.code(plan.coded_with.data(), plan.count(), r_laws_, plan.number.data());
+        for (std::size_t c = 0; c < channels; ++c)
+            for (std::size_t k = plan.begin[c]; k < plan.begin[c + 1]; ++k)
+                if (plan.value[k] != 0) seen(c, plan.site[k], plan.value[k]);
+        return;
+    }
+    const std::vector<std::uint32_t> place = s.places(w_);  // of each site in a plane of r
     // Some channels at a time, so that what is known of their symbols stays in the cache.
     const std::size_t batch = std::min(channels, 1 + symbols / n);
     std::vector<std::uint8_t> tables(batch * n);
@@ -55,21 +42,19 @@ void Walk<Coder>::code_r(std::size_t first, std::size_t channels, const Sites& s
             if constexpr (Coder::known) {
                 std::int32_t* const r = r_ + (first + c + j) * plane;
                 for (std::size_t i = before; i < k; ++i) values_[i] = r[place[sites[i]]];
-                if (trellis_) {
-                    tables_of_two.resize(k), numbers.resize(k);
-                    for (std::size_t i = before; i < k; ++i) {
-                        std::uint8_t& state = turns.take();
-                        const std::int32_t second = trellis::quantiser(state);
-                        if (!trellis::has(second, values_[i])) {
-                            if (!Coder::settles) throw std::invalid_argument("a residual is not of its quantiser");
-                            r[place[sites[i]]] = values_[i] -= trellis::sign(values_[i]);
-                        }
-                        numbers[i] = trellis::number(values_[i], second);
-                        tables_of_two[i] = static_cast<std::uint16_t>(tables[i] + (second != 0 ? r_tables : 0));
-                        trellis::Turns::step(state, numbers[i]);
+                tables_of_two.resize(k), numbers.resize(k);
+                for (std::size_t i = before; i < k; ++i) {
+                    std::uint8_t& state = turns.take();
+                    const std::int32_t second = trellis::quantiser(state);
+                    if (!trellis::has(second, values_[i])) {
+                        if (!Coder::settles) throw std::invalid_argument("a residual is not of its quantiser");
+                        r[place[sites[i]]] = values_[i] -= trellis::sign(values_[i]);
                     }
+                    numbers[i] = trellis::number(values_[i], second);
+                    tables_of_two[i] = static_cast<std::uint16_t>(tables[i] + (second != 0 ? r_tables / 2 : 0));
+                    trellis::Turns::step(state, numbers[i]);
                 }
-                for (std::size_t i = 0; i < n && !Coder::zeroed; ++i)
+                for (std::size_t i = 0; i < n; ++i)
                     if (all[i] == skip) {
                         lost |= r[place[i]];
                         if (Coder::settles) r[place[i]] = 0;
@@ -82,9 +67,7 @@ void Walk<Coder>::code_r(std::size_t first, std::size_t channels, const Sites& s
         }
         if (lost != 0 && !Coder::settles) throw std::invalid_argument("a residual whose class is 0 is not 0");
         if (beyond(k) && Coder::known) throw std::invalid_argument("r must be within +-32767");
-        if (!trellis_)
-            coder_.code(tables.data(), k, r_laws_, values_.data());
-        else if constexpr (Coder::known)
+        if constexpr (Coder::known)
             coder_.code(tables_of_two.data(), k, r_laws_, numbers.data());
         else
             coder_.code(tables.data(), k, r_laws_, turns, values_.data());
@@ -92,7 +75,7 @@ void Walk<Coder>::code_r(std::size_t first, std::size_t channels, const Sites& s
         for (std::size_t j = 0, i = 0; j < count; ++j)
             for (; i < end[j]; ++i) {
                 const std::int32_t value = values_[i];
-                if (trellis_ && found_ != nullptr && found_->r_second != nullptr) {
+                if (found_ != nullptr && found_->r_second != nullptr) {
                     std::uint8_t& state = again.take();
                     const std::int32_t second = trellis::quantiser(state);
                     found_->r_second[(first + c + j) * plane + place[sites[i]]] = static_cast<std::uint8_t>(second);

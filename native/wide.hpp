@@ -2,6 +2,9 @@
 // compute the same in either, floats too, for no product and sum are made one (CMakeLists.txt).
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+
 #if defined(__GNUC__)
 #define CALOTYPE_WIDE __attribute__((always_inline))  // of a lambda, behind its parameters, and of what it calls
 #else

@@ -73,9 +73,6 @@ def magnitude(r: Array) -> Array:
     return 32 * np.minimum(a, 1) + 16 * np.minimum(a, 4) + 4 * np.minimum(a, 16)
 
 
-TRELLIS = ((0, 2), (5, 7), (1, 3), (6, 4), (2, 0), (4, 6), (3, 1), (7, 5))
-
-
 def clip(low: int, high: int) -> Callable[[Array], Array]:
     return lambda v: np.clip(v, low, high)
 
@@ -151,22 +148,20 @@ class Reader:
         return z, r
 
     def size(self, r: Array) -> Array:
-        return magnitude(r if len(self.r_laws.offsets) == 192 else (np.abs(r) + 1) // 2)
+        return magnitude((np.abs(r) + 1) // 2)
 
     def read(self, stream: Symbols, out: Array, index: Array) -> None:
         """The residuals of a stage, those of its sites that are in the tile."""
         index = index[:, : out.shape[1], : out.shape[2]]
-        if len(self.r_laws.offsets) == 192:
-            out[:] = stream.get(index, self.r_laws, skip=128)
-            return
-        machines, turn, found = [0] * 4, 0, np.zeros(index.size, np.int64)
+        machines, turn, found = [0] * 8, 0, np.zeros(index.size, np.int64)
         for i, t in enumerate(index.ravel().tolist()):
             if t != 128:
-                odd = machines[turn % 4] % 2
+                odd = machines[turn % 8] % 2
                 n = int(stream.get(np.array(t + 192 * odd), self.r_laws))
                 require(abs(n) <= 1 << 14, "a number beyond 2^14")
                 found[i] = 2 * n - odd * ((n > 0) - (n < 0))
-                machines[turn % 4], turn = TRELLIS[machines[turn % 4]][n % 2], turn + 1
+                machines[turn % 8] = machines[turn % 8] >> 1 ^ 78 * odd ^ 43 * (n % 2)
+                turn += 1
         out[:] = found.reshape(index.shape)
 
     def dequantised(self, z: Array) -> Array:

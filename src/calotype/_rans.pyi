@@ -108,9 +108,7 @@ class Latents:
         level: _Level,
         networks: Networks,
         steps: tuple[NDArray[np.int32], NDArray[np.int32]],
-        wish: tuple[
-            NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], float
-        ],
+        wish: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], float],
         zone: NDArray[np.uint8],
         y: NDArray[np.float32],
         z: NDArray[np.int32],
@@ -185,7 +183,9 @@ def glance_gain(
     bias: Sequence[float],
     share: Sequence[float],
 ) -> float: ...
-def masking_keeps(keep: NDArray[np.float32], out: NDArray[np.float32]) -> None: ...
+
+MASKING_PLAIN: int
+
 def masking_zones(y: NDArray[np.float32], step: NDArray[np.float32], out: NDArray[np.uint8]) -> None: ...
 def layer_find(pixels: NDArray[np.uint8], grey: bool, worth: float, below: NDArray[np.uint8]) -> bytes: ...
 def layer_over(part: NDArray[np.uint8], below: NDArray[np.uint8], out: NDArray[np.uint8]) -> None: ...

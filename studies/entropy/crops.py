@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from calotype.codec import latents, masking
+from calotype.codec import latents
 from calotype.codec.networks import Networks
 from calotype.codec.pack import Pack
 from calotype.coder import Classes, Wish
@@ -56,7 +56,7 @@ class Crop:
     def choose(self, z: Array) -> Array:
         """The encoder's residuals for other hyper-latents."""
         gains = self.level.gains["low_gain"], self.level.gains["high_gain"]
-        wish = Wish(self.pack.unit, *gains, self.pack.keeps[masking.PLAIN][None])
+        wish = Wish(self.pack.unit, *gains, self.pack.half_step)
         steps = self.level.steps
         return self.pack.coder.choose(self.level.parser, self.pack.decoder, steps, wish, self.y[0], z)[0]
 
@@ -66,10 +66,13 @@ class Crop:
 
     def r_bits(self, found: Classes) -> Array:
         """Bits of each residual."""
-        tables = latents.tables_of(found.index)
+        tables, numbers = (
+            latents.tables_of(found.index, found.second),
+            latents.numbers(found.r, found.second),
+        )
         parts = range(0, len(tables), 64)
         bits = [
-            self.pack.r_tables.bits(found.r[k : k + 64], tables[k : k + 64], skip=latents.SKIPPED)
+            self.pack.r_tables.bits(numbers[k : k + 64], tables[k : k + 64], skip=latents.SKIPPED)
             for k in parts
         ]
         return np.concatenate(bits)

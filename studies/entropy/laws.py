@@ -2,7 +2,7 @@
 
 Symbols are counted on photographs of training, tables fitted to these counts and judged on others. Bits are
 -log2 of shares, a choice costs log2 of the number of tables. Symbols beyond +-80 are counted with the last,
-so that only classes of less than SHORT steps are fitted.
+so that only classes of less than SHORT steps are fitted. Of residuals those of the trellis's first quantiser.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ class Counts:
             group[: latents.LOW, sites[0], sites[1]] = (number + 2) // 3
         for phase, (i, j) in enumerate(latents.PHASES):
             group[latents.LOW :, i::2, j::2] = 4 + phase
-        self.r = _counted(group * SCALES + found.index, found.r, GROUPS * SCALES).reshape(
-            GROUPS, SCALES, SPAN
-        )
+        first = found.second == 0  # of the trellis's quantisers: the other has tables of its own
+        rows, numbers = group * SCALES + found.index, latents.numbers(found.r, found.second)
+        self.r = _counted(rows[first], numbers[first], GROUPS * SCALES).reshape(GROUPS, SCALES, SPAN)
         self.z = _counted(found.z_table.astype(np.int64), crop.z - found.z_shift, 64)
         bits = crop.r_bits(found)
-        self.bits = float(bits.sum() + crop.z_bits(crop.z, found).sum())
-        self.wide = float(bits[WIDE[found.index]].sum())
+        self.bits = float(bits[first].sum() + crop.z_bits(crop.z, found).sum())
+        self.wide = float(bits[first & WIDE[found.index]].sum())
 
     @property
     def kinds(self) -> Array:

@@ -36,11 +36,13 @@ def test_page_holds_what_the_results_give(tmp_path: Path) -> None:
 
 
 def test_counts_are_all_symbols_and_all_bits(crop: Crop) -> None:
+    """But for residuals of the second quantiser."""
     counts = laws.Counts(crop)
-    assert counts.r.sum() == crop.r.size
+    found = crop.classes(crop.z, crop.r)
+    assert counts.r.sum() == counts.kinds.sum() == (found.second == 0).sum()
     assert counts.z.sum() == crop.z.size
-    assert counts.kinds.sum() == crop.r.size
-    assert 8 * crop.cost(crop.z, crop.r).size == pytest.approx(counts.bits, abs=8 * 20)
+    left = float(crop.r_bits(found)[found.second == 1].sum())
+    assert 8 * crop.cost(crop.z, crop.r).size == pytest.approx(counts.bits + left, abs=8 * 20)
     assert 0 <= counts.wide < counts.bits
 
 

@@ -189,7 +189,7 @@ def test_packs_by_path(run: Run, photo: Path, tmp_path: Path) -> None:
 
 
 def test_a_pack_that_is_none_is_one_line(run: Run, photo: Path, tiny: Pack, tmp_path: Path) -> None:
-    assert run("encode", photo, tmp_path / "a.calo", "--pack", tiny.path).status == 0
+    assert run("encode", photo, tmp_path / "a.calo", "-q", 20, "--pack", tiny.path).status == 0
     (tmp_path / "manifest.json").write_text("[" * 200_000)
     for command in (("encode", photo, tmp_path / "b.calo"), ("decode", tmp_path / "a.calo")):
         assert "nested too deeply" in run(*command, "--pack", tmp_path).complaint

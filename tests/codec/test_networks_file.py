@@ -146,6 +146,6 @@ def test_networks_of_other_sizes_than_the_parser(tiny: Pack, pack: Pack) -> None
     """Each is good; they do not belong together."""
     level = tiny.level(0)
     y, z = np.zeros((32, 8, 8), np.float32), np.zeros((4, 4, 4), np.int32)
-    wish = Wish(tiny.unit, level.gains["low_gain"], level.gains["high_gain"], tiny.keeps)
+    wish = Wish(tiny.unit, level.gains["low_gain"], level.gains["high_gain"], tiny.half_step)
     with pytest.raises(ValueError, match=r"of other sizes|must be of shape"):
         tiny.coder.choose(level.parser, pack.decoder, level.steps, wish, y, z)

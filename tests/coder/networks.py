@@ -65,10 +65,9 @@ def random_level(seed: int = 0) -> LevelIntegers:
     )
 
 
-def tables(trellis: bool = False) -> tuple[TableSet, TableSet]:
+def tables() -> tuple[TableSet, TableSet]:
     """Laws of z and r; any will do."""
-    scales = [*log_scales(64, 0.11, 64.0)] * (6 if trellis else 3)
-    return gaussian_tables(log_scales(64, 0.3, 5.0)), gaussian_tables(scales)
+    return gaussian_tables(log_scales(64, 0.3, 5.0)), gaussian_tables([*log_scales(64, 0.11, 64.0)] * 6)
 
 
 def random_tile(h: int, w: int, seed: int = 0, *, wild: bool = False) -> tuple[NDArray[np.int32], ...]:
@@ -83,6 +82,6 @@ def random_tile(h: int, w: int, seed: int = 0, *, wild: bool = False) -> tuple[N
     return z.astype(np.int32), r.astype(np.int32)
 
 
-def random_coder(seed: int = 0, kernel: str | None = None, trellis: bool = False) -> LatentCoder:
+def random_coder(seed: int = 0, kernel: str | None = None) -> LatentCoder:
     """A coder of random networks."""
-    return LatentCoder(random_arrays(seed), *tables(trellis), kernel=kernel)
+    return LatentCoder(random_arrays(seed), *tables(), kernel=kernel)

@@ -22,16 +22,13 @@ LEVEL = random_level()
 TILE = random_tile(19, 22)
 CLASSES = CODER.classes(LEVEL, *TILE)
 STREAM = CODER.write(LEVEL, TILE[0], CLASSES.r)
-TRELLIS = random_coder(trellis=True)
-BOTH = [(CODER, STREAM), (TRELLIS, TRELLIS.write(LEVEL, TILE[0], TRELLIS.classes(LEVEL, *TILE).r))]
-"""Coders, without a trellis and with one, and what they write."""
 SEEDS = st.integers(0, 2**32 - 1)
 MANY = 4 * settings().max_examples  # what is cheap is tried oftener
 
 
-@given(st.integers(1, 40), st.integers(1, 40), SEEDS, st.booleans(), st.booleans())
-def test_round_trip(h, w, seed, wild, trellis):
-    coder, level = random_coder(seed % 4, trellis=trellis), random_level(seed)
+@given(st.integers(1, 40), st.integers(1, 40), SEEDS, st.booleans())
+def test_round_trip(h, w, seed, wild):
+    coder, level = random_coder(seed % 4), random_level(seed)
     z, r = random_tile(h, w, seed, wild=wild)
     settled = coder.classes(level, z, r).r
     data = coder.write(level, z, settled)
@@ -50,7 +47,9 @@ def test_classes_force_zero_where_nothing_is_coded():
     assert not skipped[:LOW].any()
     assert (r[skipped] != 0).any()
     assert (CLASSES.r[skipped] == 0).all()
-    assert (CLASSES.r[~skipped] == r[~skipped]).all()
+    moved = np.abs(CLASSES.r[~skipped] - r[~skipped])
+    assert 0.1 < moved.mean() < 0.9
+    assert moved.max() == 1  # to a value of its quantiser
     again = CODER.classes(LEVEL, TILE[0], CLASSES.r)
     np.testing.assert_array_equal(again.index, CLASSES.index)
 
@@ -58,21 +57,7 @@ def test_classes_force_zero_where_nothing_is_coded():
 def test_a_stream_is_as_long_as_its_tables_say():
     """The tables that `classes` names are those that were used."""
     z_laws, r_laws = tables()
-    kind = np.full(CLASSES.index.shape, 128)
-    kind[:LOW] = 64
-    kind[:LOW, ::8, ::8] = 0
-    bits = z_laws.bits(TILE[0] - CLASSES.z_shift, CLASSES.z_table).sum()
-    bits += r_laws.bits(CLASSES.r, kind + CLASSES.index, skip=128).sum()
-    assert 0 <= len(STREAM) * 8 - bits < 8 * 16 + 0.01 * bits
-
-
-def test_a_stream_of_a_trellis_is_as_long_as_its_tables_say():
-    coder, (z_laws, r_laws) = TRELLIS, tables(trellis=True)
-    z, r = TILE
-    found = coder.classes(LEVEL, z, r)
-    moved = np.abs(found.r[found.index > 0] - r[found.index > 0])
-    assert 0.1 < moved.mean() < 0.9
-    assert moved.max() == 1  # to a value of its quantiser
+    z, found = TILE[0], CLASSES
     assert (found.second == 1).mean() > 0.1
     assert ((found.r % 2 == found.second) | (found.r == 0)).all()
     kind = np.full(found.index.shape, 128)
@@ -81,15 +66,14 @@ def test_a_stream_of_a_trellis_is_as_long_as_its_tables_say():
     number = np.sign(found.r) * ((np.abs(found.r) + found.second) // 2)
     table = np.where(kind + found.index == 128, 128, kind + found.index + 192 * found.second)
     bits = z_laws.bits(z - found.z_shift, found.z_table).sum() + r_laws.bits(number, table, skip=128).sum()
-    assert 0 <= len(coder.write(LEVEL, z, found.r)) * 8 - bits < 8 * 16 + 0.01 * bits
+    assert 0 <= len(STREAM) * 8 - bits < 8 * 16 + 0.01 * bits
 
 
 def test_what_is_not_on_the_trellis_is_not_written():
-    found = TRELLIS.classes(LEVEL, *TILE)
-    wrong = found.r.copy()
+    wrong = CLASSES.r.copy()
     wrong[0, 0, 0] += 1  # base, coded first: of the first quantiser, which has even values
     with pytest.raises(ValueError, match="a residual is not of its quantiser"):
-        TRELLIS.write(LEVEL, TILE[0], wrong)
+        CODER.write(LEVEL, TILE[0], wrong)
 
 
 @pytest.mark.parametrize("kernel", kernels())
@@ -117,10 +101,10 @@ def test_threads_share_a_coder():
     assert all(same for _, same in parallel)
 
 
-def read_or_refused(data, h=19, w=22, low_only=False, coder=CODER):
+def read_or_refused(data, h=19, w=22, low_only=False):
     """z and r, or None if the data is refused."""
     try:
-        z, r = coder.read(LEVEL, data, h, w, low_only=low_only)
+        z, r = CODER.read(LEVEL, data, h, w, low_only=low_only)
     except FormatError:
         return None
     assert abs(z).max() <= 1023
@@ -128,31 +112,27 @@ def read_or_refused(data, h=19, w=22, low_only=False, coder=CODER):
     return z, r
 
 
-@given(st.binary(max_size=3000), st.integers(1, 40), st.integers(1, 40), st.booleans(), st.integers(0, 1))
-def test_random_bytes(data, h, w, low_only, trellis):
-    coder, stream = BOTH[trellis]
-    read_or_refused(data, h, w, low_only, coder)
-    read_or_refused(stream[:16] + data, h, w, low_only, coder)
+@given(st.binary(max_size=3000), st.integers(1, 40), st.integers(1, 40), st.booleans())
+def test_random_bytes(data, h, w, low_only):
+    read_or_refused(data, h, w, low_only)
+    read_or_refused(STREAM[:16] + data, h, w, low_only)
 
 
-@given(st.integers(0, 1), st.integers(0, 8 * min(len(stream) for _, stream in BOTH) - 1))
+@given(st.integers(0, 8 * len(STREAM) - 1))
 @settings(max_examples=MANY)
-def test_one_flipped_bit_is_noticed(trellis, bit):
-    coder, stream = BOTH[trellis]
-    data = bytearray(stream)
+def test_one_flipped_bit_is_noticed(bit):
+    data = bytearray(STREAM)
     data[bit // 8] ^= 1 << bit % 8
-    found = read_or_refused(bytes(data), coder=coder)
+    found = read_or_refused(bytes(data))
     if found is not None:  # a bit of an escape, say, is free: then it is another tile's stream
-        assert coder.write(LEVEL, *found) == data
-    read_or_refused(bytes(data), low_only=True, coder=coder)
+        assert CODER.write(LEVEL, *found) == data
+    read_or_refused(bytes(data), low_only=True)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 15, 16, 17, 40, len(STREAM) // 2, len(STREAM) - 2, len(STREAM) - 1])
 def test_truncated_or_longer(cut):
-    for coder, stream in BOTH:
-        cut = min(cut, len(stream) - 1)
-        assert read_or_refused(stream[:cut], coder=coder) is None
-        assert read_or_refused(stream + stream[:cut] + b"\0\0", coder=coder) is None
+    assert read_or_refused(STREAM[:cut]) is None
+    assert read_or_refused(STREAM + STREAM[:cut] + b"\0\0") is None
 
 
 @pytest.mark.parametrize(("law", "message"), [(0, "hyper-latent is beyond"), (1, "residual is beyond")])
@@ -170,12 +150,19 @@ def test_values_beyond_the_limits_are_damage(law, message):
             )
 
 
+def only(r, value):
+    """Such a residual at the first place, which has the first quantiser, among zeros."""
+    found = 0 * r
+    found[0, 0, 0] = value
+    return found
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda z, r: (z + 1024, r), "z must be within"),
-        (lambda z, r: (z, r - 32768), "r must be within"),
-        (lambda z, r: (z, r + 1), "class is 0"),
+        (lambda z, r: (z, only(r, 1 << 16)), "r must be within"),
+        (lambda z, r: (z, 1 * (CODER.classes(LEVEL, z, 0 * r).index == 0)), "class is 0"),
         (lambda z, r: (z[:, :-1], r), "z must be of shape"),
         (lambda z, r: (z, r[:-1]), "r must be of shape"),
         (lambda z, r: (z, r[:, :0]), "1 to 4096"),
@@ -241,7 +228,7 @@ def test_other_bad_arrays():
     with pytest.raises(ValueError, match="1 arrays that the networks do not have"):
         LatentCoder({**arrays, "scales.more.weight": np.zeros((1, 1, 1, 1), np.int16)}, *tables())
     LatentCoder({**arrays, "levels.gain": np.zeros(3)}, *tables())
-    with pytest.raises(ValueError, match="64 tables of z and 192 of r"):
+    with pytest.raises(ValueError, match="64 tables of z and 384 of r"):
         LatentCoder(arrays, *tables()[::-1])
     with pytest.raises(ValueError, match="no kernel"):
         LatentCoder(arrays, *tables(), kernel="abacus")

@@ -129,7 +129,7 @@ def _count(bits: Bits, networks: Networks, payload: memoryview, box: Box) -> Non
     bits.maps["z"][place] += over / (rows[:, None] * columns)
 
     tables = latents.tables_of(found.index, found.second)
-    r = latents.numbers(r, found.second) if pack.trellis else r
+    r = latents.numbers(r, found.second)
     for part, first, end in (("low", 0, LOW), ("high", LOW, len(r))):
         cost = np.zeros((h, w))
         for c in range(first, end, _CHANNELS):

@@ -28,7 +28,7 @@ CLASSES = 64
 SKIPPED = 2 * CLASSES
 """The table of high channels whose residuals are 0 and not coded."""
 SECOND = 3 * CLASSES
-"""The tables of a trellis's second quantiser are so much further."""
+"""The tables of the second quantiser are so much further."""
 
 
 def quantise(networks: Networks, y: Floats, thin: tuple[bool, bool] = (False, False)) -> Latents:
@@ -51,7 +51,7 @@ def _choose(
     networks: Networks, y: Floats, thin: tuple[bool, bool], y_hat: Words | None = None
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], bytes]:
     pack, level = networks.pack, networks.level
-    wish = Wish(pack.unit, level.gains["low_gain"], level.gains["high_gain"], pack.keeps, pack.half_step)
+    wish = Wish(pack.unit, level.gains["low_gain"], level.gains["high_gain"], pack.half_step)
     finest = np.concatenate((wish.low_gain[-1], wish.high_gain[-1]))
     looks = pack.manifest.visual is not None
     zone = masking.zones(y[0], pack.visual_measures.step) if looks else masking.plain(*y.shape[-2:])
@@ -69,13 +69,13 @@ def _choose(
 
 
 def planned(networks: Networks, z: NDArray[np.int32], y: Floats, worth: Floats) -> NDArray[np.int32]:
-    """Residuals on a trellis [M, h, w] that bring a decoder's latents near y [1, M, h, w], for few bits.
+    """Residuals [M, h, w] that bring a decoder's latents near y [1, M, h, w], for few bits.
 
     worth: of a squared half step, in bits, as y
     """
     pack, steps, unit = networks.pack, networks.level.steps, networks.pack.unit * np.float32(STEP)
     low, high = (pack.half_step / (a * b) for a, b in ((steps.low, unit[:LOW]), (steps.high, unit[LOW:])))
-    wish = Wish(pack.unit, np.float32(low), np.float32(high), pack.keeps, pack.half_step)
+    wish = Wish(pack.unit, np.float32(low), np.float32(high), pack.half_step)
     r, _ = pack.coder.choose(
         networks.level.parser, pack.decoder, steps, wish, y[0], z, threads=networks.threads, worth=worth[0]
     )
@@ -107,8 +107,8 @@ def tables(latents: Latents) -> NDArray[np.int32]:
 
 
 def tables_of(index: NDArray[np.uint8], second: NDArray[np.uint8] | None = None) -> NDArray[np.int32]:
-    """The numbers of the tables [..., M, h, w] of classes; second: of which quantiser residuals are, on a
-    trellis.
+    """The numbers of the tables [..., M, h, w] of classes; second: of which quantiser residuals are, by
+    default the first.
     """
     found = index.astype(np.int32) + 2 * CLASSES
     found[..., :LOW, :, :] -= CLASSES
@@ -117,7 +117,7 @@ def tables_of(index: NDArray[np.uint8], second: NDArray[np.uint8] | None = None)
 
 
 def numbers(r: NDArray[Any], second: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """What is coded of residuals on a trellis: the numbers of these values in their quantisers."""
+    """What is coded of residuals: the numbers of these values in their quantisers."""
     return np.asarray(np.sign(r) * ((np.abs(r) + second) // 2), np.int32)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from calotype.codec import levels, manifest, masking, tables, tensors, visual
+from calotype.codec import levels, manifest, tables, tensors, visual
 from calotype.codec.levels import Level
 from calotype.codec.stored import open_native
 from calotype.coder import DecoderNetworks, EncoderNetworks, LatentCoder, TableSet
@@ -37,8 +37,8 @@ class Pack:
     ``manifest``  its fields (calotype.codec.manifest)
     ``r_tables``  TableSet of the classes of r
     ``z_tables``  TableSet of the hyper-latents
-    ``keeps``     float32 [zones, classes], `keep` for each zone of calotype.codec.masking
     ``unit``      float32 [M]
+    ``half_step`` what a residual counts, in what a gain brings latents to
 
     Raises PackError (docs/FORMAT.md: *Who checks what*).
     """
@@ -55,20 +55,13 @@ class Pack:
             tables.check(self.manifest, self._tables)
             self.r_tables = TableSet.from_arrays(_with_prefix(self._tables, "r_"))
             self.z_tables = TableSet.from_arrays(_with_prefix(self._tables, "z_"))
-            keep = tables.keep(self._tables, len(self.r_tables), len(self.z_tables))
-            self.keeps = masking.keeps(keep)
-            self.half_step = tables.half_step(self._tables)
+            self.half_step = tables.half_step(self._tables, len(self.r_tables), len(self.z_tables))
         except (KeyError, ValueError) as error:
             raise self._error(f"{manifest.TABLES}: {error}") from error
         self._coder: LatentCoder | None = None
         self._decoder: DecoderNetworks | None = None
         self._encoder: EncoderNetworks | None = None
         self._native: _rans.Pack | None = None
-
-    @property
-    def trellis(self) -> bool:
-        """Whether residuals are on a trellis, in half steps (docs/FORMAT.md, *Trellis*)."""
-        return len(self.r_tables) > tables.KINDS * tables.CLASSES
 
     @property
     def key(self) -> bytes:

@@ -48,21 +48,17 @@ def check(fields: Manifest, arrays: Arrays) -> None:
         raise ValueError(f"golden_level is not within 0 to {fields.max_level}")
 
 
-def keep(arrays: Arrays, r_tables: int, z_tables: int) -> NDArray[np.float32]:
-    """The table `keep`, by class. Raises ValueError where it, or a number of tables, breaks the contract."""
+def half_step(arrays: Arrays, r_tables: int, z_tables: int) -> float:
+    """What a residual counts, in steps. Raises ValueError where it, or a number of tables, breaks the
+    contract.
+    """
     if z_tables != Z_TABLES:
         raise ValueError(f"{z_tables} tables for z; {Z_TABLES} are needed")
-    if r_tables not in (KINDS * CLASSES, 2 * KINDS * CLASSES):
-        raise ValueError(f"{r_tables} tables for r; {KINDS * CLASSES} are needed, or twice as many")
-    found = arrays.get("keep", np.arange(CLASSES, dtype=np.float32).clip(0, 1))
-    if found.dtype != np.float32 or found.shape != (CLASSES,) or found[0] != 0:
-        raise ValueError(f"keep must be float32, {CLASSES} long and start with 0")
-    return found
-
-
-def half_step(arrays: Arrays) -> float:
-    """What a residual on a trellis counts, in steps; 1 without a trellis. Raises ValueError out of range."""
-    found = arrays.get("half_step", np.ones(1, np.float32))
+    if r_tables != 2 * KINDS * CLASSES:
+        raise ValueError(
+            f"{r_tables} tables for r; {2 * KINDS * CLASSES} are needed, half of them for each quantiser"
+        )
+    found = arrays["half_step"]
     if found.dtype != np.float32 or found.shape != (1,) or not 0 < found[0] <= 1:
         raise ValueError("half_step must be one float32 above 0, and 1 at most")
     return float(found[0])

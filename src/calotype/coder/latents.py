@@ -75,7 +75,7 @@ class Classes:
     r: NDArray[np.int32]
     """[M, h, w] the residuals with 0 wherever the class is 0: what a decoder will see."""
     second: NDArray[np.uint8]
-    """[M, h, w] 1 where a residual is of the second quantiser of a trellis: its table is 192 further."""
+    """[M, h, w] 1 where a residual is of the second quantiser: its table is 192 further."""
 
 
 class LatentCoder:
@@ -93,8 +93,8 @@ class LatentCoder:
 
         ``arrays``: by name, integer ``hyper.*`` and ``scales.*``, weights [out, in, k, k] that fit int16 and
         biases [out] that fit int32; other names are left alone.
-        ``z_tables``: 64 tables; ``r_tables``: 192, 64 of each kind; 384 if residuals are on a trellis, those
-        of its second quantiser last.
+        ``z_tables``: 64 tables; ``r_tables``: 384, 64 of each kind for the first quantiser, then those for
+        the second.
         ``kernel``: one of `kernels`, for tests; the fastest if not given. All compute the same.
         Raises ValueError for an array that is missing, unknown or does not fit the others, and for weights
         with which a sum could reach 2^24.
@@ -178,18 +178,16 @@ class LatentCoder:
         """Return an encoder's residuals r [M, h, w] for latents y [M, h, w], given z, and what `write` makes
         of both, for little more time.
 
-        Each residual is ``(y - mean) * gain``, rounded, its magnitude first multiplied by ``keep`` at its
-        class, from the mean that a decoder will have. zone [h, w] says which row of ``keep`` holds where;
-        by default the first. On a trellis, where `Wish.half_step` says what a residual counts, those of a
-        stage are chosen together, so that bits and errors are least: a squared half step is worth 7 bits, or
-        in the zones of `calotype.codec.masking` less or more, or ``worth`` [M, h, w] bits. y_hat [h, w, M]
-        takes the latents that a decoder will have. No more than two ``threads`` are used, for the same
-        result. Raises ValueError for arrays of other shapes and for zones without a row.
+        Those of a stage are chosen together, so that bits and errors are least: a squared half step is
+        worth 6 bits, or in the zones [h, w] of `calotype.codec.masking` less or more, or ``worth``
+        [M, h, w] bits. y_hat [h, w, M] takes the latents that a decoder will have. No more than two
+        ``threads`` are used, for the same result. Raises ValueError for arrays of other shapes and
+        for zones that there are not.
         """
         r = np.zeros(y.shape, np.int32)
-        chosen = (wish.unit, wish.low_gain, wish.high_gain, wish.keep, wish.half_step)
+        chosen = (wish.unit, wish.low_gain, wish.high_gain, wish.half_step)
         if zone is None:
-            zone = np.zeros(y.shape[1:], np.uint8)
+            zone = np.full(y.shape[1:], load().MASKING_PLAIN, np.uint8)
         grids = (steps.low, steps.high)
         data = self._native.choose(
             level._arrays(), networks.native, grids, chosen, zone, y, z.copy(), r, y_hat, threads > 1, worth

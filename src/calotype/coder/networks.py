@@ -49,13 +49,11 @@ class Wish:
     unit: NDArray[np.float32]
     """[M] what 1 stands for in a latent."""
     low_gain: NDArray[np.float32]
-    """[4, L] what y - mean is multiplied by before it is rounded, as `LevelSteps.low`."""
+    """[4, L] what y - mean is multiplied by, as `LevelSteps.low`."""
     high_gain: NDArray[np.float32]
     """[4, M - L]"""
-    keep: NDArray[np.float32]
-    """[zones, 64] by class: what magnitudes are multiplied by before they are rounded."""
-    half_step: float = 1.0
-    """Where residuals are on a trellis: what they count, in what a gain brings latents to."""
+    half_step: float
+    """What a residual counts, in what a gain brings latents to."""
 
 
 class DecoderNetworks:

@@ -123,8 +123,6 @@ def test_an_encoder_chooses_by_the_means_of_the_decoder(made: Made, size: tuple[
     unit = made.fixed.unit.astype(np.float32)
     gains = (4096 / t / u for t, u in ((steps.low, unit[:LOW]), (steps.high, unit[LOW:])))
     low_gain, high_gain = (t.astype(np.float32) for t in gains)
-    keep = np.ones(64, np.float32)
-    keep[0] = 0
     rng = np.random.default_rng(1)
     y = (rng.uniform(-30_000, 30_000, (48, *size)) * unit[:, None, None]).astype(np.float32)
     z, _ = integers(size, wild=False)
@@ -133,7 +131,7 @@ def test_an_encoder_chooses_by_the_means_of_the_decoder(made: Made, size: tuple[
     for name in kernels():
         coder = LatentCoder(arrays, z_tables(Statistics()), r_tables(Statistics()), kernel=name)
         decoder = DecoderNetworks(made.fixed.arrays(), kernel=name)
-        r, _ = coder.choose(level, decoder, steps, Wish(unit, low_gain, high_gain, keep[None]), y, z)
+        r, _ = coder.choose(level, decoder, steps, Wish(unit, low_gain, high_gain, 1.0), y, z)
         found = coder.classes(level, z, r)
         assert np.array_equal(found.r, r), "what has no code is 0"
         y_hat = decoder.restore(steps, z, r).transpose(2, 0, 1)

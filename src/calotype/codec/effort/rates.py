@@ -19,18 +19,15 @@ NEAR = np.arange(-1, 2, dtype=np.float32)[:, None]
 class Prices:
     """The cost of every value in every table, for values that may lie between integers.
 
+    Values are half steps, and the tables of the second quantiser are the second half; a value costs what it
+    does in the quantiser that has it, and 0, which both have, the mean.
+
     classes: tables in a set; the first of each set is that of the class which is not coded
-    trellis: values are half steps, and the tables of its second quantiser are the second half; a value costs
-        what it does in the quantiser that has it, and 0, which both have, the mean
     """
 
-    def __init__(self, tables: TableSet, classes: int, trellis: bool = False) -> None:
+    def __init__(self, tables: TableSet, classes: int) -> None:
         values = np.arange(-REACH, REACH + 2)
-        table = np.arange(len(tables))
-        if trellis:
-            bits = _of_both(tables, values)
-        else:
-            bits = tables.bits(*np.broadcast_arrays(values[None], table[:, None])).astype(np.float32)
+        bits = _of_both(tables, values)
         bits[::classes] = 0
         self._bits, self._rise = bits.reshape(-1), np.diff(bits, append=0).astype(np.float32).reshape(-1)
         self._width = len(values)

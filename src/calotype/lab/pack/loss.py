@@ -62,7 +62,7 @@ class InIntegers:
         """Bytes of a picture ``[16h, 16w, 3]`` at a trained level, and what they decode to."""
         t = {name: array[anchor] for name, array in self.tables.items() if _by_level(name)}
         low, high = (t[name].astype(np.float32) for name in ("low_gain", "high_gain"))
-        wish = Wish(self.tables["unit"], low, high, self.tables["keep"][None], HALF_STEP)
+        wish = Wish(self.tables["unit"], low, high, HALF_STEP)
         low, high = (steps(t[name]).astype(np.int32) for name in ("low_log_step", "high_log_step"))
         grid, finest = (
             LevelSteps(low, high, t["z_mul"]),

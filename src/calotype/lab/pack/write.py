@@ -95,7 +95,6 @@ def _level_arrays(model: Calotype) -> dict[str, Array]:
     levels = model.levels
     arrays: dict[str, Array] = {
         "half_step": np.array([HALF_STEP], np.float32),
-        "keep": np.append(np.float32(0), model.latents.shrink[1:].numpy()),
     }
     with torch.no_grad():
         for name in ("low_gain", "high_gain"):
