@@ -39,7 +39,7 @@ from studies.correlation.plan import CONTEXTS, WITH, Budget, Row, plan
 from studies.correlation.share_page import AUTOREGRESSIVE, HYPERPRIOR, LOSS, page
 from studies.training import MODEL, train_part, trained
 
-ROWS = (AUTOREGRESSIVE, "cheng-checkerboard" + WITH)
+ROWS = (AUTOREGRESSIVE, "cheng-checkerboard" + WITH, "cheng-charm" + WITH)
 """Context models; those whose names end so are trained with the loss."""
 START: dict[str, Any] = {"steps": 3000, "lr": 1e-3, "freeze": "g_*,h_*,prior.*", "seed": 1000}
 """Of a context model's own layers; all else as in the pairs."""
@@ -51,7 +51,7 @@ def rows(budget: Budget, key: str) -> list[Row]:
     system = key.removesuffix(WITH)
     loss = {"alpha": budget.alpha} if key != system else {}
     return [
-        Row(f"{key} seed {s}", CONTEXTS[system], {"n": budget.n}, loss, "context", system, s)
+        Row(f"{key} seed {s}", CONTEXTS[system], budget.options(system), loss, "context", system, s)
         for s in range(budget.seeds)
     ]
 
