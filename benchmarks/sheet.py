@@ -13,7 +13,6 @@ holds the figures.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -29,7 +28,7 @@ from calotype.codec.image import Picture
 from calotype.codec.rate import Target
 from calotype.codec.ssimulacra2 import ssimulacra2
 from calotype.records.provenance import now, provenance
-from calotype.records.script import guarded, usable
+from calotype.records.script import guarded, parser_of, usable
 
 Pixels = NDArray[np.uint8]
 
@@ -53,7 +52,7 @@ GAP, LABEL = 6, 20
 
 @guarded
 def main(arguments: list[str] | None = None) -> None:
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options = parser_of(__file__, __doc__)
     options.add_argument("photos", type=Path)
     options.add_argument("--bpp", nargs="+", type=float, default=[0.25, 0.6])
     options.add_argument("--codecs", nargs="+", default=["calotype", "avif-444", "jxl"])
