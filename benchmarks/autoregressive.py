@@ -11,7 +11,6 @@ the latents are decoded.  Needs CompressAI (make setup).
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import sys
 import time
@@ -24,7 +23,7 @@ import torch
 
 from calotype.lab import convert_compressai, registry
 from calotype.lab.codec import ModelCodec
-from calotype.records.script import guarded
+from calotype.records.script import guarded, parser_of
 
 MODELS = {"mbt2018": {"N": 192, "M": 192}, "cheng2020-anchor": {"N": 128}}
 UNUSED = ("torchvision", "torch_geometric", "pandas", "tqdm", "einops", "matplotlib", "pytorch_msssim")
@@ -59,7 +58,7 @@ def seconds(run: Callable[[], Any], repeat: int = 2) -> float:
 
 @guarded
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__file__, __doc__)
     parser.add_argument("--height", type=int, default=512)
     parser.add_argument("--width", type=int, default=768)
     given = parser.parse_args(arguments)

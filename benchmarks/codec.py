@@ -36,7 +36,7 @@ from calotype.codec import metrics
 from calotype.codec.decoder import decode, preview
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
-from calotype.records.script import guarded
+from calotype.records.script import guarded, parser_of
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 CHILDREN = ("encode", "decode", "avif-encode", "avif-decode")
@@ -45,7 +45,7 @@ CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 @guarded
 def main(arguments: list[str] | None = None) -> None:
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options = parser_of(__file__, __doc__)
     options.add_argument("pictures", nargs="*", type=Path, default=sorted(EXAMPLES.glob("*.jpg")))
     options.add_argument("--quality", type=float, default=40)
     options.add_argument("--threads", type=int, nargs="+", default=sorted({1, min(2, os.cpu_count() or 1)}))

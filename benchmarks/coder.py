@@ -14,7 +14,6 @@ networks are random, of the product's sizes, and classes are those of a low, a m
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ import numpy as np
 
 from calotype.coder import LatentCoder, LevelIntegers, decode, encode, gaussian_tables, log_scales
 from calotype.coder.latents import kernels
+from calotype.records.script import parser_of
 
 SCALES = log_scales(64, 0.11, 64.0)
 TABLES = gaussian_tables(SCALES)
@@ -226,9 +226,7 @@ def print_tiles(rows: list[dict[str, object]]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__file__, __doc__)
     parser.add_argument("--symbols", type=int, default=2_000_000)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")

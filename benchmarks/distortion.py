@@ -8,7 +8,6 @@ photograph-like noise of that shape. Medians, one thread.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import sys
@@ -23,7 +22,7 @@ from calotype.lab.losses.ssimulacra2 import ssimulacra2
 from calotype.lab.metrics import ms_ssim
 from calotype.lab.train.subject import Subject
 from calotype.records.provenance import provenance
-from calotype.records.script import guarded
+from calotype.records.script import guarded, parser_of
 
 DISTORTIONS = {"ms-ssim": ms_ssim, "ssimulacra2": ssimulacra2}
 
@@ -62,9 +61,7 @@ def distortion_seconds(name: str, x: Tensor, steps: int) -> float:
 
 @guarded
 def main(arguments: list[str] | None = None) -> None:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    options = parser_of(__file__, __doc__)
     options.add_argument("--steps", type=int, default=9)
     options.add_argument("--batch", type=int, default=4)
     options.add_argument("--crop", type=int, default=256)

@@ -14,7 +14,6 @@ file's name.
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import sys
@@ -33,7 +32,7 @@ from calotype.codec.metrics import psnr
 from calotype.codec.ssimulacra2 import ssimulacra2
 from calotype.records import markdown
 from calotype.records.provenance import now, provenance
-from calotype.records.script import guarded
+from calotype.records.script import guarded, parser_of
 
 QUALITY = 60
 WORDS = ["meeting", "at", "half", "past", "nine", "with", "the", "whole", "team", "to", "show", "status"]
@@ -42,7 +41,7 @@ Row = dict[str, Any]
 
 @guarded
 def main(arguments: list[str] | None = None) -> None:
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options = parser_of(__file__, __doc__)
     commands = options.add_subparsers(dest="command", required=True)
     for name in KINDS:
         measuring = commands.add_parser(name)

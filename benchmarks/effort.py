@@ -39,7 +39,7 @@ from calotype.codec.metrics import psnr
 from calotype.codec.pack import Pack
 from calotype.codec.ssimulacra2 import ssimulacra2
 from calotype.records import markdown, provenance
-from calotype.records.script import guarded, made_of
+from calotype.records.script import guarded, made_of, parser_of
 
 NAME = "effort"
 MEASURES = {"psnr": "PSNR", "ssimulacra2": "SSIMULACRA2"}
@@ -47,7 +47,7 @@ MEASURES = {"psnr": "PSNR", "ssimulacra2": "SSIMULACRA2"}
 
 @guarded
 def main(arguments: list[str] | None = None) -> None:
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options = parser_of(__file__, __doc__)
     measuring = tables.add_commands(options, NAME)
     measuring.add_argument("--qualities", nargs="+", type=float, default=[10, 30, 50, 70, 90])
     measuring.add_argument("--every", type=int, default=1, help="take one picture of so many")

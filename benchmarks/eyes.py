@@ -10,7 +10,6 @@ the default against AVIF; SSIMULACRA2 at three rates; and where the metrics do n
 
 from __future__ import annotations
 
-import argparse
 import math
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from calotype.bench.bdrate import bd_rate
 from calotype.bench.metrics import EYES, METRICS
 from calotype.bench.report.curves import MeasuredCurve, Table, usable
 from calotype.records import markdown
-from calotype.records.script import guarded
+from calotype.records.script import guarded, parser_of
 
 NAME = "eyes"
 ANCHORS = {"avif-444": "AVIF", "jxl": "JPEG XL"}
@@ -38,7 +37,7 @@ Rates = dict[tuple[str, str, str], float]
 
 @guarded
 def main(arguments: list[str] | None = None) -> None:
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options = parser_of(__file__, __doc__)
     options.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="and DOCUMENT.md, if any")
     folders = options.parse_args(arguments).folders
     document = folders.pop() if folders[-1].suffix == ".md" else None

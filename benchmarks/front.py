@@ -9,7 +9,6 @@ the size of its file. Beside the picture, ``front.json`` holds the figures.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -20,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from calotype.bench import codecs
 from calotype.codec.ssimulacra2 import ssimulacra2
 from calotype.records.provenance import provenance
-from calotype.records.script import guarded, usable
+from calotype.records.script import guarded, parser_of, usable
 from sheet import CROPS, Pixels, cut, made
 
 CODECS = {"calotype": "Calotype", "avif-444": "AVIF", "jpeg-444": "JPEG"}
@@ -33,7 +32,7 @@ GAP, LABEL = 10, 38
 
 @guarded
 def main(arguments: list[str] | None = None) -> None:
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options = parser_of(__file__, __doc__)
     options.add_argument("photos", type=Path)
     options.add_argument("--bpp", type=float, default=0.2)
     options.add_argument("--out", type=Path, default=Path("docs/images/front.webp"))

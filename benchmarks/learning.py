@@ -9,7 +9,6 @@ say. The anchor is the validation of a pack in the history, on the same crops.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import sys
@@ -19,7 +18,7 @@ from typing import Any
 
 from calotype.bench.bdrate import Curve, bd_rate
 from calotype.bench.gate import default_history
-from calotype.records.script import guarded
+from calotype.records.script import guarded, parser_of
 
 WIDTH, HEIGHT, LEFT, EDGE, BELOW = 720, 360, 70, 32, 56
 """Of the figure, in units of the SVG: its size, and what lies left of, around and below the curve."""
@@ -109,7 +108,7 @@ def _text(x: float, y: float, text: str, anchor: str) -> str:
 
 @guarded
 def main(arguments: list[str] | None = None) -> None:
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options = parser_of(__file__, __doc__)
     options.add_argument("log", type=Path)
     options.add_argument("--against", default="9f621924", help="first characters of a pack's id")
     options.add_argument("--figure", type=Path, help="an SVG file to write")

@@ -33,7 +33,7 @@ from calotype.bench.codecs.avif import Avif
 from calotype.bench.names import find_images
 from calotype.records import markdown
 from calotype.records.provenance import now, provenance
-from calotype.records.script import guarded
+from calotype.records.script import guarded, parser_of
 
 BLOCK = 16
 EDGES = (2, 20, 200)
@@ -53,7 +53,7 @@ Files = Iterable[tuple[str, np.ndarray]]
 
 @guarded
 def main(arguments: list[str] | None = None) -> None:
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options = parser_of(__file__, __doc__)
     commands = options.add_subparsers(dest="command", required=True)
     for name, (_, _, qualities) in KINDS.items():
         measuring = commands.add_parser(name)

@@ -52,7 +52,7 @@ from calotype.codec.ssimulacra2 import ssimulacra2
 from calotype.codec.stored import STEPS
 from calotype.records import markdown
 from calotype.records.provenance import provenance
-from calotype.records.script import guarded, made_of
+from calotype.records.script import guarded, made_of, parser_of
 
 NAME = "quality"
 SCORES = (20, 30, 40, 50, 60, 70, 80)
@@ -76,7 +76,7 @@ Floats = NDArray[np.float64]
 
 @guarded
 def main(arguments: list[str] | None = None) -> None:
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options = parser_of(__file__, __doc__)
     commands = options.add_subparsers(dest="command", required=True)
     measuring = commands.add_parser("measure")
     measuring.add_argument("pack", type=Path)

@@ -35,7 +35,7 @@ from calotype.bench.codecs.avif import Avif
 from calotype.bench.names import find_images
 from calotype.records import markdown
 from calotype.records.provenance import now, provenance
-from calotype.records.script import guarded, made_of
+from calotype.records.script import guarded, made_of, parser_of
 
 QUALITIES = (0, 5, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90, 95)
 """From 96 on files hold pixels."""
@@ -45,7 +45,7 @@ LOW = (10, 30)
 
 @guarded
 def main(arguments: list[str] | None = None) -> None:
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options = parser_of(__file__, __doc__)
     commands = options.add_subparsers(dest="command", required=True)
     measuring = commands.add_parser("measure")
     measuring.add_argument("pictures", nargs="+", type=Path)

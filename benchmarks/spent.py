@@ -27,7 +27,7 @@ from calotype.bench import tables
 from calotype.bench.names import find_images
 from calotype.records import markdown
 from calotype.records.provenance import now, provenance
-from calotype.records.script import guarded
+from calotype.records.script import guarded, parser_of
 from places import parts
 
 Row = dict[str, Any]
@@ -38,7 +38,7 @@ PARTS = {"z": ("z",), "means": SITES}
 
 @guarded
 def main(arguments: list[str] | None = None) -> None:
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options = parser_of(__file__, __doc__)
     measuring = tables.add_commands(options, "places/spent")
     measuring.add_argument("--before", type=Path, required=True)
     measuring.set_defaults(pack="photo-psnr")

@@ -27,7 +27,7 @@ from calotype.bench import tables
 from calotype.bench.names import find_images
 from calotype.records import markdown
 from calotype.records.provenance import now, provenance
-from calotype.records.script import guarded
+from calotype.records.script import guarded, parser_of
 
 Row = dict[str, Any]
 NAMES = ("old", "new")
@@ -109,7 +109,7 @@ class Version:
 
 @guarded
 def main(arguments: list[str] | None = None) -> None:
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options = parser_of(__file__, __doc__)
     commands = options.add_subparsers(dest="command", required=True)
     measuring = commands.add_parser("measure")
     measuring.add_argument("old", type=Path)

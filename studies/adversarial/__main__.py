@@ -41,7 +41,7 @@ from calotype.lab.objective import RateDistortion
 from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
 from calotype.records.provenance import provenance
-from calotype.records.script import guarded, made_of, run_as, usable
+from calotype.records.script import guarded, made_of, parser_of, run_as, usable
 from studies.adversarial.measure import measured, picture
 from studies.adversarial.page import markdown
 
@@ -191,10 +191,7 @@ def store(out: Path, records: dict[str, Any]) -> int:
 @guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns 0."""
-    form = argparse.RawDescriptionHelpFormatter
-    options = argparse.ArgumentParser(
-        prog="python -m studies.adversarial", description=__doc__, formatter_class=form
-    )
+    options = parser_of(__file__, __doc__)
     add = options.add_argument
     add("--data", nargs="+", type=Path, metavar="FOLDER", help="photographs, as for calotype lab train")
     add("--out", type=Path, required=True, metavar="FOLDER", help="for the results and the page")
@@ -226,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             continue
         found, shown = run(photos, seed, partial(print, flush=True), given)
         runs[seed : seed + 1] = [found]
-        made = provenance(run_as("studies.adversarial", arguments))
+        made = provenance(run_as(__file__, arguments))
         records[system["system"]] = {**made, **same, "runs": runs}
         store(given.out, records)
         if not seed:

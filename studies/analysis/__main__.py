@@ -19,15 +19,13 @@ from typing import Any
 
 from calotype.cli.options import count, number
 from calotype.records.provenance import provenance
-from calotype.records.script import guarded, run_as, usable
+from calotype.records.script import guarded, parser_of, run_as, usable
 from studies.inside import correlation, deviation, erf, figures
 from studies.inside.specimens import Specimen, open_specimen, pictures, synthetic
 
 
 def _parser() -> argparse.ArgumentParser:
-    options = argparse.ArgumentParser(
-        prog="analysis", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    options = parser_of(__file__, __doc__)
     kinds = options.add_subparsers(dest="analysis", required=True, metavar="ANALYSIS")
 
     one = _kind(kinds, "erf", "how far away pixels move one latent, or latents one pixel", limit=8)
@@ -148,7 +146,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one analysis."""
     given = _parser().parse_args(arguments)
     usable(given.output)
-    ANALYSES[given.analysis](given, run_as("studies.analysis", arguments))
+    ANALYSES[given.analysis](given, run_as(__file__, arguments))
 
 
 def _specimens(given: argparse.Namespace, *, gaussian: bool = False) -> list[Specimen]:

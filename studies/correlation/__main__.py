@@ -28,11 +28,10 @@ from typing import Any
 
 import torch
 
-from calotype.errors import CalotypeError, describe
 from calotype.lab import registry
 from calotype.lab.train.data import Photos
 from calotype.records.provenance import provenance
-from calotype.records.script import made_of, run_as, usable
+from calotype.records.script import guarded, made_of, parser_of, run_as, usable
 from studies.correlation import pairs
 from studies.correlation.plan import BUDGETS, Budget, Row
 from studies.correlation.runs import (
@@ -51,19 +50,12 @@ from studies.correlation.speed import ROUNDS, page, speeds, systems
 
 PARTS = ("train", "measure", "speed", "report", "all")
 """`speed` is no part of `all`: it times decoding with fresh weights, at another budget's widths if asked."""
-PROG = "python -m studies.correlation"
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
     notes = "\n".join(f"  {name:8} {b.note}" for name, b in BUDGETS.items())
-    options = argparse.ArgumentParser(
-        prog=PROG,
-        description="Does the correlation loss do what was published? Trains, measures, reports.",
-        epilog=f"budgets:\n{notes}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    options = parser_of(__file__, __doc__, epilog=f"budgets:\n{notes}")
     add = options.add_argument
     add("part", choices=PARTS, help="what to do; each part goes on where it was stopped")
     add("--out", type=Path, required=True, metavar="DIR", help="folder of the experiment")
@@ -85,19 +77,12 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
+@guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     begun = time.monotonic()
     given = parser().parse_args(arguments)
-    command = run_as("studies.correlation", arguments)
-    try:
-        return _main(given, begun, command)
-    except (CalotypeError, OSError, ValueError) as error:
-        print(f"{PROG}: {describe(error)}", file=sys.stderr, flush=True)
-        return 1
-
-
-def _main(given: Any, begun: float, command: Sequence[str]) -> int:
+    command = run_as(__file__, arguments)
     usable(given.out)
     budget = _budget(given)
     rows = chosen(budget, given.only)

@@ -8,7 +8,6 @@ latents, forward and backward.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import sys
@@ -22,7 +21,7 @@ from calotype.lab.losses import CorrelationLoss, normalised
 from calotype.lab.models.base import Output
 from calotype.lab.train.subject import Subject
 from calotype.records.provenance import provenance
-from calotype.records.script import guarded, run_as
+from calotype.records.script import guarded, parser_of, run_as
 
 SUBJECTS = {
     "minnen2018-mean-scale": Subject("minnen2018-mean-scale", lam=0.01),
@@ -61,9 +60,7 @@ def measure(subject: Subject, steps: int, window: int) -> dict[str, float]:
 
 @guarded
 def main(arguments: list[str] | None = None) -> None:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    options = parser_of(__file__, __doc__)
     options.add_argument("--steps", type=int, default=5)
     options.add_argument("--window", type=int, default=3)
     options.add_argument("--json", type=Path)
@@ -79,7 +76,7 @@ def main(arguments: list[str] | None = None) -> None:
             flush=True,
         )
     if given.json:
-        made = provenance(run_as("studies.correlation.cost", arguments))
+        made = provenance(run_as(__file__, arguments))
         record = {**made, "threads": 1, "steps": given.steps, "window": given.window, "models": found}
         given.json.write_text(json.dumps(record, indent=1) + "\n")
 

@@ -102,6 +102,14 @@ class Budget:
         """Multiplier of the common start: the geometric mean of the others."""
         return math.exp(sum(map(math.log, self.lambdas)) / len(self.lambdas))
 
+    def options(self, system: str) -> dict[str, Any]:
+        """What the model of a system is built with, by its key in `HYPERPRIORS` or `CONTEXTS`."""
+        if system == "mean-scale":
+            return {"n": self.n, "m": self.m}
+        if system == "swin":
+            return dict(self.swin)
+        return {"n": self.n, **(self.charm if system == "cheng-charm" else {})}
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
@@ -194,27 +202,24 @@ class Row:
 
 def plan(budget: Budget) -> list[Row]:
     """All rows, the most important ones first."""
-
-    def options(key: str) -> dict[str, Any]:
-        if key == "mean-scale":
-            return {"n": budget.n, "m": budget.m}
-        if key == "swin":
-            return dict(budget.swin)
-        return {"n": budget.n, **(budget.charm if key == "cheng-charm" else {})}
-
-    loss = {"alpha": budget.alpha}
-    rows = []
+    loss, rows = {"alpha": budget.alpha}, []
     for group, systems in (("main", HYPERPRIORS), ("context", CONTEXTS)):
         for key, model in systems.items():
-            rows.append(Row(key, model, options(key), {}, group, key))
+            rows.append(Row(key, model, budget.options(key), {}, group, key))
             if key != "cheng-autoregressive":
-                rows.append(Row(key + WITH, model, options(key), loss, group, key))
+                rows.append(Row(key + WITH, model, budget.options(key), loss, group, key))
     one = budget.ablate
     for seed in range(1, budget.seeds):
         for end, correlation in (("", {}), (WITH, loss)):
             rows.append(
                 Row(
-                    f"{one}{end} seed {seed}", HYPERPRIORS[one], options(one), correlation, "noise", one, seed
+                    f"{one}{end} seed {seed}",
+                    HYPERPRIORS[one],
+                    budget.options(one),
+                    correlation,
+                    "noise",
+                    one,
+                    seed,
                 )
             )
     tried = [(f"alpha x {f:g}", {"alpha": budget.alpha * f}) for f in budget.alphas]
@@ -222,5 +227,7 @@ def plan(budget: Budget) -> list[Row]:
     tried += [(f"window {w}", {**loss, "window": w}) for w in budget.windows]
     tried += [("stop-gradient", {**loss, "stop_gradient": True})]
     for what, correlation in tried:
-        rows.append(Row(f"{one}{WITH} {what}", HYPERPRIORS[one], options(one), correlation, "ablation", one))
+        rows.append(
+            Row(f"{one}{WITH} {what}", HYPERPRIORS[one], budget.options(one), correlation, "ablation", one)
+        )
     return rows

@@ -13,7 +13,6 @@ the loss and the context model, which differ in nothing else.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import sys
@@ -32,14 +31,14 @@ from calotype.lab.models.base import LabModel
 from calotype.lab.train.data import Photos
 from calotype.lab.train.subject import Subject
 from calotype.records.provenance import commit
-from calotype.records.script import guarded, made_of, run_as, usable
+from calotype.records.script import guarded, made_of, parser_of, run_as, usable
 from studies.correlation import runs
 from studies.correlation.pairs import cost
 from studies.correlation.plan import CONTEXTS, WITH, Budget, Row, plan
 from studies.correlation.share_page import AUTOREGRESSIVE, HYPERPRIOR, LOSS, page
 from studies.training import MODEL, train_part, trained
 
-ROWS = (AUTOREGRESSIVE, "cheng-checkerboard" + WITH)
+ROWS = (AUTOREGRESSIVE, "cheng-checkerboard" + WITH, "cheng-charm" + WITH)
 """Context models; those whose names end so are trained with the loss."""
 START: dict[str, Any] = {"steps": 3000, "lr": 1e-3, "freeze": "g_*,h_*,prior.*", "seed": 1000}
 """Of a context model's own layers; all else as in the pairs."""
@@ -51,7 +50,7 @@ def rows(budget: Budget, key: str) -> list[Row]:
     system = key.removesuffix(WITH)
     loss = {"alpha": budget.alpha} if key != system else {}
     return [
-        Row(f"{key} seed {s}", CONTEXTS[system], {"n": budget.n}, loss, "context", system, s)
+        Row(f"{key} seed {s}", CONTEXTS[system], budget.options(system), loss, "context", system, s)
         for s in range(budget.seeds)
     ]
 
@@ -150,10 +149,7 @@ def measure(pairs: Path, pictures: Sequence[Path], out: Path, command: Sequence[
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a part."""
     at = time.monotonic()
-    form = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
-        prog="python -m studies.correlation.share", description=__doc__, formatter_class=form
-    )
+    parser = parser_of(__file__, __doc__)
     add = parser.add_argument
     add("part", choices=("train", "measure", "report"))
     add("--out", type=Path, required=True, metavar="DIR")
@@ -171,7 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         train_part(parser, given, at, partial(train, pairs=given.pairs, only=given.only, seeds=given.seeds))
         return
     if given.part == "measure":
-        command = run_as("studies.correlation.share", arguments)
+        command = run_as(__file__, arguments)
         record = measure(given.pairs, given.pictures, given.out, command)
         (given.out / RESULTS).write_text(json.dumps(record, indent=1) + "\n")
     (given.out / PAGE).write_text(made_of(given.out / RESULTS, page))

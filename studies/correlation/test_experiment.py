@@ -302,7 +302,7 @@ def test_chained_multipliers_begin_where_the_one_before_ended() -> None:
             "no row is called 'y'",
         ),
         (["train", "--out", "x", "--set", "steps=3"], 1, "a budget has no 'steps'"),
-        (["train", "--out", "file"], 1, "studies.correlation: file: is a file, not a folder"),
+        (["train", "--out", "file"], 1, "correlation: file: is a file, not a folder"),
     ],
 )
 def test_mistakes(

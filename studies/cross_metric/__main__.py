@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 import statistics
 import sys
@@ -26,7 +25,7 @@ from calotype.bench.bdrate import Curve, bd_rate_per_image
 from calotype.bench.metrics import EYES, JPEG_AI, METRICS
 from calotype.records.markdown import table, wrapped
 from calotype.records.provenance import shown
-from calotype.records.script import by_points, guarded, made_of, usable
+from calotype.records.script import by_points, guarded, made_of, parser_of, usable
 from studies.cross_metric.train import KINDS, about
 from studies.paired import effect
 
@@ -200,11 +199,7 @@ def _made(run: dict[str, Any]) -> str:
 @guarded
 def main(arguments: Sequence[str] | None = None) -> None:
     """Store what is needed of a run, or make the page again."""
-    parser = argparse.ArgumentParser(
-        prog="python -m studies.cross_metric",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of(__file__, __doc__)
     parser.add_argument("part", choices=("keep", "report"))
     parser.add_argument("runs", nargs="*", type=Path, help="results.json of calotype bench, to keep")
     parser.add_argument("--weights", type=Path, metavar="DIR", help="what studies.cross_metric.train made")

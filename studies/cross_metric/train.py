@@ -9,7 +9,6 @@ on the same crops and the same noise in as many steps: RUN/weights/mse and RUN/w
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 import time
@@ -26,7 +25,7 @@ from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
 from calotype.lab.train.subject import Subject
 from calotype.records.provenance import commit
-from calotype.records.script import guarded, usable
+from calotype.records.script import guarded, parser_of, usable
 from studies.training import MODEL, train_part, trained
 
 WEIGHTS = "weights"
@@ -87,10 +86,7 @@ def about(out: Path) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train."""
     begun = time.monotonic()
-    form = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
-        prog="python -m studies.cross_metric.train", description=__doc__, formatter_class=form
-    )
+    parser = parser_of(__file__, __doc__)
     add = parser.add_argument
     add("--start", type=Path, required=True, metavar="CHECKPOINT", help="a system trained for MSE")
     add("--data", nargs="+", type=Path, required=True, metavar="FOLDER", help="photographs to train on")

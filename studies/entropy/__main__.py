@@ -26,7 +26,7 @@ from calotype.codec import library
 from calotype.codec.pack import Pack
 from calotype.records import markdown
 from calotype.records.provenance import now, provenance
-from calotype.records.script import guarded, made_of, run_as
+from calotype.records.script import guarded, made_of, parser_of, run_as
 from studies.entropy import hyper, laws
 from studies.entropy.crops import Crop, middle
 
@@ -38,7 +38,7 @@ SIDES = {"tables": 1024, "hyper": 256, "skips": 256, "training": 512}
 
 @guarded
 def main(arguments: list[str] | None = None) -> None:
-    options = argparse.ArgumentParser(prog="studies.entropy", description=__doc__.splitlines()[0])
+    options = parser_of(__file__, __doc__)
     commands = options.add_subparsers(dest="command", required=True)
     for name in PAGES:
         measuring = commands.add_parser(name)
@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
         return
     pack = library.load(given.pack)
     about = {"pack": pack.manifest.id[:8]}
-    about |= provenance(run_as("studies.entropy", arguments))
+    about |= provenance(run_as(__file__, arguments))
     stored = about | (_tables if given.command == "tables" else _each)(pack, given) | {"finished": now()}
     given.out.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
     print(PAGES[given.command](stored))

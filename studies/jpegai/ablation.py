@@ -13,7 +13,6 @@ the combination gains 0.2 %; trainings differ by 0.5 %.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import statistics
@@ -31,7 +30,7 @@ from calotype.bench.metrics import JPEG_AI, METRICS, measure
 from calotype.bench.runner import find_images
 from calotype.records.markdown import table, wrapped
 from calotype.records.provenance import provenance
-from calotype.records.script import guarded, made_of, run_as, usable
+from calotype.records.script import guarded, made_of, parser_of, run_as, usable
 
 BASE = "baseline"
 AGAIN = "baseline, again"
@@ -247,9 +246,8 @@ def costs(config: Config) -> dict[str, float]:
 @guarded
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train, measure, store ``OUT/results.json`` and print the table."""
-    form = argparse.RawDescriptionHelpFormatter
     begun = time.monotonic()
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
+    parser = parser_of(__file__, __doc__)
     add = parser.add_argument
     add("--data", nargs="+", type=Path, default=[], metavar="FOLDER", help="photographs to train on")
     add("--images", nargs="+", type=Path, default=[], metavar="PATH", help="pictures to measure on")
@@ -280,7 +278,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     found = points(config, given.out, images, metrics)
     results = {
-        **provenance(run_as("studies.jpegai.ablation", arguments)),
+        **provenance(run_as(__file__, arguments)),
         "config": asdict(config),
         "metrics": metrics,
         "pictures": [p.name for p in images],

@@ -11,7 +11,6 @@ holds them against the networks).
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 import sys
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from calotype.records.provenance import provenance
-from calotype.records.script import guarded, made_of, run_as
+from calotype.records.script import guarded, made_of, parser_of, run_as
 from studies.jpegai.account_page import page
 
 RULES = ("exact", "biases", "layers", "ptflops")
@@ -262,19 +261,14 @@ def shortened(record: dict[str, Any]) -> dict[str, Any]:
 @guarded
 def main(arguments: Sequence[str] | None = None) -> None:
     """Count, store ``account.json`` and ``account.md``, or make the page of stored results again."""
-    parser = argparse.ArgumentParser(
-        prog="python -m studies.jpegai.account",
-        description="Where the decoder's products go, layer by layer.",
-    )
+    parser = parser_of(__file__, __doc__)
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for account.json and account.md")
     parser.add_argument("--stored", type=Path, metavar="FILE", help="print the page of such a JSON file")
     given = parser.parse_args(arguments)
     if given.stored:
         print(made_of(given.stored, page), end="")
         return
-    record = json.loads(
-        json.dumps(provenance(run_as("studies.jpegai.account", arguments)) | shortened(measure()))
-    )
+    record = json.loads(json.dumps(provenance(run_as(__file__, arguments)) | shortened(measure())))
     if given.out:
         (given.out / "account.json").write_text(json.dumps(record, indent=1) + "\n")
         (given.out / "account.md").write_text(page(record))

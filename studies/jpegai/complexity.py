@@ -22,7 +22,6 @@ weights.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import time
@@ -41,7 +40,7 @@ from calotype.lab.models import jpegai, jpegai2023
 from calotype.lab.models.jpegai2023 import VARIANTS, Design
 from calotype.lab.models.jpegai_entropy import TwoBranches
 from calotype.records.provenance import provenance
-from calotype.records.script import run_as
+from calotype.records.script import parser_of, run_as
 from studies.jpegai.text import PUBLISHED, RULES, render
 
 LUMA, CHROMA, HIDDEN = 160, 96, (128, 64)
@@ -212,11 +211,7 @@ class EntropyOnly(TwoBranches):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table, or its values as JSON."""
-    parser = argparse.ArgumentParser(
-        prog="python -m studies.jpegai.complexity",
-        description="What JPEG AI's decoders cost, by three counting rules and in CPU time, beside what was "
-        "published.",
-    )
+    parser = parser_of(__file__, __doc__)
     add = parser.add_argument
     add("--no-time", action="store_true", help="count only; takes seconds instead of minutes")
     add("--size", type=int, default=512, help="side of the picture to time, a multiple of 64 (512)")
@@ -236,7 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(text)
         return 0
     result = measure(timed=not options.no_time, size=options.size, repeats=options.repeats)
-    result = provenance(run_as("studies.jpegai.complexity", arguments)) | result
+    result = provenance(run_as(__file__, arguments)) | result
     print(json.dumps(result, indent=1) if options.json else render(result))
     return 0
 

@@ -14,7 +14,6 @@ whole pairs.  What is compared are real files of the averaged weights, on the sa
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import statistics
@@ -37,7 +36,7 @@ from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
 from calotype.lab.train.subject import Subject
 from calotype.records.provenance import commit, provenance
-from calotype.records.script import guarded, made_of, run_as, usable
+from calotype.records.script import guarded, made_of, parser_of, run_as, usable
 from studies.jpegai.decoders import shared
 from studies.jpegai.whole_page import BASE, page
 from studies.training import MODEL, train_part, trained
@@ -199,10 +198,7 @@ def _kmacs() -> dict[str, float]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a part."""
     begun = time.monotonic()
-    form = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
-        prog="python -m studies.jpegai.whole", description=__doc__, formatter_class=form
-    )
+    parser = parser_of(__file__, __doc__)
     add = parser.add_argument
     add("part", choices=("train", "measure", "report"))
     add("--out", type=Path, required=True, metavar="DIR")
@@ -220,7 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not given.images:
             parser.error("--images is needed for measuring")
         shown = find_images(given.images)[: given.limit]
-        record = provenance(run_as("studies.jpegai.whole", arguments)) | measure(given.out, shown)
+        record = provenance(run_as(__file__, arguments)) | measure(given.out, shown)
         (given.out / RESULTS).write_text(json.dumps(record, indent=1) + "\n")
     (given.out / PAGE).write_text(made_of(given.out / RESULTS, page))
     print((given.out / PAGE).read_text())

@@ -11,7 +11,6 @@ pixels at most.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -27,7 +26,7 @@ from calotype.bench.runner import find_images
 from calotype.codec.metrics import psnr
 from calotype.codec.ssimulacra2 import ssimulacra2
 from calotype.records import provenance
-from calotype.records.script import guarded
+from calotype.records.script import guarded, parser_of
 
 Floats = NDArray[np.float64]
 Tune = Literal["eyes", "psnr"]
@@ -116,7 +115,7 @@ def _coded(path: Path, quality: int, tune: Tune) -> tuple[NDArray[np.uint8], NDA
 
 @guarded
 def main(arguments: list[str] | None = None) -> None:
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options = parser_of(__file__, __doc__)
     options.add_argument("photos", type=Path, help="folder to fit to")
     options.add_argument("pictures", type=Path, nargs="+")
     options.add_argument("--every", type=int, default=9, help="take one of so many photos")

@@ -33,7 +33,7 @@ from calotype.lab.train.loop import Trainer
 from calotype.lab.train.state import NAME, State
 from calotype.lab.train.subject import Subject
 from calotype.records.provenance import provenance
-from calotype.records.script import guarded, made_of, run_as, usable
+from calotype.records.script import guarded, made_of, parser_of, run_as, usable
 from studies.product import parts
 
 CHECKPOINT = Path(__file__).parents[2] / "training" / "photo" / "checkpoint.safetensors"
@@ -174,7 +174,7 @@ def transform_time(trial: Trial, given: argparse.Namespace) -> float:
 
 @guarded
 def main(arguments: list[str] | None = None) -> None:
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options = parser_of(__file__, __doc__)
     options.add_argument("--data", nargs="+", type=Path, required=True)
     options.add_argument("--out", type=Path, required=True)
     options.add_argument("--checkpoint", type=Path, default=CHECKPOINT)
@@ -187,7 +187,7 @@ def main(arguments: list[str] | None = None) -> None:
     if given.store:
         made_of(given.store, lambda stored: dict(stored["runs"]))  # before hours of training
     torch.set_num_threads(1)
-    command = run_as("studies.product.trials", arguments)
+    command = run_as(__file__, arguments)
     for name in given.only:
         record = run(name, given)
         print(json.dumps({name: record}), flush=True)

@@ -14,7 +14,6 @@ With ``--only``, rows of other systems that are there already stay; the new ones
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
@@ -40,7 +39,7 @@ from calotype.lab.train.report import Reporter
 from calotype.lab.train.rollback import Diverged
 from calotype.lab.train.subject import Subject
 from calotype.records.provenance import now, provenance
-from calotype.records.script import guarded, made_of, run_as, usable
+from calotype.records.script import guarded, made_of, parser_of, run_as, usable
 from studies.short_runs.files import crops, files
 from studies.short_runs.page import FIRST, LAST, learned, line, markdown, rounded
 
@@ -149,7 +148,7 @@ def store(out: Path, record: dict[str, Any]) -> int:
 @guarded
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns 0, or 1 if a system did not learn or a file did not come back."""
-    options = argparse.ArgumentParser(prog="python -m studies.short_runs", description=__doc__.split("\n")[0])
+    options = parser_of(__file__, __doc__)
     add = options.add_argument
     add("--data", nargs="+", type=Path, metavar="FOLDER", help="photographs, as for calotype lab train")
     add("--seconds-per-model", type=float, default=35.0, metavar="N", help="of training; default: 35")
@@ -167,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(1)
     shown = crops(photos, photos.split(CONFIG.held_out)[1])
     record = {
-        **provenance(run_as("studies.short_runs", arguments)),
+        **provenance(run_as(__file__, arguments)),
         "started": now(),
         "threads": torch.get_num_threads(),
         "photographs": photos.describe(),

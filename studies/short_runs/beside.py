@@ -13,7 +13,6 @@ of a system; the table says so at each of them, and has the published curve of t
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import sys
@@ -32,7 +31,7 @@ from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
 from calotype.lab.train.subject import Subject
 from calotype.records.provenance import commit, shown
-from calotype.records.script import by_points, guarded, made_of, usable
+from calotype.records.script import by_points, guarded, made_of, parser_of, usable
 from studies.short_runs.beside_page import page
 from studies.training import MODEL, train_part, trained
 
@@ -181,10 +180,7 @@ def keep(out: Path) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a part."""
     begun = time.monotonic()
-    form = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
-        prog="python -m studies.short_runs.beside", description=__doc__, formatter_class=form
-    )
+    parser = parser_of(__file__, __doc__)
     add = parser.add_argument
     add("part", choices=("train", "cut", "command", "keep", "report"))
     add("--out", type=Path, required=True, metavar="DIR")

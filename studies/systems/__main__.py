@@ -10,7 +10,6 @@ coder a little more). Each system is measured in a process of its own.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import os
@@ -28,7 +27,7 @@ import torch
 from calotype.lab import registry
 from calotype.lab.models.base import LabModel
 from calotype.records.provenance import commit, processor, provenance
-from calotype.records.script import guarded, made_of, run_as, usable
+from calotype.records.script import guarded, made_of, parser_of, run_as, usable
 from studies.systems.page import page
 
 SIDE = 256
@@ -117,11 +116,7 @@ def measured(name: str, pixels: np.ndarray, folder: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is missing, or make the page of stored results."""
     begun = time.monotonic()
-    parser = argparse.ArgumentParser(
-        prog="python -m studies.systems",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of(__file__, __doc__)
     parser.add_argument("part", choices=("measure", "report"))
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument(
@@ -155,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 kept[name] = json.loads(file.read_text())
             elif name not in kept:
                 kept[name] = counted(name)
-        record = stored or provenance(run_as("studies.systems", arguments))
+        record = stored or provenance(run_as(__file__, arguments))
         record |= {"picture": given.picture.name, "side": SIDE, "systems": [kept[name] for name in names]}
         (given.out / RESULTS).write_text(json.dumps(record, indent=1) + "\n")
     (given.out / PAGE).write_text(made_of(given.out / RESULTS, page))

@@ -9,7 +9,6 @@ this.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ import torch
 from calotype.lab import registry
 from calotype.lab.analysis.complexity import kmacs_per_pixel, parameters
 from calotype.records.markdown import table, wrapped
-from calotype.records.script import guarded, made_of
+from calotype.records.script import guarded, made_of, parser_of
 
 POINTS = 8
 ITERATIONS = 16
@@ -147,9 +146,7 @@ def page(record: dict[str, Any] | None) -> str:
 @guarded
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the page."""
-    parser = argparse.ArgumentParser(
-        prog="python -m studies.systems.rates", description="Three ways to a rate."
-    )
+    parser = parser_of(__file__, __doc__)
     parser.add_argument(
         "--stored", type=Path, default=RESULTS, metavar="FILE", help="results.json of the systems"
     )

@@ -11,7 +11,6 @@ same crops in the same order.  Receptive fields are those of fresh weights at pu
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import statistics
@@ -30,7 +29,7 @@ from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
 from calotype.lab.train.subject import Subject
 from calotype.records.provenance import provenance
-from calotype.records.script import guarded, made_of, run_as, usable
+from calotype.records.script import guarded, made_of, parser_of, run_as, usable
 from studies.tcm.page import page
 from studies.training import MODEL, train_part, trained
 
@@ -144,11 +143,7 @@ def _field(out: Path, name: str, read: list[tuple[str, torch.Tensor]]) -> dict[s
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a part."""
     begun = time.monotonic()
-    parser = argparse.ArgumentParser(
-        prog="python -m studies.tcm",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of(__file__, __doc__)
     parser.add_argument("part", choices=("train", "measure", "report"))
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--data", nargs="+", type=Path, default=[], metavar="FOLDER")
@@ -165,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.part == "measure":
         if not given.pictures:
             parser.error("--pictures is needed for measuring")
-        record = provenance(run_as("studies.tcm", arguments)) | measure(
+        record = provenance(run_as(__file__, arguments)) | measure(
             given.out, given.pictures, given.limit, begun + 60 * given.minutes
         )
         (given.out / RESULTS).write_text(json.dumps(record, indent=1) + "\n")

@@ -145,6 +145,8 @@ def test_counting_rules_differ_as_stated() -> None:
     assert complexity.macs(net, run, "ptflops") == {"0": taps * 100 + 600, "1": linear + 6 * 10 * 7}
     with pytest.raises(ValueError, match="rule"):
         complexity.macs(net, run, "guess")
+    with pytest.raises(ValueError, match="rule"):
+        complexity.kmacs_per_pixel(net, "guess")
 
 
 @pytest.mark.parametrize(("name", "config", "shapes"), LATENTS)

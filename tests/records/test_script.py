@@ -1,4 +1,4 @@
-"""What is wrong with a script's input is one line and exit status 1."""
+"""A script's options, and what is wrong with its input: one line and exit status 1."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from calotype.records.script import guarded, made_of, usable
+from calotype.records.script import guarded, made_of, parser_of, run_as, usable
 
 
 def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -47,6 +47,29 @@ def test_stored_results_that_are_none(tmp_path: Path, text: str, message: str) -
         made_of(path, make)
     path.write_text('{"a": 7}')
     assert made_of(path, make) == 7
+
+
+def test_how_a_module_is_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    package = tmp_path / "outer" / "inner"
+    package.mkdir(parents=True)
+    for folder in (package, package.parent):
+        (folder / "__init__.py").touch()
+    for file, run in (
+        (package / "one.py", "python -m outer.inner.one"),
+        (package / "__main__.py", "python -m outer.inner"),
+        (tmp_path / "script.py", f"python {tmp_path.name}/script.py"),
+    ):
+        parser = parser_of(str(file), "What it does.\n\n    as written", epilog="and more")
+        parser.add_argument("--pictures")
+        assert run_as(str(file), ["--pictures", "a b"]) == [*run.split(), "--pictures", "a b"]
+        with pytest.raises(SystemExit):
+            parser.parse_args(["--help"])
+        told = capsys.readouterr().out
+        assert told.startswith(f"usage: {run} [-h]")
+        assert "\nWhat it does.\n\n    as written\n" in told
+        assert told.endswith("\nand more\n")
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--pict", "a"])
 
 
 def test_folders_for_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,8 @@
-"""What everything that makes results or pages shares: one line for what is wrong, stored results, folders."""
+"""What all that makes results or pages shares: options, a line for what is wrong, stored results, folders."""
 
 from __future__ import annotations
 
+import argparse
 import errno
 import functools
 import inspect
@@ -51,9 +52,26 @@ def by_points(record: dict[str, Any]) -> str:
     return head[:-2] + ',\n "points": [\n  ' + points + "\n ]\n}\n"
 
 
-def run_as(module: str, arguments: Sequence[str] | None) -> list[str]:
-    """The command that a module's ``main(arguments)`` was run by; None: those of this process."""
-    return ["python", "-m", module, *(sys.argv[1:] if arguments is None else arguments)]
+def parser_of(file: str, about: str | None, **more: Any) -> argparse.ArgumentParser:
+    """The parser of a module with these ``__file__`` and ``__doc__``: named after how it is run, described as
+    the docstring is written.  No abbreviated options: they break when an option is added.
+
+    more: for `argparse.ArgumentParser`, such as ``epilog``
+    """
+    return argparse.ArgumentParser(
+        prog=" ".join(_run(Path(file))),
+        description=about,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        **more,
+    )
+
+
+def run_as(file: str, arguments: Sequence[str] | None) -> list[str]:
+    """The command that ``main(arguments)`` of the module with this ``__file__`` was run by; None: those of
+    this process.
+    """
+    return [*_run(Path(file)), *(sys.argv[1:] if arguments is None else arguments)]
 
 
 def usable(folder: Path) -> None:
@@ -65,6 +83,15 @@ def usable(folder: Path) -> None:
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not there.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, "is a file, not a folder", str(there))
+
+
+def _run(file: Path) -> list[str]:
+    """What runs a module: by its name where it is in a package, else by its file."""
+    parts, folder = [] if file.stem == "__main__" else [file.stem], file.resolve().parent
+    while (folder / "__init__.py").is_file():
+        parts, folder = [folder.name, *parts], folder.parent
+    inside = folder != file.resolve().parent
+    return ["python", "-m", ".".join(parts)] if inside else ["python", f"{folder.name}/{file.name}"]
 
 
 def _name(file: Path) -> str:

@@ -68,37 +68,58 @@ def macs(model: nn.Module, run: Callable[[nn.Module], Any], rule: str = "exact")
     device)``.
 
     The key "self" holds what no part does.
+
+    Raises:
+        ValueError: for a rule that is none of `RULES`.
     """
+    known = _known(rule)
+    return _counted(model, run)[0][known]
+
+
+def _known(rule: str) -> str:
     if rule not in RULES:
         raise ValueError(f"rule must be one of {', '.join(RULES)}, got {rule!r}")
+    return rule
+
+
+def _counted(model: nn.Module, run: Callable[[nn.Module], Any]) -> tuple[dict[str, dict[str, int]], Any]:
+    """`macs` by all rules, of one run, and what it returned."""
     twin = copy.deepcopy(model).to("meta").eval()
-    counts: dict[str, int] = defaultdict(int)
-    if rule == "exact":
-        counter = FlopCounterMode(display=False)
-        with torch.no_grad(), counter:
-            run(twin)
-        by_module = counter.get_flop_counts()
-        root = type(twin).__name__
-        for name, _ in twin.named_children():
-            counts[name] = sum(by_module.get(f"{root}.{name}", {}).values()) // 2
-            if not counts[name]:  # a list of modules is never called itself
-                prefix = f"{root}.{name}."
-                children = [k for k in by_module if k.startswith(prefix) and "." not in k[len(prefix) :]]
-                counts[name] = sum(sum(by_module[k].values()) for k in children) // 2
-        counts["self"] = counter.get_total_flops() // 2 - sum(counts.values())
-        return {k: v for k, v in counts.items() if v}
-    handles = []
+    found: dict[str, dict[str, int]] = {rule: defaultdict(int) for rule in RULES}
     for name, layer in twin.named_modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | IntConv):
             part = name.split(".")[0] if "." in name or name in dict(twin.named_children()) else "self"
 
             def hook(layer: nn.Module, args: tuple[Tensor, ...], out: Tensor, part: str = part) -> None:
-                counts[part] += _layer_macs(layer, args[0], out, rule)
+                for rule in RULES[1:]:
+                    found[rule][part] += _layer_macs(layer, args[0], out, rule)
 
-            handles.append(layer.register_forward_hook(hook))
-    with torch.no_grad():
-        run(twin)
-    return dict(counts)
+            layer.register_forward_hook(hook)
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        result = run(twin)
+    by_module, exact = counter.get_flop_counts(), found["exact"]
+    root = type(twin).__name__
+    for name, _ in twin.named_children():
+        exact[name] = sum(by_module.get(f"{root}.{name}", {}).values()) // 2
+        if not exact[name]:  # a list of modules is never called itself
+            prefix = f"{root}.{name}."
+            children = [k for k in by_module if k.startswith(prefix) and "." not in k[len(prefix) :]]
+            exact[name] = sum(sum(by_module[k].values()) for k in children) // 2
+    exact["self"] = counter.get_total_flops() // 2 - sum(exact.values())
+    return {rule: {k: v for k, v in counts.items() if v} for rule, counts in found.items()}, result
+
+
+def costs(
+    model: System, size: tuple[int, int] = (256, 256)
+) -> tuple[dict[str, dict[str, float]], dict[str, tuple[int, int, int]]]:
+    """`kmacs_per_pixel` by all rules, and `latent_shapes`: of one run, which takes seconds."""
+    counts, shapes = _counted(model, lambda twin: twin.trial(torch.empty(1, 3, *size, device="meta")))
+    kmacs = {}
+    for rule, found in counts.items():
+        kmacs[rule] = {part: n / (size[0] * size[1] * 1000) for part, n in found.items()}
+        kmacs[rule]["total"] = sum(kmacs[rule].values())
+    return kmacs, shapes
 
 
 def kmacs_per_pixel(
@@ -107,18 +128,17 @@ def kmacs_per_pixel(
     """Thousands of multiply-accumulates per pixel of each part of a model, and their "total".
 
     Sizes are best multiples of 128.
+
+    Raises:
+        ValueError: for a rule that is none of `RULES`.
     """
-    h, w = size
-    x = torch.empty(1, 3, h, w, device="meta")
-    counts = {k: v / (h * w * 1000) for k, v in macs(model, lambda twin: twin.trial(x), rule).items()}
-    return {**counts, "total": sum(counts.values())}
+    known = _known(rule)
+    return costs(model, size)[0][known]
 
 
 def latent_shapes(model: System, size: tuple[int, int] = (256, 256)) -> dict[str, tuple[int, int, int]]:
     """(channels, rows, columns) of every latent map of a picture of that size, by name."""
-    twin = copy.deepcopy(model).to("meta").eval()
-    with torch.no_grad():
-        return twin.trial(torch.empty(1, 3, *size, device="meta"))
+    return costs(model, size)[1]
 
 
 def receptive_field(part: nn.Module, channels: int, size: int = 256) -> tuple[int, int]:

@@ -24,6 +24,7 @@ def describe(name: str, size: tuple[int, int] = (256, 256), **config: Any) -> di
         thin = registry.build(name, **{**config, **e.thin})
     except registry.UnknownModel:  # sizes that fit, but not to the thin ones
         thin = registry.build(name, **config)
+    kmacs, latents = complexity.costs(model, size)
     module = importlib.import_module(type(model).__module__)
     return {
         "name": name,
@@ -37,7 +38,7 @@ def describe(name: str, size: tuple[int, int] = (256, 256), **config: Any) -> di
         "quantisation": model.quantisation,
         "parameters": complexity.parameters(model),
         "parameters_by_part": complexity.part_parameters(model),
-        "kmacs_per_pixel": {rule: complexity.kmacs_per_pixel(model, rule, size) for rule in complexity.RULES},
-        "latents": complexity.latent_shapes(model, size),
+        "kmacs_per_pixel": kmacs,
+        "latents": latents,
         "receptive_field": complexity.receptive_field(thin.analyse_part(), 3, 512),
     }
