@@ -25,7 +25,7 @@ def page(record: Mapping[str, Any]) -> str:
     """Markdown."""
     budget = Budget.from_dict(record["budget"])
     config, start = budget.config(True), record["start"]
-    trained = [key for key in (LOSS, *record["starts"]) if len(gains(record, key)) > 1]
+    trained = [key for key in (LOSS, *record["starts"]) if gains(record, key)]
     about = f"""
         One start, Cheng's hyperprior after {budget.base} steps without the loss (n = {budget.n}). A context
         model has its weights in all that both have; its own layers, drawn, learn alone for {start["steps"]}
@@ -45,12 +45,13 @@ def page(record: Mapping[str, Any]) -> str:
             rows.append([str(seed["seed"]), key, f"{one['bpp']:.4f}", f"{one['psnr']:.3f}", told])
     whole, effects = effect(gains(record, AUTOREGRESSIVE)), []
     for key in trained:
-        own = effect(gains(record, key))
-        cells = [key, str(own.count), own.told(1, " %")]
-        if key == AUTOREGRESSIVE:
+        found = gains(record, key)
+        own = effect(found) if len(found) > 1 else None
+        cells = [key, str(len(found)), own.told(1, " %") if own else f"{found[0]:+.1f} %"]
+        if own and key == AUTOREGRESSIVE:
             effects.append([*cells, "100 %", "", own.points(1)])
             continue
-        part, claim = share(own, whole), PAPER["share"][key]
+        part, claim = own and share(own, whole), PAPER["share"][key]
         told = "-" if part is None else part.told(0, " %")
         effects.append([*cells, told, f"{claim} %", verdict(part, claim)])
     heads = [
@@ -60,7 +61,7 @@ def page(record: Mapping[str, Any]) -> str:
         Gains: mean and 95 % interval over the pairs (Student's t). Share: ratio of the means, and the least
         and the most that the two intervals allow (90 % at least). *Seen*: the interval lies above 0 and holds
         the published share; *not seen*: it lies below that; *cannot be told*: it holds both, or
-        autoregression's own gain cannot be told from 0.
+        there is one pair only, or autoregression's own gain cannot be told from 0.
     """
     commits = ", ".join(f"`{c}`" for c in sorted({str(s["commit"]) for s in record["starts"].values()}))
     made = f"""

@@ -97,6 +97,9 @@ def test_what_a_page_says(loss: list[float], told: str) -> None:
     assert "| - | 50 % | cannot be told at this budget |" in page(record(loss, [10.0, -10.0, 1.0]))
     del given["seeds"][0]["cheng+loss"]  # not every pair has to have all three
     assert "| cheng+loss | 2 |" in page(given)
+    del given["seeds"][1]["cheng+loss"]
+    alone = f"| cheng+loss | 1 | +{loss[2]:.1f} % | - | 50 % | cannot be told at this budget |"
+    assert alone in page(given)
 
 
 @pytest.mark.slow
