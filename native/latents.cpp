@@ -222,7 +222,8 @@ void values(const Ints<1>& number, const Array<std::int32_t, 1>& value) {
     trellis::Turns turns;
     for (std::size_t i = 0; i < number.shape(0); ++i) {
         std::uint8_t& state = turns.take();
-        const std::int32_t n = std::clamp(number.data()[i], -max_r, max_r);
+        const std::int32_t n = number.data()[i];
+        if (n < -max_r / 2 - 1 || n > max_r / 2 + 1) throw std::invalid_argument("a number is beyond +-2^14");
         value.data()[i] = trellis::value(n, trellis::quantiser(state));
         trellis::Turns::step(state, n);
     }

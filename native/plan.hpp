@@ -47,7 +47,7 @@ constexpr std::size_t choice_of(std::int32_t quantiser, std::size_t odd) { retur
 // What has been spent on the way to each state of each machine; all machines step at once.
 class Spent {
 public:
-    static constexpr float unit = 32, most = 1920;  // of a cost, in a bit; so that nothing passes 2^15 in `steps` steps
+    static constexpr float fine = 32, coarse = 16, most = 1920;  // units of a cost in a bit; nothing passes 2^15 in `steps` steps
     static constexpr std::size_t steps = 8, words = trellis::words;
 
     Spent() {
@@ -101,8 +101,10 @@ public:
 
     // Finds the choices that cost least together, once tables, sizes and worths are there.
     void make(const Prices& prices) {
+        const bool dearer = std::any_of(worth.begin(), worth.begin() + static_cast<std::ptrdiff_t>(count()), [](float w) { return w > dear; });
+        unit_ = dearer ? Spent::coarse : Spent::fine;
         Spent spent;
-        Block costs;
+        Block costs{};
         for (std::size_t first = 0; first < count(); first += block) {
             price(prices, first, costs);
             for (std::size_t i = 0; i < block / lanes; i += Spent::steps)
@@ -144,6 +146,7 @@ private:
     static constexpr std::size_t block = 256;  // residuals whose costs are known at once
     static constexpr std::int32_t nothing = 4;  // added to a choice that is 0 instead
     static constexpr float never = 1e30F;
+    static constexpr float dear = 28;  // what a squared half step may be worth so that costs in fine units stay below Spent::most
 
     struct Block {
         std::int32_t whole[block];
@@ -172,19 +175,19 @@ private:
                 for (std::int32_t k = 0; k < 4; ++k) costs.cost[k][i] = bits[Prices::most - 2 - (k & 1)] + Prices::later * static_cast<float>(around(whole, k));
             costs.none[0][i] = bits[0], costs.none[1][i] = bits[-1];
         }
-        widely([sized = &size[from], worths = &worth[from], b = &costs]() CALOTYPE_WIDE {
+        widely([sized = &size[from], worths = &worth[from], b = &costs, most = dear * Spent::fine / unit_]() CALOTYPE_WIDE {
             for (std::int32_t k = 0; k < 4; ++k)
                 for (std::size_t i = 0; i < block; ++i) {
                     const std::int32_t v = around(b->whole[i], k);
                     const float miss = limited(sized[i]) - static_cast<float>(v > 0 ? v : 0);
-                    b->cost[k][i] += worths[i] * miss * miss;
+                    b->cost[k][i] += limited(worths[i], most) * miss * miss;
                 }
             for (std::int32_t second = 0; second < 2; ++second) {  // 0 may be cheaper than the number 2
                 const std::int32_t k = 3 * second, two = 4 - second;
                 float *const cost = b->cost[k], *const none = b->none[second], *const less = b->less[second];
                 for (std::size_t i = 0; i < block; ++i) {
                     const float far = limited(sized[i]);
-                    none[i] += worths[i] * far * far;
+                    none[i] += limited(worths[i], most) * far * far;
                 }
                 for (std::size_t i = 0; i < block; ++i) none[i] = around(b->whole[i], k) == two ? none[i] : never;
                 for (std::size_t i = 0; i < block; ++i) less[i] = none[i] < cost[i] ? 1.0F : 0.0F;
@@ -195,20 +198,23 @@ private:
         });
         std::copy_n(costs.zeros, block, &zeros_[from]);
         for (auto& of_choice : costs.cost) std::fill(of_choice + n, of_choice + block, 0.0F);
-        widely([b = &costs]() CALOTYPE_WIDE {
+        widely([b = &costs, unit = unit_]() CALOTYPE_WIDE {
             for (std::size_t i = 0; i < block; i += lanes)
                 for (std::size_t l = i; l < i + lanes; ++l) {
                     const float first = b->cost[0][l] < b->cost[2][l] ? b->cost[0][l] : b->cost[2][l];
                     const float second = b->cost[1][l] < b->cost[3][l] ? b->cost[1][l] : b->cost[3][l];
                     const float least = first < second ? first : second;
                     for (std::size_t k = 0; k < choices; ++k)
-                        b->beyond[choices * i + k * lanes + l - i] = small((b->cost[k][l] - least) * Spent::unit + 0.5F);
+                        b->beyond[choices * i + k * lanes + l - i] = small((b->cost[k][l] - least) * unit + 0.5F);
                 }
         });
     }
 
+    CALOTYPE_WIDE static float limited(float worth, float most) { return worth < most ? worth : most; }
+
     CALOTYPE_WIDE static std::int16_t small(float cost) { return static_cast<std::int16_t>(cost < Spent::most ? cost : Spent::most); }
 
+    float unit_ = Spent::fine;
     std::vector<std::int16_t> came_;
     std::vector<std::uint8_t> zeros_, choice_;  // zeros_: a bit for each choice that is 0 instead
 };

@@ -158,8 +158,8 @@ class Reader:
             if t != 128:
                 odd = machines[turn % 8] % 2
                 n = int(stream.get(np.array(t + 192 * odd), self.r_laws))
-                require(abs(n) <= 1 << 14, "a number beyond 2^14")
                 found[i] = 2 * n - odd * ((n > 0) - (n < 0))
+                require(abs(found[i]) < 1 << 15, "a residual beyond 2^15 - 1")
                 machines[turn % 8] = machines[turn % 8] >> 1 ^ 78 * odd ^ 43 * (n % 2)
                 turn += 1
         out[:] = found.reshape(index.shape)

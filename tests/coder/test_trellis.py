@@ -55,7 +55,7 @@ def least(size: np.ndarray, table: np.ndarray, worth: float) -> float:
     return min(spent.values())
 
 
-@pytest.mark.parametrize("worth", [0.5, 6.0])
+@pytest.mark.parametrize("worth", [0.5, 6.0, 25.0])
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 70, 333])
 def test_no_way_costs_less(count: int, worth: float) -> None:
     rng = np.random.default_rng(count)

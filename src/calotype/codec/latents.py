@@ -7,8 +7,6 @@ r [1, M, h, w] and z [1, Z, h/2, w/2] rounded up, int32; y_hat [h, w, M], words 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,8 +15,9 @@ from calotype.codec.levels import STEP
 from calotype.codec.networks import SKIP, Floats, Latents, Networks
 from calotype.coder import Wish
 from calotype.coder.networks import Words
+from calotype.coder.trellis import numbers
 
-__all__ = ["SKIP", "Floats", "Latents", "Networks", "Words"]
+__all__ = ["SKIP", "Floats", "Latents", "Networks", "Words", "numbers"]
 
 MULTIPLE = 8
 CELL = 2  # latents per hyper-latent, each way
@@ -68,18 +67,18 @@ def _choose(
     return z, r, payload
 
 
-def planned(networks: Networks, z: NDArray[np.int32], y: Floats, worth: Floats) -> NDArray[np.int32]:
-    """Residuals [M, h, w] that bring a decoder's latents near y [1, M, h, w], for few bits.
+def planned(networks: Networks, z: NDArray[np.int32], y: Floats, worth: Floats) -> Latents:
+    """Hyper-latents z [Z, a, b] and residuals that bring latents near y [1, M, h, w], for few bits.
 
     worth: of a squared half step, in bits, as y
     """
     pack, steps, unit = networks.pack, networks.level.steps, networks.pack.unit * np.float32(STEP)
     low, high = (pack.half_step / (a * b) for a, b in ((steps.low, unit[:LOW]), (steps.high, unit[LOW:])))
     wish = Wish(pack.unit, np.float32(low), np.float32(high), pack.half_step)
-    r, _ = pack.coder.choose(
+    r, payload = pack.coder.choose(
         networks.level.parser, pack.decoder, steps, wish, y[0], z, threads=networks.threads, worth=worth[0]
     )
-    return r
+    return Latents(z[None], r[None], payload=payload)
 
 
 def settled(networks: Networks, latents: Latents) -> Latents:
@@ -114,11 +113,6 @@ def tables_of(index: NDArray[np.uint8], second: NDArray[np.uint8] | None = None)
     found[..., :LOW, :, :] -= CLASSES
     found[..., :LOW, ::MULTIPLE, ::MULTIPLE] -= CLASSES
     return found if second is None else found + SECOND * second
-
-
-def numbers(r: NDArray[Any], second: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """What is coded of residuals: the numbers of these values in their quantisers."""
-    return np.asarray(np.sign(r) * ((np.abs(r) + second) // 2), np.int32)
 
 
 def write(networks: Networks, latents: Latents) -> bytes:

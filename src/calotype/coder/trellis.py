@@ -23,16 +23,18 @@ def plan(
     tables: 384, those of the second quantiser last
     size:   [n] what the residuals should be, in half steps
     table:  [n] that of each in the first quantiser, 0 .. 191
-    worth:  of a squared half step, in bits
+    worth:  of a squared half step, in bits; what is beyond 56 counts as 56
+
+    Raises ValueError for other numbers of tables, and for a table that is the second quantiser's.
     """
     value, second = np.empty(len(size), np.int32), np.empty(len(size), np.uint8)
-    size, table = np.ascontiguousarray(size), np.ascontiguousarray(table)
+    size, table = np.ascontiguousarray(size, np.float32), np.ascontiguousarray(table, np.uint8)
     load().trellis_plan(tables.native, size, table, worth, value, second)
     return value, second
 
 
 def values(number: NDArray[np.int32]) -> NDArray[np.int32]:
-    """The residuals [n] whose numbers in their quantisers these are."""
+    """The residuals [n] whose numbers in their quantisers these are. Raises ValueError beyond +-2^14."""
     value = np.empty(len(number), np.int32)
     load().trellis_values(np.ascontiguousarray(number), value)
     return value

@@ -37,8 +37,9 @@ CALIBRATION, RANGES, JUDGED = 2, 3, 4
 """Last number of the crops' key: apart from those of the steps (0) and of the linear start (1)."""
 RANGE_CROPS = 24
 """How many crops the units of integers are chosen on."""
-EARLIER = (4, 4, 2, 1)
-"""What part of the batches each round of statistics has, whose tables the next one plans with."""
+ROUNDS = (4, 4, 2, 1)
+"""Rounds of statistics, each planned with the tables of the one before: of a 4th, a 4th, half and all of the
+batches."""
 CHECKED = 8
 """How many pictures show at most what integers lose: on more the figure hardly changes."""
 
@@ -87,7 +88,7 @@ def export_run(
 
     statistics = Statistics()
     anchors = len(model.config.lambdas)
-    todo = [k for part in EARLIER for k in range(-(-batches // part))]
+    todo = [k for part in ROUNDS for k in range(-(-batches // part))]
     with idle.watched(model) as peaks:
         for done, k in enumerate(todo):
             if done and not k:

@@ -16,8 +16,10 @@ steps.
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -168,10 +170,13 @@ class _Search:
         bits, slopes = self.kit.slopes.run(self.around, self.networks.level.vector, self.target)
         return bits, slopes[self.where]
 
+    def bits(self, found: Latents) -> int:
+        """Bits of a tile."""
+        return 8 * len(latents.write(self.networks, found))
+
     def cost(self, found: Latents) -> float:
         """Bits of a tile, with what its errors are worth."""
-        bits = 8 * len(latents.write(self.networks, found))
-        return bits + self.distortion(self.y_hat(found.r))[0]
+        return self.bits(found) + self.distortion(self.y_hat(found.r))[0]
 
     def tables(self, r: Floats) -> NDArray[Any]:
         """The table that codes each r, which may lie between integers: that of the nearest ones."""
@@ -184,8 +189,7 @@ class _Search:
         """
         y, worths = self.y.copy(), np.full(self.y.shape, np.median(worth), np.float32)
         y.reshape(-1)[at], worths.reshape(-1)[at] = target, worth
-        r = latents.planned(self.networks, self.start.z[0], y, worths)
-        return latents.settled(self.networks, Latents(self.start.z, r[None]))
+        return latents.planned(self.networks, self.start.z[0], y, worths)
 
     def curvature(self, at: NDArray[np.intp]) -> Floats:
         """Bits per squared quantisation step that the error of each latent `at` is worth, along one random
@@ -229,7 +233,7 @@ class _Search:
         return np.asarray(np.clip(narrow * np.clip(ratio, *NARROWER), 1, NARROWEST), np.float32)
 
     def run(self, steps: int) -> Latents:
-        """The better of the integers found and those of one pass."""
+        """The best of the integers found and those of one pass: costs rise and fall from plan to plan."""
         at = np.flatnonzero(self.start.index != latents.SKIP)
         if not len(at):
             return self.start
@@ -245,15 +249,16 @@ class _Search:
         places = first[0, 0].size
         narrow = np.ones(places, np.float32)
         hot = TEMPERATURE[0] * min(max(steps / FEW, 1 / 3), 1.0)
-        found = self.start
+        found: Latents | None = self.start
+        best = math.inf, self.start
         for k in range(steps):
-            if k and k % RECLASS == 0:
-                # A class that is not coded is one that nothing but 0 was likely in: at the end it is 0.
-                index = self.tables(r).reshape(-1)[at]
             done = k / max(steps - 1, 1)
             y_hat = self.y_hat(r)
             here = y_hat.reshape(-1)[at] / unit
-            slopes = self.distortion(y_hat)[1].reshape(-1)[at] * unit
+            missed, slopes = self.distortion(y_hat)
+            if found:
+                best = min(best, (self.bits(found) + missed, found), key=itemgetter(0))
+            slopes = slopes.reshape(-1)[at] * unit
             if k:
                 met = (slopes - before[1]) * (here - before[0])
                 narrow = self._narrower(narrow, at, met, curvature * (here - before[0]) ** 2)
@@ -265,7 +270,13 @@ class _Search:
                 found = self.planned(at, target * unit, bowl)
                 r = found.r.astype(np.float32)
             else:
+                found = None
+                if k and k % RECLASS == 0:
+                    # A class that is not coded is one that nothing but 0 was likely in: at the end it is 0.
+                    index = self.tables(r).reshape(-1)[at]
                 bottom = target - here + r.reshape(-1)[at]
                 heat = hot * (TEMPERATURE[1] / hot) ** done
                 r.reshape(-1)[at] = self.kit.prices.expected(bottom, bowl, index, heat)
-        return found if self.cost(found) < self.cost(self.start) else self.start
+        if found:
+            best = min(best, (self.cost(found), found), key=itemgetter(0))
+        return best[1]
