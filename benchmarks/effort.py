@@ -115,7 +115,7 @@ def _median(rows: list[dict[str, Any]], key: str) -> str:
 def table(stored: dict[str, Any]) -> str:
     """Gain and time of every effort that has been measured for all pictures, as Markdown."""
     rows = stored["files"]
-    efforts = sorted({row["effort"] for row in rows if row["effort"] >= 0})
+    efforts = sorted({row["effort"] for row in rows})
     wanted = {(row["picture"], row["quality"]) for row in rows if row["effort"] == 0}
     by_effort = {e: [row for row in rows if row["effort"] == e] for e in efforts}
     done = [e for e in efforts if wanted <= {(row["picture"], row["quality"]) for row in by_effort[e]}]

@@ -239,8 +239,7 @@ def parts(data: bytes, pack: Any) -> dict[str, float]:
         z, r = loaded.coder.read(level, payload, box.height, box.width)
         classes = loaded.coder.classes(level, z, r)
         used = latents.tables_of(classes.index, classes.second)[:low]
-        numbers = latents.numbers(r, classes.second)[:low]
-        cost = loaded.r_tables.bits(numbers, used, skip=latents.SKIPPED)
+        cost = loaded.r_tables.bits(latents.numbers(r, classes.second)[:low], used, skip=latents.SKIPPED)
         for name, (channels, step, past) in LOW_PARTS.items():
             at = cost[slice(*channels)]
             found[name] += float(at[:, ::step, ::step].sum())

@@ -156,8 +156,8 @@ class LatentNetworks(nn.Module):
 
         ``hard=False``: rate on noisy residuals (``generator`` drives the noise), reconstruction on rounded
         ones (mixed quantisation, Minnen and Singh 2020).
-        ``hard=True``: both on residuals rounded as the encoder does (`frugal_round`) with the skip class
-        forced to zero.  In training the encoder keeps the slope of the noisy rate.
+        ``hard=True``: both on residuals rounded boldly (`frugal_round`) with the skip class
+        forced to zero.  In training the analysis keeps the slope of the noisy rate.
         ``plan``: what chooses residuals in the place of rounding, outside of training: with ``hard`` exactly
         what a file holds.
         """

@@ -195,7 +195,7 @@ def logistic_bits(v: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
 def shrinkage(strength: float = 0.5) -> Tensor:
     """Factor on ``|residual|`` before rounding, for each sigma index: ``[64]``, 0.55 .. 1.
 
-    The encoder's share of rate-distortion optimised quantisation, in closed form.  A step matched to lambda
+    Training's rate-distortion optimised quantisation, in closed form.  A step matched to lambda
     (4.5 / sqrt(lambda), see `calotype_start`) makes one squared step worth 6.75 bits, so a 1 instead of a 0
     pays only above ``0.5 + bits saved / 13.5``.  Half of that (``strength``) measured best: later phases and
     neighbours feel each zero too.
