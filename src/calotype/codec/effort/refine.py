@@ -87,7 +87,7 @@ class Manner(NamedTuple):
     def way(self, step: int, steps: int) -> float:
         """Part of the way to the bottom that a target goes at a step."""
         first, last = self.pace
-        slower = self.calm ** math.log(steps / PACED, 4)
+        slower: float = self.calm ** math.log(steps / PACED, 4)
         return min((first + (last - first) * step / max(steps - 1, 1)) / slower, FASTEST)
 
 
