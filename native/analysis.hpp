@@ -193,30 +193,32 @@ private:
         return static_cast<std::int32_t>(std::clamp(floor, -limit, limit));
     }
 
-    // Logarithms to base 2 of 1 + k / 256, in 1/65536.
-    static const std::int32_t* logarithms() {
+    // Logarithms to base 2 of 1 + k / 256, in 1/65536, and in the lowest 9 bits how far it is to the next one: both are read at once.
+    static constexpr int step_bits = 9;
+    static const std::uint32_t* logarithms() {
         static const auto table = [] {
-            std::array<std::int32_t, 257> t{};
-            for (std::size_t k = 0; k < t.size(); ++k)
-                t[k] = static_cast<std::int32_t>(std::lround(std::log2(1 + static_cast<double>(k) / 256) * 65536));
+            const auto at = [](std::size_t k) {
+                return static_cast<std::uint32_t>(std::lround(std::log2(1 + static_cast<double>(k) / 256) * 65536));
+            };
+            std::array<std::uint32_t, 256> t{};
+            for (std::size_t k = 0; k < t.size(); ++k) t[k] = at(k) << step_bits | (at(k + 1) - at(k));
             return t;
         }();
         return table.data();
     }
 
     // The logarithm of a number above 0 to base 2, in 1/65536: that table for its mantissa, straight between.
-    static std::int32_t log2(float x, const std::int32_t* table) {
+    CALOTYPE_WIDE static std::int32_t log2(float x, const std::uint32_t* table) {
         std::uint32_t bits;  // not by std::bit_cast, which Emscripten of Debian 12 lacks
         std::memcpy(&bits, &x, sizeof bits);
-        const std::size_t k = bits >> 15 & 255;
-        const auto part = static_cast<std::int32_t>(bits & 32767);
+        const std::uint32_t known = table[bits >> 15 & 255], step = known & ((1u << step_bits) - 1);
         const std::int32_t whole = static_cast<std::int32_t>(bits >> 23 & 255) - 127;
-        return whole * 65536 + table[k] + (((table[k + 1] - table[k]) * part) >> 15);
+        return whole * 65536 + static_cast<std::int32_t>((known >> step_bits) + (step * (bits & 32767) >> 15));
     }
 
     // A number within +-2^22, halves to even: what is left of its fraction beside this is rounded so. A library's
     // function for it would take longer than all else.
-    static std::int32_t nearest(float x) {
+    CALOTYPE_WIDE static std::int32_t nearest(float x) {
         constexpr float large = 12582912;  // 1.5 * 2^23
         const float sum = x + large;
         std::int32_t bits, zero;
@@ -240,8 +242,10 @@ private:
                         const std::int32_t e = (log2(std::fabs(from[x] * by) + 0.2f, table) + (1 << (energy_shift - 1))) >> energy_shift;
                         size[c * w + x] = static_cast<Word>(std::min(e, +energy_peak));
                     }
-                    for (std::size_t x = 0; x < w; ++x)
-                        word[c * w + x] = static_cast<Word>(nearest(std::min(std::max(-32768.0f, from[x] * over), 32767.0f)));
+                    for (std::size_t x = 0; x < w; ++x) {
+                        const float sized = from[x] * over, above = sized > -32768 ? sized : -32768, within = above < 32767 ? above : 32767;
+                        word[c * w + x] = static_cast<Word>(nearest(within));
+                    }
                 }
             });
             for (std::size_t x = 0; x < w; ++x)
