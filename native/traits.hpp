@@ -34,7 +34,7 @@ public:
         const std::size_t columns = (w_ + side - 1) / side;
         std::vector<Counts> found((h_ + side - 1) / side * columns);
         Lines lines(6 * (w_ + 4), nobody);
-        std::vector<std::uint8_t> room(5 * w_);
+        std::vector<std::uint8_t> is(w_);
         std::size_t read = 0;
         for (std::size_t top = 0; top < h_; top += side) {
             Counts* const row = &found[top / side * columns];
@@ -46,7 +46,7 @@ public:
                     row[x / side][0] += static_cast<std::int64_t>(n);
                     row[x / side][1] += drawn(lines, y, x, n);
 #if !defined(CALOTYPE_KERNELS_APART)  // nobody asks for inks in the web
-                    inked(lines, y, x, n, room, [&](std::size_t) { ++row[x / side][4]; });
+                    inked(lines, y, x, n, is, [&](std::size_t) { ++row[x / side][4]; });
 #endif
                 }
             }
@@ -75,11 +75,11 @@ public:
     template <class Use>
     void each_ink(Use use) const {
         Lines lines(5 * (w_ + 4), nobody);
-        std::vector<std::uint8_t> room(5 * w_);
+        std::vector<std::uint8_t> is(w_);
         std::size_t read = 0;
         for (std::size_t y = 0; y < h_; ++y) {
             for (; read < std::min(y + 3, h_); ++read) pack(read, &lines[read % 5 * (w_ + 4) + 2]);
-            inked(lines, y, 0, w_, room, use);
+            inked(lines, y, 0, w_, is, use);
         }
     }
 
@@ -114,35 +114,49 @@ private:
         });
     }
 
-    // Calls use(place) for those of n pixels that are inks; room: of five bytes for each of a row. Few pixels of photographs are in
-    // runs, and fewer stand out.
+    // Calls use(place) for those of n pixels that are inks; is: room for a row. Few pixels of photographs are in runs, and fewer
+    // stand out.
     template <class Use>
-    void inked(const Lines& lines, std::size_t y, std::size_t x, std::size_t n, std::vector<std::uint8_t>& room, Use use) const {
+    void inked(const Lines& lines, std::size_t y, std::size_t x, std::size_t n, std::vector<std::uint8_t>& is, Use use) const {
         if (y < frame || y + frame >= h_) return;
         const auto line = [&](std::size_t i) { return &lines[i % 5 * (w_ + 4) + 2 + x]; };
-        const std::uint32_t *const p = line(y), *const a = line(y - 2), *const b = line(y - 1), *const c = line(y + 1), *const d = line(y + 2);
-        std::uint8_t *const is = room.data(), *const apart = room.data() + w_;
-        const bool runs = widely([=]() CALOTYPE_WIDE {
+        const std::uint32_t *const p = line(y), *const b = line(y - 1), *const c = line(y + 1);
+        const bool any = widely([=, run = is.data()]() CALOTYPE_WIDE {
             std::uint32_t found = 0;
             for (std::size_t i = 0; i < n; ++i) {
                 const std::uint32_t v = p[i];
-                const std::uint32_t run = (v == p[i - 1]) + (v == p[i + 1]) + (v == b[i]) + (v == c[i]) >= 2;
-                is[i] = static_cast<std::uint8_t>(run);
-                found |= run;
+                const std::uint32_t is = (v == p[i - 1]) + (v == p[i + 1]) + (v == b[i]) + (v == c[i]) >= 2;
+                run[i] = static_cast<std::uint8_t>(is);
+                found |= is;
             }
             return found != 0;
         });
-        if (!runs) return;
-        const bool any = widely([=]() CALOTYPE_WIDE {
+        for (std::size_t from = 0; any && from < n; from += some) {
+            const std::size_t end = std::min(from + some, n);
+            std::uint8_t runs = 0;
+            for (std::size_t i = from; i < end; ++i) runs |= is[i];
+            if (runs == 0 || !stand_out(p + from, line(y - 2) + from, b + from, c + from, line(y + 2) + from, end - from, &is[from])) continue;
+            for (std::size_t i = from; i < end; ++i)
+                if (is[i] && x + i >= frame && x + i + frame < w_) use(y * w_ + x + i);
+        }
+    }
+
+    static constexpr std::size_t some = 32;
+    // Leaves those of n pixels, `some` at most, that differ from one next to them or next but one, of the rows p and a to d around; whether there are any.
+    static bool stand_out(const std::uint32_t* p, const std::uint32_t* a, const std::uint32_t* b, const std::uint32_t* c,
+                          const std::uint32_t* d, std::size_t n, std::uint8_t* is) {
+        return widely([=]() CALOTYPE_WIDE {
             const auto bytes = [](const std::uint32_t* of) CALOTYPE_WIDE { return reinterpret_cast<const std::uint8_t*>(of); };
-            std::fill_n(apart, 4 * n, 0);
-            for (const std::uint8_t* const q : {bytes(p - 2), bytes(p - 1), bytes(p + 1), bytes(p + 2), bytes(a), bytes(b), bytes(c), bytes(d)})
-                for (std::size_t i = 0; i < 4 * n; ++i) {
-                    const std::uint8_t own = bytes(p)[i], high = std::max(own, q[i]), low = std::min(own, q[i]);
-                    apart[i] = std::max(apart[i], static_cast<std::uint8_t>(high - low));
-                }
-            std::uint8_t found = 0;
-            for (std::size_t i = 0; i < 4 * n; ++i) apart[i] = apart[i] >= ink_jump;
+            const auto by = [](std::uint8_t v, std::uint8_t w) CALOTYPE_WIDE { return static_cast<std::uint8_t>(std::max(v, w) - std::min(v, w)); };
+            const std::uint8_t *const own = bytes(p), *const above = bytes(b), *const far_above = bytes(a), *const below = bytes(c),
+                               *const far_below = bytes(d);
+            std::uint8_t found = 0, apart[4 * some];
+            for (std::size_t i = 0; i < 4 * n; ++i) {
+                const std::uint8_t v = own[i];
+                const std::uint8_t row = std::max(std::max(by(v, own[i - 8]), by(v, own[i - 4])), std::max(by(v, own[i + 4]), by(v, own[i + 8])));
+                const std::uint8_t column = std::max(std::max(by(v, far_above[i]), by(v, above[i])), std::max(by(v, below[i]), by(v, far_below[i])));
+                apart[i] = std::max(row, column) >= ink_jump;
+            }
             for (std::size_t i = 0; i < n; ++i) {
                 std::uint32_t far;
                 std::memcpy(&far, apart + 4 * i, 4);
@@ -151,8 +165,6 @@ private:
             }
             return found != 0;
         });
-        for (std::size_t i = 0; any && i < n; ++i)
-            if (is[i] && x + i >= frame && x + i + frame < w_) use(y * w_ + x + i);
     }
 
     // Whether pixels are the same as those beside them, or far from them: 1 or 0.
