@@ -79,11 +79,12 @@ protected:
     // Which ink each pixel is.
     void mark() {
         ink_.assign(size_, none);
-        std::array<std::vector<std::uint8_t>, 256> green;  // tells most pixels at once
-        for (std::size_t k = 0; k < inks_.size(); ++k) green[inks_[k] >> 8 & 255].push_back(static_cast<std::uint8_t>(k));
+        std::array<bool, 256> green{};  // tells most pixels at once
+        for (const Colour ink : inks_) green[ink >> 8 & 255] = true;
         for (std::size_t i = 0; i < size_; ++i)
-            for (const std::uint8_t k : green[pixels_[3 * i + 1]])
-                if (inks_[k] == colour_of(&pixels_[3 * i])) ink_[i] = k;
+            if (green[pixels_[3 * i + 1]])
+                for (std::size_t k = 0; k < inks_.size(); ++k)
+                    if (inks_[k] == colour_of(&pixels_[3 * i])) ink_[i] = static_cast<std::uint8_t>(k);
         find_near();
     }
 
