@@ -115,9 +115,11 @@ private:
             std::copy_n(sites.data(), k, &plan_.site[at]);
             const float* const y = wish_.y + plane;
             const float unit = wish_.unit[first + c], scale = gain[c] * wish_.halves;
+            const float* const next = c + 1 < last ? y + h_ * w_ : y;  // read soon, much of it at the same places
             float *const size = &plan_.size[at], *const worths = &plan_.worth[at];
             for (std::size_t i = 0; i < k; ++i) {
                 const std::uint32_t site = sites[i], there = place[site];
+                CALOTYPE_PREFETCH(next + there);
                 size[i] = (y[there] - unit * means_.latent(c, site)) * scale;
                 worths[i] = wish_.worth_of == nullptr ? worth[site] : wish_.worth_of[plane + there];
             }

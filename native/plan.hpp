@@ -136,7 +136,7 @@ public:
         widely([n, choice = choice_.data() + from, zeros = zeros_.data() + from, sized = size.data() + from, to = value.data() + from]() CALOTYPE_WIDE {
             for (std::size_t i = 0; i < n; ++i) {
                 const std::int32_t by = choice[i], zero = zeros[i], near = around(static_cast<std::int32_t>(limited(sized[i])), by);
-                const std::int32_t less = (by == 0 ? zero & 1 : 0) + (by == 3 ? zero & 8 : 0), found = less == 0 && near > 0 ? near : 0;
+                const std::int32_t less = ((by == 0) & zero) | ((by == 3) & (zero >> 3)), found = (near > 0 ? near : 0) & (less - 1);
                 to[i] = sized[i] < 0 ? -found : found;
             }
         });
