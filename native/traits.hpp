@@ -142,7 +142,8 @@ private:
     }
 
     static constexpr std::size_t some = 32;
-    // Leaves those of n pixels, `some` at most, that differ from one next to them or next but one, of the rows p and a to d around; whether there are any.
+    // Leaves those of n pixels of the row p, `some` at most, that differ from one next to them or next but one; a to d: the two rows
+    // above and the two below. Whether there are any.
     static bool stand_out(const std::uint32_t* p, const std::uint32_t* a, const std::uint32_t* b, const std::uint32_t* c,
                           const std::uint32_t* d, std::size_t n, std::uint8_t* is) {
         return widely([=]() CALOTYPE_WIDE {
