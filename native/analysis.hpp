@@ -7,6 +7,7 @@
 
 #include "bottlenecks.hpp"
 #include "partner.hpp"
+#include "turn.hpp"
 #include "wide.hpp"
 
 namespace calotype::fixed {
@@ -33,7 +34,9 @@ public:
     // pixels [16 h][16 w][3] to y [M][h][w], each channel times its `unit`. Beyond what is given there are zeros.
     // two: threads, of which one makes the rows at 1/8, and the other those at 1/16, which take as long
     void run(const std::uint8_t* pixels, std::size_t h, std::size_t w, const float* unit, float* y, bool two = false) const {
+        constexpr std::size_t together = 16;   // channels
         const std::size_t step = two ? 2 : 1;  // rows of latents that are handed over at a time
+        std::vector<Word> words(together * w);
         Rows rows(*this, pixels, h, w, step);
         Partner partner(two);
         partner.begin([&] { rows.eighths(std::min(step, h)); });
@@ -44,9 +47,13 @@ public:
             rows.merge(have);
             for (const std::size_t end = have < h ? have - std::min(have, blocks16_.size()) : h; i < end; ++i) {
                 const Word* row = rows.latents(i);
-                for (std::size_t c = 0; c < latents_; ++c) {
-                    float* out = y + (c * h + i) * w;
-                    for (std::size_t x = 0; x < w; ++x) out[x] = static_cast<float>(row[x * latents_ + c]) * unit[c];
+                for (std::size_t first = 0; first < latents_; first += together) {
+                    const std::size_t n = std::min(together, latents_ - first);
+                    turn(row + first, latents_, w, n, words.data(), w);
+                    widely([=, word = words.data(), out = y + (first * h + i) * w]() CALOTYPE_WIDE {
+                        for (std::size_t c = 0; c < n; ++c)
+                            for (std::size_t x = 0; x < w; ++x) out[c * h * w + x] = static_cast<float>(word[c * w + x]) * unit[first + c];
+                    });
                 }
             }
         }
@@ -193,30 +200,32 @@ private:
         return static_cast<std::int32_t>(std::clamp(floor, -limit, limit));
     }
 
-    // Logarithms to base 2 of 1 + k / 256, in 1/65536.
-    static const std::int32_t* logarithms() {
+    // Logarithms to base 2 of 1 + k / 256, in 1/65536, and in the lowest 9 bits how far it is to the next one: both are read at once.
+    static constexpr int step_bits = 9;
+    static const std::uint32_t* logarithms() {
         static const auto table = [] {
-            std::array<std::int32_t, 257> t{};
-            for (std::size_t k = 0; k < t.size(); ++k)
-                t[k] = static_cast<std::int32_t>(std::lround(std::log2(1 + static_cast<double>(k) / 256) * 65536));
+            const auto at = [](std::size_t k) {
+                return static_cast<std::uint32_t>(std::lround(std::log2(1 + static_cast<double>(k) / 256) * 65536));
+            };
+            std::array<std::uint32_t, 256> t{};
+            for (std::size_t k = 0; k < t.size(); ++k) t[k] = at(k) << step_bits | (at(k + 1) - at(k));
             return t;
         }();
         return table.data();
     }
 
     // The logarithm of a number above 0 to base 2, in 1/65536: that table for its mantissa, straight between.
-    static std::int32_t log2(float x, const std::int32_t* table) {
+    CALOTYPE_WIDE static std::int32_t log2(float x, const std::uint32_t* table) {
         std::uint32_t bits;  // not by std::bit_cast, which Emscripten of Debian 12 lacks
         std::memcpy(&bits, &x, sizeof bits);
-        const std::size_t k = bits >> 15 & 255;
-        const auto part = static_cast<std::int32_t>(bits & 32767);
+        const std::uint32_t known = table[bits >> 15 & 255], step = known & ((1u << step_bits) - 1);
         const std::int32_t whole = static_cast<std::int32_t>(bits >> 23 & 255) - 127;
-        return whole * 65536 + table[k] + (((table[k + 1] - table[k]) * part) >> 15);
+        return whole * 65536 + static_cast<std::int32_t>((known >> step_bits) + (step * (bits & 32767) >> 15));
     }
 
     // A number within +-2^22, halves to even: what is left of its fraction beside this is rounded so. A library's
     // function for it would take longer than all else.
-    static std::int32_t nearest(float x) {
+    CALOTYPE_WIDE static std::int32_t nearest(float x) {
         constexpr float large = 12582912;  // 1.5 * 2^23
         const float sum = x + large;
         std::int32_t bits, zero;
@@ -229,26 +238,24 @@ private:
     void enter(const float* y, std::size_t channel, std::size_t w, const float* unit, const float* gain,
                std::size_t columns, Word* out) const {
         std::vector<Word> sizes(together * w), words(together * w);
+        std::vector<float> within(w);
         for (std::size_t first = 0; first < latents_; first += together) {
             const std::size_t n = std::min(together, latents_ - first);
-            widely([=, size = sizes.data(), word = words.data(), last = latents_ - 1, table = logarithms()]() CALOTYPE_WIDE {
+            for (std::size_t c = first + n; c < std::min(first + 2 * together, latents_); ++c) fetch(y + c * channel, w);
+            widely([=, size = sizes.data(), word = words.data(), near = within.data(), table = logarithms()]() CALOTYPE_WIDE {
                 for (std::size_t c = 0; c < n; ++c) {
                     const float over = 1 / unit[first + c], by = gain[first + c];
                     const float* const from = y + (first + c) * channel;
-                    fetch(y + std::min(first + c + 4, last) * channel, w);
                     for (std::size_t x = 0; x < w; ++x) {
                         const std::int32_t e = (log2(std::fabs(from[x] * by) + 0.2f, table) + (1 << (energy_shift - 1))) >> energy_shift;
                         size[c * w + x] = static_cast<Word>(std::min(e, +energy_peak));
                     }
-                    for (std::size_t x = 0; x < w; ++x)
-                        word[c * w + x] = static_cast<Word>(nearest(std::min(std::max(-32768.0f, from[x] * over), 32767.0f)));
+                    for (std::size_t x = 0; x < w; ++x) near[x] = std::min(std::max(-32768.0f, from[x] * over), 32767.0f);
+                    for (std::size_t x = 0; x < w; ++x) word[c * w + x] = static_cast<Word>(nearest(near[x]));
                 }
             });
-            for (std::size_t x = 0; x < w; ++x)
-                for (std::size_t c = 0; c < n; ++c) {
-                    out[x * 2 * latents_ + first + c] = sizes[c * w + x];
-                    out[x * 2 * latents_ + latents_ + first + c] = words[c * w + x];
-                }
+            turn(sizes.data(), w, n, w, out + first, 2 * latents_);
+            turn(words.data(), w, n, w, out + latents_ + first, 2 * latents_);
         }
         if (columns > w) std::copy_n(out + (w - 1) * 2 * latents_, 2 * latents_, out + w * 2 * latents_);
     }

@@ -55,7 +55,7 @@ public:
     void high(std::size_t phase, const latents::Sites& sites, const std::uint8_t* index) {
         partner_.wait();
         stage(net_.low_channels, net_.high, sites, index, 2 * latents::classes, wish_.high_gain + phase * net_.high);
-        if (phase + 1 < latents::phases) partner_.begin([this, phase] { mean_ = means_.high_stage(phase + 1); });
+        if (phase + 1 < latents::phases) partner_.begin([this, phase] { high_means(phase + 1); });
     }
 
 private:
@@ -65,19 +65,24 @@ private:
     void next_low(std::size_t number) {
         partner_.begin([this, number] {
             if (number < order_.size()) {
-                mean_ = means_.low_stage(order_[number]);
+                means_.low_stage(order_[number]);
+                means_.settle();
                 return;
             }
             means_.features(z_, z_mul_);
-            mean_ = means_.high_stage(0);
+            high_means(0);
         });
     }
+    void high_means(std::size_t phase) {
+        means_.high_stage(phase, true);
+        means_.settle();
+    }
 
-    // Residuals of a stage depend on those before them: first what all should be, then the plan, then what comes of it.
+    // Residuals of a stage depend on those before them: first what all should be, then the plan, then what comes of it. Its
+    // latents are their means until then.
     void stage(std::size_t first, std::size_t channels, const latents::Sites& s, const std::uint8_t* index, std::int32_t skip,
                const float* gain) {
         const std::size_t n = s.count();
-        const std::size_t groups = (channels + together - 1) / together;
         plan_.begin.resize(channels + 1);
         for (std::size_t c = 0; c < channels; ++c)
             plan_.begin[c + 1] = plan_.begin[c] + latents::count(index + c * n, n, skip);
@@ -86,65 +91,51 @@ private:
         const std::vector<std::uint32_t> place = s.places(w_);
         std::vector<float> worth(n);
         for (std::size_t i = 0; i < n && wish_.worth_of == nullptr; ++i) worth[i] = wish_.worth[wish_.zone[place[i]]];
+        const std::size_t groups = (channels + together - 1) / together;
         partner_.share(groups, [&](std::size_t from, std::size_t end) {
-            want(first, channels, from * together, std::min(end * together, channels), s, place, worth, index, skip, gain);
+            want(first, from * together, std::min(end * together, channels), place, worth, index, skip, gain);
         });
         plan_.make(wish_.prices);
         partner_.share(groups, [&](std::size_t from, std::size_t end) {
-            settle(first, from * together, std::min(end * together, channels), s, place);
+            for (; from < end; ++from) settle(first, from * together, std::min((from + 1) * together, channels), place);
         });
     }
 
     // What the residuals of the channels from `begin` up to `last` of a stage's should be: latents less their means, in half steps.
-    void want(std::size_t first, std::size_t channels, std::size_t begin, std::size_t last, const latents::Sites& s,
-              const std::vector<std::uint32_t>& place, std::vector<float> worth, const std::uint8_t* index, std::int32_t skip,
-              const float* gain) {
-        const std::size_t n = s.count(), plane_size = h_ * w_, across = up(w_, tile_multiple) / s.step;
-        std::vector<std::int16_t> middle(together * n);  // means lie site by site: some channels at a time stay in the cache
-        std::vector<float> wanted(n);
+    void want(std::size_t first, std::size_t begin, std::size_t last, const std::vector<std::uint32_t>& place, const std::vector<float>& worth,
+              const std::uint8_t* index, std::int32_t skip, const float* gain) {
+        const std::size_t n = place.size();
         std::vector<std::uint8_t> tables(n + 1);
         std::vector<std::uint32_t> sites(n + 1);
-        for (std::size_t from = begin; from < last; from += together) {
-            const std::size_t end = std::min(from + together, last);
-            if (plan_.begin[from] == plan_.begin[end]) continue;
-            for (std::size_t i = 0; i < n; ++i) {
-                const std::int16_t* const of = mean_ + (s.row(i) * across + s.column(i)) * channels;
-                for (std::size_t c = from; c < end; ++c) middle[(c - from) * n + i] = of[c];
-            }
-            for (std::size_t c = from; c < end; ++c) {
-                const std::size_t at = plan_.begin[c], k = latents::pick(index + c * n, n, skip, tables.data(), sites.data());
-                if (k == 0) continue;
-                const std::size_t plane = (first + c) * plane_size;
-                for (std::size_t i = 0; i < s.rows; ++i)
-                    widely([y = wish_.y + plane + (s.top + i * s.step) * w_ + s.left, step = s.step, columns = s.columns, unit = wish_.unit[first + c],
-                            scale = gain[c] * wish_.halves, mean = &middle[(c - from) * n + i * s.columns],
-                            out = &wanted[i * s.columns]]() CALOTYPE_WIDE {
-                        if (step == 2)  // in most stages, and vectors can be made of it
-                            for (std::size_t j = 0; j < columns; ++j) out[j] = (y[j * 2] - unit * mean[j]) * scale;
-                        else
-                            for (std::size_t j = 0; j < columns; ++j) out[j] = (y[j * step] - unit * mean[j]) * scale;
-                    });
-                for (std::size_t i = 0; i < n && wish_.worth_of != nullptr; ++i) worth[i] = wish_.worth_of[plane + place[i]];
-                std::copy_n(tables.data(), k, &plan_.table[at]);
-                std::copy_n(sites.data(), k, &plan_.site[at]);
-                for (std::size_t i = 0; i < k; ++i) plan_.size[at + i] = wanted[sites[i]], plan_.worth[at + i] = worth[sites[i]];
+        for (std::size_t c = begin; c < last; ++c) {
+            const std::size_t at = plan_.begin[c], plane = (first + c) * h_ * w_;
+            if (plan_.begin[c + 1] == at) continue;
+            const std::size_t k = latents::pick(index + c * n, n, skip, tables.data(), sites.data());
+            std::copy_n(tables.data(), k, &plan_.table[at]);
+            std::copy_n(sites.data(), k, &plan_.site[at]);
+            const float* const y = wish_.y + plane;
+            const float unit = wish_.unit[first + c], scale = gain[c] * wish_.halves;
+            const float* const next = c + 1 < last ? y + h_ * w_ : y;  // read soon, much of it at the same places
+            float *const size = &plan_.size[at], *const worths = &plan_.worth[at];
+            for (std::size_t i = 0; i < k; ++i) {
+                const std::uint32_t site = sites[i], there = place[site];
+                CALOTYPE_PREFETCH(next + there);
+                size[i] = (y[there] - unit * means_.latent(c, site)) * scale;
+                worths[i] = wish_.worth_of == nullptr ? worth[site] : wish_.worth_of[plane + there];
             }
         }
     }
 
-    // Enters what was planned for the channels from `begin` up to `last` of a stage's.
-    void settle(std::size_t first, std::size_t begin, std::size_t last, const latents::Sites& s, const std::vector<std::uint32_t>& place) {
-        const std::size_t plane_size = h_ * w_;
-        for (std::size_t from = begin; from < last; from += together) {  // what was written is in the cache when it is read again
-            const std::size_t end = std::min(from + together, last);
-            plan_.settle(wish_.prices, plan_.begin[from], plan_.begin[end]);
-            for (std::size_t c = from; c < end; ++c)
-                for (std::size_t k = plan_.begin[c]; k < plan_.begin[c + 1]; ++k)
-                    r_[(first + c) * plane_size + place[plan_.site[k]]] = plan_.value[k];
-            for (std::size_t i = 0; i < s.rows; ++i)
-                means_.settle(i, from, end,
-                              [r = r_ + first * plane_size + (s.top + i * s.step) * w_ + s.left, plane_size, step = s.step](
-                                  std::size_t c, std::size_t j) { return r[c * plane_size + j * step]; });
+    // Enters what was planned for some channels of a stage's: what was written is in the cache when it is read again.
+    void settle(std::size_t first, std::size_t begin, std::size_t last, const std::vector<std::uint32_t>& place) {
+        plan_.settle(wish_.prices, plan_.begin[begin], plan_.begin[last]);
+        for (std::size_t c = begin; c < last; ++c) {
+            std::int32_t* const plane = r_ + (first + c) * h_ * w_;
+            for (std::size_t k = plan_.begin[c]; k < plan_.begin[c + 1]; ++k) {
+                const std::uint32_t site = plan_.site[k];
+                plane[place[site]] = plan_.value[k];
+                means_.add(c, site, plan_.value[k]);
+            }
         }
     }
 
@@ -155,7 +146,6 @@ private:
     const std::int32_t *z_, *z_mul_;
     std::int32_t* r_;
     const std::vector<latents::Stage> order_ = latents::stages(3);
-    const std::int16_t* mean_ = nullptr;  // of the stage that is next
     trellis::Plan plan_;  // of a stage
     rans::Encoder coder_;
     Partner partner_;

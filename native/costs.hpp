@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <functional>
 
 #include "range.hpp"
 
@@ -27,7 +28,11 @@ inline const Costs& costs() {
 template <class Coder>
 class Metered : public Coder {
 public:
-    Metered(Coder coder, std::size_t width, std::size_t cell) : Coder(std::move(coder)), width_(width), cell_(cell) {}
+    // enough: says by the bits so far whether it is
+    Metered(Coder coder, std::size_t width, std::size_t cell, std::function<bool(const std::vector<double>&)> enough = {})
+        : Coder(std::move(coder)), width_(width), cell_(cell), enough_(std::move(enough)) {}
+
+    bool enough() const { return enough_ && enough_(bits); }
 
     void next_pixel() {
         const std::size_t squares = (width_ + cell_ - 1) / cell_;
@@ -58,6 +63,7 @@ private:
     void add(double probability) { *to_ -= std::log2(probability); }
 
     std::size_t width_, cell_, x_ = 0, y_ = 0;
+    std::function<bool(const std::vector<double>&)> enough_;
     double* to_ = &shared;
 };
 

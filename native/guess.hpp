@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "wide.hpp"
+
 namespace calotype::inks {
 
 inline constexpr std::size_t side = 8;
@@ -32,28 +34,33 @@ inline double guess(const std::uint8_t* pixels, std::size_t h, std::size_t w, st
         return turned;
     }();
     const double small = 2 * std::log(2.0) * worth;
-    double bits = 0;
-    for (const std::array<double, 3>& part : {std::array{0.299, 0.587, 0.114}, std::array{-0.169, -0.331, 0.5},
-                                              std::array{0.5, -0.419, -0.081}}) {
-        Square values{}, half{};
-        for (std::size_t y = 0; y < side; ++y)
-            for (std::size_t x = 0; x < side; ++x) {
-                const std::uint8_t* const p = pixels + 3 * (std::min(top + y, h - 1) * w + std::min(left + x, w - 1));
-                values[y][x] = part[0] * p[0] + part[1] * p[1] + part[2] * p[2];
-            }
-        for (std::size_t k = 0; k < side; ++k)
-            for (std::size_t y = 0; y < side; ++y)
-                for (std::size_t x = 0; x < side; ++x) half[k][x] += basis[k][y] * values[y][x];
-        for (std::size_t k = 0; k < side; ++k) {
-            std::array<double, side> row{};
-            for (std::size_t x = 0; x < side; ++x)
-                for (std::size_t n = 0; n < side; ++n) row[n] += half[k][x] * across[x][n];
-            double product = 1;  // one logarithm for all of them
-            for (std::size_t n = k == 0; n < side; ++n) product *= 1 + small * row[n] * row[n];
-            bits += 0.5 * std::log2(product);
+    std::array<Square, 3> colours;
+    for (std::size_t y = 0; y < side; ++y)
+        for (std::size_t x = 0; x < side; ++x) {
+            const std::uint8_t* const p = pixels + 3 * (std::min(top + y, h - 1) * w + std::min(left + x, w - 1));
+            for (std::size_t c = 0; c < 3; ++c) colours[c][y][x] = p[c];
         }
-    }
-    return bits;
+    return widely([small, red = &colours[0], green = &colours[1], blue = &colours[2], basis = &basis, across = &across]() CALOTYPE_WIDE {
+        double bits = 0;
+        for (const std::array<double, 3>& part : {std::array{0.299, 0.587, 0.114}, std::array{-0.169, -0.331, 0.5},
+                                                  std::array{0.5, -0.419, -0.081}}) {
+            Square values;
+            for (std::size_t y = 0; y < side; ++y)
+                for (std::size_t x = 0; x < side; ++x)
+                    values[y][x] = part[0] * (*red)[y][x] + part[1] * (*green)[y][x] + part[2] * (*blue)[y][x];
+            for (std::size_t k = 0; k < side; ++k) {
+                std::array<double, side> half{}, row{};
+                for (std::size_t y = 0; y < side; ++y)
+                    CALOTYPE_ROLLED for (std::size_t x = 0; x < side; ++x) half[x] += (*basis)[k][y] * values[y][x];
+                for (std::size_t x = 0; x < side; ++x)
+                    CALOTYPE_ROLLED for (std::size_t n = 0; n < side; ++n) row[n] += half[x] * (*across)[x][n];
+                double product = 1;  // one logarithm for all of them
+                for (std::size_t n = k == 0; n < side; ++n) product *= 1 + small * row[n] * row[n];
+                bits += 0.5 * std::log2(product);
+            }
+        }
+        return bits;
+    });
 }
 
 }  // namespace calotype::inks

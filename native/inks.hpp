@@ -79,11 +79,12 @@ protected:
     // Which ink each pixel is.
     void mark() {
         ink_.assign(size_, none);
-        std::array<std::vector<std::uint8_t>, 256> green;  // tells most pixels at once
-        for (std::size_t k = 0; k < inks_.size(); ++k) green[inks_[k] >> 8 & 255].push_back(static_cast<std::uint8_t>(k));
+        std::array<bool, 256> green{};  // tells most pixels at once
+        for (const Colour ink : inks_) green[ink >> 8 & 255] = true;
         for (std::size_t i = 0; i < size_; ++i)
-            for (const std::uint8_t k : green[pixels_[3 * i + 1]])
-                if (inks_[k] == colour_of(&pixels_[3 * i])) ink_[i] = k;
+            if (green[pixels_[3 * i + 1]])
+                for (std::size_t k = 0; k < inks_.size(); ++k)
+                    if (inks_[k] == colour_of(&pixels_[3 * i])) ink_[i] = static_cast<std::uint8_t>(k);
         find_near();
     }
 
@@ -285,15 +286,21 @@ protected:
         const double enough = std::max(least, worthwhile * guess_all(0, 0, std::max(h_, w_), 4));
         if (sum() < enough) return false;
         std::vector<double> bits(gain.size());
+        const auto useless = [&](const std::vector<double>& more) {  // bits beside those that are counted, of the first blocks
+            double found = 0;
+            for (std::size_t k = 0; k < gain.size(); ++k) found += std::max(gain[k] - (bits[k] + (k < more.size() ? more[k] : 0)), 0.0);
+            return found < enough || found <= above;
+        };
         const auto count = [&](std::vector<std::uint8_t> plane) {
             const lossless::Shape shape = {w_, h_, plane.size() / size_};
-            const std::vector<double> places = lossless::places(std::move(plane), shape, lossless::Way{0, true, 1}, block);
-            for (std::size_t k = 0; k < bits.size(); ++k) bits[k] += places[k];
+            const std::vector<double> places = lossless::places(std::move(plane), shape, lossless::Way{0, true, 1}, block, useless);
+            for (std::size_t k = 0; k < places.size(); ++k) bits[k] += places[k];
         };
         count(cells_.cover);
+        if (useless({})) return false;
         if (inks_.size() > 1) count(Colours(cells_, h_, w_).find(inks_.size() > 256 ? 2 : 1));
+        if (useless({})) return false;
         for (std::size_t k = 0; k < gain.size(); ++k) gain[k] -= bits[k];
-        if (sum() < enough || sum() <= above) return false;
         gain_ = sum();
         keep_words_whole(gain, saved, bits, columns);
         std::vector<std::size_t> number(inks_.size(), size_);

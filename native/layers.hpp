@@ -45,6 +45,7 @@ inline Word sum(Word a, Word b) {
 inline void fetch(const float* p, std::size_t n) {
     constexpr std::size_t line = 64 / sizeof(float);
     for (std::size_t i = 0; i < n; i += line) CALOTYPE_PREFETCH(p + i);
+    CALOTYPE_PREFETCH(p + n - 1);
 }
 
 // An array of a pack: int8 or int16 weights [out, in, side, side], int32 vectors [out].

@@ -151,9 +151,10 @@ inline std::vector<double> places(const std::uint8_t* bytes, std::size_t size, S
     return std::move(meter.bits);
 }
 
-// The same of pixels before they are coded one way, no palette.
-inline std::vector<double> places(std::vector<std::uint8_t> pixels, Shape shape, Way way, std::size_t cell) {
-    Metered meter(Writer(0), shape.width, cell);
+// The same of pixels before they are coded one way, no palette; `enough(bits)` says before each row whether the rest is not asked for.
+template <class Enough>
+std::vector<double> places(std::vector<std::uint8_t> pixels, Shape shape, Way way, std::size_t cell, Enough enough) {
+    Metered meter(Writer(0), shape.width, cell, std::move(enough));
     walk(meter, shape, way, {}, pixels.data());
     return std::move(meter.bits);
 }

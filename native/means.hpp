@@ -231,14 +231,6 @@ public:
                 });
     }
 
-    // The same of row i of its sites alone, and of channels `first` up to `end` of its own: `value(c, j)` is the
-    // residual of channel c of these at site j.
-    template <class Value>
-    void settle(std::size_t i, std::size_t first, std::size_t end, Value&& value) {
-        enter(i, means(i), first, end);
-        for (std::size_t c = first; c < end; ++c) add(i, c, [&](std::size_t j) { return value(c, j); });
-    }
-
     // The same residual by residual: first all of the stage's latents are their means, then `add(c, i, r)` adds one to
     // channel c of these at site i of the tile.
     void settle() {
@@ -250,6 +242,7 @@ public:
         }
     }
     void add(std::size_t c, std::size_t i, std::int32_t r) { add(y_[site_[i] + c], r, c); }
+    Word latent(std::size_t c, std::size_t i) const { return y_[site_[i] + c]; }
 
 private:
     // How many sites of row i of the stage are in the tile: latents stay 0 in the padding.
@@ -287,8 +280,7 @@ private:
     template <class Residual>
     Word added(Word to, Residual r, std::size_t c) const {
         const std::int64_t sum = to + stepped(r, step_[c]);
-        constexpr std::int64_t far = 2 * word_peak;
-        return word(static_cast<std::int32_t>(sum < -far ? -far : sum > far ? far : sum));
+        return static_cast<Word>(std::clamp<std::int64_t>(sum, -word_peak, word_peak - 1));
     }
 
     static constexpr std::int64_t half = std::int64_t{1} << (step_shift - 1);

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -24,7 +25,8 @@ public:
         std::vector<std::uint32_t> here(w), there(w);
         Row row(words), up(words);
         std::vector<Bits> above(words);
-        std::size_t count = 0;
+        std::size_t& count = runs_;
+        first_ = std::make_unique_for_overwrite<std::uint32_t[]>(h * w + 1), root_ = std::make_unique_for_overwrite<std::uint32_t[]>(h * w);
         for (std::size_t y = 0; y < h; ++y) {
             spread(pixels + 3 * y * w, w, here.data());
             near[0] = 0;
@@ -34,7 +36,6 @@ public:
                 compare(there.data(), here.data(), w, close, apart.data(), near.data());
                 pack(near.data(), words, above.data());
             }
-            first_.resize(count + w), root_.resize(count + w);
             for (std::size_t k = 0; k < words; ++k) {
                 row.runs[k] = static_cast<std::uint32_t>(count);
                 const Bits inside = k + 1 < words || w % 64 == 0 ? ~Bits{0} : (Bits{1} << w % 64) - 1;
@@ -44,17 +45,18 @@ public:
                 }
             }
             // Where two runs touch first: the pixels before do not, or one of them is of another run.
-            for (std::size_t k = 0; k < words; ++k) {
-                const Bits last = above[k] << 1 | (k > 0 ? above[k - 1] >> 63 : 0);
-                for (Bits left = above[k] & ~(last & row.before[k] & up.before[k]); left != 0; left &= left - 1) {
-                    const Bits till = left ^ (left - 1);
-                    join(up.run(k, till), row.run(k, till));
+            widely([this, words, touch = above.data(), here = &row, there = &up]() CALOTYPE_WIDE {  // which counts bits at once
+                for (std::size_t k = 0; k < words; ++k) {
+                    const Bits last = touch[k] << 1 | (k > 0 ? touch[k - 1] >> 63 : 0);
+                    for (Bits left = touch[k] & ~(last & here->before[k] & there->before[k]); left != 0; left &= left - 1) {
+                        const Bits till = left ^ (left - 1);
+                        join(there->run(k, till), here->run(k, till));
+                    }
                 }
-            }
+            });
             std::swap(row, up), std::swap(here, there);
         }
-        first_.resize(count), root_.resize(count);
-        first_.push_back(static_cast<std::uint32_t>(h * w));
+        first_[count] = static_cast<std::uint32_t>(h * w);
         size_.resize(count);
         for (std::size_t run = 0; run < count; ++run) {
             root_[run] = root_[root_[run]];  // roots come first
@@ -65,7 +67,7 @@ public:
     // Calls use(first, end) for the pixels of each run in a part of so many pixels at least.
     template <class Use>
     void each(std::size_t least, Use use) const {
-        for (std::size_t run = 0; run < root_.size(); ++run)
+        for (std::size_t run = 0; run < runs_; ++run)
             if (size_[root_[run]] >= least) use(first_[run], first_[run + 1]);
     }
 
@@ -78,7 +80,7 @@ private:
 
         explicit Row(std::size_t words) : before(words), runs(words) {}
         // The run of the pixel of word k that `till` ends with.
-        std::uint32_t run(std::size_t k, Bits till) const {
+        CALOTYPE_WIDE std::uint32_t run(std::size_t k, Bits till) const {
             return runs[k] + static_cast<std::uint32_t>(std::popcount(~before[k] & till)) - 1;
         }
     };
@@ -119,17 +121,18 @@ private:
         }
     }
 
-    std::uint32_t root(std::uint32_t run) {
+    CALOTYPE_WIDE std::uint32_t root(std::uint32_t run) {
         while (root_[run] != run) run = root_[run] = root_[root_[run]];
         return run;
     }
-    void join(std::uint32_t a, std::uint32_t b) {
+    CALOTYPE_WIDE void join(std::uint32_t a, std::uint32_t b) {
         a = root(a), b = root(b);
         root_[std::max(a, b)] = std::min(a, b);
     }
 
-    std::vector<std::uint32_t> first_, root_;  // of each run: its first pixel, and a run of its part that is not after it
-    std::vector<std::size_t> size_;            // of a part, in pixels, at its first run
+    std::size_t runs_ = 0;
+    std::unique_ptr<std::uint32_t[]> first_, root_;  // of each run: its first pixel, and a run of its part that is not after it
+    std::vector<std::uint32_t> size_;                // of a part, in pixels, at its first run
 };
 
 }  // namespace calotype::inks

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -42,7 +43,7 @@ private:
 // 4. So two are of each quantiser, with an even and an odd number. -1 stands for the second quantiser's 0.
 inline constexpr std::size_t choices = 4;
 CALOTYPE_WIDE inline std::int32_t around(std::int32_t whole, std::int32_t choice) { return ((whole + 2 - choice) & ~3) + choice; }
-constexpr std::size_t choice_of(std::int32_t quantiser, std::size_t odd) { return quantiser == 0 ? 2 * odd : 3 - 2 * odd; }
+constexpr std::size_t choice_of(std::int32_t quantiser, std::size_t odd) { return (2 * odd) ^ (quantiser != 0 ? 3 : 0); }
 
 // What has been spent on the way to each state of each machine; all machines step at once.
 class Spent {
@@ -58,16 +59,21 @@ public:
     // `steps` steps, as trellis::go.
     void go(const std::int16_t* choice, std::int16_t* came) { trellis::go(cost_, choice, came, steps); }
 
-    // Whether a machine came to a state by an odd number, by the bits of a step; and from which state.
-    static bool odd(const std::int16_t* came, std::uint8_t to, std::size_t lane) {
-        const std::size_t u = from(to, false) / 2u, turned = u % 2, pair = turned != 0 ? u ^ by_parity : u;
-        const std::size_t word = 4 * (pair / (half / 2)) + 2 * turned + to / half;
-        return (came[word * lanes + lane] >> pair % (half / 2) / 2 & 1) != 0;
-    }
-    static std::uint8_t from(std::uint8_t to, bool odd) {
-        const unsigned q = to / half;
-        return static_cast<std::uint8_t>(((to ^ (q * by_state) ^ (odd ? by_parity : 0)) % half << 1) | q);
-    }
+    // How a machine came to a state: where the bit of a step is that says whether by an odd number, and from which state by an even
+    // or an odd one.
+    struct Way {
+        std::uint8_t word, bit, from[2];
+    };
+    static constexpr std::array<Way, states> ways = [] {
+        std::array<Way, states> found{};
+        for (unsigned to = 0; to < states; ++to) {
+            const unsigned q = to / half, even = (to ^ q * by_state) % half, turned = even % 2, pair = turned != 0 ? even ^ by_parity : even;
+            found[to] = {static_cast<std::uint8_t>((4 * (pair / (half / 2)) + 2 * turned + q) * lanes),
+                         static_cast<std::uint8_t>(pair % (half / 2) / 2),
+                         {static_cast<std::uint8_t>(even << 1 | q), static_cast<std::uint8_t>((even ^ by_parity) << 1 | q)}};
+        }
+        return found;
+    }();
 
     std::uint8_t cheapest(std::size_t lane) const {
         std::uint8_t found = 0;
@@ -114,11 +120,12 @@ public:
         for (std::size_t l = 0; l < lanes; ++l) state[l] = spent.cheapest(l);
         for (std::size_t i = choice_.size(); i > 0;) {
             i -= lanes;
+            const std::int16_t* const came = &came_[i * Spent::words];
             for (std::size_t l = 0; l < lanes; ++l) {
-                const bool odd = Spent::odd(&came_[i * Spent::words], state[l], l);
-                state[l] = Spent::from(state[l], odd);
-                const std::size_t choice = choice_of(quantiser(state[l]), odd);
-                choice_[i + l] = static_cast<std::uint8_t>(choice + static_cast<std::size_t>((zeros_[i + l] >> choice & 1) * nothing));
+                const Spent::Way& way = Spent::ways[state[l]];
+                const std::size_t odd = came[way.word + l] >> way.bit & 1;
+                state[l] = way.from[odd];
+                choice_[i + l] = static_cast<std::uint8_t>(choice_of(quantiser(state[l]), odd));
             }
         }
     }
@@ -126,10 +133,10 @@ public:
     // Sets what the residuals `from` up to `end` become. One loop for each thing: of few arrays, compilers make vectors.
     void settle(const Prices& prices, std::size_t from, std::size_t end) {
         const std::size_t n = end - from;
-        widely([n, choice = choice_.data() + from, sized = size.data() + from, to = value.data() + from]() CALOTYPE_WIDE {
+        widely([n, choice = choice_.data() + from, zeros = zeros_.data() + from, sized = size.data() + from, to = value.data() + from]() CALOTYPE_WIDE {
             for (std::size_t i = 0; i < n; ++i) {
-                const std::int32_t by = choice[i], near = around(static_cast<std::int32_t>(limited(sized[i])), by & 3);
-                const std::int32_t found = by < nothing && near > 0 ? near : 0;
+                const std::int32_t by = choice[i], zero = zeros[i], near = around(static_cast<std::int32_t>(limited(sized[i])), by);
+                const std::int32_t less = ((by == 0) & zero) | ((by == 3) & (zero >> 3)), found = (near > 0 ? near : 0) & (less - 1);
                 to[i] = sized[i] < 0 ? -found : found;
             }
         });
@@ -144,7 +151,6 @@ public:
 
 private:
     static constexpr std::size_t block = 256;  // residuals whose costs are known at once
-    static constexpr std::int32_t nothing = 4;  // added to a choice that is 0 instead
     static constexpr float never = 1e30F;
     static constexpr float dear = 28;  // what a squared half step may be worth so that costs in fine units stay below Spent::most
 

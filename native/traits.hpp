@@ -34,7 +34,7 @@ public:
         const std::size_t columns = (w_ + side - 1) / side;
         std::vector<Counts> found((h_ + side - 1) / side * columns);
         Lines lines(6 * (w_ + 4), nobody);
-        std::vector<std::uint8_t> runs(w_);
+        std::vector<std::uint8_t> is(w_);
         std::size_t read = 0;
         for (std::size_t top = 0; top < h_; top += side) {
             Counts* const row = &found[top / side * columns];
@@ -46,7 +46,7 @@ public:
                     row[x / side][0] += static_cast<std::int64_t>(n);
                     row[x / side][1] += drawn(lines, y, x, n);
 #if !defined(CALOTYPE_KERNELS_APART)  // nobody asks for inks in the web
-                    inked(lines, y, x, n, runs, [&](std::size_t) { ++row[x / side][4]; });
+                    inked(lines, y, x, n, is, [&](std::size_t) { ++row[x / side][4]; });
 #endif
                 }
             }
@@ -75,25 +75,16 @@ public:
     template <class Use>
     void each_ink(Use use) const {
         Lines lines(5 * (w_ + 4), nobody);
-        std::vector<std::uint8_t> runs(w_);
+        std::vector<std::uint8_t> is(w_);
         std::size_t read = 0;
         for (std::size_t y = 0; y < h_; ++y) {
-            for (; read < std::min(y + 2, h_); ++read) pack(read, &lines[read % 5 * (w_ + 4) + 2]);
-            inked(lines, y, 0, w_, runs, use);
+            for (; read < std::min(y + 3, h_); ++read) pack(read, &lines[read % 5 * (w_ + 4) + 2]);
+            inked(lines, y, 0, w_, is, use);
         }
     }
 
 private:
     const std::uint8_t* at(std::size_t i) const { return pixels_ + 3 * i; }
-    bool far(std::size_t i, std::size_t j, int by = jump) const {
-        const std::uint8_t *a = at(i), *b = at(j);
-        return std::abs(a[0] - b[0]) >= by || std::abs(a[1] - b[1]) >= by || std::abs(a[2] - b[2]) >= by;
-    }
-    bool stands_out(std::size_t i) const {
-        for (const std::size_t n : {std::size_t{1}, w_, std::size_t{2}, 2 * w_})
-            if (far(i, i - n, ink_jump) || far(i, i + n, ink_jump)) return true;
-        return false;
-    }
 
     // Rows y - 2 to y + 2 as numbers, one for each pixel, row y in place y % 5; two of nobody's on either side of each, and
     // a sixth row of them for rows beyond the picture.
@@ -123,13 +114,14 @@ private:
         });
     }
 
-    // Calls use(place) for those of n pixels that are inks; runs: room for a row. Few pixels of photographs are in runs.
+    // Calls use(place) for those of n pixels that are inks; is: room for a row. Few pixels of photographs are in runs, and fewer
+    // stand out.
     template <class Use>
-    void inked(const Lines& lines, std::size_t y, std::size_t x, std::size_t n, std::vector<std::uint8_t>& runs, Use use) const {
+    void inked(const Lines& lines, std::size_t y, std::size_t x, std::size_t n, std::vector<std::uint8_t>& is, Use use) const {
         if (y < frame || y + frame >= h_) return;
         const auto line = [&](std::size_t i) { return &lines[i % 5 * (w_ + 4) + 2 + x]; };
         const std::uint32_t *const p = line(y), *const b = line(y - 1), *const c = line(y + 1);
-        const bool any = widely([=, run = runs.data()]() CALOTYPE_WIDE {
+        const bool any = widely([=, run = is.data()]() CALOTYPE_WIDE {
             std::uint32_t found = 0;
             for (std::size_t i = 0; i < n; ++i) {
                 const std::uint32_t v = p[i];
@@ -139,8 +131,41 @@ private:
             }
             return found != 0;
         });
-        for (std::size_t i = 0; any && i < n; ++i)
-            if (runs[i] && x + i >= frame && x + i + frame < w_ && stands_out(y * w_ + x + i)) use(y * w_ + x + i);
+        for (std::size_t from = 0; any && from < n; from += some) {
+            const std::size_t end = std::min(from + some, n);
+            std::uint8_t runs = 0;
+            for (std::size_t i = from; i < end; ++i) runs |= is[i];
+            if (runs == 0 || !stand_out(p + from, line(y - 2) + from, b + from, c + from, line(y + 2) + from, end - from, &is[from])) continue;
+            for (std::size_t i = from; i < end; ++i)
+                if (is[i] && x + i >= frame && x + i + frame < w_) use(y * w_ + x + i);
+        }
+    }
+
+    static constexpr std::size_t some = 32;
+    // Leaves those of n pixels of the row p, `some` at most, that differ from one next to them or next but one; a to d: the two rows
+    // above and the two below. Whether there are any.
+    static bool stand_out(const std::uint32_t* p, const std::uint32_t* a, const std::uint32_t* b, const std::uint32_t* c,
+                          const std::uint32_t* d, std::size_t n, std::uint8_t* is) {
+        return widely([=]() CALOTYPE_WIDE {
+            const auto bytes = [](const std::uint32_t* of) CALOTYPE_WIDE { return reinterpret_cast<const std::uint8_t*>(of); };
+            const auto by = [](std::uint8_t v, std::uint8_t w) CALOTYPE_WIDE { return static_cast<std::uint8_t>(std::max(v, w) - std::min(v, w)); };
+            const std::uint8_t *const own = bytes(p), *const above = bytes(b), *const far_above = bytes(a), *const below = bytes(c),
+                               *const far_below = bytes(d);
+            std::uint8_t found = 0, apart[4 * some];
+            for (std::size_t i = 0; i < 4 * n; ++i) {
+                const std::uint8_t v = own[i];
+                const std::uint8_t row = std::max(std::max(by(v, own[i - 8]), by(v, own[i - 4])), std::max(by(v, own[i + 4]), by(v, own[i + 8])));
+                const std::uint8_t column = std::max(std::max(by(v, far_above[i]), by(v, above[i])), std::max(by(v, below[i]), by(v, far_below[i])));
+                apart[i] = std::max(row, column) >= ink_jump;
+            }
+            for (std::size_t i = 0; i < n; ++i) {
+                std::uint32_t far;
+                std::memcpy(&far, apart + 4 * i, 4);
+                is[i] = static_cast<std::uint8_t>(is[i] & (far != 0));
+                found |= is[i];
+            }
+            return found != 0;
+        });
     }
 
     // Whether pixels are the same as those beside them, or far from them: 1 or 0.

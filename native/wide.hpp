@@ -11,6 +11,13 @@
 #define CALOTYPE_WIDE
 #endif
 
+// Before a loop of few turns: it is to become vectors, not lines.
+#if defined(__GNUC__) && !defined(__clang__)
+#define CALOTYPE_ROLLED _Pragma("GCC unroll 1")
+#else
+#define CALOTYPE_ROLLED
+#endif
+
 namespace calotype {
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(CALOTYPE_EMULATED)

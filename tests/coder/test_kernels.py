@@ -1,4 +1,6 @@
-"""Integer products: each kernel against plain loops (native/kernels_test.cpp), here or emulated."""
+"""Integer products: each kernel against plain loops (native/kernels_test.cpp), here or emulated; and the
+steps of the trellis (native/trellis_test.cpp).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ FLAGS = ("-std=c++20", "-O1", "-Wall", "-Wextra", "-Wno-psabi", "-Werror")
 
 def build(folder: Path, compiler: str, *flags: str, name: str = "kernels_test") -> Path:
     program = folder / name
-    command = [compiler, *FLAGS, *flags, str(NATIVE / "kernels_test.cpp"), "-o", str(program)]
+    command = [compiler, *FLAGS, *flags, str(NATIVE / f"{program.stem}.cpp"), "-o", str(program)]
     subprocess.run(command, check=True)
     return program
 
@@ -69,3 +71,8 @@ def test_webassembly(tmp_path: Path) -> None:
     )
     # Emscripten's 3.1.6 reads its module by a `fetch` that later versions of node have, for addresses alone.
     assert kernels_of(node, "--no-experimental-fetch", str(program), "200", "wasm") == ["wasm"]
+
+
+@pytest.mark.slow
+def test_the_steps_of_the_trellis(tmp_path: Path, cxx: str) -> None:
+    assert int(kernels_of(str(build(tmp_path, cxx, name="trellis_test")))[0].split()[0]) >= 1
