@@ -49,6 +49,8 @@ def main() -> int:
     options.add_argument("--device", default="cuda")
     options.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     given = options.parse_args()
+    if 60 * (given.minutes - given.eyes) < 2 * LEAST:
+        options.error(f"--eyes leaves less than {2 * LEAST:.0f} s of --minutes for what comes before")
     limit = BEGUN + 60 * given.minutes
     given.keep.mkdir(parents=True, exist_ok=True)
     given.out.mkdir(parents=True, exist_ok=True)
