@@ -42,13 +42,9 @@ class Prices:
     def expected(
         self, bottom: NDArray[Any], curvature: NDArray[Any], index: NDArray[np.integer[Any]], heat: float
     ) -> NDArray[Any]:
-        """The mean of integers n, each as likely as exp(-(bits + curvature (n - bottom)^2) / heat); without
-        heat the cheapest one.
-        """
+        """The mean of integers n, each as likely as exp(-(bits + curvature (n - bottom)^2) / heat)."""
         near = np.rint(bottom) + NEAR
         costs = self.at(near, index) + curvature * (near - bottom) ** 2
-        if heat <= 0:
-            return np.asarray(np.take_along_axis(near, costs.argmin(0)[None], 0)[0])
         weights = np.exp((costs.min(0) - costs) / np.float32(heat))
         return np.asarray((weights * near).sum(0) / weights.sum(0))
 
