@@ -11,8 +11,9 @@ is done; what is stored for the same pack is not measured again, so an interrupt
 of the code, remove the file.
 ``table`` writes the table between the marks ``<!-- benchmark:effort -->`` (or ``effort-eyes``, as the file
 is called) and ``<!-- end -->`` of documents.
-BD-rate is that of the mean curves over the pictures against effort 0: PSNR over R, G and B, or SSIMULACRA2
-for a pack for eyes.
+BD-rate is the mean over the pictures of each one's against effort 0, by PSNR over R, G and B, or by
+SSIMULACRA2 for a pack for eyes. That of mean curves will not do here: where effort moves some pictures along
+their curves and leaves others as they are, it shows a gain that no picture has.
 Times are seconds per megapixel, by the clock and of CPU, the latter summed over all threads, so that other
 work on the machine hardly counts.
 """
@@ -29,7 +30,7 @@ import numpy as np
 from PIL import Image
 
 from calotype.bench import tables
-from calotype.bench.bdrate import bd_rate
+from calotype.bench.bdrate import bd_rate_per_image
 from calotype.bench.runner import find_images
 from calotype.codec import library
 from calotype.codec.decoder import decode
@@ -121,10 +122,10 @@ def table(stored: dict[str, Any]) -> str:
     done = [e for e in efforts if wanted <= {(row["picture"], row["quality"]) for row in by_effort[e]}]
     cells = []
     measure = stored.get("measure", "psnr")
-    anchor = tables.mean_curve(by_effort[0], measure)
+    anchor = tables.curves(by_effort[0], measure)
     for effort in done:
-        curve = tables.mean_curve(by_effort[effort], measure)
-        gain = "" if effort == 0 else f"{bd_rate(anchor, curve).value:+.2f} %"
+        found = bd_rate_per_image(anchor, tables.curves(by_effort[effort], measure))
+        gain = "" if effort == 0 else f"{found.mean:+.2f} %"
         cells.append([str(effort), gain, *(_median(by_effort[effort], key) for key in ("wall", "cpu"))])
     pictures = len({picture for picture, _ in wanted})
     qualities = len({quality for _, quality in wanted})
@@ -132,9 +133,9 @@ def table(stored: dict[str, Any]) -> str:
     lines = [
         *markdown.table(["effort", "BD-rate", "seconds per megapixel", "CPU seconds"], cells, "rrrr"),
         "",
-        f"BD-rate ({MEASURES[measure]}) against effort 0 on the mean curves of {pictures} pictures at "
-        f"{qualities} qualities, from the sizes of real files; lower is better. Times are medians; CPU time "
-        f"is that of all of the {stored['threads']} threads together, on {where['processor']}. "
+        f"BD-rate ({MEASURES[measure]}) against effort 0, mean of {pictures} pictures at "
+        f"{qualities} qualities each, from the sizes of real files; lower is better. Times are medians; CPU "
+        f"time is that of all of the {stored['threads']} threads together, on {where['processor']}. "
         f"Pack {stored['pack']}, measured {stored['finished'][:10]} "
         f"at commit `{(stored['commit'] or 'unknown')[:13]}`.",
     ]

@@ -49,6 +49,17 @@ def test_gain_is_a_bd_rate(effort: ModuleType) -> None:
     assert "2 pictures at 4 qualities" in text
 
 
+def test_a_step_along_a_curve_is_no_gain(effort: ModuleType) -> None:
+    """Not even where one picture alone makes it, and the other has twice the bits."""
+    stored = _stored(0.0)
+    for row in stored["files"]:
+        row["bpp"] *= 1 + (row["picture"] == "b")
+        if row["picture"] == "a" and row["effort"]:
+            row["bpp"] *= 1.05
+            row["psnr"] = 20.0 + row["bpp"] / 0.01
+    assert abs(float(effort.table(stored).split("| 3 | ")[1].split(" %")[0])) < 0.05
+
+
 def test_a_pack_for_eyes_is_measured_by_its_look(effort: ModuleType) -> None:
     stored = _stored(0.05) | {"measure": "ssimulacra2"}
     for row in stored["files"]:

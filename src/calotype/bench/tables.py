@@ -13,7 +13,6 @@ import shlex
 import sys
 from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from calotype.bench import results
@@ -204,14 +203,12 @@ def write_folder(
             print(document, path.stem, "updated" if changed else "unchanged")
 
 
-def mean_curve(rows: Sequence[Mapping[str, Any]], measure: str = "psnr") -> Curve:
-    """Means over pictures of ``bpp`` and a measure at every ``quality``."""
-    qualities = sorted({row["quality"] for row in rows})
-    means = [
-        [fmean(row[key] for row in rows if row["quality"] == q) for q in qualities]
-        for key in ("bpp", measure)
-    ]
-    return Curve(*means)
+def curves(rows: Sequence[Mapping[str, Any]], measure: str = "psnr") -> dict[str, Curve]:
+    """Curve of every ``picture``: ``bpp`` and a measure."""
+    return {
+        name: Curve(*([row[key] for row in rows if row["picture"] == name] for key in ("bpp", measure)))
+        for name in sorted({row["picture"] for row in rows})
+    }
 
 
 @guarded
