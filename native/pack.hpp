@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "container.hpp"
+#include "jobs.hpp"
 #include "networks.hpp"
 #include "parse.hpp"
 #include "tensors.hpp"
@@ -36,14 +37,20 @@ public:
     };
 
     // From the bytes of manifest.json, tables.safetensors and networks.safetensors, the latter two as they are or
-    // compressed by gzip. Throws Error.
-    Pack(Bytes manifest, Bytes tables, Bytes networks, Trust trust = Trust::none) : trust_(trust) {
+    // compressed by gzip. More than one thread takes two. Throws Error.
+    Pack(Bytes manifest, Bytes tables, Bytes networks, Trust trust = Trust::none, std::size_t threads = 1) : trust_(trust) {
         checked([&] {
             read_manifest(manifest);
-            tables_ = tensors("tables.safetensors", tables);
-            read_tables();
-            const Tensors arrays = tensors(trust == Trust::part ? "preview.safetensors" : "networks.safetensors", networks);
-            networks_ = std::make_unique<fixed::Networks>(arrays_of(arrays), latents::kernels()[0]);
+            Jobs jobs;
+            jobs.add([&] {
+                tables_ = tensors("tables.safetensors", tables);
+                read_tables();
+            });
+            jobs.add([&] {
+                const Tensors arrays = tensors(trust == Trust::part ? "preview.safetensors" : "networks.safetensors", networks);
+                networks_ = std::make_unique<fixed::Networks>(arrays_of(arrays), latents::kernels()[0]);
+            });
+            jobs.run(threads);
         });
         const fixed::MeanNetwork& mean = networks_->mean;
         if (mean.low_channels != low_channels || mean.latents() != channels_ || mean.hyper != hyper_)
