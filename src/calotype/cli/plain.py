@@ -12,6 +12,13 @@ import threading
 
 from calotype.codec.threads import default_threads
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    Made: TypeAlias = tuple[bytes, int, int]
+
 PACKS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "packs")
 LARGEST = 1 << 24
 """Pixels of a picture: larger ones have limits of their own, and take so long that imports are nothing."""
@@ -41,11 +48,11 @@ def decode(arguments: list[str]) -> int | None:
             data = stream.read()
     except OSError:
         return None
-    made = _photograph(data)
-    if made is None:
-        return None
-    from calotype.codec.files import write_file
+    photograph = _begin(data)
+    from calotype.codec.files import write_file  # meanwhile
 
+    if (made := photograph()) is None:
+        return None
     png, width, height = made
     write_file(target, png, overwrite=force)
     if not quiet:
@@ -53,20 +60,26 @@ def decode(arguments: list[str]) -> int | None:
     return 0
 
 
-def _photograph(data: bytes) -> tuple[bytes, int, int] | None:
-    """The picture as a PNG, its width and height. This thread only waits, so that it hears Ctrl-C at once."""
+def _begin(data: bytes) -> Callable[[], Made | None]:
+    """Begin to make the PNG; what waits for it, its width and height. Another thread does it: this one is to
+    hear Ctrl-C at once.
+    """
     from calotype.coder.native import load
 
     try:
         native = load()
     except ImportError:
-        return None
-    made: list[tuple[bytes, int, int] | None] = []
+        return lambda: None
+    made: list[Made | None] = []
 
     def work() -> None:
         made.append(native.photograph(data, os.fsencode(PACKS), LARGEST, default_threads()))
 
     thread = threading.Thread(target=work, name="calotype")
     thread.start()
-    thread.join()
-    return made[0] if made else None
+
+    def wait() -> Made | None:
+        thread.join()
+        return made[0] if made else None
+
+    return wait
