@@ -74,8 +74,8 @@ calotype_pack* make_pack(const void* manifest, std::size_t manifest_size, const 
     const auto bytes = [](const void* data, std::size_t size) {
         return Bytes{static_cast<const std::uint8_t*>(data), size};
     };
-    return new calotype_pack{
-        Pack(bytes(manifest, manifest_size), bytes(tables, tables_size), bytes(networks, networks_size), trust)};
+    return new calotype_pack{Pack(bytes(manifest, manifest_size), bytes(tables, tables_size), bytes(networks, networks_size),
+                                  trust, count_threads(0))};
 }
 
 }  // namespace
@@ -90,7 +90,8 @@ calotype_status calotype_open_pack(const char* folder, const uint8_t* id, caloty
         need(folder != nullptr && pack != nullptr, "folder and pack must not be null");
         *pack = nullptr;
         const PackFiles files = find_pack(folder, id);
-        *pack = new calotype_pack{Pack(files.manifest(), files.tables(), files.networks())};
+        *pack = new calotype_pack{Pack(files.manifest(), files.tables(), files.networks(), Pack::Trust::none,
+                                       count_threads(0))};
         return CALOTYPE_OK;
     });
 }

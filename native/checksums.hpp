@@ -12,21 +12,24 @@ namespace calotype {
 
 // Goes on from `crc`, that of the bytes before.
 inline std::uint32_t crc32(const std::uint8_t* data, std::size_t size, std::uint32_t crc = 0) {
-    // table[k][b]: what byte b does to the sum when k more bytes follow; four bytes are taken at a time.
+    // table[k][b]: what byte b does to the sum when k more bytes follow; `step` bytes are taken at a time.
+    constexpr std::size_t step = 16;
     static const auto table = [] {
-        std::array<std::array<std::uint32_t, 256>, 4> t{};
+        std::array<std::array<std::uint32_t, 256>, step> t{};
         for (std::uint32_t b = 0; b < 256; ++b) {
             t[0][b] = b;
             for (int i = 0; i < 8; ++i) t[0][b] = t[0][b] >> 1 ^ (t[0][b] & 1 ? 0xedb88320u : 0);
         }
-        for (std::size_t k = 1; k < 4; ++k)
+        for (std::size_t k = 1; k < step; ++k)
             for (std::size_t b = 0; b < 256; ++b) t[k][b] = t[k - 1][b] >> 8 ^ t[0][t[k - 1][b] & 255];
         return t;
     }();
     crc = ~crc;
-    for (; size >= 4; size -= 4, data += 4) {
-        crc ^= data[0] | data[1] << 8 | data[2] << 16 | std::uint32_t{data[3]} << 24;
-        crc = table[3][crc & 255] ^ table[2][crc >> 8 & 255] ^ table[1][crc >> 16 & 255] ^ table[0][crc >> 24];
+    for (; size >= step; size -= step, data += step) {
+        std::uint32_t next = 0;
+        for (std::size_t k = 0; k < step; ++k)
+            next ^= table[step - 1 - k][data[k] ^ (k < 4 ? crc >> 8 * k & 255 : 0)];
+        crc = next;
     }
     for (; size > 0; --size) crc = crc >> 8 ^ table[0][(crc ^ *data++) & 255];
     return ~crc;

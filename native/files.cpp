@@ -3,10 +3,12 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/array.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include "folder.hpp"
 #include "picture.hpp"
 #include "png.hpp"
 
@@ -49,6 +51,38 @@ std::tuple<std::vector<std::size_t>, std::string> decode(const Input& data, cons
     return {std::move(failed), picture.error() ? picture.error()->what() : ""};
 }
 
+// A plain photograph, from the bytes of its file to those of a PNG: width, height, and what may become a bytes object.
+struct Made {
+    std::size_t width, height;
+    std::vector<std::uint8_t> png;
+};
+// Nothing where there is more to do or to say: metadata, pixels stored as such, more pixels than `most`, a pack that is not
+// in `packs` or lies there uncompressed (so that its hashes are to be checked), and whatever is wrong.
+std::optional<Made> photograph(Bytes data, const std::string& packs, std::size_t most, std::size_t threads) try {
+    Limits limits;
+    limits.max_pixels = most;
+    const File file(data, limits, File::Damage::error);
+    const bool stored = std::any_of(file.tiles.begin(), file.tiles.end(), [](const File::Tile& t) { return t.pixels; });
+    if (stored || !file.metadata.empty()) return {};
+    const PackFiles files = find_pack(packs, file.header.pack_id.data());
+    for (const Bytes part : {files.tables(), files.networks()})
+        if (!is_gzip(part.data, part.size)) return {};
+    const Pack pack(files.manifest(), files.tables(), files.networks(), Pack::Trust::install, threads);
+    Canvas canvas;
+    canvas.box = {0, 0, file.header.width, file.header.height};
+    canvas.grey = file.header.grey;
+    canvas.opaque = file.alpha.empty();
+    canvas.channels = (canvas.grey ? 1 : 3) + (canvas.opaque ? 0 : 1);
+    canvas.stride = canvas.box.width() * canvas.channels;
+    std::vector<std::uint8_t> pixels(canvas.box.height() * canvas.stride);
+    canvas.data = pixels.data();
+    Picture(file, &pack, threads, false).decode(canvas);
+    const std::size_t w = canvas.box.width(), h = canvas.box.height();
+    return Made{w, h, png::write(pixels.data(), h, w, canvas.channels, threads)};
+} catch (const std::exception&) {
+    return {};
+}
+
 }  // namespace
 
 void bind_files(nb::module_& m) {
@@ -56,12 +90,13 @@ void bind_files(nb::module_& m) {
     nb::exception<Error>(m, "FileError", PyExc_ValueError);
     nb::class_<Pack>(m, "Pack").def(
         "__init__",
-        [](Pack* self, const nb::bytes& manifest, const nb::bytes& tables, const nb::bytes& networks, bool installed) {
+        [](Pack* self, const nb::bytes& manifest, const nb::bytes& tables, const nb::bytes& networks, bool installed,
+           std::size_t threads) {
             const Bytes m = bytes_of(manifest), t = bytes_of(tables), n = bytes_of(networks);
             nb::gil_scoped_release release;
-            new (self) Pack(m, t, n, installed ? Pack::Trust::install : Pack::Trust::none);
+            new (self) Pack(m, t, n, installed ? Pack::Trust::install : Pack::Trust::none, threads);
         },
-        "manifest"_a, "tables"_a, "networks"_a, "installed"_a);
+        "manifest"_a, "tables"_a, "networks"_a, "installed"_a, "threads"_a);
     m.def("decode", &decode, "data"_a.noconvert(), "pack"_a.none(), "box"_a, "preview"_a, "threads"_a, "keep"_a,
           "out"_a.noconvert());
     m.def(
@@ -76,4 +111,19 @@ void bind_files(nb::module_& m) {
             return nb::bytes(found.data(), found.size());
         },
         "pixels"_a.noconvert(), "threads"_a);
+    m.def(
+        "photograph",
+        [](const nb::bytes& data, const nb::bytes& packs, std::size_t most,
+           std::size_t threads) -> std::optional<std::tuple<nb::bytes, std::size_t, std::size_t>> {
+            std::optional<Made> made;
+            {
+                const Bytes file = bytes_of(data);
+                const std::string folder(packs.c_str(), packs.size());
+                nb::gil_scoped_release release;
+                made = photograph(file, folder, most, std::max<std::size_t>(threads, 1));
+            }
+            if (!made) return {};
+            return std::tuple(nb::bytes(made->png.data(), made->png.size()), made->width, made->height);
+        },
+        "data"_a, "packs"_a, "most"_a, "threads"_a);
 }

@@ -20,6 +20,9 @@ struct PackFiles {
 inline std::vector<std::uint8_t> read_file(const std::filesystem::path& path) {
     std::ifstream stream(path, std::ios::binary);
     std::vector<std::uint8_t> found;
+    std::error_code failed;
+    if (const auto size = std::filesystem::file_size(path, failed); !failed && size <= std::size_t{1} << 28)
+        found.reserve(static_cast<std::size_t>(size));  // it may grow, and a pipe has none
     std::array<char, 65536> part;
     while (stream && (stream.read(part.data(), part.size()), stream.gcount() > 0)) {
         found.insert(found.end(), part.begin(), part.begin() + stream.gcount());

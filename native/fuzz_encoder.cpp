@@ -27,11 +27,11 @@ Data read(const char* path) {
 std::vector<std::unique_ptr<fixed::EncoderNetworks>> networks(const Data& data) {
     std::vector<std::unique_ptr<fixed::EncoderNetworks>> found;
     try {
-        const Tensors tensors = read_tensors(data.data(), data.size());
+        const Tensors tensors = read_tensors(data);
         fixed::Arrays arrays;
         for (const auto& [name, t] : tensors) {
             const int bits = t.dtype == "I8" ? 8 : t.dtype == "I16" ? 16 : t.dtype == "I32" ? 32 : 0;
-            if (name != "unit") arrays[name] = {t.bytes.data(), bits, t.shape};
+            if (name != "unit") arrays[name] = {t.data, bits, t.shape};
         }
         for (const latents::Kernels& k : latents::kernels())
             found.push_back(std::make_unique<fixed::EncoderNetworks>(arrays, k));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "checksums.hpp"
@@ -24,6 +25,9 @@ public:
     Inflate(const std::uint8_t* data, std::size_t size, std::size_t most, std::vector<std::uint8_t>& out)
         : data_(data), size_(size), first_(out.size()), most_(first_ + most), used_(first_), out_(out) {}
 
+    // The memory that `n` bytes are best made in.
+    static constexpr std::size_t room_for(std::size_t n) { return n + slack; }
+
     // Returns the bytes read.
     std::size_t run() {
         for (bool last = false; !last;) {
@@ -38,7 +42,7 @@ public:
                 std::fill_n(lengths.begin() + 256, 24, 7);
                 std::fill_n(lengths.begin() + 280, 8, 8);
                 std::fill_n(lengths.begin() + 288, 32, 5);
-                codes(Code(&lengths[0], 288), Code(&lengths[288], 32));
+                codes(Literals(&lengths[0], 288), Code(&lengths[288], 32));
             } else if (kind == 2) {
                 described();
             } else {
@@ -86,6 +90,23 @@ private:
         }
     };
 
+    // The code of literals and lengths, with a table of one literal or two that the next bits are: their bits, the first,
+    // the second, and how many they are. 0: what comes is none, or has a long code.
+    struct Literals : Code {
+        static constexpr unsigned pair_bits = 11;
+        std::array<std::uint32_t, 1 << pair_bits> pairs;
+
+        Literals(const std::uint8_t* lengths, std::size_t n) : Code(lengths, n) {
+            const auto literal = [](std::uint32_t entry) { return entry - 1 < 256 * 16 - 1; };
+            for (std::size_t i = 0; i < pairs.size(); ++i) {  // without branches, which could not be foretold
+                const std::uint32_t a = fast[i % fast.size()], b = fast[(i >> (a & 15)) % fast.size()];
+                const std::uint32_t two = literal(b) & ((a & 15) + (b & 15) <= pair_bits);
+                const std::uint32_t bits = (a & 15) + (b & 15) * two, values = a >> 4 | (b >> 4 & 255) << 8;
+                pairs[i] = (bits | values << 8 | (1 + two) << 24) * literal(a);
+            }
+        }
+    };
+
     void fill() {  // at least 48 bits, or all that are left
         while (count_ <= 56 && at_ < size_) hold_ |= std::uint64_t{data_[at_++]} << count_, count_ += 8;
     }
@@ -119,7 +140,10 @@ private:
         throw inflate_error("a code that stands for nothing");
     }
 
-    void grow() { out_.resize(std::max(2 * out_.size(), used_ + size_ + size_ / 2) + slack); }
+    void grow() {
+        const bool reserved = out_.capacity() > out_.size();
+        out_.resize(reserved ? out_.capacity() : std::max(2 * out_.size(), used_ + size_ + size_ / 2) + slack);
+    }
     void room(std::size_t n) {
         if (n > most_ - used_) throw too_long();
         while (n > out_.size() - used_) grow();
@@ -155,7 +179,7 @@ private:
             for (std::size_t k = 0; k < times; ++k) lengths[i++] = value;
         }
         if (lengths[256] == 0) throw inflate_error("a block without an end");
-        codes(Code(lengths.data(), symbols), Code(&lengths[symbols], distances));
+        codes(Literals(lengths.data(), symbols), Code(&lengths[symbols], distances));
     }
 
     static std::size_t length_of(unsigned k, unsigned more) {  // k counts from symbol 257 on
@@ -172,41 +196,54 @@ private:
         for (std::size_t i = 0; i < length; ++i, ++used_) out_[used_] = out_[used_ - distance];
     }
 
+    // Eight bytes, the first lowest.
+    static std::uint64_t eight(const std::uint8_t* p) {
+        std::uint64_t found = 0;
+        if constexpr (std::endian::native == std::endian::little)
+            std::memcpy(&found, p, 8);
+        else
+            for (unsigned i = 0; i < 8; ++i) found |= std::uint64_t{p[i]} << 8 * i;
+        return found;
+    }
+
     // Symbols with short codes, as long as neither end need be looked for: most of what packs hold. Whether it is all of
     // the block; where not, a symbol is to be read with care: it may be wrong.
-    bool quick(const Code& literals, const Code& distances) {
+    bool quick(const Literals& literals, const Code& distances) {
+        const std::uint8_t* const data = data_;
         std::uint8_t* const out = out_.data();
         const std::size_t end = std::min(out_.size(), most_);
-        std::size_t n = used_;
+        std::size_t n = used_, at = at_;
+        // Here, for what is written to `out` might be members of this object, for all that a compiler knows.
+        std::uint64_t hold = hold_;
+        unsigned count = count_;
         bool done = false;
-        const auto drop = [&](unsigned bits) { hold_ >>= bits, count_ -= bits; };
-        const auto entry = [&](const Code& c) { return unsigned{c.fast[hold_ & (c.fast.size() - 1)]}; };
-        while (size_ - at_ >= 8 && n + slack <= end) {
-            // At least 56 bits. Those above `count_` are the next ones, too, so they may come twice.
-            std::uint64_t next = 0;
-            for (unsigned i = 0; i < 8; ++i) next |= std::uint64_t{data_[at_ + i]} << 8 * i;
-            hold_ |= next << count_;
-            at_ += (63 - count_) / 8, count_ |= 56;
-            unsigned e = entry(literals);
-            for (unsigned i = 0; i < 4 && e != 0 && e >> 4 < 256; ++i) {
-                out[n++] = static_cast<std::uint8_t>(e >> 4);
-                drop(e & 15);
-                e = entry(literals);
+        const auto drop = [&](unsigned bits) { hold >>= bits, count -= bits; };
+        const auto entry = [&](const Code& c) { return unsigned{c.fast[hold % c.fast.size()]}; };
+        while (size_ - at >= 8 && n + slack <= end) {
+            // At least 56 bits. Those above `count` are the next ones, too, so they may come twice.
+            hold |= eight(data + at) << count;
+            at += (63 - count) / 8, count |= 56;
+            std::uint32_t pair = 1;
+            for (unsigned i = 0; i < 5 && (pair = literals.pairs[hold % literals.pairs.size()]) != 0; ++i) {
+                out[n] = static_cast<std::uint8_t>(pair >> 8), out[n + 1] = static_cast<std::uint8_t>(pair >> 16);
+                n += pair >> 24;
+                drop(pair & 63);
             }
+            if (pair != 0 || count < 38) continue;  // a length and its distance take 38 bits at most
+            const unsigned e = entry(literals);
             if (e == 0) break;
-            if (e >> 4 < 256 || count_ < 38) continue;  // a length and its distance take 38 bits at most
-            const auto before = hold_;
-            const auto counted = count_;
+            const auto before = hold;
+            const auto counted = count;
             drop(e & 15);
             if ((done = e >> 4 == 256)) break;
             const unsigned k = (e >> 4) - 257, more = more_of(k);
-            const std::size_t length = length_of(k, more) + (hold_ & ((1u << more) - 1));
+            const std::size_t length = length_of(k, more) + (hold & ((1u << more) - 1));
             drop(more);
             const unsigned d = entry(distances), further = d >> 4 < 4 ? 0 : (d >> 4) / 2 - 1;
             drop(d & 15);
-            const std::size_t distance = distance_of(d >> 4, further) + (hold_ & ((1u << further) - 1));
+            const std::size_t distance = distance_of(d >> 4, further) + (hold & ((1u << further) - 1));
             if (k > 28 || d == 0 || d >> 4 > 29 || distance > n - first_) {
-                hold_ = before, count_ = counted;
+                hold = before, count = counted;
                 break;
             }
             drop(further);
@@ -216,12 +253,12 @@ private:
                 for (std::size_t i = 0; i < length; i += 8) std::memcpy(out + n + i, out + n + i - distance, 8);
             n += length;
         }
-        hold_ &= (std::uint64_t{1} << count_) - 1;
-        used_ = n;
+        hold_ = hold & ((std::uint64_t{1} << count) - 1);
+        count_ = count, at_ = at, used_ = n;
         return done;
     }
 
-    void codes(const Code& literals, const Code& distances) {
+    void codes(const Literals& literals, const Code& distances) {
         for (;;) {
             if (out_.size() - used_ < slack) grow();
             if (quick(literals, distances)) return;
@@ -270,6 +307,11 @@ inline bool is_gzip(const std::uint8_t* data, std::size_t size) {
 // One or more members of gzip.
 inline std::vector<std::uint8_t> gunzip(const std::uint8_t* data, std::size_t size, std::size_t most) {
     std::vector<std::uint8_t> out;
+    if (size >= 4) {  // the length of the last member, as a rule the only one; much more than is stored is not believed
+        std::uint32_t length = 0;
+        for (std::size_t i = 4; i-- > 0;) length = length << 8 | data[size - 4 + i];
+        out.reserve(Inflate::room_for(std::min<std::size_t>({length, most, 16 * size})));
+    }
     for (std::size_t at = 0; at < size;) {
         const auto need = [&](std::size_t n) {
             if (size - at < n) throw inflate_error("it ends early");

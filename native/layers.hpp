@@ -227,19 +227,20 @@ private:
             std::int64_t sum = std::abs(std::int64_t{l.bias[o]});
             const Weight* of = source;
             for (const Span& span : peaks) {
-                std::int64_t magnitudes = 0;
+                std::uint32_t magnitudes = 0;  // of 4096 inputs of nine sites at most, so below 2^31
                 for (const Weight* const end = of + span.count * l.taps; of < end; ++of)
-                    magnitudes += std::abs(int{*of});
+                    magnitudes += static_cast<std::uint32_t>(std::abs(int{*of}));
                 sum += magnitudes * span.peak;
             }
-            for (std::size_t i = 0; i < l.in; ++i)
-                for (std::size_t t = 0; t < l.taps; ++t) {
-                    const Weight x = *source++;
-                    if constexpr (sizeof(Weight) == 1)
-                        if (x > latents::byte_weight_peak || x < -latents::byte_weight_peak)
-                            fail(name, "weights are within +-64, not " + std::to_string(x));
-                    packed[(o * l.taps + t) * l.padded + i] = x;
-                }
+            if constexpr (sizeof(Weight) == 1)
+                for (const Weight* w = source; w < of; ++w)
+                    if (*w > latents::byte_weight_peak || *w < -latents::byte_weight_peak)
+                        fail(name, "weights are within +-64, not " + std::to_string(*w));
+            for (std::size_t t = 0; t < l.taps; ++t, ++source) {
+                Packed* const to = &packed[(o * l.taps + t) * l.padded];
+                for (std::size_t i = 0; i < l.in; ++i) to[i] = source[i * l.taps];
+            }
+            source = of;
             if (sum >= std::int64_t{1} << 31)
                 fail(name, "output " + std::to_string(o) + " could reach " + std::to_string(sum) + ", beyond 2^31");
         }

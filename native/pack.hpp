@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "container.hpp"
+#include "jobs.hpp"
 #include "networks.hpp"
 #include "parse.hpp"
 #include "tensors.hpp"
@@ -36,14 +37,20 @@ public:
     };
 
     // From the bytes of manifest.json, tables.safetensors and networks.safetensors, the latter two as they are or
-    // compressed by gzip. Throws Error.
-    Pack(Bytes manifest, Bytes tables, Bytes networks, Trust trust = Trust::none) : trust_(trust) {
+    // compressed by gzip. More than one thread takes two. Throws Error.
+    Pack(Bytes manifest, Bytes tables, Bytes networks, Trust trust = Trust::none, std::size_t threads = 1) : trust_(trust) {
         checked([&] {
             read_manifest(manifest);
-            tables_ = tensors("tables.safetensors", tables);
-            read_tables();
-            const Tensors arrays = tensors(trust == Trust::part ? "preview.safetensors" : "networks.safetensors", networks);
-            networks_ = std::make_unique<fixed::Networks>(arrays_of(arrays), latents::kernels()[0]);
+            Jobs jobs;
+            jobs.add([&] {
+                tables_ = tensors("tables.safetensors", tables);
+                read_tables();
+            });
+            jobs.add([&] {
+                const Tensors arrays = tensors(trust == Trust::part ? "preview.safetensors" : "networks.safetensors", networks);
+                networks_ = std::make_unique<fixed::Networks>(arrays_of(arrays), latents::kernels()[0]);
+            });
+            jobs.run(threads);
         });
         const fixed::MeanNetwork& mean = networks_->mean;
         if (mean.low_channels != low_channels || mean.latents() != channels_ || mean.hyper != hyper_)
@@ -124,7 +131,7 @@ private:
         fixed::Arrays found;
         for (const auto& [name, t] : arrays) {
             const int bits = t.dtype == "I8" ? 8 : t.dtype == "I16" ? 16 : t.dtype == "I32" ? 32 : 0;
-            found[name] = {t.bytes.data(), bits, t.shape};
+            found[name] = {t.data, bits, t.shape};
         }
         return found;
     }
@@ -178,16 +185,14 @@ private:
 
     // The arrays of a file, checked against its hash.
     Tensors tensors(const char* name, Bytes stored) const {
-        std::vector<std::uint8_t> plain;
-        if (is_gzip(stored.data, stored.size)) {
-            plain = gunzip(stored.data, stored.size, max_bytes);
-            stored = {plain.data(), plain.size()};
-        }
+        std::vector<std::uint8_t> plain = is_gzip(stored.data, stored.size)
+                                              ? gunzip(stored.data, stored.size, max_bytes)
+                                              : std::vector<std::uint8_t>(stored.data, stored.data + stored.size);
         const auto hash = hashes_.find(name);
         if (hash == hashes_.end() ||
-            (trust_ != Trust::install && hash->second != Sha256::of(stored.data, stored.size)))
+            (trust_ != Trust::install && hash->second != Sha256::of(plain.data(), plain.size())))
             fail(std::string(name) + " does not have the hash in manifest.json: install the pack again");
-        return read_tensors(stored.data, stored.size);
+        return read_tensors(std::move(plain));
     }
 
     // ---- steps ----------------------------------------------------------------------------------------------

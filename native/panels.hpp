@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -41,10 +42,14 @@ inline std::size_t panels_of(std::size_t columns) { return (columns + width - 1)
 inline Lines<std::int16_t> pack_pairs(const std::int16_t* weights, std::size_t columns, std::size_t pairs) {
     Lines<std::int16_t> panels(panels_of(columns) * pairs * width * 2);
     std::int16_t* to = panels.data();  // written as it lies: in the order of the weights takes three times as long
-    for (std::size_t j = 0; j < columns; j += width)
-        for (std::size_t k = 0; k < pairs; ++k, to += 2 * width)
-            for (std::size_t i = 0; i < std::min(width, columns - j); ++i)
-                std::copy_n(weights + ((j + i) * pairs + k) * 2, 2, to + 2 * i);
+    for (std::size_t j = 0; j < columns; j += width) {
+        const std::int16_t* const from = weights + j * pairs * 2;
+        const auto panel = [&](std::size_t there) {
+            for (std::size_t k = 0; k < pairs; ++k, to += 2 * width)
+                for (std::size_t i = 0; i < there; ++i) std::memcpy(to + 2 * i, from + (i * pairs + k) * 2, 4);
+        };
+        columns - j < width ? panel(columns - j) : panel(width);  // a number that is known makes one loop of copies
+    }
     return panels;
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdint>
 #include <cstring>
 #include <map>
 
@@ -15,7 +16,8 @@ namespace calotype {
 struct Tensor {
     std::string dtype;  // "I32", ...
     std::vector<std::size_t> shape;
-    std::vector<std::uint8_t> bytes;  // its memory is aligned for every type
+    const std::uint8_t* data = nullptr;  // aligned for its type
+    std::vector<std::uint8_t> own;       // where these bytes are if not in those of the file
 
     std::size_t size() const {  // of entries
         std::size_t n = 1;
@@ -24,13 +26,21 @@ struct Tensor {
     }
     template <class T>
     const T* as() const {
-        return reinterpret_cast<const T*>(bytes.data());
+        return reinterpret_cast<const T*>(data);
     }
 };
-using Tensors = std::map<std::string, Tensor>;
+struct Tensors : std::map<std::string, Tensor> {
+    Tensors() = default;
+    Tensors(Tensors&&) = default;
+    Tensors& operator=(Tensors&&) = default;
+
+    std::vector<std::uint8_t> file;  // what they lie in
+};
 
 // Throws json_error and std::invalid_argument for anything malformed.
-inline Tensors read_tensors(const std::uint8_t* data, std::size_t size) {
+inline Tensors read_tensors(std::vector<std::uint8_t> file) {
+    const std::uint8_t* const data = file.data();
+    const std::size_t size = file.size();
     const auto fail = [](const std::string& what) { throw std::invalid_argument(what); };
     if (size < 8) fail("shorter than 8 bytes");
     std::uint64_t header = 0;
@@ -69,13 +79,19 @@ inline Tensors read_tensors(const std::uint8_t* data, std::size_t size) {
         if (static_cast<std::uint64_t>(last.integer - first.integer) != count)
             fail("array " + name + ": " + std::to_string(last.integer - first.integer) + " bytes, not " +
                  std::to_string(count));
-        t.bytes.assign(start + first.integer, start + last.integer);
+        t.data = start + first.integer;
+        const bool aligned = reinterpret_cast<std::uintptr_t>(t.data) % width == 0;
+        if (!aligned || std::endian::native == std::endian::big) {
+            t.own.assign(t.data, start + last.integer);
+            t.data = t.own.data();
+        }
         if constexpr (std::endian::native == std::endian::big)
-            for (std::size_t i = 0; i < t.bytes.size(); i += width)
-                std::reverse(t.bytes.begin() + static_cast<std::ptrdiff_t>(i),
-                             t.bytes.begin() + static_cast<std::ptrdiff_t>(i + width));
+            for (std::size_t i = 0; i < t.own.size(); i += width)
+                std::reverse(t.own.begin() + static_cast<std::ptrdiff_t>(i),
+                             t.own.begin() + static_cast<std::ptrdiff_t>(i + width));
         found[name] = std::move(t);
     }
+    found.file = std::move(file);
     return found;
 }
 

@@ -27,9 +27,6 @@ from calotype import _interrupt
 if _interrupt.is_command():
     _interrupt.stop_at_once()  # before all imports that take time
 
-import contextlib
-from typing import TYPE_CHECKING, Any
-
 from calotype.errors import (
     CalotypeError,
     ConversionWarning,
@@ -39,7 +36,12 @@ from calotype.errors import (
     PackError,
 )
 
+TYPE_CHECKING = (
+    False  # as type checkers know it; `typing` itself takes as long as a tenth of ``calotype decode``
+)
 if TYPE_CHECKING:
+    from typing import Any
+
     from calotype.api import decode, encode, open, preview, probe, save
 
     __version__: str
@@ -65,6 +67,8 @@ if not (_interrupt.is_command() and sys.argv[1:2] == ["decode"]):  # which, as a
 
     _pillow.register()
 if "imageio" in sys.modules:
+    import contextlib
+
     with contextlib.suppress(ImportError):  # a version without plugins of this kind
         from calotype.plugins import imageio as _imageio
 

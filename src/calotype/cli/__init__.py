@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import errno
 import importlib
-import importlib.util
 import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
-from types import FrameType
 
 from calotype import _interrupt
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
 
 COMMANDS = {
     "encode": "compress pictures into .calo files",
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name = arguments[0] if arguments else "--help"
     if name in ("-h", "--help", "help", "--version"):
         return _guarded(name, arguments)
-    if name not in _commands():
+    if name not in COMMANDS and name not in _commands():
         print(
             f"calotype: there is no command {name!r}; it is one of {', '.join(_commands())}", file=sys.stderr
         )
@@ -70,6 +72,8 @@ def _fill_streams() -> None:
 
 
 def _commands() -> dict[str, str]:
+    import importlib.util  # late: none of the codec's commands needs it
+
     late = {n: text for n, text in LATE_COMMANDS.items() if importlib.util.find_spec(f"calotype.cli.{n}")}
     return {**COMMANDS, **late}
 
@@ -90,6 +94,11 @@ def _run(name: str, arguments: list[str]) -> int:
 
         print(f"calotype {calotype.__version__}")
         return 0
+    if name == "decode":
+        from calotype.cli import plain
+
+        if (status := plain.decode(arguments)) is not None:
+            return status
     module = importlib.import_module(f"calotype.cli.{name}")
     if hasattr(module, "main"):
         return int(module.main(arguments) or 0)

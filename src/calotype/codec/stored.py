@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from calotype.codec.threads import default_threads
 from calotype.coder.files import open_pack
 from calotype.errors import PackError
 
@@ -107,7 +108,7 @@ def open_native(path: Path, *, installed: bool = False) -> _rans.Pack:
         except (OSError, KeyError) as error:
             raise PackError(f"pack {path}: {name} cannot be read: {error}") from error
     try:
-        pack = open_pack(*parts, installed=installed)
+        pack = open_pack(*parts, installed=installed, threads=default_threads())
         if installed:
             _check(*parts)
         return pack

@@ -15,10 +15,10 @@ which is loaded at the first use.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as in calotype/__init__.py
 if TYPE_CHECKING:
+    from typing import Any
+
     from calotype.coder.frequencies import PRECISION, TOTAL, cdf_rows, quantise
     from calotype.coder.gaussian import gaussian_tables, log_scales
     from calotype.coder.latents import Classes, LatentCoder, LevelIntegers
@@ -69,5 +69,7 @@ def __getattr__(name: str) -> Any:
     home = next((module for module, names in _HOMES.items() if name in names), None)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
     value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{home}"), name)
     return value

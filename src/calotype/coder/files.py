@@ -15,15 +15,18 @@ if TYPE_CHECKING:
     from calotype.coder.stream import Bytes
 
 
-def open_pack(manifest: bytes, tables: bytes, networks: bytes, *, installed: bool = False) -> _rans.Pack:
+def open_pack(
+    manifest: bytes, tables: bytes, networks: bytes, *, installed: bool = False, threads: int = 1
+) -> _rans.Pack:
     """A pack from the bytes of its three files, plain or compressed by gzip.
 
     installed: it came with this code: hashes are the caller's to check, and one of the tests is made instead
                of all. Sizes and bounds are checked all the same.
+    threads:   more than one takes two
 
     Raises ValueError that says what is wrong.
     """
-    found: _rans.Pack = load().Pack(manifest, tables, networks, installed)
+    found: _rans.Pack = load().Pack(manifest, tables, networks, installed, threads)
     return found
 
 
