@@ -4,7 +4,7 @@
     python benchmarks/quality.py fit FILE PACK
     python benchmarks/quality.py glance PACK PHOTOS... --out FILE [--minutes 15]
     python benchmarks/quality.py trust FILE PACK
-    python benchmarks/quality.py check PICTURES... [--qualities 40 60 80] [--every 1]
+    python benchmarks/quality.py check PICTURES... [--qualities 40 60 80] [--every 1] [--middle 32 64]
         [--out docs/results/quality.json]
     python benchmarks/quality.py table docs/results/quality.json docs/guide.md
 
@@ -20,7 +20,8 @@ stay in the file: under ``before``, each time with ``shifts``, what is to be add
 (calotype.codec.glance), score more than the pack foretells, at its level for each of `GLANCED`; ``trust``
 adds to ``visual`` what follows for others. A ``fit`` comes before, and takes away what a ``trust`` has added.
 
-``check`` encodes pictures with the default pack as users do and stores the SSIMULACRA2 of each; ``table``
+``check`` encodes pictures with the default pack as users do and stores the SSIMULACRA2 of each, and so of
+their middles, of these sides in pixels; ``table``
 writes how far it spreads between the marks ``<!-- benchmark:quality -->`` and ``<!-- end -->``.
 """
 
@@ -98,6 +99,7 @@ def main(arguments: list[str] | None = None) -> None:
     checking.add_argument("pictures", nargs="+", type=Path)
     checking.add_argument("--qualities", nargs="+", type=float, default=[40, 60, 80])
     checking.add_argument("--every", type=int, default=1)
+    checking.add_argument("--middle", nargs="+", type=int, default=[])
     checking.add_argument("--out", type=Path, default=Path("docs/results/quality.json"))
     writing = commands.add_parser("table")
     writing.add_argument("results", type=Path)
@@ -290,12 +292,17 @@ def check(given: argparse.Namespace, words: list[str]) -> None:
     pack = library.load()
     rows: list[dict[str, Any]] = []
     paths = find_images(given.pictures)[:: given.every]
-    pictures = [_read(path) for path in paths]
+    whole = [(path.resolve().parent.name, path, _read(path)) for path in paths]
+    middles = [
+        (f"{name}, middle {side}", path, Picture(_middle(picture.pixels, side)))
+        for side in given.middle
+        for name, path, picture in whole
+    ]
     for quality in given.qualities:
-        for path, picture in zip(paths, pictures):
+        for name, path, picture in whole + middles:
             made = encode(picture, quality=quality)
             bpp = 8 * len(made.data) / (picture.width * picture.height)
-            row = {"set": path.resolve().parent.name, "picture": path.stem, "quality": quality}
+            row = {"set": name, "picture": path.stem, "quality": quality}
             rows.append(
                 {**row, "level": made.level, "bpp": round(bpp, 4), "score": _like(picture, made.data)}
             )
@@ -308,6 +315,11 @@ def check(given: argparse.Namespace, words: list[str]) -> None:
 def _read(path: Path) -> Picture:
     with Image.open(path) as image:
         return Picture.from_pil(image.convert("RGB"))
+
+
+def _middle(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    top, left = ((length - side) // 2 for length in pixels.shape[:2])
+    return np.ascontiguousarray(pixels[top : top + side, left : left + side])
 
 
 def _like(picture: Picture, data: bytes) -> float:
