@@ -76,7 +76,7 @@ struct Part {
 // What the features are made of, summed over every `apart`-th place each way of windows beside each other, `side` wide, of which
 // the last may have fewer columns: shares lost at each trained level, their fourth powers at the middle ones, brightness,
 // logarithm of its rises, logarithm of the energy, energy of each high channel, number of places. Of each window they are what
-// they would be of it alone; together they take a third of the time. side: a multiple of `apart`, or that of all of the part.
+// they would be of it alone; together they take less time. side: a multiple of `apart`, or that of all of the part.
 inline std::vector<std::vector<double>> sums(const Part& y, std::size_t side, std::size_t channels, const Measures& by, std::size_t apart) {
     const std::size_t high = channels - low, levels = by.within.size() / high;
     const std::size_t columns = (y.w + apart - 1) / apart, places = (y.h + apart - 1) / apart * columns;

@@ -137,7 +137,7 @@ def sums(y: Floats, by: Measures, apart: int, box: Box | None = None) -> Sums:
 
 def of_windows(y: Floats, by: Measures, apart: int, box: Box, side: int) -> Sums:
     """The sums of each window of a row of them, [windows, sums]: parts of a box, `side` wide but perhaps the
-    last. Each has what it would have alone, in a third of the time.
+    last. Each has what it would have alone, in less time.
     """
     trained, high, _ = by.within.shape
     found = np.empty((-(-box.width // side), trained + MIDDLE + 3 + high + 1))
