@@ -4,9 +4,10 @@
     python benchmarks/quality.py fit FILE PACK
     python benchmarks/quality.py glance PACK PHOTOS... --out FILE [--minutes 15]
     python benchmarks/quality.py trust FILE PACK
-    python benchmarks/quality.py check PICTURES... [--qualities 40 60 80] [--every 1]
+    python benchmarks/quality.py check PICTURES... [--qualities 40 60 80] [--every 1] [--middle 32 64]
         [--out docs/results/quality.json]
     python benchmarks/quality.py table docs/results/quality.json docs/guide.md
+    python benchmarks/quality.py table docs/results/quality-middle.json docs/guide.md
 
 ``measure`` encodes photographs (what training saw; of large ones a part or the whole, reduced, as chance has
 it) at every trained level and stores features (calotype.codec.visual) and SSIMULACRA2, for as long as it may;
@@ -20,8 +21,10 @@ stay in the file: under ``before``, each time with ``shifts``, what is to be add
 (calotype.codec.glance), score more than the pack foretells, at its level for each of `GLANCED`; ``trust``
 adds to ``visual`` what follows for others. A ``fit`` comes before, and takes away what a ``trust`` has added.
 
-``check`` encodes pictures with the default pack as users do and stores the SSIMULACRA2 of each; ``table``
-writes how far it spreads between the marks ``<!-- benchmark:quality -->`` and ``<!-- end -->``.
+``check`` encodes pictures with the default pack as users do, or with ``--middle`` their middles of these
+sides in pixels, and stores the SSIMULACRA2 of each; ``table``
+writes how far it spreads between the marks ``<!-- benchmark:NAME -->``, that of the file, and
+``<!-- end -->``.
 """
 
 from __future__ import annotations
@@ -54,7 +57,6 @@ from calotype.records import markdown
 from calotype.records.provenance import provenance
 from calotype.records.script import guarded, made_of, parser_of
 
-NAME = "quality"
 SCORES = (20, 30, 40, 50, 60, 70, 80)
 GLANCED = (20, 40, 60, 80)
 """Of the scores those at which windows are looked at; between them lies what lies between."""
@@ -98,6 +100,7 @@ def main(arguments: list[str] | None = None) -> None:
     checking.add_argument("pictures", nargs="+", type=Path)
     checking.add_argument("--qualities", nargs="+", type=float, default=[40, 60, 80])
     checking.add_argument("--every", type=int, default=1)
+    checking.add_argument("--middle", nargs="+", type=int, default=[])
     checking.add_argument("--out", type=Path, default=Path("docs/results/quality.json"))
     writing = commands.add_parser("table")
     writing.add_argument("results", type=Path)
@@ -116,7 +119,7 @@ def main(arguments: list[str] | None = None) -> None:
     elif given.command == "check":
         check(given, words)
     else:
-        tables.write(given, table, NAME)
+        tables.write(given, table, given.results.stem)
 
 
 def _write_visual(pack: Path, found: dict[str, Any]) -> None:
@@ -290,12 +293,18 @@ def check(given: argparse.Namespace, words: list[str]) -> None:
     pack = library.load()
     rows: list[dict[str, Any]] = []
     paths = find_images(given.pictures)[:: given.every]
-    pictures = [_read(path) for path in paths]
+    pictures = [(path.resolve().parent.name, path, _read(path)) for path in paths]
+    if given.middle:
+        pictures = [
+            (f"{name}, middle {side}", path, Picture(_middle(picture.pixels, side)))
+            for side in given.middle
+            for name, path, picture in pictures
+        ]
     for quality in given.qualities:
-        for path, picture in zip(paths, pictures):
+        for name, path, picture in pictures:
             made = encode(picture, quality=quality)
             bpp = 8 * len(made.data) / (picture.width * picture.height)
-            row = {"set": path.resolve().parent.name, "picture": path.stem, "quality": quality}
+            row = {"set": name, "picture": path.stem, "quality": quality}
             rows.append(
                 {**row, "level": made.level, "bpp": round(bpp, 4), "score": _like(picture, made.data)}
             )
@@ -308,6 +317,11 @@ def check(given: argparse.Namespace, words: list[str]) -> None:
 def _read(path: Path) -> Picture:
     with Image.open(path) as image:
         return Picture.from_pil(image.convert("RGB"))
+
+
+def _middle(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    top, left = ((length - side) // 2 for length in pixels.shape[:2])
+    return np.ascontiguousarray(pixels[top : top + side, left : left + side])
 
 
 def _like(picture: Picture, data: bytes) -> float:

@@ -31,18 +31,18 @@ public:
     static constexpr bool known = true, settles = false;
 
     Choose(Means& means, const Wish& wish, const MeanNetwork& net, std::size_t h, std::size_t w,
-           const std::int32_t* z, const std::int32_t* z_mul, std::int32_t* r, bool two = false)
-        : means_(means), wish_(wish), net_(net), h_(h), w_(w), z_(z), z_mul_(z_mul), r_(r), partner_(two) {
+           const std::int32_t* z, const std::int32_t* z_mul, std::int32_t* r, bool two = false, bool writes = true)
+        : means_(means), wish_(wish), net_(net), h_(h), w_(w), z_(z), z_mul_(z_mul), r_(r), writes_(writes), partner_(two) {
         next_low(0);
     }
 
     template <class Index>
     void code(const Index* index, std::size_t n, const rans::Tables& t, const std::int32_t* values) {
-        coder_.put(values, index, n, t, rans::no_skip);
+        if (writes_) coder_.put(values, index, n, t, rans::no_skip);
     }
     // The residuals of the stage that is coded next.
     const trellis::Plan& plan() const { return plan_; }
-    // What `Encode` would make of the same integers.
+    // What `Encode` would make of the same integers; nothing unless it `writes`.
     std::vector<std::uint8_t> finish() { return coder_.finish(); }
 
     void low(const latents::Stage& s, const latents::Sites& sites, const std::uint8_t* index) {
@@ -145,6 +145,7 @@ private:
     std::size_t h_, w_;
     const std::int32_t *z_, *z_mul_;
     std::int32_t* r_;
+    const bool writes_;
     const std::vector<latents::Stage> order_ = latents::stages(3);
     trellis::Plan plan_;  // of a stage
     rans::Encoder coder_;

@@ -154,19 +154,23 @@ private:
         std::vector<Box> windows;
         std::vector<std::vector<double>> sums;
         std::vector<double> all_sums;  // kept once they are whole: a tile may not be analysed yet
-        constexpr std::size_t side = glance::latents;
-        const std::size_t columns = (bounds().width() + side - 1) / side, rows = (bounds().height() + side - 1) / side;
-        for (std::size_t k = 0; k < rows * columns; ++k) {
-            const std::size_t left = k % columns * side, top = k / columns * side;
-            const Box box = Box{left, top, left + side, top + side}.common(bounds());
-            const auto y = part(box);
-            const visual::Part all{y.data(), box.height(), box.width(), box.width(), box.height() * box.width()};
-            auto found = visual::sums(all, pack_.pack().channels(), *pack_.measures(), apart);
-            glance::add(all_sums, found);
-            if (16 * (top + side) > usual_.height || 16 * (left + side) > usual_.width) continue;
-            windows.push_back(box);
-            sums.push_back(std::move(found));
-        }
+        constexpr std::size_t side = glance::latents, together = 8 * side;
+        const Box all = bounds();
+        for (std::size_t top = 0; top < all.bottom; top += side)
+            for (std::size_t left = 0; left < all.right; left += together) {
+                const Box box = Box{left, top, left + together, top + side}.common(all);
+                const auto y = part(box);
+                const visual::Part row{y.data(), box.height(), box.width(), box.width(), box.height() * box.width()};
+                Box window{left, top, left + side, top + side};
+                for (auto& found : visual::sums(row, side, pack_.pack().channels(), *pack_.measures(), apart)) {
+                    glance::add(all_sums, found);
+                    if (16 * window.bottom <= usual_.height && 16 * window.right <= usual_.width) {
+                        windows.push_back(window);
+                        sums.push_back(std::move(found));
+                    }
+                    window.left += side, window.right += side;
+                }
+            }
         sums_ = std::move(all_sums);
         for (const std::size_t k : glance::choose(sums, sums_, pack_.max_level() / 256 + 1)) {
             glanced_.push_back(windows[k]);
@@ -288,7 +292,7 @@ private:
         fixed::Means means(mean, at.level.steps(), h, w);
         fixed::Choose choose(means, {y, pack_.unit().data(), at.low_gain.data(), at.high_gain.data(), 1 / pack_.half_step(), pack_.prices(),
                                      pack_.worths().data(), zone.data()},
-                             mean, h, w, z.data(), at.level.z_mul.data(), r.data(), two_);
+                             mean, h, w, z.data(), at.level.z_mul.data(), r.data(), two_, shown == nullptr);
         pack.walk(at.level, choose, h, w, z.data(), r.data());
         if (shown != nullptr)
             fixed::Networks::enter(at.level.level_vector.data(), pack.channels(), h * w, means.latents(), shown);

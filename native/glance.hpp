@@ -206,20 +206,18 @@ struct Light {
     // Y or B as the metric has them.
     Map channel(Channel which) const {
         constexpr float bias = 0.0037930732552754493F, root = 0.15595420054924863F;  // and its cube root
-        const Map l = cone(0.30F, 0.622F, 0.078F, bias), m = cone(0.23F, 0.692F, 0.078F, bias);
         Map found(n * n);
-        for (std::size_t i = 0; i < n * n; ++i) found[i] = 0.5F * (l[i] + m[i]) - root + 0.01F;
-        if (which == Channel::y) return found;
-        const Map s = cone(0.243422689F, 0.204767444F, 0.551809867F, bias);
-        for (std::size_t i = 0; i < n * n; ++i) found[i] = s[i] - root - (found[i] - 0.01F) + 0.55F;
-        return found;
-    }
-
-private:
-    Map cone(float r, float g, float b, float bias) const {
-        Map found(n * n);
-        widely([=, size = n * n, red = rgb[0].data(), green = rgb[1].data(), blue = rgb[2].data(), to = found.data()]() CALOTYPE_WIDE {
-            for (std::size_t i = 0; i < size; ++i) to[i] = cube_root(r * red[i] + g * green[i] + b * blue[i] + bias);
+        widely([=, size = n * n, r = rgb[0].data(), g = rgb[1].data(), b = rgb[2].data(), to = found.data()]() CALOTYPE_WIDE {
+            for (std::size_t i = 0; i < size; ++i) {
+                const float l = cube_root(0.30F * r[i] + 0.622F * g[i] + 0.078F * b[i] + bias);
+                const float m = cube_root(0.23F * r[i] + 0.692F * g[i] + 0.078F * b[i] + bias);
+                to[i] = 0.5F * (l + m) - root + 0.01F;
+            }
+            if (which == Channel::y) return;
+            for (std::size_t i = 0; i < size; ++i) {
+                const float s = cube_root(0.243422689F * r[i] + 0.204767444F * g[i] + 0.551809867F * b[i] + bias);
+                to[i] = s - root - (to[i] - 0.01F) + 0.55F;
+            }
         });
         return found;
     }
@@ -231,11 +229,13 @@ public:
     Maps(Map first, Map second, std::size_t n) : p_(std::move(first)), q_(std::move(second)), missed_(p_.size()) {
         static const Blur blur;
         Map squares(p_.size()), both(p_.size());
-        for (std::size_t i = 0; i < p_.size(); ++i) {
-            missed_[i] = p_[i] - q_[i];
-            squares[i] = missed_[i] * missed_[i];
-            both[i] = p_[i] * p_[i] + q_[i] * q_[i];
-        }
+        widely([size = p_.size(), p = p_.data(), q = q_.data(), miss = missed_.data(), square = squares.data(), sum = both.data()]() CALOTYPE_WIDE {
+            for (std::size_t i = 0; i < size; ++i) {
+                miss[i] = p[i] - q[i];
+                square[i] = miss[i] * miss[i];
+                sum[i] = p[i] * p[i] + q[i] * q[i];
+            }
+        });
         p_mean_ = blur(p_, n), missed_ = blur(missed_, n), squares_ = blur(squares, n), both_ = blur(both, n);
     }
 
@@ -284,12 +284,17 @@ Terms measure(const std::uint8_t* original, std::size_t stride, std::vector<std:
         const Channel channel = terms[k].channel;
         const Maps maps(first.channel(channel), second.channel(channel), first.n);
         for (; k < terms.size() && terms[k].scale == scale && terms[k].channel == channel; ++k) {
-            double sum = 0;
-            for (const float v : maps.map(terms[k].seen)) {
-                const float above = v > 0 ? v : 0, square = above * above;
-                sum += static_cast<double>(terms[k].norm ? square * square : above);
-            }
-            found[k] = sum / static_cast<double>(first.n * first.n);
+            Map map = maps.map(terms[k].seen);
+            widely([size = map.size(), norm = terms[k].norm, at = map.data()]() CALOTYPE_WIDE {
+                for (std::size_t i = 0; i < size; ++i) {
+                    const float above = at[i] > 0 ? at[i] : 0, square = above * above;
+                    at[i] = norm ? square * square : above;
+                }
+            });
+            std::array<double, 4> sum{};  // which do not wait for each other
+            for (std::size_t i = 0; i < map.size(); i += sum.size())
+                for (std::size_t j = 0; j < sum.size(); ++j) sum[j] += static_cast<double>(map[i + j]);
+            found[k] = (sum[0] + sum[1] + (sum[2] + sum[3])) / static_cast<double>(first.n * first.n);
         }
     }
     return found;

@@ -144,7 +144,7 @@ public:
             calotype::fixed::Choose coder(
                 means, {y.data(), unit.data(), low_gain.data(), high_gain.data(), 1 / half_step, *prices_, worth.data(), zone.data(),
                         worth_of ? worth_of->data() : nullptr},
-                networks.mean, t.h, t.w, z.data(), t.level.z_mul, r.data(), two);
+                networks.mean, t.h, t.w, z.data(), t.level.z_mul, r.data(), two, !y_hat);
             Walk<calotype::fixed::Choose> walk(net_, kernels_, t.level, z_laws_, r_laws_, t.h, t.w, coder, z.data(),
                                                r.data());
             walk.hyper();

@@ -41,19 +41,20 @@ void measures(const Ints<3>& steps, const Floats<1>& unit, const Array<float, 1>
     std::copy(found.within.begin(), found.within.end(), within.data());
 }
 
-// box: left, top, right, bottom of the part that is looked at
-void sums(const Floats<3>& y, const std::array<std::size_t, 4>& box, const Floats<1>& step, const Floats<2>& within,
-          std::size_t apart, const Array<double, 1>& out) {
+// box: left, top, right, bottom of the part that is looked at; side: of its windows; out: [windows][sums]
+void sums(const Floats<3>& y, const std::array<std::size_t, 4>& box, std::size_t side, const Floats<1>& step, const Floats<2>& within,
+          std::size_t apart, const Array<double, 2>& out) {
     const std::size_t high = high_of(y, step), levels = within.shape(0), h = y.shape(1), w = y.shape(2);
     const auto [left, top, right, bottom] = box;
     check_shape("within", within, {levels, high});
-    check_shape("out", out, {levels + visual::middle + 3 + high + 1});
     if (apart < 1 || levels < visual::middle) throw std::invalid_argument("apart must be above 0, and levels 3");
     if (left >= right || top >= bottom || right > w || bottom > h) throw std::invalid_argument("the box is not within y");
+    if (side < 1 || (side % apart != 0 && side < right - left)) throw std::invalid_argument("side must be a multiple of apart");
+    check_shape("out", out, {(right - left + side - 1) / side, levels + visual::middle + 3 + high + 1});
     nb::gil_scoped_release release;
     const visual::Measures by{{step.data(), step.data() + high}, {within.data(), within.data() + levels * high}};
-    const auto found = visual::sums({y.data() + top * w + left, bottom - top, right - left, w, h * w}, y.shape(0), by, apart);
-    std::copy(found.begin(), found.end(), out.data());
+    const auto found = visual::sums({y.data() + top * w + left, bottom - top, right - left, w, h * w}, side, y.shape(0), by, apart);
+    for (std::size_t k = 0; k < found.size(); ++k) std::copy(found[k].begin(), found[k].end(), out.data() + k * out.shape(1));
 }
 
 void features(const Doubles& sums, std::size_t trained, const Array<double, 1>& out) {
@@ -179,7 +180,7 @@ void lay_over(const Array<const std::uint8_t, 1>& part, const Array<const std::u
 void bind_looks(nb::module_& m) {
     using namespace nb::literals;
     m.def("visual_measures", &measures, "steps"_a, "unit"_a, "step"_a.noconvert(), "within"_a.noconvert());
-    m.def("visual_sums", &sums, "y"_a, "box"_a, "step"_a, "within"_a, "apart"_a, "out"_a.noconvert());
+    m.def("visual_sums", &sums, "y"_a, "box"_a, "side"_a, "step"_a, "within"_a, "apart"_a, "out"_a.noconvert());
     m.def("visual_features", &features, "sums"_a, "trained"_a, "out"_a.noconvert());
     m.def("visual_levels", &levels, "features"_a, "weights"_a, "bounds"_a, "max_level"_a, "out"_a.noconvert());
     m.attr("GLANCE_LATENTS") = glance::latents;

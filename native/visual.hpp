@@ -73,54 +73,78 @@ struct Part {
     std::size_t h, w, row, channel;
 };
 
-// What the features are made of, summed over every `apart`-th place each way of a part: shares lost at each trained
-// level, their fourth powers at the middle ones, brightness, logarithm of its rises, logarithm of the energy, energy of
-// each high channel, number of places.
-inline std::vector<double> sums(const Part& y, std::size_t channels, const Measures& by, std::size_t apart) {
+// What the features are made of, summed over every `apart`-th place each way of windows beside each other, `side` wide, of which
+// the last may have fewer columns: shares lost at each trained level, their fourth powers at the middle ones, brightness,
+// logarithm of its rises, logarithm of the energy, energy of each high channel, number of places. Of each window they are what
+// they would be of it alone; together they take less time. side: a multiple of `apart`, or that of all of the part.
+inline std::vector<std::vector<double>> sums(const Part& y, std::size_t side, std::size_t channels, const Measures& by, std::size_t apart) {
     const std::size_t high = channels - low, levels = by.within.size() / high;
     const std::size_t columns = (y.w + apart - 1) / apart, places = (y.h + apart - 1) / apart * columns;
+    const std::size_t wide = (side + apart - 1) / apart, windows = (columns + wide - 1) / wide;
     constexpr std::size_t together = 4;  // channels, whose sums do not wait for each other
     std::vector<float> planes(together * places), whole(places), rises(places), lost(levels * places);
-    std::vector<double> found(levels + middle + 3 + high + 1);
-    double* const rest = &found[levels + middle];
+    std::vector<std::vector<double>> found(windows, std::vector<double>(levels + middle + 3 + high + 1));
+    const std::size_t rest = levels + middle;
+    // use(p) for each place of a window
+    const auto each = [&](std::size_t window, auto&& use) {
+        const std::size_t left = window * wide, width = std::min(wide, columns - left);
+        for (std::size_t row = left; row < places; row += columns)
+            for (std::size_t p = row; p < row + width; ++p) use(p);
+    };
     for (std::size_t first = 0; first < channels; first += together) {
         const std::size_t n = std::min(together, channels - first);
+        std::array<float, together> step{};
         for (std::size_t k = 0; k < n; ++k) {
             const std::size_t c = first + k;
             float* const plane = &planes[k * places];
             const float* from = y.first + c * y.channel;
             for (std::size_t p = 0; p < places; from += apart * y.row)
                 for (std::size_t j = 0; j < columns; ++j, ++p) plane[p] = from[j * apart];
-            for (std::size_t p = 0; p < places && c == 0; ++p) rest[0] += plane[p];
             if (c == rise || c == rise + 1)
                 for (std::size_t p = 0; p < places; ++p) rises[p] += plane[p] * plane[p];
-            if (c < low) continue;
-            widely([=, all = whole.data(), less = lost.data(), step = by.step[c - low], most = by.within.data() + c - low]() CALOTYPE_WIDE {
-                for (std::size_t p = 0; p < places; ++p) plane[p] = energy(plane[p], step);
-                for (std::size_t p = 0; p < places; ++p) all[p] += plane[p];
-                for (std::size_t level = 0; level < levels; ++level) {
-                    const float end = most[level * high];
-                    float* const to = less + level * places;
-                    for (std::size_t p = 0; p < places; ++p) to[p] += std::min(plane[p], end);
-                }
+            if (c >= low) step[k] = by.step[c - low];
+        }
+        if (first == 0)
+            for (std::size_t window = 0; window < windows; ++window) each(window, [&](std::size_t p) { found[window][rest] += planes[p]; });
+        if (first < low) continue;
+        if (n < together) std::fill(planes.begin() + static_cast<std::ptrdiff_t>(n * places), planes.end(), 0.0F);
+        std::fill(step.begin() + static_cast<std::ptrdiff_t>(n), step.end(), 1.0F);
+        widely([=, all = whole.data(), less = lost.data(), most = by.within.data() + first - low,
+                a = planes.data(), b = &planes[places], c = &planes[2 * places], d = &planes[3 * places]]() CALOTYPE_WIDE {
+            for (std::size_t p = 0; p < places; ++p) a[p] = energy(a[p], step[0]);
+            for (std::size_t p = 0; p < places; ++p) b[p] = energy(b[p], step[1]);
+            for (std::size_t p = 0; p < places; ++p) c[p] = energy(c[p], step[2]);
+            for (std::size_t p = 0; p < places; ++p) d[p] = energy(d[p], step[3]);
+            for (std::size_t p = 0; p < places; ++p) all[p] = all[p] + a[p] + b[p] + c[p] + d[p];
+            for (std::size_t level = 0; level < levels; ++level) {
+                std::array<float, together> end{};
+                for (std::size_t k = 0; k < n; ++k) end[k] = most[level * high + k];
+                float* const to = less + level * places;
+                for (std::size_t p = 0; p < places; ++p)
+                    to[p] = to[p] + std::min(a[p], end[0]) + std::min(b[p], end[1]) + std::min(c[p], end[2]) + std::min(d[p], end[3]);
+            }
+        });
+        for (std::size_t window = 0; window < windows; ++window) {
+            std::array<double, together> sum{};
+            each(window, [&](std::size_t p) {
+                for (std::size_t k = 0; k < together; ++k) sum[k] += planes[k * places + p];
             });
+            std::copy_n(sum.data(), n, &found[window][rest + 3 + first - low]);
         }
-        std::array<double, together> sum{};
-        for (std::size_t p = 0; p < places; ++p)
-            for (std::size_t k = 0; k < together; ++k) sum[k] += planes[k * places + p];
-        for (std::size_t k = 0; k < n; ++k)
-            if (first + k >= low) rest[3 + first + k - low] = sum[k];
     }
-    for (std::size_t p = 0; p < places; ++p) {
-        for (std::size_t level = 0; level < levels; ++level) {
-            const double share = lost[level * places + p] / (whole[p] + mask);
-            found[level] += share;
-            if (level - first_middle(levels) < middle) found[levels + level - first_middle(levels)] += share * share * share * share;
-        }
-        rest[1] += std::log(static_cast<double>(rises[p] + least_rise));
-        rest[2] += std::log(static_cast<double>(whole[p] + 1));
+    for (std::size_t window = 0; window < windows; ++window) {
+        std::vector<double>& sum = found[window];
+        each(window, [&](std::size_t p) {
+            for (std::size_t level = 0; level < levels; ++level) {
+                const double share = lost[level * places + p] / (whole[p] + mask);
+                sum[level] += share;
+                if (level - first_middle(levels) < middle) sum[levels + level - first_middle(levels)] += share * share * share * share;
+            }
+            sum[rest + 1] += std::log(static_cast<double>(rises[p] + least_rise));
+            sum[rest + 2] += std::log(static_cast<double>(whole[p] + 1));
+            sum.back() += 1;
+        });
     }
-    found.back() = static_cast<double>(places);
     return found;
 }
 

@@ -155,6 +155,7 @@ def visual_measures(
 def visual_sums(
     y: NDArray[np.float32],
     box: tuple[int, int, int, int],
+    side: int,
     step: NDArray[np.float32],
     within: NDArray[np.float32],
     apart: int,

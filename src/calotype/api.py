@@ -257,11 +257,13 @@ def probe(
     return fields
 
 
-def count_bits(data: BytesLike, limits: bitstream.Limits, pack: PackLike | None = None) -> Bits:
-    """As ``bits`` of :func:`probe`, for the command line: with maps."""
+def count_bits(
+    data: BytesLike, limits: bitstream.Limits, pack: PackLike | None = None, *, keep_damaged: bool = False
+) -> Bits:
+    """As ``bits`` of :func:`probe`, for the command line: with maps, and of damaged files too."""
     from calotype.codec import bits  # late: plain probing needs no pack
 
-    return bits.count(data, pack=pack, limits=limits)
+    return bits.count(data, pack=pack, limits=limits, keep_damaged=keep_damaged)
 
 
 def to_picture(image: ImageLike, frame: int | None = None) -> Picture:

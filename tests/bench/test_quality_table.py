@@ -26,11 +26,12 @@ def script() -> ModuleType:
     return scripts.script("quality")
 
 
-def test_guide_holds_what_the_results_give(script: ModuleType, tmp_path: Path) -> None:
-    stored = json.loads((ROOT / "docs" / "results" / "quality.json").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("name", ["quality", "quality-middle"])
+def test_guide_holds_what_the_results_give(script: ModuleType, tmp_path: Path, name: str) -> None:
+    stored = json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text(encoding="utf-8"))
     copy = tmp_path / "guide.md"
     shutil.copy(ROOT / "docs" / "guide.md", copy)
-    changed = tables.insert(copy, script.NAME, script.table(stored), "benchmark")
+    changed = tables.insert(copy, name, script.table(stored), "benchmark")
     assert not changed, "run: python benchmarks/quality.py table ..."
 
 
@@ -165,3 +166,5 @@ def test_measures_fits_and_checks(script: ModuleType, tmp_path: Path) -> None:
     assert script.main(["check", str(photos), "--qualities", "50", "--out", str(out)]) == 0
     text = script.table(json.loads(out.read_text()))
     assert "| photos, 3 | 50 |" in text
+    assert script.main(["check", str(photos), "--middle", "32", "--qualities", "50", "--out", str(out)]) == 0
+    assert "| photos, middle 32, 3 | 50 |" in script.table(json.loads(out.read_text()))

@@ -127,12 +127,27 @@ def test_maps_that_cannot_be(run: Run, file: Path, tmp_path: Path) -> None:
     assert run("probe", file, file, "--map", tmp_path / "bits.png").status == 2
 
 
-def test_a_damaged_file_is_described_without_bits(run: Run, file: Path) -> None:
-    file.write_bytes(file.read_bytes()[:-1])
+def test_of_a_damaged_file_the_whole_tiles_are_counted(run: Run, file: Path, tmp_path: Path) -> None:
+    whole = calotype.probe(file, bits=True)["bits"]
+    assert whole["damaged_tiles"] == []
+    data, target = file.read_bytes(), tmp_path / "bits.png"
+    file.write_bytes(data[:2000])
     done = run("probe", file, "--bits", "--json")
     assert done.status == 1
-    assert "bits" not in done.records[0]
     assert done.records[0]["error"] is not None
+    bits = done.records[0]["bits"]
+    assert 0 < len(bits["damaged_tiles"]) < 6
+    assert 0 < sum(bits["low"]) < sum(whole["low"])
+    done = run("probe", file, "--map", target)
+    assert (done.status, target.exists()) == (1, True)
+    note = f"{len(bits['damaged_tiles'])} tiles are damaged or not there, and not counted: "
+    assert note + ", ".join(map(str, bits["damaged_tiles"])) in done.out
+    assert done.complaint.count("truncated") == 1
+    with pytest.raises(calotype.FormatError, match="truncated"):
+        calotype.probe(file, bits=True)
+    file.write_bytes(data[:60])  # no tile is whole
+    done = run("probe", file, "--bits", "--json")
+    assert (done.status, "bits" in done.records[0]) == (1, False)
 
 
 def test_colours_get_lighter() -> None:

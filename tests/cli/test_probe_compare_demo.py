@@ -79,6 +79,14 @@ def test_compare_by_more_metrics(run: Run, photo: Path, coded: Path) -> None:
     assert "did you mean eyes?" in run("compare", photo, coded, "--metrics", "eyse").complaint
 
 
+def test_compare_shows_each_measure_once(run: Run, photo: Path, coded: Path) -> None:
+    out = run("compare", photo, coded, "--metrics", "ssimulacra2,ms_ssim,psnr_y").out
+    names = [line.split("  ")[0] for line in out.splitlines()]
+    assert len(names) == len(set(names)) == 6
+    (record,) = run("compare", photo, coded, "--json", "--metrics", "ssimulacra2").records
+    assert record["metrics"]["ssimulacra2"]["value"] == record["ssimulacra2"]
+
+
 def test_compare_takes_groups_of_metrics(run: Run, photo: Path, coded: Path) -> None:
     (record,) = run("compare", photo, coded, "--json", "--metrics", "basic,psnr_y,nlpd").records
     assert list(record["metrics"]) == [*BASIC, "nlpd"]

@@ -52,6 +52,7 @@ def test_wrong_usage_is_status_2(
     done = run(*arguments)
     assert done.status == 2
     assert "calotype" in done.err + done.out
+    assert len(done.err.splitlines()) == (1 if arguments else 0)
     assert names(photo.parent) == ["photo.png"]
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from tests.golden import DATA, KNOWN, cases, digest
 from calotype.bitstream import File, parse, tile_box, write
 from calotype.codec import library, manifest, tensors, tiles
 from calotype.codec.decoder import decode, preview
+from calotype.codec.encoder import encode
+from calotype.codec.image import Picture
 from calotype.codec.pack import Pack
 from calotype.coder import DecoderNetworks, LatentCoder
 from calotype.coder.latents import kernels
@@ -136,6 +139,27 @@ def test_a_reader_written_from_the_page_reads_the_same(stored: tuple[bytes, Know
     assert found == known["tiles"]
     assert digest(pixels) == known["pixels"]
     assert digest(small) == known["preview"]
+
+
+@pytest.mark.parametrize("tune", ["eyes", "psnr"])
+def test_a_reader_written_from_the_page_reads_every_level(
+    tune: str, scene: Callable[..., np.ndarray]
+) -> None:
+    """Of the packs that come along: all trained levels, one between each two, on one thread and on two."""
+    pack = library.load(library.tuned(tune))
+    arrays = pack.file(manifest.TABLES), pack.file(manifest.NETWORKS)
+    for number in range(0, pack.manifest.max_level + 1, 128):
+        data = encode(Picture(scene(40, 72, seed=number)), level=number, pack=pack, threads=1).data
+        assert encode(Picture(scene(40, 72, seed=number)), level=number, pack=pack, threads=2).data == data
+        file = parse(data)
+        assert not any(file.pixels)
+        (found,), pixels, small = reader.read(data, *arrays)
+        theirs = pack.coder.read(pack.level(number).parser, file.tiles[0], *sizes(file)[0])
+        for mine, other in zip(found, theirs):
+            np.testing.assert_array_equal(mine, other)
+        for threads in (1, 2):
+            np.testing.assert_array_equal(decode(data, pack=pack, threads=threads).picture.pixels, pixels)
+            np.testing.assert_array_equal(preview(data, pack=pack, threads=threads).picture.pixels, small)
 
 
 def test_the_second_reader_is_short_and_on_its_own() -> None:

@@ -22,6 +22,8 @@ from calotype.codec.rate import Target
 from calotype.codec.ssimulacra2 import ssimulacra2
 from calotype.errors import LimitError
 
+PHOTO = Path(__file__).parents[2] / "src/calotype/cli/photos/lake-sherburne.jpg"
+
 HIGHEST = 1792
 PHOTO = Path(__file__).parents[2] / "src" / "calotype" / "cli" / "photos" / "lake-sherburne.jpg"
 
@@ -176,6 +178,26 @@ def test_odd_pictures_meet_a_score(pack: Pack, channels: str) -> None:
     encoded = encode(picture, target=Target("ssimulacra2", aim), pack=pack)
     assert score(encoded.data) == pytest.approx(encoded.reached, abs=1e-6)
     assert score(encoded.data) == pytest.approx(aim, abs=0.5)
+
+
+@pytest.mark.parametrize("sides", [(1, 1), (7, 5), (16, 16), (30, 50)])
+@pytest.mark.parametrize("aim", [10, 50, 80])
+def test_small_pictures_meet_a_score_or_say_that_they_do_not(sides: tuple[int, int], aim: float) -> None:
+    with Image.open(PHOTO) as image:
+        pixels = np.asarray(image.convert("RGB"))[300 : 300 + sides[0], 500 : 500 + sides[1]]
+    target = Target("ssimulacra2", aim)
+    found = encode(Picture.from_array(pixels), target=target)
+    assert found.reached is not None
+    assert found.reached >= aim - 0.5
+    told = f"and not {aim} SSIMULACRA2" in (found.note or "")
+    assert told == (found.reached > aim + 0.5 and found.quality < 100)
+
+
+def test_a_note_says_how_far_a_likeness_is_beyond_a_target() -> None:
+    assert Target("psnr", 40).note(40.3) is Target("psnr", 40).note(39) is None
+    assert Target("size", 40).note(80) is None
+    note = Target("ssimulacra2", 50).note(72.984)
+    assert note == "the file has 72.984 SSIMULACRA2, and not 50 SSIMULACRA2: this picture comes in jumps"
 
 
 def test_a_target_out_of_reach_is_refused(pack: Pack, picture: Picture) -> None:

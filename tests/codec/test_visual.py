@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import calotype
+from calotype.bitstream import Box
 from calotype.codec import aim, library, manifest, visual
 from calotype.codec.encoder import DEFAULT_QUALITY, encode
 from calotype.codec.exposure import Encoded
@@ -104,9 +105,9 @@ def test_of_large_pictures_pieces_are_looked_at(
     monkeypatch.setattr(aim, "MOST", 100)
     monkeypatch.setattr(aim, "SIDE", 4)
     seen: list[Any] = []
-    looked = visual.sums
+    looked = visual.of_windows
     monkeypatch.setattr(
-        visual, "sums", lambda y, *how: seen.append((how[-1].height, how[-1].width)) or looked(y, *how)
+        visual, "of_windows", lambda *how: seen.append((how[3].height, how[3].width)) or looked(*how)
     )
     part = _made(pixels, 55)
     assert seen == [(4, 4)] * 16
@@ -141,6 +142,19 @@ def test_features_follow_from_the_definition(pack: Pack, apart: int) -> None:
     np.testing.assert_allclose(found[11:], [np.mean(light), np.mean(logs), spread], rtol=1e-4)
 
 
+@pytest.mark.parametrize("apart", [1, 2])
+def test_windows_have_the_sums_that_they_have_alone(pack: Pack, apart: int) -> None:
+    y = np.random.default_rng(1).normal(0, 9, (1, pack.manifest.latents, 9, 31)).astype(np.float32)
+    by = pack.visual_measures
+    found = visual.of_windows(y, by, apart, Box(1, 1, 30, 8), 8)
+    alone = [visual.sums(y, by, apart, Box(left, 1, min(left + 8, 30), 8)) for left in (1, 9, 17, 25)]
+    np.testing.assert_array_equal(found, alone)
+    copied = np.ascontiguousarray(y[..., 1:8, 1:9])
+    np.testing.assert_array_equal(visual.sums(copied, by, apart), alone[0])
+    with pytest.raises(ValueError, match="multiple"):
+        visual.of_windows(y, by, 2, Box(1, 1, 30, 8), 7)
+
+
 def test_flat_pictures_have_features(pack: Pack) -> None:
     nothing = np.zeros((1, pack.manifest.latents, 3, 3), np.float32)
     found = visual.features([visual.sums(nothing, pack.visual_measures, 1)], 8)
@@ -151,10 +165,8 @@ def test_small_pictures_are_looked_at_everywhere(
     pack: Pack, scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
-    looked = visual.sums
-    monkeypatch.setattr(
-        visual, "sums", lambda y, by, apart, box: seen.append(apart) or looked(y, by, apart, box)
-    )
+    looked = visual.of_windows
+    monkeypatch.setattr(visual, "of_windows", lambda *how: seen.append(how[2]) or looked(*how))
     _made(scene(64, 96), 55)
     monkeypatch.setattr(visual, "FEW", 23)  # of 24
     _made(scene(64, 96), 55)

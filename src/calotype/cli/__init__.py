@@ -26,7 +26,7 @@ COMMANDS = {
     "decode": "decompress .calo files into pictures",
     "probe": "show every field of a .calo file",
     "view": "look at .calo files in the browser, alone or beside other pictures",
-    "compare": "how close two pictures are: PSNR, MS-SSIM, bits per pixel",
+    "compare": "how close two pictures are: PSNR, MS-SSIM, SSIMULACRA2, bits per pixel",
     "demo": "compress a photograph and set it beside JPEG and AVIF of the same size",
     "desktop": "let a Linux desktop know .calo files: type, thumbnails, viewer",
 }

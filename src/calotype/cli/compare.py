@@ -16,6 +16,9 @@ from calotype.errors import CalotypeError, ImageError
 if TYPE_CHECKING:
     from calotype.bench.metrics import Metric
 
+_SHOWN = ("psnr_rgb", "ms_ssim", "ms_ssim_db", "ssimulacra2")
+"""Metrics that have a line of their own in any case."""
+
 _EPILOG = """\
 A and B are pictures of any kind that Pillow reads, or .calo files. They are compared as they are shown:
 turned as their EXIF orientation asks, in 8-bit RGB. Alpha is left out, colour profiles are not applied, and
@@ -125,7 +128,7 @@ def _text(record: dict[str, Any]) -> str:
         ("MS-SSIM", f"{record['ms_ssim']:.5f} ({record['ms_ssim_db']:.2f} dB)"),
         ("SSIMULACRA2", f"{record['ssimulacra2']:.2f}"),
     ]
-    for found in record["metrics"].values():
+    for found in (found for name, found in record["metrics"].items() if name not in _SHOWN):
         version = f" ({found['version']})" if found["version"] else ""
         lines.append((found["label"], f"{found['value']:.4f} {found['unit']}".rstrip() + version))
     lines.append(("bpp", f"{record['bpp_a']:.4f} (A), {record['bpp_b']:.4f} (B)"))

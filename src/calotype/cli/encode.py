@@ -77,9 +77,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     rate.add_argument("--target-bpp", type=float, metavar="BPP", help="bits per pixel, never more")
     rate.add_argument("--target-psnr", type=float, metavar="DB", help="PSNR over R, G, B in dB")
-    rate.add_argument("--target-ms-ssim", type=float, metavar="X", help="MS-SSIM, 0 to 1, such as 0.98")
+    rate.add_argument("--target-ms-ssim", type=float, metavar="X", help="MS-SSIM, below 1, such as 0.98")
     rate.add_argument(
-        "--target-ssimulacra2", type=float, metavar="X", help="SSIMULACRA2, 0 to 100: 70 is high quality"
+        "--target-ssimulacra2",
+        type=float,
+        metavar="X",
+        help="SSIMULACRA2, above 0 and below 100: 70 is high quality",
     )
     options.add_argument(
         "--effort",

@@ -6,7 +6,7 @@ import argparse
 import os
 import re
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 MAX_PIXELS = 178_956_970
 """Pillow's own limit, twice its MAX_IMAGE_PIXELS, for what does without Pillow."""
@@ -15,13 +15,20 @@ _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "
 
 def parser(command: str, description: str, epilog: str | None = None) -> argparse.ArgumentParser:
     """A parser for ``calotype COMMAND``. No abbreviated options: they break when an option is added."""
-    return argparse.ArgumentParser(
+    return _Parser(
         prog=f"calotype {command}",
         description=description,
         epilog=epilog,
         allow_abbrev=False,
         formatter_class=_Formatter,
     )
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong, without the usage of many."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see '{self.prog} --help'\n")
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):

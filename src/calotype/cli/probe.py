@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from calotype.cli import FAILURE
 from calotype.cli.options import add_max_metadata, parse, parser, size
 from calotype.cli.report import complain, print_json
+
+if TYPE_CHECKING:
+    from calotype.cli.batch import Buffer
 
 _EPILOG = """\
 examples:
@@ -63,11 +66,8 @@ def _probe(path: str, given: argparse.Namespace) -> bool:
     try:
         data = read_bytes(path)
         fields = api.probe(data, max_pixels=given.max_pixels, max_metadata=given.max_metadata)
-        if (given.bits or given.map is not None) and fields["error"] is None:
-            found = api.count_bits(data, api.limits(given.max_pixels, given.max_metadata), given.pack)
-            fields["bits"] = found.to_dict()
-            if given.map is not None:
-                _draw(given.map, found.of(given.map_of or "all"))
+        if given.bits or given.map is not None:
+            _count(data, fields, given)
     except (CalotypeError, OSError) as error:
         complain(path, error)
         if json:
@@ -83,6 +83,23 @@ def _probe(path: str, given: argparse.Namespace) -> bool:
         complain(path, FormatError(fields["error"]["message"]))
         return False
     return True
+
+
+def _count(data: Buffer, fields: dict[str, Any], given: argparse.Namespace) -> None:
+    """Add what the bits of the whole tiles went to, if there are any, and draw it."""
+    from calotype import api
+    from calotype.errors import FormatError, LimitError
+
+    limits = api.limits(given.max_pixels, given.max_metadata)
+    try:
+        found = api.count_bits(data, limits, given.pack, keep_damaged=True)
+    except (FormatError, LimitError):
+        if fields["error"] is None:
+            raise
+        return  # what is wrong is told at the end
+    fields["bits"] = found.to_dict()
+    if given.map is not None:
+        _draw(given.map, found.of(given.map_of or "all"))
 
 
 def _draw(target: str, values: Any) -> None:
@@ -129,7 +146,11 @@ def _bits(bits: dict[str, Any]) -> list[str]:
             share = bits[part] / bits["payload"]
             lines.append(f"  {part:11} {what:16} {'':10} {bits[part]:9.0f}  {share:6.1%}")
     skipped = bits["skipped"] / max(bits["latents"], 1)
-    return [*lines, f"  skipped     {bits['skipped']} of {bits['latents']} latents ({skipped:.1%})"]
+    lines.append(f"  skipped     {bits['skipped']} of {bits['latents']} latents ({skipped:.1%})")
+    if lost := bits["damaged_tiles"]:
+        few = ", ".join(map(str, lost[:8])) + (" ..." if len(lost) > 8 else "")
+        lines.append(f"  note        {len(lost)} tiles are damaged or not there, and not counted: {few}")
+    return lines
 
 
 def _chunk(chunk: dict[str, Any]) -> str:

@@ -6,6 +6,8 @@ import functools
 import itertools
 from collections.abc import Callable
 
+import numpy as np
+
 from calotype.bitstream import Box
 from calotype.codec import glance, tiles, visual
 from calotype.codec.analysis import Analysis
@@ -17,6 +19,8 @@ MOST = 1 << 16
 """Latents up to which a picture is looked at as a whole, 16 megapixels; its latents are kept for that, 100 MB
 at most. Of larger ones, pieces are looked at.
 """
+ROW = 8
+"""Windows that are looked at together: they lie in one tile, if that has the usual side."""
 PIECES, SIDE = 4, 32
 """Pieces each way, evenly over the picture, and their sides in latents."""
 HALVED = 14
@@ -93,29 +97,35 @@ def looked(analysis: Analysis) -> tuple[list[glance.Window], Sums]:
     by, bounds = analysis.pack.visual_measures, analysis.bounds
     places = bounds.width * bounds.height
     apart = visual.APART if places > visual.FEW else 1
+    side = glance.side()
     if places <= MOST:
         analysis.keep()
-        boxes = tiles.grid(bounds, glance.side())
-        where = [analysis.holding(box) for box in boxes]
+        rows = tiles.grid(bounds, side, ROW * side)
+        where = [analysis.holding(row) for row in rows]
     else:
         pieces = _pieces(analysis)
         made = list(analysis.pool.map(analysis.piece, pieces))
-        inner = [(box, k) for k, piece in enumerate(pieces) for box in tiles.grid(piece, glance.side())]
-        boxes = [box for box, _ in inner]
-        where = [(made[k], tiles.moved(box, pieces[k])) for box, k in inner]
-    some = -(-len(where) // (analysis.workers * analysis.threads))  # windows, at a time: each takes little
+        inner = [(row, k) for k, piece in enumerate(pieces) for row in tiles.grid(piece, side, ROW * side)]
+        rows = [row for row, _ in inner]
+        where = [(made[k], tiles.moved(row, pieces[k])) for row, k in inner]
+    some = -(-len(where) // (analysis.workers * analysis.threads))  # rows, at a time: each takes little
 
     def look(first: int) -> list[Sums]:
-        return [visual.sums(y, by, apart, box) for y, box in where[first : first + some]]
+        return [visual.of_windows(y, by, apart, box, side) for y, box in where[first : first + some]]
 
-    sums = list(itertools.chain.from_iterable(analysis.pool.map(look, range(0, len(where), some))))
+    looks = itertools.chain.from_iterable(analysis.pool.map(look, range(0, len(where), some)))
+    sums = np.concatenate(list(looks))
     whole = visual.total(sums)
-    full = [k for k, box in enumerate(boxes) if _is_full(box, analysis)]
-    chosen = glance.choose([sums[k] for k in full], whole, analysis.pack.manifest.levels)
+    boxes = [(box, k) for k, row in enumerate(rows) for box in tiles.grid(row, side)]
+    full = [i for i, (box, _) in enumerate(boxes) if _is_full(box, analysis)]
     windows = []
-    for k in (full[i] for i in chosen):
-        y, box = where[k]
-        windows.append(glance.Window(boxes[k], y[..., box.top : box.bottom, box.left : box.right], sums[k]))
+    for i in (full[j] for j in glance.choose(sums[full], whole, analysis.pack.manifest.levels)):
+        box, k = boxes[i]
+        y, row = where[k]
+        within = tiles.moved(box, Box(rows[k].left - row.left, rows[k].top - row.top, 0, 0))
+        windows.append(
+            glance.Window(box, y[..., within.top : within.bottom, within.left : within.right], sums[i])
+        )
     return windows, whole
 
 

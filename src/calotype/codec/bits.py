@@ -37,6 +37,7 @@ class Bits:
     payload:      what the tiles' payloads and the layer have
     pixels:       those of them that tiles of pixels have
     layer:        those of them that lie over tiles of latents
+    damaged:      the tiles that were not counted, for they are damaged or not there
     maps:         [ceil(H / 16), ceil(W / 16)] bits of each place, by part; z is spread over its cells
     """
 
@@ -48,6 +49,7 @@ class Bits:
     payload: int = 0
     pixels: int = 0
     layer: int = 0
+    damaged: list[int] = field(default_factory=list)
     maps: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def of(self, part: Part) -> NDArray[np.float64]:
@@ -63,6 +65,7 @@ class Bits:
             "payload": self.payload,
             "pixels": self.pixels,
             "layer": self.layer,
+            "damaged_tiles": self.damaged,
         }
 
 
@@ -71,22 +74,28 @@ def count(
     *,
     pack: str | Path | Pack | None = None,
     limits: Limits | None = None,
+    keep_damaged: bool = False,
 ) -> Bits:
-    """Count the bits of a .calo file.
+    """Count the bits of a .calo file, with ``keep_damaged`` those of its tiles that are whole.
 
-    Raises FormatError, LimitError; PackError when its pack is not here.
+    Raises FormatError, also where no tile is whole; LimitError; PackError when its pack is not here.
     """
-    file = parse(data, limits=limits)
+    file = parse(data, limits=limits, damaged="keep" if keep_damaged else "error")
     header = file.header
     if header.lab:
         raise FormatError("a laboratory file does not say where its bits went", field="flags")
     whole = tiles.latent_box(Box(0, 0, header.width, header.height))
     bits = Bits(maps={part: np.zeros((whole.height, whole.width)) for part in (*STAGED, "pixels", "layer")})
+    bits.damaged = [tile for tile, ok in enumerate(file.tile_ok) if not ok]
+    if len(bits.damaged) == len(file.tiles):
+        raise file.error or FormatError("no tile is whole")
     networks = None
     if not all(file.pixels):
         found = library.of(header, pack)
         networks = Networks(found, found.level(header.level))
     for tile, payload in enumerate(file.tiles):
+        if not file.tile_ok[tile]:
+            continue
         bits.payload += 8 * len(payload)
         box = tile_box(header, tile)
         place = tiles.inside(tiles.latent_box(box), Box(0, 0, 0, 0))[1:]

@@ -160,7 +160,10 @@ def encode(
         beyond = Beyond(exposure, tile, side_near, effort)
         if target is not None:
             met = beyond.meet(target, ladder)
-            return replace(met, quality=aim.quality_of(analysis, met.level)) if met.quality < FROM else met
+            if met.quality < FROM:
+                met = replace(met, quality=aim.quality_of(analysis, met.level))
+            more = None if met.quality == 100 or met.reached is None else target.note(met.reached)
+            return replace(met, note="; ".join(filter(None, (met.note, more))) or None)
         data, note = exposure.file(level), exposure.mixture.note(level)
         found = Encoded(data, level, near or min(ladder.quality_of(level), FROM), None, note)
         error = partial(_error, picture, pack=loaded, limits=limits)

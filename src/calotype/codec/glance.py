@@ -22,11 +22,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calotype.bitstream import Box
 from calotype.codec import latents, tiles
 from calotype.codec.analysis import Analysis
-from calotype.codec.latents import Floats, Networks
+from calotype.codec.latents import Floats, Networks, Words
 from calotype.codec.levels import Ladder
 from calotype.codec.visual import Sums, Visual
 from calotype.coder.native import load
@@ -46,16 +47,14 @@ def side() -> int:
     return int(load().GLANCE_LATENTS)
 
 
-def choose(sums: Sequence[Sums], whole: Sums, trained: int) -> list[int]:
+def choose(sums: Sequence[Sums] | Sums, whole: Sums, trained: int) -> list[int]:
     """The numbers of the windows that are to be looked at.
 
     sums:    of each window that lies in the picture
     whole:   of the picture
     trained: levels of the pack
     """
-    if not sums:
-        return []
-    return list(load().glance_choose(np.stack(sums), whole, trained))
+    return list(load().glance_choose(np.reshape(sums, (len(sums), len(whole))), whole, trained))
 
 
 def score(analysis: Analysis, windows: Sequence[Window], level: int) -> float:
@@ -63,14 +62,22 @@ def score(analysis: Analysis, windows: Sequence[Window], level: int) -> float:
     pack = analysis.pack
     networks = Networks(pack, pack.level(level))
 
-    def look(window: Window) -> Sums:
-        shown = pack.decoder.synthesis(networks.level.vector, latents.shown(networks, window.y))
+    def coded(window: Window) -> Words:
+        return latents.shown(networks, window.y)
+
+    def developed(y: Words) -> NDArray[np.uint8]:
+        return pack.decoder.synthesis(networks.level.vector, y)
+
+    def measured(window: Window, shown: NDArray[np.uint8]) -> Sums:
         terms = np.empty(load().GLANCE_TERMS)
         original = tiles.cut(analysis.pixels, window.box)[0]
         load().glance_measure(original, shown, analysis.header.grey, terms)
         return terms
 
-    return float(load().glance_score(np.stack(list(analysis.pool.map(look, windows)))))
+    # All windows take each step together: what it needs is in the cache from the second one on.
+    each = analysis.pool.map
+    shown = list(each(developed, list(each(coded, windows))))
+    return float(load().glance_score(np.stack(list(each(measured, windows, shown)))))
 
 
 def gain(visual: Visual, score: int, windows: int, found: float, foretold: float) -> float:

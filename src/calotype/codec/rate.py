@@ -77,6 +77,12 @@ class Target:
             return (1 - TOLERANCE / 2) * self.value <= value <= self.value
         return 0 <= self._scale(value) - self._scale(self.value) <= self._tolerance / 4
 
+    def note(self, value: float) -> str | None:
+        """A sentence when a file is more like its original than was asked for; None when it is not."""
+        if self.limits_size or self.miss(value) <= 0 or self.accepts(value):
+            return None
+        return f"the file has {_figure(value)}{UNITS[self.kind]}, and not {self}: this picture comes in jumps"
+
     def miss(self, value: float) -> float:
         """How far off a figure is, on the scale that is straight in the level; below 0 is too little."""
         return self._straight(value) - self._straight(self.value)

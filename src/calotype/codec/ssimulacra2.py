@@ -42,9 +42,10 @@ def ssimulacra2(reference: Pixels, decoded: Pixels) -> float:
     """The score of two 8-bit pictures ``[H, W, 3]`` (sRGB) or ``[H, W]`` (grey): 100 for equal ones, lower is
     worse, without a lower limit.
 
-    A side shorter than 113 pixels is extended to that by repeating the last row or column of both pictures;
-    the definition does not reach such pictures. The reference program takes them with fewer scales, and then
-    shifts all of its weights to other terms: below 225 pixels its scores are not comparable.
+    Where a side is shorter than 113 pixels, both pictures are mirrored to that, so that each row or column
+    counts about as much; the definition does not reach such pictures. The reference program takes them with
+    fewer scales, and then shifts all of its weights to other terms: below 225 pixels its scores are not
+    comparable.
 
     Raises `ValueError` for pictures that are not 8-bit or not of one shape.
     """
@@ -96,7 +97,9 @@ def _extended(image: Pixels) -> Pixels:
     grow = [(0, max(0, SMALLEST_SIDE - side)) for side in image.shape[:2]]
     if image.ndim == 2:
         image = np.repeat(image[..., None], 3, axis=2)
-    return np.moveaxis(np.pad(image, (*grow, (0, 0)), mode="edge") if any(map(any, grow)) else image, 2, 0)
+    if any(map(any, grow)):
+        image = np.pad(image, (*grow, (0, 0)), mode="symmetric")
+    return np.moveaxis(image, 2, 0)
 
 
 def _halved(linear: Float) -> Float:

@@ -69,10 +69,13 @@ def scaled(box: Box, factor: int) -> Box:
     return Box(box.left * factor, box.top * factor, box.right * factor, box.bottom * factor)
 
 
-def grid(box: Box, side: int) -> list[Box]:
-    """A box in squares of a side, row by row; those at its right and lower end may be smaller."""
-    corners = itertools.product(range(box.top, box.bottom, side), range(box.left, box.right, side))
-    return [common(Box(left, top, left + side, top + side), box) for top, left in corners]
+def grid(box: Box, side: int, width: int | None = None) -> list[Box]:
+    """A box in squares of a side, or in boxes of that height and another width, row by row; those at its
+    right and lower end may be smaller.
+    """
+    width = width or side
+    corners = itertools.product(range(box.top, box.bottom, side), range(box.left, box.right, width))
+    return [common(Box(left, top, left + width, top + side), box) for top, left in corners]
 
 
 def cut(pixels: NDArray[np.uint8], latents: Box) -> NDArray[np.uint8]:

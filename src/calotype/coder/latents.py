@@ -180,9 +180,9 @@ class LatentCoder:
 
         Those of a stage are chosen together, so that bits and errors are least: a squared half step is
         worth 6 bits, or in the zones [h, w] of `calotype.codec.masking` less or more, or ``worth``
-        [M, h, w] bits. y_hat [h, w, M] takes the latents that a decoder will have. No more than two
-        ``threads`` are used, for the same result. Raises ValueError for arrays of other shapes and
-        for zones that there are not.
+        [M, h, w] bits. y_hat [h, w, M] takes the latents that a decoder will have, and nothing is written
+        then. No more than two ``threads`` are used, for the same result. Raises ValueError for arrays of
+        other shapes and for zones that there are not.
         """
         r = np.zeros(y.shape, np.int32)
         chosen = (wish.unit, wish.low_gain, wish.high_gain, wish.half_step)
