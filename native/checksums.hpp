@@ -15,7 +15,7 @@ inline std::uint32_t crc32(const std::uint8_t* data, std::size_t size, std::uint
     // table[k][b]: what byte b does to the sum when k more bytes follow; `step` bytes are taken at a time.
     constexpr std::size_t step = 16;
     static const auto table = [] {
-        std::array<std::array<std::uint32_t, 256>, step> t{};
+        std::vector<std::array<std::uint32_t, 256>> t(step);  // made when it is asked for: sixteen kilobytes less for web pages
         for (std::uint32_t b = 0; b < 256; ++b) {
             t[0][b] = b;
             for (int i = 0; i < 8; ++i) t[0][b] = t[0][b] >> 1 ^ (t[0][b] & 1 ? 0xedb88320u : 0);

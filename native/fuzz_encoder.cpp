@@ -27,7 +27,7 @@ Data read(const char* path) {
 std::vector<std::unique_ptr<fixed::EncoderNetworks>> networks(const Data& data) {
     std::vector<std::unique_ptr<fixed::EncoderNetworks>> found;
     try {
-        const Tensors tensors = read_tensors(data);
+        const Tensors tensors = read_tensors(data.data(), data.size());
         fixed::Arrays arrays;
         for (const auto& [name, t] : tensors) {
             const int bits = t.dtype == "I8" ? 8 : t.dtype == "I16" ? 16 : t.dtype == "I32" ? 32 : 0;

@@ -154,7 +154,7 @@ void decode_with_changes(const Packs& packs, const Data& good, const std::uint8_
 void read_anything(const Packs& packs, const std::uint8_t* data, std::size_t size) {
     try {
         const Data plain = is_gzip(data, size) ? gunzip(data, size, 1 << 20) : Data(data, data + size);
-        read_tensors(plain);
+        read_tensors(plain.data(), plain.size());
     } catch (const inflate_error&) {
     } catch (const too_long&) {
     } catch (const json_error&) {

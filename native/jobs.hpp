@@ -201,4 +201,12 @@ private:
     std::exception_ptr error_;
 };
 
+// Does both pieces of work, with two threads.
+inline void at_once(const std::function<void()>& first, const std::function<void()>& second) {
+    Jobs jobs;
+    jobs.add(first);
+    jobs.add(second);
+    jobs.run(2);
+}
+
 }  // namespace calotype

@@ -31,6 +31,19 @@ if(NOT MSVC)
   set_target_properties(calotype_static PROPERTIES OUTPUT_NAME calotype)
 endif()
 
+# From where the file itself lies, so that `cmake --install --prefix` may lead elsewhere.
+set(PC_PREFIX ${CMAKE_INSTALL_PREFIX})
+if(NOT IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
+  file(RELATIVE_PATH up "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
+  string(REGEX REPLACE "/$" "" up "${up}")
+  set(PC_PREFIX "\${pcfiledir}/${up}")
+endif()
+foreach(kind LIBDIR INCLUDEDIR)
+  set(PC_${kind} "\${prefix}/${CMAKE_INSTALL_${kind}}")
+  if(IS_ABSOLUTE "${CMAKE_INSTALL_${kind}}")
+    set(PC_${kind} "${CMAKE_INSTALL_${kind}}")
+  endif()
+endforeach()
 configure_file(native/calotype.pc.in calotype.pc @ONLY)
 install(TARGETS calotype_shared calotype_static
         RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}

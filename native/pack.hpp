@@ -3,10 +3,10 @@
 #pragma once
 
 #include <cmath>
+#include <functional>
 #include <memory>
 
 #include "container.hpp"
-#include "jobs.hpp"
 #include "networks.hpp"
 #include "parse.hpp"
 #include "tensors.hpp"
@@ -36,21 +36,25 @@ public:
         part,     // as none, but the networks are preview.safetensors, which has what previews need: no more is to be decoded
     };
 
+    using Work = std::function<void()>;
+    using Both = void (*)(const Work&, const Work&);
+    static void in_turn(const Work& first, const Work& second) { first(), second(); }
+
     // From the bytes of manifest.json, tables.safetensors and networks.safetensors, the latter two as they are or
-    // compressed by gzip. More than one thread takes two. Throws Error.
-    Pack(Bytes manifest, Bytes tables, Bytes networks, Trust trust = Trust::none, std::size_t threads = 1) : trust_(trust) {
+    // compressed by gzip. Throws Error.
+    // both: does two pieces of work; `at_once` of jobs.hpp with two threads
+    Pack(Bytes manifest, Bytes tables, Bytes networks, Trust trust = Trust::none, Both both = in_turn) : trust_(trust) {
         checked([&] {
             read_manifest(manifest);
-            Jobs jobs;
-            jobs.add([&] {
-                tables_ = tensors("tables.safetensors", tables);
-                read_tables();
-            });
-            jobs.add([&] {
-                const Tensors arrays = tensors(trust == Trust::part ? "preview.safetensors" : "networks.safetensors", networks);
-                networks_ = std::make_unique<fixed::Networks>(arrays_of(arrays), latents::kernels()[0]);
-            });
-            jobs.run(threads);
+            both(
+                [&] {
+                    tables_ = tensors("tables.safetensors", tables, true);
+                    read_tables();
+                },
+                [&] {
+                    const Tensors arrays = tensors(trust == Trust::part ? "preview.safetensors" : "networks.safetensors", networks);
+                    networks_ = std::make_unique<fixed::Networks>(arrays_of(arrays), latents::kernels()[0]);
+                });
         });
         const fixed::MeanNetwork& mean = networks_->mean;
         if (mean.low_channels != low_channels || mean.latents() != channels_ || mean.hyper != hyper_)
@@ -183,16 +187,21 @@ private:
             id_[i] = static_cast<std::uint8_t>(std::stoul(id.substr(2 * i, 2), nullptr, 16));
     }
 
-    // The arrays of a file, checked against its hash.
-    Tensors tensors(const char* name, Bytes stored) const {
-        std::vector<std::uint8_t> plain = is_gzip(stored.data, stored.size)
-                                              ? gunzip(stored.data, stored.size, max_bytes)
-                                              : std::vector<std::uint8_t>(stored.data, stored.data + stored.size);
+    // The arrays of a file, checked against its hash. keep: whether they outlive the bytes of the file
+    Tensors tensors(const char* name, Bytes stored, bool keep = false) const {
+        std::vector<std::uint8_t> plain;
+        if (is_gzip(stored.data, stored.size))
+            plain = gunzip(stored.data, stored.size, max_bytes);
+        else if (keep)
+            plain.assign(stored.data, stored.data + stored.size);
+        if (!plain.empty()) stored = {plain.data(), plain.size()};
         const auto hash = hashes_.find(name);
         if (hash == hashes_.end() ||
-            (trust_ != Trust::install && hash->second != Sha256::of(plain.data(), plain.size())))
+            (trust_ != Trust::install && hash->second != Sha256::of(stored.data, stored.size)))
             fail(std::string(name) + " does not have the hash in manifest.json: install the pack again");
-        return read_tensors(std::move(plain));
+        Tensors found = read_tensors(stored.data, stored.size);
+        found.file = std::move(plain);
+        return found;
     }
 
     // ---- steps ----------------------------------------------------------------------------------------------

@@ -34,13 +34,11 @@ struct Tensors : std::map<std::string, Tensor> {
     Tensors(Tensors&&) = default;
     Tensors& operator=(Tensors&&) = default;
 
-    std::vector<std::uint8_t> file;  // what they lie in
+    std::vector<std::uint8_t> file;  // what they lie in, unless that is somebody else's
 };
 
-// Throws json_error and std::invalid_argument for anything malformed.
-inline Tensors read_tensors(std::vector<std::uint8_t> file) {
-    const std::uint8_t* const data = file.data();
-    const std::size_t size = file.size();
+// Throws json_error and std::invalid_argument for anything malformed. The bytes must stay.
+inline Tensors read_tensors(const std::uint8_t* data, std::size_t size) {
     const auto fail = [](const std::string& what) { throw std::invalid_argument(what); };
     if (size < 8) fail("shorter than 8 bytes");
     std::uint64_t header = 0;
@@ -91,7 +89,6 @@ inline Tensors read_tensors(std::vector<std::uint8_t> file) {
                              t.own.begin() + static_cast<std::ptrdiff_t>(i + width));
         found[name] = std::move(t);
     }
-    found.file = std::move(file);
     return found;
 }
 

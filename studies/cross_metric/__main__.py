@@ -79,10 +79,16 @@ def curves(record: dict[str, Any], codec: str, metric: str) -> dict[str, Curve]:
     return {image: Curve(*zip(*points)) for image, points in found.items()}
 
 
+def judged(record: dict[str, Any], codecs: Sequence[str]) -> list[str]:
+    """The metrics that all points of these codecs have."""
+    points = [p for p in record["points"] if p["codec"] in codecs]
+    return [metric for metric in JUDGES if all(metric in p for p in points)]
+
+
 def page(record: dict[str, Any]) -> str:
     """The table, with the intervals over pictures."""
-    there = [metric for metric in JUDGES if all(metric in p for p in record["points"])]
     pairs = [pair for pair in PAIRS if {pair[0], pair[1]} <= {p["codec"] for p in record["points"]}]
+    there = judged(record, [name for pair in pairs for name in pair[:2]])
     rows = []
     for metric in there:
         cells = [METRICS[metric].label]
@@ -116,7 +122,7 @@ def page(record: dict[str, Any]) -> str:
     lines = ["# Trained for one metric, judged by another", "", *wrapped(text), ""]
     lines += [*table(heads, rows, "l" + "rl" * len(pairs)), "", *wrapped(told), ""]
     if record["training"]:
-        lines += [*trained(record, there), ""]
+        lines += [*trained(record, judged(record, TRAINED)), ""]
     absent = [METRICS[metric].label for metric in JUDGES if metric not in there]
     made = " ".join(_made(run) for run in record["runs"])
     made += (

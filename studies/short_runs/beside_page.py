@@ -88,8 +88,8 @@ def page(record: Mapping[str, Any]) -> str:
     commits = ", ".join(f"`{place}`" for place in places)
     about = """
         Real files of `calotype bench`. Systems of the laboratory with few channels, trained here for some
-        minutes, beside classical codecs, the pack that ships, and what others published of the same systems,
-        and of some more, after full training. **A short training says nothing of a system**: it shows that
+        minutes, beside classical codecs, the pack that shipped then, and what others published of the same
+        systems, and of some more, after full training. **A short training says nothing of a system**: it shows that
         the way from training to a row of the benchmark is whole, and how far minutes are from weeks.
     """
     parts = [["# Learned systems beside classical ones"], wrapped(about)]
@@ -136,7 +136,7 @@ def _how(name: str, weights: Mapping[str, Any]) -> str:
 def _measured(record: Mapping[str, Any], where: str) -> list[list[str]]:
     anchors = [means(record, a, where) for a in ANCHORS]
     rows = [_row(name, "", means(record, name, where), anchors) for name in CLASSICAL]
-    rows.append(_row(SHIPPED, "the pack that ships", means(record, SHIPPED, where), anchors))
+    rows.append(_row(SHIPPED, "the pack that shipped then", means(record, SHIPPED, where), anchors))
     for name, weights in record["weights"].items():
         told = f"{name} ({FAMILIES[name]})"
         rows.append(_row(told, label(weights["trained"]), means(record, name, where), anchors))

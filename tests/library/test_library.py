@@ -47,9 +47,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("library")
     made = folder / "build"
     configure = ["cmake", "-S", ROOT, "-B", made, "-DCALOTYPE_LIBRARY=ON"]
-    subprocess.run([*configure, f"-DCMAKE_INSTALL_PREFIX={folder / 'usr'}"], check=True)
+    subprocess.run(configure, check=True)
     subprocess.run(["cmake", "--build", made], check=True)
-    subprocess.run(["cmake", "--install", made], check=True)
+    subprocess.run(["cmake", "--install", made, "--prefix", folder / "usr"], check=True)  # as docs/library.md does
     return folder / "usr"
 
 
@@ -189,7 +189,7 @@ def test_pkg_config_knows_folders_outside_the_prefix(tmp_path: Path) -> None:
     configure = ["cmake", "-S", ROOT, "-B", tmp_path, "-DCALOTYPE_LIBRARY=ON", "-DCMAKE_INSTALL_PREFIX=/usr"]
     subprocess.run([*configure, "-DCMAKE_INSTALL_LIBDIR=/elsewhere/lib"], check=True)
     made = (tmp_path / "calotype.pc").read_text(encoding="utf-8").splitlines()
-    assert {"libdir=/elsewhere/lib", "includedir=/usr/include"} <= set(made)
+    assert {"prefix=/usr", "libdir=/elsewhere/lib", "includedir=${prefix}/include"} <= set(made)
 
 
 def test_info_and_metadata(library: Library, scene: Callable[..., np.ndarray], tiny: Pack) -> None:

@@ -79,7 +79,8 @@ def of(header: Header, pack: str | Path | Pack | None = None) -> Pack:
 def native(header: Header, pack: str | Path | Pack | None = None) -> _rans.Pack:
     """What decodes a file, without all that an encoder needs. Errors as `of`.
 
-    Of the tests of a pack that came with the package one is made, and all hashes.
+    Of the tests of a pack that came with the package one is made; its files are checked by the checksums of
+    gzip, by hashes where they are not compressed.
     """
     if not isinstance(pack, str | Path | None) and pack.key == header.pack_id:
         return of(header, pack).native
