@@ -49,7 +49,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     configure = ["cmake", "-S", ROOT, "-B", made, "-DCALOTYPE_LIBRARY=ON"]
     subprocess.run(configure, check=True)
     subprocess.run(["cmake", "--build", made], check=True)
-    subprocess.run(["cmake", "--install", made, "--prefix", folder / "usr"], check=True)  # as docs/library.md does
+    # As docs/library.md does.
+    subprocess.run(["cmake", "--install", made, "--prefix", folder / "usr"], check=True)
     return folder / "usr"
 
 
