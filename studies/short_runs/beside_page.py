@@ -90,7 +90,8 @@ def page(record: Mapping[str, Any]) -> str:
         Real files of `calotype bench`. Systems of the laboratory with few channels, trained here for some
         minutes, beside classical codecs, the pack that shipped then, and what others published of the same
         systems, and of some more, after full training. **A short training says nothing of a system**: it
-        shows that the way from training to a row of the benchmark is whole, and how far minutes are from weeks.
+        shows that the way from training to a row of the benchmark is whole, and how far minutes are from
+        weeks.
     """
     parts = [["# Learned systems beside classical ones"], wrapped(about)]
     for where, title in (("kodak", "Kodak"), ("large", "Large")):

@@ -89,14 +89,13 @@ def short(folders: Sequence[Path]) -> str:
     heads = [f"{METRICS[m].label.partition(' (')[0]}, {name}" for m in metrics for name in runs]
     lines = markdown.table(["codec", *heads, "encode MP/s", "decode MP/s"], rows)
     pictures = ", ".join(f"{len(result['images'])} of {name}" for name, result in found.items())
-    hardware = last["hardware"]
     return "\n".join(
         [
             *lines,
             "",
             f"Bytes against {SHORT_ANCHOR} for the same quality (BD-rate on the means over {pictures}), "
             f"from the sizes of real files; lower is better. Speed on {folders[-1].name}: all threads on "
-            f"{hardware['processor']} with {hardware['cores']} cores. {_when(list(found.values()))}",
+            f"{_machines(last)}. {_when(list(found.values()))}",
         ]
     )
 
@@ -138,13 +137,24 @@ def measured(found: dict[str, Any]) -> str:
     )
 
 
+def _machines(found: dict[str, Any]) -> str:
+    """Where the last run took its times, and where those of the codecs were taken that it left out."""
+    told = [
+        f"{run['hardware']['processor']} with {run['hardware']['cores']} cores"
+        for run in found.get("sessions", [])
+        if "--timing 0" not in shlex.join(run["command"])
+    ]
+    last = told[-1] if told else f"{found['hardware']['processor']} with {found['hardware']['cores']} cores"
+    before = [machine for machine in dict.fromkeys(told) if machine != last]
+    return last + (f" (codecs that were not timed there: on {', '.join(before)})" if before else "")
+
+
 def _caption(found: dict[str, Any], threads: str) -> str:
-    hardware = found["hardware"]
     who = "all threads" if threads == "all" else "one thread"
     return (
         f"BD-rate on the means over {len(found['images'])} pictures, from the sizes of real files; "
         "lower is better. "
-        f"Speed: {who} on {hardware['processor']} with {hardware['cores']} cores. {measured(found)}"
+        f"Speed: {who} on {_machines(found)}. {measured(found)}"
     )
 
 
