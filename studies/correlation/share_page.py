@@ -32,8 +32,8 @@ def page(record: Mapping[str, Any]) -> str:
         steps at {start["lr"]:g}, all else frozen. From there every run goes on for {config.steps} steps of
         {config.batch} crops of {config.crop} pixels at {config.lr:g}, lambda {budget.lambdas[0]:g}; the runs
         of a seed see the same crops and the same noise. Averaged weights, real files of
-        {len(record["pictures"])} pictures of Kodak. *Gain*: percent of the hyperprior's rate saved at equal
-        PSNR, a unit of MSE counted as lambda bits per pixel.
+        {len(record["pictures"])} pictures of Kodak. Slices: {_told(budget.charm)}. *Gain*:
+        percent of the hyperprior's rate saved at equal PSNR, a unit of MSE counted as lambda bits per pixel.
     """
     keys = [key for key in (HYPERPRIOR, LOSS, *record["starts"]) if any(key in s for s in record["seeds"])]
     rows = []
@@ -60,8 +60,9 @@ def page(record: Mapping[str, Any]) -> str:
     notes = """
         Gains: mean and 95 % interval over the pairs (Student's t). Share: ratio of the means, and the least
         and the most that the two intervals allow (90 % at least). *Seen*: the interval lies above 0 and holds
-        the published share; *not seen*: it lies below that; *cannot be told*: it holds both, or
-        there is one pair only, or autoregression's own gain cannot be told from 0.
+        the published share, or all of it is more; *seen, smaller than published*: it lies above 0 and below
+        that; *not seen*: it holds 0 and lies below that; *cannot be told*: it holds both, or there is one
+        pair only, or autoregression's own gain cannot be told from 0.
     """
     commits = ", ".join(f"`{c}`" for c in sorted({str(s["commit"]) for s in record["starts"].values()}))
     made = f"""
@@ -79,6 +80,12 @@ def page(record: Mapping[str, Any]) -> str:
         wrapped(made),
     ]
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
+
+
+def _told(charm: Mapping[str, Any]) -> str:
+    """How many slices there are, and how wide their networks."""
+    widths = charm.get("widths", (224, 128))
+    return f"{charm['slices']}, with networks of {' and '.join(map(str, widths))} channels"
 
 
 def verdict(part: Effect | None, claim: float) -> str:
