@@ -42,6 +42,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from calotype.bench import tables
+from calotype.bench.measure import middle
 from calotype.bench.names import find_images
 from calotype.bitstream import Header
 from calotype.codec import aim, glance, library, manifest, tiles, visual
@@ -296,7 +297,7 @@ def check(given: argparse.Namespace, words: list[str]) -> None:
     pictures = [(path.resolve().parent.name, path, _read(path)) for path in paths]
     if given.middle:
         pictures = [
-            (f"{name}, middle {side}", path, Picture(_middle(picture.pixels, side)))
+            (f"{name}, middle {side}", path, _middle(picture, side))
             for side in given.middle
             for name, path, picture in pictures
         ]
@@ -319,9 +320,8 @@ def _read(path: Path) -> Picture:
         return Picture.from_pil(image.convert("RGB"))
 
 
-def _middle(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    top, left = ((length - side) // 2 for length in pixels.shape[:2])
-    return np.ascontiguousarray(pixels[top : top + side, left : left + side])
+def _middle(picture: Picture, side: int) -> Picture:
+    return Picture(np.ascontiguousarray(middle(picture.pixels, (side, side))))
 
 
 def _like(picture: Picture, data: bytes) -> float:

@@ -75,7 +75,7 @@ calotype_pack* make_pack(const void* manifest, std::size_t manifest_size, const 
         return Bytes{static_cast<const std::uint8_t*>(data), size};
     };
     return new calotype_pack{Pack(bytes(manifest, manifest_size), bytes(tables, tables_size), bytes(networks, networks_size),
-                                  trust, count_threads(0) > 1 ? at_once : Pack::in_turn)};
+                                  trust, both_with(count_threads(0)))};
 }
 
 }  // namespace
@@ -91,7 +91,7 @@ calotype_status calotype_open_pack(const char* folder, const uint8_t* id, caloty
         *pack = nullptr;
         const PackFiles files = find_pack(folder, id);
         *pack = new calotype_pack{Pack(files.manifest(), files.tables(), files.networks(), Pack::Trust::none,
-                                       count_threads(0) > 1 ? at_once : Pack::in_turn)};
+                                       both_with(count_threads(0)))};
         return CALOTYPE_OK;
     });
 }

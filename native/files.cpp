@@ -67,7 +67,7 @@ std::optional<Made> photograph(Bytes data, const std::string& packs, std::size_t
     const PackFiles files = find_pack(packs, file.header.pack_id.data());
     for (const Bytes part : {files.tables(), files.networks()})
         if (!is_gzip(part.data, part.size)) return {};
-    const Pack pack(files.manifest(), files.tables(), files.networks(), Pack::Trust::install, threads > 1 ? at_once : Pack::in_turn);
+    const Pack pack(files.manifest(), files.tables(), files.networks(), Pack::Trust::install, both_with(threads));
     Canvas canvas;
     canvas.box = {0, 0, file.header.width, file.header.height};
     canvas.grey = file.header.grey;
@@ -94,7 +94,7 @@ void bind_files(nb::module_& m) {
            std::size_t threads) {
             const Bytes m = bytes_of(manifest), t = bytes_of(tables), n = bytes_of(networks);
             nb::gil_scoped_release release;
-            new (self) Pack(m, t, n, installed ? Pack::Trust::install : Pack::Trust::none, threads > 1 ? at_once : Pack::in_turn);
+            new (self) Pack(m, t, n, installed ? Pack::Trust::install : Pack::Trust::none, both_with(threads));
         },
         "manifest"_a, "tables"_a, "networks"_a, "installed"_a, "threads"_a);
     m.def("decode", &decode, "data"_a.noconvert(), "pack"_a.none(), "box"_a, "preview"_a, "threads"_a, "keep"_a,

@@ -201,12 +201,17 @@ private:
     std::exception_ptr error_;
 };
 
-// Does both pieces of work, with two threads.
-inline void at_once(const std::function<void()>& first, const std::function<void()>& second) {
+// Two pieces of work, one after the other or with two threads: the latter is a way of its own, so that a program that needs
+// none holds no code for it.
+using Work = std::function<void()>;
+using Both = void (*)(const Work&, const Work&);
+inline void in_turn(const Work& first, const Work& second) { first(), second(); }
+inline void at_once(const Work& first, const Work& second) {
     Jobs jobs;
     jobs.add(first);
     jobs.add(second);
     jobs.run(2);
 }
+inline Both both_with(std::size_t threads) { return threads > 1 ? at_once : in_turn; }
 
 }  // namespace calotype

@@ -3,10 +3,10 @@
 #pragma once
 
 #include <cmath>
-#include <functional>
 #include <memory>
 
 #include "container.hpp"
+#include "jobs.hpp"
 #include "networks.hpp"
 #include "parse.hpp"
 #include "tensors.hpp"
@@ -36,13 +36,9 @@ public:
         part,     // as none, but the networks are preview.safetensors, which has what previews need: no more is to be decoded
     };
 
-    using Work = std::function<void()>;
-    using Both = void (*)(const Work&, const Work&);
-    static void in_turn(const Work& first, const Work& second) { first(), second(); }
-
     // From the bytes of manifest.json, tables.safetensors and networks.safetensors, the latter two as they are or
     // compressed by gzip. Throws Error.
-    // both: does two pieces of work; `at_once` of jobs.hpp with two threads
+    // both: how tables and networks are read
     Pack(Bytes manifest, Bytes tables, Bytes networks, Trust trust = Trust::none, Both both = in_turn) : trust_(trust) {
         checked([&] {
             read_manifest(manifest);
