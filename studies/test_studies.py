@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+FOLDER = Path(__file__).parent
 STORED = (
     "adversarial/results.json", "analysis/correlation.json", "analysis/deviation.json",
     "analysis/erf.json", "correlation/results.json", "correlation/cost.json", "correlation/pairs.json",
@@ -19,9 +20,29 @@ STORED = (
 )  # fmt: skip
 
 
+COMMANDS = sorted(
+    ".".join(path.relative_to(FOLDER.parent).with_suffix("").parts)
+    for path in FOLDER.glob("*/*.py")
+    if '__name__ == "__main__"' in path.read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_helps_and_refuses(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run, called = import_module(name).main, f"python -m {name.removesuffix('.__main__')}"
+    with pytest.raises(SystemExit) as left:
+        run(["--help"])
+    assert left.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: {called} ")
+    with pytest.raises(SystemExit) as left:
+        run(["--nonsense"])
+    assert left.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"{called}")
+
+
 @pytest.mark.parametrize("name", STORED)
 def test_stored_results_say_where_they_come_from(name: str) -> None:
-    record = json.loads((Path(__file__).parent / name).read_text(encoding="utf-8"))
+    record = json.loads((FOLDER / name).read_text(encoding="utf-8"))
     several = record.get("runs", record.values())  # of the benchmark, or one for each system
     for run in [record] if "command" in record else several:
         assert run["command"].startswith(("calotype ", "python "))

@@ -1,6 +1,6 @@
 """README.md of a folder of analyses, from the JSON that ``python -m studies.analysis`` wrote there.
 
-python -m studies.analysis.page studies/analysis
+    python -m studies.analysis.page studies/analysis
 
 ``about.json`` in the folder holds what the models are and the commands: ``{"about": "...", "models": {label:
 "..."}, "commands": ["..."], "note": "..."}``; the note says what was not recorded.
@@ -9,11 +9,12 @@ python -m studies.analysis.page studies/analysis
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from calotype.records.markdown import table, wrapped
-from calotype.records.script import guarded, made_of
+from calotype.records.script import guarded, made_of, parser_of
 from studies.inside.erf import sides
 
 
@@ -100,12 +101,13 @@ FIGURES = {"erf": _erf, "deviation": _deviation, "correlation": _correlation}
 
 
 @guarded
-def main(arguments: list[str]) -> int:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write the pages of folders again."""
-    for name in arguments:
-        (Path(name) / "README.md").write_text(page(Path(name)), encoding="utf-8")
-    return 0 if arguments else 2
+    parser = parser_of(__file__, __doc__)
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
+    for folder in parser.parse_args(arguments).folders:
+        (folder / "README.md").write_text(page(folder), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

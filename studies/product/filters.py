@@ -26,7 +26,7 @@ from calotype.bench.runner import find_images
 from calotype.codec.metrics import psnr
 from calotype.codec.ssimulacra2 import ssimulacra2
 from calotype.records import provenance
-from calotype.records.script import guarded, parser_of
+from calotype.records.script import guarded, parser_of, run_as
 
 Floats = NDArray[np.float64]
 Tune = Literal["eyes", "psnr"]
@@ -137,8 +137,10 @@ def main(arguments: list[str] | None = None) -> None:
                     "ssimulacra2": round(ssimulacra2(original, pixels), 3),
                 }
             rows.append(row)
-    command = ["python", "-m", "studies.product.filters", *(sys.argv[1:] if arguments is None else arguments)]
-    stored[given.tune] = provenance.provenance(command) | {"files": rows, "gains": gains(rows)}
+    stored[given.tune] = provenance.provenance(run_as(__file__, arguments)) | {
+        "files": rows,
+        "gains": gains(rows),
+    }
     given.out.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
     print(given.tune, stored[given.tune]["gains"])
 

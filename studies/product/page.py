@@ -9,12 +9,13 @@ the run without it from the same start (bpp and PSNR at every level); BD-rates a
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from calotype.bench.bdrate import Curve, bd_rate
 from calotype.records.markdown import table, wrapped
-from calotype.records.script import guarded, made_of
+from calotype.records.script import guarded, made_of, parser_of
 
 FOLDER = Path(__file__).parent
 DATA, PAGE = "ideas.json", "README.md"
@@ -93,11 +94,13 @@ def page(record: dict[str, Any]) -> str:
 
 
 @guarded
-def main(arguments: list[str]) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write the page again."""
-    folder = Path(arguments[0]) if arguments else FOLDER
+    parser = parser_of(__file__, __doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER, help="default: that of the study")
+    folder = parser.parse_args(arguments).folder
     (folder / PAGE).write_text(made_of(folder / DATA, page), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
