@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import nn
 
 from calotype.lab.layers.attention import SimplifiedAttention
@@ -15,10 +17,10 @@ def gdn_analysis(n: int, m: int) -> nn.Sequential:
     return nn.Sequential(conv(3, n), GDN(n), conv(n, n), GDN(n), conv(n, n), GDN(n), conv(n, m))
 
 
-def gdn_synthesis(n: int, m: int) -> nn.Sequential:
-    """Mirror of `gdn_analysis`: transposed convolutions and inverse GDN."""
+def gdn_synthesis(n: int, m: int, up: Callable[[int, int], nn.Module] = deconv) -> nn.Sequential:
+    """Mirror of `gdn_analysis`: transposed convolutions, or another ``up``, and inverse GDN."""
     igdn = [GDN(n, inverse=True) for _ in range(3)]
-    return nn.Sequential(deconv(m, n), igdn[0], deconv(n, n), igdn[1], deconv(n, n), igdn[2], deconv(n, 3))
+    return nn.Sequential(up(m, n), igdn[0], up(n, n), igdn[1], up(n, n), igdn[2], up(n, 3))
 
 
 def residual_analysis(n: int, *, attention: bool = False) -> nn.Sequential:

@@ -19,7 +19,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from calotype.lab.entropy import Coder, FactorizedPrior, Gaussian, given
-from calotype.lab.layers.conv import conv, deconv
+from calotype.lab.layers.conv import conv, deconv, resized
 from calotype.lab.layers.transforms import gdn_analysis, gdn_synthesis
 from calotype.lab.models.base import Entry, LabModel
 
@@ -42,16 +42,19 @@ class FactorizedModel(LabModel):
 
 
 class ScaleHyperprior(LabModel):
-    """y is ``[B, m, H/16, W/16]``, z ``[B, n, H/64, W/64]``; y has mean 0."""
+    """y is ``[B, m, H/16, W/16]``, z ``[B, n, H/64, W/64]``; y has mean 0.
+
+    resize: the synthesis upsamples by repetition (`resized`), which is not the paper's.
+    """
 
     multiple = 64
     quantisation = "noise"
 
-    def __init__(self, n: int = 128, m: int = 192) -> None:
+    def __init__(self, n: int = 128, m: int = 192, *, resize: bool = False) -> None:
         super().__init__()
-        self.config = {"n": n, "m": m}
+        self.config = {"n": n, "m": m, **({"resize": True} if resize else {})}  # files know it by this
         self.g_a = gdn_analysis(n, m)
-        self.g_s = gdn_synthesis(n, m)
+        self.g_s = gdn_synthesis(n, m, resized if resize else deconv)
         self.h_a = nn.Sequential(conv(m, n, 3, 1), nn.ReLU(), conv(n, n), nn.ReLU(), conv(n, n))
         self.h_s = nn.Sequential(
             deconv(n, n), nn.ReLU(), deconv(n, n), nn.ReLU(), conv(n, m, 3, 1), nn.ReLU()
