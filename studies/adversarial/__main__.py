@@ -101,17 +101,28 @@ def started(source: Source, seed: int, steps: int, lr: float) -> LabModel:
 
 
 def branched(
-    start: LabModel, strength: float, source: Source, seed: int, steps: int, lr: float
+    start: LabModel,
+    strength: float,
+    source: Source,
+    seed: int,
+    steps: int,
+    lr: float,
+    *,
+    gain: float = 0.0,
+    ahead: int = 0,
 ) -> tuple[LabModel, float | None]:
     """A copy whose decoder has gone on, with a discriminator of its own that begins with it; and the
     discriminator's mean loss over the last tenth of the steps, if there is one.
 
     Loss: ``C C_D MSE + perceptual + C_P deceived``; perceptual: of the encoder's ReLUs, 0 where it has none.
-    The discriminator sees pixels alone: told the latents, as HiFiC's is, it stays at chance (2 log 2) for
-    hundreds of steps, for its gain is kept at 1 and the latents are larger than the pixels.
+
+    gain:  what the discriminator sees is what a picture has beside that which ``start`` decodes from the same
+        latents, times so much; 0: the picture alone.  Told the latents themselves, as HiFiC's is, it stays at
+        chance (2 log 2) for hundreds of steps, for its own gain is kept at 1 and latents are larger than
+        pixels.
+    ahead: steps of the discriminator alone, before those of the decoder.
     """
     model: Any = copy.deepcopy(start).requires_grad_(False)
-    model.g_s.requires_grad_(True)
     torch.manual_seed(seed)
     critic = PatchDiscriminator(CRITIC)
 
@@ -124,13 +135,19 @@ def branched(
         total = C * C_D * mse255(x, x_hat).mean() + feature_stand_in(model.g_a, x, x_hat)
         if not strength:
             return total
-        deceived, own = adversarial(critic, 2 * x - 1, 2 * x_hat - 1, None, "non-saturating")
+        with torch.no_grad():
+            known, factor = (start.synthesise(y_hat), gain) if gain else (0.5, 2.0)
+        seen = [factor * (picture - known) for picture in (x, x_hat)]
+        deceived, own = adversarial(critic, *seen, None, "non-saturating")
         owns.append(float(own.detach()))
         return total + own + strength * deceived
 
     wanted: list[dict[str, Any]] = [{"params": list(model.g_s.parameters())}]
     if strength:
         wanted.append({"params": list(critic.parameters()), "lr": CRITIC_PACE * lr})
+        if ahead:
+            descend(wanted[1:], loss, source, ahead, CRITIC_PACE * lr)
+    model.g_s.requires_grad_(True)
     descend(wanted, loss, source, steps, lr)
     return model, float(np.mean(owns[-max(1, steps // 10) :])) if strength else None
 
@@ -161,8 +178,9 @@ def run(
     rows, columns = [], []
     for strength in given.strengths:
         twin, critic = branched(
-            start, strength, partial(source, 1000), seed, given.branch_steps, given.branch_lr
-        )
+            start, strength, partial(source, 1000), seed, given.branch_steps, given.branch_lr,
+            gain=given.gain, ahead=given.ahead,
+        )  # fmt: skip
         found, shown = measured(twin, crops)
         columns.append(shown)
         rows.append({"strength": strength, "critic": critic, **found})
@@ -176,7 +194,7 @@ def about(given: argparse.Namespace) -> dict[str, Any]:
     if not given.start:
         return {"system": SYSTEM, "sizes": SIZES}
     info = read_info(given.start)
-    trained = {key: info.training[key] for key in ("lambda", "steps", "commit")}
+    trained = {key: info.training.get(key) for key in ("lambda", "steps", "commit")}
     return {"system": info.name, "sizes": info.config, "start": trained}
 
 
@@ -205,6 +223,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--branch-lr", type=float, default=1e-3, help="of the decoders; default: 1e-3")
     add("--held-out", type=int, default=8, help="photographs to measure on; default: 8")
     add("--strengths", type=float, nargs="+", default=list(STRENGTHS), metavar="C_P", help="0 is without")
+    add(
+        "--gain",
+        type=float,
+        default=0.0,
+        metavar="N",
+        help="of what a picture has beside the start's, shown to the discriminator; default: shown pictures",
+    )
+    add(
+        "--ahead",
+        type=int,
+        default=0,
+        metavar="N",
+        help="steps of the discriminator alone, before; default: 0",
+    )
+    add("--name", help="of the section and its picture; default: that of the system")
     add("--seeds", type=int, default=3, metavar="N", help="pairs of decoders; default: 3")
     given = options.parse_args(arguments)
     if not given.data:

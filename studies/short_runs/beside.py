@@ -6,6 +6,8 @@ published curves.
     calotype bench RUN/kodak RUN/large --codecs ... --out RUN/bench           `command` below has all of it
     python -m studies.short_runs.beside keep --out RUN                        RUN/beside.json and beside.md
     python -m studies.short_runs.beside report --out studies/short_runs       beside.md of beside.json there
+    python -m studies.short_runs.beside renew --bench BENCH/results.json --out studies/short_runs
+                                          the rows of our packs from a later run, of the same pictures
 
 The weights of five families are trained here for some minutes with few channels, which says nothing
 of a system; the table says so at each of them, and has the published curve of the same system beside it.
@@ -32,7 +34,7 @@ from calotype.lab.train.data import Photos
 from calotype.lab.train.subject import Subject
 from calotype.records.provenance import commit, shown
 from calotype.records.script import by_points, guarded, made_of, parser_of, usable
-from studies.short_runs.beside_page import page
+from studies.short_runs.beside_page import SHIPPED, page
 from studies.training import MODEL, train_part, trained
 
 RESULTS, PAGE = "beside.json", "beside.md"
@@ -70,7 +72,7 @@ RUNS = {
 for each iteration as published, and the smallest crops it takes."""
 QUALITIES = {
     "jpeg-444": (2, 8, 28, 70), "webp": (0, 12, 50, 85), "avif-444": (8, 20, 45, 75),
-    "vvc": (42,), "calotype": (0, 28, 57, 85),
+    "vvc": (42,), **dict.fromkeys(SHIPPED, (0, 28, 57, 85)),
 }  # fmt: skip
 RECURRENT = ("toderici2017-lstm",)
 PARTS = (1, 2, 4)
@@ -160,7 +162,37 @@ def keep(out: Path) -> dict[str, Any]:
         weights[folder.name] = {"config": infos[0].config, "trained": notes}
         if other := RUNS[folder.name].train:
             weights[folder.name]["train"] = other
-    points = [
+    return {
+        **_made(results), "failures": results["failures"], "train": TRAIN, "weights": weights,
+        "points": _points(results, kodak),
+    }  # fmt: skip
+
+
+def renewed(record: dict[str, Any], results: dict[str, Any]) -> dict[str, Any]:
+    """What is stored, with the points of our packs from a later run of the benchmark.
+
+    Raises:
+        ValueError: when that run has none, or not of all pictures.
+    """
+    pictures = {(p["set"], p["image"]) for p in record["points"]}
+    points = _points(results, {image for where, image in pictures if where == "kodak"})
+    ours = [p for p in points if p["codec"] in SHIPPED]
+    if {(p["set"], p["image"]) for p in ours} != pictures or results["failures"]:
+        raise ValueError("the run has not our packs on all the pictures")
+    others = {name: v for name, v in record["versions"].items() if name not in SHIPPED}
+    kept = [p for p in record["points"] if p["codec"] not in SHIPPED]
+    return record | {"versions": others, "shipped": _made(results), "points": kept + ours}
+
+
+def _made(results: dict[str, Any]) -> dict[str, Any]:
+    keys = ("commit", "hardware", "libraries", "finished")
+    versions = {n: c["version"] for n, c in results["codecs"].items() if not n.startswith("lab:")}
+    told = {key: results[key] for key in keys}
+    return {"command": shown(results["command"]), **told, "versions": versions}
+
+
+def _points(results: dict[str, Any], kodak: set[str]) -> list[dict[str, Any]]:
+    return [
         {
             "codec": m["codec"].removeprefix("lab:").removesuffix(" (short training)"),
             "set": "kodak" if m["image"] in kodak else "large", "image": m["image"], "quality": m["quality"],
@@ -168,12 +200,6 @@ def keep(out: Path) -> dict[str, Any]:
         }
         for m in results["measurements"]
     ]  # fmt: skip
-    keys = ("commit", "hardware", "libraries", "finished", "failures")
-    versions = {n: c["version"] for n, c in results["codecs"].items() if not n.startswith("lab:")}
-    return {
-        "command": shown(results["command"]), **{k: results[k] for k in keys}, "versions": versions,
-        "train": TRAIN, "weights": weights, "points": points,
-    }  # fmt: skip
 
 
 @guarded
@@ -182,11 +208,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     begun = time.monotonic()
     parser = parser_of(__file__, __doc__)
     add = parser.add_argument
-    add("part", choices=("train", "cut", "command", "keep", "report"))
+    add("part", choices=("train", "cut", "command", "keep", "renew", "report"))
     add("--out", type=Path, required=True, metavar="DIR")
     add("--data", nargs="+", type=Path, default=[], metavar="FOLDER", help="photographs to train on")
     add("--kodak", nargs="+", type=Path, default=[], metavar="PATH", help="pictures of Kodak")
     add("--large", nargs="+", type=Path, default=[], metavar="PATH", help="large pictures")
+    add("--bench", type=Path, metavar="FILE", help="results.json of calotype bench, to renew from")
     add("--minutes", type=float, default=math.inf, metavar="N", help="stop training after so long")
     given = parser.parse_args(arguments)
     usable(given.out)
@@ -201,6 +228,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         if given.part == "keep":
             (given.out / RESULTS).write_text(by_points(keep(given.out)))
+        if given.part == "renew":
+            if not given.bench:
+                parser.error("--bench is needed")
+            record = made_of(given.out / RESULTS, partial(renewed, results=made_of(given.bench, dict)))
+            (given.out / RESULTS).write_text(by_points(record))
         (given.out / PAGE).write_text(made_of(given.out / RESULTS, page))
         print((given.out / PAGE).read_text())
 

@@ -14,7 +14,7 @@ from calotype.records.markdown import table, wrapped
 
 ANCHORS = ("jpeg-444", "avif-444")
 CLASSICAL = ("jpeg-444", "webp", "avif-444", "vvc")
-SHIPPED = "calotype"
+SHIPPED = ("calotype", "calotype:psnr")
 FAMILIES = {
     "balle2018-factorized": "factorized prior",
     "balle2018-hyperprior": "hyperprior",
@@ -88,8 +88,8 @@ def page(record: Mapping[str, Any]) -> str:
     commits = ", ".join(f"`{place}`" for place in places)
     about = """
         Real files of `calotype bench`. Systems of the laboratory with few channels, trained here for some
-        minutes, beside classical codecs, the pack that shipped then, and what others published of the same
-        systems, and of some more, after full training. **A short training says nothing of a system**: it
+        minutes, beside classical codecs, the packs that ship, and what others published of the same systems,
+        and of some more, after full training. **A short training says nothing of a system**: it
         shows that the way from training to a row of the benchmark is whole, and how far minutes are from
         weeks.
     """
@@ -112,15 +112,22 @@ def page(record: Mapping[str, Any]) -> str:
         weights{chained}. Lambdas and sizes:
         {"; ".join(_how(n, w) for n, w in record["weights"].items())}. Trained at {commits}.
     """
-    versions = ", ".join(f"{name} ({v})" for name, v in record["versions"].items())
     failed = f" {len(record['failures'])} failures." if record["failures"] else ""
-    made = f"""
-        At commit `{record["commit"]}` on {record["hardware"]["processor"]}, torch
-        {record["libraries"]["torch"]}, {record["finished"][:10]}; {versions}.{failed} Generated from
-        `beside.json`.
-    """
-    parts += [wrapped(notes), wrapped(trained), [f"    {record['command']}"], wrapped(made)]
+    parts += [wrapped(notes), wrapped(trained), *_made(record)]
+    if shipped := record.get("shipped"):
+        parts += [["The rows of our packs are of a later run, on the same pictures:"], *_made(shipped)]
+    parts += [wrapped(f"{failed} Generated from `beside.json`.".strip())]
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
+
+
+def _made(run: Mapping[str, Any]) -> list[list[str]]:
+    """A command, and where it ran."""
+    versions = ", ".join(f"{name} ({v})" for name, v in run["versions"].items())
+    made = f"""
+        At commit `{run["commit"]}` on {run["hardware"]["processor"]}, torch {run["libraries"]["torch"]},
+        {run["finished"][:10]}; {versions}.
+    """
+    return [[f"    {run['command']}"], wrapped(made)]
 
 
 def _pictures(where: str, names: Sequence[str]) -> str:
@@ -137,7 +144,10 @@ def _how(name: str, weights: Mapping[str, Any]) -> str:
 def _measured(record: Mapping[str, Any], where: str) -> list[list[str]]:
     anchors = [means(record, a, where) for a in ANCHORS]
     rows = [_row(name, "", means(record, name, where), anchors) for name in CLASSICAL]
-    rows.append(_row(SHIPPED, "the pack that shipped then", means(record, SHIPPED, where), anchors))
+    versions = record.get("shipped", record)["versions"]
+    for name in (name for name in SHIPPED if name in versions):
+        pack = versions[name].rpartition("pack ")[2]
+        rows.append(_row(name, f"pack {pack}", means(record, name, where), anchors))
     for name, weights in record["weights"].items():
         told = f"{name} ({FAMILIES[name]})"
         rows.append(_row(told, label(weights["trained"]), means(record, name, where), anchors))

@@ -22,9 +22,9 @@ def subpixel(cin: int, cout: int, factor: int = 2, kernel: int = 3) -> nn.Sequen
 
 
 def resized(cin: int, cout: int, factor: int = 2, kernel: int = 3) -> nn.Sequential:
-    """``[B, cin, h, w]`` to ``[B, cout, factor h, factor w]``: every value repeated, then a convolution.  What
-    is the same everywhere stays the same everywhere, so it cannot print a grid of its own, as the other two
-    can (Odena, Dumoulin, Olah 2016: Deconvolution and checkerboard artifacts).
+    """``[B, cin, h, w]`` to ``[B, cout, factor h, factor w]``: values repeated, then a convolution.  What is
+    the same everywhere stays so, and no grid is printed, as the other two can (Odena, Dumoulin, Olah 2016:
+    Deconvolution and checkerboard artifacts).
     """
     return nn.Sequential(nn.Upsample(scale_factor=factor), conv(cin, cout, kernel, 1))
 
