@@ -8,9 +8,9 @@ there on encoder and probabilities stay as they are, so that every file stays th
 the decoder goes on, on rounded latents with HiFiC's loss: without the adversarial term, and with it at some
 strengths (C_P), from the same weights on the same crops.  Held-out photographs are then decoded by each.
 
-OUT/results.json   everything that was measured, by system; a run with the same settings goes on there, and
+OUT/results.json   everything that was measured, by section; a run with the same settings goes on there, and
                    trains anew what was stored without all measures
-OUT/SYSTEM.jpg     crops: original, then one column for each decoder of the first seed
+OUT/NAME.jpg       crops: original, then one column for each decoder of the first seed
 OUT/README.md      the page, made of results.json alone; without ``--data`` it is made again
 """
 
@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from calotype.lab import registry
 from calotype.lab.adversarial import adversarial, feature_stand_in
@@ -54,8 +55,11 @@ CRITIC_PACE = 2
 """Its learning rate, in those of the decoder: it begins with the branch, and has to be ahead."""
 STRENGTHS = (0.0, 0.15, 0.6)
 """0: without; 0.15: published."""
+BLUR = 9
+"""Side in pixels of the blur that parts detail from the rest."""
 WARMUP = 30
 """Steps over which the learning rate rises."""
+SHOWN = "show the discriminator N times what a blur takes away; default: show it pictures"
 GIVEN = ("steps", "branch_steps", "crop", "batch", "lr", "branch_lr", "strengths")
 Source = Callable[[int], Tensor]
 """Number of a step to crops, uint8 ``[B, 3, S, S]``."""
@@ -108,21 +112,19 @@ def branched(
     steps: int,
     lr: float,
     *,
-    gain: float = 0.0,
-    ahead: int = 0,
+    detail: float = 0.0,
 ) -> tuple[LabModel, float | None]:
     """A copy whose decoder has gone on, with a discriminator of its own that begins with it; and the
     discriminator's mean loss over the last tenth of the steps, if there is one.
 
     Loss: ``C C_D MSE + perceptual + C_P deceived``; perceptual: of the encoder's ReLUs, 0 where it has none.
 
-    gain:  what the discriminator sees is what a picture has beside that which ``start`` decodes from the same
-        latents, times so much; 0: the picture alone.  Told the latents themselves, as HiFiC's is, it stays at
-        chance (2 log 2) for hundreds of steps, for its own gain is kept at 1 and latents are larger than
-        pixels.
-    ahead: steps of the discriminator alone, before those of the decoder.
+    detail: what the discriminator sees is what a blur takes away, times so much; 0: the picture.  Told the
+        latents, as HiFiC's is, it stays at chance (2 log 2) for hundreds of steps, for its gain is kept at 1
+        and latents are larger than pixels.
     """
     model: Any = copy.deepcopy(start).requires_grad_(False)
+    model.g_s.requires_grad_(True)
     torch.manual_seed(seed)
     critic = PatchDiscriminator(CRITIC)
 
@@ -135,9 +137,7 @@ def branched(
         total = C * C_D * mse255(x, x_hat).mean() + feature_stand_in(model.g_a, x, x_hat)
         if not strength:
             return total
-        with torch.no_grad():
-            known, factor = (start.synthesise(y_hat), gain) if gain else (0.5, 2.0)
-        seen = [factor * (picture - known) for picture in (x, x_hat)]
+        seen = [detail * _detail(picture) if detail else 2 * picture - 1 for picture in (x, x_hat)]
         deceived, own = adversarial(critic, *seen, None, "non-saturating")
         owns.append(float(own.detach()))
         return total + own + strength * deceived
@@ -145,11 +145,13 @@ def branched(
     wanted: list[dict[str, Any]] = [{"params": list(model.g_s.parameters())}]
     if strength:
         wanted.append({"params": list(critic.parameters()), "lr": CRITIC_PACE * lr})
-        if ahead:
-            descend(wanted[1:], loss, source, ahead, CRITIC_PACE * lr)
-    model.g_s.requires_grad_(True)
     descend(wanted, loss, source, steps, lr)
     return model, float(np.mean(owns[-max(1, steps // 10) :])) if strength else None
+
+
+def _detail(x: Tensor) -> Tensor:
+    """What a blur takes away: the difference of each pixel from the mean around it."""
+    return x - F.avg_pool2d(x, BLUR, 1, BLUR // 2, count_include_pad=False)
 
 
 @torch.no_grad()
@@ -179,7 +181,7 @@ def run(
     for strength in given.strengths:
         twin, critic = branched(
             start, strength, partial(source, 1000), seed, given.branch_steps, given.branch_lr,
-            gain=given.gain, ahead=given.ahead,
+            detail=given.detail,
         )  # fmt: skip
         found, shown = measured(twin, crops)
         columns.append(shown)
@@ -194,7 +196,8 @@ def about(given: argparse.Namespace) -> dict[str, Any]:
     if not given.start:
         return {"system": SYSTEM, "sizes": SIZES}
     info = read_info(given.start)
-    trained = {key: info.training.get(key) for key in ("lambda", "steps", "commit")}
+    known = ("lambda", "steps", "commit", "command")
+    trained = {key: info.training[key] for key in known if key in info.training}
     return {"system": info.name, "sizes": info.config, "start": trained}
 
 
@@ -223,21 +226,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--branch-lr", type=float, default=1e-3, help="of the decoders; default: 1e-3")
     add("--held-out", type=int, default=8, help="photographs to measure on; default: 8")
     add("--strengths", type=float, nargs="+", default=list(STRENGTHS), metavar="C_P", help="0 is without")
-    add(
-        "--gain",
-        type=float,
-        default=0.0,
-        metavar="N",
-        help="of what a picture has beside the start's, shown to the discriminator; default: shown pictures",
-    )
-    add(
-        "--ahead",
-        type=int,
-        default=0,
-        metavar="N",
-        help="steps of the discriminator alone, before; default: 0",
-    )
-    add("--name", help="of the section and its picture; default: that of the system")
+    add("--detail", type=float, default=0.0, metavar="N", help=SHOWN)
+    add("--name", help="of the section and its picture; default: the system's")
     add("--seeds", type=int, default=3, metavar="N", help="pairs of decoders; default: 3")
     given = options.parse_args(arguments)
     if not given.data:
@@ -249,7 +239,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     records: dict[str, Any] = made_of(there, dict) if there.is_file() else {}
     same = {**system, "warmup": WARMUP, **{key: getattr(given, key) for key in GIVEN}}
     same |= {"photographs": photos.describe(), "crops": [256, 256]}
-    before = records.get(system["system"], {})
+    if given.detail:
+        same |= {"detail": given.detail, "blur": BLUR}
+    name = given.name or system["system"]
+    before = records.get(name, {})
     runs = list(before["runs"]) if {**before, **same} == before else []
     for seed in range(given.seeds):
         if seed < len(runs) and "off_grid" in runs[seed]["decoders"][0]:
@@ -257,10 +250,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found, shown = run(photos, seed, partial(print, flush=True), given)
         runs[seed : seed + 1] = [found]
         made = provenance(run_as(__file__, arguments))
-        records[system["system"]] = {**made, **same, "runs": runs}
+        records[name] = {**made, **same, "runs": runs}
         store(given.out, records)
         if not seed:
-            shown.save(given.out / f"{system['system']}.jpg", quality=85)
+            shown.save(given.out / f"{name}.jpg", quality=85)
     return 0
 
 

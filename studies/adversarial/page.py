@@ -29,8 +29,8 @@ def markdown(records: dict[str, Row]) -> str:
         and the discriminator sees pixels alone, where HiFiC's is told the latents.
     """
     parts = [["# The adversarial term of HiFiC"], *map(wrapped, about.split("\n\n"))]
-    for record in records.values():
-        parts += _section(record)
+    for name, record in records.items():
+        parts += _section(name, record)
     notes = """
         *Sharpness*: mean absolute difference of neighbouring pixels, of that of the original; it counts any
         structure, the grid of 16 pixels that four transposed convolutions print too. *Off the grid*: the same
@@ -56,26 +56,29 @@ def markdown(records: dict[str, Row]) -> str:
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
-def _section(record: Row) -> list[list[str]]:
+def _section(name: str, record: Row) -> list[list[str]]:
     runs, start = record["runs"], record.get("start")
     if start:
+        by = f", `{start['command']}`" if "command" in start else ""
         begin = f"""
             One start for all seeds, trained for MSE for {start["steps"]} steps at lambda {start["lambda"]:g}
-            (at `{start["commit"]}`).
+            (at `{start["commit"]}`{by}).
         """
     else:
         begin = f"""
             Each seed has a start of its own, {record["steps"]} steps without the discriminator at
             {record["lr"]:g}.
         """
+    sees = "pictures"
+    if detail := record.get("detail"):
+        sees = f"{detail:g} times what a blur of {record['blur']} x {record['blur']} pixels takes away"
     about = f"""
-        {_sizes(record)}. {begin.strip()} Then {record["branch_steps"]} steps of each decoder at
-        {record["branch_lr"]:g}, each of {record["batch"]} crops of {record["crop"]} pixels of
-        {record["photographs"]["photographs"]} photographs. Means over the middle 256 x 256 pixels of
-        {len(runs[0]["decoders"][0]["psnr"])} held-out ones.
+        {record["system"]}: {_sizes(record)}. {begin.strip()} Then {record["branch_steps"]} steps of each
+        decoder at {record["branch_lr"]:g}, each of {record["batch"]} crops of {record["crop"]} pixels of
+        {record["photographs"]["photographs"]} photographs; the discriminator sees {sees}. Means
+        over the middle 256 x 256 pixels of {len(runs[0]["decoders"][0]["psnr"])} held-out ones.
     """
     rows = [_cells(run["seed"], row, run["decoders"][0]) for run in runs for row in run["decoders"]]
-    name = record["system"]
     return [
         [f"## {name}"],
         wrapped(about),
@@ -117,7 +120,7 @@ def _mean(row: Row, key: str) -> float:
 
 
 def _sizes(record: Row) -> str:
-    return ", ".join(f"{k} {v:g}" if isinstance(v, int | float) else k for k, v in record["sizes"].items())
+    return ", ".join(k if v is True else f"{k} {v:g}" for k, v in record["sizes"].items())
 
 
 def _cells(seed: int, row: Row, base: Row) -> list[str]:
