@@ -7,6 +7,8 @@
         --metrics basic,jpegai,eyes --timing 0 --pictures 0 --no-report --out runs/lab/bench
     python -m studies.cross_metric keep runs/cross/results.json runs/lab/bench/results.json \\
         --weights runs/lab --out studies/cross_metric
+    python -m studies.cross_metric add runs/lab2/bench/results.json --weights runs/lab2 \\
+        --out studies/cross_metric                                    once more from another seed
     python -m studies.cross_metric report --out studies/cross_metric
 """
 
@@ -16,6 +18,7 @@ import math
 import statistics
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +70,17 @@ def kept(runs: Sequence[dict[str, Any]], training: dict[str, Any] | None) -> dic
         versions = {n: c["version"] for n, c in sorted(run["codecs"].items()) if not n.startswith("lab:")}
         made = {k: run[k] for k in ("commit", "hardware", "libraries", "finished")}
         told.append({"command": shown(run["command"]), **made, "versions": versions})
-    return {"runs": told, "training": training, "points": points}
+    return {"runs": told, "trainings": [training] if training else [], "points": points}
+
+
+def added(record: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """What is stored, with another training of the two trained here: its points say which it is."""
+    points = [{**p, "training": len(record["trainings"])} for p in more["points"] if p["codec"] in TRAINED]
+    if not (points and more["trainings"]):
+        raise ValueError("nothing to add: neither weights nor runs of them")
+    return {key: [*record[key], *more[key]] for key in ("runs", "trainings")} | {
+        "points": [*record["points"], *points]
+    }
 
 
 def curves(record: dict[str, Any], codec: str, metric: str) -> dict[str, Curve]:
@@ -110,7 +123,8 @@ def page(record: dict[str, Any]) -> str:
         against the one made for MSE, judged by each metric: mean over {len(pictures)} pictures
         ({", ".join(pictures)}) and its 95 % interval, from real files at {len(ladder)}
         qualities. Minus: it needs fewer bits for the same quality as the metric sees it. *Cannot be told*: 0
-        is within the interval. Intervals are over pictures: of each codec there is one training.
+        is within the interval. Intervals are over pictures: of each codec of this table there is one
+        training.
     """
     heads = ["judged by", *(h for _, _, told in pairs for h in (told, ""))]
     told = f"""
@@ -121,7 +135,7 @@ def page(record: dict[str, Any]) -> str:
     """
     lines = ["# Trained for one metric, judged by another", "", *wrapped(text), ""]
     lines += [*table(heads, rows, "l" + "rl" * len(pairs)), "", *wrapped(told), ""]
-    if record["training"]:
+    if record["trainings"]:
         lines += [*trained(record, judged(record, TRAINED)), ""]
     absent = [METRICS[metric].label for metric in JUDGES if metric not in there]
     made = " ".join(_made(run) for run in record["runs"])
@@ -137,16 +151,16 @@ def _by(rows: Sequence[Sequence[str]], column: int, verdict: str) -> str:
     return ", ".join(r[0] for r in rows if r[column] == verdict) or "no metric"
 
 
-def differences(record: dict[str, Any], metric: str) -> list[float]:
+def differences(record: dict[str, Any], metric: str, training: int = 0) -> list[float]:
     """By picture: how much better the one trained for MS-SSIM is at the rates of the one trained for MSE, the
     mean over these.  Between its points it is linear in the logarithm of the rate.
     """
     points: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    for p in record["points"]:
+    for p in of_training(record, training):
         one = (math.log(p["bpp"]), METRICS[metric].for_bd(p[metric]))
         points.setdefault((p["codec"], p["image"]), []).append(one)
     found = []
-    for image in sorted({image for codec, image in points if codec == TRAINED[0]}):
+    for image in sorted({image for _, image in points}):
         rates, values = zip(*sorted(points[TRAINED[1], image]))
         inside = [
             float(np.interp(rate, rates, values)) - value
@@ -158,42 +172,55 @@ def differences(record: dict[str, Any], metric: str) -> list[float]:
     return found
 
 
+def of_training(record: dict[str, Any], training: int) -> list[dict[str, Any]]:
+    """The points of the two trained here."""
+    return [p for p in record["points"] if p["codec"] in TRAINED and p.get("training", 0) == training]
+
+
 def trained(record: dict[str, Any], there: Sequence[str]) -> list[str]:
     """The part of the page on the two trained here."""
-    training, rows = record["training"], []
+    trainings, rows = record["trainings"], []
     for metric in there:
-        m, each = METRICS[metric], differences(record, metric)
-        found = effect(each)
-        verdict = "better" if found.low > 0 else "worse" if found.high < 0 else "cannot be told"
-        rows.append([m.label, found.told(3 if abs(found.mean) < 0.1 else 2), verdict])
-    t, one = training["train"], training["runs"][0]
-    by_kind = [", ".join(f"{r['lambda']:g}" for r in training["runs"] if r["kind"] == k) for k in KINDS]
-    commits = " and ".join(f"`{c}`" for c in sorted({str(r["commit"]) for r in training["runs"]}))
-    rates = [
-        statistics.fmean(
-            p["bpp"] for p in record["points"] if (p["codec"], p["quality"]) == (name, r["lambda"])
+        found = [effect(differences(record, metric, k)) for k in range(len(trainings))]
+        told = [one.told(3 if abs(one.mean) < 0.1 else 2) for one in found]
+        better, worse = all(one.low > 0 for one in found), all(one.high < 0 for one in found)
+        rows.append(
+            [METRICS[metric].label, *told, "better" if better else "worse" if worse else "cannot be told"]
         )
-        for name, kind in zip(TRAINED, KINDS)
-        for r in training["runs"]
-        if r["kind"] == kind
-    ]
-    count = len(by_kind[0].split(", "))
-    ranges = [f"{min(of):.3f} to {max(of):.3f}" for of in (rates[:count], rates[count:])]
+    runs = [run for training in trainings for run in training["runs"]]
+    training, one = trainings[0], runs[0]
+    t = training["train"]
+    lams = [sorted({run["lambda"] for run in runs if run["kind"] == kind}) for kind in KINDS]
+    by_kind = [", ".join(f"{lam:g}" for lam in of) for of in lams]
+    commits = " and ".join(f"`{c}`" for c in sorted({str(run["commit"]) for run in runs}))
+    ranges = []
+    for name, of in zip(TRAINED, lams):
+        rates = [
+            statistics.fmean(p["bpp"] for p in points if (p["codec"], p["quality"]) == (name, lam))
+            for points in (of_training(record, k) for k in range(len(trainings)))
+            for lam in of
+        ]
+        ranges.append(f"{min(rates):.3f} to {max(rates):.3f}")
+    seeds = ", ".join(str(training.get("seed", 0)) for training in trainings)
+    times = "once" if len(trainings) == 1 else f"{len(trainings)} times, each from a start of its own"
     about = f"""
         {training["system"]} ({training["config"]}), {one["start steps"]} steps for MSE, and from there, for
         each multiplier and each of MSE ({by_kind[0]}) and MS-SSIM ({by_kind[1]}), {one["steps"]} steps of
         {t["batch"]} crops of {t["crop"]} pixels at {t["lr"]:g}, the same crops and noise; averaged weights,
-        one training of each, at {commits}. After so few steps the rates of MSE lie close together
+        trained {times} (seed {seeds}), at {commits}. After so few steps the rates of MSE lie close together
         ({ranges[0]} bpp, those of MS-SSIM {ranges[1]}): too close for a BD-rate. So qualities are compared at
         the rates of MSE.
     """
     told = f"""
         Difference of the one trained for MS-SSIM at equal rate, in the units of BD-rates (MS-SSIM in dB; of
-        distances the negative): mean and 95 % interval over {len(each)} pictures; plus is better. Minutes of
-        training show which way a loss pulls, not by how much after weeks.
+        distances the negative): mean and 95 % interval over {len(differences(record, there[0]))} pictures;
+        plus is better. *Better* and *worse*: 0 is outside the interval, on that side, in every training;
+        else it *cannot be told*. Minutes of training show which way a loss pulls, not by how much after
+        weeks.
     """
-    heads = ["judged by", "MS-SSIM against MSE", ""]
-    return ["## Trained here", "", *wrapped(about), "", *table(heads, rows, "lrl"), "", *wrapped(told)]
+    heads = ["judged by", *(f"MS-SSIM against MSE, seed {seed}" for seed in seeds.split(", ")), ""]
+    align = "l" + "r" * len(trainings) + "l"
+    return ["## Trained here", "", *wrapped(about), "", *table(heads, rows, align), "", *wrapped(told)]
 
 
 def _made(run: dict[str, Any]) -> str:
@@ -206,18 +233,20 @@ def _made(run: dict[str, Any]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Store what is needed of a run, or make the page again."""
     parser = parser_of(__file__, __doc__)
-    parser.add_argument("part", choices=("keep", "report"))
-    parser.add_argument("runs", nargs="*", type=Path, help="results.json of calotype bench, to keep")
+    parser.add_argument("part", choices=("keep", "add", "report"))
+    parser.add_argument("runs", nargs="*", type=Path, help="results.json of calotype bench, to keep or add")
     parser.add_argument("--weights", type=Path, metavar="DIR", help="what studies.cross_metric.train made")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     given = parser.parse_args(arguments)
     usable(given.out)
-    if given.part == "keep":
+    if given.part != "report":
         if not given.runs:
             parser.error("results.json of a run is needed")
         runs = [made_of(run, dict) for run in given.runs]
-        training = about(given.weights) if given.weights else None
-        (given.out / RESULTS).write_text(by_points(kept(runs, training)))
+        record = kept(runs, about(given.weights) if given.weights else None)
+        if given.part == "add":
+            record = made_of(given.out / RESULTS, partial(added, more=record))
+        (given.out / RESULTS).write_text(by_points(record))
     (given.out / PAGE).write_text(made_of(given.out / RESULTS, page))
 
 

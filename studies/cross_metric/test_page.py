@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from calotype.records.script import by_points
-from studies.cross_metric.__main__ import JUDGES, PAIRS, SHORT, differences, kept, main, page
+from studies.cross_metric.__main__ import JUDGES, PAIRS, SHORT, added, differences, kept, main, page
 from studies.cross_metric.train import KINDS, TRAIN
 
 FOLDER = Path(__file__).parent
@@ -104,6 +104,18 @@ def test_the_two_trained_here() -> None:
         assert line in text
     assert "| MS-SSIM (RGB) | +0.000 (+0.000 .. +0.000) | cannot be told |" in text
     assert "(0.251 to 0.254 bpp, those of MS-SSIM 0.100 to 0.400)" in " ".join(text.split())
+    again = json.loads(json.dumps(record))
+    for p in again["points"]:
+        p["psnr_rgb"] *= -1
+    both = added(record, {**again, "trainings": [{**training, "seed": 5}]})
+    assert differences(both, "psnr_rgb", 0) == [1.0, 1.0]
+    assert differences(both, "psnr_rgb", 1) == [-1.0, -1.0]
+    text = page(both)
+    assert "| PSNR (RGB) | +1.00 (+1.00 .. +1.00) | -1.00 (-1.00 .. -1.00) | cannot be told |" in text
+    assert "| NLPD | +1.00 (+1.00 .. +1.00) | +1.00 (+1.00 .. +1.00) | better |" in text
+    assert "(seed 0, 5)" in text
+    with pytest.raises(ValueError, match="nothing to add"):
+        added(record, {**again, "trainings": []})
     for p in (p for p in record["points"] if p["codec"] == "lab:ms-ssim" and p["image"] == "a"):
         p["bpp"] += 1
     assert len(differences(record, "psnr_rgb")) == 1

@@ -45,13 +45,14 @@ def train(
     out: Path,
     deadline: float,
     *,
+    seed: int = 0,
     steps: int = 0,
     cache: Path | None = None,
 ) -> bool:
     """Train what is missing until ``deadline`` (`time.monotonic`); returns whether all is there."""
     torch.set_num_threads(1)
     photos, info = Photos.open(*data, cache=cache), read_info(start)
-    config = TrainConfig.from_dict({**TRAIN, **({"steps": steps} if steps else {})})
+    config = TrainConfig.from_dict({**TRAIN, "seed": seed, **({"steps": steps} if steps else {})})
     for kind in KINDS:
         for level in LEVELS[kind]:
             lam = LAMBDAS[kind][level]
@@ -62,7 +63,7 @@ def train(
                 return False
             here = out / "runs" / kind / f"{lam:g}"
             subject = Subject(info.name, info.config, lam=lam, distortion=kind)
-            notes = {"lambda": lam, "commit": commit(), "start steps": info.training["steps"]}
+            notes = {"lambda": lam, "seed": seed, "commit": commit(), "start steps": info.training["steps"]}
             first = partial(load_checkpoint, start)
             if not trained(subject, photos, config, here, deadline, first=first, notes=notes):
                 return False
@@ -79,7 +80,8 @@ def about(out: Path) -> dict[str, Any]:
         infos = [read_info(file) for file in (out / WEIGHTS / kind).iterdir()]
         for info in sorted(infos, key=lambda i: i.training["lambda"]):
             runs.append({"kind": kind, **{key: info.training[key] for key in keys}})
-    return {"system": info.name, "config": info.config, "train": TRAIN, "runs": runs}
+    seed = info.training.get("seed", 0)
+    return {"system": info.name, "config": info.config, "seed": seed, "train": TRAIN, "runs": runs}
 
 
 @guarded
@@ -91,10 +93,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--start", type=Path, required=True, metavar="CHECKPOINT", help="a system trained for MSE")
     add("--data", nargs="+", type=Path, required=True, metavar="FOLDER", help="photographs to train on")
     add("--out", type=Path, required=True, metavar="DIR")
+    add("--seed", type=int, default=0, metavar="N", help="of crops and noise; the start has its own")
     add("--minutes", type=float, default=math.inf, metavar="N", help="stop training after so long")
     given = parser.parse_args(arguments)
     usable(given.out)
-    train_part(parser, given, begun, partial(train, given.start))
+    train_part(parser, given, begun, partial(train, given.start, seed=given.seed))
 
 
 if __name__ == "__main__":
