@@ -211,7 +211,8 @@ def _of_decoders(results: Mapping[str, Any]) -> str:
         f"decoder then learns to read them in {train['steps']} and {later} steps of {train['batch']} crops "
         f"of {train['crop']} pixels. Layers that all decoders have begin with that baseline's weights, "
         f"attention, activation and upsampling with fresh ones, in the baseline too. `{AGAIN}` is the same "
-        f"decoder from other first weights: chance is at least {chance}."
+        f"decoder from other first weights: chance is at least {chance}. One training of each gives no "
+        "interval: what the changes do *cannot be told at this budget*."
     )
 
 
