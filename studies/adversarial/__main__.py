@@ -137,7 +137,7 @@ def branched(
         total = C * C_D * mse255(x, x_hat).mean() + feature_stand_in(model.g_a, x, x_hat)
         if not strength:
             return total
-        seen = [detail * _detail(picture) if detail else 2 * picture - 1 for picture in (x, x_hat)]
+        seen = [detail * detail_of(picture) if detail else 2 * picture - 1 for picture in (x, x_hat)]
         deceived, own = adversarial(critic, *seen, None, "non-saturating")
         owns.append(float(own.detach()))
         return total + own + strength * deceived
@@ -149,7 +149,7 @@ def branched(
     return model, float(np.mean(owns[-max(1, steps // 10) :])) if strength else None
 
 
-def _detail(x: Tensor) -> Tensor:
+def detail_of(x: Tensor) -> Tensor:
     """What a blur takes away: the difference of each pixel from the mean around it."""
     return x - F.avg_pool2d(x, BLUR, 1, BLUR // 2, count_include_pad=False)
 

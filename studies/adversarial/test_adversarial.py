@@ -14,7 +14,7 @@ from calotype.lab.adversarial import sharpness
 from calotype.lab.checkpoint import save_checkpoint
 from calotype.lab.models.base import LabModel
 from studies.adversarial import __main__ as study
-from studies.adversarial.__main__ import PAGE, RESULTS, SIZES, SYSTEM, branched
+from studies.adversarial.__main__ import PAGE, RESULTS, SIZES, SYSTEM, branched, detail_of
 from studies.adversarial.measure import PERIOD, off_grid
 from studies.adversarial.page import markdown
 
@@ -59,13 +59,23 @@ def test_a_grid_adds_nothing_off_the_grid() -> None:
     assert ((kept - 1).abs() < 0.2).all()
 
 
-@pytest.mark.parametrize("name", [SYSTEM, SMALL])
-def test_only_the_decoder_goes_on(name: str) -> None:
+def test_detail_is_what_a_blur_takes_away() -> None:
+    assert not detail_of(torch.full((1, 3, 32, 32), 0.7)).abs().gt(1e-6).any()
+    fine = torch.ones(32, 32)
+    fine[::2, ::2] = fine[1::2, 1::2] = -1
+    assert torch.allclose(detail_of(fine[None, None]), fine, atol=0.05)
+
+
+@pytest.mark.parametrize(("name", "detail"), [(SYSTEM, 0.0), (SMALL, 0.0), (SMALL, 4.0)])
+def test_only_the_decoder_goes_on(name: str, detail: float) -> None:
     torch.manual_seed(0)
     start = registry.build(name, **(SIZES if name == SYSTEM else {"n": 8, "m": 8}))
     assert isinstance(start, LabModel)
     crops = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
-    twins = [branched(start, strength, lambda step: crops, 0, 2, 0.01)[0] for strength in (0.0, 0.0, 1.0)]
+    twins = [
+        branched(start, strength, lambda step: crops, 0, 2, 0.01, detail=detail)[0]
+        for strength in (0.0, 0.0, 1.0)
+    ]
     before, plain, again, term = (m.state_dict() for m in (start, *twins))
     for key, value in before.items():
         assert torch.equal(plain[key], again[key])
@@ -88,11 +98,16 @@ def test_some_steps(photographs: Callable[[int, int, int], Path], tmp_path: Path
     model = registry.build(SMALL, n=8, m=8)
     assert isinstance(model, LabModel)
     save_checkpoint(start, model, {"lambda": 0.1, "steps": 9, "commit": "c"})
+    other = ["--start", str(start), "--detail", "4", "--name", "other"]
     assert study.main([*given, "--start", str(start)]) == 0
+    assert study.main([*given, *other]) == 0
     text = (out / RESULTS).read_text(encoding="utf-8")
     assert str(tmp_path) not in text
     records = json.loads(text)
-    assert list(records) == [SYSTEM, SMALL]
+    assert list(records) == [SYSTEM, SMALL, "other"]
+    plain, shown = (records[name]["runs"][0]["decoders"] for name in (SMALL, "other"))
+    assert plain[0] == shown[0]  # without the term nothing looks at it
+    assert plain[1] != shown[1]
     assert records[SMALL]["start"]["steps"] == 9
     for record in records.values():
         assert [run["seed"] for run in record["runs"]] == [0, 1]
@@ -108,3 +123,4 @@ def test_some_steps(photographs: Callable[[int, int, int], Path], tmp_path: Path
     assert more[SMALL]["runs"][:2] == records[SMALL]["runs"]  # it went on
     assert [run["seed"] for run in more[SMALL]["runs"]] == [0, 1, 2]
     assert (out / f"{SMALL}.jpg").is_file()
+    assert (out / "other.jpg").is_file()

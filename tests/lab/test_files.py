@@ -143,6 +143,17 @@ def test_id_depends_on_weights_and_configuration() -> None:
     assert model_id(a) != model_id(registry.build("he2022-elic", **{**a.config, "variant": "chandelier"}))
 
 
+def test_an_option_leaves_the_published_model_its_id() -> None:
+    """Files name a model by its configuration, so one without ``resize`` does not mention it."""
+    plain, resized = (registry.build("balle2018-hyperprior", n=8, m=12, **o) for o in ({}, {"resize": True}))
+    assert plain.config == {"n": 8, "m": 12}
+    again = registry.build("balle2018-hyperprior", **resized.config)
+    assert again.state_dict().keys() == resized.state_dict().keys() != plain.state_dict().keys()
+    x = picture(70, 90)[None] / 255
+    codec = ModelCodec(resized.eval())
+    assert codec.decompress(codec.compress(x)).shape == x.shape
+
+
 def test_a_file_of_another_model_is_refused() -> None:
     data = ModelCodec(thin("balle2017", 0)).compress(picture(40, 40)[None] / 255)
     with pytest.raises(FormatError, match="written by model"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
@@ -9,7 +11,7 @@ from torch import nn
 from calotype.lab.layers import shuffle
 from calotype.lab.layers.attention import NonLocal, NonLocalAttention, SimplifiedAttention
 from calotype.lab.layers.bounds import lower_bound, round_ste
-from calotype.lab.layers.conv import Pointwise, conv, deconv, subpixel
+from calotype.lab.layers.conv import Pointwise, conv, deconv, resized, subpixel
 from calotype.lab.layers.gdn import GDN
 from calotype.lab.layers.masked import CheckerboardConv, MaskedConv, RasterConv, raster_mask
 from calotype.lab.layers.residual import ResidualBlock, ResidualBottleneck, ResidualDown, ResidualUp
@@ -138,3 +140,12 @@ def test_pixel_shuffle_with_channels_last(factor: int) -> None:
     assert out.is_contiguous(memory_format=torch.channels_last)
     out.square().sum().backward()
     assert torch.equal(x.grad, 2 * x)
+
+
+@pytest.mark.parametrize(("up", "prints"), [(deconv, True), (subpixel, True), (resized, False)])
+def test_what_is_flat_stays_flat(up: Callable[[int, int], nn.Module], prints: bool) -> None:
+    """Away from the border; the two other ways of upsampling print a grid."""
+    torch.manual_seed(0)
+    inner = up(3, 2)(torch.ones(1, 3, 8, 8))[0, :, 5:-5, 5:-5]
+    assert (inner.flatten(1).std(1) > 1e-3).all() == prints
+    assert inner.shape == (2, 6, 6)
