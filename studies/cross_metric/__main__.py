@@ -122,8 +122,9 @@ def page(record: dict[str, Any]) -> str:
         Pairs of codecs that differ in what they were made for. BD-rate of the one made for the eye
         against the one made for MSE, judged by each metric: mean over {len(pictures)} pictures
         ({", ".join(pictures)}) and its 95 % interval, from real files at {len(ladder)}
-        qualities. Minus: it needs fewer bits for the same quality as the metric sees it. *Cannot be told*: 0
-        is within the interval. Intervals are over pictures: of each codec of this table there is one
+        qualities. Minus: it needs fewer bits for the same quality as the metric sees it. *Saves*
+        and *costs* are seen: 0 is outside the interval, on that side; where it is within, it *cannot be told
+        at this budget*. Intervals are over pictures: of each codec of this table there is one
         training.
     """
     heads = ["judged by", *(h for _, _, told in pairs for h in (told, ""))]
@@ -214,8 +215,8 @@ def trained(record: dict[str, Any], there: Sequence[str]) -> list[str]:
     told = f"""
         Difference of the one trained for MS-SSIM at equal rate, in the units of BD-rates (MS-SSIM in dB; of
         distances the negative): mean and 95 % interval over {len(differences(record, there[0]))} pictures;
-        plus is better. *Better* and *worse*: 0 is outside the interval, on that side, in every training;
-        else it *cannot be told*. Minutes of training show which way a loss pulls, not by how much after
+        plus is better. *Better* and *worse* are seen: 0 is outside the interval, on that side, in every
+        training; else it *cannot be told at this budget*. Minutes of training show which way a loss pulls, not by how much after
         weeks.
     """
     heads = ["judged by", *(f"MS-SSIM against MSE, seed {seed}" for seed in seeds.split(", ")), ""]
