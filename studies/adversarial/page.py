@@ -28,7 +28,7 @@ def markdown(records: dict[str, Row]) -> str:
         section), the term does what it should: pictures are sharper, also where no grid is, at the same bytes
         and at a worse PSNR; what is added is invented, for less of the original is in it. Where the decoder
         upsamples by transposed convolutions and the discriminator sees pictures (the second), as short a run
-        teaches it to print a grid, and nothing else.
+        teaches it to print a grid, and nothing else that could be told.
 
         **What of HiFiC this is.** Its loss for MSE and its adversarial term at its weights, no more: the
         decoders below are Balle's, whose encoder has no ReLUs, so the stand-in for LPIPS is 0; and the
