@@ -58,10 +58,10 @@ def markdown(records: dict[str, Row]) -> str:
         values lie on the grid of 16 pixels too, so *off the grid* leaves them out where they are regular; a
         pattern whose strength changes from tile to tile counts. What a decoder of 16 channels adds in half a
         minute looks like a weave and not like the original's texture.
-        The two changes were found with one seed each, of which nothing is stored but what follows: told the latents with each channel brought
-        to a spread of 1, or what the start decodes from them, the discriminator stayed at chance for 150 to
-        240 steps; shown what a
-        decoder adds to that, it was fooled; the shipped model's decoder, which is well trained, answered with
+        The two changes were found with one seed each, of which nothing is stored but what follows: told the
+        latents with each channel brought to a spread of 1, or what the start decodes from them, the
+        discriminator stayed at chance for 150 to 240 steps; shown what a decoder adds to
+        that, it was fooled; the shipped model's decoder, which is well trained, answered with
         a grid, for it upsamples by pixel shuffles. The strengths and the number of pairs were set before the
         pairs were run.
     """
