@@ -7,6 +7,9 @@
         --metrics basic,jpegai,eyes --timing 0 --pictures 0 --no-report --out runs/lab/bench
     python -m studies.cross_metric keep runs/cross/results.json runs/lab/bench/results.json \\
         --weights runs/lab --out studies/cross_metric
+    calotype lab train balle2018-hyperprior --data PHOTOS --out runs/start2 --lambda 0.1 --set seed=1 ...
+    python -m studies.cross_metric.train --start runs/start2/model.safetensors --seed 1 --data PHOTOS \\
+        --out runs/lab2
     python -m studies.cross_metric add runs/lab2/bench/results.json --weights runs/lab2 \\
         --out studies/cross_metric                                    once more from another seed
     python -m studies.cross_metric report --out studies/cross_metric
@@ -180,20 +183,21 @@ def of_training(record: dict[str, Any], training: int) -> list[dict[str, Any]]:
 
 def trained(record: dict[str, Any], there: Sequence[str]) -> list[str]:
     """The part of the page on the two trained here."""
-    trainings, rows = record["trainings"], []
+    trainings, rows, alone = record["trainings"], [], list[str]()
     for metric in there:
         found = [effect(differences(record, metric, k)) for k in range(len(trainings))]
         told = [one.told(3 if abs(one.mean) < 0.1 else 2) for one in found]
-        better, worse = all(one.low > 0 for one in found), all(one.high < 0 for one in found)
-        rows.append(
-            [METRICS[metric].label, *told, "better" if better else "worse" if worse else "cannot be told"]
-        )
+        better, worse = ([one.points(sign) == "seen" for one in found] for sign in (1, -1))
+        verdict = "better" if all(better) else "worse" if all(worse) else "cannot be told"
+        rows.append([METRICS[metric].label, *told, verdict])
+        if verdict == "cannot be told" and any(better + worse):
+            alone.append(METRICS[metric].label)
     runs = [run for training in trainings for run in training["runs"]]
     training, one = trainings[0], runs[0]
     t = training["train"]
     lams = [sorted({run["lambda"] for run in runs if run["kind"] == kind}) for kind in KINDS]
     by_kind = [", ".join(f"{lam:g}" for lam in of) for of in lams]
-    commits = " and ".join(f"`{c}`" for c in sorted({str(run["commit"]) for run in runs}))
+    commits = ", ".join(f"`{c}`" for c in sorted({str(run["commit"]) for run in runs}))
     ranges = []
     for name, of in zip(TRAINED, lams):
         rates = [
@@ -204,20 +208,22 @@ def trained(record: dict[str, Any], there: Sequence[str]) -> list[str]:
         ranges.append(f"{min(rates):.3f} to {max(rates):.3f}")
     seeds = ", ".join(str(training.get("seed", 0)) for training in trainings)
     times = "once" if len(trainings) == 1 else f"{len(trainings)} times, each from a start of its own"
+    starts = "".join(f" The start of seed {x['seed']}: `{x['start']}`." for x in trainings if "start" in x)
     about = f"""
         {training["system"]} ({training["config"]}), {one["start steps"]} steps for MSE, and from there, for
         each multiplier and each of MSE ({by_kind[0]}) and MS-SSIM ({by_kind[1]}), {one["steps"]} steps of
         {t["batch"]} crops of {t["crop"]} pixels at {t["lr"]:g}, the same crops and noise; averaged weights,
         trained {times} (seed {seeds}), at {commits}. After so few steps the rates of MSE lie close together
         ({ranges[0]} bpp, those of MS-SSIM {ranges[1]}): too close for a BD-rate. So qualities are compared at
-        the rates of MSE.
+        the rates of MSE.{starts}
     """
+    chance = f" By one training alone more would have been seen: {', '.join(alone)}." if alone else ""
     told = f"""
         Difference of the one trained for MS-SSIM at equal rate, in the units of BD-rates (MS-SSIM in dB; of
         distances the negative): mean and 95 % interval over {len(differences(record, there[0]))} pictures;
         plus is better. *Better* and *worse* are seen: 0 is outside the interval, on that side, in every
-        training; else it *cannot be told at this budget*. Minutes of training show which way a loss pulls, not by how much after
-        weeks.
+        training; else it *cannot be told at this budget*.{chance} Minutes of
+        training show which way a loss pulls, not by how much after weeks.
     """
     heads = ["judged by", *(f"MS-SSIM against MSE, seed {seed}" for seed in seeds.split(", ")), ""]
     align = "l" + "r" * len(trainings) + "l"

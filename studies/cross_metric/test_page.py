@@ -114,6 +114,7 @@ def test_the_two_trained_here() -> None:
     assert "| PSNR (RGB) | +1.00 (+1.00 .. +1.00) | -1.00 (-1.00 .. -1.00) | cannot be told |" in text
     assert "| NLPD | +1.00 (+1.00 .. +1.00) | +1.00 (+1.00 .. +1.00) | better |" in text
     assert "(seed 0, 5)" in text
+    assert "By one training alone more would have been seen: PSNR (RGB)." in " ".join(text.split())
     with pytest.raises(ValueError, match="nothing to add"):
         added(record, {**again, "trainings": []})
     for p in (p for p in record["points"] if p["codec"] == "lab:ms-ssim" and p["image"] == "a"):
