@@ -82,6 +82,10 @@ def main() -> None:
         if name == "latents":
             command.add_argument("--each", type=int, default=4, help="crops of a photograph [4]")
             command.add_argument("--seed", type=int, default=0)
+        if name == "pack":
+            command.add_argument(
+                "--most", type=float, default=MOST, help=f"dB that integers may lose [{MOST}]"
+            )
         if name == "train":
             command.add_argument("--minutes", type=float, default=55)
             command.add_argument("--lr", type=float, default=2e-4)
@@ -256,8 +260,8 @@ def pack(given: argparse.Namespace, base: Pack) -> None:
     tables |= golden_pixels(fixed, tables, tables)
     lost = crops.lost(DecoderNetworks(networks), tables["level_vector"])
     print(f"integers lose {lost}")
-    if lost["dB"] > MOST:
-        raise SystemExit(f"integers lose {lost['dB']:.3f} dB, and may lose {MOST}")
+    if lost["dB"] > given.most:
+        raise SystemExit(f"integers lose {lost['dB']:.3f} dB, and may lose {given.most}")
     about = json.loads((base.path / manifest.NAME).read_text())
     about = {key: value for key, value in about.items() if key not in ("id", "files")}
     record = json.loads((given.run / RECORD).read_text()) | {"integers lose": lost}
