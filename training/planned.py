@@ -1,14 +1,16 @@
 """The synthesis of a pack trained on, alone, on latents as files hold them: residuals on a trellis.
 
     python training/planned.py latents PACK PHOTOS --out FILE.npz [--each 4] [--seed 0]
-    python training/planned.py train PACK RUN FILE.npz... --out RUN [--minutes 55] [--lr 2e-4]
-    python training/planned.py pack PACK RUN PHOTOS --out PACK
+    python training/planned.py train PACK RUN FILE.npz... --out RUN [--minutes 55] [--lr 2e-4] [--own]
+    python training/planned.py pack PACK RUN FILE.npz... --out PACK
 
 Training rounds residuals plainly, as slopes need it.  A file's residuals have other, smaller errors, and a
 synthesis that knows them needs fewer bits.  ``latents`` codes crops with the pack, at random levels, and
-keeps what a decoder restores of them; ``train`` begins with the weights of RUN, and lowers the mean logarithm
-of the squared error, so that every crop and every level counts alike; ``pack`` puts the synthesis of RUN, in
-integers, into a copy of the pack.  Files of both packs differ in nothing but their pixels.
+keeps what a decoder restores of them; ``train`` begins with the weights of RUN (with ``--own``, those of the
+pack, whose integers become floats), and lowers what the pack was trained for: the mean logarithm of the
+squared error, or SSIMULACRA2 with a fifth of it, so that every crop and every level counts alike; ``pack``
+puts the synthesis of RUN, in integers, into a copy of the pack.  Files of both packs differ in nothing but
+their pixels.
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+import floats  # beside this file
 import numpy as np
 import torch
 from torch import Tensor
@@ -29,11 +32,17 @@ from torch import Tensor
 from calotype.codec import library, manifest, tensors
 from calotype.codec.latents import Networks, quantise, restored
 from calotype.codec.pack import Pack
-from calotype.lab.export import CROP, RANGE_CROPS, RANGES
+from calotype.coder import DecoderNetworks
+from calotype.lab.export import RANGE_CROPS
+from calotype.lab.losses.ssimulacra2 import ssimulacra2
+from calotype.lab.metrics import mse255
 from calotype.lab.models.calotype import Calotype
-from calotype.lab.pack import fixed_synthesis
-from calotype.lab.pack.calibrate import Array
+from calotype.lab.models.calotype_objective import MSE_SHARE
+from calotype.lab.pack.calibrate import SIDE as SIDE_OF_EDGES
+from calotype.lab.pack.calibrate import Array, hard_pictures
+from calotype.lab.pack.exact import at
 from calotype.lab.pack.fixed_networks import FixedNetworks, golden_pixels
+from calotype.lab.pack.fixed_synthesis import FixedSynthesis
 from calotype.lab.pack.folder import publish
 from calotype.lab.train.data import Photos
 from calotype.lab.train.state import State, load_weights
@@ -43,10 +52,19 @@ from calotype.records.script import guarded, parser_of
 SIDE = 20
 """Latents on a side of the crops that are kept; training takes ``PART`` of them, at random places."""
 PART, BATCH = 16, 8
+INNER = np.s_[:, :, 16:-16, 16:-16]
+"""What of a crop's pixels is looked at: all but a latent's at its borders."""
+RECORD = "planned.json"
+MOST = 0.03
+"""Decibels that integers may lose: half a percent of rate, about."""
+LOGGED = 500
 HELD = 12
 """One photograph of so many is held out."""
 LEAST = 0.3
 """Squared error that is added before the logarithm, so that flat crops do not count for all."""
+SQUARED, POINTS = 1 / math.log(2), 1 / 18
+"""What a unit of the logarithm of the squared error, and a point of SSIMULACRA2, are worth in octaves of
+rate, about: an octave halves the error, and is 18 points."""
 PACES = {"conv.": 0.4, "convs.": 0.4, "synthesis.patch": 0.1, "synthesis.split": 0.1}
 """Learning rates of some layers, as parts of the others' (`Calotype.learning_rate_factors`)."""
 
@@ -55,7 +73,7 @@ PACES = {"conv.": 0.4, "convs.": 0.4, "synthesis.patch": 0.1, "synthesis.split":
 def main() -> None:
     options = parser_of(__file__, __doc__)
     commands = options.add_subparsers(dest="command", required=True)
-    for name, places in (("latents", ("photos",)), ("train", ("run", "files")), ("pack", ("run", "photos"))):
+    for name, places in (("latents", ("photos",)), ("train", ("run", "files")), ("pack", ("run", "files"))):
         command = commands.add_parser(name)
         command.add_argument("base", metavar="PACK")
         for place in places:
@@ -64,9 +82,14 @@ def main() -> None:
         if name == "latents":
             command.add_argument("--each", type=int, default=4, help="crops of a photograph [4]")
             command.add_argument("--seed", type=int, default=0)
+        if name == "pack":
+            command.add_argument(
+                "--most", type=float, default=MOST, help=f"dB that integers may lose [{MOST}]"
+            )
         if name == "train":
             command.add_argument("--minutes", type=float, default=55)
             command.add_argument("--lr", type=float, default=2e-4)
+            command.add_argument("--own", action="store_true", help="begin with the weights of the pack")
     given = options.parse_args()
     {"latents": keep, "train": train, "pack": pack}[given.command](given, library.load(given.base))
 
@@ -81,8 +104,7 @@ def keep(given: argparse.Namespace, pack: Pack) -> None:
             pixels = np.ascontiguousarray(crop.numpy().astype(np.uint8))
             level = int(rng.integers(0, pack.manifest.max_level + 1))
             networks = Networks(pack, pack.level(level), 1)
-            found = quantise(networks, pack.encoder.analysis(pixels)[None])
-            rows.append((restored(networks, found).copy(), pixels, level, photo))
+            rows.append((coded(networks, pack, pixels), pixels, level, photo))
     arrays = dict(zip(("latents", "pixels", "level", "photo"), map(np.stack, zip(*rows, strict=True))))
     np.savez(given.out, **arrays)
 
@@ -96,34 +118,72 @@ class Crops:
             np.concatenate([one[name] for one in stored]) for name in ("latents", "pixels", "level", "photo")
         )
         self.model, self.unit = model, torch.tensor(np.asarray(pack.unit, np.float32).reshape(-1))
+        self.looks = pack.manifest.distortion == "ssimulacra2"
         self.level = torch.tensor(level / 256, dtype=torch.float32)
         self.held, self.taken = np.flatnonzero(photo % HELD == 0), np.flatnonzero(photo % HELD)
 
-    def errors(self, ids: Any, rows: Any, columns: Any, side: int) -> Tensor:
-        """Mean squared error of each crop, but for a latent's pixels at its borders, on a 0..255 scale."""
+    def shown(self, ids: Any, rows: Any, columns: Any, side: int) -> tuple[Tensor, Tensor]:
+        """Crops and what the model shows for them, in 0..1, but for a latent's pixels at their borders."""
         places = list(zip(ids, rows, columns, strict=True))
         y = np.stack([self.latents[i, a : a + side, b : b + side] for i, a, b in places])
         x = np.stack(
             [self.pixels[i, 16 * a : 16 * (a + side), 16 * b : 16 * (b + side)] for i, a, b in places]
         )
         y_hat = (torch.from_numpy(y).float() * self.unit).permute(0, 3, 1, 2)
-        shown = self.model.synthesis(
+        x_hat = self.model.synthesis(
             y_hat.contiguous(memory_format=torch.channels_last), self.model.levels(self.level[ids]).vector
         )
-        wrong = 255 * shown - torch.from_numpy(x).permute(0, 3, 1, 2)
-        return cast("Tensor", wrong[:, :, 16:-16, 16:-16].square().mean((1, 2, 3)))
+        return (torch.from_numpy(x).permute(0, 3, 1, 2) / 255)[INNER], x_hat[INNER]
+
+    def loss(self, ids: Any, rows: Any, columns: Any, side: int) -> Tensor:
+        """Mean over the crops, in octaves of rate."""
+        x, x_hat = self.shown(ids, rows, columns, side)
+        squared = SQUARED * torch.log(mse255(x, x_hat) + LEAST)
+        if not self.looks:
+            return squared.mean()
+        return (MSE_SHARE * squared + (1 - MSE_SHARE) * POINTS * (100 - ssimulacra2(x, x_hat))).mean()
 
     @torch.no_grad()
-    def psnr(self) -> float:
-        """Mean over the crops that are held out, in dB."""
-        parts = [self.held[k : k + BATCH] for k in range(0, len(self.held), BATCH)]
-        found = [self.errors(ids, np.zeros_like(ids), np.zeros_like(ids), SIDE) for ids in parts]
-        return float((10 * torch.log10(255**2 / torch.cat(found))).mean())
+    def input(self, latents: Array, level: Tensor) -> Tensor:
+        """What the synthesis reads, level vector included, ``[N, M, h, w]``."""
+        y_hat = (torch.from_numpy(latents).float() * self.unit).permute(0, 3, 1, 2)
+        return y_hat + self.model.levels(level).vector
+
+    @torch.no_grad()
+    def lost(self, decoder: DecoderNetworks, vectors: Array) -> dict[str, float]:
+        """What integers lose on the crops that are held out, as means of `judged`."""
+        whole, found = self.judged(), []
+        for k in self.held:
+            vector = at(vectors, round(256 * float(self.level[k])))
+            shown = decoder.synthesis(vector.astype(np.int32), np.ascontiguousarray(self.latents[k]))
+            x, x_hat = (
+                (torch.from_numpy(pixels)[None].permute(0, 3, 1, 2) / 255)[INNER]
+                for pixels in (self.pixels[k], shown)
+            )
+            one = {"dB": 10 * torch.log10(255**2 / mse255(x, x_hat))}
+            if self.looks:
+                one["points"] = ssimulacra2(x, x_hat)
+            found.append({name: float(value) for name, value in one.items()})
+        return {name: round(whole[name] - float(np.mean([one[name] for one in found])), 4) for name in whole}
+
+    @torch.no_grad()
+    def judged(self) -> dict[str, float]:
+        """Means over the crops that are held out: PSNR in dB and, where it is what counts, SSIMULACRA2."""
+        found: dict[str, list[Tensor]] = {}
+        for k in range(0, len(self.held), BATCH):
+            ids = self.held[k : k + BATCH]
+            x, x_hat = self.shown(ids, np.zeros_like(ids), np.zeros_like(ids), SIDE)
+            found.setdefault("dB", []).append(10 * torch.log10(255**2 / mse255(x, x_hat)))
+            if self.looks:
+                found.setdefault("points", []).append(ssimulacra2(x, x_hat))
+        return {name: round(float(torch.cat(values).mean()), 4) for name, values in found.items()}
 
 
 def train(given: argparse.Namespace, pack: Pack) -> None:
     """The synthesis and the level vectors; all else stays."""
     state, model = loaded(given.run)
+    if given.own:
+        floats.take(pack, model)
     crops, groups = Crops(given.files, pack, model), []
     for name, weight in model.named_parameters():
         weight.requires_grad_(name.startswith("synthesis.") or name == "levels.vector")
@@ -131,47 +191,61 @@ def train(given: argparse.Namespace, pack: Pack) -> None:
             pace = next((pace for part, pace in PACES.items() if part in name), 1.0)
             groups.append({"params": [weight], "pace": pace})
     chosen = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    model.train()
     average = {name: weight.detach().clone() for name, weight in chosen.items()}
     optimizer, rng = torch.optim.Adam(groups, betas=(0.9, 0.99)), np.random.default_rng(1)
-    print(f"held out: {crops.psnr():.4f} dB", flush=True)
-    begun, step = time.monotonic(), 0
+    before = crops.judged()
+    print(f"held out: {before}", flush=True)
+    begun, step, seen = time.monotonic(), 0, 0.0
     while (done := (time.monotonic() - begun) / 60 / given.minutes) < 1:
         for group in optimizer.param_groups:
             cosine = 0.02 + 0.49 * (1 + math.cos(math.pi * done))
             group["lr"] = given.lr * group["pace"] * cosine * min(1, step / 100)
         at = rng.integers(0, SIDE - PART + 1, (2, BATCH))
-        errors = crops.errors(rng.choice(crops.taken, BATCH, replace=False), at[0], at[1], PART)
         optimizer.zero_grad()
-        torch.log(errors + LEAST).mean().backward()
+        loss = crops.loss(rng.choice(crops.taken, BATCH, replace=False), at[0], at[1], PART)
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(list(chosen.values()), 1.0)
         optimizer.step()
-        step += 1
+        step, seen = step + 1, seen + float(loss)
+        if step % LOGGED == 0:
+            print(f"{step} steps, {60 * given.minutes * done:.0f} s, loss {seen / LOGGED:.4f}", flush=True)
+            seen = 0.0
         with torch.no_grad():
             for name, weight in chosen.items():
                 average[name].lerp_(weight, 1 - min(0.999, step / (step + 20)))
     model.load_state_dict(average, strict=False)
-    megapixels = step * BATCH * (16 * PART) ** 2 / 1e6
-    print(f"held out: {crops.psnr():.4f} dB after {step} steps, {megapixels:.0f} megapixels")
+    after, megapixels = crops.judged(), step * BATCH * (16 * PART) ** 2 / 1e6
+    print(f"held out: {after} after {step} steps, {megapixels:.0f} megapixels")
     given.out.mkdir(parents=True, exist_ok=True)
     replace(state, ema={**state.ema, **average}).average().save(given.out / "checkpoint.safetensors")
+    record = {
+        "trained on": "latents as files hold them (training/planned.py)",
+        "crops": len(crops.taken), "megapixels": round(megapixels), "minutes": given.minutes, "lr": given.lr,
+        "held out": [before, after],
+    }  # fmt: skip
+    (given.out / RECORD).write_text(json.dumps(record, indent=1) + "\n")
 
 
 def pack(given: argparse.Namespace, base: Pack) -> None:
     """A copy of a pack with the synthesis of a run; the units of its latents stay."""
     _, model = loaded(given.run)
-    photos = Photos.open(given.photos)
-    taken, _ = photos.split(20)
-    x = photos.crops(taken, (0, 0, RANGES), RANGE_CROPS, CROP) / 255.0
-    levels = (torch.arange(RANGE_CROPS) + 0.5) / RANGE_CROPS * (len(model.config.lambdas) - 1)
+    crops = Crops(given.files, base, model)
+    some = crops.taken[:: -(-len(crops.taken) // RANGE_CROPS)]
     unit: Array = np.asarray(base.unit, np.float64).reshape(-1)
-    units = fixed_synthesis.stream_units  # type: ignore[attr-defined]
-
-    def units_of_base(*seen: Any) -> Array:
-        found = units(*seen)
-        return unit if len(found) == len(unit) else found
-
-    fixed_synthesis.stream_units = units_of_base  # type: ignore[attr-defined, assignment]
-    fixed = FixedNetworks(model, x, levels)
+    x = torch.from_numpy(crops.pixels[some, : 16 * PART, : 16 * PART]).permute(0, 3, 1, 2) / 255
+    fixed = FixedNetworks(model, x, crops.level[some])
+    edges = np.uint8(255 * hard_pictures(SIDE_OF_EDGES).permute(0, 2, 3, 1).numpy())
+    networks_of = Networks(base, base.level(base.manifest.max_level), 1)
+    extremes = np.stack([coded(networks_of, base, one) for one in edges])
+    most = torch.full((len(edges),), base.manifest.max_level / 256)
+    fixed.unit = unit
+    fixed.synthesis = FixedSynthesis(
+        model.synthesis,
+        crops.input(crops.latents[some], crops.level[some]),
+        crops.input(extremes, most),
+        unit,
+    )
     tables = {**tensors.load(base.file(manifest.TABLES)), "level_vector": fixed.tables(model)["level_vector"]}
     networks = dict(tensors.load(base.file(manifest.NETWORKS)))
     for layer, name in (
@@ -184,10 +258,22 @@ def pack(given: argparse.Namespace, base: Pack) -> None:
     fixed.mean.base = networks["mean.base"].astype(fixed.mean.base.dtype)
     networks |= {name: array for name, array in fixed.arrays().items() if name.startswith("synthesis.")}
     tables |= golden_pixels(fixed, tables, tables)
+    lost = crops.lost(DecoderNetworks(networks), tables["level_vector"])
+    print(f"integers lose {lost}")
+    if lost["dB"] > given.most:
+        raise SystemExit(f"integers lose {lost['dB']:.3f} dB, and may lose {given.most}")
     about = json.loads((base.path / manifest.NAME).read_text())
     about = {key: value for key, value in about.items() if key not in ("id", "files")}
+    record = json.loads((given.run / RECORD).read_text()) | {"integers lose": lost}
+    about["training"] = about["training"] | {"synthesis": record}
     encoder = dict(tensors.load(base.file(manifest.ENCODER)))
     print(publish({"tables": tables, "networks": networks, "encoder": encoder}, about, given.out))
+
+
+def coded(networks: Networks, pack: Pack, pixels: Array) -> Array:
+    """What a file of pixels ``[16h, 16w, 3]`` holds: latents ``[h, w, M]``, words."""
+    pixels = np.ascontiguousarray(pixels)
+    return restored(networks, quantise(networks, pack.encoder.analysis(pixels)[None])).copy()
 
 
 def loaded(run: Path) -> tuple[State, Calotype]:

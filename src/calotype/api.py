@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # those of an encoder are imported late, and NumPy with them:
     from calotype.codec.bits import Bits
     from calotype.codec.decoder import Decoded
     from calotype.codec.exposure import Encoded
+    from calotype.codec.focus import Roi
     from calotype.codec.image import Picture
     from calotype.codec.metadata import ExifLike, Keep
     from calotype.codec.pack import Pack
@@ -51,6 +52,7 @@ def encode(
     target_ssimulacra2: float | None = None,
     lossless: bool = False,
     effort: int = 0,
+    roi: Roi | None = None,
     tune: Literal["eyes", "psnr"] | None = None,
     pack: PackLike | None = None,
     threads: int | None = None,
@@ -71,13 +73,14 @@ def encode(
                     likeness, too.
     target_bpp:     bits per pixel, counting the whole file; never more, and as near as a size.
     target_psnr:    dB; PSNR of the decoded picture over R, G and B, within 1 %.
-    target_ms_ssim: above 0, below 1; MS-SSIM of the decoded picture, within 1 % on the scale -10 log10(1 -
-                    x).
+    target_ms_ssim: above 0, below 1; its MS-SSIM, within 1 % on the scale -10 log10(1 - x).
     target_ssimulacra2: above 0, below 100; SSIMULACRA2 of the decoded picture, within half a point. 50 is
                     medium, 70 high quality, 90 hard to tell from the original.
     lossless:       store every pixel as it is, as quality 100 does.
     effort:         0 (one pass) to 9: how long to refine the file for this picture;
                     smaller or better files for more time, decoders do not notice.
+    roi:            parts that count more, such as faces and text: boxes (left, top, right, bottom), or a mask
+                    of the picture's size, image or array [H, W], 255 or True where it counts most.
     tune:           what to be close in: "eyes" (the default), or "psnr" for archives and measurements,
                     which has less squared error and looks softer.
     pack:           name or path of a pack to use instead of those that come with the package.
@@ -135,6 +138,8 @@ def encode(
     if strip:
         picture = picture.stripped()
     picture = picture.given(exif, icc_profile, xmp)
+    if roi is not None:
+        picture = picture.focused(roi)
     if not (keep_hidden_colour or lossless or quality == 100):
         picture = picture.concealed()
     coded = encode_picture(

@@ -100,6 +100,28 @@ def short(folders: Sequence[Path]) -> str:
     )
 
 
+def speeds(folder: Path) -> str:
+    """How fast each codec of a run was on one thread and on all, as Markdown; the fastest decoder first."""
+    found = results.read(folder)
+    times = {(row["codec"], row["threads"]): row for row in speed(found)}
+    paces = [(threads, way) for way in ("decode", "encode") for threads in ("1", "all")]
+    rows = []
+    for codec in found["codecs"]:
+        if (codec, "1") in times:
+            timed = {threads: times.get((codec, threads)) for threads in ("1", "all")}
+            cells = [_speed(row[f"{way}_mps"]) if (row := timed[threads]) else "" for threads, way in paces]
+            name = f"**{codec}**" if codec.startswith("calotype") else codec
+            rows.append((-times[codec, "1"]["decode_mps"], name, f"{times[codec, '1']['bpp']:.2f}", cells))
+    heads = [f"{way}, {'one thread' if threads == '1' else 'all threads'}" for threads, way in paces]
+    lines = markdown.table(
+        ["codec", "bits per pixel", *heads], [[name, bpp, *cells] for _, name, bpp, cells in sorted(rows)]
+    )
+    pictures = ", ".join(dict.fromkeys(Path(point["image"]).stem for point in found["timing"]))
+    return "\n".join(
+        [*lines, "", f"MP/s, medians over {pictures}, on {_machines(found)}, idle. {measured(found)}"]
+    )
+
+
 def _cells(
     codec: str, rates: Sequence[Mapping[str, Any] | None], time: Mapping[str, Any] | None, digits: int
 ) -> list[str]:
@@ -239,8 +261,8 @@ def main(arguments: list[str]) -> int:
 
 
 def marked(document: Path) -> list[tuple[str, str, str]]:
-    """Kind, name and present text of all places in a document for a table, short table or command."""
-    pattern = re.compile(r"<!-- (table|command|short):([\w+]+) -->\n(.*?)<!-- end -->", re.DOTALL)
+    """Kind, name and present text of all places in a document for a table, short table, speeds or command."""
+    pattern = re.compile(r"<!-- (table|command|short|speed):([\w+]+) -->\n(.*?)<!-- end -->", re.DOTALL)
     return pattern.findall(document.read_text(encoding="utf-8"))
 
 
@@ -248,7 +270,7 @@ def made(kind: str, name: str, folder: Path) -> str:
     """What belongs at a place of a document, from the results below ``folder``."""
     if kind == "short":
         return short([folder / part for part in name.split("+")])
-    return {"table": table, "command": command}[kind](folder / name)
+    return {"table": table, "command": command, "speed": speeds}[kind](folder / name)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from calotype.cli.jobs import CALO_SUFFIX, PICTURE_SUFFIXES, STANDARD, Job, Plan, UsageError, check_terminal
-from calotype.cli.options import add_files, frame, number, parse, parser, prepare_pillow, size
+from calotype.cli.options import add_files, frame, number, parse, parser, prepare_pillow, region, size
 
 if TYPE_CHECKING:
     from calotype.cli.batch import Buffer
     from calotype.codec.image import Picture
     from calotype.codec.rate import Kind, Target
 
+FOR_PACKS = ("effort", "roi", "roi_mask")
 KINDS: tuple[Kind, ...] = ("size", "bpp", "psnr", "ms_ssim", "ssimulacra2")
 
 _EPILOG = """\
@@ -24,6 +25,7 @@ examples:
   calotype encode *.jpg out/ --workers 4 --json
   calotype encode photos/ out/ --recursive
   calotype encode photo.jpg --effort 3             looks better at its size, takes some sixty times as long
+  calotype encode photo.jpg --roi 200,80,240,300   more of the bits for a face (x,y,width,height)
   calotype encode scan.png --tune psnr --effort 5  least squared error, takes longer
   calotype encode photo.png photo.calo --model runs/cheng/0.013     a laboratory model (docs/training.md)
 
@@ -38,6 +40,7 @@ def main(arguments: list[str]) -> int:
     plan = Plan(PICTURE_SUFFIXES, CALO_SUFFIX, lambda path: path.lower().endswith(CALO_SUFFIX))
     try:
         _check_model(given)
+        _check_roi(given)
         target = _target(given)
         jobs = plan.jobs(given.paths, given.output, given.recursive)
         check_terminal(jobs, given.json)
@@ -91,6 +94,19 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="0 (one pass, the default) to 9: how long to look for a better file",
     )
+    parts = options.add_mutually_exclusive_group()
+    parts.add_argument(
+        "--roi",
+        type=region,
+        action="append",
+        metavar="X,Y,W,H",
+        help="a part that counts more, such as a face, in stored pixels; may be given several times",
+    )
+    parts.add_argument(
+        "--roi-mask",
+        metavar="FILE",
+        help="a picture of the same size, white where errors count more, black where as usual",
+    )
     options.add_argument(
         "--strip",
         action="store_true",
@@ -134,10 +150,17 @@ def _check_model(given: argparse.Namespace) -> None:
     """A checkpoint has one rate and one way to code. Raises UsageError for options in each other's way."""
     if given.model is None:
         return
-    for name in ("quality", "lossless", *(f"target_{kind}" for kind in KINDS), "effort"):
+    for name in ("quality", "lossless", *(f"target_{kind}" for kind in KINDS), *FOR_PACKS):
         if getattr(given, name) not in (None, False):
-            why = "it is for packs" if name == "effort" else "a checkpoint has one rate"
+            why = "a checkpoint has one rate" if name not in FOR_PACKS else "it is for packs"
             raise UsageError(f"--{name.replace('_', '-')} has no meaning with --model: {why}")
+
+
+def _check_roi(given: argparse.Namespace) -> None:
+    """Raises UsageError where nothing is lost that could be weighed."""
+    if (given.roi or given.roi_mask) and (given.lossless or given.quality == 100):
+        option = "--roi" if given.roi else "--roi-mask"
+        raise UsageError(f"{option} weighs what is lost, and nothing is without loss: give one of the two")
 
 
 def _target(given: argparse.Namespace) -> Target | None:
@@ -155,6 +178,7 @@ def _encode(
     from calotype import api
     from calotype.cli.pictures import read_picture
     from calotype.codec import library
+    from calotype.errors import ImageError
 
     picture = read_picture(
         job.source,
@@ -164,6 +188,12 @@ def _encode(
     )
     if given.strip:
         picture = picture.stripped()
+    if given.roi or given.roi_mask:
+        mask = None if given.roi else read_picture(given.roi_mask).to_pil()
+        try:
+            picture = picture.focused(mask or given.roi)
+        except ValueError as error:
+            raise ImageError(str(error)) from error
     if not (given.keep_hidden_colour or given.lossless or given.quality == 100):
         picture = picture.concealed()
     record: dict[str, Any]

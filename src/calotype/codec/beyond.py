@@ -113,7 +113,8 @@ class Beyond:
     def _approach(self, side: int) -> Approach:
         """The picture where the levels end, in tiles of a side."""
         finest = self.mixture.analysis.tiled(side)
-        return Approach(finest, Choice(finest, self.effort), self.mixture.traits, FROM, thorough=True)
+        choice = Choice(finest, self.effort, self.mixture.choice.focus)
+        return Approach(finest, choice, self.mixture.traits, FROM, thorough=True)
 
     def _reaching(self, target: Target) -> Encoded:
         """The file without loss, with what a target says of it."""

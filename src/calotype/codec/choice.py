@@ -6,6 +6,7 @@ from calotype.bitstream import Box
 from calotype.codec import latents, masking, tiles
 from calotype.codec.analysis import Analysis
 from calotype.codec.effort.worth import Worths
+from calotype.codec.image import UInt8Array
 from calotype.codec.latents import Floats, Latents, Networks
 
 
@@ -14,17 +15,18 @@ class Choice:
 
     analysis: where y comes from; with effort its margin is what a tile's pixels depend on
     effort:   0 to 9, calotype.codec.effort
+    focus:    how much more errors count at each latent of the picture, calotype.codec.focus
     """
 
-    def __init__(self, analysis: Analysis, effort: int = 0) -> None:
-        self.analysis, self.effort = analysis, effort
+    def __init__(self, analysis: Analysis, effort: int = 0, focus: UInt8Array | None = None) -> None:
+        self.analysis, self.effort, self.focus = analysis, effort, focus
         self._refined: dict[tuple[int, int], Latents] = {}  # by level and tile, during a search
         self._worths = Worths(analysis, analysis.bounds)
 
     def integers(self, networks: Networks, tile: int, y: Floats) -> Latents:
         """Those of tile k, from what ``Analysis.each`` gives for it."""
         if not self.effort:
-            return latents.quantise(networks, y, self._thin(tile))
+            return latents.quantise(networks, y, self._thin(tile), self._part(tile))
         key = (networks.level.number, tile)
         if key in self._refined:
             return self._refined[key]
@@ -41,11 +43,16 @@ class Choice:
         rows, columns = (end and 0 < side % tiles.STRIDE <= masking.THIN for end, side in zip(ends, sides))
         return rows, columns
 
+    def _part(self, tile: int) -> UInt8Array | None:
+        """The tile's part of ``focus``."""
+        box = self.analysis.tile(tile)
+        return None if self.focus is None else self.focus[box.top : box.bottom, box.left : box.right]
+
     def _refine(self, networks: Networks, tile: int, y: Floats) -> Latents:
         from calotype.codec.effort import refine  # late: most files are coded without
 
         box, seen = self.analysis.tile(tile), self.analysis.seen(tile)
         inside = Box(box.left - seen.left, box.top - seen.top, box.right - seen.left, box.bottom - seen.top)
-        part = refine.Tile(y, tiles.cut(self.analysis.pixels, seen), inside)
+        part = refine.Tile(y, tiles.cut(self.analysis.pixels, seen), inside, self._part(tile))
         worth = self._worths.as_trained(networks.level.number)
         return refine.refine(networks, part, worth, refine.STEPS[self.effort])

@@ -58,7 +58,7 @@ class Cover:
             for tile, (_, below) in seen.items():
                 box = tile_box(self.analysis.header, tile)
                 beneath[box.top : box.bottom, box.left : box.right] = below
-            self._beneath = Choice(self.analysis.of(beneath), self.choice.effort)
+            self._beneath = Choice(self.analysis.of(beneath), self.choice.effort, self.choice.focus)
             self._looking = {}
         return bool(self.found)
 

@@ -85,6 +85,8 @@ def encode(
         raise ValueError("lossless leaves no choice of a quality or a target")
     if quality is not None and not 0 <= quality <= 100:
         raise ValueError(f"quality must be 0 to 100, is {quality}")
+    if picture.focus is not None and (lossless or quality == 100):
+        raise ValueError("roi weighs what is lost, and nothing is without loss: give one of the two")
     if effort not in range(MAX_EFFORT + 1):
         raise ValueError(f"effort must be a whole number from 0 to {MAX_EFFORT}, is {effort}")
     if picture.other is not None:
@@ -140,7 +142,7 @@ def encode(
             fine = stepwise and not tile and not traits.suspicious().all()
             header = header.replace(tile=side_of(side_near, header) if fine else side_near)
             analysis = analysed(header)
-        choice = Choice(analysis, effort)
+        choice = Choice(analysis, effort, picture.focus)
         text = looking.result() if looking else None
         mixture = (
             Approach(analysis, choice, traits, near) if near else Mixture(analysis, choice, traits, text)
@@ -153,7 +155,7 @@ def encode(
 
             def finer(side: int) -> Mixture:
                 other = analysis.tiled(side)
-                return Mixture(other, Choice(other, effort), traits, text)
+                return Mixture(other, Choice(other, effort, picture.focus), traits, text)
 
             mixture = mixed.suited(mixture, level, finer)
         exposure = Exposure(picture, mixture, limits)

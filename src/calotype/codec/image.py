@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ from PIL import Image
 from calotype.codec import icc, metadata
 from calotype.codec.exif import bare
 from calotype.errors import ImageError
+
+if TYPE_CHECKING:
+    from calotype.codec.focus import Roi
 
 UInt8Array = NDArray[np.uint8]
 
@@ -38,6 +42,8 @@ class Picture:
     notes:  one sentence for each lossy conversion that was needed to get here, for people to read.
     before: ``pixels`` before :meth:`concealed` changed them; None when it did not.
     other:  what :meth:`concealed` might have made of ``pixels`` as well; None when that is not to be tried.
+    focus:  how much more errors count at each latent, uint8 [ceil(H / 16), ceil(W / 16)]
+            (:mod:`calotype.codec.focus`); None where all count alike.
 
     Raises ImageError when an array has another shape or type.
     """
@@ -51,6 +57,7 @@ class Picture:
     notes: tuple[str, ...] = ()
     before: UInt8Array | None = None
     other: UInt8Array | None = None
+    focus: UInt8Array | None = None
 
     def __post_init__(self) -> None:
         shape = self.pixels.shape
@@ -172,6 +179,14 @@ class Picture:
     def stripped(self) -> Picture:
         """The picture without EXIF and XMP, turned upright. The ICC profile stays: it makes the colours."""
         return replace(self.upright(), exif=None, xmp=None)
+
+    def focused(self, roi: Roi) -> Picture:
+        """The picture with parts that count more than the rest (:func:`calotype.codec.focus.focus`).
+
+        Raises ValueError for parts that are not in it."""
+        from calotype.codec.focus import focus  # late: for encoders alone
+
+        return replace(self, focus=focus(roi, self.width, self.height))
 
     def concealed(self) -> Picture:
         """The picture with colours where alpha is 0 that cost least (:mod:`calotype.codec.hidden`)."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from calotype.codec import masking
+from calotype.codec import focus, masking
 from calotype.codec.levels import STEP
 from calotype.codec.networks import SKIP, Floats, Latents, Networks
 from calotype.coder import Wish
@@ -30,30 +30,42 @@ SECOND = 3 * CLASSES
 """The tables of the second quantiser are so much further."""
 
 
-def quantise(networks: Networks, y: Floats, thin: tuple[bool, bool] = (False, False)) -> Latents:
+def quantise(
+    networks: Networks,
+    y: Floats,
+    thin: tuple[bool, bool] = (False, False),
+    part: NDArray[np.uint8] | None = None,
+) -> Latents:
     """The integers that are coded for y [1, M, h, w]; r is 0 where it is not coded.
 
     thin: whether few of the pixels under the last row, and under the last column, are in the picture
+    part: how much more errors count at each place, [h, w] (`focus`)
     """
-    z, r, payload = _choose(networks, y, thin)
+    z, r, payload = _choose(networks, y, thin, part)
     return Latents(z[None], r[None], payload=payload)
 
 
 def shown(networks: Networks, y: Floats) -> Words:
     """y_hat [h, w, M] of the integers that `quantise` makes of y [1, M, h, w]."""
     y_hat = np.empty((*y.shape[-2:], y.shape[1]), np.int16)
-    _choose(networks, y, (False, False), y_hat)
+    _choose(networks, y, y_hat=y_hat)
     return y_hat
 
 
 def _choose(
-    networks: Networks, y: Floats, thin: tuple[bool, bool], y_hat: Words | None = None
+    networks: Networks,
+    y: Floats,
+    thin: tuple[bool, bool] = (False, False),
+    part: NDArray[np.uint8] | None = None,
+    y_hat: Words | None = None,
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], bytes]:
     pack, level = networks.pack, networks.level
     wish = Wish(pack.unit, level.gains["low_gain"], level.gains["high_gain"], pack.half_step)
     finest = np.concatenate((wish.low_gain[-1], wish.high_gain[-1]))
     looks = pack.manifest.visual is not None
     zone = masking.zones(y[0], pack.visual_measures.step) if looks else masking.plain(*y.shape[-2:])
+    if part is not None:
+        zone = focus.nearer(zone, part)
     if thin[0]:
         zone[-1] = 0
     if thin[1]:

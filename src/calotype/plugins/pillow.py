@@ -33,6 +33,7 @@ _OPTIONS = (
     *_TARGETS,
     "lossless",
     "effort",
+    "roi",
     "tune",
     "pack",
     "threads",

@@ -28,25 +28,31 @@ class FixedSynthesis:
     """Made from the float network, calibrated on the latents (vector included) ``[N, M, h, w]`` of pictures.
 
     extremes: latents of pictures of pure colours and hard edges, which words have to hold as well
+    unit:     what 1 stands for in the latents ``[M]``; by default chosen on what they are
 
     ``unit16``, ``unit8``: what 1 stands for in the latents ``[M]`` and in the stream at 1/8.
     """
 
-    def __init__(self, net: SynthesisTransform, x: Tensor, extremes: Tensor) -> None:
+    def __init__(
+        self, net: SynthesisTransform, x: Tensor, extremes: Tensor, unit: Array | None = None
+    ) -> None:
         net = folded(net)
         none = torch.zeros(1, x.shape[1], 1, 1)
         seen, far = Seen(net, x, none), Seen(net, extremes, none)
         blocks16 = list(net.blocks16)
         bytes16 = [hidden_units(block, seen) for block in blocks16]
         bytes8 = [hidden_units(block, seen) for block in net.blocks8]
-        self.unit16 = unit16 = stream_units(
-            [run.into(block) for block in blocks16 for run in (seen, far)]
-            + [run.of(blocks16[-1]) for run in (seen, far)],
-            [
-                finest(weight(block.expand), hidden[1])
-                for block, hidden in zip(blocks16, bytes16, strict=True)
-            ],
-        )
+        unit16 = unit
+        if unit16 is None:
+            unit16 = stream_units(
+                [run.into(block) for block in blocks16 for run in (seen, far)]
+                + [run.of(blocks16[-1]) for run in (seen, far)],
+                [
+                    finest(weight(block.expand), hidden[1])
+                    for block, hidden in zip(blocks16, bytes16, strict=True)
+                ],
+            )
+        self.unit16 = unit16
         self.unit8 = unit8 = stream_units(
             [F.pixel_shuffle(run.of(net.split), 2) for run in (seen, far)]
             + [run.of(block) for block in net.blocks8 for run in (seen, far)],
@@ -66,7 +72,7 @@ class FixedSynthesis:
         ]
 
         pixel = np.full(192, 1 / (255 * FRACTION))
-        w, b = (_quarters(values) for values in unshuffled(net.patch, 8))
+        w, b = (quarters(values) for values in unshuffled(net.patch, 8))
         mean = samples(seen.into(net.patch)).mean(0)
         self.patch = quantised(w[:, :, None], b + 0.5, unit8, pixel, "words", mean)
 
@@ -116,7 +122,7 @@ def _shuffled(x: Tensor, side: int) -> Tensor:
     return F.pixel_shuffle(x, side)
 
 
-def _quarters(values: Array) -> Array:
+def quarters(values: Array) -> Array:
     """Rows ``[(row column colour), ...]`` of patches of 8x8 pixels, in the order of four of 4x4."""
     order = np.arange(192).reshape(2, 4, 2, 4, 3).transpose(0, 2, 1, 3, 4)
     return np.asarray(values[order.ravel()])
