@@ -16,7 +16,7 @@ STORED = (
     "correlation/speed.json", "correlation/share.json", "cross_metric/results.json",
     "entropy/hyper.json", "entropy/skips.json",
     "entropy/tables.json", "systems/results.json", "tcm/results.json", "jpegai/complexity.json",
-    "jpegai/account.json", "jpegai/results.json", "short_runs/results.json",
+    "jpegai/account.json", "jpegai/results.json", "short_runs/results.json", "short_runs/beside.json",
 )  # fmt: skip
 
 

@@ -60,10 +60,10 @@ def markdown(records: dict[str, Row]) -> str:
         minute looks like a weave and not like the original's texture.
         The two changes were found with one seed each, of which nothing is stored but what follows: told the
         latents with each channel brought to a spread of 1, or what the start decodes from them, the
-        discriminator stayed at chance for 150 to 240 steps; shown what a decoder adds to
-        that, it was fooled; the shipped model's decoder, which is well trained, answered with
-        a grid, for it upsamples by pixel shuffles. The strengths and the number of pairs were set before the
-        pairs were run.
+        discriminator stayed at chance for 150 to 240 steps; shown what a decoder adds to that, it was fooled;
+        the shipped model's decoder, which is well trained, answered with a grid, for it upsamples by pixel
+        shuffles. The strengths and the number of pairs were set before the pairs were run. The first of these
+        has the seed that was looked at; by the six others alone the verdicts are the same.
     """
     before = """
         Of pictures: told the latents, as HiFiC's is, the discriminator learned nothing in 150 steps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from calotype.lab.models.base import LabModel
 from studies.adversarial import __main__ as study
 from studies.adversarial.__main__ import PAGE, RESULTS, SIZES, SYSTEM, branched, detail_of
 from studies.adversarial.measure import PERIOD, off_grid
-from studies.adversarial.page import markdown
+from studies.adversarial.page import markdown, verdicts
 
 FOLDER = Path(__file__).parent
 SMALL = "balle2018-hyperprior"
@@ -33,6 +34,14 @@ def test_the_page_is_what_the_results_give() -> None:
             assert all(row == files[0] for row in files)  # the rate is equal, to the byte
     strengths = [row["strength"] for r in records.values() for row in r["runs"][0]["decoders"][1:]]
     assert shown.count("sharper at equal rate") == len(strengths)
+
+
+def test_the_seed_that_was_looked_at_first_decides_nothing() -> None:
+    """As the page says of the section of detail."""
+    records = json.loads((FOLDER / RESULTS).read_text(encoding="utf-8"))
+    (runs,) = [record["runs"] for record in records.values() if "detail" in record]
+    said, without = ([re.findall(r"\*([a-z ]+)\*", line) for line in verdicts(of)] for of in (runs, runs[1:]))
+    assert said == without == 2 * [["seen", "seen", "seen", "not seen"]]
 
 
 def test_a_grid_adds_nothing_off_the_grid() -> None:
