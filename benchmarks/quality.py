@@ -53,7 +53,7 @@ from calotype.codec.files import write_file
 from calotype.codec.image import Picture
 from calotype.codec.pack import Pack
 from calotype.codec.ssimulacra2 import ssimulacra2
-from calotype.codec.stored import STEPS
+from calotype.pack import STEPS
 from calotype.records import markdown
 from calotype.records.provenance import provenance
 from calotype.records.script import guarded, made_of, parser_of

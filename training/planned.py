@@ -40,13 +40,13 @@ from calotype.lab.models.calotype import Calotype
 from calotype.lab.models.calotype_objective import MSE_SHARE
 from calotype.lab.pack.calibrate import SIDE as SIDE_OF_EDGES
 from calotype.lab.pack.calibrate import Array, hard_pictures
-from calotype.lab.pack.exact import at
 from calotype.lab.pack.fixed_networks import FixedNetworks, golden_pixels
 from calotype.lab.pack.fixed_synthesis import FixedSynthesis
 from calotype.lab.pack.folder import publish
 from calotype.lab.train.data import Photos
 from calotype.lab.train.state import State, load_weights
 from calotype.lab.train.subject import Subject
+from calotype.pack.levels import interpolated
 from calotype.records.script import guarded, parser_of
 
 SIDE = 20
@@ -154,7 +154,7 @@ class Crops:
         """What integers lose on the crops that are held out, as means of `judged`."""
         whole, found = self.judged(), []
         for k in self.held:
-            vector = at(vectors, round(256 * float(self.level[k])))
+            vector = interpolated(vectors, round(256 * float(self.level[k])))
             shown = decoder.synthesis(vector.astype(np.int32), np.ascontiguousarray(self.latents[k]))
             x, x_hat = (
                 (torch.from_numpy(pixels)[None].permute(0, 3, 1, 2) / 255)[INNER]

@@ -17,13 +17,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calotype.codec import manifest, stored
+from calotype.codec import manifest
 from calotype.codec.decoder import decode
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
 from calotype.codec.pack import Pack
 from calotype.coder.files import open_pack
 from calotype.errors import PackError
+from calotype.pack import files
 
 HUGE = 10**400
 """A whole number in JSON, and beyond all floating point."""
@@ -193,8 +194,8 @@ def test_nothing_unpacks_without_end(
     tiny: Pack, coded: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As zip, as gzip, and as it is, with a smaller limit: more is refused before it takes memory."""
-    assert stored.MAX_BYTES == 1 << 28  # native/pack.hpp: max_bytes
-    monkeypatch.setattr(stored, "MAX_BYTES", 1 << 20)
+    assert files.MAX_BYTES == 1 << 28  # native/pack.hpp: max_bytes
+    monkeypatch.setattr(files, "MAX_BYTES", 1 << 20)
     much = bytes(1 << 23)
     folder, packed, name = tmp_path / "folder", tmp_path / "packed", manifest.TABLES
     for made in (folder, packed):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from calotype.codec import levels
 from calotype.codec.pack import Pack
+from calotype.pack.levels import EXACT, GAINS, interpolated, powers_of_two
 
 INT32 = st.integers(-(2**31), 2**31 - 1)
 
@@ -24,17 +25,17 @@ def test_exact_interpolation_is_the_rule_in_unlimited_integers(
     high = min(low + 1, len(values) - 1)
     expected = math.floor((values[low] * (256 - step) + values[high] * step + 128) / 256)
     table = np.array(values, np.int32)[:, None]
-    assert levels.exact(table, number).tolist() == [expected]
+    assert interpolated(table, number).tolist() == [expected]
 
 
 def test_trained_levels_are_met_exactly(pack: Pack) -> None:
     tables = pack._tables
     for anchor in range(pack.manifest.levels):
         level = pack.level(256 * anchor)
-        for name in (name for name in levels.EXACT if "step" not in name):
+        for name in (name for name in EXACT if "step" not in name):
             assert np.array_equal(level.integers[name], tables[name][anchor])
             assert level.integers[name].dtype == np.int32
-        for name in levels.GAINS:
+        for name in GAINS:
             np.testing.assert_allclose(level.gains[name], tables[name][anchor], rtol=1e-6)
         for steps, name in ((level.steps.low, "low_log_step"), (level.steps.high, "high_log_step")):
             wanted = 2.0 ** (tables[name][anchor] / 65536)
@@ -45,9 +46,9 @@ def test_trained_levels_are_met_exactly(pack: Pack) -> None:
 def test_powers_of_two() -> None:
     logs = np.array([0, 65536, 3 * 65536 + 32768, 29 * 65536 + 65535, 12345678 // 7], np.int32)
     wanted = 2.0 ** (logs / 65536)
-    assert np.abs(levels.powers_of_two(logs) / wanted - 1).max() < 0.05  # small ones are rounded to integers
-    assert levels.powers_of_two(logs)[[0, 1]].tolist() == [1, 2]
-    every = levels.powers_of_two(np.arange(0, 30 << 16, 97, dtype=np.int32))
+    assert np.abs(powers_of_two(logs) / wanted - 1).max() < 0.05  # small ones are rounded to integers
+    assert powers_of_two(logs)[[0, 1]].tolist() == [1, 2]
+    every = powers_of_two(np.arange(0, 30 << 16, 97, dtype=np.int32))
     assert (np.diff(every) >= 0).all()
     assert every.max() < 2**30
 

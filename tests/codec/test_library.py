@@ -16,8 +16,10 @@ from tests.golden import DATA
 
 import calotype
 from calotype.bitstream import parse
-from calotype.codec import library, manifest, stored
+from calotype.codec import library, manifest
+from calotype.codec.opening import open_native
 from calotype.errors import PackError
+from calotype.pack import files
 
 SHIPPED = sorted((DATA / "shipped").glob("photo-eyes-*.calo"))
 
@@ -78,20 +80,20 @@ def test_little_of_a_pack_of_ours_is_read_to_find_it() -> None:
 
 
 @pytest.mark.parametrize("packed", [False, True])
-@pytest.mark.parametrize("name", [stored.TABLES, stored.NETWORKS])
+@pytest.mark.parametrize("name", [files.TABLES, files.NETWORKS])
 def test_a_bit_gone_wrong_in_a_pack_of_ours_is_noticed(tmp_path: Path, name: str, packed: bool) -> None:
     """By a hash, or by the checksum of what is compressed."""
     pack = tmp_path / "photo-eyes"
     shutil.copytree(library.BUILT_IN / "photo-eyes", pack)
-    stored.open_native(pack, installed=True)
-    path = pack / f"{name}{stored.PACKED if packed else ''}"
-    data = bytearray(stored.read(pack, name, unpack=not packed))
+    open_native(pack, installed=True)
+    path = pack / f"{name}{files.PACKED if packed else ''}"
+    data = bytearray(files.read(pack, name, unpack=not packed))
     path.write_bytes(data)
-    stored.open_native(pack, installed=True)
+    open_native(pack, installed=True)
     data[-1000] ^= 1
     path.write_bytes(data)
     with pytest.raises(PackError, match="unpacked" if packed else f"{name} is damaged"):
-        stored.open_native(pack, installed=True)
+        open_native(pack, installed=True)
 
 
 def test_decoding_takes_no_part_of_an_encoder(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from calotype.codec.pack import Pack
 from calotype.coder import DecoderNetworks, Wish
 from calotype.coder.latents import kernels
 from calotype.errors import PackError
+from calotype.pack.files import identity
 
 from .arrays import packed
 
@@ -39,7 +40,7 @@ def opened(tiny: Pack, tmp_path: Path) -> Callable[[bytes], Pack]:
         (tmp_path / manifest.NETWORKS).write_bytes(data)
         fields = json.loads((tmp_path / manifest.NAME).read_text())
         fields["files"][manifest.NETWORKS] = hashlib.sha256(data).hexdigest()
-        fields["id"] = manifest.pack_id(fields["files"])
+        fields["id"] = identity(fields["files"])
         (tmp_path / manifest.NAME).write_text(json.dumps(fields))
         return Pack(tmp_path)
 

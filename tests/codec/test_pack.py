@@ -22,6 +22,7 @@ from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
 from calotype.codec.pack import Pack
 from calotype.errors import PackError
+from calotype.pack.files import identity
 
 from .arrays import packed
 
@@ -38,7 +39,7 @@ def sealed(folder: Path, **changes: Any) -> Path:
     fields["files"] = {
         name: hashlib.sha256(manifest.read(folder, name)).hexdigest() for name in fields["files"]
     }
-    fields["id"] = manifest.pack_id(fields["files"])
+    fields["id"] = identity(fields["files"])
     fields.update(changes)
     (folder / "manifest.json").write_text(json.dumps(fields))
     return folder

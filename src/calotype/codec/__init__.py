@@ -13,7 +13,7 @@ metrics, ssimulacra2              the likeness that it measures
 tiles, mosaic                     windows, and arrays in pieces, in bounded memory
 latents, networks                 one tile's integers to bytes and back
 bits                              where the bits of a file went
-library, pack, manifest, levels   finding and opening packs; what a pack must hold is in docs/FORMAT.md
-tables, tensors                   the arrays of a pack
+library, opening, pack, manifest  finding and opening packs; what a pack must be is in calotype.pack
+levels, tensors                   what is in them, at a level
 threads                           how many there are
 """

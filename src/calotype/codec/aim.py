@@ -14,6 +14,7 @@ from calotype.codec.analysis import Analysis
 from calotype.codec.levels import Ladder
 from calotype.codec.pack import Pack
 from calotype.codec.visual import Sums
+from calotype.pack import STRIDE
 
 MOST = 1 << 16
 """Latents up to which a picture is looked at as a whole, 16 megapixels; its latents are kept for that, 100 MB
@@ -132,7 +133,7 @@ def looked(analysis: Analysis) -> tuple[list[glance.Window], Sums]:
 def _is_full(box: Box, analysis: Analysis) -> bool:
     """Whether a window is whole, and all of its pixels are in the picture."""
     height, width = analysis.pixels.shape[:2]
-    inner = box.right * tiles.STRIDE <= width and box.bottom * tiles.STRIDE <= height
+    inner = box.right * STRIDE <= width and box.bottom * STRIDE <= height
     return inner and box.width == box.height == glance.side()
 
 

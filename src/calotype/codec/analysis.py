@@ -12,6 +12,7 @@ from calotype.bitstream import Box, Header, grid_size, tile_box, tile_count
 from calotype.codec import tiles
 from calotype.codec.mosaic import Floats, Mosaic, Result
 from calotype.codec.pack import Pack
+from calotype.pack import STRIDE
 
 LEAST = 768
 """Latents in a window, about, if workers share a small picture: with fewer, margins cost more than they gain.
@@ -68,7 +69,7 @@ class Analysis:
 
     def holding(self, box: Box) -> tuple[Floats, Box]:
         """y [1, M, h, w] that holds a box of latents, from what is kept, and where it is in there."""
-        side = self.header.tile // tiles.STRIDE
+        side = self.header.tile // STRIDE
         columns, _ = grid_size(self.header)
         rows = range(box.top // side, (box.bottom - 1) // side + 1)
         held = [r * columns + c for r in rows for c in range(box.left // side, (box.right - 1) // side + 1)]

@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 
 from calotype.bitstream import Box, Limits, parse, tile_box
 from calotype.codec import latents, layer, library, tiles
-from calotype.codec.latents import CELL, LOW, PHASES, Networks
+from calotype.codec.latents import CELL, PHASES, Networks
 from calotype.codec.pack import Pack
 from calotype.coder import pixel_bits
 from calotype.errors import FormatError
+from calotype.pack import STRIDE
+from calotype.pack.tables import LOW
 
 Part = Literal["all", "z", "low", "high", "pixels", "layer"]
 STAGED = ("z", "low", "high")
@@ -103,18 +105,14 @@ def count(
             if file.pixels[tile]:
                 bits.pixels += 8 * len(payload)
                 channels = 1 if header.grey else 3
-                bits.maps["pixels"][place] = pixel_bits(
-                    payload, box.height, box.width, channels, tiles.STRIDE
-                )
+                bits.maps["pixels"][place] = pixel_bits(payload, box.height, box.width, channels, STRIDE)
             else:
                 assert networks is not None
                 _count(bits, networks, payload, tiles.latent_box(box))
                 if file.layer and (part := file.layer[tile]):
                     bits.layer += 8 * len(part)
                     bits.payload += 8 * len(part)
-                    bits.maps["layer"][place] = layer.bits(
-                        part, box.height, box.width, header.grey, tiles.STRIDE
-                    )
+                    bits.maps["layer"][place] = layer.bits(part, box.height, box.width, header.grey, STRIDE)
         except FormatError as error:
             raise FormatError(str(error), field=error.field or f"tile {tile}") from None
     return bits

@@ -8,6 +8,7 @@ from calotype.codec.analysis import Analysis
 from calotype.codec.effort.worth import Worths
 from calotype.codec.image import UInt8Array
 from calotype.codec.latents import Floats, Latents, Networks
+from calotype.pack import STRIDE
 
 
 class Choice:
@@ -40,7 +41,7 @@ class Choice:
         box, bounds = self.analysis.tile(tile), self.analysis.bounds
         ends = (box.bottom == bounds.bottom, box.right == bounds.right)
         sides = self.analysis.pixels.shape[:2]
-        rows, columns = (end and 0 < side % tiles.STRIDE <= masking.THIN for end, side in zip(ends, sides))
+        rows, columns = (end and 0 < side % STRIDE <= masking.THIN for end, side in zip(ends, sides))
         return rows, columns
 
     def _part(self, tile: int) -> UInt8Array | None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from calotype.codec.tiles import STRIDE
+from calotype.pack import STRIDE
 
 if TYPE_CHECKING:
     from calotype.codec.image import UInt8Array

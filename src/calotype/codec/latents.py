@@ -11,19 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calotype.codec import focus, masking
-from calotype.codec.levels import STEP
 from calotype.codec.networks import SKIP, Floats, Latents, Networks
 from calotype.coder import Wish
+from calotype.coder.latents import CLASSES
 from calotype.coder.networks import Words
 from calotype.coder.trellis import numbers
+from calotype.pack.levels import STEP
+from calotype.pack.tables import LOW
 
 __all__ = ["SKIP", "Floats", "Latents", "Networks", "Words", "numbers"]
 
 MULTIPLE = 8
 CELL = 2  # latents per hyper-latent, each way
-LOW = 16  # channels that are coded first, which a preview needs
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
-CLASSES = 64
 SKIPPED = 2 * CLASSES
 """The table of high channels whose residuals are 0 and not coded."""
 SECOND = 3 * CLASSES

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from calotype.bitstream import NO_PACK, Header
-from calotype.codec import stored
+from calotype.codec import opening
 from calotype.errors import FormatError, PackError
+from calotype.pack import STEPS, files
 
 if TYPE_CHECKING:
     import calotype._rans as _rans
@@ -93,7 +94,7 @@ def _native(path: Path) -> _rans.Pack:
     path = path.resolve()
     with _lock:
         if path not in _natives:
-            _natives[path] = stored.open_native(path, installed=path.parent == BUILT_IN)
+            _natives[path] = opening.open_native(path, installed=path.parent == BUILT_IN)
         return _natives[path]
 
 
@@ -166,7 +167,7 @@ def _within(path: Path) -> Iterator[Path]:
 
 
 def _is_pack(path: Path) -> bool:
-    return (path / stored.NAME).is_file() or (path.suffix == ".zip" and path.is_file())
+    return (path / files.NAME).is_file() or (path.suffix == ".zip" and path.is_file())
 
 
 def _described(path: Path) -> tuple[bytes, int]:
@@ -175,8 +176,8 @@ def _described(path: Path) -> tuple[bytes, int]:
     """
     if path.parent == BUILT_IN:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # `_manifest` says what is wrong
-            fields = json.loads(stored.read(path, stored.NAME))
-            return bytes.fromhex(fields["id"][:8]), stored.STEPS * (int(fields["levels"]) - 1)
+            fields = json.loads(files.read(path, files.NAME))
+            return bytes.fromhex(fields["id"][:8]), STEPS * (int(fields["levels"]) - 1)
     found = _manifest(path)
     return bytes.fromhex(found.id[:8]), found.max_level
 
@@ -185,9 +186,9 @@ def _manifest(path: Path) -> Manifest:
     from calotype.codec import manifest
 
     try:
-        text = stored.read(path, stored.NAME)
+        text = files.read(path, files.NAME)
     except (OSError, KeyError) as error:
-        raise PackError(f"pack {path}: {stored.NAME} cannot be read: {error}") from error
+        raise PackError(f"pack {path}: {files.NAME} cannot be read: {error}") from error
     return manifest.parse(text, str(path))
 
 

@@ -1,8 +1,7 @@
-"""``manifest.json`` of a pack: its fields, read and checked. The contract is in calotype.codec.pack."""
+"""``manifest.json`` of a pack: its fields, read and checked (docs/FORMAT.md, *Packs*)."""
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import reprlib
@@ -11,20 +10,12 @@ from typing import Any
 
 from calotype.codec import visual
 from calotype.codec.levels import Ladder
-from calotype.codec.stored import ENCODER, NAME, NETWORKS, STEPS, TABLES, read, stored
 from calotype.errors import PackError
+from calotype.pack import FORMAT, HYPER_STRIDE, STEPS, STRIDE, Z_LIMIT
+from calotype.pack.files import ENCODER, FILES, NAME, NETWORKS, TABLES, identity, read, stored
 
-__all__ = ["ENCODER", "NAME", "NETWORKS", "TABLES", "Manifest", "parse", "read", "stored"]
+__all__ = ["ENCODER", "FILES", "NAME", "NETWORKS", "TABLES", "Manifest", "parse", "read", "stored"]
 
-DECODING = (NETWORKS, TABLES)
-"""What a decoder reads, and what the id is made of: an encoder's networks may change without another id."""
-FILES = (*DECODING, ENCODER)
-"""What a pack has beside the manifest."""
-
-FORMAT = 1
-STRIDE = 16
-HYPER_STRIDE = 32
-Z_LIMIT = 1023
 MAX_MARGIN = 64
 
 
@@ -92,10 +83,9 @@ def parse(text: bytes, where: str) -> Manifest:
     files = fields.get("files")
     if not isinstance(files, dict) or set(files) != set(FILES) or not all(map(_is_hash, files.values())):
         raise wrong(f"files must give the SHA-256 of {', '.join(sorted(FILES))}")
-    identity = pack_id(files)
-    given = fields.get("id")
-    if given != identity:
-        raise wrong(f"id {reprlib.repr(given)} does not follow from the files, which give {identity}")
+    found, given = identity(files), fields.get("id")
+    if given != found:
+        raise wrong(f"id {reprlib.repr(given)} does not follow from the files, which give {found}")
     levels = integer("levels", 2, 256)
     tile = integer("tile", 64, 4096)
     if tile & (tile - 1):
@@ -113,7 +103,7 @@ def parse(text: bytes, where: str) -> Manifest:
         raise wrong("name must be a string")
     return Manifest(
         name=name,
-        id=identity,
+        id=found,
         files=files,
         coder=integer("coder", 1, 2**31),
         latents=integer("latents", 1, 4096),
@@ -127,15 +117,6 @@ def parse(text: bytes, where: str) -> Manifest:
         tile=tile,
         training=fields.get("training"),
     )
-
-
-def pack_id(files: dict[str, str]) -> str:
-    """The id of a pack with these files (name to SHA-256, in hexadecimal): 64 hexadecimal digits.
-
-    It is of those that a decoder reads.
-    """
-    listing = "".join(f"{name} {files[name]}\n" for name in DECODING)
-    return hashlib.sha256(listing.encode()).hexdigest()
 
 
 def _is_hash(value: object) -> bool:

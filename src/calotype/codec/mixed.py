@@ -28,6 +28,7 @@ from calotype.codec.ssimulacra2 import ssimulacra2
 from calotype.codec.strokes import Mask
 from calotype.codec.traits import Traits
 from calotype.coder import decode_pixels, encode_pixels
+from calotype.pack import STRIDE
 
 UInt8Array = NDArray[np.uint8]
 
@@ -322,7 +323,7 @@ class Mixture:
             for window in row:
                 latent_part = np.ascontiguousarray(y_hat[tiles.inside(window, Box(0, 0, 0, 0))[1:]])
                 pixels = networks.pack.decoder.synthesis(networks.level.vector, latent_part)
-                box = tiles.common(tiles.scaled(window, tiles.STRIDE), Box(0, 0, width, height))
+                box = tiles.common(tiles.scaled(window, STRIDE), Box(0, 0, width, height))
                 shown[tiles.inside(box, Box(0, 0, 0, 0))[1:]] = pixels[: box.height, : box.width]
                 edge = min(EDGE, box.width // 4, box.height // 4)
                 inner[box.top + edge : box.bottom - edge, box.left + edge : box.right - edge] = True
@@ -336,7 +337,7 @@ class Mixture:
 
     def _least_drawn(self, traits: Traits) -> Box:
         """The tile that is most like a photograph, in latents, of full size even at the picture's end."""
-        side = self.analysis.header.tile // tiles.STRIDE
+        side = self.analysis.header.tile // STRIDE
         row, column = traits.least_drawn()
         return Box(column * side, row * side, (column + 1) * side, (row + 1) * side)
 

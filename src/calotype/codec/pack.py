@@ -16,19 +16,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from calotype.codec import levels, manifest, tables, tensors, visual
+from calotype.codec import levels, manifest, tensors, visual
 from calotype.codec.levels import Level
-from calotype.codec.stored import open_native
+from calotype.codec.opening import open_native
 from calotype.coder import DecoderNetworks, EncoderNetworks, LatentCoder, TableSet
 from calotype.errors import PackError
+from calotype.pack import CODER, tables
 
 if TYPE_CHECKING:
     import calotype._rans as _rans
 
 N = TypeVar("N")
-
-CODER_VERSION = 1
-"""The version of the entropy coder's stream that this release reads and writes."""
 
 
 class Pack:
@@ -46,13 +44,18 @@ class Pack:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.manifest = manifest.parse(self._read(manifest.NAME), str(self.path))
-        if self.manifest.coder > CODER_VERSION:
-            raise self._error(f"needs entropy coder {self.manifest.coder}, this is {CODER_VERSION}: update")
+        if self.manifest.coder > CODER:
+            raise self._error(f"needs entropy coder {self.manifest.coder}, this is {CODER}: update")
         self._levels: dict[int, Level] = {}
         self._lock = threading.RLock()
         try:
             self._tables = tensors.load(self._verified(manifest.TABLES))
-            tables.check(self.manifest, self._tables)
+            tables.check(
+                self._tables,
+                latents=self.manifest.latents,
+                hyper_latents=self.manifest.hyper_latents,
+                levels=self.manifest.levels,
+            )
             self.r_tables = TableSet.from_arrays(_with_prefix(self._tables, "r_"))
             self.z_tables = TableSet.from_arrays(_with_prefix(self._tables, "z_"))
             self.half_step = tables.half_step(self._tables, len(self.r_tables), len(self.z_tables))

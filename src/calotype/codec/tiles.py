@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calotype.bitstream import Box
-
-STRIDE = 16
+from calotype.pack import STRIDE
 
 WINDOWS = ((1 << 15, 128), (1 << 17, 96), (1 << 62, 64))
 """Most latents on a side of a window, for boxes of up to so many latents: the larger, the less is computed

@@ -33,13 +33,12 @@ from numpy.typing import NDArray
 
 from calotype.bitstream import Box
 from calotype.codec import levels
-from calotype.codec.stored import STEPS
 from calotype.coder.native import load
+from calotype.pack import STEPS
+from calotype.pack.tables import LOW
 
 MIDDLE = 3
 """Of so many trained levels in the middle, the 4th-power means count."""
-LOW = 16
-"""Channels of the coarse picture, which have no part in the energy."""
 FEW, APART = 4096, 2
 """In pictures of more places than that, every second one each way is looked at."""
 TOP = 95.0

@@ -29,6 +29,7 @@ from calotype.lab.train.data import Photos
 from calotype.lab.train.loop import VALIDATION_SIZE
 from calotype.lab.train.state import State, load_weights
 from calotype.lab.train.subject import Subject
+from calotype.pack.files import NAME
 
 __all__ = ["ExportError", "Statistics", "export", "export_run"]
 
@@ -127,7 +128,7 @@ def export_run(
         model, statistics, folder, name=name, training=training, calibration=(x, levels), pictures=pictures,
         most=most,
     )  # fmt: skip
-    return identity, json.loads((folder / "manifest.json").read_text())["training"]
+    return identity, json.loads((folder / NAME).read_text())["training"]
 
 
 def _sources(run: Path) -> list[Path]:

@@ -23,10 +23,11 @@ from calotype.lab.models.calotype_levels import (
     training_rate,
 )
 from calotype.lab.models.calotype_walk import LOW
-from calotype.lab.pack.exact import EXACT_TABLES, knobs
+from calotype.lab.pack.exact import knobs
 from calotype.lab.pack.fixed_networks import FixedNetworks
 from calotype.lab.pack.trellis import HALF_STEP
 from calotype.lab.pack.write import _level_arrays
+from calotype.pack.levels import CODING, GAINS
 
 Thin = Callable[..., Calotype]
 
@@ -139,10 +140,10 @@ def test_levels_are_interpolated_as_the_codec_does(lively: Thin) -> None:
     tables |= {**fixed.tables(model), "unit": fixed.unit.astype(np.float32)}
     for number in numbers:
         level = levels.at(tables, number)
-        for name in EXACT_TABLES:
+        for name in CODING:
             ours = getattr(found, name)[number, ..., 0, 0].numpy()
             assert np.array_equal(level.integers[name], ours), (name, number)
-        for name in levels.GAINS:
+        for name in GAINS:
             ours = getattr(found, name)[number, ..., 0, 0].numpy()
             np.testing.assert_allclose(level.gains[name], ours, rtol=2e-6)
         for part, unit in (("low", fixed.unit[:LOW]), ("high", fixed.unit[LOW:])):
@@ -153,7 +154,7 @@ def test_levels_are_interpolated_as_the_codec_does(lively: Thin) -> None:
     k = knobs(tables, 300)
     assert all(
         np.array_equal(getattr(k, name)[0, ..., 0, 0], levels.at(tables, 300).integers[name])
-        for name in EXACT_TABLES
+        for name in CODING
     )
 
 

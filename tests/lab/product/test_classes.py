@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from calotype.codec import levels
 from calotype.coder import LatentCoder, LevelIntegers
 from calotype.coder.trellis import numbers
 from calotype.lab.export import Statistics
@@ -19,6 +18,7 @@ from calotype.lab.models.calotype_walk import LOW
 from calotype.lab.pack import exact
 from calotype.lab.pack.tables import r_tables, z_tables
 from calotype.lab.pack.write import _level_arrays
+from calotype.pack.levels import interpolated
 
 Thin = Callable[..., Calotype]
 SIZES = [(16, 24), (11, 13), (1, 1), (8, 3)]
@@ -57,7 +57,7 @@ def test_native_code_parses_as_torch_does(size: tuple[int, int], number: int, li
     arrays = arrays_of(model)
     coder = LatentCoder(arrays, z_tables(Statistics()), r_tables(Statistics()))
     names = ("z_mul", "z_place", "z_scale", "low_bias", "high_bias")
-    integers = LevelIntegers(**{name: levels.exact(arrays[name], number) for name in names})
+    integers = LevelIntegers(**{name: interpolated(arrays[name], number) for name in names})
     z, r = symbols(size, number)
     found = coder.classes(integers, z, r)
     H, W = h + -h % 8, w + -w % 8

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from calotype.bitstream import parse
-from calotype.codec import latents, levels, manifest, tensors
+from calotype.codec import latents, manifest, tensors
 from calotype.codec.decoder import decode, preview
 from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
@@ -188,12 +188,6 @@ def test_quality_and_size_rise_together(pack: Pack, picture: Callable[..., np.nd
     assert errors == sorted(errors, reverse=True)
 
 
-def test_exact_interpolation_is_that_of_the_codec() -> None:
-    table = np.random.default_rng(0).integers(-(2**23), 2**23, (4, 9)).astype(np.int32)
-    for number in (0, 1, 127, 128, 255, 256, 511, 700, 768):
-        assert np.array_equal(exact.at(table, number), levels.exact(table, number))
-
-
 # -- refusals: each by a model that really breaks the rule ---------------------------
 
 
@@ -261,6 +255,17 @@ def test_a_bias_where_the_levels_stands_is_refused(thin: Thin) -> None:
     model.latents.scales.low_out[3].bias[0] = 1.0
     with pytest.raises(ExportError, match=r"scales\.low_out\.3: has a bias"):
         exact.integer_arrays(model)
+
+
+def test_tables_that_a_codec_refuses_are_not_published(
+    thin: Thin, calibration: Calibration, tmp_path: Path
+) -> None:
+    model = thin()
+    with torch.no_grad():
+        model.levels.vector[0, 20] = 3e4  # at a level that the calibration does not see
+    with pytest.raises(ExportError, match="level_vector has values that float32 does not hold"):
+        export(model, Statistics(), tmp_path / "pack", calibration=(calibration[0], torch.ones(6)))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_no_pack_is_not_touched(

@@ -18,10 +18,10 @@ from calotype.lab.models.calotype_walk import LOW
 from calotype.lab.pack import exact
 from calotype.lab.pack.exact import ExportError
 from calotype.lab.pack.fixed import quantised, words
-from calotype.lab.pack.fixed_mean import steps
 from calotype.lab.pack.fixed_networks import FixedNetworks
 from calotype.lab.pack.tables import r_tables, z_tables
 from calotype.lab.pack.write import _level_arrays
+from calotype.pack.levels import interpolated, powers_of_two
 
 Thin = Callable[..., Calotype]
 Calibration = tuple[torch.Tensor, torch.Tensor]
@@ -39,10 +39,10 @@ class Made:
 
     def at(self, number: int) -> tuple[LevelSteps, np.ndarray]:
         low, high, mul, vector = (
-            exact.at(self.tables[name], number).astype(np.int32)
+            interpolated(self.tables[name], number).astype(np.int32)
             for name in ("low_log_step", "high_log_step", "z_mul", "level_vector")
         )
-        low, high = (steps(log).astype(np.int32) for log in (low, high))
+        low, high = (powers_of_two(log) for log in (low, high))
         return LevelSteps(low, high, mul), vector
 
     @torch.no_grad()
@@ -119,7 +119,7 @@ def test_an_encoder_chooses_by_the_means_of_the_decoder(made: Made, size: tuple[
     """
     steps, _ = made.at(300)
     names = ("z_mul", "z_place", "z_scale", "low_bias", "high_bias")
-    level = LevelIntegers(**{name: exact.at(made.tables[name], 300) for name in names})
+    level = LevelIntegers(**{name: interpolated(made.tables[name], 300) for name in names})
     unit = made.fixed.unit.astype(np.float32)
     gains = (4096 / t / u for t, u in ((steps.low, unit[:LOW]), (steps.high, unit[LOW:])))
     low_gain, high_gain = (t.astype(np.float32) for t in gains)

@@ -35,6 +35,8 @@ from calotype.codec.effort.worth import Worth
 from calotype.codec.latents import Floats, Latents, Networks
 from calotype.codec.metrics import filter_valid, gaussian_window
 from calotype.codec.pack import Pack
+from calotype.coder.latents import CLASSES
+from calotype.pack.tables import LOW
 
 STEPS = (0, 4, 6, 10, 20, 40, 60, 90, 120, 160)
 """Steps of the search at each effort."""
@@ -125,7 +127,7 @@ def tools(pack: Pack, threads: int) -> Tools:
             arrays = tensors.load(pack.file(manifest.NETWORKS))
             looks = pack.manifest.distortion == "ssimulacra2"
             made[threads] = Tools(
-                Prices(pack.r_tables, latents.CLASSES),
+                Prices(pack.r_tables, CLASSES),
                 Slopes(arrays, pack.unit, looks, threads),
             )
         return made[threads]
@@ -258,7 +260,7 @@ class _Search:
             return self.start
         manner, first = self.manner, self.start.r.astype(np.float32)
         curvature = self.curvature(at) * np.float32(manner.stiffness)
-        low = at // (first.size // first.shape[1]) < latents.LOW
+        low = at // (first.size // first.shape[1]) < LOW
         bowl = np.where(low, curvature / np.float32(AHEAD), curvature)
         if self.focus is not None:
             bowl = bowl * np.exp2(

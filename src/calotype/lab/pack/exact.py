@@ -15,14 +15,10 @@ from calotype.lab.models.calotype import Calotype
 from calotype.lab.models.calotype_latents import RELU, Z_PEAK
 from calotype.lab.models.calotype_levels import Knobs
 from calotype.lab.pack.trellis import values
+from calotype.pack import STEPS, Z_LIMIT
+from calotype.pack.levels import CODING, interpolated
 
 Array = npt.NDArray[Any]
-STEPS = 256
-"""Levels from one trained level to the next."""
-EXACT_TABLES = ("z_mul", "z_place", "z_scale", "low_bias", "high_bias")
-"""What a level interpolates in integers."""
-Z_LIMIT = 1023
-"""Largest magnitude of a hyper-latent, by docs/FORMAT.md."""
 
 
 class ExportError(CalotypeError):
@@ -60,7 +56,7 @@ def check_bounds(model: Calotype, tables: dict[str, Array]) -> dict[str, float]:
     Raises:
         ExportError: if one reaches 2^24, where float32 stops being exact.
     """
-    most = max(float(np.abs(tables[name]).max()) for name in EXACT_TABLES if name != "z_mul")
+    most = max(float(np.abs(tables[name]).max()) for name in CODING if name != "z_mul")
     step = np.abs(tables["z_mul"]).astype(np.float64)
     bounds = {"dequantise": Z_LIMIT * float(step.max())}
     # Its inverse, which locations are multiplied by (`quarters`).
@@ -83,20 +79,12 @@ def check_bounds(model: Calotype, tables: dict[str, Array]) -> dict[str, float]:
     return bounds
 
 
-def at(table: Array, level: int) -> npt.NDArray[np.int64]:
-    """Exact interpolation of integers ``[L, ...]`` between trained levels, as in calotype.codec.levels."""
-    a, f = divmod(level, STEPS)
-    b = min(a + 1, len(table) - 1)
-    mixed = table[a].astype(np.int64) * (STEPS - f) + table[b].astype(np.int64) * f
-    return np.asarray((mixed + STEPS // 2) >> 8, np.int64)
-
-
 def knobs(tables: dict[str, Array], level: int) -> Knobs:
     """The integers of a level in float64, as the walk takes them; gains are left out."""
     empty = torch.empty(0)
     exact = {
-        name: torch.from_numpy(at(tables[name], level)).double()[None, ..., None, None]
-        for name in EXACT_TABLES
+        name: torch.from_numpy(interpolated(tables[name], level)).double()[None, ..., None, None]
+        for name in CODING
     }
     return Knobs(**{f.name: exact.get(f.name, empty) for f in fields(Knobs)})
 

@@ -17,11 +17,7 @@ from calotype.lab.models.calotype_levels import steps_of
 from calotype.lab.models.calotype_walk import LOW, LOW_OCTAVES, PHASES, Stage, join_phases, split_phases, walk
 from calotype.lab.pack.calibrate import Array, bias, samples, weight
 from calotype.lab.pack.fixed import CONTEXT, CONTEXT_SHIFT, Layer, context, quantised, units, words
-
-MOST = 30
-"""Steps are below 2 to this power: more clips a latent anyway."""
-STEP_SHIFT = 12
-"""Steps are in 1/4096 of a latent's unit."""
+from calotype.pack.levels import OCTAVES, STEP_SHIFT
 
 Seen = Callable[[nn.Module], tuple[Tensor, Tensor]]
 """What a module of the float network read and gave while calibrating."""
@@ -115,14 +111,4 @@ class FixedMean:
 def log_steps(inv_gain: Array, unit: Array) -> Array:
     """Logarithms of steps as integers, in 1/65536 octaves; ``inv_gain`` ``[..., C]``, ``unit`` ``[C]``."""
     logs = np.rint(65536 * np.log2(inv_gain / unit * 2**STEP_SHIFT))
-    return np.asarray(np.clip(logs, 0, (MOST << 16) - 1))
-
-
-def steps(logs: Array) -> Array:
-    """What a decoder makes of such logarithms: 2 to the power of them, rounded, by a table of 256 places."""
-    powers = np.rint(2.0 ** (np.arange(257) / 256 + MOST)).astype(np.int64)
-    whole, part = logs >> 16, logs & 65535
-    low, high = powers[part >> 8], powers[(part >> 8) + 1]
-    return np.asarray(
-        (low + (((high - low) * (part & 255) + 128) >> 8) + (1 << (MOST - whole)) // 2) >> (MOST - whole)
-    )
+    return np.asarray(np.clip(logs, 0, (OCTAVES << 16) - 1))

@@ -11,11 +11,11 @@ from calotype.lab.models.calotype import Calotype
 from calotype.lab.models.calotype_latents import dequantise
 from calotype.lab.models.calotype_walk import LOW
 from calotype.lab.pack.calibrate import SIDE, Array, hard_pictures, samples
-from calotype.lab.pack.exact import at
 from calotype.lab.pack.fixed import Layer, bytes_, quantised, words
-from calotype.lab.pack.fixed_mean import FixedMean, log_steps, steps
+from calotype.lab.pack.fixed_mean import FixedMean, log_steps
 from calotype.lab.pack.fixed_synthesis import FixedSynthesis
 from calotype.lab.pack.trellis import HALF_STEP
+from calotype.pack.levels import interpolated, powers_of_two
 
 
 class FixedNetworks:
@@ -76,11 +76,12 @@ def golden_pixels(
     cases = zip(*(vectors[f"golden_{name}"] for name in ("level", "z", "r")), strict=True)
     for level, z, r in cases:
         low, high = (
-            torch.from_numpy(steps(at(tables[name], int(level)))).double()
+            torch.from_numpy(powers_of_two(interpolated(tables[name], int(level)))).double()
             for name in ("low_log_step", "high_log_step")
         )
         mul, vector = (
-            torch.from_numpy(at(tables[name], int(level))).double() for name in ("z_mul", "level_vector")
+            torch.from_numpy(interpolated(tables[name], int(level))).double()
+            for name in ("z_mul", "level_vector")
         )
         known = torch.from_numpy(z.astype(np.float64))[None]
         d = dequantise(known, mul[None, :, None, None])

@@ -13,10 +13,7 @@ from typing import Any
 
 import numpy as np
 
-PACKED = ".gz"
-"""Behind the name of a file that is stored compressed, as `calotype.codec.manifest` has it."""
-DECODING = ("networks.safetensors", "tables.safetensors")
-"""What a decoder reads, and what the id is made of."""
+from calotype.pack.files import NAME, PACKED, identity
 
 
 def check_target(folder: Path) -> None:
@@ -25,7 +22,7 @@ def check_target(folder: Path) -> None:
     Raises:
         ValueError: when ``folder`` is there and is none.
     """
-    if folder.exists() and not (folder / "manifest.json").is_file():
+    if folder.exists() and not (folder / NAME).is_file():
         raise ValueError(f"{folder}: is there and is not a pack; give another name")
 
 
@@ -46,13 +43,12 @@ def publish(
         for file, held in arrays.items()
     }
     hashes = {file: hashlib.sha256(data).hexdigest() for file, data in contents.items()}
-    listing = "".join(f"{file} {hashes[file]}\n" for file in DECODING)
-    identity = hashlib.sha256(listing.encode()).hexdigest()
-    whole = {**fields, "id": identity, "files": hashes}
+    found = identity(hashes)
+    whole = {**fields, "id": found, "files": hashes}
     stored = {f"{file}{PACKED}": _compressed(data) for file, data in contents.items()}
-    stored["manifest.json"] = (json.dumps(whole, indent=1) + "\n").encode()
+    stored[NAME] = (json.dumps(whole, indent=1) + "\n").encode()
     _replace(stored, folder)
-    return identity
+    return found
 
 
 def _compressed(data: bytes) -> bytes:

@@ -33,9 +33,10 @@ from calotype.coder import (
 )
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.pack.calibrate import Array
-from calotype.lab.pack.exact import EXACT_TABLES, Z_LIMIT, ExportError
-from calotype.lab.pack.fixed_mean import steps
+from calotype.lab.pack.exact import ExportError
 from calotype.lab.pack.trellis import HALF_STEP, Plan
+from calotype.pack import Z_LIMIT
+from calotype.pack.levels import CODING, powers_of_two
 
 MOST = 0.5
 """Percent that a pack may lose."""
@@ -63,7 +64,7 @@ class InIntegers:
         t = {name: array[anchor] for name, array in self.tables.items() if _by_level(name)}
         low, high = (t[name].astype(np.float32) for name in ("low_gain", "high_gain"))
         wish = Wish(self.tables["unit"], low, high, HALF_STEP)
-        low, high = (steps(t[name]).astype(np.int32) for name in ("low_log_step", "high_log_step"))
+        low, high = (powers_of_two(t[name]) for name in ("low_log_step", "high_log_step"))
         grid, finest = (
             LevelSteps(low, high, t["z_mul"]),
             np.concatenate((wish.low_gain[-1], wish.high_gain[-1])),
@@ -80,7 +81,7 @@ class InIntegers:
         return len(self.coder.write(level, z, self.coder.classes(level, z, r).r))
 
     def _integers(self, anchor: int) -> LevelIntegers:
-        return LevelIntegers(**{name: self.tables[name][anchor] for name in EXACT_TABLES})
+        return LevelIntegers(**{name: self.tables[name][anchor] for name in CODING})
 
 
 def _by_level(name: str) -> bool:

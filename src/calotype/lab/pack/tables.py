@@ -20,11 +20,9 @@ from calotype.lab.models.calotype_latents import (
     Z_SCALES,
 )
 from calotype.lab.pack.trellis import HALF_STEP, Plan
+from calotype.pack.tables import KINDS, QUANTISERS
 
 Counts = npt.NDArray[np.float64]
-KINDS = 3
-"""Sets of tables: of residuals without a neighbour (base), of other low channels, of high channels."""
-QUANTISERS = 2
 
 
 class Statistics:

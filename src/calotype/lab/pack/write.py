@@ -13,19 +13,15 @@ from torch import Tensor
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.models.calotype_latents import HYPER
 from calotype.lab.pack import loss
-from calotype.lab.pack.exact import (
-    EXACT_TABLES,
-    Z_LIMIT,
-    Array,
-    check_bounds,
-    golden,
-    integer_arrays,
-)
+from calotype.lab.pack.exact import Array, ExportError, check_bounds, golden, integer_arrays
 from calotype.lab.pack.fixed_analysis import encoder_arrays
 from calotype.lab.pack.fixed_networks import FixedNetworks, golden_pixels
 from calotype.lab.pack.folder import check_target, publish
 from calotype.lab.pack.tables import Statistics, r_tables, z_tables
 from calotype.lab.pack.trellis import HALF_STEP
+from calotype.pack import CODER, FORMAT, HYPER_STRIDE, STEPS, STRIDE, Z_LIMIT
+from calotype.pack import tables as contract
+from calotype.pack.levels import CODING
 
 TILE = 1024
 
@@ -47,7 +43,7 @@ def export(
     at, which the units of all integers are chosen on.
 
     Raises:
-        ExportError: if sums could overflow.
+        ExportError: if sums could overflow, a table breaks the contract, or integers lose more than ``most``.
         ValueError: when ``folder`` is there and is not a pack.
     """
     check_target(folder)
@@ -72,16 +68,21 @@ def export(
     record = {**(training or {}), "integer_bounds": bounds}
     if pictures is not None:
         record["integer_loss"] = loss.check(model, loss.InIntegers(files), pictures, most)
-    return publish(files, manifest(model, name) | {"training": record}, folder)
+    fields = manifest(model, name) | {"training": record}
+    try:
+        contract.check(files["tables"], **{n: fields[n] for n in ("latents", "hyper_latents", "levels")})
+    except ValueError as error:
+        raise ExportError(f"no codec would read this pack: {error}") from error
+    return publish(files, fields, folder)
 
 
 def manifest(model: Calotype, name: str) -> dict[str, Any]:
     """The fields of the manifest that follow from the model."""
     c, anchors = model.config, len(model.config.lambdas)
     return {
-        "format": 1, "name": name, "coder": 1, "latents": c.latents, "hyper_latents": HYPER, "stride": 16,
-        "hyper_stride": 32, "levels": anchors,
-        "quality": [[0, 0], [100, 256 * (anchors - 1)]], "z_limit": Z_LIMIT,
+        "format": FORMAT, "name": name, "coder": CODER, "latents": c.latents, "hyper_latents": HYPER,
+        "stride": STRIDE, "hyper_stride": HYPER_STRIDE, "levels": anchors,
+        "quality": [[0, 0], [100, STEPS * (anchors - 1)]], "z_limit": Z_LIMIT,
         # Patches, merge and split stay within a latent; a 3x3 kernel sees one position more on each side: at
         # 1/16, 1/8 or, in the renderer, 1/4.
         "analysis_margin": -(-c.analysis_blocks[0] // 2) + c.analysis_blocks[1],
@@ -100,5 +101,5 @@ def _level_arrays(model: Calotype) -> dict[str, Array]:
         for name in ("low_gain", "high_gain"):
             log = getattr(levels, name.replace("gain", "log_gain"))
             arrays[name] = log.double().exp().numpy()
-        arrays |= {name: levels.integers()[name].numpy().astype(np.int32) for name in EXACT_TABLES}
+        arrays |= {name: levels.integers()[name].numpy().astype(np.int32) for name in CODING}
     return arrays

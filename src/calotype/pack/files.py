@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from calotype.codec.threads import default_threads
-from calotype.coder.files import open_pack
-from calotype.errors import PackError
-
-if TYPE_CHECKING:
-    import calotype._rans as _rans
 
 NAME = "manifest.json"
 TABLES = "tables.safetensors"
@@ -25,13 +16,23 @@ NETWORKS = "networks.safetensors"
 """The decoder's networks."""
 ENCODER = "encoder.safetensors"
 """An encoder's."""
+DECODING = (NETWORKS, TABLES)
+"""What a decoder reads, and what the id is made of: an encoder's networks may change without another id."""
+FILES = (*DECODING, ENCODER)
+"""What a pack has beside the manifest."""
 
 MAX_BYTES = 1 << 28
 """No file of a pack is larger, stored or unpacked."""
 PART = 1 << 18
 """Bytes that are read at once, so that hardly more than MAX_BYTES are ever unpacked."""
-STEPS = 256
-"""Levels from one trained level to the next."""
+
+
+def identity(hashes: Mapping[str, str]) -> str:
+    """The id of a pack whose files have these SHA-256 (by name, in hexadecimal): 64 hexadecimal digits."""
+    import hashlib  # late: it takes as long as a tenth of a small picture's decode
+
+    listing = "".join(f"{name} {hashes[name]}\n" for name in DECODING)
+    return hashlib.sha256(listing.encode()).hexdigest()
 
 
 def stored(folder: Path, name: str) -> Path:
@@ -94,40 +95,3 @@ def _limited(name: str, read: Callable[[int], bytes]) -> bytes:
         if len(found) > MAX_BYTES:
             raise OSError(f"{name} has more than 2^28 bytes")
     return bytes(found)
-
-
-def open_native(path: Path, *, installed: bool = False) -> _rans.Pack:
-    """The decoder of whole files for the pack at a path; `installed` as in calotype.coder.files.
-
-    Raises PackError.
-    """
-    parts = []
-    for name in (NAME, TABLES, NETWORKS):
-        try:
-            parts.append(read(path, name, unpack=False))
-        except (OSError, KeyError) as error:
-            raise PackError(f"pack {path}: {name} cannot be read: {error}") from error
-    try:
-        pack = open_pack(*parts, installed=installed, threads=default_threads())
-        if installed:
-            _check(*parts)
-        return pack
-    except ValueError as error:
-        raise PackError(f"pack {path}: {str(error).removeprefix('pack: ')}") from error
-
-
-def _check(manifest: bytes, tables: bytes, networks: bytes) -> None:
-    """Whether the files lie as they were installed: a byte gone wrong would be wrong pixels. `hashlib` is
-    several times as fast as the native decoder's own.
-
-    Raises ValueError if they do not.
-    """
-    plain = [(name, data) for name, data in ((TABLES, tables), (NETWORKS, networks)) if data[:2] != GZIP]
-    if not plain:
-        return  # a compressed file has a checksum of its own, which unpacking has looked at
-    import hashlib  # late: its import takes as long as a tenth of a small picture's decode
-
-    hashes = json.loads(manifest)["files"]
-    for name, data in plain:
-        if hashlib.sha256(data).hexdigest() != hashes[name]:
-            raise ValueError(f"{name} is damaged: install calotype anew")

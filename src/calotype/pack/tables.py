@@ -8,31 +8,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calotype.codec.levels import MOST
-from calotype.codec.manifest import Manifest
+from calotype.coder.latents import CLASSES, Z_TABLES
+from calotype.pack import STEPS
+from calotype.pack.levels import OCTAVES
 
 Arrays = Mapping[str, NDArray[Any]]
 
-LOW, LOW_STEPS, LOW_STAGES, PHASES, Z_STAGES = 16, 4, 10, 4, 7
-CLASSES, KINDS, Z_TABLES = 64, 3, 64
+LOW = 16
+"""Channels of the coarse picture: they are coded first, and a preview needs no others."""
+LOW_STEPS, LOW_STAGES, PHASES, Z_STAGES = 4, 10, 4, 7
+KINDS, QUANTISERS = 3, 2
+"""Sets of tables: of residuals without a neighbour, of other low channels, of high channels; each for two."""
 
 _EXACT = 1 << 24  # integers of at most this size are exact in float32
 
 
-def check(fields: Manifest, arrays: Arrays) -> None:
-    """Raises ValueError or KeyError for an array that breaks the contract."""
-    if fields.latents <= LOW:
-        raise ValueError(f"latents must be more than {LOW}, are {fields.latents}")
-    for name, dtype, shape in _level_tables(fields):
+def check(arrays: Arrays, *, latents: int, hyper_latents: int, levels: int) -> None:
+    """Raises ValueError or KeyError for an array that breaks the contract, given the manifest's numbers."""
+    if latents <= LOW:
+        raise ValueError(f"latents must be more than {LOW}, are {latents}")
+    for name, dtype, shape in _level_tables(latents, hyper_latents):
         table = arrays[name]
-        _expect(name, table, dtype, (fields.levels, *shape))
+        _expect(name, table, dtype, (levels, *shape))
         if dtype == "f8" and not (np.isfinite(table).all() and (table > 0).all()):
             raise ValueError(f"{name} has values that are not above 0")
-        if "log_step" in name and not ((table >= 0) & (table < MOST << 16)).all():
-            raise ValueError(f"{name} is not within 0 to {MOST} octaves")
+        if "log_step" in name and not ((table >= 0) & (table < OCTAVES << 16)).all():
+            raise ValueError(f"{name} is not within 0 to {OCTAVES} octaves")
         if dtype == "i4" and np.abs(table.astype(np.int64)).max() > _EXACT:
             raise ValueError(f"{name} has values that float32 does not hold")
-    m, z = fields.latents, fields.hyper_latents
+    m, z = latents, hyper_latents
     unit, cases = arrays["unit"], arrays["golden_level"].shape
     _expect("unit", unit, "f4", (m,))
     if not (np.isfinite(unit).all() and (unit > 0).all()):
@@ -44,8 +48,9 @@ def check(fields: Manifest, arrays: Arrays) -> None:
     golden += [("pixels", "u1", (*cases, 32 * a, 32 * b, 3)), ("preview", "u1", (*cases, 4 * a, 4 * b, 3))]
     for name, dtype, whole in golden:
         _expect(f"golden_{name}", arrays[f"golden_{name}"], dtype, whole)
-    if not all(0 <= level <= fields.max_level for level in arrays["golden_level"].flat):
-        raise ValueError(f"golden_level is not within 0 to {fields.max_level}")
+    top = STEPS * (levels - 1)
+    if not all(0 <= level <= top for level in arrays["golden_level"].flat):
+        raise ValueError(f"golden_level is not within 0 to {top}")
 
 
 def half_step(arrays: Arrays, r_tables: int, z_tables: int) -> float:
@@ -54,18 +59,16 @@ def half_step(arrays: Arrays, r_tables: int, z_tables: int) -> float:
     """
     if z_tables != Z_TABLES:
         raise ValueError(f"{z_tables} tables for z; {Z_TABLES} are needed")
-    if r_tables != 2 * KINDS * CLASSES:
-        raise ValueError(
-            f"{r_tables} tables for r; {2 * KINDS * CLASSES} are needed, half of them for each quantiser"
-        )
+    wanted = QUANTISERS * KINDS * CLASSES
+    if r_tables != wanted:
+        raise ValueError(f"{r_tables} tables for r; {wanted} are needed, half of them for each quantiser")
     found = arrays["half_step"]
     if found.dtype != np.float32 or found.shape != (1,) or not 0 < found[0] <= 1:
         raise ValueError("half_step must be one float32 above 0, and 1 at most")
     return float(found[0])
 
 
-def _level_tables(fields: Manifest) -> Iterator[tuple[str, str, tuple[int, ...]]]:
-    m, z = fields.latents, fields.hyper_latents
+def _level_tables(m: int, z: int) -> Iterator[tuple[str, str, tuple[int, ...]]]:
     yield "low_gain", "f8", (LOW_STEPS, LOW)
     yield "high_gain", "f8", (PHASES, m - LOW)
     yield "low_log_step", "i4", (LOW_STEPS, LOW)
