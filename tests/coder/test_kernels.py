@@ -5,11 +5,11 @@ steps of the trellis (native/trellis_test.cpp).
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from tests.tools import lacking, need
 
 NATIVE = Path(__file__).parents[2] / "native"
 FLAGS = ("-std=c++20", "-O1", "-Wall", "-Wextra", "-Wno-psabi", "-Werror")
@@ -20,13 +20,6 @@ def build(folder: Path, compiler: str, *flags: str, name: str = "kernels_test") 
     command = [compiler, *FLAGS, *flags, str(NATIVE / f"{program.stem}.cpp"), "-o", str(program)]
     subprocess.run(command, check=True)
     return program
-
-
-def need(command: str, package: str) -> str:
-    found = shutil.which(command)
-    if found is None:
-        pytest.skip(f"needs {command} (Debian: {package})")
-    return found
 
 
 def kernels_of(*command: str) -> list[str]:
@@ -49,7 +42,7 @@ def test_kernels_of_this_machine(tmp_path: Path, cxx: str) -> None:
 @pytest.mark.slow
 def test_avx512_emulated(tmp_path: Path, cxx: str) -> None:
     if not Path("/usr/include/simde/x86/avx512.h").exists():
-        pytest.skip("needs SIMDe (Debian: libsimde-dev)")
+        lacking("SIMDe (Debian: libsimde-dev)")
     assert kernels_of(str(build(tmp_path, cxx, "-DCALOTYPE_EMULATED")), "300", "avx512") == ["avx512"]
 
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import subprocess
 import zipfile
 from pathlib import Path
 
 import pytest
 from tests.conftest import every
+from tests.tools import need
 
 import calotype
 
@@ -49,9 +49,7 @@ def test_each_is_pixels_or_an_error_of_ours(files: dict[str, bytes]) -> None:
 
 @pytest.mark.parametrize("apart", every(2, [8, 1]))
 def test_webassembly_says_the_same(files: dict[str, bytes], tmp_path: Path, apart: int) -> None:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("needs node (Debian: nodejs)")
+    node = need("node", "nodejs")
     with zipfile.ZipFile(TINY) as archive:
         archive.extractall(tmp_path / "tiny")
     chosen = dict(list(files.items())[::apart])

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.library.binding import Library
+from tests.tools import need
 
 import calotype
 from calotype.api import to_picture
@@ -40,8 +41,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the library is installed, built without Python."""
-    if shutil.which("cmake") is None:
-        pytest.skip("needs cmake")
+    need("cmake", "cmake")
     if "CALOTYPE_LIBRARY" in os.environ:  # where it is installed already
         return Path(os.environ["CALOTYPE_LIBRARY"])
     folder = tmp_path_factory.mktemp("library")
@@ -107,9 +107,8 @@ def array(image: Image.Image) -> np.ndarray:
 
 
 def test_the_example(installed: Path, folder: Path, files: dict[str, bytes], tmp_path: Path) -> None:
-    compiler = shutil.which(os.environ.get("CC", "cc"))
-    if compiler is None or shutil.which("pkg-config") is None:
-        pytest.skip("needs cc and pkg-config")
+    compiler = need(os.environ.get("CC", "cc"), "gcc")
+    need("pkg-config", "pkg-config")
     libraries = next(installed.rglob("pkgconfig")).parent
     environment = {
         **os.environ,
@@ -185,8 +184,7 @@ def test_the_version_is_that_of_the_header(library: Library) -> None:
 
 
 def test_pkg_config_knows_folders_outside_the_prefix(tmp_path: Path) -> None:
-    if shutil.which("cmake") is None:
-        pytest.skip("needs cmake")
+    need("cmake", "cmake")
     configure = ["cmake", "-S", ROOT, "-B", tmp_path, "-DCALOTYPE_LIBRARY=ON", "-DCMAKE_INSTALL_PREFIX=/usr"]
     subprocess.run([*configure, "-DCMAKE_INSTALL_LIBDIR=/elsewhere/lib"], check=True)
     made = (tmp_path / "calotype.pc").read_text(encoding="utf-8").splitlines()

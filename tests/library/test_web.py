@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import subprocess
 import zipfile
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.golden import captioned, scene
+from tests.tools import need
 
 import calotype
 from calotype.api import to_picture
@@ -29,10 +29,7 @@ SCRIPT = Path(__file__).parent / "decode.mjs"
 
 
 def node() -> str:
-    found = shutil.which("node")
-    if found is None:
-        pytest.skip("needs node (Debian: nodejs)")
-    return found
+    return need("node", "nodejs")
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +149,6 @@ def test_a_part_of_the_pack_is_enough_for_previews(files: dict[str, Path], tmp_p
 
 @pytest.mark.slow
 def test_a_module_built_anew(files: dict[str, Path], tmp_path: Path) -> None:
-    if shutil.which("em++") is None:
-        pytest.skip("needs em++ (Debian: emscripten)")
+    need("em++", "emscripten")
     subprocess.run([WEB / "build.sh", tmp_path], check=True)
     compare(tmp_path / "calotype.wasm", files, tmp_path)
