@@ -59,7 +59,7 @@ def make(root: Path, folder: Path) -> None:
             path.removesuffix("manifest.json"),
             json.loads((root / path).read_text("utf-8"))["id"][:8],
         )
-        name = f"pack-{pack}-{key}.zip"
+        name = f"pack-{pack.removesuffix(f'-{key}')}-{key}.zip"
         add(name, "a pack: calotype decode --pack", [p for p in tracked if p.startswith(below)], below)
     for path, pack in WEIGHTS.items():
         add(f"weights-{pack}.safetensors", "averaged weights", [path] if path in tracked else [], None)

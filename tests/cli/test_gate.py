@@ -18,13 +18,14 @@ from safetensors.numpy import save
 from calotype import api
 from calotype.bench import bdrate, gate, gate_measure, gate_ship
 from calotype.cli import main
-from calotype.codec import encoder, manifest, metrics, tensors
+from calotype.codec import encoder, library, manifest, metrics, tensors
 from calotype.codec.pack import Pack
 from calotype.codec.ssimulacra2 import ssimulacra2
 from calotype.errors import PackError
 from calotype.lab.export import Statistics, export
 from calotype.lab.models.calotype import Calotype, Config
 from calotype.lab.models.calotype_start import start
+from calotype.pack.files import identity
 
 torch.set_num_threads(1)
 
@@ -112,6 +113,10 @@ def test_a_better_pack_takes_the_place_and_a_worse_one_does_not(
 
     better = judge(packs["good"], tmp_path, images)
     assert better["promoted"], better["reason"]
+    key = first["entry"]["id"][:8]
+    assert first["replaces"] is None
+    assert f"it replaces {key}, which is deleted" in gate.text(better)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["docs", "photo"]
     assert Pack(target).manifest.name == "good"
     assert Pack(target).coder.channels == 48
     worse = judge(packs["bad"], tmp_path, images)
@@ -132,6 +137,44 @@ def test_a_better_pack_takes_the_place_and_a_worse_one_does_not(
     assert entry["measured_on"]["processor"]
     assert len(points[1]) == 8
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_a_pack_that_was_released_stays_beside_the_one_that_takes_its_place(
+    packs: dict[str, Path], images: Path, tmp_path: Path
+) -> None:
+    """Its files find it by their id, as they did."""
+    shipped = tmp_path / "packs"
+    history, kept = tmp_path / "h.json", shipped / f"photo-{Pack(packs['bad']).manifest.id[:8]}"
+
+    def promote(name: str) -> dict[str, Any]:
+        return gate.promote(
+            packs[name], shipped / "photo", [images], history, threads=1, slower=50.0, repeats=1
+        )
+
+    entry = promote("bad")["entry"]
+    file = api.encode(np.zeros((32, 32, 3), np.uint8), pack=shipped / "photo")
+    history.write_text(json.dumps({"format": 2, "packs": [entry | {"released": "0.1.0"}]}))
+    kept.mkdir()
+    with pytest.raises(PackError, match=f"{kept.name}: is there"):
+        promote("good")
+    assert Pack(shipped / "photo").manifest.id == entry["id"]
+    kept.rmdir()
+    verdict = promote("good")
+    assert f"it replaces {entry['id'][:8]}, which was released and stays in {kept}" in gate.text(verdict)
+    assert Pack(kept).manifest.id == entry["id"]
+    assert Pack(shipped / "photo").manifest.id == verdict["entry"]["id"]
+    assert library.find(bytes.fromhex(entry["id"][:8]), shipped).path == kept
+    assert api.decode(file, pack=shipped).size == (32, 32)
+    assert sorted(path.name for path in shipped.iterdir()) == ["photo", kept.name]
+
+
+def test_what_is_no_pack_is_not_replaced(packs: dict[str, Path], images: Path, tmp_path: Path) -> None:
+    target = tmp_path / "photo"
+    target.mkdir()
+    (target / "holiday.jpg").write_bytes(b"mine")
+    with pytest.raises(PackError, match="photo: is there and is not a pack"):
+        judge(packs["good"], tmp_path, images)
+    assert [path.name for path in target.iterdir()] == ["holiday.jpg"]
 
 
 def test_the_curve_is_that_of_real_files(packs: dict[str, Path], images: Path, tmp_path: Path) -> None:
@@ -250,7 +293,9 @@ def test_a_broken_candidate_is_an_error_and_a_broken_target_loses(
     (tmp_path / "photo").mkdir()
     (tmp_path / "photo" / "manifest.json").write_text("{}")
     assert main(["lab", "promote", str(packs["good"]), "--threads", "1", *words]) == 0
-    assert "promoted: there was no pack" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "promoted: there was no pack" in told
+    assert f"it replaces what is in {target}, which does not work and is deleted" in told
     assert Pack(tmp_path / "photo").manifest.name == "good"
 
 
@@ -260,7 +305,7 @@ def edited(pack: Path, copy: Path, name: str, data: bytes, **fields: Any) -> Pat
     (copy / name).write_bytes(data)
     listed = json.loads((copy / manifest.NAME).read_text()) | fields
     listed["files"][name] = hashlib.sha256(data).hexdigest()
-    listed["id"] = manifest.pack_id(listed["files"])
+    listed["id"] = identity(listed["files"])
     (copy / manifest.NAME).write_text(json.dumps(listed))
     return copy
 
@@ -344,11 +389,18 @@ def test_wrong_paths_are_told_before_pictures_are_read(
     assert "broken.png" in complaint(packs["good"], tmp_path / "new.json")
 
 
+@pytest.mark.parametrize("stays", [False, True])
 @pytest.mark.parametrize("there", [True, False])
 @pytest.mark.parametrize("moment", ["second rename", "before the history", "after the history"])
 def test_a_failure_leaves_pack_and_history_as_they_were(
-    there: bool, moment: str, packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stays: bool,
+    there: bool,
+    moment: str,
+    packs: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    kept = tmp_path / "photo-12345678" if stays and there else None
     target, history = tmp_path / "photo", tmp_path / "history.json"
     if there:
         gate_ship.ship(Pack(packs["bad"]), target, history, [{"id": "1"}])
@@ -374,7 +426,7 @@ def test_a_failure_leaves_pack_and_history_as_they_were(
         else:
             patch.setattr(gate_ship, "write_file", interrupted_write)
         with pytest.raises((OSError, KeyboardInterrupt)):
-            gate_ship.ship(Pack(packs["good"]), target, history, [{"id": "1"}, {"id": "2"}])
+            gate_ship.ship(Pack(packs["good"]), target, history, [{"id": "1"}, {"id": "2"}], kept)
     if there:
         assert Pack(target).manifest.name == "bad"
         assert history.read_bytes() == before

@@ -44,9 +44,9 @@ def test_the_npm_package_has_what_it_needs() -> None:
 
 
 def test_what_does_not_agree_is_named(release: ModuleType, tmp_path: Path) -> None:
-    (tmp_path / "web" / "decoder").mkdir(parents=True)
-    (tmp_path / "native").mkdir()
-    for name in release.FILES:
+    packs = [str(path.relative_to(ROOT)) for path in (ROOT / release.PACKS).glob("*/manifest.json")]
+    for name in (*release.FILES, release.HISTORY, *packs):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
 
     def change(name: str, pattern: str, new: str) -> None:
@@ -63,6 +63,9 @@ def test_what_does_not_agree_is_named(release: ModuleType, tmp_path: Path) -> No
     change("CITATION.cff", r"^version: .*", "version: 9.8.7\ndate-released: 2026-01-02")
     assert release.wrong(tmp_path) == []
     assert "no address yet" in release.wrong(tmp_path, "v9.8.7")[0]
+    assert sum("is released: " in line for line in release.wrong(tmp_path, "v9.8.7")) == len(packs)
+    release.release(tmp_path)
+    assert not any("is released: " in line for line in release.wrong(tmp_path, "v9.8.7"))
     with pytest.raises(ValueError, match="HOST/OWNER/calotype"):
         release.move(tmp_path, "https://example.org")
     release.move(tmp_path, "https://github.com/me/calotype")
@@ -72,6 +75,12 @@ def test_what_does_not_agree_is_named(release: ModuleType, tmp_path: Path) -> No
     assert release.wrong(tmp_path, "v9.8.7") == ["CITATION.cff does not say date-released: 2026-01-03"]
     change("CITATION.cff", "2026-01-02", "2026-01-03")
     assert release.wrong(tmp_path, "v9.8.7") == []
+    entry = json.loads((tmp_path / packs[0]).read_text("utf-8"))["id"]
+    listed = json.loads((tmp_path / release.HISTORY).read_text("utf-8"))["packs"]
+    assert [e["released"] for e in listed if e["id"] == entry] == ["9.8.7"]
+    (tmp_path / packs[0]).rename(tmp_path / "manifest.json")  # a pack that was released, and has gone
+    assert release.wrong(tmp_path) == [f"{release.PACKS} lacks {entry[:8]}, which was released"]
+    (tmp_path / "manifest.json").rename(tmp_path / packs[0])
     assert release.wrong(tmp_path, "v9.8") == ["the tag is v9.8, the version 9.8.7"]
     assert "this is https://example.org/x" in release.wrong(tmp_path, None, "https://example.org/x")[0]
     assert "https://github.com/me/calotype/blob/main/docs/web.md" in (

@@ -2,7 +2,8 @@
 
 Both are measured in one session, with real files, through the codec as people use it, on one or more sets of
 pictures: by the likeness that they were trained for (PSNR, MS-SSIM or SSIMULACRA2), and by how long they take
-to decode. Every pack that was ever promoted stays in the history with its curves.
+to decode. Every pack that was ever promoted stays in the history with its curves, and every pack that was
+released in the package, beside the one that took its place: files name it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from calotype.errors import CalotypeError, PackError
 DESCRIPTION = (
     "Encode and decode sets of pictures with a candidate pack and with the one that ships. Only if on every "
     "set it needs fewer bits for the same PSNR, or for a pack trained for MS-SSIM or SSIMULACRA2 for the "
-    "same of that (BD-rate below 0), and decodes no slower, it takes its place and is entered in the history."
+    "same of that (BD-rate below 0), and decodes no slower, it takes its place and is entered in the "
+    "history; a pack that was released stays beside it."
 )
 SHIPPED = library.BUILT_IN / library.DEFAULT
 HISTORY = Path("docs/results/packs/history.json")
@@ -66,7 +68,8 @@ def promote(
     slower: how many times longer it may take to decode.
     repeats: how often each of those is decoded with each pack; a fifth of that, how often encoded.
 
-    Returns the verdict: ``better``, ``reason``, ``promoted``, and ``entry``, the line of the history.
+    Returns the verdict: ``better``, ``reason``, ``promoted``, ``replaces``, which pack and what becomes of it
+    (None of none), and ``entry``, the line of the history.
 
     Raises:
         PackError: when the candidate is not fit for use, or for another distortion than the target. (A target
@@ -79,7 +82,8 @@ def promote(
 
     known = gate_ship.read(history)
     new, old = Pack(candidate), _open(target)
-    gate_ship.check_places(candidate, target, history, dry_run=dry_run)
+    kept = gate_ship.kept_at(old, target, known) if old and old.key != new.key else None
+    gate_ship.check_places(candidate, target, history, kept, dry_run=dry_run)
     metric = _metric(new, old)
     check(candidate)
     sets = gate_measure.read_sets(folders)
@@ -116,9 +120,16 @@ def promote(
     else:
         entry["against"] = None
         better, reason = (False, "it is the same pack") if old else (True, "there was no pack that works")
+    replaces = _replaces(target, old, kept)
     if better and not dry_run:
-        gate_ship.ship(new, target, history, [*known, entry])
-    return {"better": better, "promoted": better and not dry_run, "reason": reason, "entry": entry}
+        gate_ship.ship(new, target, history, [*known, entry], kept)
+    return {
+        "better": better,
+        "promoted": better and not dry_run,
+        "reason": reason,
+        "replaces": replaces if better else None,
+        "entry": entry,
+    }
 
 
 def text(verdict: Record) -> str:
@@ -149,7 +160,10 @@ def text(verdict: Record) -> str:
             f"{entry[f'{does}_mp_per_s']} MP/s, the other {against[f'{does}_mp_per_s']}"
         )
     word = "promoted" if verdict["promoted"] else "would be promoted" if verdict["better"] else "not promoted"
-    return "\n".join([*lines, f"{entry['id'][:8]} {word}: {verdict['reason']}"])
+    lines.append(f"{entry['id'][:8]} {word}: {verdict['reason']}")
+    if verdict["replaces"]:
+        lines.append(f"it replaces {verdict['replaces']}")
+    return "\n".join(lines)
 
 
 def check(path: Path) -> None:
@@ -206,6 +220,15 @@ def _speeds(
             speeds[1][f"{does}_time"] = round(ratio, 3)
             speeds[1][f"{does}_time_quartiles"] = [round(low, 3), round(high, 3)]
     return speeds
+
+
+def _replaces(target: Path, old: Pack | None, kept: Path | None) -> str | None:
+    if not target.exists():
+        return None
+    if old is None:
+        return f"what is in {target}, which does not work and is deleted"
+    key = old.manifest.id[:8]
+    return f"{key}, which was released and stays in {kept}" if kept else f"{key}, which is deleted"
 
 
 def _percent(value: float | None) -> str:

@@ -1,4 +1,5 @@
-"""What the gate does to files: the history, and putting a pack in the place of another.
+"""What the gate does to files: the history, and putting a pack in the place of another, which stays if it was
+released.
 
 Pack and history change together or not at all, whatever fails or whoever presses Ctrl-C.
 """
@@ -51,13 +52,31 @@ def sets(entry: Record) -> dict[str, Record]:
     return {"kodak": {**entry["images"], "curve": entry["curve"]}} if "curve" in entry else {}
 
 
-def check_places(candidate: Path, target: Path, history: Path, *, dry_run: bool = False) -> None:
+def kept_at(old: Pack, target: Path, entries: list[Record]) -> Path | None:
+    """Where the pack in ``target`` stays when another takes its place: beside it, in a folder with its id, if
+    the history says that it was ``released``, for files out there name it. None of one that was not.
+    """
+    if not any(entry["id"] == old.manifest.id and "released" in entry for entry in entries):
+        return None
+    return target.with_name(f"{target.name}-{old.manifest.id[:8]}")
+
+
+def check_places(
+    candidate: Path, target: Path, history: Path, kept: Path | None, *, dry_run: bool = False
+) -> None:
     """Find out before anything is measured whether the candidate could be shipped and entered.
 
-    Raises PackError for a candidate in a zip file, and OSError where one cannot write (a dry run does not).
+    kept: where the pack in ``target`` would go
+
+    Raises PackError for a candidate in a zip file and for places that are taken, and OSError where one cannot
+    write (a dry run does not).
     """
     if candidate.is_file():
         raise PackError(f"{candidate}: a pack in a zip file cannot be shipped; unpack it first")
+    if target.exists() and not (target / manifest.NAME).is_file():
+        raise PackError(f"{target}: is there and is not a pack; choose another --target")
+    if kept is not None and kept.exists():
+        raise PackError(f"{kept}: is there; the pack in {target}, which was released, would go there")
     if dry_run:
         return
     for folder in (target.parent, history.parent):
@@ -83,15 +102,19 @@ def size(pack: Pack) -> int:
     )
 
 
-def ship(candidate: Pack, target: Path, history: Path, entries: list[Record]) -> None:
+def ship(
+    candidate: Pack, target: Path, history: Path, entries: list[Record], kept: Path | None = None
+) -> None:
     """Copy the pack to ``target`` and write the history; on any failure both are as before.
 
-    All that a power cut can leave half done lies in a hidden folder beside ``target``, the old pack as well.
+    kept: where the pack that was there goes; without it, it is deleted
+
+    All that a power cut can leave half done lies in a hidden folder beside ``target``, or in ``kept``.
     """
     before = history.read_bytes() if history.exists() else None
     had = target.exists()
     folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=".promote-"))
-    fresh, old = folder / "new", folder / "old"
+    fresh, old = folder / "new", kept or folder / "old"
     done = False
     try:
         _copy(candidate, fresh)
