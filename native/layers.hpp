@@ -200,7 +200,7 @@ private:
         const Array& a = find(name);
         if (a.bits != bits || a.shape != shape) {
             std::string text = "must be int" + std::to_string(bits) + " of shape";
-            for (const std::size_t n : shape) text += " " + std::to_string(n);
+            for (const std::size_t n : shape) text.append(" ").append(std::to_string(n));  // GCC 12 warns of a sum
             fail(name, text + ", to fit the other arrays");
         }
         ++used_;

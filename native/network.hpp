@@ -120,7 +120,7 @@ private:
         const std::array<std::size_t, 4> expected = {out, in, kernel, kernel};
         if (w.shape != expected) {
             std::string text = "must be of shape";
-            for (const std::size_t n : expected) text += " " + std::to_string(n);
+            for (const std::size_t n : expected) text.append(" ").append(std::to_string(n));
             fail(name, text + ", to fit the other arrays");
         }
         ++used_;

@@ -25,7 +25,7 @@ if command -v clang++ >/dev/null; then
 fi
 
 echo "== native/fuzz_files.cpp, damaged files and packs"
-$cxx $flags -Wno-restrict native/fuzz_files.cpp -o "$out/fuzz_files" -pthread
+$cxx $flags native/fuzz_files.cpp -o "$out/fuzz_files" -pthread
 "$python" -m zipfile -e tests/data/tiny/tiny.zip "$out/pack"
 ASAN_OPTIONS=allocator_may_return_null=1 "$out/fuzz_files" "$out/pack" "${FUZZ_SECONDS:-60}" tests/data/tiny/*.calo
 
@@ -34,7 +34,7 @@ $cxx $flags native/fuzz_encoder.cpp -o "$out/fuzz_encoder"
 ASAN_OPTIONS=allocator_may_return_null=1 "$out/fuzz_encoder" "$out/pack/encoder.safetensors" "${FUZZ_SECONDS:-60}"
 
 echo "== native/fuzz_exposure.cpp, whole pictures with an encoder's damaged packs, glances among them"
-$cxx $flags -fsanitize=float-cast-overflow -Wno-restrict native/fuzz_exposure.cpp -o "$out/fuzz_exposure" -pthread
+$cxx $flags -fsanitize=float-cast-overflow native/fuzz_exposure.cpp -o "$out/fuzz_exposure" -pthread
 ASAN_OPTIONS=allocator_may_return_null=1 "$out/fuzz_exposure" "$out/pack" "${FUZZ_SECONDS:-60}"
 
 if command -v clang++ >/dev/null; then
@@ -49,11 +49,11 @@ if command -v clang++ >/dev/null; then
 fi
 
 echo "== native/fuzz_files.cpp under ThreadSanitizer, 1 to 3 threads"
-$cxx ${flags/address,undefined/thread} -Wno-restrict native/fuzz_files.cpp -o "$out/threads" -pthread
+$cxx ${flags/address,undefined/thread} native/fuzz_files.cpp -o "$out/threads" -pthread
 setarch -R "$out/threads" "$out/pack" "${FUZZ_SECONDS:-60}" tests/data/tiny/*.calo
 
 echo "== native/fuzz_exposure.cpp under ThreadSanitizer, 1 and 2 threads"
-$cxx ${flags/address,undefined/thread} -Wno-restrict native/fuzz_exposure.cpp -o "$out/partners" -pthread
+$cxx ${flags/address,undefined/thread} native/fuzz_exposure.cpp -o "$out/partners" -pthread
 setarch -R "$out/partners" "$out/pack" "${FUZZ_SECONDS:-60}"
 
 echo "== tests/coder with the module built under the sanitizers"
