@@ -17,6 +17,7 @@ from calotype.cli.report import complain, print_json
 COMMANDS = {
     "train": "train a model on a folder of photographs",
     "export": "make a pack of a training run or a checkpoint",
+    "loss": "what a pack loses by its integers, against the run it was made of",
     "promote": "put a pack in the place of the one that ships, if it is better",
     "list": "the systems of the laboratory",
     "describe": "what one system is and costs",
@@ -46,6 +47,7 @@ def main(arguments: list[str]) -> int:
     run: dict[str, Callable[[list[str]], int]] = {
         "train": _train,
         "export": _export,
+        "loss": _loss,
         "promote": _promote,
         "list": systems.list_all,
         "describe": systems.describe,
@@ -146,6 +148,32 @@ def _export(arguments: list[str]) -> int:
     print(
         f"{given.out}: pack {identity[:8]}, {size / 1e6:.1f} MB, {training['steps']} steps{_lost(training)}"
     )
+    return 0
+
+
+def _loss(arguments: list[str]) -> int:
+    options = parser(
+        "lab loss",
+        "Measure how much more rate a pack needs for the same PSNR than its model in float32, and write it "
+        "into the pack's manifest, as an export does. The pack's id stays.",
+    )
+    add = options.add_argument
+    add("pack", type=Path, metavar="PACK", help="a pack's folder")
+    add("run", type=Path, metavar="RUN", help="the run it was made of: its folder, or checkpoint")
+    add("--data", nargs="+", type=Path, metavar="FOLDER", help="photographs; default: those of the run")
+    add(
+        "--check",
+        nargs="+",
+        type=Path,
+        metavar="FOLDER",
+        help="photographs to measure on; default: those that the run held out",
+    )
+    given = options.parse_args(arguments)
+    from calotype.lab.export import measure_loss
+
+    found = measure_loss(given.pack, given.run, data=given.data, check=given.check)
+    told = _lost({"integer_loss": found}) or "; PSNR does not rise with the level, so nothing can be said"
+    print(f"{given.pack}, {found['pictures']} pictures{told}")
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from calotype.codec.metrics import psnr
 from calotype.codec.pack import Pack
 from calotype.coder import EncoderNetworks
 from calotype.errors import PackError
-from calotype.lab.export import ExportError, Statistics, export, export_run
+from calotype.lab.export import ExportError, Statistics, export, export_run, measure_loss
 from calotype.lab.models.calotype import Calotype, Config
 from calotype.lab.models.calotype_transforms import Bottleneck, folded
 from calotype.lab.pack import exact
@@ -308,7 +309,7 @@ def test_a_run_becomes_a_pack_of_its_averaged_weights(
     )
     pack = Pack(tmp_path / "pack")
     assert pack.manifest.id == identity
-    assert calls == [(1, 2), (2, 2)]
+    assert calls == [(k, 5) for k in range(1, 6)]  # three rounds of one batch, and one of both
     training = json.loads((tmp_path / "pack" / "manifest.json").read_text())["training"]
     assert training == json.loads(json.dumps({**record, "integer_bounds": training["integer_bounds"]}))
     assert training["steps"] == 2
@@ -318,6 +319,36 @@ def test_a_run_becomes_a_pack_of_its_averaged_weights(
     assert str(tmp_path) not in json.dumps(training)
     decoded = decode(encode(Picture(picture(40, 50)), pack=pack).data, pack=pack).picture.pixels
     assert (decoded == 255).all()
+
+
+def test_a_pack_that_is_there_is_measured_as_an_export_does(
+    trainer: Callable[..., Trainer],
+    started: Calotype,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The record comes to where it was missing, and nothing else of the pack changes."""
+    monkeypatch.setattr("calotype.lab.export.CROP", 128)
+    monkeypatch.setattr("calotype.lab.export.RANGE_CROPS", 8)
+    made = trainer(steps=1, subject=Subject(options=asdict(started.config)), ema=0.0)
+    made.run()
+    weights = started.state_dict()
+    for name, value in made.ema.items():
+        value.copy_(weights[name])
+    made.save()
+    pack, run = tmp_path / "pack", tmp_path / "run"
+    identity, record = export_run(run, pack, data=[folder], batches=2, check=[folder], most=math.inf)
+    whole = (pack / "manifest.json").read_text()
+    assert record["integer_loss"]["percent"] is not None
+    about = json.loads(whole)
+    del about["training"]["integer_loss"]
+    (pack / "manifest.json").write_text(json.dumps(about))
+    assert measure_loss(pack, run, data=[folder], check=[folder]) == record["integer_loss"]
+    assert json.loads((pack / "manifest.json").read_text()) == json.loads(whole)
+    assert Pack(pack).manifest.id == identity
+    with pytest.raises(ValueError, match="not a pack"):
+        measure_loss(tmp_path / "nothing", run, data=[folder])
 
 
 def test_only_the_product_becomes_a_pack(trainer: Callable[..., Trainer], tmp_path: Path) -> None:

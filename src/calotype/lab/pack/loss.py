@@ -34,7 +34,7 @@ from calotype.coder import (
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.pack.calibrate import Array
 from calotype.lab.pack.exact import ExportError
-from calotype.lab.pack.trellis import HALF_STEP, Plan
+from calotype.lab.pack.trellis import Plan
 from calotype.pack import Z_LIMIT
 from calotype.pack.levels import CODING, powers_of_two
 
@@ -44,9 +44,10 @@ Pixels = npt.NDArray[np.uint8]
 
 
 class InIntegers:
-    """A pack's networks and tables before they are written, at its trained levels.
+    """A pack's networks and tables, at its trained levels.
 
-    files: arrays of ``tables``, ``networks`` and ``encoder``, as `folder.publish` takes them
+    files: arrays of ``tables``, ``networks`` and ``encoder``, as `folder.publish` takes them, or as they
+    are in a pack
     """
 
     def __init__(self, files: Mapping[str, Mapping[str, Array]]) -> None:
@@ -63,7 +64,7 @@ class InIntegers:
         """Bytes of a picture ``[16h, 16w, 3]`` at a trained level, and what they decode to."""
         t = {name: array[anchor] for name, array in self.tables.items() if _by_level(name)}
         low, high = (t[name].astype(np.float32) for name in ("low_gain", "high_gain"))
-        wish = Wish(self.tables["unit"], low, high, HALF_STEP)
+        wish = Wish(self.tables["unit"], low, high, float(self.tables["half_step"][0]))
         low, high = (powers_of_two(t[name]) for name in ("low_log_step", "high_log_step"))
         grid, finest = (
             LevelSteps(low, high, t["z_mul"]),
