@@ -6,9 +6,11 @@
 
 OLD and NEW are environments with nothing in them but a version of Calotype and what it needs. For every
 picture each of them encodes at the quality that meets the rate, and decodes what it made, from bytes to an
-array; then `calotype decode` is run as a whole process, which writes a PPM. One repeat of the one follows one
-repeat of the other. Stored are the least CPU seconds and the least wall seconds of all repeats: what the work
-costs where nothing disturbs it. Then the time to import the package, and the size of all that is installed.
+array; then `calotype decode FILE` is run as a whole process, as people type it, which writes a PNG beside the
+file, and once more with `-o FILE.ppm`, which spares the PNG and takes the way of all options. One repeat of
+the one follows one repeat of the other. Stored are the least CPU seconds and the least wall seconds of all
+repeats: what the work costs where nothing disturbs it. Then the time to import the package, and the size of
+all that is installed.
 """
 
 from __future__ import annotations
@@ -31,9 +33,15 @@ from calotype.records.script import guarded, parser_of
 
 Row = dict[str, Any]
 NAMES = ("old", "new")
+WHOLE = {
+    "typed": "`calotype decode FILE`, whole process",
+    "process": "`calotype decode FILE -o X.ppm`, whole process",
+}
+SMALL = 0.5
+"""Megapixels: those of Kodak's size have a row of their own."""
 # What runs in each environment, JSON lines in and out; it uses nothing but what both versions have.
 WORKER = """
-import json, resource, subprocess, sys, time
+import json, os, resource, subprocess, sys, time
 import numpy as np
 from PIL import Image
 import calotype
@@ -45,7 +53,7 @@ def timed(work):
 
 def process(arguments):
     before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL)
     wall, after = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
     return [after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall]
 
@@ -66,10 +74,17 @@ for line in sys.stdin:
         found, _ = timed(lambda: calotype.encode(pixels, quality, threads=given["threads"], **tune))
     elif do == "decode":
         found, _ = timed(lambda: np.asarray(calotype.decode(data, threads=given["threads"])))
+    elif do == "typed":
+        made = given["file"][:-5] + ".png"
+        if os.path.exists(made):
+            os.remove(made)
+        found = process([os.path.join(os.path.dirname(sys.executable), "calotype"), "decode", given["file"]])
+        os.stat(made)
     elif do == "process":
-        found = process(["-m", "calotype", "decode", given["file"], "-o", given["file"] + ".ppm", "-f"])
+        decode = [sys.executable, "-m", "calotype", "decode"]
+        found = process([*decode, given["file"], "-o", given["file"] + ".ppm", "-f"])
     elif do == "import":
-        found = process(["-c", "import calotype"])
+        found = process([sys.executable, "-c", "import calotype"])
     elif do == "size":
         import sysconfig
         from pathlib import Path
@@ -88,7 +103,11 @@ class Version:
     def __init__(self, python: Path, folder: Path, name: str) -> None:
         self.file = str(folder / f"{name}.calo")
         self._process = subprocess.Popen(
-            [str(python), "-c", WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder
+            [str(python.absolute()), "-c", WORKER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=folder,
         )
 
     def do(self, what: str, **given: Any) -> Any:
@@ -149,7 +168,8 @@ def _measure(path: Path, pair: Sequence[Version], given: argparse.Namespace) -> 
     row: Row = {"set": path.parent.name, "picture": path.stem}
     loaded = [v.do("load", picture=str(path.resolve()), bpp=given.bpp, tune=given.tune) for v in pair]
     row |= {"megapixels": loaded[0]["megapixels"], "bytes": [found["bytes"] for found in loaded]}
-    tasks = [(what, count) for what in ("decode", "encode") for count in given.threads] + [("process", 0)]
+    tasks = [(what, count) for what in ("decode", "encode") for count in given.threads]
+    tasks += [("typed", 0), ("process", 0)]
     for what, threads in tasks:
         times = [
             [version.do(what, threads=threads, tune=given.tune) for version in pair]
@@ -169,23 +189,21 @@ def _least(times: Sequence[Sequence[Sequence[float]]]) -> list[list[float]]:
 
 def table(stored: Row) -> str:
     """Geometric means over pictures: what the new version takes, and its ratio to what the old one takes."""
-    rows, cells = stored["rows"], []
-    names = [name for name in rows[0] if name.startswith(("decode", "encode", "process"))]
-    for name in names:
-        what, _, threads = name.partition(" ")
-        label = (
-            f"{what}, {threads} thread{'s' * (threads != '1')}"
-            if threads
-            else "`calotype decode`, whole process"
-        )
+    rows, cells = stored["rows"], list[list[str]]()
+
+    def add(label: str, name: str, rows: Sequence[Row]) -> None:
         for clock, kind in enumerate(("CPU", "wall")):
             old, new = (_mean([row[name][v][clock] for row in rows]) for v in (0, 1))
-            speed = (
-                ""
-                if what == "process"
-                else f"{_mean([r['megapixels'] / r[name][1][clock] for r in rows]):.1f}"
-            )
-            cells.append([label, kind, f"{old:.3f}", f"{new:.3f}", f"{new / old:.2f}", speed])
+            speed = f"{_mean([r['megapixels'] / r[name][1][clock] for r in rows]):.1f}"
+            given = "" if name in WHOLE else speed
+            cells.append([label, kind, f"{old:.3f}", f"{new:.3f}", f"{new / old:.2f}", given])
+
+    for name in (name for name in rows[0] if name.startswith(("decode", "encode", *WHOLE))):
+        what, _, threads = name.partition(" ")
+        add(WHOLE.get(name, f"{what}, {threads} thread{'s' * (threads != '1')}"), name, rows)
+        small = [row for row in rows if row["megapixels"] < SMALL]
+        if name == "typed" and 0 < len(small) < len(rows):
+            add(f"the same, {', '.join(row['picture'] for row in small)}", name, small)
     for clock, kind in enumerate(("CPU", "wall")):
         old, new = (stored["import"][v][clock] for v in (0, 1))
         cells.append(
