@@ -195,8 +195,8 @@ using Bytes1 = Array<const std::uint8_t, 1>;
 
 // Plans the residuals that one stage of a tile codes, in coding order: sizes in half steps, tables of the first quantiser, what a squared
 // half step is worth in bits. Sets their values, and which quantiser each is of.
-void plan(const rans::Tables& tables, const Floats<1>& size, const Bytes1& table, float worth, const Array<std::int32_t, 1>& value,
-          const Array<std::uint8_t, 1>& second) {
+void plan(const rans::Tables& tables, const Floats<1>& size, const Bytes1& table, const Array<std::int32_t, 1>& value,
+          const Array<std::uint8_t, 1>& second, float worth) {
     check_shape("table", table, {size.shape(0)});
     check_shape("value", value, {size.shape(0)});
     check_shape("second", second, {size.shape(0)});
@@ -252,7 +252,7 @@ void bind_latents(nb::module_& m) {
              "r_second"_a.noconvert())
         .def("choose", &Latents::choose, "level"_a, "networks"_a, "steps"_a, "wish"_a, "zone"_a.noconvert(),
              "y"_a.noconvert(), "z"_a.noconvert(), "r"_a.noconvert(), "y_hat"_a.none(), "two"_a, "worth"_a.none());
-    m.def("trellis_plan", &plan, "tables"_a, "size"_a.noconvert(), "table"_a.noconvert(), "worth"_a, "value"_a.noconvert(),
-          "second"_a.noconvert());
+    m.def("trellis_plan", &plan, "tables"_a, "size"_a.noconvert(), "table"_a.noconvert(), "value"_a.noconvert(),
+          "second"_a.noconvert(), "worth"_a = static_cast<float>(calotype::masking::usual_worth));
     m.def("trellis_values", &values, "number"_a.noconvert(), "value"_a.noconvert());
 }

@@ -186,14 +186,14 @@ private:
                 for (std::size_t i = 0; i < block; ++i) {
                     const std::int32_t v = around(b->whole[i], k);
                     const float miss = limited(sized[i]) - static_cast<float>(v > 0 ? v : 0);
-                    b->cost[k][i] += limited(worths[i], most) * miss * miss;
+                    b->cost[k][i] += at_most(worths[i], most) * miss * miss;
                 }
             for (std::int32_t second = 0; second < 2; ++second) {  // 0 may be cheaper than the number 2
                 const std::int32_t k = 3 * second, two = 4 - second;
                 float *const cost = b->cost[k], *const none = b->none[second], *const less = b->less[second];
                 for (std::size_t i = 0; i < block; ++i) {
                     const float far = limited(sized[i]);
-                    none[i] += limited(worths[i], most) * far * far;
+                    none[i] += at_most(worths[i], most) * far * far;
                 }
                 for (std::size_t i = 0; i < block; ++i) none[i] = around(b->whole[i], k) == two ? none[i] : never;
                 for (std::size_t i = 0; i < block; ++i) less[i] = none[i] < cost[i] ? 1.0F : 0.0F;
@@ -216,7 +216,7 @@ private:
         });
     }
 
-    CALOTYPE_WIDE static float limited(float worth, float most) { return worth < most ? worth : most; }
+    CALOTYPE_WIDE static float at_most(float worth, float most) { return worth < most ? worth : most; }
 
     CALOTYPE_WIDE static std::int16_t small(float cost) { return static_cast<std::int16_t>(cost < Spent::most ? cost : Spent::most); }
 

@@ -122,9 +122,9 @@ def trellis_plan(
     tables: Tables,
     size: NDArray[np.float32],
     table: NDArray[np.uint8],
-    worth: float,
     value: NDArray[np.int32],
     second: NDArray[np.uint8],
+    worth: float = ...,
 ) -> None: ...
 def trellis_values(number: NDArray[np.int32], value: NDArray[np.int32]) -> None: ...
 

@@ -11,25 +11,23 @@ from numpy.typing import NDArray
 from calotype.coder.native import load
 from calotype.coder.tables import TableSet
 
-USUAL_WORTH = 6.0
-"""What a squared half step is worth to an encoder, in bits."""
-
 
 def plan(
-    tables: TableSet, size: NDArray[np.float32], table: NDArray[np.uint8], worth: float = USUAL_WORTH
+    tables: TableSet, size: NDArray[np.float32], table: NDArray[np.uint8], worth: float | None = None
 ) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
     """The residuals [n] that cost least, bits and errors together, and which quantiser each is of, 0 or 1.
 
     tables: 384, those of the second quantiser last
     size:   [n] what the residuals should be, in half steps
     table:  [n] that of each in the first quantiser, 0 .. 191
-    worth:  of a squared half step, in bits; what is beyond 56 counts as 56
+    worth:  of a squared half step, in bits; what is beyond 56 counts as 56; without it an encoder's usual one
 
     Raises ValueError for other numbers of tables, and for a table that is the second quantiser's.
     """
     value, second = np.empty(len(size), np.int32), np.empty(len(size), np.uint8)
     size, table = np.ascontiguousarray(size, np.float32), np.ascontiguousarray(table, np.uint8)
-    load().trellis_plan(tables.native, size, table, worth, value, second)
+    given = () if worth is None else (worth,)
+    load().trellis_plan(tables.native, size, table, value, second, *given)
     return value, second
 
 
