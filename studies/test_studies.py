@@ -16,7 +16,8 @@ STORED = (
     "correlation/speed.json", "correlation/share.json", "cross_metric/results.json",
     "entropy/hyper.json", "entropy/skips.json",
     "entropy/tables.json", "systems/results.json", "tcm/results.json", "jpegai/complexity.json",
-    "jpegai/account.json", "jpegai/results.json", "short_runs/results.json", "short_runs/beside.json",
+    "jpegai/account.json", "jpegai/results.json", "jpegai/whole.json", "short_runs/results.json",
+    "short_runs/beside.json",
 )  # fmt: skip
 
 
@@ -66,6 +67,8 @@ def test_stored_results_say_where_they_come_from(name: str) -> None:
         ("adversarial.__main__", ["--out", "nowhere"], "nowhere/results.json: no such file or directory"),
         ("adversarial.__main__", ["--out", "bad"], "bad/results.json: cannot be used: "),
         ("short_runs.__main__", ["--out", "nowhere"], "nowhere/results.json: no such file or directory"),
+        ("systems.rates", ["--stored", "nowhere"], "nowhere: no such file or directory"),
+        ("correlation.__main__", ["measure", "--out", "bad"], "bad: nothing is trained there"),
     ],
 )
 def test_one_line(
@@ -82,8 +85,28 @@ def test_one_line(
     monkeypatch.chdir(tmp_path)
     assert import_module(f"studies.{name}").main(arguments) == 1
     told = capsys.readouterr().err
-    folder, file = name.split(".")
-    assert told.startswith(f"{folder if file == '__main__' else file + '.py'}: ")
+    assert told.startswith(f"studies.{name.removesuffix('.__main__')}: ")
     assert message in told
     assert told.count("\n") == 1
     assert [p.name for p in tmp_path.iterdir()] == ["bad"]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("jpegai.whole", ["train", "--out=o", "--data=a", "--seeds=99"], "--seeds must be 1 to 5"),
+        ("adversarial.__main__", ["--out=o", "--data=a", "--seeds=0"], "--seeds must be at least 1"),
+        ("adversarial.__main__", ["--out=o", "--data=a", "--strengths=0.15"], "--strengths needs 0"),
+        ("correlation.share", ["train", "--out=o", "--pairs=p", "--seeds=0"], "--seeds must be at"),
+    ],
+)
+def test_wrong_options(
+    name: str, arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as left:
+        import_module(f"studies.{name}").main(arguments)
+    assert left.value.code == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert not list(tmp_path.iterdir())

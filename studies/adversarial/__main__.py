@@ -104,6 +104,18 @@ def started(source: Source, seed: int, steps: int, lr: float) -> LabModel:
     return finished
 
 
+def loaded(path: Path) -> LabModel:
+    """The start that is given.
+
+    Raises:
+        ValueError: for a system that is not two plain transforms with latents between them.
+    """
+    model = load_checkpoint(path).eval()
+    if not (hasattr(model, "g_s") and isinstance(getattr(model, "g_a", None), nn.Sequential)):
+        raise ValueError(f"{path}: {model.name} has no decoder of latents (g_s) that could go on alone")
+    return model
+
+
 def branched(
     start: LabModel,
     strength: float,
@@ -174,7 +186,7 @@ def run(
         return photos.crops(indices, (seed + offset, step), given.batch, given.crop)
 
     if given.start:
-        start = load_checkpoint(given.start).eval()
+        start = loaded(given.start)
     else:
         start = started(partial(source, 0), seed, given.steps, given.lr)
     rows, columns = [], []
@@ -233,6 +245,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given.data:
         return made_of(given.out / RESULTS, partial(store, given.out))
     usable(given.out)
+    given.strengths = sorted(set(given.strengths))
+    if given.strengths[0] != 0 or len(given.strengths) < 2:
+        options.error("--strengths needs 0, the decoder without the term, and one above it to compare")
+    if given.seeds < 1:
+        options.error("--seeds must be at least 1")
+    if given.start:
+        loaded(given.start)  # refused before there is anything
     torch.set_num_threads(1)
     photos, system = Photos.open(*given.data, cache=given.cache), about(given)
     there = given.out / RESULTS

@@ -24,15 +24,19 @@ def markdown(records: dict[str, Row]) -> str:
         are, and only the decoder goes on: without the adversarial term, and with it, from the same weights on
         the same crops. So the files are the same to the byte and the rate is equal; decoders differ.
 
-        **What is seen.** Where a decoder prints no grid and the discriminator sees detail alone (the first
-        section), the term does what it should: pictures are sharper, also where no grid is, at the same bytes
-        and at a worse PSNR; what is added is invented, for less of the original is in it. Where the decoder
-        upsamples by transposed convolutions and the discriminator sees pictures (the second), as short a run
-        teaches it to print a grid, and nothing else that could be told.
+        **What is seen.** Where the discriminator sees detail alone (the first section), figures rise as they
+        should: pictures are sharper at the same bytes and at a worse PSNR, also between the frequencies of a
+        grid of 16 pixels. **The picture does not show detail**: every decoder, the one without the term too,
+        has a cross-hatch where the original is flat. *Off the grid* leaves out multiples of 1/16 cycle per
+        pixel only, so a weave of another period, 6.4 pixels say, counts as sharpness; and less of the
+        original is in what is there. Whether the term adds detail or a stronger weave *cannot be told at this
+        budget*. Where the decoder upsamples by transposed convolutions and the discriminator sees pictures
+        (the second section), as short a run teaches it to print a grid, and nothing else that could be told.
 
         **What of HiFiC this is.** Its loss for MSE and its adversarial term at its weights, no more: the
         decoders below are Balle's, whose encoder has no ReLUs, so the stand-in for LPIPS is 0; and the
-        discriminator is not told the latents, as HiFiC's is.
+        discriminator is not told the latents, as HiFiC's is. What HiFiC's own conditional discriminator does
+        *cannot be told at this budget*: told the latents, it learned nothing (below).
     """
     parts = [["# The adversarial term of HiFiC"], *map(wrapped, about.split("\n\n"))]
     for name, record in sorted(records.items(), key=lambda item: "detail" not in item[1]):
@@ -47,8 +51,9 @@ def markdown(records: dict[str, Row]) -> str:
         has learned. *Sharper on* (off the grid, where that was measured), *lower PSNR on*: photographs,
         against the seed's decoder without the term. Intervals are of 95 % (Student's t) over the seeds, each
         seed's mean over photographs being one value; *seen*: 0 is outside, on that side, *not seen*: on the
-        other. This is minutes of training, where the paper has two million steps: it shows which way the term
-        pulls, not how good the pictures of a trained model are.
+        other. A section whose seeds have one start has intervals over continuations of it: what another start
+        would give is not in them. This is minutes of training, where the paper has two million steps: it
+        shows which way the term pulls, not how good the pictures of a trained model are.
     """
     detail = """
         *Detail* is a picture less its blur. Of a picture itself a small discriminator first has to learn what

@@ -96,6 +96,20 @@ def test_only_the_decoder_goes_on(name: str, detail: float) -> None:
     assert any(not torch.equal(term[key], plain[key]) for key in decoder)
 
 
+def test_a_start_without_a_decoder_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A recurrent system's decoder is in its walk."""
+    name, start = "toderici2016", tmp_path / "start.safetensors"
+    model = registry.build(name, **registry.entry(name).thin)
+    assert isinstance(model, LabModel)
+    save_checkpoint(start, model)
+    given = ["--data", str(tmp_path), "--out", str(tmp_path / "out"), "--start", str(start)]
+    assert study.main(given) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"studies.adversarial: {start}: {name} has no decoder")
+    assert told.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.slow
 def test_some_steps(photographs: Callable[[int, int, int], Path], tmp_path: Path) -> None:
     photos, out = photographs(4, 140, 150), tmp_path / "out"

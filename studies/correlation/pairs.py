@@ -109,7 +109,9 @@ def page(record: dict[str, Any]) -> str:
             told = f"""
                 Gain {gain.told(2, " %")}: mean and 95 % interval of {gain.count} pairs; published {claim} %:
                 *{gain.verdict(claim)}*. Chance of the mean: {(gain.high - gain.low) / 2:.2f} %. The
-                correlation is lowered by {less.told(1, " %")}: *{less.verdict(1.0).partition(",")[0]}*.
+                correlation is lowered by {less.told(1, " %")}: *{less.verdict(1.0).partition(",")[0]}*. The
+                intervals are over continuations of one start for {config.steps} steps; what another start,
+                or more steps, would give is not in them.
             """
             lines += ["", *wrapped(told)]
     made = f"""

@@ -121,12 +121,17 @@ def measure(
     """Code the pictures with every trained model and draw its correlation map; yields what is new.
 
     ``command`` is stored with each, beside commit, hardware and versions.
+
+    Raises:
+        ValueError: where nothing is trained, or there are no pictures.
     """
     from calotype.lab.evaluate import evaluate
     from studies.inside.correlation import measure as correlation_map
     from studies.inside.specimens import Specimen
     from studies.inside.specimens import pictures as read
 
+    if not any((folder(out, row, lam) / MODEL).is_file() for row in rows for lam in budget.lambdas):
+        raise ValueError(f"{out}: nothing is trained there that could be measured")
     shown = files(pictures, budget.pictures)
     for row in rows:
         for lam in budget.lambdas:

@@ -7,8 +7,12 @@
 ``runs/cheng`` holds pairs of the hyperprior with and without the loss (``python -m studies.correlation``,
 budget pairs).  A context model begins with the weights of their common start in everything that both have;
 its own layers are trained alone first, all else frozen.  From there it goes on as the pairs did: the same
-crops and noise by seed, as many steps, the same rates.  So each seed has the hyperprior, the hyperprior with
-the loss and the context model, which differ in nothing else.
+crops and noise by seed, as many steps, the same rates.
+
+Those steps of its own layers are training that the hyperprior has not had, with the loss or without.  What
+they gain by themselves says the control: the hyperprior, whose own layers (``h_s``) learn alone as long.
+What the loss has of a gain says the same system without it.  ``--only`` trains both (`CONTROLS`); where they
+are missing, the page gives no verdict on the loss.
 """
 
 from __future__ import annotations
@@ -34,14 +38,19 @@ from calotype.records.provenance import commit
 from calotype.records.script import guarded, made_of, parser_of, run_as, usable
 from studies.correlation import runs
 from studies.correlation.pairs import cost
-from studies.correlation.plan import CONTEXTS, WITH, Budget, Row, plan
-from studies.correlation.share_page import AUTOREGRESSIVE, HYPERPRIOR, LOSS, page
+from studies.correlation.plan import CONTEXTS, HYPERPRIORS, WITH, Budget, Row, plan
+from studies.correlation.share_page import AUTOREGRESSIVE, CONTROL, HYPERPRIOR, LOSS, page
 from studies.training import MODEL, train_part, trained
 
 ROWS = (AUTOREGRESSIVE, "cheng-checkerboard" + WITH, "cheng-charm" + WITH)
 """Context models; those whose names end so are trained with the loss."""
+CONTROLS = (CONTROL, CONTROL + WITH, "cheng-checkerboard", "cheng-charm")
+"""What tells the loss from the steps that context models have more, and from their sight."""
+SYSTEMS = {**CONTEXTS, CONTROL: HYPERPRIORS[HYPERPRIOR]}
 START: dict[str, Any] = {"steps": 3000, "lr": 1e-3, "freeze": "g_*,h_*,prior.*", "seed": 1000}
 """Of a context model's own layers; all else as in the pairs."""
+CONTROL_FREEZE = "g_*,h_a*,prior.*"
+"""Of the control, whose own layers are what its probabilities come from."""
 RESULTS, PAGE = "share.json", "share.md"
 
 
@@ -50,7 +59,7 @@ def rows(budget: Budget, key: str) -> list[Row]:
     system = key.removesuffix(WITH)
     loss = {"alpha": budget.alpha} if key != system else {}
     return [
-        Row(f"{key} seed {s}", CONTEXTS[system], budget.options(system), loss, "context", system, s)
+        Row(f"{key} seed {s}", SYSTEMS[system], budget.options(system), loss, "context", system, s)
         for s in range(budget.seeds)
     ]
 
@@ -77,6 +86,8 @@ def train(
             base = out / runs.BASE / row.system / MODEL
             subject = Subject(row.model, row.options, lam=budget.lambdas[0])
             config = replace(budget.config(True), **START)
+            if row.system == CONTROL:
+                config = replace(config, freeze=CONTROL_FREEZE)
             first = partial(begun, row, pairs / runs.BASE / HYPERPRIOR / MODEL)
             jobs = [(f"{row.system}, start of its context", subject, config, base.parent, first)]
             going = partial(load_checkpoint, base, expect=row.model)
@@ -111,7 +122,7 @@ def measure(pairs: Path, pictures: Sequence[Path], out: Path, command: Sequence[
         ValueError: where the loss or autoregression has fewer than two pairs with the hyperprior.
     """
     budget = read(pairs)
-    wanted = {key: rows(budget, key) for key in ROWS}
+    wanted = {key: rows(budget, key) for key in (*ROWS, *CONTROLS)}
     every = [row for of in wanted.values() for row in of]
     for row, _, mean in runs.measure(budget, every, pictures, out, command):
         print(f"{row}: {mean['bpp']:.4f} bpp, {mean['psnr']:.2f} dB", flush=True)
@@ -156,13 +167,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--pairs", type=Path, metavar="DIR", help="of the hyperprior, with and without the loss")
     add("--data", nargs="+", type=Path, default=[], metavar="FOLDER", help="photographs to train on")
     add("--pictures", nargs="+", type=Path, default=[], metavar="PATH", help="to measure on")
-    add("--only", nargs="+", choices=ROWS, default=ROWS, help="context models to train")
+    known = (*ROWS, *CONTROLS)
+    add("--only", nargs="+", choices=known, default=ROWS, help="to train; default: the context models")
     add("--seeds", type=int, default=10, metavar="N", help="to train at most; default: all of the pairs")
     add("--minutes", type=float, default=math.inf, metavar="N", help="stop training after so long")
     given = parser.parse_args(arguments)
     usable(given.out)
     if given.part != "report" and not given.pairs:
         parser.error("--pairs is needed")
+    if given.seeds < 1:
+        parser.error("--seeds must be at least 1")
     if given.part == "train":
         train_part(parser, given, at, partial(train, pairs=given.pairs, only=given.only, seeds=given.seeds))
         return

@@ -210,7 +210,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     usable(given.out)
     if given.part == "train":
-        train_part(parser, given, begun, partial(train, seeds=min(given.seeds, SEEDS)))
+        if not 1 <= given.seeds <= SEEDS:
+            parser.error(f"--seeds must be 1 to {SEEDS}, got {given.seeds}")
+        train_part(parser, given, begun, partial(train, seeds=given.seeds))
         return
     if given.part == "measure":
         if not given.images:

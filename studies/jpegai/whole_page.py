@@ -71,7 +71,8 @@ def page(record: Mapping[str, Any]) -> str:
             verdict(variant, told["loss"]),
         ])  # fmt: skip
     notes = f"""
-        Each difference: the mean of the pairs and its 95 % interval (Student's t). *J* = bpp + lambda
+        Each difference: the mean of the pairs and its 95 % interval (Student's t), over continuations of one
+        start by draws, crops and noise; what another start would give is not in it. *J* = bpp + lambda
         MSE; *loss*: its difference in percent of the baseline's bpp, so a unit of MSE counts as lambda bits
         per pixel. After so few steps J is mostly MSE, and {share:.0f} times the rate: a loss of 1 % of J
         counts as {share:.0f} % of the rate. Rates are those of files. What the entropy models estimate is off

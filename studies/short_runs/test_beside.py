@@ -16,6 +16,7 @@ from calotype.lab.checkpoint import read_info
 from calotype.records.script import by_points
 from studies.short_runs import beside
 from studies.short_runs.beside_page import (
+    ABSENT,
     FAMILIES,
     PUBLISHED,
     REFERENCE,
@@ -41,6 +42,8 @@ def test_the_page_is_what_the_results_give() -> None:
 def test_what_is_named_is_there() -> None:
     assert set(beside.RUNS) == set(FAMILIES) <= set(registry.names())
     assert set(PUBLISHED) <= set(FAMILIES) | set(UNTRAINED) <= set(registry.names())
+    assert set(UNTRAINED) <= set(PUBLISHED)
+    assert set(ABSENT) <= set(registry.names()) - set(FAMILIES) - set(PUBLISHED)
     assert {*PUBLISHED.values(), *REFERENCE.values()} <= set(reference_names("kodak"))
 
 

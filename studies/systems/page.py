@@ -12,8 +12,8 @@ def page(record: dict[str, Any]) -> str:
     """Markdown of what `studies.systems measure` stored."""
     side = record["side"]
     text = f"""
-        {len(record["systems"])} systems of the laboratory (those that are missing were not run, for want of
-        time) at the width published for low rates, random weights, the middle {side} x {side} pixels of
+        {len(record["systems"])} systems of the laboratory at the width published for low rates, random
+        weights, the middle {side} x {side} pixels of
         {record["picture"]}, one thread. kMAC per pixel by the exact rule, all networks; *decoding* without
         the analyses. Seconds are CPU seconds of one thread, of real files; the machine was busy, so they are
         rough. *Memory*: the largest that the process was above what it held before there was a model, so

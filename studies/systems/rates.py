@@ -148,10 +148,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the page."""
     parser = parser_of(__file__, __doc__)
     parser.add_argument(
-        "--stored", type=Path, default=RESULTS, metavar="FILE", help="results.json of the systems"
+        "--stored", type=Path, metavar="FILE", help="results.json of the systems; default: that beside this"
     )
     given = parser.parse_args(arguments)
-    print(made_of(given.stored, page) if given.stored.is_file() else page(None), end="")
+    stored = given.stored or (RESULTS if RESULTS.is_file() else None)
+    print(made_of(stored, page) if stored else page(None), end="")
 
 
 if __name__ == "__main__":

@@ -47,7 +47,9 @@ def page(record: dict[str, Any]) -> str:
         Fresh weights at published widths (`liu2023-tcm-small`, all channels of a block through convolutions,
         through windows, or half and half), one value for each seed, the middle {side} x {side} pixels of
         {record["fields"][0]["pictures"][0]}. *Reach*: rows x columns in which the gradient exceeds that share
-        of its largest value; the radius is the root mean square distance.
+        of its largest value; the radius is the root mean square distance. These networks were never trained;
+        the paper's claim, that mixed blocks see near and far, is of trained ones: of those it *cannot be told
+        at this budget*, near or far.
     """
     lines += [*wrapped(about), ""]
     thresholds = list(record["fields"][0]["extent"])
@@ -81,7 +83,7 @@ def reaches(fields: list[dict[str, Any]], thresholds: list[str]) -> str:
             told.append(f"{blocks} above {t}: {found.told(0)}: *{found.points(1)}*")
     return f"""
         Further than convolutions, in pixels (mean of rows and columns), mean and 95 % interval of
-        {len(seeds)} seeds: {"; ".join(told)}.
+        {len(seeds)} seeds of fresh weights: {"; ".join(told)}.
     """
 
 

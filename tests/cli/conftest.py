@@ -19,7 +19,7 @@ from calotype.cli import main
 
 collect_ignore: list[str] = []
 if importlib.util.find_spec("torch") is None:  # a user's installation, without the laboratory
-    collect_ignore += ["test_gate.py", "test_lab.py", "test_models.py"]
+    collect_ignore += ["test_gate.py", "test_iterations.py", "test_lab.py", "test_models.py"]
 
 
 @dataclass

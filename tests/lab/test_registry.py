@@ -90,6 +90,10 @@ def test_unknown_names_get_the_nearest() -> None:
         registry.build("cheng2020-anker")
     with pytest.raises(registry.UnknownModel, match="calotype lab list"):
         registry.entry("zzzz")
+    with pytest.raises(registry.UnknownModel, match="'nonsense'; see calotype lab list"):
+        registry.entry("nonsense")
+    with pytest.raises(registry.UnknownModel, match="did you mean 'cheng2020-hyperprior'"):
+        registry.entry("cheng")
     with pytest.raises(registry.UnknownModel, match="has no size 'widht'"):
         registry.build("balle2017", widht=3)
     with pytest.raises(registry.UnknownModel, match="do not add up"):

@@ -35,25 +35,45 @@ def require(reason: str) -> None:
         raise CalotypeError(f"{reason}, which needs {missing[0]}: pip install 'calotype[lab]'")
 
 
-def encode(picture: Picture, checkpoint: str, max_pixels: int | None) -> bytes:
-    """The file of a picture. Raises CalotypeError."""
+def encode(picture: Picture, checkpoint: str, max_pixels: int | None, iterations: int | None = None) -> bytes:
+    """The file of a picture; ``iterations``: how many, of systems that work in such. Raises CalotypeError."""
     require("--model codes with a checkpoint of the laboratory")
     limits = api.limits(max_pixels)
     if picture.width * picture.height > limits.max_pixels:
         raise LimitError(f"{picture.width} x {picture.height} pixels are more than {limits.max_pixels}")
     from calotype.lab import use  # late: brings torch
 
+    if iterations is not None:
+        _check_iterations(checkpoint, iterations)
     with _one_at_a_time:
         _use_all_cores()
         return use.encode(
             picture.pixels,
             checkpoint,
+            parts=iterations,
             grey=picture.grey,
             icc=picture.icc,
             exif=picture.exif,
             xmp=picture.xmp,
             alpha=write_alpha(picture.alpha, Header(picture.width, picture.height, 0, bytes(4), lab=True)),
         )
+
+
+def _check_iterations(checkpoint: str, iterations: int) -> None:
+    """Raises CheckpointError where the checkpoint does not work in iterations, or not in so many."""
+    from calotype.lab import registry, use
+    from calotype.lab.checkpoint import CheckpointError, read_info
+    from calotype.lab.models.base import LabModel
+
+    info = read_info(use.checkpoint_file(checkpoint))
+    model = registry.entry(info.name).model
+    if not (issubclass(model, LabModel) and model.progressive):
+        raise CheckpointError(
+            f"{checkpoint}: {info.name} does not work in iterations, and has the rate it was trained for; "
+            "leave --iterations out"
+        )
+    if iterations > (most := info.config["iterations"]):
+        raise CheckpointError(f"{checkpoint}: the checkpoint has 1 to {most} iterations, not {iterations}")
 
 
 def decode(
@@ -63,7 +83,8 @@ def decode(
     max_pixels: int | None,
     max_metadata: int | None = None,
 ) -> Picture:
-    """The picture, or a region of it (left, top, right, bottom), of a laboratory file.
+    """The picture, or a region of it (left, top, right, bottom), of a laboratory file; where that is cut off,
+    its notes say how much of it is shown.
 
     Raises FormatError, LimitError, CheckpointError; ImageError for a region outside the picture.
     """
@@ -80,18 +101,25 @@ def decode(
     if not (0 <= box.left < box.right <= header.width and 0 <= box.top < box.bottom <= header.height):
         raise ImageError(f"region {tuple(box)} is not inside the picture, {header.width} x {header.height}")
     from calotype.lab import use  # late: brings torch
+    from calotype.lab.entropy.sections import split
 
     plain = data
     if file.cut is None:  # metadata may be beyond the limits that a model goes by
         plain = bitstream.write(header, file.tiles)
     with _one_at_a_time:
         _use_all_cores()
-        pixels = use.decode(plain, folders)
+        codec = use.find(plain, folders)
+        pixels = codec.decode(plain)
+    notes: tuple[str, ...] = ()
+    if file.cut is not None:
+        parts = f"{len(split(file.tiles[file.cut], cut=True))} of at most {len(codec.qualities)} parts"
+        notes = (f"the file is cut off; {parts} are whole and shown, and no checksum vouches for them",)
     pixels = pixels[box.top : box.bottom, box.left : box.right]
     if header.grey:
         grey = (pixels.sum(axis=2, dtype=np.uint16, keepdims=True) + 1) // 3
         pixels = np.repeat(grey.astype(np.uint8), 3, axis=2)
-    picture = Picture(np.ascontiguousarray(pixels), header.grey, None, file.icc, file.exif, file.xmp)
+    pixels = np.ascontiguousarray(pixels)
+    picture = Picture(pixels, header.grey, None, file.icc, file.exif, file.xmp, notes)
     if file.alpha is None:
         return picture
     return replace(picture, alpha=read_alpha(file.alpha, header, box))

@@ -181,10 +181,10 @@ def _decode_lab(data: bytes, given: argparse.Namespace, form: str) -> tuple[Buff
 
     prepare_pillow(given.max_pixels)
     picture = checkpoints.decode(data, given.models, given.region, given.max_pixels, given.max_metadata)
-    image = picture.to_pil()
+    image, cut = picture.to_pil(), picture.notes
     del picture  # as above
     file, notes, size = _to_file(image, given, form, photo=True)
-    return file, _record(data, form, size, [], notes)
+    return file, _record(data, form, size, [], [*cut, *notes])
 
 
 def _record(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from calotype.cli.jobs import CALO_SUFFIX, PICTURE_SUFFIXES, STANDARD, Job, Plan, UsageError, check_terminal
-from calotype.cli.options import add_files, frame, number, parse, parser, prepare_pillow, region, size
+from calotype.cli.options import add_files, count, frame, number, parse, parser, prepare_pillow, region, size
 
 if TYPE_CHECKING:
     from calotype.cli.batch import Buffer
@@ -143,16 +143,27 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CHECKPOINT",
         help="code with a laboratory model instead of a pack: a .safetensors checkpoint, or a run's folder",
     )
+    options.add_argument(
+        "--iterations",
+        type=count,
+        metavar="N",
+        help="with --model, of a recurrent system: how many, each a part of the file; default: all it has",
+    )
     return options
 
 
 def _check_model(given: argparse.Namespace) -> None:
-    """A checkpoint has one rate and one way to code. Raises UsageError for options in each other's way."""
+    """A checkpoint has its own rate, or that of so many iterations. Raises UsageError for options in each
+    other's way.
+    """
     if given.model is None:
+        if given.iterations is not None:
+            raise UsageError("--iterations is for a laboratory model: give --model CHECKPOINT, too")
         return
     for name in ("quality", "lossless", *(f"target_{kind}" for kind in KINDS), *FOR_PACKS):
         if getattr(given, name) not in (None, False):
-            why = "a checkpoint has one rate" if name not in FOR_PACKS else "it is for packs"
+            why = "the rate is the checkpoint's, of recurrent systems that of --iterations"
+            why = "it is for packs" if name in FOR_PACKS else why
             raise UsageError(f"--{name.replace('_', '-')} has no meaning with --model: {why}")
 
 
@@ -200,7 +211,7 @@ def _encode(
     if given.model is not None:
         from calotype.cli import checkpoints  # late: packs do without
 
-        data = checkpoints.encode(picture, given.model, given.max_pixels)
+        data = checkpoints.encode(picture, given.model, given.max_pixels, given.iterations)
         record = {"quality": None, "level": None, "reached": None, "model": given.model}
         return data, _record(picture, data) | record
     pack = library.tuned(given.tune) if given.tune else given.pack

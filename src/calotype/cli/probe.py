@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from calotype.cli import FAILURE
@@ -66,6 +67,8 @@ def _probe(path: str, given: argparse.Namespace) -> bool:
     try:
         data = read_bytes(path)
         fields = api.probe(data, max_pixels=given.max_pixels, max_metadata=given.max_metadata)
+        if fields["lab"] and fields["error"] is not None:
+            _cut(data, fields, given)
         if given.bits or given.map is not None:
             _count(data, fields, given)
     except (CalotypeError, OSError) as error:
@@ -80,9 +83,23 @@ def _probe(path: str, given: argparse.Namespace) -> bool:
             print(f"{path}:")
         print(_text(fields))
     if fields["error"] is not None:
-        complain(path, FormatError(fields["error"]["message"]))
+        hint = "; if its model works in parts, calotype decode shows the whole ones" * ("cut" in fields)
+        complain(path, FormatError(fields["error"]["message"] + hint))
         return False
     return True
+
+
+def _cut(data: Buffer, fields: dict[str, Any], given: argparse.Namespace) -> None:
+    """Add what there is of the latents that a laboratory file ends in, if it does: some models decode it."""
+    from calotype import api, bitstream
+    from calotype.errors import CalotypeError
+
+    with contextlib.suppress(CalotypeError):  # what is wrong is told at the end
+        limits = api.limits(given.max_pixels, given.max_metadata)
+        file = bitstream.parse(data, limits=limits, damaged="prefix")
+        if file.cut is not None and fields["error"]["field"] == "length":
+            offset, there = fields["error"]["offset"] - 1, len(file.tiles[file.cut])
+            fields["cut"] = {"name": "latents", "offset": offset, "length": there}
 
 
 def _count(data: Buffer, fields: dict[str, Any], given: argparse.Namespace) -> None:
@@ -123,7 +140,9 @@ def _text(fields: dict[str, Any]) -> str:
             lines += _bits(value)
         elif name == "chunks":
             lines += ["chunks        type  index    offset    length  crc", *map(_chunk, value)]
-        elif name != "error":
+            if cut := fields.get("cut"):
+                lines.append(f"  {cut['name']:23} {cut['offset']:9} {cut['length']:9}  cut off here")
+        elif name not in ("cut", "error"):
             lines.append(f"{name:13} {_word(value)}")
     return "\n".join(lines)
 

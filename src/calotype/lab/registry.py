@@ -52,7 +52,8 @@ def entry(name: str) -> Entry:
         UnknownModel: with the nearest name.
     """
     if name not in _entries():
-        near = difflib.get_close_matches(name, _entries(), 1, 0.4)
+        near = [n for n in _entries() if name and n.startswith(name)]
+        near = near or difflib.get_close_matches(name, _entries(), 1)
         hint = f"; did you mean {near[0]!r}?" if near else "; see calotype lab list"
         raise UnknownModel(f"no model is called {name!r}{hint}")
     return _entries()[name]

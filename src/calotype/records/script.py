@@ -95,8 +95,9 @@ def _run(file: Path) -> list[str]:
 
 
 def _name(file: Path) -> str:
-    """What people call a script: the folder's name where it is run as that."""
-    return file.parent.name if file.stem == "__main__" else file.name
+    """What people call a script: the module's name where it is run as that."""
+    run = _run(file)
+    return run[-1] if "-m" in run else file.name
 
 
 def _why(error: Exception) -> str:
