@@ -99,7 +99,8 @@ def page(record: Mapping[str, Any]) -> str:
     """
     gaps = f"""
         **What is not here.** {len(record["weights"])} families have a row that was trained here. The
-        published curve alone: {_told(UNTRAINED)}. No row at all: {_told(ABSENT)}. vvc has one point for each set, so its dB above another codec are those of one rate, not of a curve.
+        published curve alone: {_told(UNTRAINED)}. No row at all: {_told(ABSENT)}. vvc has one point for each
+        set, so its dB above another codec are those of one rate, not of a curve.
     """
     parts = [["# Learned systems beside classical ones"], wrapped(about), wrapped(gaps)]
     for where, title in (("kodak", "Kodak"), ("large", "Large")):
