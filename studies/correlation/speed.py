@@ -103,6 +103,7 @@ def speeds(
     """Time everything; a record of each system."""
     from PIL import Image
 
+    torch.set_num_threads(1)  # else the seconds of all threads are counted, also of those that only wait
     with Image.open(picture) as opened:
         pixels = np.array(opened.convert("RGB"))
     timed = [Timed(*one, pixels) for one in chosen]
