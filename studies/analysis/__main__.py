@@ -103,7 +103,7 @@ def _erf(given: argparse.Namespace, command: list[str]) -> None:
         reach = numbers[-1]["extent"]
         print(f"{s.label}: " + "; ".join(f"above {t}: {_reach(e)}" for t, e in reach.items()))
         if warning := fields[-1].warning(thresholds):
-            print(f"analysis: warning: {warning}", file=sys.stderr)
+            print(f"studies.analysis: warning: {warning}", file=sys.stderr)
     if not given.numbers_only:
         figures.draw_fields(fields, thresholds, given.output / "erf.png")
 

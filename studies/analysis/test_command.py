@@ -52,7 +52,7 @@ def test_a_field_that_goes_on_beyond_the_picture(tmp_path: Path, capsys: pytest.
     found = run(tmp_path, "erf", name, "--size", "64", "--numbers-only")
     assert found["models"][0]["cut"]["0.0001"]
     told = capsys.readouterr().err
-    assert told.startswith(f"analysis: warning: {name}: above 0.0")
+    assert told.startswith(f"studies.analysis: warning: {name}: above 0.0")
     assert "0.0001 the field reaches the edge of the 64 x 64 pixels looked at" in told
     assert told.count("\n") == 1
     found = run(tmp_path, "erf", name, "--size", "192", "--numbers-only")
@@ -137,7 +137,7 @@ def test_a_file_is_no_folder_for_results(
 ) -> None:
     (tmp_path / "README.md").write_text("text")
     assert main([analysis, "balle2017:n=8", "-o", str(tmp_path / "README.md")]) == 1
-    assert capsys.readouterr().err == f"analysis: {tmp_path / 'README.md'}: is a file, not a folder\n"
+    assert capsys.readouterr().err == f"studies.analysis: {tmp_path / 'README.md'}: is a file, not a folder\n"
 
 
 def test_what_was_measured_stays_when_another_model_fails(

@@ -106,7 +106,7 @@ def test_what_a_page_says(loss: list[float], told: str) -> None:
     assert gains(fair, "cheng-autoregressive", "cheng-control") == pytest.approx(whole)
     text = page(fair)
     assert f"| 50 % | {told} |" in text
-    assert "the control, " not in text
+    assert "Not run: the control" not in text
     assert f"| 50 % | {untold} |" in page(record(loss, [10.0, -10.0, 1.0], **control))
 
 
