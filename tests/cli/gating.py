@@ -18,6 +18,8 @@ from calotype.lab.models.calotype import Calotype, Config
 from calotype.lab.models.calotype_start import start
 from calotype.pack.files import identity
 
+torch.set_num_threads(1)
+
 
 def linear(sample: Callable[[int], torch.Tensor]) -> Calotype:
     """A linear codec of small sizes."""

@@ -23,8 +23,6 @@ from calotype.codec.pack import Pack
 from calotype.codec.ssimulacra2 import ssimulacra2
 from calotype.errors import PackError
 
-torch.set_num_threads(1)
-
 
 @pytest.fixture(scope="module")
 def sample(photograph: Callable[[int, int, int], np.ndarray]) -> Callable[[int], torch.Tensor]:
