@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.numpy import save
+from tests.cli.gating import as_pack, curve_of, edited, judge, linear, trained_for
 
 from calotype import api
 from calotype.bench import bdrate, gate, gate_measure, gate_ship
@@ -22,37 +22,14 @@ from calotype.codec import encoder, library, manifest, metrics, tensors
 from calotype.codec.pack import Pack
 from calotype.codec.ssimulacra2 import ssimulacra2
 from calotype.errors import PackError
-from calotype.lab.export import Statistics, export
-from calotype.lab.models.calotype import Calotype, Config
-from calotype.lab.models.calotype_start import start
-from calotype.pack.files import identity
-
-torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")
 def sample(photograph: Callable[[int, int, int], np.ndarray]) -> Callable[[int], torch.Tensor]:
     """sample(seed): a small picture twice, [2, 3, 128, 128]."""
-    return lambda seed: (
-        torch.from_numpy(np.stack([photograph(128, 128, 10 + seed)] * 2)).permute(0, 3, 1, 2) / 255.0
+    return lambda k: (
+        torch.from_numpy(np.stack([photograph(128, 128, 10 + k)] * 2)).permute(0, 3, 1, 2) / 255.0
     )
-
-
-def linear(sample: Callable[[int], torch.Tensor]) -> Calotype:
-    """A linear codec of small sizes."""
-    torch.manual_seed(0)
-    widths = {"latents": 48, "width": 96, "narrow": 8, "narrow16": 8, "wide16": 8, "render": 8}
-    blocks = {"analysis_blocks": (1, 1), "synthesis_blocks": (1, 1)}
-    model = Calotype(Config.from_dict({**widths, **blocks, "lambdas": (0.001, 0.01, 0.1)}))
-    start(model, sample, batches=2)
-    return model
-
-
-def as_pack(model: Calotype, folder: Path, sample: Callable[[int], torch.Tensor]) -> Path:
-    notes = {"minutes": 1.5, "data": "made"}
-    calibration = (sample(1), torch.tensor([0.5, 1.5]))
-    export(model.eval(), Statistics(), folder, name=folder.name, training=notes, calibration=calibration)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -79,18 +56,6 @@ def measured_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gate_measure, "points", points)
         yield
-
-
-def judge(pack: Path, tmp_path: Path, images: Path, slower: float = 50.0, **more: Any) -> dict[str, Any]:
-    """The gate; how long decoding takes on a busy machine decides nothing, unless a test says so."""
-    history = tmp_path / "docs" / "history.json"
-    more.setdefault("repeats", 1)
-    return gate.promote(pack, tmp_path / "photo", [images], history, threads=1, slower=slower, **more)
-
-
-def curve_of(entry: dict[str, Any], images: Path) -> list[list[float]]:
-    curve: list[list[float]] = entry["sets"][images.name]["curve"]
-    return curve
 
 
 def test_a_better_pack_takes_the_place_and_a_worse_one_does_not(
@@ -236,8 +201,7 @@ def test_repeats_say_how_often_decoding_is_timed_and_a_fifth_of_it_encoding(
 ) -> None:
     pictures = gate_measure.read_sets([images])[0].pictures
     both = [Pack(packs["good"]), Pack(packs["bad"])]
-    calls = []
-    encode = encoder.encode
+    calls, encode = [], encoder.encode
     monkeypatch.setattr(encoder, "encode", lambda *a, **k: calls.append(k["pack"]) or encode(*a, **k))
     assert [t.shape for t in gate_measure.encode_times(both, pictures, 1, 6)] == [(2, len(pictures))] * 2
     measured = calls[2:]  # after one of each pack, which reads the networks
@@ -297,22 +261,6 @@ def test_a_broken_candidate_is_an_error_and_a_broken_target_loses(
     assert "promoted: there was no pack" in told
     assert f"it replaces what is in {target}, which does not work and is deleted" in told
     assert Pack(tmp_path / "photo").manifest.name == "good"
-
-
-def edited(pack: Path, copy: Path, name: str, data: bytes, **fields: Any) -> Path:
-    """A copy of a pack with another file `name`, whose hash is right, and other fields in the manifest."""
-    shutil.copytree(pack, copy)
-    (copy / name).write_bytes(data)
-    listed = json.loads((copy / manifest.NAME).read_text()) | fields
-    listed["files"][name] = hashlib.sha256(data).hexdigest()
-    listed["id"] = identity(listed["files"])
-    (copy / manifest.NAME).write_text(json.dumps(listed))
-    return copy
-
-
-def trained_for(distortion: str, pack: Path, copy: Path) -> Path:
-    tables = manifest.read(pack, manifest.TABLES)
-    return edited(pack, copy, manifest.TABLES, tables, training={"distortion": distortion})
 
 
 @pytest.mark.parametrize("name", manifest.FILES)
