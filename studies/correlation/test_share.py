@@ -157,3 +157,13 @@ def test_runs_go_on_and_are_measured(
     found = share.measure(pairs, [data], out, ["measure"])
     assert [set(s) for s in found["seeds"]] == [{"seed", "cheng", "cheng+loss", *share.ROWS}] * 2
     assert "cheng-checkerboard+loss" in page(json.loads(json.dumps(found)))
+    # of the control the layers that its probabilities come from learn alone
+    assert share.train([data], out, math.inf, pairs=pairs, only=share.CONTROLS[:2], cache=cache)
+    control = load_checkpoint(out / runs.BASE / share.CONTROL / MODEL).state_dict()
+    moved = {name.split(".")[0] for name, value in control.items() if not torch.equal(value, before[name])}
+    assert moved == {"h_s"}
+    found = share.measure(pairs, [data], out, ["measure"])
+    assert {share.CONTROL, share.CONTROL + "+loss"} < set(found["seeds"][1])
+    text = page(json.loads(json.dumps(found)))
+    assert "| cheng-control | 2 |" in text
+    assert "Not run: the checkerboard without the loss; slices without the loss." in " ".join(text.split())
