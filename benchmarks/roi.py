@@ -93,16 +93,7 @@ def table(stored: dict[str, Any]) -> str:
             *(f"{row['usual'][name]:.1f}" for name in ("part", "whole")),
             f"{gains['part']:+.1f}", f"{gains['psnr of the part']:+.2f}", f"{gains['whole']:+.1f}",
         ])  # fmt: skip
-    heads = [
-        "bits per pixel",
-        "picture",
-        "part",
-        "its score",
-        "of the whole",
-        "gain",
-        "in dB",
-        "of the whole",
-    ]
+    heads = ["bits per pixel", "picture", "part", "its score", "the whole's", "gain", "in dB", "the whole's"]
     return "\n".join((
         *markdown.table(heads, cells, "rllrrrrr"),
         "",

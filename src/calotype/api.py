@@ -80,7 +80,8 @@ def encode(
     effort:         0 (one pass) to 9: how long to refine the file for this picture;
                     smaller or better files for more time, decoders do not notice.
     roi:            parts that count more, such as faces and text: boxes (left, top, right, bottom), or a mask
-                    of the picture's size, image or array [H, W], 255 or True where it counts most.
+                    of the picture's size, image or array [H, W], 255 or True where it counts most. In pixels
+                    of the file, as ``region``: as the camera stored them; with ``strip`` upright.
     tune:           what to be close in: "eyes" (the default), or "psnr" for archives and measurements,
                     which has less squared error and looks softer.
     pack:           name or path of a pack to use instead of those that come with the package.

@@ -22,6 +22,7 @@ def blocks(language: str) -> list[str]:
 def _photos(tmp_path: Path, make_scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     make_scene(400, 260).save("photo.jpg")
+    make_scene(400, 260).convert("L").save("mask.png")
     Path("photos").mkdir()
     make_scene(seed=1).save("photos/one.jpg")
 

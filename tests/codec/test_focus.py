@@ -104,12 +104,14 @@ def test_the_part_is_in_the_first_zone() -> None:
     [
         ((0, 0, 385, 10), "not inside the picture of 384 x 256 pixels"),
         ((10, 10, 10, 20), "is empty"),
+        (np.full((256, 384), 1, np.uint8), "has only 0 and 1"),
+        (np.zeros((256, 384, 3), np.uint8), r"not an array \[256, 384, 3\] of uint8"),
         ([(0, 0, 10, 10), (5, 5, 2, 9)], "is empty"),
         ("all", "roi must be a box"),
         ((0.5, 0, 10, 10), "roi must be a box"),
         (7, "roi must be a box"),
         (np.zeros((4, 4), bool), "the mask of roi has 4 x 4 pixels"),
-        (np.zeros((256, 384)), "roi must be a box"),
+        (np.zeros((256, 384)), "a mask for roi must be an array of bool or uint8, not of float64"),
     ],
 )
 def test_what_is_no_part_is_refused(photo: NDArray[np.uint8], roi: Any, said: str) -> None:
@@ -148,3 +150,44 @@ def test_from_the_shell(photo: NDArray[np.uint8], tmp_path: Any, capsys: pytest.
 def test_pillow_takes_it(photo: NDArray[np.uint8], tmp_path: Any) -> None:
     Image.fromarray(photo).save(tmp_path / "a.calo", quality=50, roi=BOX)
     assert (tmp_path / "a.calo").read_bytes() == calotype.encode(photo, 50, roi=BOX)
+
+
+@pytest.mark.parametrize("tune", ["eyes", "psnr"])
+def test_effort_without_a_part_is_as_usual(photo: NDArray[np.uint8], tune: Any) -> None:
+    pytest.importorskip("onnxruntime")
+    small = np.ascontiguousarray(photo[:96, :128])
+    usual = calotype.encode(small, 40, effort=1, tune=tune)
+    assert calotype.encode(small, 40, effort=1, tune=tune, roi=np.zeros((96, 128), bool)) == usual
+
+
+def test_masks_are_read_as_pictures_are(photo: NDArray[np.uint8]) -> None:
+    height, width = photo.shape[:2]
+    left, top, right, bottom = BOX
+    inside = np.zeros((height, width), np.uint8)
+    inside[top:bottom, left:right] = 255
+    expected = focus(inside, width, height)
+    shape = Image.new("LA", (width, height), (255, 0))
+    shape.putalpha(Image.fromarray(inside))
+    deep = Image.fromarray(inside.astype(np.uint16) * 257)
+    for mask in (shape, shape.convert("RGBA"), deep, Image.fromarray(inside).convert("P")):
+        assert np.array_equal(focus(mask, width, height), expected), mask.mode
+
+
+def test_a_mask_is_turned_with_the_picture_and_named(
+    photo: NDArray[np.uint8], tmp_path: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    left, top, right, bottom = BOX
+    white = np.zeros(photo.shape[:2], np.uint8)
+    white[top:bottom, left:right] = 255
+    for name, pixels in (("a", photo), ("mask", white)):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png", exif=exif)
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    source, mask, out = (str(tmp_path / name) for name in ("a.png", "mask.png", "a.calo"))
+    assert main(["encode", source, out, "-q", "50", "--roi-mask", mask, "--strip"]) == 0
+    turned = np.ascontiguousarray(np.rot90(photo, -1))
+    assert (tmp_path / "a.calo").read_bytes() == calotype.encode(turned, 50, roi=np.rot90(white, -1))
+    capsys.readouterr()
+    assert main(["encode", source, str(tmp_path / "b.calo"), "--roi-mask", str(tmp_path / "bad.png")]) == 1
+    assert "the mask " in capsys.readouterr().err

@@ -10,6 +10,8 @@ from calotype.cli.jobs import CALO_SUFFIX, PICTURE_SUFFIXES, STANDARD, Job, Plan
 from calotype.cli.options import add_files, count, frame, number, parse, parser, prepare_pillow, region, size
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from calotype.cli.batch import Buffer
     from calotype.codec.image import Picture
     from calotype.codec.rate import Kind, Target
@@ -100,7 +102,8 @@ def _parser() -> argparse.ArgumentParser:
         type=region,
         action="append",
         metavar="X,Y,W,H",
-        help="a part that counts more, such as a face, in stored pixels; may be given several times",
+        help="a part that counts more, such as a face; may be given several times. In pixels of the file: as"
+        " the camera stored them, with --strip upright",
     )
     parts.add_argument(
         "--roi-mask",
@@ -200,9 +203,8 @@ def _encode(
     if given.strip:
         picture = picture.stripped()
     if given.roi or given.roi_mask:
-        mask = None if given.roi else read_picture(given.roi_mask).to_pil()
         try:
-            picture = picture.focused(mask or given.roi)
+            picture = picture.focused(given.roi or _mask(given.roi_mask, upright=given.strip))
         except ValueError as error:
             raise ImageError(str(error)) from error
     if not (given.keep_hidden_colour or given.lossless or given.quality == 100):
@@ -228,6 +230,18 @@ def _encode(
         picture = replace(picture, notes=(*picture.notes, coded.note))
     record = {"quality": coded.quality, "level": coded.level, "reached": coded.reached}
     return coded.data, _record(picture, coded.data) | record
+
+
+def _mask(path: str, *, upright: bool) -> Image.Image:
+    """The picture of a mask, turned as those are that it is for."""
+    from calotype.cli.pictures import read_picture
+    from calotype.errors import ImageError
+
+    try:
+        mask = read_picture(path)
+    except ImageError as error:
+        raise ImageError(f"the mask {path}: {error}") from error
+    return (mask.upright() if upright else mask).to_pil()
 
 
 def _record(picture: Picture, data: bytes) -> dict[str, Any]:

@@ -45,9 +45,12 @@ class Choice:
         return rows, columns
 
     def _part(self, tile: int) -> UInt8Array | None:
-        """The tile's part of ``focus``."""
+        """The tile's part of ``focus``; None where all of it counts as usual."""
+        if self.focus is None:
+            return None
         box = self.analysis.tile(tile)
-        return None if self.focus is None else self.focus[box.top : box.bottom, box.left : box.right]
+        part = self.focus[box.top : box.bottom, box.left : box.right]
+        return part if part.any() else None
 
     def _refine(self, networks: Networks, tile: int, y: Floats) -> Latents:
         from calotype.codec.effort import refine  # late: most files are coded without

@@ -35,11 +35,15 @@ def focus(roi: Roi, width: int, height: int) -> UInt8Array:
     for what is neither.
     """
     if isinstance(roi, Image.Image):
-        mask = np.asarray(roi.convert("L"))
-    elif isinstance(roi, np.ndarray) and roi.ndim == 2 and roi.dtype in (np.bool_, np.uint8):
-        mask = roi.astype(np.uint8) * FULL if roi.dtype == np.bool_ else roi
+        mask = _grey(roi)
+    elif isinstance(roi, np.ndarray) and roi.ndim == 2 and (roi.dtype == np.bool_ or roi.shape[1] != 4):
+        if roi.dtype not in (np.bool_, np.uint8):
+            raise ValueError(f"a mask for roi must be an array of bool or uint8, not of {roi.dtype}")
+        mask = roi.astype(np.uint8) * np.uint8(FULL if roi.dtype == np.bool_ else 1)
     else:
         return _of_boxes(roi, width, height)
+    if mask.max(initial=0) == 1:  # as segmentations are kept
+        raise ValueError("the mask of roi has only 0 and 1: give bool, or 255 where the picture counts most")
     if mask.shape != (height, width):
         rows, columns = mask.shape
         raise ValueError(f"the mask of roi has {columns} x {rows} pixels, the picture {width} x {height}")
@@ -50,21 +54,39 @@ def focus(roi: Roi, width: int, height: int) -> UInt8Array:
     return found
 
 
+def _grey(image: Image.Image) -> UInt8Array:
+    """A mask as pictures are read: 16 bits become 8, and what is transparent counts as usual."""
+    from calotype.codec.image import Picture  # late: it imports this file's types
+
+    picture = Picture.from_pil(image)
+    grey = np.asarray(picture.to_pil().convert("L"))
+    return grey if picture.alpha is None else np.uint8(grey * (picture.alpha / 255))
+
+
 def _of_boxes(roi: Any, width: int, height: int) -> UInt8Array:
     boxes = [roi] if _is_box(roi) else roi
-    if not isinstance(boxes, (Sequence, np.ndarray)) or not all(map(_is_box, boxes)):
+    if (
+        isinstance(boxes, (str, bytes))
+        or not isinstance(boxes, (Sequence, np.ndarray))
+        or not all(map(_is_box, boxes))
+    ):
+        given = (
+            f"an array {list(roi.shape)} of {roi.dtype}"
+            if isinstance(roi, np.ndarray)
+            else type(roi).__name__
+        )
         raise ValueError(
             "roi must be a box (left, top, right, bottom) of whole numbers, a list of them, or a mask: "
-            "an image, or an array [H, W] of bool or uint8"
+            f"an image, or an array [H, W] of bool or uint8; not {given}"
         )
     found = np.zeros((-(-height // STRIDE), -(-width // STRIDE)), np.uint8)
     for box in boxes:
         left, top, right, bottom = map(int, box)
-        if not (0 <= left < right <= width and 0 <= top < bottom <= height):
-            raise ValueError(
-                f"roi ({left}, {top}, {right}, {bottom}) is empty or not inside the picture of "
-                f"{width} x {height} pixels"
-            )
+        if left >= right or top >= bottom:
+            raise ValueError(f"roi ({left}, {top}, {right}, {bottom}) is empty")
+        if not (left >= 0 and top >= 0 and right <= width and bottom <= height):
+            box = (left, top, right, bottom)
+            raise ValueError(f"roi {box} is not inside the picture of {width} x {height} pixels")
         found[top // STRIDE : -(-bottom // STRIDE), left // STRIDE : -(-right // STRIDE)] = FULL
     return found
 
