@@ -66,10 +66,11 @@ def suited(usual: Mixture, level: int, finer: Callable[[int], Mixture]) -> Mixtu
     networks = Networks(analysis.pack, analysis.pack.level(level), analysis.threads)
     if found.all() and len(usual.decide(networks)) == tile_count(analysis.header):
         return usual
-    usual_gain = usual.gain(networks) if usual.inked else 0.0
     count = tile_count(analysis.header.replace(tile=LARGE))
     side = LARGE if analysis.header.tile > LARGE and count >= MANY else SIDE
     other = finer(side)
+    usual.judge_as(other)
+    usual_gain = usual.gain(networks) if usual.inked else 0.0
     price = PRICE * tile_count(other.analysis.header)
     return other if other.gain(networks) - usual_gain > price else usual
 
@@ -169,6 +170,13 @@ class Mixture:
         """Bits, and errors in bits, that pixels and layers save at the level of ``networks``."""
         self.decide(networks)
         return self._decisions[networks.level.number].gain
+
+    def judge_as(self, finer: Mixture) -> None:
+        """Take what an error is worth from a mixture of smaller tiles, of which one shows a photograph alone
+        rather than with the text beside it: gains compare where errors are worth the same.
+        """
+        self._worths = finer._worths
+        self._decisions.clear()
 
     def note(self, level: int) -> str | None:
         """A sentence when drawings in the picture, text perhaps, are far from what they were at a level."""
