@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # those of an encoder are imported late, and NumPy with them:
     from calotype.codec.bits import Bits
     from calotype.codec.decoder import Decoded
     from calotype.codec.exposure import Encoded
-    from calotype.codec.focus import Roi
+    from calotype.codec.focus import Parts
     from calotype.codec.image import Picture
     from calotype.codec.metadata import ExifLike, Keep
     from calotype.codec.pack import Pack
@@ -52,7 +52,7 @@ def encode(
     target_ssimulacra2: float | None = None,
     lossless: bool = False,
     effort: int = 0,
-    roi: Roi | None = None,
+    roi: Parts | Image.Image | None = None,
     tune: Literal["eyes", "psnr"] | None = None,
     pack: PackLike | None = None,
     threads: int | None = None,

@@ -12,6 +12,7 @@ from PIL import Image
 import calotype
 from calotype.cli import demo, main
 from calotype.codec.focus import FULL, focus, nearer
+from calotype.codec.image import Picture
 
 BOX = (64, 48, 224, 176)
 
@@ -170,7 +171,9 @@ def test_masks_are_read_as_pictures_are(photo: NDArray[np.uint8]) -> None:
     shape.putalpha(Image.fromarray(inside))
     deep = Image.fromarray(inside.astype(np.uint16) * 257)
     for mask in (shape, shape.convert("RGBA"), deep, Image.fromarray(inside).convert("P")):
-        assert np.array_equal(focus(mask, width, height), expected), mask.mode
+        found = Picture(photo).focused(mask).focus
+        assert found is not None
+        assert np.array_equal(found, expected), mask.mode
 
 
 def test_a_mask_is_turned_with_the_picture_and_named(

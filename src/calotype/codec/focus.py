@@ -8,35 +8,30 @@ not notice. What that gains is in docs/guide.md.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from calotype.pack import STRIDE
 
-if TYPE_CHECKING:
-    from calotype.codec.image import UInt8Array
-
-Box: TypeAlias = "tuple[int, int, int, int]"
-Roi: TypeAlias = "Box | Sequence[Box] | Image.Image | NDArray[np.uint8] | NDArray[np.bool_]"
+UInt8Array = NDArray[np.uint8]
+Box: TypeAlias = tuple[int, int, int, int]
+Parts: TypeAlias = Box | Sequence[Box] | UInt8Array | NDArray[np.bool_]
 """A box (left, top, right, bottom) in pixels as the file stores them, several, or a mask of the picture's
-size: a Pillow image, taken as grey, or an array [H, W] of bool or uint8."""
+size: an array [H, W] of bool or uint8."""
 
 FULL = 255
 """What a mask has where a picture counts most; 0 is as usual."""
 
 
-def focus(roi: Roi, width: int, height: int) -> UInt8Array:
+def focus(roi: Parts, width: int, height: int) -> UInt8Array:
     """How much more errors count at each latent, [ceil(H / 16), ceil(W / 16)], 0 to FULL.
 
     Raises ValueError for a box that is empty or not inside the picture, a mask of another size or type, and
     for what is neither.
     """
-    if isinstance(roi, Image.Image):
-        mask = _grey(roi)
-    elif isinstance(roi, np.ndarray) and roi.ndim == 2 and (roi.dtype == np.bool_ or roi.shape[1] != 4):
+    if isinstance(roi, np.ndarray) and roi.ndim == 2 and (roi.dtype == np.bool_ or roi.shape[1] != 4):
         if roi.dtype not in (np.bool_, np.uint8):
             raise ValueError(f"a mask for roi must be an array of bool or uint8, not of {roi.dtype}")
         mask = roi.astype(np.uint8) * np.uint8(FULL if roi.dtype == np.bool_ else 1)
@@ -52,15 +47,6 @@ def focus(roi: Roi, width: int, height: int) -> UInt8Array:
         most = mask[STRIDE * row : STRIDE * (row + 1)].max(0)
         found[row] = np.pad(most, (0, -width % STRIDE)).reshape(-1, STRIDE).max(1)
     return found
-
-
-def _grey(image: Image.Image) -> UInt8Array:
-    """A mask as pictures are read: 16 bits become 8, and what is transparent counts as usual."""
-    from calotype.codec.image import Picture  # late: it imports this file's types
-
-    picture = Picture.from_pil(image)
-    grey = np.asarray(picture.to_pil().convert("L"))
-    return grey if picture.alpha is None else np.uint8(grey * (picture.alpha / 255))
 
 
 def _of_boxes(roi: Any, width: int, height: int) -> UInt8Array:

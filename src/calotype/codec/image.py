@@ -20,7 +20,7 @@ from calotype.codec.exif import bare
 from calotype.errors import ImageError
 
 if TYPE_CHECKING:
-    from calotype.codec.focus import Roi
+    from calotype.codec.focus import Parts
 
 UInt8Array = NDArray[np.uint8]
 
@@ -180,12 +180,21 @@ class Picture:
         """The picture without EXIF and XMP, turned upright. The ICC profile stays: it makes the colours."""
         return replace(self.upright(), exif=None, xmp=None)
 
-    def focused(self, roi: Roi) -> Picture:
+    def focused(self, roi: Parts | Image.Image) -> Picture:
         """The picture with parts that count more than the rest (:func:`calotype.codec.focus.focus`).
 
-        Raises ValueError for parts that are not in it."""
+        A mask that is an image is read as pictures are: 16 bits become 8, and what is transparent counts as
+        usual.
+
+        Raises ValueError for parts that are not in the picture, ImageError for an image of another kind.
+        """
         from calotype.codec.focus import focus  # late: for encoders alone
 
+        if isinstance(roi, Image.Image):
+            mask = Picture.from_pil(roi)
+            roi = np.array(mask.to_pil().convert("L"))
+            if mask.alpha is not None:
+                roi = (roi * (mask.alpha / 255)).astype(np.uint8)
         return replace(self, focus=focus(roi, self.width, self.height))
 
     def concealed(self) -> Picture:
