@@ -189,7 +189,7 @@ private:
             std::vector<std::int16_t> latents(y.size());
             choose(tuned, y.data(), box.height(), box.width(), zones(box, y.data()), latents.data());
             Data shown(3 * glance::side * glance::side);
-            pack.networks().synthesis.run(latents.data(), box.height(), box.width(), shown.data());
+            pack.networks().synthesis.run(latents.data(), box.height(), box.width(), tuned.level.filter(), shown.data());
             found.push_back(glance::measure(&rgb_[(16 * box.top * usual_.width + 16 * box.left) * 3], 3 * usual_.width,
                                             std::move(shown), usual_.grey));
         }

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "panels.hpp"
+#include "restore.hpp"
 
 #if defined(_MSC_VER) && defined(_M_X64)
 #include <intrin.h>
@@ -75,6 +76,7 @@ struct Kernels {
     // there are more than max_quads.
     BytePanels (*pack_bytes)(const std::int8_t* weights, std::size_t columns, std::size_t quads);
     void (*add)(std::int32_t* sums, std::int16_t x, const std::int16_t* weights, std::size_t n);
+    void (*restore)(const Restore&);
 };
 
 }  // namespace calotype::latents

@@ -1,5 +1,6 @@
 // Python binding of the networks from integers to pixels, and of an encoder's. The Python face with the full
 // documentation is calotype/coder/networks.py.
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 
@@ -53,16 +54,19 @@ void restore(const Networks& net, const StepArrays& steps, const Ints<1>& z_mul,
     std::copy(found.begin(), found.end(), y.data());
 }
 
-void synthesis(const Networks& net, const Ints<1>& vector, const Array<const std::int16_t, 3>& y,
-               const Pixels& pixels) {
+void synthesis(const Networks& net, const Ints<1>& vector, const std::optional<Array<const std::int16_t, 2>>& taps,
+               const Array<const std::int16_t, 3>& y, const Pixels& pixels) {
     const std::size_t h = side(y.shape(0)), w = side(y.shape(1)), m = net.mean.latents();
     check_shape("y", y, {h, w, m});
     check_shape("vector", vector, {m});
     check_shape("pixels", pixels, {16 * h, 16 * w, 3});
+    if (taps) check_shape("restoration", *taps, {fixed::Restoration::classes, fixed::Restoration::taps});
     nb::gil_scoped_release release;
     std::vector<std::int16_t> x(h * w * m);
     Networks::enter(vector.data(), m, h * w, y.data(), x.data());
-    net.synthesis.run(x.data(), h, w, pixels.data());
+    std::optional<fixed::Restoration> filter;
+    if (taps) filter.emplace(taps->data());
+    net.synthesis.run(x.data(), h, w, filter ? &*filter : nullptr, pixels.data());
 }
 
 void preview(const Networks& net, const StepArrays& steps, const Ints<3>& r, const Pixels& pixels) {
@@ -119,7 +123,7 @@ void bind_networks(nb::module_& m) {
              "y"_a.noconvert())
         .def("restore", &restore<float>, "steps"_a, "z_mul"_a, "z"_a.noconvert(), "r"_a.noconvert(),
              "y"_a.noconvert())
-        .def("synthesis", &synthesis, "vector"_a, "y"_a.noconvert(), "pixels"_a.noconvert())
+        .def("synthesis", &synthesis, "vector"_a, "restoration"_a.none(), "y"_a.noconvert(), "pixels"_a.noconvert())
         .def("preview", &preview, "steps"_a, "r"_a.noconvert(), "pixels"_a.noconvert());
     nb::class_<EncoderNetworks>(m, "EncoderNetworks")
         .def("__init__", &make<EncoderNetworks>, "arrays"_a, "kernel"_a)

@@ -16,17 +16,20 @@ namespace calotype {
 // What a pack's tables say at one level.
 struct Level {
     std::vector<std::int32_t> z_mul, z_place, z_scale, low_bias, high_bias, low_step, high_step, level_vector;
+    std::optional<fixed::Restoration> restoration;  // if the pack has one
 
     latents::Level parser() const {
         return {z_mul.data(), z_place.data(), z_scale.data(), low_bias.data(), high_bias.data()};
     }
     fixed::Steps steps() const { return {low_step.data(), high_step.data()}; }
+    const fixed::Restoration* filter() const { return restoration ? &*restoration : nullptr; }
 };
 
 // Immutable; may be used by several threads.
 class Pack {
 public:
     static constexpr std::size_t low_channels = 16, max_bytes = std::size_t{1} << 28;
+    static constexpr const char* restoration = "restoration";
 
     // How much is believed. Whatever it is, sizes and sums are checked: no pack makes an error other than Error.
     enum class Trust {
@@ -71,20 +74,21 @@ public:
             throw Error(Fault::format, "level " + std::to_string(number) + " is beyond those of its pack (0 to " +
                                            std::to_string(last) + ")");
         Level found;
-        const auto at = [&](const char* name) {
+        const auto between = [&]<class T>(const char* name, T) {
             const Tensor& t = tables_.at(name);
             const std::size_t n = t.size() / levels_, a = number / 256, b = std::min(a + 1, levels_ - 1);
-            const auto *u = t.as<std::int32_t>() + a * n, *v = t.as<std::int32_t>() + b * n;
+            const T *u = t.as<T>() + a * n, *v = t.as<T>() + b * n;
             const std::int64_t f = number % 256;
-            std::vector<std::int32_t> out(n);
-            for (std::size_t i = 0; i < n; ++i)
-                out[i] = static_cast<std::int32_t>((u[i] * (256 - f) + v[i] * f + 128) >> 8);
+            std::vector<T> out(n);
+            for (std::size_t i = 0; i < n; ++i) out[i] = static_cast<T>((u[i] * (256 - f) + v[i] * f + 128) >> 8);
             return out;
         };
+        const auto at = [&](const char* name) { return between(name, std::int32_t{}); };
         found.z_mul = at("z_mul"), found.z_place = at("z_place"), found.z_scale = at("z_scale");
         found.low_bias = at("low_bias"), found.high_bias = at("high_bias");
         found.low_step = powers_of_two(at("low_log_step")), found.high_step = powers_of_two(at("high_log_step"));
         found.level_vector = at("level_vector");
+        if (tables_.count(restoration) != 0) found.restoration.emplace(between(restoration, std::int16_t{}).data());
         try {
             latents::check_level(*parser_, found.parser());
         } catch (const std::invalid_argument& e) {
@@ -258,6 +262,10 @@ private:
         check_log_steps(table("low_log_step", "I32", {n, 4, low_channels}));
         check_log_steps(table("high_log_step", "I32", {n, latents::phases, high}));
         table("level_vector", "I32", {n, channels_});
+        if (tables_.count(restoration) != 0) {
+            const auto* taps = table(restoration, "I16", {n, fixed::Restoration::classes, fixed::Restoration::taps}).as<std::int16_t>();
+            for (std::size_t k = 0; k < n; ++k) fixed::Restoration(taps + k * fixed::Restoration::classes * fixed::Restoration::taps);
+        }
         table("z_mul", "I32", {n, hyper_});
         table("z_place", "I32", {n, latents::z_stages, hyper_});
         table("z_scale", "I32", {n, latents::z_stages, hyper_});
@@ -326,7 +334,7 @@ private:
             if (trust_ != Trust::part) {
                 const auto y = networks_->restore(at.steps(), at.z_mul.data(), z.data(), r.data(), h, w);
                 fixed::Networks::enter(at.level_vector.data(), channels_, sites, y.data(), x.data());
-                networks_->synthesis.run(x.data(), h, w, pixel.data());
+                networks_->synthesis.run(x.data(), h, w, at.filter(), pixel.data());
                 fine = same(pixel, pixels + g * pixel.size());
             }
             networks_->small(at.steps(), r.data(), h, w, small.data());

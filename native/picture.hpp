@@ -377,7 +377,7 @@ private:
                 canvas_.colour(shown.data(), b.width() * values, values, b);
             }
         };
-        pack_->networks().synthesis.strips(seen.height(), seen.width(), patches, enter, strip);
+        pack_->networks().synthesis.strips(seen.height(), seen.width(), patches, level_->filter(), enter, strip);
         for (Slot* s : slots) s->release();
         if (done) done(part);
     }

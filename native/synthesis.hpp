@@ -5,11 +5,10 @@
 #include <functional>
 
 #include "bottlenecks.hpp"
+#include "restoration.hpp"
 
 namespace calotype::fixed {
 
-inline constexpr int pixel_shift = 5;          // pixels are added up in 1/32 of a grey level
-inline constexpr std::size_t patch_side = 4;   // of the patches that the renderer works on, in pixels
 inline constexpr std::size_t patch_size = 48;  // 4 x 4 pixels of 3 colours
 inline constexpr std::size_t together = 3;     // rows of latents that are split before others go on: no near cache holds the weights
 
@@ -34,7 +33,7 @@ public:
 
     // Memory that `strips` on w columns of latents takes, about.
     std::uint64_t bytes(std::size_t w) const {
-        std::uint64_t column = 64 + 2 * latents_ * (blocks16_.size() + 1 + together) + 16 * patch_size + 8 * patch_size * (convs_.size() + 2) +
+        std::uint64_t column = 64 + 2 * latents_ * (blocks16_.size() + 1 + together) + Restorer::bytes + 16 * patch_size + 8 * patch_size * (convs_.size() + 2) +
                                4 * width_ * (blocks8_.size() + 2 * together) +
                                4 * sizeof(Byte) * (rows_kept + 1) * up(channels_, 4) * (convs_.size() + 1);
         for (const auto* some : {&blocks16_, &blocks8_}) column += 2 * column_bytes(*some);
@@ -44,21 +43,33 @@ public:
     // h x w latents, the level's vector included, to a part, in patches, of pixels [16 h][16 w][3]: `enter(y, row)` writes a row
     // [w][latents], `strip(k, pixels)` is given four rows of the part, from 4 k on. Each layer makes a row as soon as those are
     // there that it looks at, so that most of what is computed is still in the cache when it is needed, and no more of it than
-    // the part needs.
+    // the part needs. `filter`: the level's, or null.
     using Enter = std::function<void(std::size_t, Word*)>;
     template <class Strip>
-    void strips(std::size_t h, std::size_t w, const Box& part, const Enter& enter, Strip&& strip) const {
-        Rows rows(*this, h, w, part, enter);
+    void strips(std::size_t h, std::size_t w, const Box& part, const Restoration* filter, const Enter& enter, Strip&& strip) const {
+        const Box all = {0, 0, 4 * w, 4 * h};
         std::vector<std::uint8_t> clipped(part.width() * patch_size), pixels(clipped.size());
+        if (filter != nullptr) {
+            const Box seen = Restorer::seen(part, all);
+            Rows rows(*this, h, w, seen, enter);
+            Restorer restorer(*filter, kernels_, part, all);
+            for (std::size_t k = part.top, next = seen.top; k < part.bottom; ++k) {
+                for (; next < std::min(k + 2, seen.bottom); ++next) restorer.add(next, rows.patches(next));
+                restorer.row(k, pixels.data());
+                strip(k, static_cast<const std::uint8_t*>(pixels.data()));
+            }
+            return;
+        }
+        Rows rows(*this, h, w, part, enter);
         for (std::size_t k = part.top; k < part.bottom; ++k) {
             emit(rows.patches(k), part.width(), clipped.data(), pixels.data());
             strip(k, static_cast<const std::uint8_t*>(pixels.data()));
         }
     }
     // All of them, from y [h][w][latents].
-    void run(const Word* y, std::size_t h, std::size_t w, std::uint8_t* pixels) const {
+    void run(const Word* y, std::size_t h, std::size_t w, const Restoration* filter, std::uint8_t* pixels) const {
         const std::size_t size = 4 * w * patch_size;
-        strips(h, w, {0, 0, 4 * w, 4 * h}, [&](std::size_t row, Word* to) { std::copy_n(y + row * w * latents_, w * latents_, to); },
+        strips(h, w, {0, 0, 4 * w, 4 * h}, filter, [&](std::size_t row, Word* to) { std::copy_n(y + row * w * latents_, w * latents_, to); },
                [&](std::size_t k, const std::uint8_t* p) { std::copy_n(p, size, pixels + k * size); });
     }
 

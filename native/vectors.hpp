@@ -1,5 +1,9 @@
 // Sixteen int32 at a time, for each instruction set. All of them compute the same integers.
 //
+// `Shorts` are sixteen int16: `times` a b / 2^15, halves rounded up; `eighth` the magnitude / 8 and `half` / 2, rounded down;
+// `plus` a sum of what is not negative, 32767 at most; `above` -1 or 0, by which `pick` chooses; `bytes` stores v / 32, rounded
+// and clipped; `turn` the pairs of eight blocks, row by row, as lines of weights.
+//
 // A kernel adds to sixteen sums, one for each column of a panel, what one pair or quad of a row gives:
 // `madd` a0 b0 + a1 b1 of int16, `dot` a0 b0 + .. + a3 b3 of uint8 and int8.
 #pragma once
@@ -11,6 +15,7 @@
 #include <numeric>
 
 #include "panels.hpp"
+#include "restore.hpp"
 
 #if (defined(__x86_64__) || defined(_M_X64)) && (defined(__GNUC__) || defined(_MSC_VER))
 #define CALOTYPE_X86 1
@@ -117,6 +122,70 @@ struct Vector {
     std::int32_t v[width];
 };
 
+struct Shorts {
+    static Shorts load(const std::int16_t* p) {
+        Shorts t;
+        std::memcpy(t.v, p, sizeof t.v);
+        return t;
+    }
+    static Shorts all(std::int16_t x) {
+        return each([&](std::size_t) { return x; });
+    }
+    void store(std::int16_t* p) const { std::memcpy(p, v, sizeof v); }
+    template <class Work>
+    static Shorts each(Work&& work) {
+        Shorts t;
+        for (std::size_t i = 0; i < width; ++i) t.v[i] = static_cast<std::int16_t>(work(i));
+        return t;
+    }
+    Shorts operator+(const Shorts& b) const {
+        return each([&](std::size_t i) { return v[i] + b.v[i]; });
+    }
+    Shorts operator-(const Shorts& b) const {
+        return each([&](std::size_t i) { return v[i] - b.v[i]; });
+    }
+    Shorts times(const Shorts& b) const {
+        return each([&](std::size_t i) { return (std::int32_t{v[i]} * b.v[i] + (1 << 14)) >> 15; });
+    }
+    Shorts eighth() const {
+        return each([&](std::size_t i) { return (v[i] < 0 ? -v[i] : v[i]) >> 3; });
+    }
+    Shorts half() const {
+        return each([&](std::size_t i) { return v[i] >> 1; });
+    }
+    Shorts within(std::int32_t peak) const {
+        return each([&](std::size_t i) { return std::min<std::int32_t>(std::max<std::int32_t>(v[i], -peak), peak); });
+    }
+    Shorts plus(const Shorts& b) const {
+        return each([&](std::size_t i) { return std::min<std::int32_t>(v[i] + b.v[i], INT16_MAX); });
+    }
+    Shorts max(const Shorts& b) const {
+        return each([&](std::size_t i) { return std::max(v[i], b.v[i]); });
+    }
+    Shorts min(const Shorts& b) const {
+        return each([&](std::size_t i) { return std::min(v[i], b.v[i]); });
+    }
+    Shorts above(const Shorts& b) const {
+        return each([&](std::size_t i) { return v[i] > b.v[i] ? -1 : 0; });
+    }
+    Shorts both(const Shorts& b) const {
+        return each([&](std::size_t i) { return v[i] & b.v[i]; });
+    }
+    Shorts pick(const Shorts& a, const Shorts& b) const {
+        return each([&](std::size_t i) { return v[i] != 0 ? a.v[i] : b.v[i]; });
+    }
+    static void turn(const std::int32_t* const* pairs, std::int16_t (*weights)[width]) {
+        for (std::size_t b = 0; b < width / 2; ++b)
+            for (std::size_t t = 0; t < restored_taps; ++t) std::memcpy(&weights[t][2 * b], pairs[b] + t, 4);
+    }
+    void bytes(std::uint8_t* p) const {
+        for (std::size_t i = 0; i < width; ++i) p[i] = static_cast<std::uint8_t>(std::min(std::max((v[i] + 16) >> 5, 0), 255));
+    }
+
+    std::int16_t v[width];
+};
+
+#include "restoration.inl"
 #include "kernel.inl"
 
 }  // namespace calotype::latents::portable

@@ -99,6 +99,49 @@ private:
     static int16x8_t narrow(int32x4_t a, int32x4_t b) { return vqmovn_high_s32(vqmovn_s32(a), b); }
 };
 
+struct Shorts {
+    static Shorts load(const std::int16_t* p) { return {vld1q_s16(p), vld1q_s16(p + 8)}; }
+    static Shorts all(std::int16_t x) { return {vdupq_n_s16(x), vdupq_n_s16(x)}; }
+    void store(std::int16_t* p) const { vst1q_s16(p, a), vst1q_s16(p + 8, b); }
+    Shorts operator+(const Shorts& o) const { return {vaddq_s16(a, o.a), vaddq_s16(b, o.b)}; }
+    Shorts operator-(const Shorts& o) const { return {vsubq_s16(a, o.a), vsubq_s16(b, o.b)}; }
+    Shorts times(const Shorts& o) const { return {vqrdmulhq_s16(a, o.a), vqrdmulhq_s16(b, o.b)}; }
+    Shorts eighth() const { return {vshrq_n_s16(vabsq_s16(a), 3), vshrq_n_s16(vabsq_s16(b), 3)}; }
+    Shorts half() const { return {vshrq_n_s16(a, 1), vshrq_n_s16(b, 1)}; }
+    Shorts within(std::int16_t peak) const {
+        const int16x8_t most = vdupq_n_s16(peak), least = vnegq_s16(most);
+        return {vminq_s16(vmaxq_s16(a, least), most), vminq_s16(vmaxq_s16(b, least), most)};
+    }
+    Shorts plus(const Shorts& o) const { return {vqaddq_s16(a, o.a), vqaddq_s16(b, o.b)}; }
+    Shorts max(const Shorts& o) const { return {vmaxq_s16(a, o.a), vmaxq_s16(b, o.b)}; }
+    Shorts min(const Shorts& o) const { return {vminq_s16(a, o.a), vminq_s16(b, o.b)}; }
+    Shorts above(const Shorts& o) const {
+        return {vreinterpretq_s16_u16(vcgtq_s16(a, o.a)), vreinterpretq_s16_u16(vcgtq_s16(b, o.b))};
+    }
+    Shorts both(const Shorts& o) const { return {vandq_s16(a, o.a), vandq_s16(b, o.b)}; }
+    Shorts pick(const Shorts& x, const Shorts& y) const {
+        return {vbslq_s16(vreinterpretq_u16_s16(a), x.a, y.a), vbslq_s16(vreinterpretq_u16_s16(b), x.b, y.b)};
+    }
+    static void turn(const std::int32_t* const* pairs, std::int16_t (*weights)[width]) {
+        for (std::size_t t = 0; t < restored_taps; t += 4)
+            for (std::size_t half = 0; half < 2; ++half) {
+                int32x4_t r[4];
+                for (std::size_t i = 0; i < 4; ++i) r[i] = vld1q_s32(pairs[4 * half + i] + t);
+                const int32x4x2_t first = vtrnq_s32(r[0], r[1]), second = vtrnq_s32(r[2], r[3]);
+                for (std::size_t i = 0; i < 2; ++i) {
+                    const int32x4_t low = vcombine_s32(vget_low_s32(first.val[i]), vget_low_s32(second.val[i]));
+                    const int32x4_t high = vcombine_s32(vget_high_s32(first.val[i]), vget_high_s32(second.val[i]));
+                    vst1q_s16(weights[t + i] + 8 * half, vreinterpretq_s16_s32(low));
+                    vst1q_s16(weights[t + i + 2] + 8 * half, vreinterpretq_s16_s32(high));
+                }
+            }
+    }
+    void bytes(std::uint8_t* p) const { vst1_u8(p, vqrshrun_n_s16(a, 5)), vst1_u8(p + 8, vqrshrun_n_s16(b, 5)); }
+
+    int16x8_t a, b;
+};
+
+#include "restoration.inl"
 #include "kernel.inl"
 
 }  // namespace calotype::latents::neon

@@ -102,6 +102,40 @@ private:
     }
 };
 
+struct Shorts {
+    static Shorts load(const std::int16_t* p) { return {wasm_v128_load(p), wasm_v128_load(p + 8)}; }
+    static Shorts all(std::int16_t x) { return {wasm_i16x8_splat(x), wasm_i16x8_splat(x)}; }
+    void store(std::int16_t* p) const { wasm_v128_store(p, a), wasm_v128_store(p + 8, b); }
+    Shorts operator+(const Shorts& o) const { return {wasm_i16x8_add(a, o.a), wasm_i16x8_add(b, o.b)}; }
+    Shorts operator-(const Shorts& o) const { return {wasm_i16x8_sub(a, o.a), wasm_i16x8_sub(b, o.b)}; }
+    Shorts times(const Shorts& o) const { return {wasm_i16x8_q15mulr_sat(a, o.a), wasm_i16x8_q15mulr_sat(b, o.b)}; }
+    Shorts eighth() const { return {wasm_u16x8_shr(wasm_i16x8_abs(a), 3), wasm_u16x8_shr(wasm_i16x8_abs(b), 3)}; }
+    Shorts half() const { return {wasm_i16x8_shr(a, 1), wasm_i16x8_shr(b, 1)}; }
+    Shorts within(std::int16_t peak) const {
+        const v128_t most = wasm_i16x8_splat(peak), least = wasm_i16x8_neg(most);
+        return {wasm_i16x8_min(wasm_i16x8_max(a, least), most), wasm_i16x8_min(wasm_i16x8_max(b, least), most)};
+    }
+    Shorts plus(const Shorts& o) const { return {wasm_i16x8_add_sat(a, o.a), wasm_i16x8_add_sat(b, o.b)}; }
+    Shorts max(const Shorts& o) const { return {wasm_i16x8_max(a, o.a), wasm_i16x8_max(b, o.b)}; }
+    Shorts min(const Shorts& o) const { return {wasm_i16x8_min(a, o.a), wasm_i16x8_min(b, o.b)}; }
+    Shorts above(const Shorts& o) const { return {wasm_i16x8_gt(a, o.a), wasm_i16x8_gt(b, o.b)}; }
+    Shorts both(const Shorts& o) const { return {wasm_v128_and(a, o.a), wasm_v128_and(b, o.b)}; }
+    Shorts pick(const Shorts& x, const Shorts& y) const {
+        return {wasm_v128_bitselect(x.a, y.a, a), wasm_v128_bitselect(x.b, y.b, b)};
+    }
+    static void turn(const std::int32_t* const* pairs, std::int16_t (*weights)[width]) {
+        for (std::size_t b = 0; b < width / 2; ++b)
+            for (std::size_t t = 0; t < restored_taps; ++t) std::memcpy(&weights[t][2 * b], pairs[b] + t, 4);
+    }
+    void bytes(std::uint8_t* p) const {
+        const v128_t round = wasm_i16x8_splat(16);
+        wasm_v128_store(p, wasm_u8x16_narrow_i16x8(wasm_i16x8_shr(wasm_i16x8_add_sat(a, round), 5), wasm_i16x8_shr(wasm_i16x8_add_sat(b, round), 5)));
+    }
+
+    v128_t a, b;
+};
+
+#include "restoration.inl"
 #include "kernel.inl"
 
 }  // namespace calotype::latents::wasm

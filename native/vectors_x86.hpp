@@ -129,6 +129,51 @@ private:
     }
 };
 
+struct Shorts {
+    static Shorts load(const std::int16_t* p) { return {whole(p)}; }
+    static Shorts all(std::int16_t x) { return {_mm256_set1_epi16(x)}; }
+    void store(std::int16_t* p) const { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
+    Shorts operator+(const Shorts& b) const { return {_mm256_add_epi16(v, b.v)}; }
+    Shorts operator-(const Shorts& b) const { return {_mm256_sub_epi16(v, b.v)}; }
+    Shorts times(const Shorts& b) const { return {_mm256_mulhrs_epi16(v, b.v)}; }
+    Shorts eighth() const { return {_mm256_srli_epi16(_mm256_abs_epi16(v), 3)}; }
+    Shorts half() const { return {_mm256_srai_epi16(v, 1)}; }
+    Shorts within(std::int16_t peak) const {
+        const __m256i most = _mm256_set1_epi16(peak);
+        return {_mm256_min_epi16(_mm256_max_epi16(v, _mm256_sub_epi16(_mm256_setzero_si256(), most)), most)};
+    }
+    Shorts plus(const Shorts& b) const { return {_mm256_adds_epi16(v, b.v)}; }
+    Shorts max(const Shorts& b) const { return {_mm256_max_epi16(v, b.v)}; }
+    Shorts min(const Shorts& b) const { return {_mm256_min_epi16(v, b.v)}; }
+    Shorts above(const Shorts& b) const { return {_mm256_cmpgt_epi16(v, b.v)}; }
+    Shorts both(const Shorts& b) const { return {_mm256_and_si256(v, b.v)}; }
+    Shorts pick(const Shorts& a, const Shorts& b) const { return {_mm256_blendv_epi8(b.v, a.v, v)}; }
+    static void turn(const std::int32_t* const* pairs, std::int16_t (*weights)[width]) {
+        // Eight rows of eight pairs at a time, some of the last ones twice.
+        for (std::size_t t : {std::size_t{0}, std::size_t{8}, restored_taps - 8}) {
+            __m256i r[8], s[8];
+            for (int i = 0; i < 8; ++i) r[i] = whole(pairs[i] + t);
+            for (int i = 0; i < 8; i += 2) s[i] = _mm256_unpacklo_epi32(r[i], r[i + 1]), s[i + 1] = _mm256_unpackhi_epi32(r[i], r[i + 1]);
+            for (int i = 0; i < 8; i += 4)
+                for (int j = 0; j < 2; ++j) {
+                    r[i + 2 * j] = _mm256_unpacklo_epi64(s[i + j], s[i + j + 2]);
+                    r[i + 2 * j + 1] = _mm256_unpackhi_epi64(s[i + j], s[i + j + 2]);
+                }
+            for (std::size_t i = 0; i < 4; ++i) {
+                Shorts{_mm256_permute2x128_si256(r[i], r[i + 4], 0x20)}.store(weights[t + i]);
+                Shorts{_mm256_permute2x128_si256(r[i], r[i + 4], 0x31)}.store(weights[t + i + 4]);
+            }
+        }
+    }
+    void bytes(std::uint8_t* p) const {
+        const __m256i t = _mm256_srai_epi16(_mm256_adds_epi16(v, _mm256_set1_epi16(16)), 5);
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_packus_epi16(_mm256_castsi256_si128(t), _mm256_extracti128_si256(t, 1)));
+    }
+
+    __m256i v;
+};
+
+#include "restoration.inl"
 #include "kernel.inl"
 
 }  // namespace calotype::latents::avx2
@@ -238,6 +283,8 @@ private:
         return _mm512_set1_epi32(x);
     }
 };
+
+using avx2::restore;  // wider vectors would gain little
 
 #include "kernel.inl"
 

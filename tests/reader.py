@@ -1,7 +1,8 @@
 """A second reader, from docs/FORMAT.md alone: bytes to pixels in the standard library and plain NumPy.
 
 A check on both the page and the codec, of which it uses nothing.  Slow and simple; the container and the rANS
-stream are in `tests.reader_file`, tiles of pixels in `tests.reader_pixels`, tiles of latents here.
+stream are in `tests.reader_file`, tiles of pixels in `tests.reader_pixels`, the filter behind the synthesis in
+`tests.reader_filter`, tiles of latents here.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tests import reader_pixels
 from tests.reader_file import Laws, Symbols, parse, require
+from tests.reader_filter import restored
 
 Array = NDArray[Any]
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
@@ -28,6 +30,7 @@ LEVEL = (
     "low_bias",
     "high_bias",
 )
+FILTER = "restoration"
 KINDS = {"F64": "<f8", "F32": "<f4", "I32": "<i4", "U32": "<u4", "I16": "<i2", "U8": "u1", "I8": "i1"}
 
 
@@ -98,8 +101,9 @@ class Reader:
     def __init__(self, tables: dict[str, Array], networks: dict[str, Array], level: int) -> None:
         self.arrays, self.networks = tables, networks
         a, f = divmod(level, 256)
-        ends = ((tables[n].astype(np.int64)[[a, min(a + 1, len(tables[n]) - 1)]]) for n in LEVEL)
-        self.level = {n: (u * (256 - f) + v * f + 128) >> 8 for n, (u, v) in zip(LEVEL, ends, strict=True)}
+        names = (*LEVEL, FILTER) if FILTER in tables else LEVEL
+        ends = ((tables[n].astype(np.int64)[[a, min(a + 1, len(tables[n]) - 1)]]) for n in names)
+        self.level = {n: (u * (256 - f) + v * f + 128) >> 8 for n, (u, v) in zip(names, ends, strict=True)}
         powers = np.rint(2.0 ** (30 + np.arange(257) / 256)).astype(np.int64)
         for part in ("low", "high"):
             log = self.level[f"{part}_log_step"]
@@ -251,7 +255,8 @@ class Reader:
         p, u, k = finer(word(self.layer("synthesis.patch", t))), finer(byte(self.layer("synthesis.up", t))), 0
         while f"synthesis.convs.{k}.weight" in self.networks:
             u, k = byte(self.layer(f"synthesis.convs.{k}", u)), k + 1
-        return patches(byte((word(p + self.layer("synthesis.out", u)) + 16) >> 5), 4)
+        v = patches(word(p + self.layer("synthesis.out", u)), 4)
+        return byte(((restored(v, self.level[FILTER]) if FILTER in self.level else v) + 16) >> 5)
 
 
 def means(pixels: Array) -> Array:

@@ -20,7 +20,8 @@ from calotype.codec.pack import Pack
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.models.calotype_transforms import Bottleneck, Branch, Renderer, folded
 from calotype.lab.pack.calibrate import unshuffled
-from calotype.lab.pack.fixed_synthesis import FRACTION, quarters
+from calotype.lab.pack.fixed_synthesis import quarters
+from calotype.lab.pack.restoration import FRACTION
 
 Array = npt.NDArray[Any]
 

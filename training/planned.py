@@ -32,7 +32,7 @@ from torch import Tensor
 from calotype.codec import library, manifest, tensors
 from calotype.codec.latents import Networks, quantise, restored
 from calotype.codec.pack import Pack
-from calotype.coder import DecoderNetworks
+from calotype.coder import DecoderNetworks, LevelPixels
 from calotype.lab.export import RANGE_CROPS
 from calotype.lab.losses.ssimulacra2 import ssimulacra2
 from calotype.lab.metrics import mse255
@@ -155,7 +155,8 @@ class Crops:
         whole, found = self.judged(), []
         for k in self.held:
             vector = interpolated(vectors, round(256 * float(self.level[k])))
-            shown = decoder.synthesis(vector.astype(np.int32), np.ascontiguousarray(self.latents[k]))
+            level = LevelPixels(vector.astype(np.int32), None)
+            shown = decoder.synthesis(level, np.ascontiguousarray(self.latents[k]))
             x, x_hat = (
                 (torch.from_numpy(pixels)[None].permute(0, 3, 1, 2) / 255)[INNER]
                 for pixels in (self.pixels[k], shown)

@@ -50,7 +50,11 @@ class Networks:
         y: NDArray[np.int16],
     ) -> None: ...
     def synthesis(
-        self, vector: NDArray[np.int32], y: NDArray[np.int16], pixels: NDArray[np.uint8]
+        self,
+        vector: NDArray[np.int32],
+        restoration: NDArray[np.int16] | None,
+        y: NDArray[np.int16],
+        pixels: NDArray[np.uint8],
     ) -> None: ...
     def preview(
         self,

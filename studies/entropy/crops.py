@@ -85,7 +85,7 @@ class Crop:
         """What integers cost, in bits and in error."""
         found = self.classes(z, r)
         y = self.pack.decoder.restore(self.level.steps, z, r)
-        decoded = self.pack.decoder.synthesis(self.level.vector, y)
+        decoded = self.pack.decoder.synthesis(self.level.pixels, y)
         error = np.square(decoded.astype(np.float64) - self.pixels).sum(-1)
         size = len(self.pack.coder.write(self.level.parser, z, r))
         bits = self.r_bits(found).sum(0)

@@ -59,7 +59,7 @@ def skips(pack: Pack, pixels: Any, quality: float) -> dict[str, float]:
     exact = np.rint(crop.y[0].transpose(1, 2, 0) / pack.unit).clip(-32768, 32767).astype(np.int16)
 
     def error(y: Array) -> float:
-        decoded = pack.decoder.synthesis(crop.level.vector, np.ascontiguousarray(y))
+        decoded = pack.decoder.synthesis(crop.level.pixels, np.ascontiguousarray(y))
         return float(np.square(decoded.astype(np.float64) - pixels).sum())
 
     by_channel = np.sort(far.sum((1, 2)))[::-1]

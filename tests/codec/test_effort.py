@@ -26,6 +26,7 @@ from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
 from calotype.codec.latents import Networks
 from calotype.codec.pack import Pack
+from calotype.coder import LevelPixels
 from calotype.codec.ssimulacra2 import ssimulacra2
 
 Scene = Callable[..., NDArray[np.uint8]]
@@ -152,7 +153,7 @@ def test_slopes_are_those_of_the_synthesis(pack: Pack, scene: Scene, worth: Wort
     slopes = Slopes(arrays, pack.unit, looks=worth.look > 0)
     target = slopes.target(pixels[None], worth)
     error, slope = slopes.run(y_hat, vector, target)
-    decoded = pack.decoder.synthesis(vector, latents.restored(networks, coded))
+    decoded = pack.decoder.synthesis(LevelPixels(vector, None), latents.restored(networks, coded))
     square = float(np.square(decoded.astype(float) - pixels).sum())
     if not worth.look:
         assert error == pytest.approx(worth.error * square, rel=0.02)

@@ -114,11 +114,11 @@ def test_encoder_and_decoder_agree_to_the_last_bit(
     mine, theirs = latents.restored(networks, coded), latents.restore(networks, z, r)
     assert np.array_equal(mine, theirs)
     assert np.array_equal(latents.restored(networks, latents.settled(networks, coded)), theirs)
-    vector = networks.level.vector
-    pixels = pack.decoder.synthesis(vector, theirs)
+    level = networks.level.pixels
+    pixels = pack.decoder.synthesis(level, theirs)
     for decoder in decoders:
         assert np.array_equal(decoder.restore(networks.level.steps, z, r), theirs)
-        assert np.array_equal(decoder.synthesis(vector, mine), pixels)
+        assert np.array_equal(decoder.synthesis(level, mine), pixels)
 
 
 def test_every_kernel_and_number_of_threads_makes_the_same_file(
@@ -186,7 +186,7 @@ def test_arrays_in_any_order_are_the_same_networks(tiny: Pack, scene: Callable[.
     decoder.native = native.Networks(turned(manifest.NETWORKS), "")
     words = decoder.restore(level.steps, z, r)
     assert np.array_equal(words, tiny.decoder.restore(level.steps, z, r))
-    assert np.array_equal(decoder.synthesis(level.vector, words), tiny.decoder.synthesis(level.vector, words))
+    assert np.array_equal(decoder.synthesis(level.pixels, words), tiny.decoder.synthesis(level.pixels, words))
 
     coder = copy.copy(tiny.coder)
     arrays = {k: a for k, a in turned(manifest.TABLES).items() if k.startswith(("hyper.", "scales."))}

@@ -67,7 +67,7 @@ def test_tile_size_shows_no_seams(pack: Pack, pixels: np.ndarray) -> None:
         box = tiles.latent_box(tile_box(file.header, tile))
         z, r = latents.read(networks, payload, box.height, box.width)
         y_hat[box.top : box.bottom, box.left : box.right] = latents.restore(networks, z, r)
-    whole = pack.decoder.synthesis(networks.level.vector, y_hat)[: SIZE[0], : SIZE[1]]
+    whole = pack.decoder.synthesis(networks.level.pixels, y_hat)[: SIZE[0], : SIZE[1]]
     assert np.array_equal(decode(data, pack=pack).picture.pixels, whole)
 
 

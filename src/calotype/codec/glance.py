@@ -66,7 +66,7 @@ def score(analysis: Analysis, windows: Sequence[Window], level: int) -> float:
         return latents.shown(networks, window.y)
 
     def developed(y: Words) -> NDArray[np.uint8]:
-        return pack.decoder.synthesis(networks.level.vector, y)
+        return pack.decoder.synthesis(networks.level.pixels, y)
 
     def measured(window: Window, shown: NDArray[np.uint8]) -> Sums:
         terms = np.empty(load().GLANCE_TERMS)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calotype.coder import LevelIntegers, LevelSteps
+from calotype.coder import LevelIntegers, LevelPixels, LevelSteps
 from calotype.pack import STEPS
-from calotype.pack.levels import CODING, EXACT, GAINS, interpolated, neighbours, powers_of_two
+from calotype.pack.levels import CODING, EXACT, GAINS, RESTORATION, interpolated, neighbours, powers_of_two
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,11 +21,13 @@ class Level:
     number:   the level
     gains:    float32, an encoder's own tables
     integers: int32, those tables that are exact
+    restoration: int16 [144, 20], taps of the filter behind the synthesis, or None
     """
 
     number: int
     gains: Mapping[str, NDArray[np.float32]]
     integers: Mapping[str, NDArray[np.int32]]
+    restoration: NDArray[np.int16] | None
 
     @property
     def parser(self) -> LevelIntegers:
@@ -41,6 +43,11 @@ class Level:
     def vector(self) -> NDArray[np.int32]:
         """What the synthesis adds to the latents, [M]."""
         return self.integers["level_vector"]
+
+    @property
+    def pixels(self) -> LevelPixels:
+        """What the synthesis needs of them."""
+        return LevelPixels(self.vector, self.restoration)
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,9 @@ def at(tables: Mapping[str, NDArray[Any]], number: int) -> Level:
     for part in ("low", "high"):
         integers[f"{part}_step"] = powers_of_two(integers.pop(f"{part}_log_step"))
     gains = {name: _geometric(tables[name], number).astype(np.float32) for name in GAINS}
-    return Level(number, gains, integers)
+    taps = tables.get(RESTORATION)
+    filter_ = None if taps is None else interpolated(taps, number).astype(np.int16)
+    return Level(number, gains, integers, filter_)
 
 
 def _geometric(table: NDArray[Any], number: int) -> NDArray[np.float64]:

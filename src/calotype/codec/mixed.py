@@ -330,7 +330,7 @@ class Mixture:
         for row in tiles.windows(Box(0, 0, y_hat.shape[1], y_hat.shape[0])):
             for window in row:
                 latent_part = np.ascontiguousarray(y_hat[tiles.inside(window, Box(0, 0, 0, 0))[1:]])
-                pixels = networks.pack.decoder.synthesis(networks.level.vector, latent_part)
+                pixels = networks.pack.decoder.synthesis(networks.level.pixels, latent_part)
                 box = tiles.common(tiles.scaled(window, STRIDE), Box(0, 0, width, height))
                 shown[tiles.inside(box, Box(0, 0, 0, 0))[1:]] = pixels[: box.height, : box.width]
                 edge = min(EDGE, box.width // 4, box.height // 4)

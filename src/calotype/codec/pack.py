@@ -181,7 +181,7 @@ class Pack:
     def _check_decoder(self, decoder: DecoderNetworks) -> None:
         for level, (z, r, pixels, preview) in self._golden("z", "r", "pixels", "preview"):
             r = r.astype(np.int32)
-            ours = decoder.synthesis(level.vector, decoder.restore(level.steps, z, r))
+            ours = decoder.synthesis(level.pixels, decoder.restore(level.steps, z, r))
             small = decoder.preview(level.steps, np.ascontiguousarray(r[: tables.LOW]))
             if not (np.array_equal(ours, pixels) and np.array_equal(small, preview)):
                 raise self._error("the decoder computes other pixels here than where the pack was made")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from calotype.coder.frequencies import PRECISION, TOTAL, cdf_rows, quantise
     from calotype.coder.gaussian import gaussian_tables, log_scales
     from calotype.coder.latents import Classes, LatentCoder, LevelIntegers
-    from calotype.coder.networks import DecoderNetworks, EncoderNetworks, LevelSteps, Wish
+    from calotype.coder.networks import DecoderNetworks, EncoderNetworks, LevelPixels, LevelSteps, Wish
     from calotype.coder.pixels import decode_pixels, encode_pixels, pixel_bits
     from calotype.coder.stream import Decoder, Encoder, decode, encode
     from calotype.coder.tables import TableSet
@@ -37,6 +37,7 @@ __all__ = [
     "EncoderNetworks",
     "LatentCoder",
     "LevelIntegers",
+    "LevelPixels",
     "LevelSteps",
     "TableSet",
     "Wish",
@@ -55,7 +56,7 @@ _HOMES = {
     "frequencies": ("PRECISION", "TOTAL", "cdf_rows", "quantise"),
     "gaussian": ("gaussian_tables", "log_scales"),
     "latents": ("Classes", "LatentCoder", "LevelIntegers"),
-    "networks": ("DecoderNetworks", "EncoderNetworks", "LevelSteps", "Wish"),
+    "networks": ("DecoderNetworks", "EncoderNetworks", "LevelPixels", "LevelSteps", "Wish"),
     "pixels": ("decode_pixels", "encode_pixels", "pixel_bits"),
     "stream": ("Decoder", "Encoder", "decode", "encode"),
     "tables": ("TableSet",),

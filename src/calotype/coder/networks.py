@@ -3,7 +3,7 @@ the same everywhere.
 
     networks = DecoderNetworks(arrays)
     y = networks.restore(steps, z, r)          # latents, words
-    pixels = networks.synthesis(vector, y)     # of any window of them
+    pixels = networks.synthesis(level, y)      # of any window of them
 
     networks = EncoderNetworks(arrays)
     y = networks.analysis(pixels)              # of any window of them
@@ -40,6 +40,16 @@ class LevelSteps:
     """[4, M - L] those of the high channels, by phase."""
     z_mul: NDArray[np.int32]
     """[K] steps of the hyper-latents in 1/256 of 1/16 log unit."""
+
+
+@dataclass(frozen=True)
+class LevelPixels:
+    """What a quality level sets of the synthesis."""
+
+    vector: NDArray[np.int32]
+    """[M] what is added to the latents."""
+    restoration: NDArray[np.int16] | None
+    """[144, 20] taps of the filter behind it, in 1/32768, if the pack has one."""
 
 
 @dataclass(frozen=True)
@@ -83,10 +93,12 @@ class DecoderNetworks:
         self.native.restore((steps.low, steps.high), steps.z_mul, z, r, y)
         return y
 
-    def synthesis(self, vector: NDArray[np.int32], y: Words) -> NDArray[np.uint8]:
-        """Pixels [16h, 16w, 3] of latents [h, w, M], with the level's vector [M] added."""
+    def synthesis(self, level: LevelPixels, y: Words) -> NDArray[np.uint8]:
+        """Pixels [16h, 16w, 3] of latents [h, w, M]. Raises ValueError for arrays of other shapes, and for
+        taps with which a sum could leave 16 bits.
+        """
         pixels = np.empty((16 * y.shape[0], 16 * y.shape[1], 3), np.uint8)
-        self.native.synthesis(vector, y, pixels)
+        self.native.synthesis(level.vector, level.restoration, y, pixels)
         return pixels
 
     def preview(self, steps: LevelSteps, r: NDArray[np.int32]) -> NDArray[np.uint8]:

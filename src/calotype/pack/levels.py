@@ -16,6 +16,8 @@ CODING = ("z_mul", "z_place", "z_scale", "low_bias", "high_bias")
 """Tables that are interpolated in integers: what coding needs to know,"""
 EXACT = (*CODING, "low_log_step", "high_log_step", "level_vector")
 """and what latents are made with."""
+RESTORATION = "restoration"
+"""Taps of the filter behind the synthesis, interpolated in integers; packs need not have it."""
 GAINS = ("low_gain", "high_gain")
 """Tables of positive numbers that are an encoder's own, interpolated in the logarithm."""
 STEP_SHIFT = 12

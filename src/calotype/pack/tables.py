@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from calotype.coder.latents import CLASSES, Z_TABLES
 from calotype.pack import STEPS
-from calotype.pack.levels import OCTAVES
+from calotype.pack.levels import OCTAVES, RESTORATION
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -19,6 +19,8 @@ LOW = 16
 LOW_STEPS, LOW_STAGES, PHASES, Z_STAGES = 4, 10, 4, 7
 KINDS, QUANTISERS = 3, 2
 """Sets of tables: of residuals without a neighbour, of other low channels, of high channels; each for two."""
+FILTERS, TAPS = 144, 20
+"""Classes of places that the restoration filter has taps for, and how many."""
 
 _EXACT = 1 << 24  # integers of at most this size are exact in float32
 
@@ -36,6 +38,8 @@ def check(arrays: Arrays, *, latents: int, hyper_latents: int, levels: int) -> N
             raise ValueError(f"{name} is not within 0 to {OCTAVES} octaves")
         if dtype == "i4" and np.abs(table.astype(np.int64)).max() > _EXACT:
             raise ValueError(f"{name} has values that float32 does not hold")
+    if RESTORATION in arrays:
+        _expect(RESTORATION, arrays[RESTORATION], "i2", (levels, FILTERS, TAPS))
     m, z = latents, hyper_latents
     unit, cases = arrays["unit"], arrays["golden_level"].shape
     _expect("unit", unit, "f4", (m,))

@@ -8,6 +8,8 @@ the format changes, which after a release it does not.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from tests.golden import Case, scene, store
 
 from calotype.codec import manifest
@@ -67,9 +70,21 @@ def make_pack() -> None:
     with tempfile.TemporaryDirectory() as folder:
         pack = Path(folder) / "tiny"
         export(model, statistics, pack, name="tiny", calibration=(crops(40), torch.arange(8) / 7 * 2))
+        restore(pack)
         with zipfile.ZipFile(HERE / "tiny.zip", "w", zipfile.ZIP_LZMA) as archive:
             for file in (manifest.NAME, *sorted(Pack(pack).manifest.files)):
                 archive.writestr(zipfile.ZipInfo(file), manifest.read(pack, file), zipfile.ZIP_LZMA)
+
+
+def restore(pack: Path) -> None:
+    """Give it a filter, fitted to what it makes of some scenes."""
+    photos = pack.parent / "scenes"
+    photos.mkdir()
+    for k in range(12):
+        Image.fromarray(scene(208, 208, 3000 + k)).save(photos / f"{k}.png")
+    script = HERE.parents[2] / "training" / "restoration.py"
+    options = (photos, "--out", pack, "--each", "1", "--side", "192")
+    subprocess.run([sys.executable, script, pack, *options], check=True)
 
 
 def pictures() -> Iterator[Case]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
 
-from calotype.coder import DecoderNetworks, LatentCoder, LevelIntegers, LevelSteps, Wish
+from calotype.coder import DecoderNetworks, LatentCoder, LevelIntegers, LevelPixels, LevelSteps, Wish
 from calotype.coder.latents import kernels
 from calotype.lab.export import Statistics
 from calotype.lab.models.calotype import Calotype
@@ -19,9 +19,11 @@ from calotype.lab.pack import exact
 from calotype.lab.pack.exact import ExportError
 from calotype.lab.pack.fixed import quantised, words
 from calotype.lab.pack.fixed_networks import FixedNetworks
+from calotype.lab.pack.restoration import CHROMA, CROSS, LUMA, ROOM
 from calotype.lab.pack.tables import r_tables, z_tables
 from calotype.lab.pack.write import _level_arrays
 from calotype.pack.levels import interpolated, powers_of_two
+from calotype.pack.tables import FILTERS, TAPS
 
 Thin = Callable[..., Calotype]
 Calibration = tuple[torch.Tensor, torch.Tensor]
@@ -91,13 +93,21 @@ def test_native_code_computes_as_torch_does(made: Made, wild: bool) -> None:
             found = decoder.restore(steps, z, r)
             np.testing.assert_array_equal(found, y)
             np.testing.assert_array_equal(decoder.restore(steps, z, r.astype(np.float32)), y)
-            np.testing.assert_array_equal(decoder.synthesis(vector, found), pixels)
+            np.testing.assert_array_equal(decoder.synthesis(LevelPixels(vector, None), found), pixels)
             low = np.ascontiguousarray(r[:LOW])
             np.testing.assert_array_equal(decoder.preview(steps, low), small)
         clipped += int((np.abs(y + 0.5) == 32767.5).sum())
         seen += len(np.unique(pixels))
     assert seen > 100, "the pictures of the test should vary"
     assert clipped > 100 or not wild
+
+
+def some_taps(rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Small ones, and the largest that sums of 16 bits allow."""
+    yield rng.integers(-1500, 1500, (FILTERS, TAPS)).astype(np.int16)
+    signs = rng.choice([-1, 1], (FILTERS, TAPS))
+    luma, colour = (int(ROOM * 32768 * 2 / len(LUMA)), int(ROOM * 32768 / (len(CHROMA) + len(CROSS) / 2)))
+    yield (signs * np.repeat([luma, colour], [len(LUMA), TAPS - len(LUMA)])).astype(np.int16)
 
 
 def test_synthesis_of_any_words(made: Made) -> None:
@@ -107,9 +117,11 @@ def test_synthesis_of_any_words(made: Made) -> None:
     _, vector = made.at(77)
     for y in (rng.integers(-32768, 32768, (5, 7, 48)), rng.choice([-32768, 32767], (4, 3, 48))):
         x = words(torch.from_numpy(y + vector).double().permute(2, 0, 1)[None])
-        expected = made.fixed.synthesis(x)[0].permute(1, 2, 0).numpy()
-        for decoder in decoders:
-            np.testing.assert_array_equal(decoder.synthesis(vector, y.astype(np.int16)), expected)
+        for taps in (None, *some_taps(rng)):
+            expected = made.fixed.synthesis(x, taps)[0].permute(1, 2, 0).numpy()
+            for decoder in decoders:
+                found = decoder.synthesis(LevelPixels(vector, taps), y.astype(np.int16))
+                np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("size", [(11, 13), (1, 1), (8, 24)])

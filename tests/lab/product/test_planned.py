@@ -15,6 +15,7 @@ from tests.golden import scene
 
 import calotype
 from calotype.codec import library
+from calotype.coder import LevelPixels
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.train.state import State, load_weights
 from calotype.lab.train.subject import Subject
@@ -43,7 +44,7 @@ def test_floats_of_a_pack_show_what_its_integers_do(name: str, monkeypatch: pyte
     networks = Networks(pack, pack.level(900), 1)
     pixels = np.ascontiguousarray(scene(128, 128, 5))
     words = restored(networks, quantise(networks, pack.encoder.analysis(pixels)[None]))
-    exact = pack.decoder.synthesis(networks.level.vector, words)
+    exact = pack.decoder.synthesis(LevelPixels(networks.level.vector, None), words)
 
     model = shipped()
     floats.take(pack, model)

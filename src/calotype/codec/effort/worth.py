@@ -78,7 +78,7 @@ def worth(pack: Pack, level: int, pixels: NDArray[np.uint8], looks: bool = False
     for near in (max(0, level - APART), min(pack.manifest.max_level, level + APART)):
         networks = Networks(pack, pack.level(near), threads)
         coded = latents.quantise(networks, y)
-        decoded = pack.decoder.synthesis(networks.level.vector, latents.restored(networks, coded))
+        decoded = pack.decoder.synthesis(networks.level.pixels, latents.restored(networks, coded))
         bits.append(8 * len(latents.write(networks, coded)))
         errors.append(int(np.square(decoded.astype(np.int32) - pixels[0]).sum(dtype=np.int64)))
         if looks:

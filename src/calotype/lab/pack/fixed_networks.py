@@ -15,7 +15,7 @@ from calotype.lab.pack.fixed import Layer, bytes_, quantised, words
 from calotype.lab.pack.fixed_mean import FixedMean, log_steps
 from calotype.lab.pack.fixed_synthesis import FixedSynthesis
 from calotype.lab.pack.trellis import HALF_STEP
-from calotype.pack.levels import interpolated, powers_of_two
+from calotype.pack.levels import RESTORATION, interpolated, powers_of_two
 
 
 class FixedNetworks:
@@ -87,7 +87,9 @@ def golden_pixels(
         d = dequantise(known, mul[None, :, None, None])
         inside = torch.ones(1, 1, *r.shape[1:], dtype=torch.float64)
         y = fixed.mean.restore(d, torch.from_numpy(r.astype(np.float64))[None], inside, low, high)
-        pixels.append(_bytes(fixed.synthesis(words(y + vector[:, None, None]))))
+        taps = tables.get(RESTORATION)
+        filter_ = None if taps is None else interpolated(taps, int(level)).astype(np.int16)
+        pixels.append(_bytes(fixed.synthesis(words(y + vector[:, None, None]), filter_)))
         small.append(_bytes(fixed.small(y[:, :LOW])))
     return {"golden_pixels": np.stack(pixels), "golden_preview": np.stack(small)}
 

@@ -19,10 +19,7 @@ from calotype.lab.models.calotype_transforms import SynthesisTransform, folded
 from calotype.lab.pack.calibrate import Array, bias, samples, unshuffled, weight
 from calotype.lab.pack.fixed import Layer, bytes_, finest, quantised, words
 from calotype.lab.pack.fixed_blocks import Block, Seen, byte_units, hidden_units, stream_units
-
-FRACTION = 32
-"""Parts of a grey level in which pixels are added up."""
-
+from calotype.lab.pack.restoration import FRACTION, restored
 
 class FixedSynthesis:
     """Made from the float network, calibrated on the latents (vector included) ``[N, M, h, w]`` of pictures.
@@ -102,8 +99,11 @@ class FixedSynthesis:
                 found |= {f"{name}.{k}.{part}": layer for part, layer in block.layers().items()}
         return found
 
-    def __call__(self, y: Tensor) -> Tensor:
-        """Words ``[1, M, h, w]``, vector included, to pixels ``[1, 3, 16h, 16w]``, 0..255; all float64."""
+    def __call__(self, y: Tensor, taps: Array | None = None) -> Tensor:
+        """Words ``[1, M, h, w]``, vector included, to pixels ``[1, 3, 16h, 16w]``, 0..255; all float64.
+
+        taps: the level's, of the restoration filter, if there is one
+        """
         for block in self.blocks16:
             y = block(y)
         t = _shuffled(words(self.split(y)), 2)
@@ -112,8 +112,11 @@ class FixedSynthesis:
         r = bytes_(_shuffled(self.up(t), 2))
         for conv in self.convs:
             r = bytes_(conv(r))
-        fine = words(_shuffled(words(self.patch(t)), 2) + self.out(r))
-        return _shuffled(torch.floor((fine + FRACTION / 2) / FRACTION).clamp(0, 255), 4)
+        fine = _shuffled(words(_shuffled(words(self.patch(t)), 2) + self.out(r)), 4)
+        if taps is not None:
+            pixels = restored(fine[0].permute(1, 2, 0).numpy().astype(np.int32), taps)
+            return torch.from_numpy(pixels).double().permute(2, 0, 1)[None]
+        return torch.floor((fine + FRACTION / 2) / FRACTION).clamp(0, 255)
 
 
 def _shuffled(x: Tensor, side: int) -> Tensor:
