@@ -113,7 +113,7 @@ struct Machine {
 };
 #endif
 
-// Those that this machine can run, the fastest first; the last is the portable one. The build for the web compiles
+// Those that this machine can run, the fastest first; the last is the portable one, but for the web. The build for the web compiles
 // them apart (kernels.cpp), for speed, and all else for size.
 #if defined(CALOTYPE_KERNELS_APART)
 const std::vector<Kernels>& kernels();
@@ -133,9 +133,10 @@ const std::vector<Kernels>& kernels() {
         if (has_dot_products()) list.push_back(neon::kernels("neon"));
 #endif
 #if defined(__wasm_simd128__)
-        list.push_back(wasm::kernels("wasm"));
-#endif
+        list.push_back(wasm::kernels("wasm"));  // no other is ever needed, and a page need not load one
+#else
         list.push_back(portable::kernels("portable"));
+#endif
         return list;
     }();
     return found;

@@ -40,11 +40,10 @@ static CALOTYPE_INLINE void classes(const Restore& job, std::size_t at, std::int
 
 // What the taps `first` and on add to sixteen pixels.
 template <std::size_t n>
-static CALOTYPE_INLINE Shorts moved(const Shorts& from, const std::int16_t* const* lines, std::size_t x, const RestoredTap (&taps)[n],
+static CALOTYPE_APART Shorts moved(const Shorts& from, const std::int16_t* const* lines, std::size_t x, const RestoredTap (&taps)[n],
                                     const std::int16_t (*weights)[width]) {
     Shorts sum = from;
     const Shorts here = Shorts::load(lines[2] + x), twice = here + here;
-    CALOTYPE_UNROLL
     for (std::size_t k = 0; k < n; ++k) {
         const RestoredTap& t = taps[k];
         const Shorts both = Shorts::load(lines[2 + t.down] + x + t.right) + Shorts::load(lines[2 - t.down] + x - t.right);

@@ -1,4 +1,5 @@
-"""Makes ``tiny.zip``, a pack with all that the format has at a hundredth of the size, and the golden files.
+"""Makes ``tiny.zip``, a pack with all that the format has at a hundredth of the size, and the golden files; the
+fuzzer's corpus becomes one of that pack.
 
     python -m tests.data.tiny.make
 
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +21,7 @@ import numpy as np
 import torch
 from PIL import Image
 from tests.golden import Case, scene, store
+from tests.reader_file import varint
 
 from calotype.codec import manifest
 from calotype.codec.image import Picture
@@ -87,6 +90,41 @@ def restore(pack: Path) -> None:
     subprocess.run([sys.executable, script, pack, *options], check=True)
 
 
+def for_pack(data: bytes, key: bytes) -> bytes:
+    """A file, whole or damaged, as one of another pack: checksums that were right are right again."""
+    try:
+        start = varint(data, varint(data, 11)[1])[1]
+    except (IndexError, ValueError):
+        return data
+    was, header = data[:start], data[:5] + key + data[9:start]
+    found, at, index = header, start, 0
+    while at < len(data):
+        try:
+            length, body = varint(data, at + 1)
+        except (IndexError, ValueError):
+            break
+        place = (index if (tile := data[at] in (1, 4)) else 0).to_bytes(4, "little")
+        end = body + length
+        rest = data[at:body] + place + data[body:end]
+        crc = zlib.crc32(rest, zlib.crc32(was)).to_bytes(4, "little")
+        right = data[end : end + 4] == crc
+        now = zlib.crc32(rest, zlib.crc32(header)).to_bytes(4, "little")
+        found += data[at:end] + (now if right else data[end : end + 4])
+        at, index = end + 4, index + tile
+    return found + data[at:]
+
+
+def rename_corpus(old: bytes, new: bytes) -> None:
+    """The files of the fuzzer's corpus that the pack before could read are for this one."""
+    corpus = HERE.parent / "fuzz" / "files.zip"
+    with zipfile.ZipFile(corpus) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(corpus, "w", zipfile.ZIP_LZMA) as archive:
+        for name, data in files.items():
+            mine = for_pack(data, new) if data[5:9] == old else data
+            archive.writestr(zipfile.ZipInfo(name), mine, zipfile.ZIP_LZMA)
+
+
 def pictures() -> Iterator[Case]:
     """Name, picture, quality and tile of each golden file."""
     rng = np.random.default_rng(9)
@@ -100,5 +138,7 @@ def pictures() -> Iterator[Case]:
 
 
 if __name__ == "__main__":
+    before = Pack(HERE / "tiny.zip").key
     make_pack()
+    rename_corpus(before, Pack(HERE / "tiny.zip").key)
     store(HERE, [("", Pack(HERE / "tiny.zip"))], pictures)
