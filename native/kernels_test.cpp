@@ -155,6 +155,71 @@ void compare(const Kernels& kernel, const char* what, const Case& c, std::vector
     }
 }
 
+// Two rows through the restoration filter, against plain loops. Widths are those of patches, lines of what a picture can hold.
+void restored(const Kernels& kernel) {
+    constexpr int beside = 4, peak = restored_peak;
+    const int w = 4 * static_cast<int>(pick(1, 40)), stride = w + 2 * beside + static_cast<int>(restored_line + 2 * width);
+    std::vector<std::int16_t> lines[4];  // luma, red - luma, blue - luma, green: six rows
+    for (auto& l : lines) l.resize(6 * stride);
+    const std::int64_t middle = pick(0, peak), spread = bits() % 2 ? peak : pick(0, 400);
+    for (int i = 0; i < 6 * stride; ++i) {
+        const auto colour = [&] { return std::min<std::int64_t>(std::max<std::int64_t>(middle + pick(-spread, spread), 0), peak); };
+        const std::int64_t r = colour(), g = colour(), b = colour(), y = (r + 2 * g + b) >> 2;
+        lines[0][i] = static_cast<std::int16_t>(y), lines[1][i] = static_cast<std::int16_t>(r - y);
+        lines[2][i] = static_cast<std::int16_t>(b - y), lines[3][i] = static_cast<std::int16_t>(g);
+    }
+    std::vector<std::int32_t> pairs;
+    const std::int64_t most = pick(1, 4600);  // 12 of 16320 and 7 of 32640 times that stay below 2^30
+    for (std::size_t i = 0; i < restored_classes * restored_taps; ++i)
+        pairs.push_back(static_cast<std::int32_t>(static_cast<std::uint16_t>(pick(-most, most)) * 0x10001u));
+    std::vector<std::uint8_t> found(6 * w + 1, 77);
+    Restore job{};
+    const auto at = [&](int plane, int row, int x) -> const std::int16_t* { return &lines[plane][row * stride + beside + x]; };
+    for (int i = 0; i < 6; ++i) job.luma[i] = at(0, i, 0), job.first[i] = at(1, i, 0), job.second[i] = at(2, i, 0);
+    for (int i = 0; i < 2; ++i) job.green[i] = at(3, 2 + i, 0), job.pixels[i] = found.data() + 3 * w * i;
+    job.weights = pairs.data(), job.width = w;
+    kernel.restore(job);
+
+    const auto bent = [&](int plane, int y, int x, int i, int j) { return *at(plane, y + i, x + j) + *at(plane, y - i, x - j) - 2 * *at(plane, y, x); };
+    for (int y = 2; y < 4; ++y)
+        for (int x = 0; x < w; ++x) {
+            const auto bend = [&](int i, int j) {
+                int sum = 0;
+                for (int b = 1; b < 5; ++b)
+                    for (int a = x / 2 * 2 - 1; a < x / 2 * 2 + 3; ++a) sum += std::abs(bent(0, b, a, i, j)) >> 3;
+                return sum;
+            };
+            const int across = bend(0, 1), along = bend(1, 0), falling = bend(1, 1), rising = bend(1, -1);
+            const int a = std::max(across, along), b = std::min(across, along) + 8, c = std::max(falling, rising), e = std::min(falling, rising) + 8;
+            const bool straight = a - b > c - e;
+            const int low = straight ? b : e, more = straight ? a - b : c - e;
+            int kind = straight ? (across > along ? 1 : 2) : (falling > rising ? 3 : 4);
+            kind = more < low >> 1 ? 0 : more - low < low >> 1 ? kind : kind + 4;
+            for (const int limit : {32, 45, 64, 90, 128, 181, 256, 362, 512, 724, 1024, 1448, 2048, 2896, 4096}) kind += across + along > limit ? 9 : 0;
+            const auto moved = [&](int plane) {
+                int sum = 0, tap = plane == 0 ? 0 : 12;
+                const auto add = [&](int of, int i, int j) {
+                    const auto weight = static_cast<std::int16_t>(pairs[kind * static_cast<int>(restored_taps) + tap++]);
+                    sum += (bent(of, y, x, i, j) * weight + (1 << 14)) >> 15;
+                };
+                for (int i = 0; i < 3; ++i)
+                    for (int j = -2; j < 3; ++j)
+                        if ((i > 0 || j > 0) && (plane == 0 || i + std::abs(j) < 3)) add(plane, i, j);
+                if (plane > 0) add(0, 0, 1), add(0, 1, 0);
+                return std::min(std::max(sum, -peak), peak);
+            };
+            const int l = moved(0), u = moved(1), v = moved(2), was = *at(0, y, x);
+            const int expected[3] = {*at(1, y, x) + was + l + u, *at(3, y, x) + l - ((u + v) >> 1), *at(2, y, x) + was + l + v};
+            for (int k = 0; k < 3; ++k) {
+                const int pixel = std::min(std::max((expected[k] + 16) >> 5, 0), 255), is = found[3 * (w * (y - 2) + x) + k];
+                if (is == pixel) continue;
+                std::printf("%s: restored pixel %d of %d, row %d, colour %d, is %d, not %d\n", kernel.name, x, w, y - 2, k, is, pixel);
+                std::exit(1);
+            }
+        }
+    if (found.back() != 77) std::printf("%s: restored beyond the last pixel\n", kernel.name), std::exit(1);
+}
+
 bool refused(const Kernels& kernel, std::int8_t weight) {
     const std::int8_t weights[4] = {0, 0, weight, 0};
     try {
@@ -178,6 +243,7 @@ int main(int count, char** arguments) {
             const Case pairs(2, -32768, 32767, 32767), quads(4, 0, 255, byte_weight_peak);
             compare(kernel, "pairs", pairs, pairs.by_pairs(kernel));
             compare(kernel, "bytes", quads, quads.by_quads(kernel));
+            restored(kernel);
         }
         if (!refused(kernel, 65) || !refused(kernel, -65) || refused(kernel, 64) || refused(kernel, -64)) {
             std::printf("%s: weights beyond 64 must be refused, others not\n", kernel.name);
