@@ -77,7 +77,7 @@ def with_filter(
         level = levels.at(tables, int(number))
         shown.append(decoder.synthesis(level.pixels, decoder.restore(level.steps, z, r.astype(np.int32))))
     files["tables"] = tables | {"golden_pixels": np.stack(shown)}
-    about = json.loads((pack.path / manifest.NAME).read_text())
+    about = json.loads(manifest.read(pack.path, manifest.NAME))
     about = {key: value for key, value in about.items() if key not in ("id", "files")}
     record = {
         "fitted to": f"crops of {given.side} pixels (training/restoration.py)",

@@ -19,8 +19,11 @@ LOW = 16
 LOW_STEPS, LOW_STAGES, PHASES, Z_STAGES = 4, 10, 4, 7
 KINDS, QUANTISERS = 3, 2
 """Sets of tables: of residuals without a neighbour, of other low channels, of high channels; each for two."""
-FILTERS, TAPS = 144, 20
-"""Classes of places that the restoration filter has taps for, and how many."""
+FILTERS, LUMA, TAPS = 144, 12, 20
+"""Classes of places that the restoration filter has taps for, how many move luma, and how many there are."""
+REACH = np.repeat([16320, 32640, 16320], [LUMA, 6, 2])
+"""Largest magnitude of what a tap weighs: of luma, of a colour, and of luma for a colour."""
+_WORD = 32767
 
 _EXACT = 1 << 24  # integers of at most this size are exact in float32
 
@@ -39,7 +42,11 @@ def check(arrays: Arrays, *, latents: int, hyper_latents: int, levels: int) -> N
         if dtype == "i4" and np.abs(table.astype(np.int64)).max() > _EXACT:
             raise ValueError(f"{name} has values that float32 does not hold")
     if RESTORATION in arrays:
-        _expect(RESTORATION, arrays[RESTORATION], "i2", (levels, FILTERS, TAPS))
+        taps = arrays[RESTORATION]
+        _expect(RESTORATION, taps, "i2", (levels, FILTERS, TAPS))
+        reach = (np.abs(taps.astype(np.int64)) * REACH >> 15) + 1
+        if max(reach[..., :LUMA].sum(-1).max(), reach[..., LUMA:].sum(-1).max()) > _WORD:
+            raise ValueError(f"{RESTORATION} has sums that could leave 16 bits")
     m, z = latents, hyper_latents
     unit, cases = arrays["unit"], arrays["golden_level"].shape
     _expect("unit", unit, "f4", (m,))

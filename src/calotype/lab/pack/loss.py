@@ -37,7 +37,7 @@ from calotype.lab.pack.calibrate import Array
 from calotype.lab.pack.exact import ExportError
 from calotype.lab.pack.trellis import Plan
 from calotype.pack import Z_LIMIT
-from calotype.pack.levels import CODING, RESTORATION, powers_of_two
+from calotype.pack.levels import CODING, powers_of_two
 
 MOST = 0.5
 """Percent that a pack may lose."""
@@ -75,7 +75,7 @@ class InIntegers:
         z = self.encoder.hyper(y, finest, grid.z_mul, Z_LIMIT)
         r, _ = self.coder.choose(self._integers(anchor), self.decoder, grid, wish, y, z)
         size = self.size(z, r, anchor)
-        return size, self.decoder.synthesis(LevelPixels(t["level_vector"], t.get(RESTORATION)), self.decoder.restore(grid, z, r))
+        return size, self.decoder.synthesis(LevelPixels(t["level_vector"], None), self.decoder.restore(grid, z, r))
 
     def size(self, z: Array, r: Array, anchor: int) -> int:
         """Bytes of a tile's integers."""
@@ -87,7 +87,7 @@ class InIntegers:
 
 
 def _by_level(name: str) -> bool:
-    return name.endswith(("_gain", "_log_step")) or name in ("level_vector", "z_mul", RESTORATION)
+    return name.endswith(("_gain", "_log_step")) or name in ("level_vector", "z_mul")
 
 
 def check(model: Calotype, pack: InIntegers, pictures: Tensor, most: float) -> dict[str, Any]:

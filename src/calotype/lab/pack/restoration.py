@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calotype.lab.pack.calibrate import Array
-from calotype.pack.tables import FILTERS, TAPS
+from calotype.pack.tables import FILTERS, REACH, TAPS
 
 Integers = NDArray[np.int32]
 
@@ -122,17 +122,10 @@ class Fit:
         """``[144, 20]``, in 1/32768."""
         found = CAUTION * np.concatenate([np.stack([_solved(s) for s in sums]) for sums in self._sums], 1)
         assert found.shape == (FILTERS, TAPS)
-        for part, share in _shares():
-            found[:, part] *= np.minimum(1, ROOM / np.maximum(np.abs(found[:, part]) @ share, 1e-9))[:, None]
+        for part in (slice(0, len(LUMA)), slice(len(LUMA), TAPS)):
+            filled = np.abs(found[:, part]) @ REACH[part] / ONE
+            found[:, part] *= np.minimum(1, ROOM / np.maximum(filled, 1e-9))[:, None]
         return np.rint(found * ONE).clip(1 - ONE, ONE - 1).astype(np.int16)
-
-
-def _shares() -> Iterable[tuple[slice, Array]]:
-    """What the taps of a sum could fill of 16 bits, each: differences reach twice as far as pixels do, and
-    those of colours four times.
-    """
-    luma, own = np.full(len(LUMA), 0.5), np.array([1.0] * len(CHROMA) + [0.5] * len(CROSS))
-    return ((slice(0, len(LUMA)), luma), (slice(len(LUMA), TAPS), own))
 
 
 def _solved(sums: Array) -> Array:
