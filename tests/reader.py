@@ -1,8 +1,8 @@
 """A second reader, from docs/FORMAT.md alone: bytes to pixels in the standard library and plain NumPy.
 
 A check on both the page and the codec, of which it uses nothing.  Slow and simple; the container and the rANS
-stream are in `tests.reader_file`, tiles of pixels in `tests.reader_pixels`, the filter behind the synthesis in
-`tests.reader_filter`, tiles of latents here.
+stream are in `tests.reader_file`, tiles of pixels in `tests.reader_pixels`, tiles of latents here, the filter
+behind their synthesis in `tests.reader_filter`.
 """
 
 from __future__ import annotations

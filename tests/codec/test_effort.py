@@ -26,8 +26,8 @@ from calotype.codec.encoder import encode
 from calotype.codec.image import Picture
 from calotype.codec.latents import Networks
 from calotype.codec.pack import Pack
-from calotype.coder import LevelPixels
 from calotype.codec.ssimulacra2 import ssimulacra2
+from calotype.coder import LevelPixels
 
 Scene = Callable[..., NDArray[np.uint8]]
 

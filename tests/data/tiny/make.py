@@ -1,5 +1,5 @@
-"""Makes ``tiny.zip``, a pack with all that the format has at a hundredth of the size, and the golden files; the
-fuzzer's corpus becomes one of that pack.
+"""Makes ``tiny.zip``, a pack with all that the format has at a hundredth of the size, and the golden files;
+the fuzzer's corpus becomes one of that pack.
 
     python -m tests.data.tiny.make
 

@@ -1,4 +1,4 @@
-"""The restoration filter: taps that are fitted find what was taken from pictures; packs with them, and bad ones."""
+"""The restoration filter: fitted taps find what was taken from pictures; packs with them, and bad ones."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ from calotype.lab.pack.fixed import Layer, bytes_, finest, quantised, words
 from calotype.lab.pack.fixed_blocks import Block, Seen, byte_units, hidden_units, stream_units
 from calotype.lab.pack.restoration import FRACTION, restored
 
+
 class FixedSynthesis:
     """Made from the float network, calibrated on the latents (vector included) ``[N, M, h, w]`` of pictures.
 

@@ -80,7 +80,8 @@ def classes(luma: Integers) -> NDArray[np.intp]:
             return near[1 + down : h + 3 + down, 1 + right : w + 3 + right]
 
         bent = np.abs(part(i, j) + part(-i, -j) - 2 * part(0, 0)) >> 3
-        return np.asarray(sum(bent[a : a + h : 2, b : b + w : 2] for a in range(4) for b in range(4)), np.int64)
+        places = ((a, b) for a in range(4) for b in range(4))
+        return np.asarray(sum(bent[a : a + h : 2, b : b + w : 2] for a, b in places), np.int64)
 
     across, along, falling, rising = (bends(*way) for way in ((0, 1), (1, 0), (1, 1), (1, -1)))
     most, least = np.maximum(across, along), np.minimum(across, along) + REST
