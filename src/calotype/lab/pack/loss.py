@@ -75,9 +75,7 @@ class InIntegers:
         z = self.encoder.hyper(y, finest, grid.z_mul, Z_LIMIT)
         r, _ = self.coder.choose(self._integers(anchor), self.decoder, grid, wish, y, z)
         size = self.size(z, r, anchor)
-        plain = LevelPixels(
-            t["level_vector"], None
-        )  # there is no float32 of a filter
+        plain = LevelPixels(t["level_vector"], None)  # there is no float32 of a filter
         return size, self.decoder.synthesis(plain, self.decoder.restore(grid, z, r))
 
     def size(self, z: Array, r: Array, anchor: int) -> int:
