@@ -10,6 +10,7 @@
 #pragma once
 
 #include "encoder_pack.hpp"
+#include "lettering.hpp"
 #include "lossless.hpp"
 #include "traits.hpp"
 #include "writer.hpp"
@@ -105,6 +106,7 @@ public:
         level_.emplace(pack_, level);
         header_ = usual_;
         header_.level = level;
+        if (pack_.measures() != nullptr && parts_.empty()) parts_ = lettering::Finder(rgb_.data(), usual_.height, usual_.width).find();
         return start();
     }
     std::size_t begin_without_loss() {
@@ -258,12 +260,15 @@ private:
         return lossless::encode(part.data(), {box.width(), box.height(), values}, {});
     }
 
-    // The place where masking holds back: zones, but for borders of few pixels.
-    Data zones(const Box& box, const float* y) const {
+    // The place where masking holds back: zones, but for parts of the picture that count more, if there are any, and for borders of
+    // few pixels.
+    Data zones(const Box& box, const float* y, const Data& parts = {}) const {
         const std::size_t h = box.height(), w = box.width();
         Data found(h * w, masking::plain);
         if (const visual::Measures* by = pack_.measures())
             masking::find_zones(y, pack_.pack().channels(), h, w, by->step.data(), found.data());
+        for (std::size_t k = 0; k < found.size() && !parts.empty(); ++k)
+            found[k] = masking::nearer(found[k], parts[(box.top + k / w) * bounds().width() + box.left + k % w]);
         const auto thin = [](std::size_t side) { return side % 16 > 0 && side % 16 <= masking::thin; };
         if (box.bottom == bounds().bottom && thin(usual_.height)) std::fill(found.end() - static_cast<std::ptrdiff_t>(w), found.end(), 0);
         if (box.right == bounds().right && thin(usual_.width))
@@ -275,7 +280,7 @@ private:
     Data latents_of(std::size_t tile) const {
         const Box box = latents(tile);
         const float* const y = analysed(tile);
-        return choose(*level_, y, box.height(), box.width(), zones(box, y), nullptr);
+        return choose(*level_, y, box.height(), box.width(), zones(box, y, parts_), nullptr);
     }
 
     // The choice of the integers for y [M][h][w], and their code. `shown`: if there, what the synthesis makes pixels of is
@@ -303,6 +308,7 @@ private:
     const bool two_;
     Header usual_, windows_, header_;  // with tiles of latents, with windows for tiles, and of the file being made
     Data rgb_, opacity_;     // [height][width][3], and [height][width] or nothing
+    Data parts_;             // how much more errors count, by lettering: for each latent of the picture
     std::vector<std::vector<float>> y_;
     std::vector<double> sums_, glanced_sums_;
     std::vector<std::optional<double>> gains_;  // at each of the pack's scores, once it is known

@@ -1,7 +1,7 @@
 // Python binding of what an encoder sees in a picture: zones of masking, the forecast of its look and a glance at
-// windows, traits of drawings, layers, strokes of text.
-// The Python faces with the full documentation are calotype/codec/masking.py, visual.py, glance.py, traits.py,
-// layer.py and strokes.py.
+// windows, lettering, traits of drawings, layers, strokes of text.
+// The Python faces with the full documentation are calotype/codec/masking.py, visual.py, glance.py, lettering.py,
+// traits.py, layer.py and strokes.py.
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -14,6 +14,7 @@
 #include "cover.hpp"
 #include "glance.hpp"
 #include "layer.hpp"
+#include "lettering.hpp"
 #include "masking.hpp"
 #include "strokes.hpp"
 #include "traits.hpp"
@@ -152,6 +153,16 @@ std::size_t find_strokes(const Array<const std::uint8_t, 3>& pixels, const Array
     return strokes::Finder(pixels.data(), h, w).find(reinterpret_cast<std::uint8_t*>(out.data()));
 }
 
+void find_lettering(const Array<const std::uint8_t, 3>& pixels, const Array<std::uint8_t, 2>& out) {
+    const std::size_t h = pixels.shape(0), w = pixels.shape(1), n = lettering::square;
+    check_shape("pixels", pixels, {h, w, 3});
+    check_shape("out", out, {(h + n - 1) / n, (w + n - 1) / n});
+    if (h == 0 || w == 0) throw std::invalid_argument("the picture is empty");
+    nb::gil_scoped_release release;
+    const auto found = lettering::Finder(pixels.data(), h, w).find();
+    std::copy(found.begin(), found.end(), out.data());
+}
+
 // The part of a tile's layer; `below` becomes the tile without it. Empty where nothing is worth it.
 nb::bytes find_layer(const Array<const std::uint8_t, 3>& pixels, bool grey, double worth, const Array<std::uint8_t, 3>& below) {
     check_shape("pixels", pixels, {pixels.shape(0), pixels.shape(1), 3});
@@ -193,6 +204,7 @@ void bind_looks(nb::module_& m) {
     m.def("masking_zones", &zones, "y"_a, "step"_a, "out"_a.noconvert());
     m.def("layer_find", &find_layer, "pixels"_a, "grey"_a, "worth"_a, "below"_a.noconvert());
     m.def("layer_over", &lay_over, "part"_a, "below"_a, "out"_a.noconvert());
+    m.def("lettering_find", &find_lettering, "pixels"_a, "out"_a.noconvert());
     m.def("strokes_find", &find_strokes, "pixels"_a, "out"_a.noconvert());
     m.def("traits_counts", &count_traits, "pixels"_a, "side"_a, "out"_a.noconvert());
     m.def("traits_suspicious", &suspicious, "counts"_a, "out"_a.noconvert());

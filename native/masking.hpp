@@ -56,4 +56,9 @@ inline void find_zones(const float* y, std::size_t channels, std::size_t h, std:
         }
 }
 
+// The zone of a place in a part that counts more: the first where that is 255 (src/calotype/codec/focus.py).
+inline std::uint8_t nearer(std::uint8_t zone, std::uint8_t part) {
+    return static_cast<std::uint8_t>((zone * (255 - part) + 127) / 255);
+}
+
 }  // namespace calotype::masking

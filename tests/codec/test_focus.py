@@ -38,7 +38,7 @@ def test_bits_go_where_they_count(photo: NDArray[np.uint8], tune: Any) -> None:
     focused = calotype.encode(photo, target_bpp=0.5, tune=tune, roi=BOX)
     assert len(focused) <= photo.shape[0] * photo.shape[1] / 16
     before, after = errors(photo, usual), errors(photo, focused)
-    assert after[0] < 0.92 * before[0]
+    assert after[0] < 0.94 * before[0]
     assert after[1] > before[1]
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from calotype.bitstream import Header, Limits, tile_count
-from calotype.codec import aim, hidden, library, mixed, strokes, tiles
+from calotype.codec import aim, hidden, lettering, library, mixed, strokes, tiles
 from calotype.codec.analysis import Analysis
 from calotype.codec.approach import FROM, Approach
 from calotype.codec.beyond import Beyond
@@ -128,6 +128,7 @@ def encode(
         if not near:
             analysis.begin()
         looking = None if near else pool.submit(strokes.find, picture.pixels)
+        seeking = pool.submit(lettering.find, picture.pixels) if loaded.manifest.visual is not None else None
         traits = Traits.of(picture.pixels, min(tile or mixed.SIDE, mixed.SIDE))
         floor = None
         if near and (size[0] * size[1] <= SMALL or traits.graphic()):
@@ -142,7 +143,8 @@ def encode(
             fine = stepwise and not tile and not traits.suspicious().all()
             header = header.replace(tile=side_of(side_near, header) if fine else side_near)
             analysis = analysed(header)
-        choice = Choice(analysis, effort, picture.focus)
+        focus = lettering.with_focus(seeking.result(), picture.focus) if seeking else picture.focus
+        choice = Choice(analysis, effort, focus)
         text = looking.result() if looking else None
         mixture = (
             Approach(analysis, choice, traits, near) if near else Mixture(analysis, choice, traits, text)
@@ -155,7 +157,7 @@ def encode(
 
             def finer(side: int) -> Mixture:
                 other = analysis.tiled(side)
-                return Mixture(other, Choice(other, effort, picture.focus), traits, text)
+                return Mixture(other, Choice(other, effort, focus), traits, text)
 
             mixture = mixed.suited(mixture, level, finer)
         exposure = Exposure(picture, mixture, limits)
