@@ -4,7 +4,8 @@ arguments, files                  what callers may give, and safe writing
 image, convert, source, depth     pictures as people have them
 colour, icc, cicp, hdr            what their colours mean
 metadata, exif, xmp, boxes, mend  what goes along with them
-analysis, masking, focus, choice  the encoder's latents, and the integers that they are coded as
+analysis, choice                  the encoder's latents, and the integers that they are coded as
+masking, focus, lettering         where errors count less, and where more
 effort                            better integers, by search
 mixed, traits, pixels, hidden     what is stored as pixels: drawings, no loss, alpha
 aim, visual, glance, approach     from a quality to a level, for the picture at hand

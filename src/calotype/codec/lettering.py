@@ -20,7 +20,10 @@ UInt8Array = NDArray[np.uint8]
 
 
 def find(pixels: UInt8Array) -> UInt8Array:
-    """How much more errors count at each latent of [H, W, 3], [ceil(H / 16), ceil(W / 16)], 0 to `focus.FULL`."""
+    """How much more errors count at each latent of pixels [H, W, 3], 0 to 255.
+
+    Returns uint8 [ceil(H / 16), ceil(W / 16)].
+    """
     height, width = pixels.shape[:2]
     found = np.empty((-(-height // STRIDE), -(-width // STRIDE)), np.uint8)
     load().lettering_find(np.ascontiguousarray(pixels), found)
