@@ -176,7 +176,7 @@ private:
         sums_ = std::move(all_sums);
         for (const std::size_t k : glance::choose(sums, sums_, pack_.max_level() / 256 + 1)) {
             glanced_.push_back(windows[k]);
-            glance::add(glanced_sums_, sums[k]);
+            glanced_sums_.push_back(std::move(sums[k]));
         }
     }
 
@@ -186,8 +186,11 @@ private:
         const std::uint32_t number = EncoderPack::level_of(pack_.scores()[score], points);
         const Tuned tuned(pack_, number);
         std::vector<glance::Terms> found;
-        for (const Box& box : glanced_) {
+        std::vector<double> sums;
+        for (std::size_t k = 0; k < glance::looked_at(glanced_.size(), pack_.scores()[score]); ++k) {
+            const Box& box = glanced_[k];
             const auto y = part(box);
+            glance::add(sums, glanced_sums_[k]);
             std::vector<std::int16_t> latents(y.size());
             choose(tuned, y.data(), box.height(), box.width(), zones(box, y.data()), latents.data());
             Data shown(3 * glance::side * glance::side);
@@ -195,7 +198,7 @@ private:
             found.push_back(glance::measure(&rgb_[(16 * box.top * usual_.width + 16 * box.left) * 3], 3 * usual_.width,
                                             std::move(shown), usual_.grey));
         }
-        const double foretold = EncoderPack::quality_of(number, pack_.points(glanced_sums_));
+        const double foretold = EncoderPack::quality_of(number, pack_.points(sums));
         return glance::gain(score, found.size(), glance::score(found), foretold, pack_.scores(), *pack_.trust());
     }
 
@@ -310,9 +313,10 @@ private:
     Data rgb_, opacity_;     // [height][width][3], and [height][width] or nothing
     Data parts_;             // how much more errors count, by lettering: for each latent of the picture
     std::vector<std::vector<float>> y_;
-    std::vector<double> sums_, glanced_sums_;
+    std::vector<double> sums_;
     std::vector<std::optional<double>> gains_;  // at each of the pack's scores, once it is known
     std::vector<Box> glanced_;
+    std::vector<std::vector<double>> glanced_sums_;
     std::optional<Tuned> level_;  // none: without loss
     std::vector<Data> coded_, alpha_;
     std::uint32_t alpha_tile_ = 0;

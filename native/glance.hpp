@@ -20,6 +20,7 @@ namespace calotype::glance {
 
 inline constexpr std::size_t latents = 8, side = 16 * latents;  // of a window, in latents and in pixels
 inline constexpr std::size_t most = 6, share = 8;               // windows: one for eight that there are, and six at most
+inline constexpr double high = 70, highest = 80;                // scores from which on two thirds of them are looked at, and a third
 
 // ---- which windows ---------------------------------------------------------------------------------------------
 
@@ -69,6 +70,13 @@ inline std::vector<std::size_t> choose(const std::vector<std::vector<double>>& s
         add(together, sums[best]);
     }
     return found;
+}
+
+// How many of those chosen, the first ones, are looked at for a score. What is foretold of high scores misses by less, and less of
+// what windows miss is believed.
+inline std::size_t looked_at(std::size_t chosen, double score) {
+    const std::size_t thirds = score < high ? 3 : score < highest ? 2 : 1;
+    return (thirds * chosen + 2) / 3;
 }
 
 // ---- how they look ---------------------------------------------------------------------------------------------

@@ -311,3 +311,25 @@ def test_of_large_pictures_windows_of_pieces_are_looked_at(
         np.testing.assert_allclose(
             window.y, whole[:, :, box.top : box.bottom, box.left : box.right], rtol=0, atol=1e-3
         )
+
+
+@pytest.mark.parametrize(
+    ("score", "looked"),
+    [(20, [0, 1, 2, 3, 4, 6]), (60, [0, 1, 2, 3, 4, 6]), (70, [0, 1, 2, 2, 3, 4]), (80, [0, 1, 1, 1, 2, 2])],
+)
+def test_for_high_scores_fewer_windows_are_looked_at(score: float, looked: list[int]) -> None:
+    windows = [glance.Window(Box(k, 0, k + 8, 8), np.empty(0, np.float32), np.empty(0)) for k in range(6)]
+    some = [glance.looked_at(windows[:n], score) for n in (0, 1, 2, 3, 4, 6)]
+    assert [len(part) for part in some] == looked
+    assert list(some[-1]) == windows[: looked[-1]], "the first ones chosen are most like the picture"
+
+
+def test_the_level_of_a_high_score_comes_of_fewer_windows(
+    pack: Pack, photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analysis, seen = _analysis(photo, pack), []
+    real = glance.score
+    monkeypatch.setattr(glance, "score", lambda a, w, at: seen.append(len(w)) or real(a, w, at))
+    for quality in (60, 80, 90, 75):
+        aim.ladder(analysis, quality).level_of(quality)
+    assert seen == [2, 1, 1, 1, 2]  # of two; at 75 those at 80 and those at 70

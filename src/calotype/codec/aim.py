@@ -70,10 +70,11 @@ def _aim(analysis: Analysis) -> tuple[Ladder, Gain | None]:
 
     @functools.cache
     def gain(score: int) -> float:
-        own = forecast(analysis.pack, visual.total(window.sums for window in windows))
+        some = glance.looked_at(windows, known.scores[score])
+        own = forecast(analysis.pack, visual.total(window.sums for window in some))
         level = found.level_of(known.scores[score])
-        seen = glance.score(analysis, windows, level)
-        return glance.gain(known, score, len(windows), seen, own.quality_of(level))
+        seen = glance.score(analysis, some, level)
+        return glance.gain(known, score, len(some), seen, own.quality_of(level))
 
     return found, gain
 
