@@ -59,7 +59,7 @@ from calotype.records.provenance import provenance
 from calotype.records.script import guarded, made_of, parser_of
 
 SCORES = (20, 30, 40, 50, 60, 70, 80)
-GLANCED = (20, 40, 60, 80)
+GLANCED = (20, 40, 60)
 """Of the scores those at which windows are looked at; between them lies what lies between."""
 SIDES, LARGE, REDUCED, SHARE = (1024, 768), 900_000, (600_000, 1_200_000, 2_000_000), 0.45
 """Of photographs above `LARGE` pixels a part of `SIDES`; of that share the whole at one of `REDUCED`."""

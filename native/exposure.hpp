@@ -88,7 +88,7 @@ public:
         if (!(quality >= 0 && quality <= 100)) throw Error(Fault::argument, "quality must be 0 to 100");
         if (pack_.measures() != nullptr && sums_.empty()) look();
         EncoderPack::Points points = pack_.points(sums_);
-        if (pack_.trust() != nullptr && !glanced_.empty() && quality > 0 && quality < visual::top) {
+        if (pack_.trust() != nullptr && !glanced_.empty() && quality > 0 && quality < glance::none) {
             const double gained = glance::between(quality, pack_.scores(), [&](std::size_t k) {
                 if (gains_.empty()) gains_.resize(pack_.scores().size());
                 if (!gains_[k]) gains_[k] = gain(k, points);
@@ -176,7 +176,7 @@ private:
         sums_ = std::move(all_sums);
         for (const std::size_t k : glance::choose(sums, sums_, pack_.max_level() / 256 + 1)) {
             glanced_.push_back(windows[k]);
-            glanced_sums_.push_back(std::move(sums[k]));
+            glance::add(glanced_sums_, sums[k]);
         }
     }
 
@@ -186,11 +186,8 @@ private:
         const std::uint32_t number = EncoderPack::level_of(pack_.scores()[score], points);
         const Tuned tuned(pack_, number);
         std::vector<glance::Terms> found;
-        std::vector<double> sums;
-        for (std::size_t k = 0; k < glance::looked_at(glanced_.size(), pack_.scores()[score]); ++k) {
-            const Box& box = glanced_[k];
+        for (const Box& box : glanced_) {
             const auto y = part(box);
-            glance::add(sums, glanced_sums_[k]);
             std::vector<std::int16_t> latents(y.size());
             choose(tuned, y.data(), box.height(), box.width(), zones(box, y.data()), latents.data());
             Data shown(3 * glance::side * glance::side);
@@ -198,7 +195,7 @@ private:
             found.push_back(glance::measure(&rgb_[(16 * box.top * usual_.width + 16 * box.left) * 3], 3 * usual_.width,
                                             std::move(shown), usual_.grey));
         }
-        const double foretold = EncoderPack::quality_of(number, pack_.points(sums));
+        const double foretold = EncoderPack::quality_of(number, pack_.points(glanced_sums_));
         return glance::gain(score, found.size(), glance::score(found), foretold, pack_.scores(), *pack_.trust());
     }
 
@@ -313,10 +310,9 @@ private:
     Data rgb_, opacity_;     // [height][width][3], and [height][width] or nothing
     Data parts_;             // how much more errors count, by lettering: for each latent of the picture
     std::vector<std::vector<float>> y_;
-    std::vector<double> sums_;
+    std::vector<double> sums_, glanced_sums_;
     std::vector<std::optional<double>> gains_;  // at each of the pack's scores, once it is known
     std::vector<Box> glanced_;
-    std::vector<std::vector<double>> glanced_sums_;
     std::optional<Tuned> level_;  // none: without loss
     std::vector<Data> coded_, alpha_;
     std::uint32_t alpha_tile_ = 0;

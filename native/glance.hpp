@@ -20,7 +20,7 @@ namespace calotype::glance {
 
 inline constexpr std::size_t latents = 8, side = 16 * latents;  // of a window, in latents and in pixels
 inline constexpr std::size_t most = 6, share = 8;               // windows: one for eight that there are, and six at most
-inline constexpr double high = 70, highest = 80;                // scores from which on two thirds of them are looked at, and a third
+inline constexpr double full = 60, none = 80;  // qualities up to which what they tell counts fully, and from which on not at all
 
 // ---- which windows ---------------------------------------------------------------------------------------------
 
@@ -70,13 +70,6 @@ inline std::vector<std::size_t> choose(const std::vector<std::vector<double>>& s
         add(together, sums[best]);
     }
     return found;
-}
-
-// How many of those chosen, the first ones, are looked at for a score. What is foretold of high scores misses by less, and less of
-// what windows miss is believed.
-inline std::size_t looked_at(std::size_t chosen, double score) {
-    const std::size_t thirds = score < high ? 3 : score < highest ? 2 : 1;
-    return (thirds * chosen + 2) / 3;
 }
 
 // ---- how they look ---------------------------------------------------------------------------------------------
@@ -344,10 +337,12 @@ inline double gain(std::size_t k, std::size_t windows, double found, double fore
     return std::clamp(trust.share[k] * many / (many + 1) * miss, -room, room);
 }
 
-// The gain at a quality, straight between the scores on either side, at whose levels windows are looked at, beyond the last
-// as there: were it looked for at the quality's own level, a higher quality could get a lower level. at: that of score k.
+// The gain at a quality below `none`: straight between the scores on either side, at whose levels windows are looked at, beyond
+// the last as there; above `full` what it is there, the less the higher. Were it looked for at the quality's own level, a higher
+// quality could get a lower level. at: that of score k.
 template <class At>
 double between(double quality, const std::vector<double>& scores, At&& at) {
+    if (quality > full) return (none - quality) / (none - full) * between(full, scores, at);
     quality = std::clamp(quality, scores.front(), scores.back());
     std::size_t k = 0;
     while (scores[k] < quality) ++k;

@@ -197,7 +197,6 @@ void bind_looks(nb::module_& m) {
     m.attr("GLANCE_LATENTS") = glance::latents;
     m.attr("GLANCE_TERMS") = glance::terms.size();
     m.def("glance_choose", &glance_choose, "sums"_a, "whole"_a, "trained"_a);
-    m.def("glance_looked_at", &glance::looked_at, "chosen"_a, "score"_a);
     m.def("glance_measure", &glance_measure, "original"_a, "shown"_a.noconvert(), "grey"_a, "out"_a.noconvert());
     m.def("glance_score", &glance_score, "windows"_a);
     m.def("glance_gain", &glance_gain, "score"_a, "windows"_a, "found"_a, "foretold"_a, "scores"_a, "bias"_a, "share"_a);

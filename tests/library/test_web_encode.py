@@ -106,7 +106,7 @@ def test_the_bytes_of_the_program(cases: Cases, photo: np.ndarray) -> None:
 def test_windows_are_looked_at_as_by_the_program(cases: Cases) -> None:
     with Image.open(demo.PHOTO) as image:
         pixels = np.asarray(image.convert("RGB"))[:390, :530]  # three windows by four, and borders
-    wishes = [{"quality": 33.3}, {"quality": 60}, {"quality": 88}]
+    wishes = [{"quality": 33.3}, {"quality": 60}, {"quality": 71.5}, {"quality": 88}]
     plain = library.load("photo-eyes")
     for picture in (pixels, pixels[:, :, 1:2]):
         cases.add(picture, wishes, "photo-eyes")

@@ -33,8 +33,7 @@ def ladder(analysis: Analysis, quality: float | None = None) -> Ladder:
     """What qualities mean for a picture: by its look when the pack knows how to tell, else by the pack's own
     map.
 
-    quality: one that is asked for: near it the forecast is better, for windows are looked at, at the levels
-             of the scores on either side
+    quality: one that is asked for: near it the forecast is better, for windows are looked at (`glance`)
     """
     found, gain = _aim(analysis)
     return found if gain is None or quality is None else _near(quality, found, gain, analysis.pack)
@@ -44,7 +43,7 @@ def quality_of(analysis: Analysis, level: int) -> float:
     """The lowest quality that leads to a level, as `ladder` has it near that quality."""
     found, gain = _aim(analysis)
     plain = found.quality_of(level)
-    if gain is None or not 0 < plain < visual.TOP:
+    if gain is None or not 0 < plain < glance.NONE:
         return plain
     assert analysis.pack.manifest.visual is not None
     apart = min(b - a for a, b in itertools.pairwise(analysis.pack.manifest.visual.scores))  # no gain is more
@@ -70,11 +69,10 @@ def _aim(analysis: Analysis) -> tuple[Ladder, Gain | None]:
 
     @functools.cache
     def gain(score: int) -> float:
-        some = glance.looked_at(windows, known.scores[score])
-        own = forecast(analysis.pack, visual.total(window.sums for window in some))
+        own = forecast(analysis.pack, visual.total(window.sums for window in windows))
         level = found.level_of(known.scores[score])
-        seen = glance.score(analysis, some, level)
-        return glance.gain(known, score, len(some), seen, own.quality_of(level))
+        seen = glance.score(analysis, windows, level)
+        return glance.gain(known, score, len(windows), seen, own.quality_of(level))
 
     return found, gain
 
@@ -82,7 +80,7 @@ def _aim(analysis: Analysis) -> tuple[Ladder, Gain | None]:
 def _near(quality: float, found: Ladder, gain: Gain, pack: Pack) -> Ladder:
     """The ladder near a quality."""
     assert pack.manifest.visual is not None
-    if not 0 < quality < visual.TOP:
+    if not 0 < quality < glance.NONE:
         return found
     return glance.moved(found, glance.between(quality, pack.manifest.visual.scores, gain))
 

@@ -6,8 +6,10 @@ they look better or worse than their own latents foretell is taken for the pictu
 
 * Which windows: of a grid over the picture those that together are most like it, by what the forecast looks
   at.
-* How many: one for 8 that there are, and 6 at most; in pictures of less than 0.13 megapixels none. For the
-  score 70 two thirds of them, for 80 and above a third.
+* How many: one for 8 that there are, and 6 at most; in pictures of less than 0.13 megapixels none.
+* At which levels: those of the scores on either side of the quality. Above 60 only the one at 60 is taken,
+  and counts the less the nearer the quality is to 80. From there on, so by default, there is no glance:
+  the forecast misses by little, and windows tell little more.
 * How they look: the nine terms of SSIMULACRA2 that make up 90 % of it, over all windows together.
 * What share, and what windows always miss because their borders see nothing around them: fitted for some
   scores (``benchmarks/quality.py``) and stored in the pack's manifest.
@@ -33,6 +35,9 @@ from calotype.codec.levels import Ladder
 from calotype.codec.visual import Sums, Visual
 from calotype.coder.native import load
 
+FULL, NONE = 60.0, 80.0
+"""Up to which quality a glance counts fully, and from which on there is none; as in native/glance.hpp."""
+
 
 @dataclass(frozen=True)
 class Window:
@@ -56,11 +61,6 @@ def choose(sums: Sequence[Sums] | Sums, whole: Sums, trained: int) -> list[int]:
     trained: levels of the pack
     """
     return list(load().glance_choose(np.reshape(sums, (len(sums), len(whole))), whole, trained))
-
-
-def looked_at(windows: Sequence[Window], score: float) -> Sequence[Window]:
-    """Those of the windows chosen that are looked at for a score: of high ones, fewer."""
-    return windows[: load().glance_looked_at(len(windows), score)]
 
 
 def score(analysis: Analysis, windows: Sequence[Window], level: int) -> float:
@@ -100,13 +100,16 @@ def gain(visual: Visual, score: int, windows: int, found: float, foretold: float
 
 
 def between(quality: float, scores: Sequence[float], at: Callable[[int], float]) -> float:
-    """The gain at a quality: straight between those of the scores on either side, beyond the last as there.
+    """The gain at a quality below `NONE`: straight between those of the scores on either side, beyond the
+    last as there; above `FULL` what it is there, the less the higher.
 
     at: the gain at score k
 
     So that levels rise with quality: were the gain looked for at each quality's own level, a higher one could
     get a lower level.
     """
+    if quality > FULL:
+        return (NONE - quality) / (NONE - FULL) * between(FULL, scores, at)
     quality = min(max(quality, scores[0]), scores[-1])
     k = bisect.bisect_left(scores, quality)
     high = at(k)
