@@ -4,6 +4,7 @@
 //   kernels_test [rounds, default 300] [name of the only kernel to try]
 #include "kernels.hpp"
 
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <random>
@@ -156,14 +157,19 @@ void compare(const Kernels& kernel, const char* what, const Case& c, std::vector
 }
 
 // Two rows through the restoration filter, against plain loops. Widths are those of patches, lines of what a picture can hold.
-void restored(const Kernels& kernel) {
+void restored(const Kernels& kernel, std::array<int, restored_classes>& kinds) {
     constexpr int beside = 4, peak = restored_peak;
     const int w = 4 * static_cast<int>(pick(1, 40)), stride = w + 2 * beside + static_cast<int>(restored_line + 2 * width);
     std::vector<std::int16_t> lines[4];  // luma, red - luma, blue - luma, green: six rows
     for (auto& l : lines) l.resize(6 * stride);
     const std::int64_t middle = pick(0, peak), spread = bits() % 2 ? peak : pick(0, 400);
+    // Waves of any way and length, under noise: so that every kind of place occurs.
+    const double way = static_cast<double>(pick(0, 100)) * 0.0628, length = std::pow(10.0, static_cast<double>(pick(0, 20)) / 10) / 2;
+    const std::int64_t noise = std::max<std::int64_t>(bits() % 4 ? spread / pick(4, 400) : spread, 1);
     for (int i = 0; i < 6 * stride; ++i) {
-        const auto colour = [&] { return std::min<std::int64_t>(std::max<std::int64_t>(middle + pick(-spread, spread), 0), peak); };
+        const double along = i % stride * std::cos(way) + i / stride * std::sin(way);
+        const auto wave = static_cast<std::int64_t>(static_cast<double>(spread) * std::sin(along / length));
+        const auto colour = [&] { return std::min<std::int64_t>(std::max<std::int64_t>(middle + wave + pick(-noise, noise), 0), peak); };
         const std::int64_t r = colour(), g = colour(), b = colour(), y = (r + 2 * g + b) >> 2;
         lines[0][i] = static_cast<std::int16_t>(y), lines[1][i] = static_cast<std::int16_t>(r - y);
         lines[2][i] = static_cast<std::int16_t>(b - y), lines[3][i] = static_cast<std::int16_t>(g);
@@ -196,6 +202,7 @@ void restored(const Kernels& kernel) {
             int kind = straight ? (across > along ? 1 : 2) : (falling > rising ? 3 : 4);
             kind = more < low >> 1 ? 0 : more - low < low >> 1 ? kind : kind + 4;
             for (const int limit : {32, 45, 64, 90, 128, 181, 256, 362, 512, 724, 1024, 1448, 2048, 2896, 4096}) kind += across + along > limit ? 9 : 0;
+            ++kinds[static_cast<std::size_t>(kind)];
             const auto moved = [&](int plane) {
                 int sum = 0, tap = plane == 0 ? 0 : 12;
                 const auto add = [&](int of, int i, int j) {
@@ -239,14 +246,20 @@ int main(int count, char** arguments) {
     for (const Kernels& kernel : kernels()) {
         if (!only.empty() && only != kernel.name) continue;
         ++tried;
+        std::array<int, restored_classes> kinds{};
         for (int round = 0; round < rounds; ++round) {
             const Case pairs(2, -32768, 32767, 32767), quads(4, 0, 255, byte_weight_peak);
             compare(kernel, "pairs", pairs, pairs.by_pairs(kernel));
             compare(kernel, "bytes", quads, quads.by_quads(kernel));
-            restored(kernel);
+            restored(kernel, kinds);
         }
         if (!refused(kernel, 65) || !refused(kernel, -65) || refused(kernel, 64) || refused(kernel, -64)) {
             std::printf("%s: weights beyond 64 must be refused, others not\n", kernel.name);
+            return 1;
+        }
+        const auto seen = std::count_if(kinds.begin(), kinds.end(), [](int n) { return n > 0; });
+        if (rounds >= 200 && seen < 120) {
+            std::printf("%s: of %zu kinds of places only %d were seen\n", kernel.name, restored_classes, static_cast<int>(seen));
             return 1;
         }
         std::printf("%s: %d rounds\n", kernel.name, rounds);

@@ -88,8 +88,8 @@ public:
         found.low_bias = at("low_bias"), found.high_bias = at("high_bias");
         found.low_step = powers_of_two(at("low_log_step")), found.high_step = powers_of_two(at("high_log_step"));
         found.level_vector = at("level_vector");
-        if (tables_.count(restoration) != 0) found.restoration.emplace(between(restoration, std::int16_t{}).data());
         try {
+            if (tables_.count(restoration) != 0) found.restoration.emplace(between(restoration, std::int16_t{}).data());
             latents::check_level(*parser_, found.parser());
         } catch (const std::invalid_argument& e) {
             fail(e.what());
@@ -264,7 +264,7 @@ private:
         table("level_vector", "I32", {n, channels_});
         if (tables_.count(restoration) != 0) {
             const auto* taps = table(restoration, "I16", {n, fixed::Restoration::classes, fixed::Restoration::taps}).as<std::int16_t>();
-            for (std::size_t k = 0; k < n; ++k) fixed::Restoration(taps + k * fixed::Restoration::classes * fixed::Restoration::taps);
+            for (std::size_t k = 0; k < n; ++k) fixed::Restoration(taps + k * fixed::Restoration::classes * fixed::Restoration::taps, true);
         }
         table("z_mul", "I32", {n, hyper_});
         table("z_place", "I32", {n, latents::z_stages, hyper_});

@@ -16,8 +16,10 @@ public:
     using Taps = std::int16_t;
     static constexpr std::size_t classes = latents::restored_classes, taps = latents::restored_taps;
 
-    // weights: [classes][taps], in 1/32768. Throws std::invalid_argument where a sum could leave 16 bits.
-    explicit Restoration(const std::int16_t* weights) : pairs_(classes * taps) {
+    // weights: [classes][taps], in 1/32768. Throws std::invalid_argument where a sum could leave 16 bits. of_pack: they are a trained
+    // level's, and leave room for the rounding of those between two
+    explicit Restoration(const std::int16_t* weights, bool of_pack = false) : pairs_(classes * taps) {
+        const std::int64_t most_of_a_sum = of_pack ? INT16_MAX - 32 : INT16_MAX;
         for (std::size_t c = 0; c < classes; ++c) {
             const std::int16_t* const w = weights + c * taps;
             std::size_t at = 0;
@@ -27,7 +29,7 @@ public:
                 return most;
             };
             const auto check = [&](std::int64_t most) {
-                if (most > INT16_MAX) throw std::invalid_argument("restoration: a sum of class " + std::to_string(c) + " could leave 16 bits");
+                if (most > most_of_a_sum) throw std::invalid_argument("restoration: a sum of class " + std::to_string(c) + " could leave 16 bits");
             };
             check(sum(std::size(latents::restored_luma), 2 * latents::restored_peak));
             const std::int64_t own = sum(std::size(latents::restored_chroma), 4 * latents::restored_peak);

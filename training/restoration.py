@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,19 @@ def with_filter(
         "seed": given.seed,
     }
     about["training"] = about["training"] | {RESTORATION: record}
+    about["synthesis_margin"] = margin(files["networks"])
     return files, about
+
+
+def margin(networks: Iterable[str]) -> int:
+    """Latents that a pixel depends on each way, with the filter: 3x3 kernels see one position more at 1/16, 1/8
+    and 1/4, and what a filter sees lies within one at 1/4.
+    """
+    blocks16, blocks8, convs = (
+        len({name.split(".")[2] for name in networks if name.startswith(f"synthesis.{part}.")})
+        for part in ("blocks16", "blocks8", "convs")
+    )
+    return -(-(4 * blocks16 + 2 * blocks8 + convs + 1) // 4)
 
 
 if __name__ == "__main__":

@@ -368,8 +368,9 @@ def stored(
 
 
 def _likeness(original: UInt8Array, shown: UInt8Array) -> float:
-    """SSIMULACRA2 of a tile."""
-    return ssimulacra2(original.squeeze(), shown.squeeze())
+    """SSIMULACRA2 of a tile [h, w, 1 or 3]."""
+    first, second = (pixels[..., 0] if pixels.shape[2] == 1 else pixels for pixels in (original, shown))
+    return ssimulacra2(first, second)
 
 
 def _by_tile(mask: Mask, header: Header) -> dict[int, Mask]:

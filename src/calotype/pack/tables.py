@@ -23,7 +23,8 @@ FILTERS, LUMA, TAPS = 144, 12, 20
 """Classes of places that the restoration filter has taps for, how many move luma, and how many there are."""
 REACH = np.repeat([16320, 32640, 16320], [LUMA, 6, 2])
 """Largest magnitude of what a tap weighs: of luma, of a colour, and of luma for a colour."""
-_WORD = 32767
+_ROOM = 32767 - 32
+"""What sums may reach with the taps of a trained level: those between two are rounded."""
 
 _EXACT = 1 << 24  # integers of at most this size are exact in float32
 
@@ -45,7 +46,7 @@ def check(arrays: Arrays, *, latents: int, hyper_latents: int, levels: int) -> N
         taps = arrays[RESTORATION]
         _expect(RESTORATION, taps, "i2", (levels, FILTERS, TAPS))
         reach = (np.abs(taps.astype(np.int64)) * REACH >> 15) + 1
-        if max(reach[..., :LUMA].sum(-1).max(), reach[..., LUMA:].sum(-1).max()) > _WORD:
+        if max(reach[..., :LUMA].sum(-1).max(), reach[..., LUMA:].sum(-1).max()) > _ROOM:
             raise ValueError(f"{RESTORATION} has sums that could leave 16 bits")
     m, z = latents, hyper_latents
     unit, cases = arrays["unit"], arrays["golden_level"].shape

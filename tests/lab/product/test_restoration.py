@@ -16,9 +16,10 @@ import calotype
 from calotype.codec import manifest, tensors
 from calotype.codec.metrics import psnr
 from calotype.codec.pack import Pack
+from calotype.coder import LevelPixels
 from calotype.lab.pack.restoration import FRACTION, Fit, classes, restored
 from calotype.pack import tables
-from calotype.pack.levels import RESTORATION
+from calotype.pack.levels import RESTORATION, interpolated
 
 SCRIPT = Path(__file__).parents[3] / "training" / "restoration.py"
 TINY = Path(__file__).parents[2] / "data" / "tiny" / "tiny.zip"
@@ -60,10 +61,20 @@ def test_colours_that_lost_their_sharpness_get_some_of_it_back() -> None:
     assert psnr(original, shown(blurred, fit.taps())) > psnr(original, blurred) + 2
 
 
-def test_exact_pictures_stay_as_they_are() -> None:
-    exact, fit = stripes(0, False), Fit()
-    fit.add(exact, exact)
-    np.testing.assert_array_equal(shown(exact, fit.taps()), exact)
+def test_errors_that_nothing_foretells_are_left_alone() -> None:
+    """Noise that was added to a picture of noise: no tap takes it away, and none makes it more."""
+    rng, fit = np.random.default_rng(0), Fit()
+
+    def pair() -> tuple[Pixels, Pixels]:
+        original = rng.integers(60, 190, (192, 192, 3))
+        return original.astype(np.uint8), (original + rng.integers(-6, 7, original.shape)).astype(np.uint8)
+
+    for _ in range(6):
+        fit.add(*pair())
+    original, noisy = pair()
+    moved = shown(noisy, fit.taps())
+    assert not np.array_equal(moved, noisy)
+    assert psnr(original, moved) > psnr(original, noisy) - 0.1
 
 
 def test_edges_of_both_ways_are_of_different_classes() -> None:
@@ -86,6 +97,7 @@ def test_a_pack_with_other_taps_shows_other_pixels_of_the_same_integers(tmp_path
     assert done.returncode == 0, done.stderr
     old, new = Pack(TINY), Pack(out)
     assert new.manifest.id in done.stdout
+    assert new.manifest.synthesis_margin == old.manifest.synthesis_margin
     assert new.manifest.training[RESTORATION]["photographs"] == 2
     pixels = scene(90, 70, 5)
     files = [calotype.encode(pixels, quality=60, pack=pack.path, threads=1) for pack in (old, new)]
@@ -118,3 +130,37 @@ def test_taps_that_could_leave_16_bits_are_refused(first: int, last: int) -> Non
     arguments = pack.level(256).pixels.vector, np.ascontiguousarray(taps[1]), np.zeros((1, 1, 32), np.int16)
     with pytest.raises(ValueError, match="a sum of class 77 could leave 16 bits"):
         pack.decoder.native.synthesis(*arguments, np.empty((16, 16, 3), np.uint8))
+
+
+def test_taps_between_two_levels_fit_where_those_of_the_levels_do() -> None:
+    """They are rounded, all of them up, perhaps."""
+    arrays = dict(tensors.load(Pack(TINY).file(manifest.TABLES)))
+    taps = np.zeros_like(arrays[RESTORATION])
+    taps[:, 0, :12] = 5470
+    taps[1::2, 0, :12] += 1
+    while True:
+        taps[:, 0, 11] += 1
+        try:
+            tables.check(arrays | {RESTORATION: taps}, latents=32, hyper_latents=4, levels=3)
+        except ValueError:
+            break
+    taps[:, 0, 11] -= 1
+    decoder, y = Pack(TINY).decoder, np.zeros((1, 1, 32), np.int16)
+    for number in range(0, 513, 16):
+        some = interpolated(taps, number).astype(np.int16)
+        decoder.synthesis(LevelPixels(np.zeros(32, np.int32), some), y)
+
+
+@pytest.mark.parametrize(
+    ("blocks16", "blocks8", "convs", "latents"), [(1, 2, 3, 3), (1, 1, 2, 3), (2, 2, 0, 4), (1, 1, 1, 2)]
+)
+def test_the_margin_has_room_for_the_filter(
+    blocks16: int, blocks8: int, convs: int, latents: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    import restoration
+
+    names = [f"synthesis.blocks16.{k}.conv.weight" for k in range(blocks16)]
+    names += [f"synthesis.blocks8.{k}.conv.weight" for k in range(blocks8)]
+    names += [f"synthesis.convs.{k}.weight" for k in range(convs)]
+    assert restoration.margin([*names, "synthesis.patch.weight", "mean.low.0.weight"]) == latents
