@@ -91,8 +91,8 @@ def with_filter(
 
 
 def margin(networks: Iterable[str]) -> int:
-    """Latents that a pixel depends on each way, with the filter: 3x3 kernels see one position more at 1/16, 1/8
-    and 1/4, and what a filter sees lies within one at 1/4.
+    """Latents that a pixel depends on each way, with the filter: 3x3 kernels see one position more at 1/16,
+    1/8 and 1/4, and what a filter sees lies within one at 1/4.
     """
     blocks16, blocks8, convs = (
         len({name.split(".")[2] for name in networks if name.startswith(f"synthesis.{part}.")})

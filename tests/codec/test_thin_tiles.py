@@ -1,4 +1,4 @@
-"""Pictures whose last tiles are one pixel wide or high, where the look of a tile decides whether it becomes pixels."""
+"""Pictures whose last tiles are one pixel wide or high: their look decides whether they become pixels."""
 
 from __future__ import annotations
 
