@@ -13,7 +13,6 @@ inline constexpr std::size_t patch_side = 4;  // of the patches that the rendere
 // The taps of a level.
 class Restoration {
 public:
-    using Taps = std::int16_t;
     static constexpr std::size_t classes = latents::restored_classes, taps = latents::restored_taps;
 
     // weights: [classes][taps], in 1/32768. Throws std::invalid_argument where a sum could leave 16 bits. of_pack: they are a trained
