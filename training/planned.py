@@ -20,6 +20,7 @@ import json
 import math
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,9 @@ from calotype.lab.pack.calibrate import Array, hard_pictures
 from calotype.lab.pack.fixed_networks import FixedNetworks, golden_pixels
 from calotype.lab.pack.fixed_synthesis import FixedSynthesis
 from calotype.lab.pack.folder import publish
+from calotype.lab.train.config import TrainConfig
 from calotype.lab.train.data import Photos
+from calotype.lab.train.optim import build_optimizer, set_rates
 from calotype.lab.train.state import State, load_weights
 from calotype.lab.train.subject import Subject
 from calotype.pack.levels import interpolated
@@ -65,8 +68,6 @@ LEAST = 0.3
 SQUARED, POINTS = 1 / math.log(2), 1 / 18
 """What a unit of the logarithm of the squared error, and a point of SSIMULACRA2, are worth in octaves of
 rate, about: an octave halves the error, and is 18 points."""
-PACES = {"conv.": 0.4, "convs.": 0.4, "synthesis.patch": 0.1, "synthesis.split": 0.1}
-"""Learning rates of some layers, as parts of the others' (`Calotype.learning_rate_factors`)."""
 
 
 @guarded
@@ -87,7 +88,7 @@ def main() -> None:
                 "--most", type=float, default=MOST, help=f"dB that integers may lose [{MOST}]"
             )
         if name == "train":
-            command.add_argument("--minutes", type=float, default=55)
+            command.add_argument("--minutes", type=float, default=55, help="of a CPU [55]")
             command.add_argument("--lr", type=float, default=2e-4)
             command.add_argument("--own", action="store_true", help="begin with the weights of the pack")
     given = options.parse_args()
@@ -185,37 +186,9 @@ def train(given: argparse.Namespace, pack: Pack) -> None:
     state, model = loaded(given.run)
     if given.own:
         floats.take(pack, model)
-    crops, groups = Crops(given.files, pack, model), []
-    for name, weight in model.named_parameters():
-        weight.requires_grad_(name.startswith("synthesis.") or name == "levels.vector")
-        if weight.requires_grad:
-            pace = next((pace for part, pace in PACES.items() if part in name), 1.0)
-            groups.append({"params": [weight], "pace": pace})
-    chosen = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-    model.train()
-    average = {name: weight.detach().clone() for name, weight in chosen.items()}
-    optimizer, rng = torch.optim.Adam(groups, betas=(0.9, 0.99)), np.random.default_rng(1)
-    before = crops.judged()
-    print(f"held out: {before}", flush=True)
-    begun, step, seen = time.monotonic(), 0, 0.0
-    while (done := (time.monotonic() - begun) / 60 / given.minutes) < 1:
-        for group in optimizer.param_groups:
-            cosine = 0.02 + 0.49 * (1 + math.cos(math.pi * done))
-            group["lr"] = given.lr * group["pace"] * cosine * min(1, step / 100)
-        at = rng.integers(0, SIDE - PART + 1, (2, BATCH))
-        optimizer.zero_grad()
-        loss = crops.loss(rng.choice(crops.taken, BATCH, replace=False), at[0], at[1], PART)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(list(chosen.values()), 1.0)
-        optimizer.step()
-        step, seen = step + 1, seen + float(loss)
-        if step % LOGGED == 0:
-            print(f"{step} steps, {60 * given.minutes * done:.0f} s, loss {seen / LOGGED:.4f}", flush=True)
-            seen = 0.0
-        with torch.no_grad():
-            for name, weight in chosen.items():
-                average[name].lerp_(weight, 1 - min(0.999, step / (step + 20)))
-    model.load_state_dict(average, strict=False)
+    crops = Crops(given.files, pack, model)
+    print(f"held out: {(before := crops.judged())}", flush=True)
+    average, step = descend(crops, "adam", given.lr, given.minutes)
     after, megapixels = crops.judged(), step * BATCH * (16 * PART) ** 2 / 1e6
     print(f"held out: {after} after {step} steps, {megapixels:.0f} megapixels")
     given.out.mkdir(parents=True, exist_ok=True)
@@ -226,6 +199,47 @@ def train(given: argparse.Namespace, pack: Pack) -> None:
         "held out": [before, after],
     }  # fmt: skip
     (given.out / RECORD).write_text(json.dumps(record, indent=1) + "\n")
+
+
+def descend(
+    crops: Crops, optimizer: str, lr: float, minutes: float, prepare: Callable[[float], None] | None = None
+) -> tuple[dict[str, Tensor], int]:
+    """Train the synthesis and the level vectors; leaves the averaged weights in the model.
+
+    minutes: of CPU time, of all threads together
+    prepare: called before each step with what part of the time has gone
+
+    Returns the averaged weights that were trained, and the number of steps.
+    """
+    model = crops.model.train()
+    for name, weight in model.named_parameters():
+        weight.requires_grad_(name.startswith("synthesis.") or name == "levels.vector")
+    chosen = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    average = {name: weight.detach().clone() for name, weight in chosen.items()}
+    made = build_optimizer(TrainConfig(optimizer=optimizer, lr=lr, precondition=50), model)
+    begun, step, seen, rng = time.process_time(), 0, 0.0, np.random.default_rng(1)
+    while (done := (time.process_time() - begun) / 60 / minutes) < 1:
+        cosine = 0.02 + 0.49 * (1 + math.cos(math.pi * done))
+        rate = lr * cosine * min(1, step / 100)
+        set_rates(made, rate, torch.tensor(rate))
+        if prepare is not None:
+            prepare(done)
+        at = rng.integers(0, SIDE - PART + 1, (2, BATCH))
+        made.zero_grad()
+        loss = crops.loss(rng.choice(crops.taken, BATCH, replace=False), at[0], at[1], PART)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(list(chosen.values()), 1.0)
+        made.step()
+        step, seen = step + 1, seen + loss.item()
+        if step % LOGGED == 0:
+            print(f"{step} steps, {60 * minutes * done:.0f} s, loss {seen / LOGGED:.4f}", flush=True)
+            seen = 0.0
+        with torch.no_grad():
+            for name, weight in chosen.items():
+                average[name].lerp_(weight, 1 - min(0.999, step / (step + 20)))
+    model.load_state_dict(average, strict=False)
+    model.eval()
+    return average, step
 
 
 def pack(given: argparse.Namespace, base: Pack) -> None:
