@@ -326,6 +326,10 @@ def test_configurations_are_files_too(
     assert "unknown key 'trian'" in capsys.readouterr().err
     path.write_text("{")
     assert main([str(path), "--print-config"]) == 1
+    capsys.readouterr()
+    assert main(["--minutes", "3", "--print-config"]) == 0
+    schedule = json.loads(capsys.readouterr().out)["train"]
+    assert (schedule["steps"], schedule["minutes"]) == (0, 3)
 
 
 def test_every_recipe_is_a_configuration() -> None:

@@ -73,6 +73,7 @@ def _main(given: Any, begun: float) -> int:
         job.config  # noqa: B018  (mistakes show before anything is decoded)
         usable(job.folder)
     if given.print_config:
+        todo = [replace(job, train=job.train | _schedule(given, job, given.minutes)) for job in todo]
         print(json.dumps(options.to_json(todo), indent=1))
         return 0
     if given.threads:
@@ -130,9 +131,7 @@ def _trainer(
     """A trainer at its first step, or where its checkpoint left it."""
     state, where, why = command_resume.choose(given.resume, job.folder)
     if state is None:
-        subject, config = job.subject, job.config
-        if given.minutes is not None and not {"steps", "minutes"} & set(job.explicit):
-            config = replace(config, steps=0, minutes=0.0)  # a schedule of the time that there is
+        subject, config = job.subject, replace(job.config, **_schedule(given, job, 0.0))
     else:
         subject = Subject.from_dict(state.model)
         command_resume.check(given, job, subject, where)
@@ -161,6 +160,13 @@ def _trainer(
         job.folder.mkdir(parents=True, exist_ok=True)
         (job.folder / RUN).write_text(json.dumps(notes, indent=1) + "\n")
     return trainer
+
+
+def _schedule(given: Any, job: options.Training, minutes: float) -> dict[str, Any]:
+    """Fields that make a schedule of the time that there is, where ``--minutes`` alone says how long."""
+    if given.minutes is None or {"steps", "minutes"} & set(job.explicit):
+        return {}
+    return {"steps": 0, "minutes": minutes}
 
 
 def _longer(config: TrainConfig) -> str:
