@@ -155,3 +155,36 @@ def test_importing_the_package_changes_no_signal() -> None:
         "assert signal.getsignal(signal.SIGINT) is signal.default_int_handler"
     )
     subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL)
+
+
+REFINES = """
+import os, signal, threading
+import calotype, numpy as np
+from calotype.codec.effort.slopes import Slopes
+
+steps, run = [], Slopes.run
+
+def counted(*given):
+    steps.append(1)
+    if len(steps) == 5:
+        os.kill(os.getpid(), signal.SIGINT)
+    return run(*given)
+
+Slopes.run = counted
+try:
+    calotype.encode(np.random.default_rng(0).integers(0, 256, (320, 320, 3), np.uint8), effort=9, tune="psnr")
+except KeyboardInterrupt:
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            thread.join()  # as Python does when it exits
+    print(len(steps))
+"""
+
+
+def test_a_program_that_refines_ends(tmp_path: Path) -> None:
+    """The search of 160 steps is given up, so that Python, which waits for its threads, can exit."""
+    pytest.importorskip("onnxruntime")
+    done = subprocess.run(
+        [sys.executable, "-c", REFINES], stdout=subprocess.PIPE, timeout=120, text=True, check=True
+    )
+    assert 5 <= int(done.stdout) < 20

@@ -7,8 +7,9 @@ A box of latents counts latents from the picture's top left corner, 16 pixels ea
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from types import EllipsisType
 
@@ -123,17 +124,60 @@ def spread(threads: int, tiles: int) -> tuple[int, int]:
     return (tiles, threads // tiles) if 2 * tiles <= threads else (threads, 1)
 
 
+class _Interrupt:
+    """Of a pool: whether its user was interrupted, and how to end what its workers are at."""
+
+    def __init__(self) -> None:
+        self.lock, self.come, self.ends = threading.Lock(), False, list[Callable[[], None]]()
+
+    def comes(self) -> None:
+        with self.lock:
+            self.come = True
+            for end in self.ends:
+                end()
+
+
+_worker = threading.local()
+
+
+@contextmanager
+def interruptible(end: Callable[[], None]) -> Iterator[None]:
+    """Where the block is the work of a `pool` whose user is interrupted, `end` is called, in another thread.
+
+    Raises:
+        CancelledError: when that was before.
+    """
+    interrupt = getattr(_worker, "interrupt", None)
+    if interrupt is None:
+        yield
+        return
+    with interrupt.lock:
+        if interrupt.come:
+            raise CancelledError
+        interrupt.ends.append(end)
+    try:
+        yield
+    finally:
+        with interrupt.lock:
+            interrupt.ends.remove(end)
+
+
 @contextmanager
 def pool(workers: int) -> Iterator[Executor]:
     """A pool of threads which, when the block is left by an error, drops the jobs that have not begun.
 
-    An interrupt does not wait for those that have, either: nobody will look at what they give.
+    An interrupt does not wait for those that have, either: nobody will look at what they give. Long ones end
+    soon (`interruptible`): Python waits for them when it exits.
     """
-    executor, wait = ThreadPoolExecutor(workers, thread_name_prefix="calotype"), True
+    interrupt, wait = _Interrupt(), True
+    executor = ThreadPoolExecutor(
+        workers, "calotype", initializer=setattr, initargs=(_worker, "interrupt", interrupt)
+    )
     try:
         yield executor
     except KeyboardInterrupt:
         wait = False
+        interrupt.comes()
         raise
     finally:
         executor.shutdown(wait=wait, cancel_futures=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from functools import cache
+from collections.abc import Mapping
+from functools import cache, partial
 from typing import Any
 
+from calotype.codec import tiles
 from calotype.errors import CalotypeError
 
 
@@ -33,6 +35,15 @@ def session(data: bytes, threads: int = 1) -> Any:
     # Threads that wait for the next layer by spinning would take the cores from the other tiles' threads.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+
+
+def run(made: Any, feeds: Mapping[str, Any]) -> list[Any]:
+    """All outputs of a session; ends soon when who waits for it is interrupted (`tiles.interruptible`)."""
+    import onnxruntime as ort
+
+    options = ort.RunOptions()
+    with tiles.interruptible(partial(setattr, options, "terminate", True)):
+        return list(made.run(None, dict(feeds), options))
 
 
 @cache

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calotype.codec.effort import look
-from calotype.codec.effort.session import session
+from calotype.codec.effort.session import run, session
 from calotype.codec.effort.tape import Array, Floats, Tape
 from calotype.codec.effort.worth import Worth
 
@@ -63,7 +63,7 @@ class Slopes:
         vector: the level's, [M], in units of latents
         """
         feeds = {"y_hat": y_hat, "vector": vector[None, :, None, None].astype(np.float32), **target}
-        bits, slope = self._session.run(None, feeds)
+        bits, slope = run(self._session, feeds)
         return float(bits), np.asarray(slope)
 
 
