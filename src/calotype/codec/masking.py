@@ -8,6 +8,9 @@ pictures each of Kodak and `large`: BD-rate by SSIMULACRA2 -1.0 %, by ColorVideo
 5, where nearly all errors are worth less, six pictures of Kodak needed 5.0 % less by SSIMULACRA2, 4.8 % by
 ColorVideoVDP and 1.6 % by Butteraugli.
 
+How much errors are worth by SSIMULACRA2 can be told better from the pixels, which gains another 1.3 to 1.6 %
+by it; Butteraugli pays for that, most of all on larger photographs (studies/product/README.md).
+
 At the right and lower border of a picture, where few of a latent's pixels are in it, errors are worth most
 with every pack: those few pixels are seen no less than others, and there is little to gain by saving on
 them. Tried, with rounding, on twelve crops of Kodak at quality 60: where 1 to 8 columns are left, the error
