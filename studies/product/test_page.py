@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from studies.product import page
 
 
 def test_the_page_is_what_the_results_give() -> None:
-    record = json.loads((page.FOLDER / page.DATA).read_text(encoding="utf-8"))
-    assert (page.FOLDER / page.PAGE).read_text(encoding="utf-8") == page.page(record)
+    assert (page.FOLDER / page.PAGE).read_text(encoding="utf-8") == page.whole(page.FOLDER)
 
 
 def test_a_gain_is_the_bd_rate_of_the_curves() -> None:
