@@ -95,7 +95,7 @@ def test_integers_are_those_that_were_written(stored: tuple[bytes, Known, Pack],
         low = coder.read(level, payload, h, w, low_only=True)[1]
         assert np.array_equal(low, r[: coder.low_channels])
     if not any(file.pixels):
-        assert write(file.header, file.tiles, layer=file.layer) == data
+        assert write(file.header, file.tiles, layer=file.layer, taps=file.taps) == data
 
 
 def test_pixels_are_the_same_on_every_kernel_and_thread(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 
+from calotype.bitstream import taps
 from calotype.bitstream.checks import chunk_crc, limit_error, metadata_limit_error, parts_of
 from calotype.bitstream.fields import (
     ALPHA,
@@ -246,6 +247,10 @@ class _Scanner:
                 if chunk.type == LAYER:
                     self.covered = {tile for tile, part in enumerate(parts) if part}
             elif chunk.type == TAPS:
+                try:
+                    taps.read(chunk.payload)
+                except ValueError as error:
+                    raise FormatError(str(error), field="taps", offset=payload_offset) from None
                 self.found.taps = chunk.payload
             elif chunk.type in LEADING:
                 self.found.metadata[chunk.type] = self._inflate(chunk, payload_offset)

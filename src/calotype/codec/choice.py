@@ -47,7 +47,7 @@ class Choice:
 
         threads = self.analysis.workers * self.analysis.threads
         worth = self._worths.at(networks.level.number)
-        return taps.find(networks, data, self.analysis.pixels, worth, threads)
+        return taps.find(pack, data, self.analysis.pixels, worth, threads)
 
     def _thin(self, tile: int) -> tuple[bool, bool]:
         """Whether the tile's last row, and its last column, of latents have few pixels in the picture."""

@@ -15,11 +15,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from calotype.bitstream import parse
-from calotype.codec import library, taps
-from calotype.codec.latents import Networks
-from calotype.codec.taps import GROUPS, MOST, NOTHING, NUMBERS, SHARE, STEPS, TAP, Integers
+from calotype.bitstream import parse, taps
+from calotype.bitstream.taps import GROUPS, NOTHING, NUMBERS
+from calotype.codec import library
+from calotype.codec.pack import Pack
 from calotype.coder.native import load
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 SETS = (1, 2, 4, 8)
 ENOUGH = 1 << 20
@@ -32,44 +35,49 @@ DAMPING = 2e-4
 """Of its power, what is added to each number's in least squares."""
 PASSES = 5
 """Most times that all numbers are gone over."""
-UNIT = np.repeat([TAP / 32768, 1 / SHARE], [NUMBERS - 2, 2])
-"""What numbers count."""
-LARGEST = np.concatenate([np.full(g.stop - g.start, most) for g, most in zip(GROUPS, MOST, strict=True)])
+UNIT = np.repeat([1 / 128, 1 / 8], [NUMBERS - 2, 2])
+"""What numbers count: taps, and shares of what the pack's taps move."""
+MOST = np.repeat([most for _, most in GROUPS], [count for count, _ in GROUPS])
+_ENDS = np.cumsum([0, *(count for count, _ in GROUPS)])
+PARTS = [slice(int(a), int(b)) for a, b in zip(_ENDS, _ENDS[1:])]
 
 
 class Bowl(NamedTuple):
     """What errors cost in bits, less what they cost without own taps: v power v - 2 v slope."""
 
-    power: NDArray[np.float64]
-    slope: NDArray[np.float64]
+    power: Floats
+    slope: Floats
 
     def at(self, v: Integers) -> float:
-        """The costs of a set."""
-        return float(v @ self.power @ v - 2 * v @ self.slope)
+        """The cost of numbers, their bits among it."""
+        bits = 0
+        for part in PARTS:
+            low = taps.parameter(v[part].tolist())
+            bits += 3 + (int(_bits(v[part], low).sum()) if low != NOTHING else 0)
+        return bits + float(v @ self.power @ v - 2 * v @ self.slope)
 
 
-def find(networks: Networks, data: bytes, pixels: NDArray[np.uint8], worth: float, threads: int) -> bytes | None:
-    """The chunk of own taps for a file that has none, or None if it would cost more than it saves.
+def find(pack: Pack, data: bytes, pixels: NDArray[np.uint8], worth: float, threads: int) -> bytes | None:
+    """The own taps for a file that has none, as a chunk's payload; None if they would cost more than they save.
 
-    networks: of the file's level, which has a filter
-    pixels:   the original, uint8 [H, W, 3]
-    worth:    bits for a squared error of 1 of one colour of one pixel
+    pack:   the file's; it has a filter
+    pixels: the original, uint8 [H, W, 3]
+    worth:  bits for a squared error of 1 of one colour of one pixel
     """
-    native = library.native(parse(data).header, networks.pack)
+    native = library.native(parse(data).header, pack)
     every = max(1, pixels.shape[0] * pixels.shape[1] // ENOUGH)
     sums = load().moments(data, native, threads, every, np.ascontiguousarray(pixels))
     sums *= worth * every / FRACTION**2
     power, slope = sums[:, :-1, :-1] * UNIT * UNIT[:, None], sums[:, :-1, -1] * UNIT
     best, chosen = 0.0, None
     for count in SETS:
-        shape = (count, STEPS // count)
-        bowls = [Bowl(*both) for both in zip(*(s.reshape(*shape, *s.shape[1:]).sum(1) for s in (power, slope)))]
-        sets = np.stack([_fitted(bowl) for bowl in bowls])
-        written = taps.write(sets)
-        cost = 8 * len(written) + CHUNK + sum(bowl.at(v) for bowl, v in zip(bowls, sets, strict=True))
+        kinds = [part.reshape(count, len(part) // count, *part.shape[1:]).sum(1) for part in (power, slope)]
+        bowls = [Bowl(*both) for both in zip(*kinds, strict=True)]
+        sets = [_fitted(bowl) for bowl in bowls]
+        cost = CHUNK + sum(bowl.at(v) for bowl, v in zip(bowls, sets, strict=True))
         if cost < best:
-            best, chosen = cost, written
-    return chosen
+            best, chosen = cost, sets
+    return taps.write([v.tolist() for v in chosen]) if chosen else None
 
 
 def _fitted(bowl: Bowl) -> Integers:
@@ -78,36 +86,32 @@ def _fitted(bowl: Bowl) -> Integers:
     """
     power = np.diag(bowl.power)
     damping = np.diag(DAMPING * power + 1e-6 * power.mean() + 1e-9)
-    start = np.rint(np.linalg.solve(bowl.power + damping, bowl.slope)).clip(-LARGEST, LARGEST)
-    ways = (_settled(bowl, v) for v in (start.astype(np.int64), np.zeros(NUMBERS, np.int64)))
-    return min(ways, key=lambda v: bowl.at(v) + _bits(v))
+    start = np.rint(np.linalg.solve(bowl.power + damping, bowl.slope)).clip(-MOST, MOST)
+    ways = [_settled(bowl, v) for v in (start.astype(np.int64), np.zeros(NUMBERS, np.int64))]
+    return min(ways, key=bowl.at)
 
 
 def _settled(bowl: Bowl, v: Integers) -> Integers:
     power = np.diag(bowl.power) + 1e-9
     for _ in range(PASSES):
         before = v.copy()
-        for group, most in zip(GROUPS, MOST, strict=True):
-            low = min(taps.rice(v[group]), NOTHING - 1)
-            for i in range(group.start, group.stop):
+        for part in PARTS:
+            low = min(taps.parameter(v[part].tolist()), NOTHING - 1)
+            for i in range(part.start, part.stop):
                 slope = bowl.slope[i] - bowl.power[i] @ v + power[i] * v[i]
-                bottom = slope / power[i]
-                tried = np.array([v[i], np.floor(bottom), np.ceil(bottom), v[i] - 1, v[i] + 1, 0])
-                tried = tried.clip(-most, most).astype(np.int64)
-                costs = (power[i] * tried - 2 * slope) * tried + taps.bits(tried, low)
-                v[i] = tried[np.argmin(costs)]
+                bottom, most = slope / power[i], int(MOST[i])
+                near = int(min(max(np.floor(bottom), -most), most - 1))
+                tried = {int(v[i]), near, near + 1, max(int(v[i]) - 1, -most), min(int(v[i]) + 1, most), 0}
+                cost = {n: (power[i] * n - 2 * slope) * n + (taps.folded(n) >> low) for n in tried}
+                v[i] = min(sorted(tried), key=cost.__getitem__)
             without = v.copy()
-            without[group] = 0
-            if bowl.at(without) + _bits(without) < bowl.at(v) + _bits(v):
+            without[part] = 0
+            if bowl.at(without) < bowl.at(v):
                 v = without
         if (v == before).all():
             break
     return v
 
 
-def _bits(v: Integers) -> int:
-    found = 0
-    for group in GROUPS:
-        low = taps.rice(v[group])
-        found += 3 + (int(taps.bits(v[group], low).sum()) if low != NOTHING else 0)
-    return found
+def _bits(values: Integers, low: int) -> Integers:
+    return (np.where(values > 0, 2 * values - 1, -2 * values) >> low) + 1 + low
