@@ -9,6 +9,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "folder.hpp"
+#include "moments.hpp"
 #include "picture.hpp"
 #include "png.hpp"
 
@@ -66,7 +67,7 @@ std::vector<double> moments(const Input& data, const Pack& pack, std::size_t thr
     canvas.data = shown.data();
     Moments sums(pixels.data(), canvas.box.width(), every);
     Picture picture(file, &pack, std::max<std::size_t>(threads, 1), false);
-    picture.moments = &sums;
+    picture.restored = [&](const auto&... row) { sums.add(row...); };
     picture.decode(canvas);
     return sums.sums();
 }

@@ -14,7 +14,6 @@
 #include "jobs.hpp"
 #include "layer.hpp"
 #include "lossless.hpp"
-#include "moments.hpp"
 #include "pack.hpp"
 #include "seams.hpp"
 #include "settle.hpp"
@@ -35,8 +34,9 @@ public:
 
     // Called for each part of the picture that is there, alpha included; only sure to be so with one thread.
     std::function<void(const Box&)> done;
-    // What is to be summed up of all that is latents and under no layer; null, or alive as long as this.
-    Moments* moments = nullptr;
+    // Called for what a filter makes and nothing lies over: row k of a restorer's part, which is `at` in the picture, and the box of it that
+    // is shown. From several threads.
+    std::function<void(const fixed::Restorer& restorer, std::size_t k, const Box& at, const Box& box)> restored;
 
     // The pixels of the canvas's box. Throws Error.
     void decode(const Canvas& canvas) {
@@ -356,7 +356,6 @@ private:
         const Box patches = part.from(from.left, from.top).over(patch);
         const std::size_t left = from.left + patch * patches.left, pitch = patches.width() * patch * 3;
         std::vector<std::uint8_t> shown;
-        Moments::Part sums(moments);
         const auto strip = [&](std::size_t k, const std::uint8_t* pixels, const fixed::Restorer* restorer) {
             const std::size_t top = from.top + patch * k;
             const Box rows = Box{part.left, top, part.right, top + patch}.common(part);
@@ -365,7 +364,7 @@ private:
                 if (b.empty()) continue;
                 const std::uint8_t* const below = pixels + (b.top - top) * pitch + (b.left - left) * 3;
                 if (!s->layer) {
-                    if (restorer != nullptr) sums.add(*restorer, k, {left, top, left, top}, b);
+                    if (restorer != nullptr && restored) restored(*restorer, k, {left, top, left + pitch / 3, top + patch}, b);
                     canvas_.colour(below, pitch, 3, b);
                     continue;
                 }
