@@ -40,7 +40,7 @@ struct Header {
 // A file taken apart; pointers lead into the caller's bytes.
 class File {
 public:
-    enum Type : unsigned { latents = 1, opacity = 2, laboratory = 3, plain = 4, cover = 5, own_taps = 6, icc = 0x81, exif = 0x82, xmp = 0x83 };
+    enum Type : unsigned { latents = 1, opacity = 2, laboratory = 3, plain = 4, cover = 5, own_taps = 7, icc = 0x81, exif = 0x82, xmp = 0x83 };
     enum class Damage {
         error,  // refused
         keep,   // what is left is used

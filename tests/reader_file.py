@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 METADATA = {0x81: "icc", 0x82: "exif", 0x83: "xmp"}
-ORDER = (0x81, 0x82, 0x83, 0x02, 0x05, 0x06, 0x01)
+ORDER = (0x81, 0x82, 0x83, 0x02, 0x05, 0x07, 0x01)
 """Of the chunks; 0x04, a tile of pixels, stands where 0x01, one of latents, may."""
 
 
@@ -97,7 +97,7 @@ class Stored:
                 parts.append(payload[at : at + length])
                 at += length
             require(at == len(payload), "something follows the last tile's part")
-        elif kind == 0x06:
+        elif kind == 0x07:
             self.taps = own_taps(payload)
         elif kind in METADATA:
             stream, room = zlib.decompressobj(), 2**24 - sum(map(len, self.metadata.values()))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from calotype.bitstream.fields import Bytes
 
 GROUPS = ((12, 127), (8, 127), (2, 8))
-"""How many numbers a group has, and their largest magnitude: taps of luma, of colours; shares of the pack's."""
+"""How many numbers a group has, and their largest magnitude: taps of luma and of colours, shares."""
 NUMBERS = sum(count for count, _ in GROUPS)
 NOTHING = 7
 """In place of a parameter: all numbers of a group are 0."""
@@ -26,7 +26,9 @@ def write(sets: Sequence[Sequence[int]]) -> bytes:
             low = parameter(values)
             bits += _raw(low, 3)
             if low != NOTHING:
-                bits += "".join("1" * (m >> low) + "0" + _raw(m % (1 << low), low) for m in map(folded, values))
+                bits += "".join(
+                    "1" * (m >> low) + "0" + _raw(m % (1 << low), low) for m in map(folded, values)
+                )
     size = -(-len(bits) // 8)
     return int(bits.ljust(8 * size, "0"), 2).to_bytes(size, "big")
 

@@ -51,9 +51,7 @@ def write(
     ``tiles`` are in raster order, as many as the grid has (one stream, in a lab file).
     """
     out = io.BytesIO()
-    writer = StreamWriter(
-        out, header, icc, exif, xmp, alpha, layer=layer, taps=taps, limits=limits, **more
-    )
+    writer = StreamWriter(out, header, icc, exif, xmp, alpha, layer=layer, taps=taps, limits=limits, **more)
     with writer:
         for tile in tiles:
             writer.tile(tile)

@@ -1,5 +1,5 @@
-"""Which integers a tile is coded as: those of one pass, or with effort better ones for this picture, which then
-may have taps of its own, too.
+"""Which integers a tile is coded as: those of one pass, or with effort better ones for this picture, and then
+which taps of its own it has.
 """
 
 from __future__ import annotations

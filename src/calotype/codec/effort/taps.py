@@ -10,6 +10,7 @@ Related: the adaptive loop filter of VVC, which sends all taps of a picture (Tsa
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -39,7 +40,7 @@ UNIT = np.repeat([1 / 128, 1 / 8], [NUMBERS - 2, 2])
 """What numbers count: taps, and shares of what the pack's taps move."""
 MOST = np.repeat([most for _, most in GROUPS], [count for count, _ in GROUPS])
 _ENDS = np.cumsum([0, *(count for count, _ in GROUPS)])
-PARTS = [slice(int(a), int(b)) for a, b in zip(_ENDS, _ENDS[1:])]
+PARTS = [slice(int(a), int(b)) for a, b in itertools.pairwise(_ENDS)]
 
 
 class Bowl(NamedTuple):
@@ -58,7 +59,7 @@ class Bowl(NamedTuple):
 
 
 def find(pack: Pack, data: bytes, pixels: NDArray[np.uint8], worth: float, threads: int) -> bytes | None:
-    """The own taps for a file that has none, as a chunk's payload; None if they would cost more than they save.
+    """The own taps for a file that has none, as a chunk's payload; None if they cost more than they save.
 
     pack:   the file's; it has a filter
     pixels: the original, uint8 [H, W, 3]
