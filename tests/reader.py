@@ -306,8 +306,7 @@ def read(
     file = parse(data)
     reader = Reader(arrays(tables), arrays(networks), file.level)
     if file.taps:
-        require(FILTER in reader.level, "own taps, and the pack has no filter")
-        reader.level[FILTER] = corrected(reader.level[FILTER], file.taps)
+        reader.level[FILTER] = corrected(reader.level.get(FILTER), file.taps)
     high, wide = -(-file.height // 16), -(-file.width // 16)
     padded = -(-high // 8) * 8, -(-wide // 8) * 8
     all_y, all_r = (np.zeros((reader.level["level_vector"].size, *padded), np.int64) for _ in "yr")

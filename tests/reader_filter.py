@@ -27,8 +27,10 @@ def restored(v: Array, taps: Array) -> Array:
     return np.stack((r + luma + red, g + luma - ((red + blue) >> 1), b + luma + blue), 2)
 
 
-def corrected(taps: Array, sets: list[list[int]]) -> Array:
+def corrected(taps: Array | None, sets: list[list[int]]) -> Array:
     """Taps [144, 20] with a picture's own."""
+    if taps is None:
+        raise ValueError("own taps, and the pack has no filter")
     found = taps.copy()
     reach = np.repeat([16320, 32640, 16320], [12, 6, 2])
     for kind in range(144):
