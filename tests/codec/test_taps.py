@@ -83,6 +83,7 @@ HOSTILE = {
     "a share of 9": (bits("00 111 111 100 10 0001 00000"), "beyond"),
     "ones without end": (b"\x00" + 400 * b"\xff", "beyond"),
     "a byte more": (bits("00 111 111 111") + b"\0", "follow"),
+    "many bytes more": (bits("00 111 111 111") + bytes(1 << 15), "follow"),
     "a bit that is set": (bits("00 111 111 111 1"), "not 0"),
 }
 

@@ -9,6 +9,8 @@ from calotype.bitstream.fields import Bytes
 GROUPS = ((12, 127), (8, 127), (2, 8))
 """How many numbers a group has, and their largest magnitude: taps of luma and of colours, shares."""
 NUMBERS = sum(count for count, _ in GROUPS)
+LONGEST = (2 + 8 * sum(3 + count * (2 * most + 1) for count, most in GROUPS)) // 8 + 1
+"""Bytes that 8 sets may take."""
 NOTHING = 7
 """In place of a parameter: all numbers of a group are 0."""
 
@@ -35,7 +37,7 @@ def write(sets: Sequence[Sequence[int]]) -> bytes:
 
 def read(payload: Bytes) -> list[list[int]]:
     """The sets of a chunk's payload. Raises ValueError where it is anything else."""
-    text = "".join(f"{byte:08b}" for byte in bytes(payload))
+    text = "".join(f"{byte:08b}" for byte in bytes(payload[:LONGEST]))
     at = 0
 
     def raw(width: int) -> int:
@@ -60,7 +62,7 @@ def read(payload: Bytes) -> list[list[int]]:
             yield (m + 1) // 2 if m % 2 else -m // 2
 
     sets = [[n for group in GROUPS for n in numbers(*group)] for _ in range(1 << raw(2))]
-    if len(text) - at > 7:
+    if 8 * len(payload) - at > 7:
         raise ValueError("bytes follow their last set")
     if raw(len(text) - at):
         raise ValueError("bits behind their last set are not 0")
