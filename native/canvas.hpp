@@ -29,6 +29,14 @@ struct Box {
     Box times(std::size_t n) const { return {left * n, top * n, right * n, bottom * n}; }
 };
 
+// Where to cut start .. end into at most so many nearly equal parts.
+inline std::vector<std::size_t> cuts(std::size_t start, std::size_t end, std::size_t parts) {
+    std::vector<std::size_t> found;
+    parts = std::min(parts, end - start);
+    for (std::size_t k = 0; k <= parts; ++k) found.push_back(start + (end - start) * k / parts);
+    return found;
+}
+
 // Where pixels go: a box of the picture, rows `stride` bytes apart, of 1 (grey), 2 (grey, alpha), 3 or 4 bytes.
 // Jobs write to it at the same time, each to pixels of its own.
 struct Canvas {

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "canvas.hpp"
+#include "correction.hpp"
 #include "inflate.hpp"
 
 namespace calotype {
@@ -39,7 +40,7 @@ struct Header {
 // A file taken apart; pointers lead into the caller's bytes.
 class File {
 public:
-    enum Type : unsigned { latents = 1, opacity = 2, laboratory = 3, plain = 4, cover = 5, icc = 0x81, exif = 0x82, xmp = 0x83 };
+    enum Type : unsigned { latents = 1, opacity = 2, laboratory = 3, plain = 4, cover = 5, own_taps = 7, icc = 0x81, exif = 0x82, xmp = 0x83 };
     enum class Damage {
         error,  // refused
         keep,   // what is left is used
@@ -72,6 +73,7 @@ public:
     std::map<std::string, std::vector<std::uint8_t>> metadata;  // icc, exif, xmp: what there is, inflated
     std::vector<Bytes> alpha;                                   // one for each tile, or empty
     std::vector<Bytes> layer;                                   // the same; nothing lies over a tile with an empty one
+    std::optional<Correction> taps;                             // of the pack's restoration filter
     std::vector<Tile> tiles;                                    // in raster order
     std::optional<Error> error;                                 // the first thing wrong
     bool trusted = false;                                       // a good chunk proves the header
@@ -82,7 +84,7 @@ public:
 private:
     static constexpr std::uint32_t max_value = 0x7fffffff;
     static constexpr std::size_t max_leading = 64, crc_size = 4;
-    static constexpr std::array<unsigned, 5> order = {icc, exif, xmp, opacity, cover};
+    static constexpr std::array<unsigned, 6> order = {icc, exif, xmp, opacity, cover, own_taps};
 
     struct Chunk {
         unsigned type = 0;
@@ -101,8 +103,8 @@ private:
     static std::string name_of(unsigned type) {
         static const std::map<unsigned, std::string> names = {{latents, "tile"},  {opacity, "alpha"},
                                                               {plain, "pixels"},  {laboratory, "latents"},
-                                                              {cover, "layer"},   {icc, "icc"},       {exif, "exif"},
-                                                              {xmp, "xmp"}};
+                                                              {cover, "layer"},   {own_taps, "taps"}, {icc, "icc"},
+                                                              {exif, "exif"},     {xmp, "xmp"}};
         const auto found = names.find(type);
         return found == names.end() ? "unknown" : found->second;
     }
@@ -268,6 +270,10 @@ private:
     void use(const Chunk& chunk) {
         if (chunk.type == opacity || chunk.type == cover) {
             (chunk.type == cover ? layer : alpha) = parts(chunk.payload, name_of(chunk.type));
+            return;
+        }
+        if (chunk.type == own_taps) {
+            taps.emplace(chunk.payload.data, chunk.payload.size);
             return;
         }
         if (std::find(order.begin(), order.end(), chunk.type) == order.end()) return;

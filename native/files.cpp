@@ -9,6 +9,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "folder.hpp"
+#include "moments.hpp"
 #include "picture.hpp"
 #include "png.hpp"
 
@@ -49,6 +50,26 @@ std::tuple<std::vector<std::size_t>, std::string> decode(const Input& data, cons
     for (std::size_t tile = 0; tile < picture.failed().size(); ++tile)
         if (picture.failed()[tile] != 0) failed.push_back(tile);
     return {std::move(failed), picture.error() ? picture.error()->what() : ""};
+}
+
+// What a picture's own taps are fitted to (moments.hpp), [16][23][23], of a file without any whose pack has a filter.
+std::vector<double> moments(const Input& data, const Pack& pack, std::size_t threads, std::size_t every,
+                            const nb::ndarray<const std::uint8_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>& pixels) {
+    nb::gil_scoped_release release;
+    const Limits limits{UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
+    const File file({data.data(), data.size()}, limits, File::Damage::error);
+    Canvas canvas;
+    canvas.box = {0, 0, file.header.width, file.header.height};
+    if (pixels.shape(0) != canvas.box.height() || pixels.shape(1) != canvas.box.width() || pixels.shape(2) != 3 || every == 0)
+        throw std::invalid_argument("the array does not fit the picture");
+    canvas.stride = 3 * canvas.box.width();
+    std::vector<std::uint8_t> shown(canvas.box.height() * canvas.stride);
+    canvas.data = shown.data();
+    Moments sums(pixels.data(), canvas.box.width(), every);
+    Picture picture(file, &pack, std::max<std::size_t>(threads, 1), false);
+    picture.restored = [&](const auto&... row) { sums.add(row...); };
+    picture.decode(canvas);
+    return sums.sums();
 }
 
 // A plain photograph, from the bytes of its file to those of a PNG: width, height, and what may become a bytes object.
@@ -99,6 +120,15 @@ void bind_files(nb::module_& m) {
         "manifest"_a, "tables"_a, "networks"_a, "installed"_a, "threads"_a);
     m.def("decode", &decode, "data"_a.noconvert(), "pack"_a.none(), "box"_a, "preview"_a, "threads"_a, "keep"_a,
           "out"_a.noconvert());
+    m.def(
+        "moments",
+        [](const Input& data, const Pack& pack, std::size_t threads, std::size_t every,
+           const nb::ndarray<const std::uint8_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>& pixels) {
+            auto* const found = new std::vector<double>(moments(data, pack, threads, every, pixels));
+            const nb::capsule owner(found, [](void* p) noexcept { delete static_cast<std::vector<double>*>(p); });
+            return nb::ndarray<nb::numpy, double>(found->data(), {Correction::steps, Moments::n, Moments::n}, owner);
+        },
+        "data"_a.noconvert(), "pack"_a, "threads"_a, "every"_a, "pixels"_a.noconvert());
     m.def(
         "png",
         [](const nb::ndarray<const std::uint8_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>& pixels, std::size_t threads) {

@@ -277,4 +277,4 @@ static void add(std::int32_t* sums, std::int16_t x, const std::int16_t* weights,
     }
 }
 
-[[maybe_unused]] static Kernels kernels(const char* name) { return {name, multiply, multiply_bytes, pack_bytes, add, restore}; }
+[[maybe_unused]] static Kernels kernels(const char* name) { return {name, multiply, multiply_bytes, pack_bytes, add, restore, classes}; }

@@ -77,6 +77,7 @@ struct Kernels {
     BytePanels (*pack_bytes)(const std::int8_t* weights, std::size_t columns, std::size_t quads);
     void (*add)(std::int32_t* sums, std::int16_t x, const std::int16_t* weights, std::size_t n);
     void (*restore)(const Restore&);
+    void (*classes)(const Restore&, std::size_t at, std::int16_t* found);  // restoration.inl
 };
 
 }  // namespace calotype::latents

@@ -185,6 +185,8 @@ void restored(const Kernels& kernel, std::array<int, restored_classes>& kinds) {
     for (int i = 0; i < 2; ++i) job.green[i] = at(3, 2 + i, 0), job.pixels[i] = found.data() + 3 * w * i;
     job.weights = pairs.data(), job.width = w;
     kernel.restore(job);
+    std::vector<std::int16_t> classes(static_cast<std::size_t>(w) / restored_line * restored_line + restored_line);
+    for (std::size_t x = 0; x < classes.size(); x += restored_line) kernel.classes(job, x, &classes[x]);
 
     const auto bent = [&](int plane, int y, int x, int i, int j) { return *at(plane, y + i, x + j) + *at(plane, y - i, x - j) - 2 * *at(plane, y, x); };
     for (int y = 2; y < 4; ++y)
@@ -203,6 +205,10 @@ void restored(const Kernels& kernel, std::array<int, restored_classes>& kinds) {
             kind = more < low >> 1 ? 0 : more - low < low >> 1 ? kind : kind + 4;
             for (const int limit : {32, 45, 64, 90, 128, 181, 256, 362, 512, 724, 1024, 1448, 2048, 2896, 4096}) kind += across + along > limit ? 9 : 0;
             ++kinds[static_cast<std::size_t>(kind)];
+            if (classes[static_cast<std::size_t>(x / 2 * 2)] != kind) {
+                std::printf("%s: pixel %d of %d, row %d, is of kind %d, not %d\n", kernel.name, x, w, y - 2, classes[static_cast<std::size_t>(x / 2 * 2)], kind);
+                std::exit(1);
+            }
             const auto moved = [&](int plane) {
                 int sum = 0, tap = plane == 0 ? 0 : 12;
                 const auto add = [&](int of, int i, int j) {

@@ -67,8 +67,8 @@ public:
     std::size_t margin() const { return margin_; }
     const fixed::Networks& networks() const { return *networks_; }
 
-    // Throws Error for a level beyond the last one.
-    Level level(std::uint32_t number) const {
+    // `own`: a picture's taps, or null. Throws Error for a level beyond the last one, and for taps that do not fit.
+    Level level(std::uint32_t number, const Correction* own = nullptr) const {
         const auto last = static_cast<std::uint32_t>(256 * (levels_ - 1));
         if (number > last)
             throw Error(Fault::format, "level " + std::to_string(number) + " is beyond those of its pack (0 to " +
@@ -94,6 +94,9 @@ public:
         } catch (const std::invalid_argument& e) {
             fail(e.what());
         }
+        if (own == nullptr) return found;
+        if (!found.restoration) Correction::fail("the file's pack has no filter whose taps they could correct");
+        found.restoration.emplace(own->of(between(restoration, std::int16_t{})).data());
         return found;
     }
 

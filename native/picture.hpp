@@ -34,6 +34,9 @@ public:
 
     // Called for each part of the picture that is there, alpha included; only sure to be so with one thread.
     std::function<void(const Box&)> done;
+    // Called for what a filter makes and nothing lies over: row k of a restorer's part, which is `at` in the picture, and the box of it that
+    // is shown. From several threads.
+    std::function<void(const fixed::Restorer& restorer, std::size_t k, const Box& at, const Box& box)> restored;
 
     // The pixels of the canvas's box. Throws Error.
     void decode(const Canvas& canvas) {
@@ -112,7 +115,7 @@ private:
         const std::string needed = "pack " + hex(header_.pack_id) + " is needed to decode this file";
         if (pack_ == nullptr) throw Error(Fault::pack, needed);
         if (pack_->id() != header_.pack_id) throw Error(Fault::pack, needed + ", not " + hex(pack_->id()));
-        level_ = pack_->level(header_.level);
+        level_ = pack_->level(header_.level, file_.taps ? &*file_.taps : nullptr);
     }
 
     // ---- tiles ---------------------------------------------------------------------------------------------
@@ -257,13 +260,6 @@ private:
 
     // ---- windows -------------------------------------------------------------------------------------------
 
-    static std::vector<std::size_t> cuts(std::size_t start, std::size_t end, std::size_t parts) {
-        std::vector<std::size_t> found;
-        parts = std::min(parts, end - start);
-        for (std::size_t k = 0; k <= parts; ++k) found.push_back(start + (end - start) * k / parts);
-        return found;
-    }
-
     // Most latents on a side of a window: large ones compute less twice, and take more memory.
     std::size_t window_side() const {
         const auto memory = [&](std::size_t side) { return pack_->networks().synthesis.bytes(side + 2 * pack_->margin()); };
@@ -360,7 +356,7 @@ private:
         const Box patches = part.from(from.left, from.top).over(patch);
         const std::size_t left = from.left + patch * patches.left, pitch = patches.width() * patch * 3;
         std::vector<std::uint8_t> shown;
-        const auto strip = [&](std::size_t k, const std::uint8_t* pixels) {
+        const auto strip = [&](std::size_t k, const std::uint8_t* pixels, const fixed::Restorer* restorer) {
             const std::size_t top = from.top + patch * k;
             const Box rows = Box{part.left, top, part.right, top + patch}.common(part);
             for (const Slot* s : slots) {
@@ -368,6 +364,7 @@ private:
                 if (b.empty()) continue;
                 const std::uint8_t* const below = pixels + (b.top - top) * pitch + (b.left - left) * 3;
                 if (!s->layer) {
+                    if (restorer != nullptr && restored) restored(*restorer, k, {left, top, left + pitch / 3, top + patch}, b);
                     canvas_.colour(below, pitch, 3, b);
                     continue;
                 }

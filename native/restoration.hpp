@@ -18,27 +18,20 @@ public:
     // weights: [classes][taps], in 1/32768. Throws std::invalid_argument where a sum could leave 16 bits. of_pack: they are a trained
     // level's, and leave room for the rounding of those between two
     explicit Restoration(const std::int16_t* weights, bool of_pack = false) : pairs_(classes * taps) {
-        const std::int64_t most_of_a_sum = of_pack ? INT16_MAX - 32 : INT16_MAX;
+        const std::int32_t most_of_a_sum = of_pack ? INT16_MAX - 32 : INT16_MAX;
         for (std::size_t c = 0; c < classes; ++c) {
             const std::int16_t* const w = weights + c * taps;
-            std::size_t at = 0;
-            const auto sum = [&](std::size_t n, std::int64_t peak) {
-                std::int64_t most = 0;
-                for (std::size_t i = 0; i < n; ++i) most += (std::abs(std::int64_t{w[at++]}) * peak >> 15) + 1;
-                return most;
-            };
-            const auto check = [&](std::int64_t most) {
-                if (most > most_of_a_sum) throw std::invalid_argument("restoration: a sum of class " + std::to_string(c) + " could leave 16 bits");
-            };
-            check(sum(std::size(latents::restored_luma), 2 * latents::restored_peak));
-            const std::int64_t own = sum(std::size(latents::restored_chroma), 4 * latents::restored_peak);
-            check(own + sum(std::size(latents::restored_cross), 2 * latents::restored_peak));
+            std::int32_t sums[2] = {};
+            for (std::size_t t = 0; t < taps; ++t) sums[t < std::size(latents::restored_luma) ? 0 : 1] += latents::restored_most(t, w[t]);
+            if (std::max(sums[0], sums[1]) > most_of_a_sum)
+                throw std::invalid_argument("restoration: a sum of class " + std::to_string(c) + " could leave 16 bits");
             for (std::size_t t = 0; t < taps; ++t)
                 pairs_[c * taps + t] = static_cast<std::int32_t>(static_cast<std::uint16_t>(w[t]) * 0x10001u);
         }
     }
 
     const std::int32_t* pairs() const { return pairs_.data(); }
+    std::int16_t tap(std::size_t kind, std::size_t t) const { return static_cast<std::int16_t>(pairs_[kind * taps + t]); }
 
 private:
     std::vector<std::int32_t> pairs_;  // each weight twice, for two pixels of a block
@@ -83,25 +76,37 @@ public:
     }
 
     // Row k of the part, pixels [4][4 width][3], when `seen` has got the row below it.
-    void row(std::size_t k, std::uint8_t* pixels) {
-        const std::size_t columns = part_.width() * patch_side, left = (part_.left - seen_.left) * patch_side;
-        latents::Restore job{};
-        job.width = columns, job.weights = filter_.pairs();
-        for (std::size_t y = patch_side * k; y < patch_side * (k + 1); y += 2, pixels += 2 * 3 * columns) {
-            for (std::size_t i = 0; i < 6; ++i) {
-                const std::size_t at = std::min(std::max(y + i, patch_side * seen_.top + 2) - 2, patch_side * seen_.bottom - 1);
-                job.luma[i] = line(0, at) + left, job.first[i] = line(1, at) + left, job.second[i] = line(3, at) + left;
-            }
-            for (std::size_t i = 0; i < 2; ++i) job.green[i] = line(2, y + i) + left, job.pixels[i] = pixels + 3 * columns * i;
+    void row(std::size_t k, std::uint8_t* pixels) const {
+        for (std::size_t y = patch_side * k; y < patch_side * (k + 1); y += 2) {
+            latents::Restore job = lines(y);
+            for (std::uint8_t*& to : job.pixels) to = pixels, pixels += 3 * job.width;
             kernels_.restore(job);
         }
     }
+
+    // Lines y and y + 1 of the part, y even, as kernels are given them, but for where pixels go; as long as `row` has the same.
+    latents::Restore lines(std::size_t y) const {
+        const std::size_t left = (part_.left - seen_.left) * patch_side;
+        latents::Restore job{};
+        job.width = part_.width() * patch_side, job.weights = filter_.pairs();
+        for (std::size_t i = 0; i < 6; ++i) {
+            const std::size_t at = std::min(std::max(y + i, patch_side * seen_.top + 2) - 2, patch_side * seen_.bottom - 1);
+            job.luma[i] = line(0, at) + left, job.first[i] = line(1, at) + left, job.second[i] = line(3, at) + left;
+        }
+        for (std::size_t i = 0; i < 2; ++i) job.green[i] = line(2, y + i) + left;
+        return job;
+    }
+
+    const Restoration& filter() const { return filter_; }
+    const latents::Kernels& kernels() const { return kernels_; }
 
 private:
     static constexpr std::size_t beside = 4, behind = latents::restored_line + 2 * latents::width;
 
     // Of luma, red - luma, green or blue - luma.
-    std::int16_t* line(std::size_t plane, std::size_t y) { return &memory_[(plane * kept + y % kept) * stride_ + beside]; }
+    std::size_t at(std::size_t plane, std::size_t y) const { return (plane * kept + y % kept) * stride_ + beside; }
+    std::int16_t* line(std::size_t plane, std::size_t y) { return &memory_[at(plane, y)]; }
+    const std::int16_t* line(std::size_t plane, std::size_t y) const { return &memory_[at(plane, y)]; }
 
     const Restoration& filter_;
     const latents::Kernels& kernels_;

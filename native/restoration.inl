@@ -1,8 +1,8 @@
 // The restoration filter, included once for each `Shorts`, in its namespace: sixteen int16 at a time.
 
-// Classes of the blocks of 2 x 2 pixels of two rows, from column `at` on: that of block b is found[2 b], what lies between is
-// nothing.
-static CALOTYPE_INLINE void classes(const Restore& job, std::size_t at, std::int16_t (&found)[restored_line]) {
+// Classes of the blocks of 2 x 2 pixels of two rows, from column `at` on, of `restored_line` columns: that of block b is found[2 b],
+// what lies between is nothing, and so is what lies beyond the last column.
+static CALOTYPE_APART void classes(const Restore& job, std::size_t at, std::int16_t* found) {
     constexpr std::size_t n = restored_line + width;
     std::int16_t sums[4][n];  // how much four lines bend in four directions, from a column before the first block on
     for (std::size_t x = 0; x < n; x += width) {

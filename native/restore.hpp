@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <iterator>
 
 namespace calotype::latents {
 
@@ -19,6 +21,12 @@ inline constexpr std::size_t restored_taps = 20, restored_classes = 144;
 inline constexpr std::size_t restored_line = 64;  // pixels that kernels take at a time
 inline constexpr std::int16_t restored_peak = 255 * 32, restored_rest = 8;
 inline constexpr std::int16_t restored_limits[] = {32, 45, 64, 90, 128, 181, 256, 362, 512, 724, 1024, 1448, 2048, 2896, 4096};
+
+// The largest magnitude that tap t of so much adds to a sum.
+inline std::int32_t restored_most(std::size_t t, std::int16_t tap) {
+    const bool of_colours = t >= std::size(restored_luma) && t < restored_taps - std::size(restored_cross);
+    return (std::abs(std::int32_t{tap}) * (of_colours ? 4 : 2) * restored_peak >> 15) + 1;
+}
 
 // Two rows of pixels through the restoration filter. Lines may be read from 3 columns before the first on, and from then on
 // as many as a multiple of 64 has, and 32 more; what is there beyond 3 columns behind the last changes nothing.

@@ -41,7 +41,7 @@ public:
     }
 
     // h x w latents, the level's vector included, to a part, in patches, of pixels [16 h][16 w][3]: `enter(y, row)` writes a row
-    // [w][latents], `strip(k, pixels)` is given four rows of the part, from 4 k on. Each layer makes a row as soon as those are
+    // [w][latents], `strip(k, pixels, restorer)` is given four rows of the part, from 4 k on, and what filters them. Each layer makes a row as soon as those are
     // there that it looks at, so that most of what is computed is still in the cache when it is needed, and no more of it than
     // the part needs. `filter`: the level's, or null.
     using Enter = std::function<void(std::size_t, Word*)>;
@@ -56,21 +56,21 @@ public:
             for (std::size_t k = part.top, next = seen.top; k < part.bottom; ++k) {
                 for (; next < std::min(k + 2, seen.bottom); ++next) restorer.add(next, rows.patches(next));
                 restorer.row(k, pixels.data());
-                strip(k, static_cast<const std::uint8_t*>(pixels.data()));
+                strip(k, static_cast<const std::uint8_t*>(pixels.data()), static_cast<const Restorer*>(&restorer));
             }
             return;
         }
         Rows rows(*this, h, w, part, enter);
         for (std::size_t k = part.top; k < part.bottom; ++k) {
             emit(rows.patches(k), part.width(), clipped.data(), pixels.data());
-            strip(k, static_cast<const std::uint8_t*>(pixels.data()));
+            strip(k, static_cast<const std::uint8_t*>(pixels.data()), static_cast<const Restorer*>(nullptr));
         }
     }
     // All of them, from y [h][w][latents].
     void run(const Word* y, std::size_t h, std::size_t w, const Restoration* filter, std::uint8_t* pixels) const {
         const std::size_t size = 4 * w * patch_size;
         strips(h, w, {0, 0, 4 * w, 4 * h}, filter, [&](std::size_t row, Word* to) { std::copy_n(y + row * w * latents_, w * latents_, to); },
-               [&](std::size_t k, const std::uint8_t* p) { std::copy_n(p, size, pixels + k * size); });
+               [&](std::size_t k, const std::uint8_t* p, const Restorer*) { std::copy_n(p, size, pixels + k * size); });
     }
 
 private:

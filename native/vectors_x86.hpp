@@ -284,7 +284,7 @@ private:
     }
 };
 
-using avx2::restore;  // wider vectors would gain little
+using avx2::classes, avx2::restore;  // wider vectors would gain little
 
 #include "kernel.inl"
 

@@ -17,7 +17,7 @@ STORED = (
     "entropy/hyper.json", "entropy/skips.json",
     "entropy/tables.json", "systems/results.json", "tcm/results.json", "jpegai/complexity.json",
     "jpegai/account.json", "jpegai/results.json", "jpegai/whole.json", "short_runs/results.json",
-    "short_runs/beside.json",
+    "short_runs/beside.json", "product/own_taps.json",
 )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from calotype.bitstream import parse, tile_box
+from calotype.bitstream import parse, taps, tile_box, write
 from calotype.codec import latents, library, tiles
 from calotype.codec.decoder import decode, preview
 from calotype.codec.encoder import encode
@@ -61,6 +61,20 @@ def captioned(height: int, width: int, seed: int) -> NDArray[np.uint8]:
     return np.array(image)
 
 
+def own_taps() -> list[list[int]]:
+    """Eight sets of a picture's own taps: some small, some so large that they have to be held back."""
+    rng = np.random.default_rng(15)
+    largest = rng.permutation([2, 2, 4, 8, 16, 40, 127, 0])
+    sets = [[*rng.integers(-n, n + 1, 20), *rng.integers(-8, 9, 2)] for n in largest]
+    return [[int(value) for value in one] for one in sets]
+
+
+def with_taps(data: bytes, sets: list[list[int]]) -> bytes:
+    """A file of latents alone, and without metadata, with own taps."""
+    file = parse(data)
+    return write(file.header, file.tiles, layer=file.layer, taps=taps.write(sets))
+
+
 def described(data: bytes, pack: Pack) -> dict[str, Any]:
     """The hashes of a file's integers, tile by tile (None of a tile of pixels), of its pixels and preview."""
     file = parse(data)
@@ -89,6 +103,10 @@ def store(folder: Path, packs: Iterable[tuple[str, Pack]], cases: Callable[[], I
             data = encode(picture, level=level, pack=pack, tile=tile, threads=1).data
             (folder / f"{prefix}{name}.calo").write_bytes(data)
             known[prefix + name] = described(data, pack)
+        if pack.level(0).restoration is not None:
+            data = with_taps((folder / f"{prefix}tiles.calo").read_bytes(), own_taps())
+            (folder / f"{prefix}taps.calo").write_bytes(data)
+            known[f"{prefix}taps"] = described(data, pack)
     (folder / KNOWN).write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
 
 

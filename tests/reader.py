@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tests import reader_pixels
 from tests.reader_file import Laws, Symbols, parse, require
-from tests.reader_filter import restored
+from tests.reader_filter import corrected, restored
 
 Array = NDArray[Any]
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
@@ -305,6 +305,8 @@ def read(
     """
     file = parse(data)
     reader = Reader(arrays(tables), arrays(networks), file.level)
+    if file.taps:
+        reader.level[FILTER] = corrected(reader.level.get(FILTER), file.taps)
     high, wide = -(-file.height // 16), -(-file.width // 16)
     padded = -(-high // 8) * 8, -(-wide // 8) * 8
     all_y, all_r = (np.zeros((reader.level["level_vector"].size, *padded), np.int64) for _ in "yr")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 METADATA = {0x81: "icc", 0x82: "exif", 0x83: "xmp"}
-ORDER = (0x81, 0x82, 0x83, 0x02, 0x05, 0x01)
+ORDER = (0x81, 0x82, 0x83, 0x02, 0x05, 0x07, 0x01)
 """Of the chunks; 0x04, a tile of pixels, stands where 0x01, one of latents, may."""
 
 
@@ -34,6 +34,31 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
             require(value < 2**31 and (data[at + k] > 0 or k == 0), "a number is too large or too long")
             return value, at + k + 1
     raise ValueError("a number is too long")
+
+
+def own_taps(payload: bytes) -> list[list[int]]:
+    bits = [byte >> k & 1 for byte in payload for k in range(7, -1, -1)]
+
+    def take(n: int) -> int:
+        require(n <= len(bits), "own taps end early")
+        return sum(bits.pop(0) << k for k in range(n - 1, -1, -1))
+
+    def number(p: int, most: int) -> int:
+        m = 0
+        while p < 7 and take(1):
+            m += 1
+            require(m <= 2 * most, "a number of own taps is too large")
+        m = (m << p) + take(p) if p < 7 else 0
+        require(m <= 2 * most, "a number of own taps is too large")
+        return (m + 1) // 2 if m % 2 else -(m // 2)
+
+    def group(n: int, most: int) -> list[int]:
+        p = take(3)
+        return [number(p, most) for _ in range(n)]
+
+    found = [group(12, 127) + group(8, 127) + group(2, 8) for _ in range(1 << take(2))]
+    require(len(bits) < 8 and not any(bits), "something follows own taps")
+    return found
 
 
 @dataclass
@@ -55,6 +80,8 @@ class Stored:
     """A pixel stream for each tile, or nothing."""
     layer: list[bytes] = field(default_factory=list)
     """What lies over each tile, or nothing."""
+    taps: list[list[int]] = field(default_factory=list)
+    """Sets of the picture's own, each of 12 + 8 + 2 numbers, or nothing."""
     metadata: dict[str, bytes] = field(default_factory=dict)
 
     def take(self, kind: int, payload: bytes) -> None:
@@ -70,6 +97,8 @@ class Stored:
                 parts.append(payload[at : at + length])
                 at += length
             require(at == len(payload), "something follows the last tile's part")
+        elif kind == 0x07:
+            self.taps = own_taps(payload)
         elif kind in METADATA:
             stream, room = zlib.decompressobj(), 2**24 - sum(map(len, self.metadata.values()))
             try:
@@ -111,7 +140,7 @@ def parse(data: bytes) -> Stored:
         place = 0x01 if kind == 0x04 else kind
         if place in ORDER:
             rank = ORDER.index(place)
-            require(rank > before or rank == before == 5, "chunks are repeated or out of order")
+            require(rank > before or rank == before == 6, "chunks are repeated or out of order")
             before = rank
             file.take(kind, data[begin:end])
         else:

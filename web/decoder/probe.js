@@ -1,7 +1,7 @@
 // What `calotype probe` says of a .calo file (docs/FORMAT.md): every field of the header and every chunk, as far as
 // the file can be read. It looks at no pixel, and needs neither WebAssembly nor a pack.
 
-const NAMES = { 0x01: "tile", 0x02: "alpha", 0x03: "latents", 0x04: "pixels", 0x05: "layer", 0x81: "icc", 0x82: "exif", 0x83: "xmp" };
+const NAMES = { 0x01: "tile", 0x02: "alpha", 0x03: "latents", 0x04: "pixels", 0x05: "layer", 0x07: "taps", 0x81: "icc", 0x82: "exif", 0x83: "xmp" };
 const MOST_CHUNKS = 1 << 17;
 
 const TABLE = Uint32Array.from({ length: 256 }, (_, n) => {

@@ -26,6 +26,7 @@ ALPHA: Final = 0x02
 LATENTS: Final = 0x03
 PIXELS: Final = 0x04
 LAYER: Final = 0x05
+TAPS: Final = 0x07
 ICC: Final = 0x81
 EXIF: Final = 0x82
 XMP: Final = 0x83
@@ -35,11 +36,12 @@ OPTIONAL_BIT: Final = 0x80
 METADATA: Final[dict[str, int]] = {"icc": ICC, "exif": EXIF, "xmp": XMP}
 NAMES: Final[dict[int, str]] = {
     TILE: "tile", ALPHA: "alpha", LATENTS: "latents", PIXELS: "pixels", LAYER: "layer",
+    TAPS: "taps",
     **{type_: name for name, type_ in METADATA.items()},
 }  # fmt: skip
 PICTURE: Final = (TILE, LATENTS, PIXELS)  # what holds the picture itself
 # The order in which the chunks before the picture data must come.
-LEADING: Final = (*METADATA.values(), ALPHA, LAYER)
+LEADING: Final = (*METADATA.values(), ALPHA, LAYER, TAPS)
 
 MAX_VALUE: Final = 2**31 - 1  # of width, height and every length: fits a signed 32-bit integer
 MAX_LEADING: Final = 64  # chunks before the picture data, counting those of unknown type
@@ -168,6 +170,8 @@ class File(NamedTuple):
     """Opacity: for each tile of the grid a pixel stream of one channel."""
     layer: list[memoryview] | None
     """What lies over the latents: for each tile a part as in docs/FORMAT.md, "Layer", or nothing."""
+    taps: memoryview | None
+    """The picture's own taps, as in docs/FORMAT.md, "Own taps"."""
     tiles: list[memoryview]
     """Payload of each tile in raster order (in a lab file, of its ``latents`` chunk); empty where missing."""
     chunks: list[Chunk]

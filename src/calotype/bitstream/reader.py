@@ -47,6 +47,7 @@ def parse(
         metadata={NAMES[type_]: content for type_, content in found.metadata.items()},
         alpha=parts.get(ALPHA),
         layer=parts.get(LAYER),
+        taps=found.taps,
         tiles=tiles,
         chunks=found.chunks,
         pixels=[chunk.type == PIXELS for chunk in found.tiles] + [False] * missing,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 
+from calotype.bitstream import taps
 from calotype.bitstream.checks import chunk_crc, limit_error, metadata_limit_error, parts_of
 from calotype.bitstream.fields import (
     ALPHA,
@@ -25,6 +26,7 @@ from calotype.bitstream.fields import (
     OPTIONAL_BIT,
     PICTURE,
     PIXELS,
+    TAPS,
     TILE,
     TILE_LOG2_MIN,
     TILE_SHIFT,
@@ -52,6 +54,8 @@ class Scan:
         """Inflated metadata, by chunk type."""
         self.parts: dict[int, memoryview] = {}
         """Alpha and layer, which have something for each tile, by chunk type."""
+        self.taps: memoryview | None = None
+        """The picture's own taps, as the file has them."""
         self.tiles: list[Chunk] = []
         self.cut: memoryview | None = None
         """What there is of the payload of the tile that the file ends in: a preview may need no more."""
@@ -214,7 +218,7 @@ class _Scanner:
             type_ == PIXELS and not self.found.header.lab
         ):
             return None
-        if type_ in PICTURE or (type_ == LAYER and self.found.header.lab):
+        if type_ in PICTURE or (type_ in (LAYER, TAPS) and self.found.header.lab):
             return f"a {name} chunk, in a file of the kind that holds {self._payload_name} chunks"
         if self.found.tiles:
             return f"{name} chunk (0x{type_:02x}) after the first {self._payload_name}; it must come before"
@@ -242,6 +246,12 @@ class _Scanner:
                 self.found.parts[chunk.type] = chunk.payload
                 if chunk.type == LAYER:
                     self.covered = {tile for tile, part in enumerate(parts) if part}
+            elif chunk.type == TAPS:
+                try:
+                    taps.read(chunk.payload)
+                except ValueError as error:
+                    raise FormatError(str(error), field="taps", offset=payload_offset) from None
+                self.found.taps = chunk.payload
             elif chunk.type in LEADING:
                 self.found.metadata[chunk.type] = self._inflate(chunk, payload_offset)
         except CalotypeError as error:

@@ -17,6 +17,7 @@ from calotype.bitstream.fields import (
     METADATA,
     NAMES,
     PIXELS,
+    TAPS,
     TILE,
     Bytes,
     Header,
@@ -41,6 +42,7 @@ def write(
     alpha: Sequence[Bytes] | None = None,
     *,
     layer: Sequence[Bytes] | None = None,
+    taps: Bytes | None = None,
     limits: Limits | None = None,
     **more: Bytes | None,
 ) -> bytes:
@@ -49,7 +51,8 @@ def write(
     ``tiles`` are in raster order, as many as the grid has (one stream, in a lab file).
     """
     out = io.BytesIO()
-    with StreamWriter(out, header, icc, exif, xmp, alpha, layer=layer, limits=limits, **more) as writer:
+    writer = StreamWriter(out, header, icc, exif, xmp, alpha, layer=layer, taps=taps, limits=limits, **more)
+    with writer:
         for tile in tiles:
             writer.tile(tile)
     return out.getvalue()
@@ -67,6 +70,7 @@ class StreamWriter:
     ``more``: other metadata, by its name in `METADATA`. Empty metadata is left out, as None is.
     ``alpha``: for each tile of the grid (`alpha_grid`) a pixel stream of one channel.
     ``layer``: for each tile of the grid what lies over its latents, or nothing.
+    ``taps``: the picture's own, as the file has them.
     Raises ``LimitError`` for a picture or metadata beyond ``limits``, which a reader would refuse, and
     ``ValueError`` for an alpha or a layer that does not fit and for more or fewer tiles than the grid has.
     """
@@ -81,6 +85,7 @@ class StreamWriter:
         alpha: Sequence[Bytes] | None = None,
         *,
         layer: Sequence[Bytes] | None = None,
+        taps: Bytes | None = None,
         limits: Limits | None = None,
         **more: Bytes | None,
     ) -> None:
@@ -114,6 +119,8 @@ class StreamWriter:
         for type_, given_parts in parts.items():
             if given_parts is not None:
                 self._chunk(type_, b"".join(varint(len(part)) + bytes(part) for part in given_parts))
+        if taps is not None:
+            self._chunk(TAPS, taps)
 
     def tile(self, payload: Bytes, *, pixels: bool = False) -> None:
         """Write the next tile: latents or, with ``pixels``, a pixel stream."""

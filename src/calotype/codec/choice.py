@@ -1,4 +1,6 @@
-"""Which integers a tile is coded as: those of one pass, or with effort better ones for this picture."""
+"""Which integers a tile is coded as: those of one pass, or with effort better ones for this picture, and then
+which taps of its own it has.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +37,17 @@ class Choice:
         if self.analysis.kept:  # a search asks twice: for the likeness, and for the file
             self._refined[key] = found
         return found
+
+    def taps(self, networks: Networks, data: bytes) -> bytes | None:
+        """The picture's own taps for a file that has none, where they save more than they cost."""
+        pack = networks.pack
+        if not self.effort or networks.level.restoration is None or pack.manifest.distortion != "mse":
+            return None
+        from calotype.codec.effort import taps  # late: most files are coded without
+
+        threads = self.analysis.workers * self.analysis.threads
+        worth = self._worths.at(networks.level.number)
+        return taps.find(pack, data, self.analysis.pixels, worth, threads)
 
     def _thin(self, tile: int) -> tuple[bool, bool]:
         """Whether the tile's last row, and its last column, of latents have few pixels in the picture."""

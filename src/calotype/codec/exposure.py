@@ -60,11 +60,19 @@ class Exposure:
         # Refuses at once what could not be written at the end.
         self.writer(io.BytesIO(), self.analysis.header)
 
-    def writer(self, out: io.BytesIO, header: Header, layers: dict[int, bytes] | None = None) -> StreamWriter:
-        """The file up to its first tile. layers: what lies over tiles"""
+    def writer(
+        self,
+        out: io.BytesIO,
+        header: Header,
+        layers: dict[int, bytes] | None = None,
+        taps: bytes | None = None,
+    ) -> StreamWriter:
+        """The file up to its first tile. layers: what lies over tiles; taps: the picture's own"""
         p = self.picture
         layer = [layers.get(tile, b"") for tile in range(tile_count(header))] if layers else None
-        return StreamWriter(out, header, p.icc, p.exif, p.xmp, self.alpha, layer=layer, limits=self.limits)
+        return StreamWriter(
+            out, header, p.icc, p.exif, p.xmp, self.alpha, layer=layer, taps=taps, limits=self.limits
+        )
 
     def networks(self, level: int) -> Networks:
         pack = self.analysis.pack
@@ -80,11 +88,19 @@ class Exposure:
                 return stored[tile].data
             return latents.write(networks, self.mixture.integers(networks, tile, y))
 
-        out, layers = io.BytesIO(), self.mixture.layers(networks)
-        with self.writer(out, self.analysis.header.replace(level=level), layers) as writer:
-            for tile, payload in enumerate(self.analysis.each(code)):
-                writer.tile(payload, pixels=tile in stored)
-        return out.getvalue()
+        header, layers = self.analysis.header.replace(level=level), self.mixture.layers(networks)
+        payloads = list(self.analysis.each(code))
+
+        def written(taps: bytes | None = None) -> bytes:
+            out = io.BytesIO()
+            with self.writer(out, header, layers, taps) as writer:
+                for tile, payload in enumerate(payloads):
+                    writer.tile(payload, pixels=tile in stored)
+            return out.getvalue()
+
+        data = written()
+        taps = self.mixture.choice.taps(networks, data)
+        return written(taps) if taps else data
 
     def figure(self, target: Target, data: bytes) -> float:
         """What a target asks for, of a file."""
