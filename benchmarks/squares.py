@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,7 +34,7 @@ SIDE, STEP = 192, 96
 LARGEST = 1024
 CLEAR = {"ssimulacra2": 5.0, "butteraugli": 0.3}
 """By how much worse is clearly worse: points, and about as much of the other."""
-SHOWN = 8
+SHOWN = 4
 """Worst squares that the table names."""
 
 
@@ -121,6 +122,8 @@ def table(stored: dict[str, Any]) -> str:
         heads += [f"{name}, median gain", "worse", f"by more than {CLEAR[name]:g}"]
     rows = [(row, square) for row in stored["pictures"] for square in row["squares"]]
     worst = sorted(rows, key=lambda found: -lost(found[1], "ssimulacra2"))
+    whose = [row["picture"] for row, square in rows if lost(square, "ssimulacra2") > 0]
+    most, times = Counter(whose).most_common(1)[0] if whose else ("none", 0)
     named = [
         f"{row['picture']} ({row['bpp']:g} bpp) at {square['at'][0]}, {square['at'][1]}: "
         f"{square['ssimulacra2'][0]:.1f} to {square['ssimulacra2'][1]:.1f}"
@@ -134,7 +137,7 @@ def table(stored: dict[str, Any]) -> str:
         *markdown.wrapped(
             f"Squares of {SIDE} x {SIDE} pixels, overlapping by half, of {count} pictures; *worse* is where "
             f"{stored['against']} is better at the same size of the file. The worst by SSIMULACRA2, ours to "
-            f"theirs: {'; '.join(named)}. "
+            f"theirs: {'; '.join(named)}. {times} of the {len(whose)} that are worse by it are of {most}. "
             f"{about}. Measured {stored['finished'][:10]} at commit `{(stored['commit'] or 'unknown')[:13]}`."
         ),
     ))  # fmt: skip
