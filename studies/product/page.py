@@ -118,7 +118,9 @@ def decoders(record: dict[str, Any]) -> str:
         (`training/planned.py`), each for the same time of a CPU. What is left of the pack's own is its linear
         path and the level vectors, {first[0]:.3f} dB; all branches are drawn afresh and start at zero.
         The learning rate is 1e-3 with a cosine for all three optimisers; SOAP has decays of 0.95 and
-        refreshes its bases every 50 steps, as in PULSE. A decibel is taken for {PERCENT} % of rate.
+        refreshes its bases every 50 steps, as in PULSE. One run of each, so that chance is not
+        known. A smaller decoder sees more photographs in the same time, and what a part gains with enough of
+        them this does not tell. A decibel is taken for {PERCENT} % of rate.
         `python -m studies.product.decoders`, commit {" and ".join(sorted(commits))},
         {made["hardware"]["processor"]}, torch {made["libraries"]["torch"]}; the machine had other work."""
     return "\n".join(
