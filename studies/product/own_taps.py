@@ -24,9 +24,9 @@ from calotype.bench.bdrate import Curve, bd_rate
 from calotype.bench.names import find_images
 from calotype.bitstream import Box, StreamWriter, parse
 from calotype.codec import library, tiles
+from calotype.codec.arrays import UInt8Array
 from calotype.codec.effort import taps
 from calotype.codec.effort.worth import AROUND, worth
-from calotype.codec.image import UInt8Array
 from calotype.codec.metrics import psnr
 from calotype.codec.pack import Pack
 from calotype.records.provenance import now, provenance

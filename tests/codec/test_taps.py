@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -226,6 +228,21 @@ def test_effort_writes_them_for_psnr_alone(grainy: Pixels) -> None:
         assert np.array_equal(part, whole[41:99, 30:111])
         if there:
             assert calotype.probe(data)["chunks"][0]["name"] == "taps"
+
+
+def test_a_worker_fits_them(grainy: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python hears an interrupt in its main thread, and not while that is in native code."""
+    pytest.importorskip("onnxruntime")
+    fitted_by, find = [], fitting.find
+
+    def watched(*given: Any) -> bytes | None:
+        fitted_by.append(threading.current_thread())
+        return find(*given)
+
+    monkeypatch.setattr(fitting, "find", watched)
+    calotype.encode(grainy[:64, :64], 75, tune="psnr", effort=1, threads=1)
+    assert fitted_by
+    assert threading.main_thread() not in fitted_by
 
 
 def test_what_lies_under_a_layer_and_in_tiles_of_pixels_does_not_count(

@@ -12,7 +12,7 @@ from calotype.cli.report import print_json
 from calotype.cli.waiting import apart
 
 if TYPE_CHECKING:
-    from calotype.codec.image import UInt8Array
+    from calotype.codec.arrays import UInt8Array
 
 PHOTO = Path(__file__).parent / "photos" / "lake-sherburne.jpg"
 FOLDER = "calotype-demo"

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, features
 
 from calotype.codec import metrics
-from calotype.codec.image import UInt8Array
+from calotype.codec.arrays import UInt8Array
 
 
 @dataclass(frozen=True)

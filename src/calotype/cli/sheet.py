@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from calotype.cli.rivals import Result
-from calotype.codec.image import UInt8Array
+from calotype.codec.arrays import UInt8Array
 
 DETAIL = (480, 360)  # width, height in pixels, shown one to one
 MARGIN, LABEL = 8, 26

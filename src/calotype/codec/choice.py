@@ -7,8 +7,8 @@ from __future__ import annotations
 from calotype.bitstream import Box
 from calotype.codec import latents, masking, tiles
 from calotype.codec.analysis import Analysis
+from calotype.codec.arrays import UInt8Array
 from calotype.codec.effort.worth import Worths
-from calotype.codec.image import UInt8Array
 from calotype.codec.latents import Floats, Latents, Networks
 from calotype.pack import STRIDE
 
@@ -45,9 +45,13 @@ class Choice:
             return None
         from calotype.codec.effort import taps  # late: most files are coded without
 
-        threads = self.analysis.workers * self.analysis.threads
-        worth = self._worths.at(networks.level.number)
-        return taps.find(pack, data, self.analysis.pixels, worth, threads)
+        analysis = self.analysis
+        threads = analysis.workers * analysis.threads
+
+        def found() -> bytes | None:
+            return taps.find(pack, data, analysis.pixels, self._worths.at(networks.level.number), threads)
+
+        return analysis.pool.submit(found).result()  # by a worker: an interrupt is not heard in native code
 
     def _thin(self, tile: int) -> tuple[bool, bool]:
         """Whether the tile's last row, and its last column, of latents have few pixels in the picture."""

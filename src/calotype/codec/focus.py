@@ -13,9 +13,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from calotype.codec.arrays import UInt8Array
 from calotype.pack import STRIDE
 
-UInt8Array = NDArray[np.uint8]
 Box: TypeAlias = tuple[int, int, int, int]
 Parts: TypeAlias = Box | Sequence[Box] | UInt8Array | NDArray[np.bool_]
 """A box (left, top, right, bottom) in pixels as the file stores them, several, or a mask of the picture's

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-UInt8Array = NDArray[np.uint8]
+from calotype.codec.arrays import UInt8Array
+
 Floats = NDArray[np.float32]
 
 _BLOCK = 16  # pixels on a side of a cell of the coarse picture

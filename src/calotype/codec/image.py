@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from calotype.codec import icc, metadata
+from calotype.codec.arrays import UInt8Array
 from calotype.codec.exif import bare
 from calotype.errors import ImageError
 
 if TYPE_CHECKING:
     from calotype.codec.focus import Parts
 
-UInt8Array = NDArray[np.uint8]
 
 #: Rows converted at a time, so that a conversion needs little memory beside its input and its result.
 STRIP = 256

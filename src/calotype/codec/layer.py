@@ -10,11 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from calotype.codec.arrays import UInt8Array
 from calotype.coder import pixel_bits
 from calotype.coder.native import load
 from calotype.errors import FormatError
-
-UInt8Array = NDArray[np.uint8]
 
 
 def find(pixels: UInt8Array, grey: bool, worth: float) -> tuple[bytes, UInt8Array] | None:

@@ -11,12 +11,10 @@ studies/product/README.md says what that gains, what it costs, and what was trie
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from calotype.codec.arrays import UInt8Array
 from calotype.coder.native import load
 from calotype.pack import STRIDE
-
-UInt8Array = NDArray[np.uint8]
 
 
 def find(pixels: UInt8Array) -> UInt8Array:

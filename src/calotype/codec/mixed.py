@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from calotype.bitstream import Box, Header, tile_box, tile_count
 from calotype.codec import latents, layer, tiles
 from calotype.codec.analysis import Analysis
+from calotype.codec.arrays import UInt8Array
 from calotype.codec.choice import Choice
 from calotype.codec.cover import Cover
 from calotype.codec.effort.worth import Worths
@@ -29,8 +29,6 @@ from calotype.codec.strokes import Mask
 from calotype.codec.traits import Traits
 from calotype.coder import decode_pixels, encode_pixels
 from calotype.pack import STRIDE
-
-UInt8Array = NDArray[np.uint8]
 
 SIDE = 256
 """Side of the tiles of a picture that has both kinds, ..."""

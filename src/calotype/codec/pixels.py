@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 
 import numpy as np
-from numpy.typing import NDArray
 
 from calotype.bitstream import (
     Box,
@@ -18,10 +17,9 @@ from calotype.bitstream import (
     tiles_in,
 )
 from calotype.codec import tiles
+from calotype.codec.arrays import UInt8Array
 from calotype.coder import decode_pixels, encode_pixels
 from calotype.errors import FormatError
-
-UInt8Array = NDArray[np.uint8]
 
 TILE = 1024
 """Side of the tiles of pictures that are stored as pixels alone."""

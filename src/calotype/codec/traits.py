@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from calotype.codec.arrays import UInt8Array
 from calotype.coder.native import load
 
-UInt8Array = NDArray[np.uint8]
 Counts = NDArray[np.int64]
 
 SMALL = 64 * 64
