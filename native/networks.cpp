@@ -8,6 +8,7 @@
 
 #include "analysis.hpp"
 #include "binding.hpp"
+#include "shown.hpp"
 
 using namespace calotype;
 
@@ -69,6 +70,37 @@ void synthesis(const Networks& net, const Ints<1>& vector, const std::optional<A
     net.synthesis.run(x.data(), h, w, filter ? &*filter : nullptr, pixels.data());
 }
 
+// Planes of pixels through a filter in floats, and the slopes that lead back (shown.hpp).
+using Taps = Array<const std::int16_t, 2>;
+using Planes = Array<float, 3>;
+using Kinds = Array<std::uint8_t, 2>;
+
+Shown shown_of(const Taps& taps, const Floats<3>& from, const Kinds& kinds, const Planes& to) {
+    const std::size_t h = from.shape(1), w = from.shape(2);
+    if (h == 0 || w == 0 || h % 2 != 0 || w % 2 != 0) throw std::invalid_argument("planes must have even sides");
+    check_shape("restoration", taps, {fixed::Restoration::classes, fixed::Restoration::taps});
+    check_shape("planes", from, {3, h, w});
+    check_shape("planes", to, {3, h, w});
+    check_shape("kinds", kinds, {h / 2, w / 2});
+    return Shown(taps.data(), h, w);
+}
+
+void shown(const Taps& taps, const Floats<3>& pixels, const Kinds& kinds, const Planes& found) {
+    const Shown filter = shown_of(taps, pixels, kinds, found);
+    nb::gil_scoped_release release;
+    filter.classes(pixels.data(), kinds.data());
+    filter.forwards(pixels.data(), kinds.data(), found.data());
+}
+
+void shown_back(const Taps& taps, const Floats<3>& slopes, const Kinds& kinds, const Planes& found) {
+    const Shown filter = shown_of(taps, slopes, kinds, found);
+    nb::gil_scoped_release release;
+    const std::uint8_t* const end = kinds.data() + kinds.size();
+    if (std::any_of(static_cast<const std::uint8_t*>(kinds.data()), end, [](std::uint8_t kind) { return kind >= fixed::Restoration::classes; }))
+        throw std::invalid_argument("kinds must be below 144");
+    filter.backwards(slopes.data(), kinds.data(), found.data());
+}
+
 void preview(const Networks& net, const StepArrays& steps, const Ints<3>& r, const Pixels& pixels) {
     const std::size_t h = side(r.shape(1)), w = side(r.shape(2));
     check_shape("r", r, {net.mean.low_channels, h, w});
@@ -125,6 +157,8 @@ void bind_networks(nb::module_& m) {
              "y"_a.noconvert())
         .def("synthesis", &synthesis, "vector"_a, "restoration"_a.none(), "y"_a.noconvert(), "pixels"_a.noconvert())
         .def("preview", &preview, "steps"_a, "r"_a.noconvert(), "pixels"_a.noconvert());
+    m.def("shown", &shown, "restoration"_a, "pixels"_a.noconvert(), "kinds"_a.noconvert(), "found"_a.noconvert());
+    m.def("shown_back", &shown_back, "restoration"_a, "slopes"_a.noconvert(), "kinds"_a.noconvert(), "found"_a.noconvert());
     nb::class_<EncoderNetworks>(m, "EncoderNetworks")
         .def("__init__", &make<EncoderNetworks>, "arrays"_a, "kernel"_a)
         .def_prop_ro("channels", [](const EncoderNetworks& self) { return self.analysis.latents(); })

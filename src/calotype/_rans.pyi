@@ -151,6 +151,18 @@ def decode(
 def moments(
     data: bytes | memoryview, pack: Pack, threads: int, every: int, pixels: NDArray[np.uint8]
 ) -> NDArray[np.float64]: ...
+def shown(
+    restoration: NDArray[np.int16],
+    pixels: NDArray[np.float32],
+    kinds: NDArray[np.uint8],
+    found: NDArray[np.float32],
+) -> None: ...
+def shown_back(
+    restoration: NDArray[np.int16],
+    slopes: NDArray[np.float32],
+    kinds: NDArray[np.uint8],
+    found: NDArray[np.float32],
+) -> None: ...
 def png(pixels: memoryview, threads: int) -> bytes: ...
 def photograph(data: bytes, packs: bytes, most: int, threads: int) -> tuple[bytes, int, int] | None: ...
 def visual_measures(

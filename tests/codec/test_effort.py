@@ -142,18 +142,20 @@ def _coded(pack: Pack, pixels: NDArray[np.uint8]) -> tuple[Networks, latents.Lat
     return networks, coded, words * pack.unit[:, None, None]
 
 
+@pytest.mark.parametrize("restored", [False, True])
 @pytest.mark.parametrize("worth", [Worth(0.5), Worth(0.0, 2.0)])
-def test_slopes_are_those_of_the_synthesis(pack: Pack, scene: Scene, worth: Worth) -> None:
-    """Finite differences of what the graph itself gives, along random directions; its errors are those of the
-    decoder's pixels.
+def test_slopes_are_those_of_what_is_shown(pack: Pack, scene: Scene, worth: Worth, restored: bool) -> None:
+    """Finite differences of what the graphs themselves give, along random directions; their errors are those
+    of the decoder's pixels.
     """
     pixels = scene(128, 144) // 2 + 60  # far from 0 and 255, where clipping has a slope of its own
     networks, coded, y_hat = _coded(pack, pixels)
-    arrays, vector = tensors.load(pack.file(manifest.NETWORKS)), networks.level.vector
+    arrays = tensors.load(pack.file(manifest.NETWORKS))
+    level = networks.level.pixels if restored else LevelPixels(networks.level.vector, None)
     slopes = Slopes(arrays, pack.unit, looks=worth.look > 0)
     target = slopes.target(pixels[None], worth)
-    error, slope = slopes.run(y_hat, vector, target)
-    decoded = pack.decoder.synthesis(LevelPixels(vector, None), latents.restored(networks, coded))
+    error, slope = slopes.run(y_hat, level, target)
+    decoded = pack.decoder.synthesis(level, latents.restored(networks, coded))
     square = float(np.square(decoded.astype(float) - pixels).sum())
     if not worth.look:
         assert error == pytest.approx(worth.error * square, rel=0.02)
@@ -161,8 +163,10 @@ def test_slopes_are_those_of_the_synthesis(pack: Pack, scene: Scene, worth: Wort
     for _ in range(3):
         way = (slope + rng.normal(0, np.abs(slope).mean(), slope.shape)).astype(np.float32)
         way *= np.float32(0.004) / np.abs(way).max()  # small: ReLUs have kinks
-        up, down = (slopes.run(y_hat + sign * way, vector, target)[0] for sign in (1, -1))
-        assert (up - down) / 2 == pytest.approx(float((slope * way).sum()), rel=0.02)
+        up, down = (slopes.run(y_hat + sign * way, level, target)[0] for sign in (1, -1))
+        # A filter's taps change with the kinds of places, which slopes know nothing of.
+        expected = pytest.approx(float((slope * way).sum()), rel=0.1 if restored else 0.02)
+        assert (up - down) / 2 == expected
 
 
 def test_the_look_is_ssimulacra2(scene: Scene) -> None:

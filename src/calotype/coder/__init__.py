@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     from calotype.coder.frequencies import PRECISION, TOTAL, cdf_rows, quantise
     from calotype.coder.gaussian import gaussian_tables, log_scales
     from calotype.coder.latents import Classes, LatentCoder, LevelIntegers
-    from calotype.coder.networks import DecoderNetworks, EncoderNetworks, LevelPixels, LevelSteps, Wish
+    from calotype.coder.networks import (
+        DecoderNetworks,
+        EncoderNetworks,
+        LevelPixels,
+        LevelSteps,
+        Restored,
+        Wish,
+    )
     from calotype.coder.pixels import decode_pixels, encode_pixels, pixel_bits
     from calotype.coder.stream import Decoder, Encoder, decode, encode
     from calotype.coder.tables import TableSet
@@ -39,6 +46,7 @@ __all__ = [
     "LevelIntegers",
     "LevelPixels",
     "LevelSteps",
+    "Restored",
     "TableSet",
     "Wish",
     "cdf_rows",
@@ -56,7 +64,7 @@ _HOMES = {
     "frequencies": ("PRECISION", "TOTAL", "cdf_rows", "quantise"),
     "gaussian": ("gaussian_tables", "log_scales"),
     "latents": ("Classes", "LatentCoder", "LevelIntegers"),
-    "networks": ("DecoderNetworks", "EncoderNetworks", "LevelPixels", "LevelSteps", "Wish"),
+    "networks": ("DecoderNetworks", "EncoderNetworks", "LevelPixels", "LevelSteps", "Restored", "Wish"),
     "pixels": ("decode_pixels", "encode_pixels", "pixel_bits"),
     "stream": ("Decoder", "Encoder", "decode", "encode"),
     "tables": ("TableSet",),

@@ -108,6 +108,27 @@ class DecoderNetworks:
         return pixels
 
 
+class Restored:
+    """Pixels through the filter behind a synthesis, in floats: for an encoder's search.
+
+    For the kinds of places that these pixels have, what is shown is linear in them; nothing is rounded, or
+    held within 0 to 255.
+    """
+
+    def __init__(self, taps: NDArray[np.int16], pixels: NDArray[np.float32]) -> None:
+        """taps as `LevelPixels.restoration`; pixels [3, H, W], 0 to 255, even sides."""
+        self._taps, height, width = taps, pixels.shape[1], pixels.shape[2]
+        self._kinds = np.empty((height // 2, width // 2), np.uint8)
+        self.shown = np.empty((3, height, width), np.float32)
+        load().shown(taps, pixels, self._kinds, self.shown)
+
+    def back(self, slopes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Slopes by the pixels [3, H, W], of those by what is shown."""
+        found = np.empty_like(self.shown)
+        load().shown_back(self._taps, slopes, self._kinds, found)
+        return found
+
+
 class EncoderNetworks:
     """The analysis and the hyper-analysis of a pack. Immutable."""
 

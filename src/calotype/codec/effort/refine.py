@@ -188,7 +188,7 @@ class _Search:
     def distortion(self, y_hat: Floats) -> tuple[float, Floats]:
         """(what the pixels' errors are worth in bits, its slopes by y_hat)."""
         self.around[self.where] = y_hat
-        bits, slopes = self.kit.slopes.run(self.around, self.networks.level.vector, self.target)
+        bits, slopes = self.kit.slopes.run(self.around, self.networks.level.pixels, self.target)
         return bits, slopes[self.where]
 
     def bits(self, found: Latents) -> int:

@@ -1,14 +1,14 @@
-"""The synthesis run forwards and backwards by ONNX Runtime: what errors are worth, and the slopes of that.
+"""What errors are worth, and the slopes of that: ONNX Runtime runs the synthesis forwards and backwards.
 
-The decoder's layers (docs/FORMAT.md) in float32, nothing rounded and nothing clipped but the pixels. Behind
-them come the squared error against a target, for packs for eyes also SSIMULACRA2 (`look`), and, in reverse
-order, the derivative of every operation.
+The decoder's layers (docs/FORMAT.md) in float32, nothing rounded and nothing clipped but the pixels. In
+between come the filter that the pack may have, the squared error of what it shows and, for packs for eyes,
+SSIMULACRA2 (`look`), and the way back through the filter. All places keep their kinds on that way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +17,25 @@ from calotype.codec.effort import look
 from calotype.codec.effort.session import run, session
 from calotype.codec.effort.tape import Array, Floats, Tape
 from calotype.codec.effort.worth import Worth
+from calotype.coder import LevelPixels, Restored
 
 PATCH = 4
 """Side of the patches of pixels that the synthesis ends with."""
 FRACTION = 32
 """Parts of a grey level that it counts in."""
 
-Target = dict[str, Any]
+
+class Target(NamedTuple):
+    """What pixels are to come close to.
+
+    pixels:    [3, H, W]
+    worth:     of errors
+    reference: what `look` wants to know of them, if it counts
+    """
+
+    pixels: Floats
+    worth: Worth
+    reference: Mapping[str, Any]
 
 
 class Slopes:
@@ -38,8 +50,10 @@ class Slopes:
     def __init__(
         self, arrays: Mapping[str, Array], unit: Floats, looks: bool = False, threads: int = 1
     ) -> None:
-        self._session: Any = session(_graph(arrays, unit, looks), threads)
-        self._reference: Any = session(look.reference(), threads) if looks else None
+        self._forwards, self._backwards = (session(half, threads) for half in _synthesis(arrays, unit))
+        self._reference, self._look = (
+            session(graph, threads) if looks else None for graph in (look.reference(), _look())
+        )
 
     def target(self, pixels: NDArray[np.uint8], worth: Worth) -> Target:
         """What `run` is to come close to.
@@ -47,40 +61,43 @@ class Slopes:
         pixels: [1, H, W, 3], sides multiples of 16
         worth:  of its errors
         """
-        found = {"target": _layout(pixels), "error_worth": _scalar(worth.error)}
+        planes, reference = np.ascontiguousarray(pixels[0].transpose(2, 0, 1), np.float32), {}
         if self._reference is not None:
-            count = pixels.shape[1] * pixels.shape[2]
-            names = [output.name for output in self._reference.get_outputs()]
-            planes = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), np.float32)
-            found |= zip(names, self._reference.run(names, {"pixels": planes}))
-            found |= {"look_worth": _scalar(worth.look * count), "part": _scalar(1 / count)}
-        return found
+            count = planes[0].size
+            reference = run(self._reference, {"pixels": planes[None]})
+            reference |= {"worth": _scalar(worth.look * count), "part": _scalar(1 / count)}
+        return Target(planes, worth, reference)
 
-    def run(self, y_hat: Floats, vector: NDArray[np.int32], target: Target) -> tuple[float, Floats]:
+    def run(self, y_hat: Floats, level: LevelPixels, target: Target) -> tuple[float, Floats]:
         """(what all errors are worth in bits, its derivative by y_hat).
 
         y_hat:  latents [1, M, h, w] in units of y
-        vector: the level's, [M], in units of latents
         """
-        feeds = {"y_hat": y_hat, "vector": vector[None, :, None, None].astype(np.float32), **target}
-        bits, slope = run(self._session, feeds)
-        return float(bits), np.asarray(slope)
+        vector = level.vector[None, :, None, None].astype(np.float32)
+        kept = run(self._forwards, {"y_hat": y_hat, "vector": vector})
+        pixels = kept.pop("pixels").numpy()[0]
+        filtered = None if level.restoration is None else Restored(level.restoration, pixels)
+        shown = pixels if filtered is None else np.clip(filtered.shown, 0, 255)
+        slope = shown - target.pixels
+        bits = target.worth.error * float(np.square(slope).sum(dtype=np.float64))
+        slope *= np.float32(2 * target.worth.error)
+        if self._look is not None:
+            more = run(self._look, {"pixels": shown[None], **target.reference})
+            bits += float(more["lost"].numpy().item())
+            slope += more["slope"].numpy()[0]
+        if filtered is not None:
+            slope = filtered.back(slope)
+        return bits, np.asarray(run(self._backwards, {"by_pixels": slope[None], **kept})["slope"].numpy())
 
 
 def _scalar(value: float) -> Floats:
     return np.array(value, np.float32)
 
 
-def _layout(pixels: NDArray[np.uint8]) -> Floats:
-    """Pixels [1, H, W, 3] as the synthesis has them, patches [1, (row column colour), H / 4, W / 4]."""
-    _, height, width, _ = pixels.shape
-    parts = pixels.reshape(1, height // PATCH, PATCH, width // PATCH, PATCH, 3)
-    patches = parts.transpose(0, 2, 4, 5, 1, 3).reshape(1, -1, height // PATCH, width // PATCH)
-    return np.ascontiguousarray(patches, np.float32)
-
-
-def _graph(arrays: Mapping[str, Array], unit: Floats, looks: bool) -> bytes:
-    """Inputs y_hat, vector and those of a target; outputs bits and slope, as an ONNX file."""
+def _synthesis(arrays: Mapping[str, Array], unit: Floats) -> tuple[bytes, bytes]:
+    """ONNX files of both ways: inputs y_hat and vector, outputs pixels [1, 3, H, W] and maps; inputs
+    by_pixels, the slope by these, and the maps, output slope.
+    """
     tape = Tape()
 
     def layer(x: str, name: str, parts: int = 1) -> str:
@@ -103,16 +120,17 @@ def _graph(arrays: Mapping[str, Array], unit: Floats, looks: bool) -> bytes:
     while f"synthesis.convs.{k}.weight" in arrays:
         u, k = tape.relu(layer(u, f"convs.{k}")), k + 1
     p = tape.add(tape.finer(layer(t, "patch", FRACTION)), layer(u, "out", FRACTION))
+    pixels = tape.finer(tape.clipped(p, 0, 255), PATCH)
 
-    pixels = tape.clipped(p, 0, 255)
-    difference = tape.apply("Sub", pixels, "target")
-    bits = tape.apply("Mul", tape.apply("ReduceSumSquare", difference, keepdims=0), "error_worth")
-    twice = tape.apply("Mul", "error_worth", tape.constant(2))
-    slopes = {pixels: tape.apply("Mul", difference, twice)}
-    inputs = {"y_hat": 4, "vector": 4, "target": 4, "error_worth": 0}
-    if looks:
-        lost, more = look.points(tape, tape.finer(pixels, PATCH), "look_worth")
-        bits = tape.apply("Add", bits, tape.apply("ReduceSum", lost, keepdims=0))
-        slopes |= more
-        inputs |= {"look_worth": 0, **look.inputs()}
-    return tape.file(inputs, {"bits": bits, "slope": tape.back(slopes, "y_hat")}, {"bits": 0})
+    cut = len(tape.nodes)
+    slope = tape.back({pixels: "by_pixels"}, "y_hat")
+    inputs = {"y_hat": 4, "vector": 4, "by_pixels": 4}
+    return tape.halves(cut, inputs, ({"pixels": pixels}, {"slope": slope}))
+
+
+def _look() -> bytes:
+    """An ONNX file: inputs pixels [1, 3, H, W], those of `look`, and worth; outputs lost, in bits, slope."""
+    tape = Tape()
+    lost, slopes = look.points(tape, "pixels", "worth")
+    inputs = {"pixels": 4, "worth": 0, **look.inputs()}
+    return tape.file(inputs, {"lost": lost, "slope": tape.back(slopes, "pixels")}, {})

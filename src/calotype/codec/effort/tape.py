@@ -29,9 +29,39 @@ class Tape:
         outputs: name -> the map that it is
         ranks:   numbers of dimensions of outputs that have not four
         """
-        named = [Node("Identity", [found], [name]) for name, found in outputs.items()]
-        shapes = {name: ranks.get(name, 4) for name in outputs}
-        return model([*self.nodes, *named], self.constants, inputs=inputs, outputs=shapes)
+        return self._file(self.nodes, inputs, outputs, ranks)
+
+    def halves(
+        self, cut: int, inputs: Mapping[str, int], outputs: tuple[Mapping[str, str], Mapping[str, str]]
+    ) -> tuple[bytes, bytes]:
+        """Two ONNX files, of the operations before the cut and of those from it on. What the second needs of
+        the first's maps is an output of that and an input of its own, under the map's name.
+
+        inputs: of either; name -> number of dimensions
+        """
+        first, second = self.nodes[:cut], self.nodes[cut:]
+        made = {name for node in first for name in node.outputs}
+        kept = {name: 4 for node in second for name in node.inputs if name in made}
+        return (
+            self._file(first, inputs, {**outputs[0], **{name: name for name in kept}}, {}),
+            self._file(second, {**inputs, **kept}, outputs[1], {}),
+        )
+
+    def _file(
+        self,
+        nodes: list[Node],
+        inputs: Mapping[str, int],
+        outputs: Mapping[str, str],
+        ranks: Mapping[str, int],
+    ) -> bytes:
+        named = [Node("Identity", [found], [name]) for name, found in outputs.items() if found != name]
+        read = {name for node in nodes for name in node.inputs}
+        return model(
+            [*nodes, *named],
+            {name: array for name, array in self.constants.items() if name in read},
+            inputs={name: rank for name, rank in inputs.items() if name in read},
+            outputs={name: ranks.get(name, 4) for name in outputs},
+        )
 
     def constant(self, value: Any) -> str:
         name = f"c{len(self.constants)}"
