@@ -1,14 +1,16 @@
 """The synthesis of a pack trained on, alone, on latents as files hold them: residuals on a trellis.
 
     python training/planned.py latents PACK PHOTOS --out FILE.npz [--each 4] [--seed 0]
-    python training/planned.py train PACK RUN FILE.npz... --out RUN [--minutes 55] [--lr 2e-4] [--own]
+    python training/planned.py train PACK RUN FILE.npz... --out RUN [--minutes 55] [--lr 2e-4]
+                                        [--own] [--round]
     python training/planned.py pack PACK RUN FILE.npz... --out PACK
 
 Training rounds residuals plainly, as slopes need it.  A file's residuals have other, smaller errors, and a
 synthesis that knows them needs fewer bits.  ``latents`` codes crops with the pack, at random levels, and
 keeps what a decoder restores of them; ``train`` begins with the weights of RUN (with ``--own``, those of the
 pack, whose integers become floats), and lowers what the pack was trained for: the mean logarithm of the
-squared error, or SSIMULACRA2 with a fifth of it, so that every crop and every level counts alike; ``pack``
+squared error, or SSIMULACRA2 with a fifth of it, so that every crop and every level counts alike; with
+``--round`` it computes as decoders do (`calotype.lab.models.calotype_rounding`), for a last run; ``pack``
 puts the synthesis of RUN, in integers, into a copy of the pack.  Files of both packs differ in nothing but
 their pixels.
 """
@@ -20,7 +22,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from typing import Any
 import floats  # beside this file
 import numpy as np
 import torch
+from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
 from calotype.codec import library, manifest, tensors
@@ -37,8 +40,9 @@ from calotype.coder import DecoderNetworks, LevelPixels
 from calotype.lab.export import RANGE_CROPS
 from calotype.lab.losses.ssimulacra2 import ssimulacra2
 from calotype.lab.metrics import mse255
-from calotype.lab.models.calotype import Calotype
+from calotype.lab.models.calotype import Calotype, Config
 from calotype.lab.models.calotype_objective import MSE_SHARE
+from calotype.lab.models.calotype_transforms import Branch
 from calotype.lab.pack.calibrate import SIDE as SIDE_OF_EDGES
 from calotype.lab.pack.calibrate import Array, hard_pictures
 from calotype.lab.pack.fixed_networks import FixedNetworks, golden_pixels
@@ -57,7 +61,7 @@ SIDE = 20
 PART, BATCH = 16, 8
 INNER = np.s_[:, :, 16:-16, 16:-16]
 """What of a crop's pixels is looked at: all but a latent's at its borders."""
-RECORD = "planned.json"
+RECORD, UNITS = "planned.json", "units.safetensors"
 MOST = 0.03
 """Decibels that integers may lose: half a percent of rate, about."""
 LOGGED = 500
@@ -91,6 +95,7 @@ def main() -> None:
             command.add_argument("--minutes", type=float, default=55, help="of a CPU [55]")
             command.add_argument("--lr", type=float, default=2e-4)
             command.add_argument("--own", action="store_true", help="begin with the weights of the pack")
+            command.add_argument("--round", action="store_true", help="compute as decoders do")
     given = options.parse_args()
     {"latents": keep, "train": train, "pack": pack}[given.command](given, library.load(given.base))
 
@@ -188,15 +193,22 @@ def train(given: argparse.Namespace, pack: Pack) -> None:
         floats.take(pack, model)
     crops = Crops(given.files, pack, model)
     print(f"held out: {(before := crops.judged())}", flush=True)
+    hidden = fixed(crops, pack).hidden if given.round else {}
+    rounding(model, hidden)
     average, step = descend(crops, "adam", given.lr, given.minutes)
     after, megapixels = crops.judged(), step * BATCH * (16 * PART) ** 2 / 1e6
     print(f"held out: {after} after {step} steps, {megapixels:.0f} megapixels")
     given.out.mkdir(parents=True, exist_ok=True)
-    replace(state, ema={**state.ema, **average}).average().save(given.out / "checkpoint.safetensors")
+    if hidden:
+        units = {f"{name}.{k}": unit for name, some in hidden.items() for k, unit in enumerate(some)}
+        save_file(units, given.out / UNITS)
+        rounding(model, {})
+        average |= {name: weight for name, weight in model.named_parameters() if name in average}
+    named(state, model, average).save(given.out / "checkpoint.safetensors")
     record = {
         "trained on": "latents as files hold them (training/planned.py)",
         "crops": len(crops.taken), "megapixels": round(megapixels), "minutes": given.minutes, "lr": given.lr,
-        "held out": [before, after],
+        "computed": "as decoders do" if hidden else "in floats", "held out": [before, after],
     }  # fmt: skip
     (given.out / RECORD).write_text(json.dumps(record, indent=1) + "\n")
 
@@ -242,37 +254,59 @@ def descend(
     return average, step
 
 
+def rounding(model: Calotype, hidden: Mapping[str, Sequence[Array]]) -> None:
+    """Compute as decoders do from now on, with these units of what branches hide; none: in floats, with the
+    weights as they were rounded to.
+    """
+    for name, part in model.synthesis.named_modules():
+        if isinstance(part, Branch):
+            part.settle()
+            part.units = [torch.from_numpy(unit).float() for unit in hidden[name]] if hidden else None
+
+
+def chosen(crops: Crops) -> Array:
+    """Crops to choose units on."""
+    return crops.taken[:: -(-len(crops.taken) // RANGE_CROPS)]
+
+
+def fixed(crops: Crops, base: Pack, hidden: Mapping[str, Sequence[Array]] | None = None) -> FixedSynthesis:
+    """The synthesis of the crops' model in integers, for the latents of ``base``."""
+    some = chosen(crops)
+    edges = np.uint8(255 * hard_pictures(SIDE_OF_EDGES).permute(0, 2, 3, 1).numpy())
+    networks = Networks(base, base.level(base.manifest.max_level), 1)
+    extremes = np.stack([coded(networks, base, one) for one in edges])
+    most = torch.full((len(edges),), base.manifest.max_level / 256)
+    return FixedSynthesis(
+        crops.model.synthesis,
+        crops.input(crops.latents[some], crops.level[some]),
+        crops.input(extremes, most),
+        np.asarray(base.unit, np.float64).reshape(-1),
+        hidden,
+    )
+
+
 def pack(given: argparse.Namespace, base: Pack) -> None:
     """A copy of a pack with the synthesis of a run; the units of its latents stay."""
     _, model = loaded(given.run)
     crops = Crops(given.files, base, model)
-    some = crops.taken[:: -(-len(crops.taken) // RANGE_CROPS)]
-    unit: Array = np.asarray(base.unit, np.float64).reshape(-1)
+    some = chosen(crops)
     x = torch.from_numpy(crops.pixels[some, : 16 * PART, : 16 * PART]).permute(0, 3, 1, 2) / 255
-    fixed = FixedNetworks(model, x, crops.level[some])
-    edges = np.uint8(255 * hard_pictures(SIDE_OF_EDGES).permute(0, 2, 3, 1).numpy())
-    networks_of = Networks(base, base.level(base.manifest.max_level), 1)
-    extremes = np.stack([coded(networks_of, base, one) for one in edges])
-    most = torch.full((len(edges),), base.manifest.max_level / 256)
-    fixed.unit = unit
-    fixed.synthesis = FixedSynthesis(
-        model.synthesis,
-        crops.input(crops.latents[some], crops.level[some]),
-        crops.input(extremes, most),
-        unit,
-    )
-    tables = {**tensors.load(base.file(manifest.TABLES)), "level_vector": fixed.tables(model)["level_vector"]}
+    made = FixedNetworks(model, x, crops.level[some])
+    made.unit = np.asarray(base.unit, np.float64).reshape(-1)
+    made.synthesis = fixed(crops, base, units_of(given.run))
+    tables = {**tensors.load(base.file(manifest.TABLES)), "level_vector": made.tables(model)["level_vector"]}
     networks = dict(tensors.load(base.file(manifest.NETWORKS)))
     for layer, name in (
-        *((layer, f"mean.{name}") for name, layer in fixed.mean.layers().items()),
-        (fixed.preview, "preview"),
+        *((layer, f"mean.{name}") for name, layer in made.mean.layers().items()),
+        (made.preview, "preview"),
     ):
         for part in ("weight", "bias", "mul"):
             ours = getattr(layer, part)
             setattr(layer, part, networks[f"{name}.{part}"].reshape(ours.shape).astype(ours.dtype))
-    fixed.mean.base = networks["mean.base"].astype(fixed.mean.base.dtype)
-    networks |= {name: array for name, array in fixed.arrays().items() if name.startswith("synthesis.")}
-    tables |= golden_pixels(fixed, tables, tables)
+    made.mean.base = networks["mean.base"].astype(made.mean.base.dtype)
+    networks = {name: array for name, array in networks.items() if not name.startswith("synthesis.")}
+    networks |= {name: array for name, array in made.arrays().items() if name.startswith("synthesis.")}
+    tables |= golden_pixels(made, tables, tables)
     lost = crops.lost(DecoderNetworks(networks), tables["level_vector"])
     print(f"integers lose {lost}")
     if lost["dB"] > given.most:
@@ -289,6 +323,25 @@ def coded(networks: Networks, pack: Pack, pixels: Array) -> Array:
     """What a file of pixels ``[16h, 16w, 3]`` holds: latents ``[h, w, M]``, words."""
     pixels = np.ascontiguousarray(pixels)
     return restored(networks, quantise(networks, pack.encoder.analysis(pixels)[None])).copy()
+
+
+def named(state: State, model: Calotype, weights: Mapping[str, Tensor]) -> State:
+    """A state with the sizes of ``model`` and these weights among its own."""
+    usual = Config().to_dict()
+    sizes = {key: value for key, value in model.config.to_dict().items() if value != usual[key]}
+    about = replace(Subject.from_dict(state.model), options=sizes)
+    return replace(state, model=about.to_dict(), ema={**state.ema, **weights}).average()
+
+
+def units_of(run: Path) -> dict[str, list[Array]] | None:
+    """What 1 stands for in what each branch hides, where a run rounded to it."""
+    if not (run / UNITS).is_file():
+        return None
+    found: dict[str, list[Array]] = {}
+    held = load_file(run / UNITS)
+    for name in sorted(held):
+        found.setdefault(name.rpartition(".")[0], []).append(held[name])
+    return found
 
 
 def loaded(run: Path) -> tuple[State, Calotype]:

@@ -4,7 +4,7 @@
 
 ``ideas.json`` holds a line per idea and, where an idea was trained, the validation curves of that run and of
 the run without it from the same start (bpp and PSNR at every level); BD-rates are computed from these.
-``decoders.json`` has what `studies.product.decoders` measured.
+``decoders.json`` and ``branches.json`` have what `studies.product.decoders` measured.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from calotype.records.markdown import table, wrapped
 from calotype.records.script import guarded, made_of, parser_of
 
 FOLDER = Path(__file__).parent
-DATA, DECODERS, PAGE = "ideas.json", "decoders.json", "README.md"
+DATA, DECODERS, BRANCHES, PAGE = "ideas.json", "decoders.json", "branches.json", "README.md"
 PERCENT = 24
 """Percent of rate that a decibel is worth, about, on the mean over all levels."""
 
@@ -96,41 +96,54 @@ def page(record: dict[str, Any]) -> str:
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
-def decoders(record: dict[str, Any]) -> str:
-    """The section of decoders that were trained from fresh branches, as Markdown."""
-    first = record["Adam"]["held out"]
-    rows = []
+def runs(record: dict[str, Any]) -> str:
+    """A table of decoders that were trained from fresh branches; rates are against the first."""
+    anchor = next(iter(record))
+    first, rows = record[anchor]["held out"], []
     for name, run in record.items():
         lost = first[1] - run["held out"][1]
         steps = (f"{run['cpu minutes']:g}", str(run["steps"]), f"{run['megapixels'] / 1000:.2f}")
-        rows.append([name, *steps, f"{run['held out'][1]:.3f}", f"{PERCENT * lost:+.1f} %" if lost else ""])
-    heads = [
-        "run",
-        "CPU minutes",
-        "steps",
-        "gigapixels",
-        "PSNR of held-out crops",
-        "rate against Adam, about",
-    ]
+        rate = "" if name == anchor else f"{PERCENT * lost:+.1f} %"
+        rows.append([name, *steps, f"{run['held out'][1]:.3f}", rate])
+    heads = ["run", "CPU minutes", "steps", "gigapixels", "PSNR of held-out crops", "rate, about"]
+    return "\n".join(table(heads, rows))
+
+
+def where(record: dict[str, Any]) -> str:
+    """What ran, and where."""
     commits = {f"`{run['made']['commit'][:13]}`" for run in record.values()}
     made = next(iter(record.values()))["made"]
+    return f"""`python -m studies.product.decoders`, commit {" and ".join(sorted(commits))},
+        {made["hardware"]["processor"]}, torch {made["libraries"]["torch"]}; the machine had other work."""
+
+
+def decoders(record: dict[str, Any]) -> str:
+    """The section of decoders that were trained from fresh branches, as Markdown."""
+    start = record["Adam"]["held out"][0]
     about = f"""The synthesis alone, of the pack for PSNR, on latents as files hold them
         (`training/planned.py`), each for the same time of a CPU. What is left of the pack's own is its linear
-        path and the level vectors, {first[0]:.3f} dB; all branches are drawn afresh and start at zero.
+        path and the level vectors, {start:.3f} dB; all branches are drawn afresh and start at zero.
         The learning rate is 1e-3 with a cosine for all three optimisers; SOAP has decays of 0.95 and
         refreshes its bases every 50 steps, as in PULSE. One run of each, so that chance is not
         known. A smaller decoder sees more photographs in the same time, and what a part gains with enough of
-        them this does not tell. A decibel is taken for {PERCENT} % of rate.
-        `python -m studies.product.decoders`, commit {" and ".join(sorted(commits))},
-        {made["hardware"]["processor"]}, torch {made["libraries"]["torch"]}; the machine had other work."""
-    return "\n".join(
-        ["", "## Decoders from fresh branches", "", *wrapped(about), "", *table(heads, rows), ""]
-    )
+        them this does not tell. A decibel is taken for {PERCENT} % of rate. {where(record)}"""
+    return "\n".join(["", "## Decoders from fresh branches", "", *wrapped(about), "", runs(record), ""])
+
+
+def branches(record: dict[str, Any]) -> str:
+    """The section of other branches for the same decoder, as Markdown."""
+    about = f"""The same for a shorter time, without the renderer, so that there are more gigapixels. *By
+        energy*: a bottleneck is `x + rms f(x / rms)`, rms that of the place's whitened channels.
+        *Overlapping*: the linear path paints patches of 10 x 10 pixels where it painted 8 x 8 (kernel 18 at
+        stride 16, counted from the latents), 0.3 kMAC/px more. With other first weights the first run tells
+        what chance does. {where(record)}"""
+    return "\n".join(["", "### Other branches", "", *wrapped(about), "", runs(record), ""])
 
 
 def whole(folder: Path) -> str:
     """The page of a folder."""
-    return str(made_of(folder / DATA, page) + made_of(folder / DECODERS, decoders))
+    parts = ((DATA, page), (DECODERS, decoders), (BRANCHES, branches))
+    return "".join(str(made_of(folder / name, make)) for name, make in parts)
 
 
 @guarded

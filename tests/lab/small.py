@@ -15,6 +15,7 @@ def product() -> Calotype:
             latents=24,
             width=16,
             narrow=8,
+            narrow8=8,
             narrow16=8,
             wide16=8,
             render=8,

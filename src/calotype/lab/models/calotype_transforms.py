@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from calotype.lab.layers.shuffle import pixel_shuffle, pixel_unshuffle
 from calotype.lab.models.calotype_config import Config
+from calotype.lab.models.calotype_rounding import as_bytes, in_seven_bits
 
 
 class Pointwise(nn.Conv2d):
@@ -34,11 +35,17 @@ class Pointwise(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         return self.within(x) if self.training else super().forward(x)
 
-    def within(self, x: Tensor, given: Tensor | None = None, added: Tensor | None = None) -> Tensor:
+    def within(
+        self,
+        x: Tensor,
+        given: Tensor | None = None,
+        added: Tensor | None = None,
+        weight: Tensor | None = None,
+    ) -> Tensor:
         """The same for inputs in units of ``given`` and outputs in units of ``added``, one for each channel.
-        They multiply the weights, which are fewer than the values of a map.
+        They multiply the weights, which are fewer than the values of a map.  ``weight``: instead of its own.
         """
-        weight, bias = self.weight.flatten(1), self.bias
+        weight, bias = (self.weight if weight is None else weight).flatten(1), self.bias
         if given is not None:
             weight = weight / given
         if added is not None:
@@ -71,11 +78,14 @@ class Branch(nn.Module):
     leak: slope of the ReLUs below zero, or None.  A ReLU that is below zero everywhere has no slope to come
         back by, and while the last layer is noise, whatever makes its inputs smaller lowers the loss.  So
         training begins with a leak and closes it (`TrainConfig.leak`).
+    units: what 1 stands for in the bytes of each hidden layer, where training computes as decoders do
+        (`calotype_rounding`), or None.
     """
 
     bf16 = False
     folded = False
     leak: Tensor | None
+    units: list[Tensor] | None = None
     given: Tensor
     added: Tensor
 
@@ -92,6 +102,30 @@ class Branch(nn.Module):
     def relu(self, x: Tensor) -> Tensor:
         """The activation of hidden layers."""
         return F.relu(x) if self.leak is None else F.prelu(x, self.leak.to(x.dtype))
+
+    def hidden(self, k: int, x: Tensor) -> Tensor:
+        """What the k-th hidden layer holds, of its sums ``x``."""
+        return self.relu(x) if self.units is None else as_bytes(x, self.units[k])
+
+    def weight_on(self, k: int, layer: nn.Conv2d) -> Tensor:
+        """The weights of the layer that reads the k-th hidden one."""
+        return layer.weight if self.units is None else in_seven_bits(layer.weight, self.units[k])
+
+    def behind(self, k: int, layer: nn.Conv2d, t: Tensor) -> Tensor:
+        """The hidden layer that a 3x3 kernel makes of the k-th, ``t``."""
+        rounds = self.units is not None
+        sums = F.conv2d(t, self.weight_on(k, layer), layer.bias, padding=1) if rounds else layer(t)
+        return self.hidden(k + 1, sums)
+
+    def readers(self) -> list[nn.Conv2d]:
+        """The layers that read the hidden ones, in their order."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Leave the weights as they are rounded to, where they are."""
+        for k, layer in enumerate(self.readers()):
+            layer.weight.copy_(self.weight_on(k, layer))
 
     @torch.no_grad()
     def fit(self, spread: Tensor) -> None:
@@ -116,7 +150,7 @@ class Branch(nn.Module):
         last.bias *= self.added
         self.given.fill_(1.0)
         self.added.fill_(1.0)
-        self.leak, self.folded = None, True
+        self.leak, self.units, self.folded = None, None, True
 
 
 class Bottleneck(Branch):
@@ -135,8 +169,13 @@ class Bottleneck(Branch):
         with self.precision(x.device.type):
             if self.folded:
                 return x + self.expand(F.relu(self.conv(F.relu(self.reduce(x)))))
-            branch = self.relu(self.conv(self.relu(self.reduce.within(x, given=self.given))))
-            return x + self.expand.within(branch, added=self.added)
+            t = self.hidden(0, self.reduce.within(x, given=self.given))
+            t = self.behind(0, self.conv, t)
+            return x + self.expand.within(t, added=self.added, weight=self.weight_on(1, self.expand))
+
+    def readers(self) -> list[nn.Conv2d]:
+        """The second and the third layer."""
+        return [self.conv, self.expand]
 
     def fold(self) -> None:
         """Move the units into the weights."""
@@ -166,10 +205,19 @@ class Renderer(Branch):
 
     def forward(self, x: Tensor) -> Tensor:
         with self.precision(x.device.type):
-            t = self.relu(pixel_shuffle(self.up.within(x, given=self.given), 2))
-            for conv in self.convs:
-                t = self.relu(conv(t))
-            return pixel_shuffle(self.out.within(t, added=self.added), 4)
+            t = self.hidden(0, pixel_shuffle(self.up.within(x, given=self.given), 2))
+            for k, conv in enumerate(self.layers()):
+                t = self.behind(k, conv, t)
+            weight = self.weight_on(len(self.convs), self.out)
+            return pixel_shuffle(self.out.within(t, added=self.added, weight=weight), 4)
+
+    def layers(self) -> list[nn.Conv2d]:
+        """The 3x3 layers."""
+        return [conv for conv in self.convs if isinstance(conv, nn.Conv2d)]
+
+    def readers(self) -> list[nn.Conv2d]:
+        """All layers but the first."""
+        return [*self.layers(), self.out]
 
     def fold(self) -> None:
         """Move the units into the weights."""
@@ -217,7 +265,7 @@ class SynthesisTransform(nn.Module):
         super().__init__()
         self.blocks16 = bottlenecks(c.synthesis_blocks[0], c.latents, c.narrow16)
         self.split = Pointwise(c.latents, 4 * c.width)
-        self.blocks8 = bottlenecks(c.synthesis_blocks[1], c.width, c.narrow)
+        self.blocks8 = bottlenecks(c.synthesis_blocks[1], c.width, c.narrow8)
         self.patch = Pointwise(c.width, 192)
         self.render = Renderer(c.width, c.render, c.render_layers)
 

@@ -18,11 +18,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from calotype.lab.models.calotype_rounding import WEIGHT_PEAK
+
 Array = npt.NDArray[Any]
-WEIGHT_PEAK = 63
-"""Largest magnitude of a weight that bytes are multiplied by: with more, the 16-bit sums of x86 CPUs without
-VNNI instructions could overflow (255 * 63 * 2 < 2^15).
-"""
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """How far channels are equalised: 0 not at all, 1 to equal power.  The best is taken."""
 CLIPS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from calotype.lab.pack.calibrate import WEIGHT_PEAK, Array
+from calotype.lab.models.calotype_rounding import WEIGHT_PEAK
+from calotype.lab.pack.calibrate import Array
 from calotype.lab.pack.exact import ExportError
 
 WORD = 32767

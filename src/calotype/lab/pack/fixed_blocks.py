@@ -4,6 +4,8 @@ bottlenecks on it that hide bytes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -31,11 +33,14 @@ class Block:
         return words(x + self.expand(bytes_(self.conv(bytes_(self.reduce(x))))))
 
 
-def hidden_units(block: Bottleneck, seen: Seen) -> tuple[Array, Array]:
-    """Units of what a bottleneck hides."""
+def hidden_units(block: Bottleneck, seen: Seen, given: Sequence[Array] | None = None) -> tuple[Array, Array]:
+    """Units of what a bottleneck hides; ``given``: those that training rounded to."""
     first, second = (samples(seen.into(layer)) for layer in (block.conv, block.expand))
-    unit = byte_units(first, weight(block.conv))
-    return unit, byte_units(second, weight(block.expand), finest(weight(block.conv), unit))
+    unit = byte_units(first, weight(block.conv)) if given is None else given[0]
+    least = finest(weight(block.conv), unit)
+    if given is not None:
+        return unit, np.maximum(given[1], least)
+    return unit, byte_units(second, weight(block.expand), least)
 
 
 def stream_units(maps: list[Tensor], least: list[Array]) -> Array:

@@ -10,6 +10,8 @@ The streams are words, with a unit for each channel; what bottlenecks and render
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -27,19 +29,35 @@ class FixedSynthesis:
 
     extremes: latents of pictures of pure colours and hard edges, which words have to hold as well
     unit:     what 1 stands for in the latents ``[M]``; by default chosen on what they are
+    hidden:   what 1 stands for in the bytes of each hidden layer, by the name of its branch, where training
+              rounded to them; by default chosen
 
-    ``unit16``, ``unit8``: what 1 stands for in the latents ``[M]`` and in the stream at 1/8.
+    ``unit16``, ``unit8``: what 1 stands for in the latents ``[M]`` and in the stream at 1/8; ``hidden``: as
+    given, or as chosen.
     """
 
     def __init__(
-        self, net: SynthesisTransform, x: Tensor, extremes: Tensor, unit: Array | None = None
+        self,
+        net: SynthesisTransform,
+        x: Tensor,
+        extremes: Tensor,
+        unit: Array | None = None,
+        hidden: Mapping[str, Sequence[Array]] | None = None,
     ) -> None:
         net = folded(net)
         none = torch.zeros(1, x.shape[1], 1, 1)
         seen, far = Seen(net, x, none), Seen(net, extremes, none)
         blocks16 = list(net.blocks16)
-        bytes16 = [hidden_units(block, seen) for block in blocks16]
-        bytes8 = [hidden_units(block, seen) for block in net.blocks8]
+        self.hidden: dict[str, tuple[Array, ...]] = {}
+        bytes16, bytes8 = (
+            [
+                hidden_units(block, seen, None if hidden is None else hidden[f"{name}.{k}"])
+                for k, block in enumerate(blocks)
+            ]
+            for name, blocks in (("blocks16", blocks16), ("blocks8", net.blocks8))
+        )
+        for name, found in (("blocks16", bytes16), ("blocks8", bytes8)):
+            self.hidden |= {f"{name}.{k}": both for k, both in enumerate(found)}
         unit16 = unit
         if unit16 is None:
             unit16 = stream_units(
@@ -80,16 +98,20 @@ class FixedSynthesis:
         with torch.no_grad():
             first = F.relu(F.pixel_shuffle(render.up(seen.into(net.patch)), 2))
         inputs = [samples(first), *(samples(F.relu(seen.of(conv))) for conv in render.convs)]
-        hidden = [byte_units(inputs[0], layers[0])]
-        for k, conv in enumerate(render.convs):
-            hidden.append(byte_units(inputs[k + 1], layers[k + 1], finest(weight(conv), hidden[k])))
+        made: list[Array] = []
+        for k, (x_k, reader) in enumerate(zip(inputs, layers, strict=True)):
+            least = finest(layers[k - 1], made[k - 1]) if k else 0.0
+            made.append(
+                byte_units(x_k, reader, least) if hidden is None else np.maximum(hidden["render"][k], least)
+            )
+        self.hidden["render"] = tuple(made)
         w, b = unshuffled(render.up, 2)
-        self.up = quantised(w[:, :, None], b, unit8, np.tile(hidden[0], 4), "words", mean)
+        self.up = quantised(w[:, :, None], b, unit8, np.tile(made[0], 4), "words", mean)
         self.convs = [
-            quantised(weight(conv), bias(conv), hidden[k], hidden[k + 1], "bytes", inputs[k].mean(0))
+            quantised(weight(conv), bias(conv), made[k], made[k + 1], "bytes", inputs[k].mean(0))
             for k, conv in enumerate(render.convs)
         ]
-        self.out = quantised(layers[-1], b_out, hidden[-1], pixel[:48], "bytes", inputs[-1].mean(0))
+        self.out = quantised(layers[-1], b_out, made[-1], pixel[:48], "bytes", inputs[-1].mean(0))
 
     def layers(self) -> dict[str, Layer]:
         """All layers by name."""
