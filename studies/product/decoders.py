@@ -20,9 +20,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from calotype.codec import library
 from calotype.lab.models.calotype import Calotype
+from calotype.lab.models.calotype_transforms import Bottleneck, Branch
 from calotype.records.provenance import provenance
 from calotype.records.script import guarded, parser_of, run_as, usable
 
@@ -59,8 +61,53 @@ def without_block8(model: Calotype) -> None:
     model.synthesis.blocks8 = model.synthesis.blocks8[:1]  # type: ignore[index]
 
 
-def as_it_is(model: Calotype) -> None:
-    """The product's."""
+def with_gelu(model: Calotype) -> None:
+    """GELU for ReLU in all branches (and no leak: there is nothing to keep alive)."""
+    for part in model.synthesis.modules():
+        if isinstance(part, Branch):
+            part.relu = F.gelu  # type: ignore[assignment]
+
+
+class ByEnergy(nn.Module):
+    """``x + rms f(x / rms)`` for a bottleneck ``x + f(x)``; rms: that of the place's whitened channels."""
+
+    def __init__(self, block: Bottleneck) -> None:
+        super().__init__()
+        self.block = block
+
+    def forward(self, x: Tensor) -> Tensor:
+        rms = (x / self.block.given[:, None, None]).square().mean(1, keepdim=True).add(1e-4).sqrt()
+        even = x / rms
+        added: Tensor = rms * (self.block(even) - even)
+        return x + added
+
+
+def by_energy(model: Calotype) -> None:
+    """Bottlenecks that see the same of a weak place as of a strong one."""
+    for blocks in (model.synthesis.blocks16, model.synthesis.blocks8):
+        for k, block in enumerate(blocks):
+            assert isinstance(block, Bottleneck)
+            blocks[k] = ByEnergy(block)
+
+
+class Overlapping(nn.Module):
+    """In the place of the patches of 8 x 8 pixels: patches of 10 x 10, added where they overlap."""
+
+    def __init__(self, patch: nn.Conv2d) -> None:
+        super().__init__()
+        assert patch.bias is not None
+        kernel = patch.weight.detach()[:, :, 0, 0].T.unflatten(1, (3, 8, 8))
+        self.kernel = nn.Parameter(F.pad(kernel, (1, 1, 1, 1)))
+        self.bias = nn.Parameter(patch.bias.detach().clone())
+
+    def forward(self, t: Tensor) -> Tensor:
+        pixels = F.conv_transpose2d(t, self.kernel, stride=8, padding=1)
+        return F.pixel_unshuffle(pixels, 8) + self.bias[:, None, None]
+
+
+def overlapping(model: Calotype) -> None:
+    """The linear path's kernels reach a pixel further on each side (576 to 900 products a pixel)."""
+    model.synthesis.patch = Overlapping(model.synthesis.patch)  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
@@ -69,7 +116,7 @@ class Arm:
 
     optimizer: str = "adam"
     lr: float = 1e-3
-    change: Callable[[Calotype], None] = as_it_is
+    changes: tuple[Callable[[Calotype], None], ...] = ()
     seed: int = 0
 
 
@@ -81,9 +128,12 @@ ARMS: Mapping[str, Arm] = {
     "Adam, at 2e-3": Arm(lr=2e-3),
     "SOAP, at 2e-3": Arm("soap", 2e-3),
     "Muon, at 2e-3": Arm("muon", 2e-3),
-    "without the renderer": Arm(change=without_renderer),
-    "without the bottleneck at 1/16": Arm(change=without_blocks16),
-    "without one of two bottlenecks at 1/8": Arm(change=without_block8),
+    "without the renderer": Arm(changes=(without_renderer,)),
+    "without the bottleneck at 1/16": Arm(changes=(without_blocks16,)),
+    "without one of two bottlenecks at 1/8": Arm(changes=(without_block8,)),
+    "without the renderer, with GELU": Arm(changes=(without_renderer, with_gelu)),
+    "without the renderer, by energy": Arm(changes=(without_renderer, by_energy)),
+    "without the renderer, overlapping": Arm(changes=(without_renderer, overlapping)),
 }
 
 
@@ -105,7 +155,8 @@ def afresh(run: Path, seed: int) -> Calotype:
 def trained(arm: Arm, given: argparse.Namespace) -> dict[str, Any]:
     """What came of an arm."""
     pack, model = library.load(given.base), afresh(given.run, arm.seed)
-    arm.change(model)
+    for change in arm.changes:
+        change(model)
     crops = planned.Crops(given.files, pack, model)
     before = crops.judged()
 
