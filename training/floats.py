@@ -28,15 +28,9 @@ Array = npt.NDArray[Any]
 
 @torch.no_grad()
 def take(pack: Pack, model: Calotype) -> None:
-    """Put the synthesis and the level vectors of ``pack`` into ``model``, whose bottlenecks get its sizes."""
+    """Put the synthesis and the level vectors of ``pack`` into ``model``, which has to have its sizes."""
     held = _Held(tensors.load(pack.file(manifest.NETWORKS)))
-    net = model.synthesis
-    for blocks, name in ((net.blocks16, "blocks16"), (net.blocks8, "blocks8")):
-        for k, block in enumerate(blocks):
-            blocks[k] = held.sized(f"{name}.{k}", block)
-    model.config.narrow16 = len(held.arrays["synthesis.blocks16.0.reduce.bias"])
-    model.config.narrow8 = len(held.arrays["synthesis.blocks8.0.reduce.bias"])
-    plain = folded(net)
+    net, plain = model.synthesis, folded(model.synthesis)
     unit16 = np.asarray(pack.unit, np.float64).reshape(-1)
     for k, block in enumerate(plain.blocks16):
         held.bottleneck(f"blocks16.{k}", block, unit16)
@@ -98,14 +92,6 @@ class _Held:
         unit = was / np.maximum(is_, 1e-12)
         self.put(name, layer, given, np.repeat(unit, share), rows)
         return np.asarray(unit)
-
-    def sized(self, name: str, block: nn.Module) -> Bottleneck:
-        """A bottleneck in the units of ``block`` with as many hidden channels as the pack's."""
-        assert isinstance(block, Bottleneck)
-        found = Bottleneck(len(block.given), len(self.arrays[f"synthesis.{name}.reduce.bias"]))
-        found.given.copy_(block.given)
-        found.added.copy_(block.added)
-        return found
 
     def bottleneck(self, name: str, block: nn.Module, unit: Array) -> None:
         """Fill a bottleneck on a stream of ``unit``."""

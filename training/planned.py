@@ -10,9 +10,10 @@ synthesis that knows them needs fewer bits.  ``latents`` codes crops with the pa
 keeps what a decoder restores of them; ``train`` begins with the weights of RUN (with ``--own``, those of the
 pack, whose integers become floats), and lowers what the pack was trained for: the mean logarithm of the
 squared error, or SSIMULACRA2 with a fifth of it, so that every crop and every level counts alike; with
-``--round`` it computes as decoders do (`calotype.lab.models.calotype_rounding`), for a last run; ``pack``
-puts the synthesis of RUN, in integers, into a copy of the pack.  Files of both packs differ in nothing but
-their pixels.
+``--round``, for a last run, it computes as decoders do (`calotype.lab.models.calotype_rounding`), with the
+weights of 7 bits as they are rounded to at its start, and the others learn to live with that; ``pack`` puts
+the synthesis of RUN, in integers, into a copy of the pack.  Files of both packs differ in nothing but their
+pixels.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ import floats  # beside this file
 import numpy as np
 import torch
 from safetensors.numpy import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from calotype.codec import library, manifest, tensors
 from calotype.codec.latents import Networks, quantise, restored
@@ -40,7 +41,7 @@ from calotype.coder import DecoderNetworks, LevelPixels
 from calotype.lab.export import RANGE_CROPS
 from calotype.lab.losses.ssimulacra2 import ssimulacra2
 from calotype.lab.metrics import mse255
-from calotype.lab.models.calotype import Calotype, Config
+from calotype.lab.models.calotype import Calotype
 from calotype.lab.models.calotype_objective import MSE_SHARE
 from calotype.lab.models.calotype_transforms import Branch
 from calotype.lab.pack.calibrate import SIDE as SIDE_OF_EDGES
@@ -194,17 +195,15 @@ def train(given: argparse.Namespace, pack: Pack) -> None:
     crops = Crops(given.files, pack, model)
     print(f"held out: {(before := crops.judged())}", flush=True)
     hidden = fixed(crops, pack).hidden if given.round else {}
-    rounding(model, hidden)
-    average, step = descend(crops, "adam", given.lr, given.minutes)
+    average, step = descend(crops, "adam", given.lr, given.minutes, still=rounding(model, hidden))
     after, megapixels = crops.judged(), step * BATCH * (16 * PART) ** 2 / 1e6
     print(f"held out: {after} after {step} steps, {megapixels:.0f} megapixels")
     given.out.mkdir(parents=True, exist_ok=True)
     if hidden:
         units = {f"{name}.{k}": unit for name, some in hidden.items() for k, unit in enumerate(some)}
         save_file(units, given.out / UNITS)
-        rounding(model, {})
-        average |= {name: weight for name, weight in model.named_parameters() if name in average}
-    named(state, model, average).save(given.out / "checkpoint.safetensors")
+        average |= {name: weight for name, weight in model.named_parameters() if name.endswith(".weight")}
+    replace(state, ema={**state.ema, **average}).average().save(given.out / "checkpoint.safetensors")
     record = {
         "trained on": "latents as files hold them (training/planned.py)",
         "crops": len(crops.taken), "megapixels": round(megapixels), "minutes": given.minutes, "lr": given.lr,
@@ -214,18 +213,26 @@ def train(given: argparse.Namespace, pack: Pack) -> None:
 
 
 def descend(
-    crops: Crops, optimizer: str, lr: float, minutes: float, prepare: Callable[[float], None] | None = None
+    crops: Crops,
+    optimizer: str,
+    lr: float,
+    minutes: float,
+    prepare: Callable[[float], None] | None = None,
+    still: Sequence[nn.Parameter] = (),
 ) -> tuple[dict[str, Tensor], int]:
     """Train the synthesis and the level vectors; leaves the averaged weights in the model.
 
     minutes: of CPU time, of all threads together
     prepare: called before each step with what part of the time has gone
+    still: what of it is not trained
 
     Returns the averaged weights that were trained, and the number of steps.
     """
     model = crops.model.train()
     for name, weight in model.named_parameters():
         weight.requires_grad_(name.startswith("synthesis.") or name == "levels.vector")
+    for weight in still:
+        weight.requires_grad_(False)
     chosen = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     average = {name: weight.detach().clone() for name, weight in chosen.items()}
     made = build_optimizer(TrainConfig(optimizer=optimizer, lr=lr, precondition=50), model)
@@ -254,14 +261,20 @@ def descend(
     return average, step
 
 
-def rounding(model: Calotype, hidden: Mapping[str, Sequence[Array]]) -> None:
-    """Compute as decoders do from now on, with these units of what branches hide; none: in floats, with the
-    weights as they were rounded to.
+def rounding(model: Calotype, hidden: Mapping[str, Sequence[Array]]) -> list[nn.Parameter]:
+    """Compute as decoders do from now on, with these units of what branches hide (none: in floats).
+
+    Returns the weights of 7 bits.  They are as they are rounded to, and to be left so: trained, many move to
+    and fro over the edge of a step, and their mean ends there (Nagel et al. 2022).
     """
-    for name, part in model.synthesis.named_modules():
-        if isinstance(part, Branch):
-            part.settle()
-            part.units = [torch.from_numpy(unit).float() for unit in hidden[name]] if hidden else None
+    found = []
+    for name, units in hidden.items():
+        part = model.synthesis.get_submodule(name)
+        assert isinstance(part, Branch)
+        part.units = [torch.from_numpy(unit).float() for unit in units]
+        part.settle()
+        found += [layer.weight for layer in part.readers()]
+    return found
 
 
 def chosen(crops: Crops) -> Array:
@@ -323,14 +336,6 @@ def coded(networks: Networks, pack: Pack, pixels: Array) -> Array:
     """What a file of pixels ``[16h, 16w, 3]`` holds: latents ``[h, w, M]``, words."""
     pixels = np.ascontiguousarray(pixels)
     return restored(networks, quantise(networks, pack.encoder.analysis(pixels)[None])).copy()
-
-
-def named(state: State, model: Calotype, weights: Mapping[str, Tensor]) -> State:
-    """A state with the sizes of ``model`` and these weights among its own."""
-    usual = Config().to_dict()
-    sizes = {key: value for key, value in model.config.to_dict().items() if value != usual[key]}
-    about = replace(Subject.from_dict(state.model), options=sizes)
-    return replace(state, model=about.to_dict(), ema={**state.ema, **weights}).average()
 
 
 def units_of(run: Path) -> dict[str, list[Array]] | None:

@@ -19,7 +19,7 @@ from studies.inside.specimens import synthetic
 THIN_TCM = "liu2023-tcm-small:n=8,m=20,z=8,inner=16,widths=[8,8]"
 THIN_MEAN_SCALE = "minnen2018-mean-scale:n=8,m=12"
 THIN_CALOTYPE = (
-    "calotype:latents=24,width=16,narrow=8,narrow8=8,narrow16=8,wide16=8,render=8,"
+    "calotype:latents=24,width=16,narrow=8,narrow16=8,wide16=8,render=8,"
     "analysis_blocks=[1,1],synthesis_blocks=[1,1]"
 )
 

@@ -23,7 +23,7 @@ from studies.inside.specimens import AnalysisError, Specimen, open_specimen, pic
 
 THIN_TCM = "liu2023-tcm-small:n=8,m=20,z=8,inner=16,widths=[8,8]"
 THIN_CALOTYPE = (
-    "calotype:latents=24,width=16,narrow=8,narrow8=8,narrow16=8,wide16=8,render=8,"
+    "calotype:latents=24,width=16,narrow=8,narrow16=8,wide16=8,render=8,"
     "analysis_blocks=[1,1],synthesis_blocks=[1,1]"
 )
 

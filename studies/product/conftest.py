@@ -12,15 +12,7 @@ import torch
 from calotype.lab.models.calotype import Calotype, Config
 from calotype.lab.train.data import Photos
 
-THIN: dict[str, Any] = {
-    "latents": 48,
-    "width": 48,
-    "narrow": 8,
-    "narrow8": 8,
-    "narrow16": 8,
-    "wide16": 8,
-    "render": 8,
-}
+THIN: dict[str, Any] = {"latents": 48, "width": 48, "narrow": 8, "narrow16": 8, "wide16": 8, "render": 8}
 THIN |= {"analysis_blocks": (1, 1), "synthesis_blocks": (1, 1), "lambdas": (0.001, 0.01, 0.1)}
 
 

@@ -24,7 +24,7 @@ torch.set_num_threads(1)
 def linear(sample: Callable[[int], torch.Tensor]) -> Calotype:
     """A linear codec of small sizes."""
     torch.manual_seed(0)
-    widths = {"latents": 48, "width": 96, "narrow": 8, "narrow8": 8, "narrow16": 8, "wide16": 8, "render": 8}
+    widths = {"latents": 48, "width": 96, "narrow": 8, "narrow16": 8, "wide16": 8, "render": 8}
     blocks = {"analysis_blocks": (1, 1), "synthesis_blocks": (1, 1)}
     model = Calotype(Config.from_dict({**widths, **blocks, "lambdas": (0.001, 0.01, 0.1)}))
     start(model, sample, batches=2)

@@ -34,16 +34,7 @@ def test_from_photographs_to_a_picture(
     monkeypatch.setattr("calotype.lab.export.CROP", 128)
     monkeypatch.setattr("calotype.lab.export.RANGE_CROPS", 8)
     run, pack = tmp_path / "run", tmp_path / "pack"
-    sets = [
-        "latents=48",
-        "width=48",
-        "narrow=8",
-        "narrow8=8",
-        "narrow16=8",
-        "wide16=8",
-        "render=8",
-        "lambdas=[0.001,0.1]",
-    ]
+    sets = ["latents=48", "width=48", "narrow=8", "narrow16=8", "wide16=8", "render=8", "lambdas=[0.001,0.1]"]
     sets += ["analysis_blocks=[1,1]", "synthesis_blocks=[1,1]"]
     words = [w for size in sets for w in ("--set", f"model.{size}")]
     for field in ("steps=1", "batch=2", "crop=64", "held_out=1", "start_batches=1"):

@@ -15,7 +15,6 @@ def product() -> Calotype:
             latents=24,
             width=16,
             narrow=8,
-            narrow8=8,
             narrow16=8,
             wide16=8,
             render=8,

@@ -213,7 +213,6 @@ def test_the_products_latents_by_hand() -> None:
     analysis = latents * (4 * (192 * 192 + 4 * narrow) + at16)
     at16 = 48 * 128 * 2 + 128 * 128 * 9 + 48 * 768
     renderer = 4 * 192 * 192 + 16 * (3 * 48 * 48 * 9 + 48 * 48)
-    narrow = 192 * 80 * 2 + 80 * 80 * 9
     synthesis = latents * (at16 + 4 * (2 * narrow + 192 * 192) + renderer)
     assert found["analysis"] * size[0] * size[1] * 1000 == pytest.approx(analysis)
     assert found["synthesis"] * size[0] * size[1] * 1000 == pytest.approx(synthesis)

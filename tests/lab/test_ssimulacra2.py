@@ -135,7 +135,7 @@ def test_what_it_refuses(shape: tuple[int, ...]) -> None:
         ssimulacra2(torch.zeros(shape), torch.zeros(shape))
 
 
-SMALL = {"latents": 48, "width": 48, "narrow": 8, "narrow8": 8, "narrow16": 8, "wide16": 8, "render": 8}
+SMALL = {"latents": 48, "width": 48, "narrow": 8, "narrow16": 8, "wide16": 8, "render": 8}
 
 
 @pytest.mark.slow

@@ -33,7 +33,7 @@ from calotype.lab.models.calotype_start import start
 from calotype.lab.models.calotype_walk import LOW
 
 HERE = Path(__file__).parent
-SIZES = {"latents": 32, "width": 24, "narrow": 4, "narrow8": 4, "narrow16": 4, "wide16": 4, "render": 4}
+SIZES = {"latents": 32, "width": 24, "narrow": 4, "narrow16": 4, "wide16": 4, "render": 4}
 SIZES |= {"analysis_blocks": (1, 1), "synthesis_blocks": (1, 1), "lambdas": (0.001, 0.02, 0.2)}
 
 

@@ -27,15 +27,7 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-THIN: dict[str, Any] = {
-    "latents": 48,
-    "width": 48,
-    "narrow": 8,
-    "narrow8": 8,
-    "narrow16": 8,
-    "wide16": 8,
-    "render": 8,
-}
+THIN: dict[str, Any] = {"latents": 48, "width": 48, "narrow": 8, "narrow16": 8, "wide16": 8, "render": 8}
 THIN |= {"analysis_blocks": (1, 1), "synthesis_blocks": (1, 1), "lambdas": (0.001, 0.01, 0.1)}
 
 
@@ -149,7 +141,6 @@ def started(photos: Photos) -> Calotype:
         "latents": 96,
         "width": 96,
         "narrow": 8,
-        "narrow8": 8,
         "narrow16": 8,
         "wide16": 8,
         "render": 8,

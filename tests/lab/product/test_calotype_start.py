@@ -14,7 +14,7 @@ from calotype.lab.models.calotype_transforms import folded
 from calotype.lab.models.calotype_walk import LOW
 from calotype.lab.train.data import Photos
 
-SIZES = {"latents": 192, "width": 96, "narrow": 8, "narrow8": 8, "narrow16": 8, "wide16": 8, "render": 8}
+SIZES = {"latents": 192, "width": 96, "narrow": 8, "narrow16": 8, "wide16": 8, "render": 8}
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,6 @@ def test_small_models_start_too(latents: int, photos: Photos) -> None:
         "latents": latents,
         "width": 24,
         "narrow": 8,
-        "narrow8": 8,
         "narrow16": 8,
         "wide16": 8,
         "render": 8,

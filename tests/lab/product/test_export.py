@@ -194,7 +194,7 @@ def test_quality_and_size_rise_together(pack: Pack, picture: Callable[..., np.nd
 
 def layers() -> list[Any]:
     """Every integer layer; all are checked by one loop, so most are slow."""
-    config = Config(latents=48, width=16, narrow=8, narrow8=8, narrow16=8, wide16=8, render=8)
+    config = Config(latents=48, width=16, narrow=8, narrow16=8, wide16=8, render=8)
     names = exact.integer_layers(Calotype(config))
     return [pytest.param(name, marks=[pytest.mark.slow] if k % 4 else []) for k, name in enumerate(names)]
 

@@ -14,8 +14,7 @@ from .conftest import THIN
 
 def test_what_is_left_out_is_what_was_never_on() -> None:
     torch.manual_seed(0)
-    widths = dict.fromkeys(("narrow", "narrow8", "narrow16", "wide16"), 40)
-    model = Calotype(Config.from_dict(THIN | widths)).eval()
+    model = Calotype(Config.from_dict(THIN | {"narrow": 40, "narrow16": 40, "wide16": 40})).eval()
     parts = dict(idle._bottlenecks(model))
     off = {name: torch.randperm(40)[: 12 + 8 * k] for k, name in enumerate(parts)}
     with torch.no_grad():

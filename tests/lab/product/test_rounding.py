@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from calotype.lab.models.calotype import Calotype
 from calotype.lab.models.calotype_rounding import WEIGHT_PEAK, as_bytes, in_seven_bits
-from calotype.lab.models.calotype_transforms import Bottleneck, Branch
+from calotype.lab.models.calotype_transforms import Branch
 from calotype.lab.pack.fixed import words
 from calotype.lab.pack.fixed_synthesis import FixedSynthesis
 
@@ -95,54 +92,3 @@ def test_slopes_reach_the_weights_of_every_layer(thin: Thin) -> None:
     for name, weight in model.synthesis.named_parameters():
         assert weight.grad is not None, name
         assert bool(weight.grad.any()), name
-
-
-# -- hidden units that leave -----------------------------------------------------------
-
-
-@pytest.fixture
-def pruned(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(str(TRAINING))
-    import pruned
-
-    return pruned
-
-
-@pytest.mark.parametrize("size", [1, 3])
-def test_a_unit_that_others_make_up_leaves_for_nothing(size: int, pruned: Any) -> None:
-    rows = torch.randn(500, 5 * size).double()
-    rows[:, 2 * size : 3 * size] = rows[:, :size] - 2 * rows[:, 4 * size :] + 0.5
-    rows = pruned.with_one(rows)
-    weight = torch.randn(3, 5 * size + 1).double()
-    moments = rows.T @ rows / len(rows)
-    kept, made = pruned.surgeon(moments, weight, torch.eye(3).double(), 4, size)
-    assert len(kept) == 4
-    assert not {0, 2, 4} <= set(kept), "one of the three that make up each other"
-    columns = [size * k + j for k in kept for j in range(size)] + [5 * size]
-    torch.testing.assert_close(rows[:, columns] @ made.T, rows @ weight.T, atol=1e-3, rtol=1e-3)
-
-
-@torch.no_grad()
-def test_the_least_is_lost_and_the_others_take_over(pruned: Any) -> None:
-    torch.manual_seed(3)
-    block = Bottleneck(6, 8)
-    block.expand.weight.normal_()
-    block.given.uniform_(0.5, 2)
-    block.added.uniform_(0.5, 2)
-    x = torch.randn(4, 6, 16, 16)
-    x += F.avg_pool2d(x, 3, 1, 1)
-    before = block(x)
-    plain = Bottleneck(6, 4)  # the first four units, as they are
-    plain.given, plain.added = block.given, block.added
-    plain.reduce.weight.copy_(block.reduce.weight[:4])
-    plain.conv.weight.copy_(block.conv.weight[:4, :4])
-    plain.conv.bias.copy_(block.conv.bias[:4])
-    plain.reduce.bias.copy_(block.reduce.bias[:4])
-    plain.expand.weight.copy_(block.expand.weight[:, :4])
-    pruned.prune(block, x, 4, torch.eye(6))
-    assert block.conv.weight.shape == (4, 4, 3, 3)
-
-    def error(found: Tensor) -> float:
-        return float((found - before).square().mean())
-
-    assert error(block(x)) < 0.6 * min(error(plain(x)), error(x))

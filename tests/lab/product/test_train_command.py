@@ -26,7 +26,6 @@ SIZES = [
     "latents=48",
     "width=48",
     "narrow=8",
-    "narrow8=8",
     "narrow16=8",
     "wide16=8",
     "render=8",

@@ -231,15 +231,7 @@ def test_paces_come_before_those_of_the_model(trainer: Make) -> None:
 @pytest.mark.slow
 def test_all_qualities_can_be_tuned_for_ms_ssim(photos: Photos) -> None:
     subject = Subject(
-        options={
-            "latents": 48,
-            "width": 48,
-            "narrow": 8,
-            "narrow8": 8,
-            "narrow16": 8,
-            "wide16": 8,
-            "render": 8,
-        },
+        options={"latents": 48, "width": 48, "narrow": 8, "narrow16": 8, "wide16": 8, "render": 8},
         distortion="ms-ssim",
     )
     objective = subject.build()
@@ -371,9 +363,7 @@ def test_bad_checkpoints_are_clear_errors(trainer: Make, tmp_path: Path) -> None
         State.load(tmp_path / "nowhere")
     other = trainer(
         "other",
-        subject=Subject(
-            options={"latents": 64, "narrow": 8, "narrow8": 8, "narrow16": 8, "wide16": 8, "render": 8}
-        ),
+        subject=Subject(options={"latents": 64, "narrow": 8, "narrow16": 8, "wide16": 8, "render": 8}),
     )
     with pytest.raises(CheckpointError, match="another model"):
         other.resume(State.load(run.checkpoint))

@@ -99,7 +99,6 @@ def test_defaults_are_no_difference(train: Callable[..., int], tmp_path: Path) -
         "model.latents": 48,
         "model.width": 48,
         "model.narrow": 8,
-        "model.narrow8": 8,
         "model.narrow16": 8,
         "model.lambdas": "[0.001,0.1]",
     }

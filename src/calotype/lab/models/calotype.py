@@ -222,6 +222,6 @@ SYSTEMS = {
         Calotype,
         "the product's own: coded from coarse to fine, all qualities in one",
         "this project, 2026",
-        thin={"latents": 24, "width": 24, "narrow": 8, "narrow8": 8, "narrow16": 8, "wide16": 8, "render": 8},
+        thin={"latents": 24, "width": 24, "narrow": 8, "narrow16": 8, "wide16": 8, "render": 8},
     )
 }

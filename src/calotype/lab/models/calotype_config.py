@@ -20,13 +20,11 @@ class Config:
     width: int = 192
     """Channels of the residual stream at 1/8: one per coefficient of an 8x8 RGB patch, at most 192."""
     narrow: int = 96
-    """Inner channels of a bottleneck of the analysis at 1/8."""
-    narrow8: int = 96
-    """Those of a bottleneck of the synthesis at 1/8, which has to be quick,"""
+    """Inner channels of a bottleneck at 1/8."""
     narrow16: int = 128
-    """and at 1/16."""
+    """Inner channels of a bottleneck of the synthesis at 1/16."""
     wide16: int = 192
-    """Those of a bottleneck of the analysis at 1/16."""
+    """The same of the analysis, which may take longer."""
     analysis_blocks: tuple[int, int] = (4, 4)
     """Bottlenecks of the analysis transform at 1/8 and 1/16."""
     synthesis_blocks: tuple[int, int] = (1, 2)
@@ -46,10 +44,8 @@ class Config:
             raise ValueError(
                 f"width must be 4..192 and latents {LOW + 1}..4*width, got {self.width} and {self.latents}"
             )
-        if min(self.narrow, self.narrow8, self.narrow16, self.wide16, self.render) < 1:
-            raise ValueError("narrow, narrow8, narrow16, wide16 and render must be at least 1")
-        if self.render_layers < 0:
-            raise ValueError("render_layers must be at least 0")
+        if min(self.narrow, self.narrow16, self.wide16, self.render) < 1 or self.render_layers < 0:
+            raise ValueError("narrow, narrow16, wide16 and render must be at least 1, and render_layers 0")
         if len(self.lambdas) < 2 or any(not 0 < a < b for a, b in pairwise(self.lambdas)):
             raise ValueError(f"lambdas must be two or more rising numbers above 0, got {self.lambdas}")
 

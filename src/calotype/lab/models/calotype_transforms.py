@@ -265,7 +265,7 @@ class SynthesisTransform(nn.Module):
         super().__init__()
         self.blocks16 = bottlenecks(c.synthesis_blocks[0], c.latents, c.narrow16)
         self.split = Pointwise(c.latents, 4 * c.width)
-        self.blocks8 = bottlenecks(c.synthesis_blocks[1], c.width, c.narrow8)
+        self.blocks8 = bottlenecks(c.synthesis_blocks[1], c.width, c.narrow)
         self.patch = Pointwise(c.width, 192)
         self.render = Renderer(c.width, c.render, c.render_layers)
 
