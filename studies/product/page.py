@@ -135,8 +135,8 @@ def branches(record: dict[str, Any]) -> str:
     about = f"""The same for a shorter time, without the renderer, so that there are more gigapixels. *By
         energy*: a bottleneck is `x + rms f(x / rms)`, rms that of the place's whitened channels.
         *Overlapping*: the linear path paints patches of 10 x 10 pixels where it painted 8 x 8 (kernel 18 at
-        stride 16, counted from the latents), 0.3 kMAC/px more. With other first weights the first run tells
-        what chance does. {where(record)}"""
+        stride 16, counted from the latents), 0.3 kMAC/px more. One run of each: a tenth of a percent is not
+        told from chance. {where(record)}"""
     return "\n".join(["", "### Other branches", "", *wrapped(about), "", runs(record), ""])
 
 
