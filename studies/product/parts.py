@@ -48,9 +48,9 @@ class Gated(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.within(x)
 
-    def within(self, x: Tensor, *, added: Tensor | None = None) -> Tensor:
+    def within(self, x: Tensor, *, added: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
         """As `Pointwise.within`."""
-        return self.expand.within(x * (1 + torch.tanh(self.gate(x))), added=added)
+        return self.expand.within(x * (1 + torch.tanh(self.gate(x))), added=added, weight=weight)
 
 
 class ChannelGate(nn.Module):

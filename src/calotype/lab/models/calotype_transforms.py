@@ -107,14 +107,14 @@ class Branch(nn.Module):
         """What the k-th hidden layer holds, of its sums ``x``."""
         return self.relu(x) if self.units is None else as_bytes(x, self.units[k])
 
-    def weight_on(self, k: int, layer: nn.Conv2d) -> Tensor:
-        """The weights of the layer that reads the k-th hidden one."""
-        return layer.weight if self.units is None else in_seven_bits(layer.weight, self.units[k])
+    def weight_on(self, k: int, layer: nn.Conv2d) -> Tensor | None:
+        """The rounded weights of the layer that reads the k-th hidden one; None: its own."""
+        return None if self.units is None else in_seven_bits(layer.weight, self.units[k])
 
     def behind(self, k: int, layer: nn.Conv2d, t: Tensor) -> Tensor:
         """The hidden layer that a 3x3 kernel makes of the k-th, ``t``."""
-        rounds = self.units is not None
-        sums = F.conv2d(t, self.weight_on(k, layer), layer.bias, padding=1) if rounds else layer(t)
+        weight = self.weight_on(k, layer)
+        sums = layer(t) if weight is None else F.conv2d(t, weight, layer.bias, padding=1)
         return self.hidden(k + 1, sums)
 
     def readers(self) -> list[nn.Conv2d]:
@@ -125,7 +125,8 @@ class Branch(nn.Module):
     def settle(self) -> None:
         """Leave the weights as they are rounded to, where they are."""
         for k, layer in enumerate(self.readers()):
-            layer.weight.copy_(self.weight_on(k, layer))
+            if (weight := self.weight_on(k, layer)) is not None:
+                layer.weight.copy_(weight)
 
     @torch.no_grad()
     def fit(self, spread: Tensor) -> None:
