@@ -97,7 +97,7 @@ void shown_back(const Taps& taps, const Floats<3>& slopes, const Kinds& kinds, c
     nb::gil_scoped_release release;
     const std::uint8_t* const end = kinds.data() + kinds.size();
     if (std::any_of(static_cast<const std::uint8_t*>(kinds.data()), end, [](std::uint8_t kind) { return kind >= fixed::Restoration::classes; }))
-        throw std::invalid_argument("kinds must be below 144");
+        throw std::invalid_argument("kinds must be below " + std::to_string(fixed::Restoration::classes));
     filter.backwards(slopes.data(), kinds.data(), found.data());
 }
 

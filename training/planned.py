@@ -193,12 +193,17 @@ def train(given: argparse.Namespace, pack: Pack) -> None:
     if given.own:
         floats.take(pack, model)
     crops = Crops(given.files, pack, model)
-    print(f"held out: {(before := crops.judged())}", flush=True)
+    held = [crops.judged()]
     hidden = fixed(crops, pack).hidden if given.round else {}
-    average, step = descend(crops, "adam", given.lr, given.minutes, still=rounding(model, hidden))
-    after, megapixels = crops.judged(), step * BATCH * (16 * PART) ** 2 / 1e6
-    print(f"held out: {after} after {step} steps, {megapixels:.0f} megapixels")
+    still = rounding(model, hidden)
+    held += [crops.judged()] if hidden else []
+    print(f"held out: {', rounded: '.join(map(str, held))}", flush=True)
+    average, step = descend(crops, "adam", given.lr, given.minutes, still=still)
+    held.append(crops.judged())
+    megapixels = step * BATCH * (16 * PART) ** 2 / 1e6
+    print(f"held out: {held[-1]} after {step} steps, {megapixels:.0f} megapixels")
     given.out.mkdir(parents=True, exist_ok=True)
+    (given.out / UNITS).unlink(missing_ok=True)
     if hidden:
         units = {f"{name}.{k}": unit for name, some in hidden.items() for k, unit in enumerate(some)}
         save_file(units, given.out / UNITS)
@@ -207,7 +212,7 @@ def train(given: argparse.Namespace, pack: Pack) -> None:
     record = {
         "trained on": "latents as files hold them (training/planned.py)",
         "crops": len(crops.taken), "megapixels": round(megapixels), "minutes": given.minutes, "lr": given.lr,
-        "computed": "as decoders do" if hidden else "in floats", "held out": [before, after],
+        "computed": "as decoders do" if hidden else "in floats", "held out": held,
     }  # fmt: skip
     (given.out / RECORD).write_text(json.dumps(record, indent=1) + "\n")
 
@@ -344,7 +349,7 @@ def units_of(run: Path) -> dict[str, list[Array]] | None:
         return None
     found: dict[str, list[Array]] = {}
     held = load_file(run / UNITS)
-    for name in sorted(held):
+    for name in sorted(held, key=lambda name: int(name.rpartition(".")[2])):
         found.setdefault(name.rpartition(".")[0], []).append(held[name])
     return found
 

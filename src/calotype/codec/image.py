@@ -23,7 +23,6 @@ from calotype.errors import ImageError
 if TYPE_CHECKING:
     from calotype.codec.focus import Parts
 
-
 #: Rows converted at a time, so that a conversion needs little memory beside its input and its result.
 STRIP = 256
 

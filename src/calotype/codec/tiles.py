@@ -167,7 +167,8 @@ def pool(workers: int) -> Iterator[Executor]:
     """A pool of threads which, when the block is left by an error, drops the jobs that have not begun.
 
     An interrupt does not wait for those that have, either: nobody will look at what they give. Long ones end
-    soon (`interruptible`): Python waits for them when it exits.
+    soon (`interruptible`), but for the one that fits a file's own taps (some seconds for a large picture):
+    Python waits for them when it exits.
     """
     interrupt, wait = _Interrupt(), True
     executor = ThreadPoolExecutor(

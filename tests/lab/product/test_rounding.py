@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +17,6 @@ from calotype.lab.pack.fixed_synthesis import FixedSynthesis
 from .conftest import THIN
 
 Thin = Callable[..., Calotype]
-TRAINING = Path(__file__).parents[3] / "training"
 
 
 def branches(model: Calotype) -> dict[str, Branch]:

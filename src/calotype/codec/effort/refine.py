@@ -98,8 +98,8 @@ PACED, FASTEST = 10, 0.3
 """Steps that a pace is for, and the fastest one."""
 SQUARED = Manner((0.25, 0.13), 2.0, 0.8, np.inf, 1.375)
 """For squared error, a nearly round bowl. With 10 steps stiffness 1, 0.9, 0.8 and 0.7 gain 3.2, 3.6, 3.7
-and 3.6 % (mean of 6 crops at 3 qualities, pack 7e3a8409); in plans errors then counted 1.1 times the
-curvature at stiffness 1, and 1.0 or 1.2 times gain the same. The pace hardly matters."""
+and 3.6 % (mean of 6 crops at 3 qualities, pack 7e3a8409). In plans errors count 1.375 x 0.8 = 1.1 times the
+measured curvature; 1.0 or 1.2 times gain the same. The pace hardly matters."""
 LOOK = Manner((0.2, 0.1), 1.0, 2.0, 0.4, 1.0)
 """For SSIMULACRA2, a bowl only nearby, and narrow where errors of many latents count together. Without a
 reach the search ended far from the picture; 0.3 and 0.5 gain the same."""

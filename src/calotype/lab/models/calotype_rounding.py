@@ -2,7 +2,7 @@
 
 Hidden layers are bytes there, and the weights that read them have 7 bits.  Slopes pass the rounding as if it
 were not there, and end where a byte does (Jacob et al. 2018, section 3).  Streams and what reads them have 16
-bits, which nothing notices.
+bits, which changes next to nothing.
 """
 
 from __future__ import annotations
