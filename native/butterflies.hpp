@@ -167,7 +167,7 @@ inline std::vector<Go> kinds() {
     std::vector<Go> found;
 #if CALOTYPE_X86 && !defined(CALOTYPE_EMULATED)
     const latents::Machine machine;
-    if (machine.vnni) found.push_back(avx512::go);
+    if (machine.avx512) found.push_back(avx512::go);
     if (machine.avx2) found.push_back(avx2::go);
 #endif
     found.push_back(portable::go);

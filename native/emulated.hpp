@@ -1,9 +1,12 @@
-// AVX-512 for tests on a machine that lacks it: SIMDe (Debian: libsimde-dev), and what its release 0.7.4
+// AVX-512 and AVX-VNNI for tests on a machine that lacks them: SIMDe (Debian: libsimde-dev), and what its release 0.7.4
 // lacks.
 #pragma once
 
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/x86/avx512.h>
+
+#define _mm256_dpbusd_avx_epi32 simde_mm256_dpbusd_epi32  // another encoding of the same
+#define _mm256_dpwssd_avx_epi32 simde_mm256_dpwssd_epi32
 
 #undef _mm512_cvtepi16_epi32
 inline __m512i _mm512_cvtepi16_epi32(__m256i x) {

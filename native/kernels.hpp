@@ -21,6 +21,8 @@
 
 #if defined(_MSC_VER) && defined(_M_X64)
 #include <intrin.h>
+#elif defined(__GNUC__) && defined(__x86_64__)
+#include <cpuid.h>
 #endif
 
 namespace calotype::latents {
@@ -88,16 +90,18 @@ namespace calotype::latents {
 
 #if CALOTYPE_X86
 struct Machine {
-    bool avx2 = false, vnni = false;
+    bool avx2 = false, avxvnni = false, avx512 = false;  // this one with VNNI
 
     Machine() {
 #if defined(CALOTYPE_EMULATED)
-        avx2 = vnni = true;
+        avx2 = avxvnni = avx512 = true;
 #elif defined(__GNUC__)
         __builtin_cpu_init();
         avx2 = __builtin_cpu_supports("avx2") != 0;
-        vnni = __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
-               __builtin_cpu_supports("avx512vnni") != 0;
+        unsigned leaf[4] = {};  // compilers before GCC 11 and Clang 17 cannot ask for AVX-VNNI by name
+        avxvnni = avx2 && __get_cpuid_count(7, 1, leaf, leaf + 1, leaf + 2, leaf + 3) != 0 && (leaf[0] >> 4 & 1) != 0;
+        avx512 = __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
+                 __builtin_cpu_supports("avx512vnni") != 0;
 #else
         int leaf[4], more[4];
         __cpuid(leaf, 0);
@@ -108,7 +112,9 @@ struct Machine {
         __cpuidex(more, 7, 0);
         avx2 = (saved & 0x06) == 0x06 && (more[1] >> 5 & 1) != 0;
         const bool f = more[1] >> 16 & 1, bw = more[1] >> 30 & 1, vl = more[1] >> 31 & 1;
-        vnni = (saved & 0xe6) == 0xe6 && f && bw && vl && (more[2] >> 11 & 1) != 0;
+        avx512 = (saved & 0xe6) == 0xe6 && f && bw && vl && (more[2] >> 11 & 1) != 0;
+        __cpuidex(more, 7, 1);
+        avxvnni = avx2 && (more[0] >> 4 & 1) != 0;
 #endif
     }
 };
@@ -127,7 +133,8 @@ const std::vector<Kernels>& kernels() {
         std::vector<Kernels> list;
 #if CALOTYPE_X86
         const Machine machine;
-        if (machine.vnni) list.push_back(vnni::kernels("avx512"));
+        if (machine.avx512) list.push_back(avx512::kernels("avx512"));
+        if (machine.avxvnni) list.push_back(avxvnni::kernels("avxvnni"));
         if (machine.avx2) list.push_back(avx2::kernels("avx2"));
 #endif
 #if CALOTYPE_NEON

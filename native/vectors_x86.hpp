@@ -1,4 +1,4 @@
-// The instruction sets of x86: AVX2, and AVX-512 with VNNI.
+// The instruction sets of x86: AVX2, the same with VNNI (AVX-VNNI), and AVX-512 with VNNI.
 #pragma once
 
 #if defined(CALOTYPE_EMULATED)
@@ -21,7 +21,7 @@
 #endif
 
 CALOTYPE_TARGET("avx2")
-namespace calotype::latents::avx2 {
+namespace calotype::latents::ymm {
 
 template <class T>
 static CALOTYPE_INLINE __m256i whole(const T* p) {
@@ -44,46 +44,19 @@ struct Scale {
     __m256i even[2], odd[2];
 };
 
-struct Vector {
+// Sixteen sums in two registers: what each `Vector` of these is made of.
+template <class Vector>
+struct Sixteen {
     static constexpr int rows = 6, panels = 1;
-    static constexpr int byte_rows = 3, byte_panels = 1;
     static constexpr int turn = 1, stored = 1;
-    static constexpr Packing packing = Packing::sorted;
 
-    // Sums of the products of some quads, two for each column, in 16 bits.
-    struct Half {
-        static Half of(const std::uint8_t* a, const std::int8_t* b) {
-            const __m256i x = everywhere(a);
-            return {_mm256_maddubs_epi16(x, whole(b)), _mm256_maddubs_epi16(x, whole(b + 2 * width))};
-        }
-        void add(const std::uint8_t* a, const std::int8_t* b) {
-            const Half more = of(a, b);
-            v0 = _mm256_add_epi16(v0, more.v0);
-            v1 = _mm256_add_epi16(v1, more.v1);
-            CALOTYPE_PIN(v0);
-            CALOTYPE_PIN(v1);
-        }
-
-        __m256i v0, v1;
-    };
-
-    static Vector all(std::int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
-    static Vector load(const std::int32_t* p) { return {whole(p), whole(p + 8)}; }
-    void madd(const std::int16_t* a, const std::int16_t* b) {
-        const __m256i x = everywhere(a);
-        v0 = _mm256_add_epi32(v0, _mm256_madd_epi16(x, whole(b)));
-        v1 = _mm256_add_epi32(v1, _mm256_madd_epi16(x, whole(b + width)));
-    }
-    void widen(const Half& t) {
-        const __m256i ones = _mm256_set1_epi16(1);
-        v0 = _mm256_add_epi32(v0, _mm256_madd_epi16(t.v0, ones));
-        v1 = _mm256_add_epi32(v1, _mm256_madd_epi16(t.v1, ones));
-    }
+    static Vector all(std::int32_t x) { return {{_mm256_set1_epi32(x), _mm256_set1_epi32(x)}}; }
+    static Vector load(const std::int32_t* p) { return {{whole(p), whole(p + 8)}}; }
     Vector shifted(int n) const {
-        return {_mm256_sra_epi32(v0, _mm_cvtsi32_si128(n)), _mm256_sra_epi32(v1, _mm_cvtsi32_si128(n))};
+        return {{_mm256_sra_epi32(v0, _mm_cvtsi32_si128(n)), _mm256_sra_epi32(v1, _mm_cvtsi32_si128(n))}};
     }
     Vector scaled(const Scale& s) const {
-        return {scaled(v0, s.even[0], s.odd[0]), scaled(v1, s.even[1], s.odd[1])};
+        return {{scaled(v0, s.even[0], s.odd[0]), scaled(v1, s.even[1], s.odd[1])}};
     }
     void store(std::int32_t* p) const {
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v0);
@@ -91,7 +64,7 @@ struct Vector {
     }
     void store(std::int32_t* p, std::int32_t low, std::int32_t high) const {
         const __m256i l = _mm256_set1_epi32(low), h = _mm256_set1_epi32(high);
-        Vector{_mm256_min_epi32(_mm256_max_epi32(v0, l), h), _mm256_min_epi32(_mm256_max_epi32(v1, l), h)}
+        Sixteen{_mm256_min_epi32(_mm256_max_epi32(v0, l), h), _mm256_min_epi32(_mm256_max_epi32(v1, l), h)}
             .store(p);
     }
     void store(std::int16_t* p, std::int32_t low, std::int32_t high) const {
@@ -126,6 +99,45 @@ private:
     }
     static __m256i narrow(__m256i a, __m256i b) {
         return _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xd8);
+    }
+};
+
+}  // namespace calotype::latents::ymm
+
+namespace calotype::latents::avx2 {
+
+using ymm::Scale, ymm::everywhere, ymm::whole;
+
+struct Vector : ymm::Sixteen<Vector> {
+    static constexpr int byte_rows = 3, byte_panels = 1;
+    static constexpr Packing packing = Packing::sorted;
+
+    // Sums of the products of some quads, two for each column, in 16 bits.
+    struct Half {
+        static Half of(const std::uint8_t* a, const std::int8_t* b) {
+            const __m256i x = everywhere(a);
+            return {_mm256_maddubs_epi16(x, whole(b)), _mm256_maddubs_epi16(x, whole(b + 2 * width))};
+        }
+        void add(const std::uint8_t* a, const std::int8_t* b) {
+            const Half more = of(a, b);
+            v0 = _mm256_add_epi16(v0, more.v0);
+            v1 = _mm256_add_epi16(v1, more.v1);
+            CALOTYPE_PIN(v0);
+            CALOTYPE_PIN(v1);
+        }
+
+        __m256i v0, v1;
+    };
+
+    void madd(const std::int16_t* a, const std::int16_t* b) {
+        const __m256i x = everywhere(a);
+        v0 = _mm256_add_epi32(v0, _mm256_madd_epi16(x, whole(b)));
+        v1 = _mm256_add_epi32(v1, _mm256_madd_epi16(x, whole(b + width)));
+    }
+    void widen(const Half& t) {
+        const __m256i ones = _mm256_set1_epi16(1);
+        v0 = _mm256_add_epi32(v0, _mm256_madd_epi16(t.v0, ones));
+        v1 = _mm256_add_epi32(v1, _mm256_madd_epi16(t.v1, ones));
     }
 };
 
@@ -179,10 +191,41 @@ struct Shorts {
 }  // namespace calotype::latents::avx2
 CALOTYPE_TARGET_END
 
+#if defined(CALOTYPE_EMULATED)
+CALOTYPE_TARGET("avx2")
+#else
+CALOTYPE_TARGET("avx2,avxvnni")
+#endif
+namespace calotype::latents::avxvnni {
+
+using avx2::classes, avx2::restore, ymm::Scale, ymm::everywhere, ymm::whole;
+
+struct Vector : ymm::Sixteen<Vector> {
+    // Twelve registers of sums: a unit begins two products a cycle, and a sum waits five for the one before.
+    static constexpr int byte_rows = rows, byte_panels = panels;
+    static constexpr Packing packing = Packing::plain;
+
+    void madd(const std::int16_t* a, const std::int16_t* b) {
+        const __m256i x = everywhere(a);
+        v0 = _mm256_dpwssd_avx_epi32(v0, x, whole(b));
+        v1 = _mm256_dpwssd_avx_epi32(v1, x, whole(b + width));
+    }
+    void dot(const std::uint8_t* a, const std::int8_t* b) {
+        const __m256i x = everywhere(a);
+        v0 = _mm256_dpbusd_avx_epi32(v0, x, whole(b));
+        v1 = _mm256_dpbusd_avx_epi32(v1, x, whole(b + 2 * width));
+    }
+};
+
+#include "kernel.inl"
+
+}  // namespace calotype::latents::avxvnni
+CALOTYPE_TARGET_END
+
 #if !defined(CALOTYPE_EMULATED)
 CALOTYPE_TARGET("avx512f,avx512bw,avx512vl,avx512vnni")
 #endif
-namespace calotype::latents::vnni {
+namespace calotype::latents::avx512 {
 
 struct Scale {
     Scale() = default;
@@ -288,7 +331,7 @@ using avx2::classes, avx2::restore;  // wider vectors would gain little
 
 #include "kernel.inl"
 
-}  // namespace calotype::latents::vnni
+}  // namespace calotype::latents::avx512
 #if !defined(CALOTYPE_EMULATED)
 CALOTYPE_TARGET_END
 #endif
