@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.coder import bochs
 from tests.tools import lacking, need
 
 NATIVE = Path(__file__).parents[2] / "native"
@@ -40,10 +41,24 @@ def test_kernels_of_this_machine(tmp_path: Path, cxx: str) -> None:
 
 
 @pytest.mark.slow
-def test_avx512_emulated(tmp_path: Path, cxx: str) -> None:
+def test_avx512_and_avx_vnni_emulated(tmp_path: Path, cxx: str) -> None:
     if not Path("/usr/include/simde/x86/avx512.h").exists():
         lacking("SIMDe (Debian: libsimde-dev)")
-    assert kernels_of(str(build(tmp_path, cxx, "-DCALOTYPE_EMULATED")), "300", "avx512") == ["avx512"]
+    program = str(build(tmp_path, cxx, "-DCALOTYPE_EMULATED"))
+    assert kernels_of(program, "300", "avx512") == ["avx512"]
+    assert kernels_of(program, "300", "avxvnni") == ["avxvnni"]
+    assert kernels_of(program, "1") == ["avx512", "avxvnni", "avx2", "portable"]  # the fastest first
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("processor", "fastest"), [("arrow_lake", "avxvnni"), ("tigerlake", "avx512")])
+def test_processors_in_bochs(tmp_path: Path, cxx: str, processor: str, fastest: str) -> None:
+    """The instructions themselves, and that they are found."""
+    bochs.need_bochs(processor)
+    init = tmp_path / "init"
+    subprocess.run([cxx, "-static", str(Path(__file__).parent / "init.cpp"), "-o", str(init)], check=True)
+    lines = bochs.printed(tmp_path, processor, init, build(tmp_path, cxx, "-static"), "60")
+    assert lines == [f"{name}: 60 rounds" for name in (fastest, "avx2", "portable")] + ["status 0"]
 
 
 @pytest.mark.slow
