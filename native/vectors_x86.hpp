@@ -201,7 +201,7 @@ namespace calotype::latents::avxvnni {
 using avx2::classes, avx2::restore, ymm::Scale, ymm::everywhere, ymm::whole;
 
 struct Vector : ymm::Sixteen<Vector> {
-    // Twelve registers of sums: a unit begins two products a cycle, and a sum waits five for the one before.
+    // Twelve registers of sums: two products begin in a cycle, and each waits five for the one before it in its sum.
     static constexpr int byte_rows = rows, byte_panels = panels;
     static constexpr Packing packing = Packing::plain;
 
